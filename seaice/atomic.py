@@ -1,0 +1,118 @@
+"""Writing so that a file appears whole or not at all, one writer at a time."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from seaice import InputError
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the right to write ``path``; refuse while another process holds it.
+
+    The lock is the kernel's (flock on a sibling file), so a killed process leaves none.
+
+    Raises
+    ------
+    InputError
+        If another run holds it; the message names that run.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
+            os.close(handle)
+            raise InputError(
+                f"{path} is being written by {holder}; wait for it or choose another output"
+            ) from None
+        try:
+            current = os.stat(lock).st_ino == os.fstat(handle).st_ino
+        except FileNotFoundError:
+            current = False
+        if current:
+            break
+        os.close(handle)  # the former holder removed the file between our open and our lock
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@contextmanager
+def atomic(path: Path, *, verify: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """Write a file so that it appears whole or not at all.
+
+    Yields the path of a temporary sibling. On leaving, the sibling is flushed to the
+    disk, checked by ``verify`` and renamed to ``path``; on any error it is removed and
+    what stood at ``path`` before stays untouched. Only one process at a time may do so.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or another run writes the same file.
+    OSError
+        If the disk is full or the place cannot be written.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise InputError(f"the folder of the output does not exist: {path.parent}; make it first")
+    if path.is_dir() and path.suffix != ".zarr":
+        raise InputError(f"expected a file name for the output, found a folder: {path}")
+    with exclusive(path):
+        temporary = path.with_name(f".{path.name}.part{path.suffix}")
+        _remove(temporary)  # what a killed run left; nobody else can be writing it
+        try:
+            yield temporary
+            _flush(temporary)
+            if verify is not None:
+                verify(temporary)
+            os.replace(temporary, path)
+            _flush(path.parent)
+        except BaseException as error:
+            explained = _explained(error, temporary)
+            _remove(temporary)
+            if explained is error:
+                raise
+            raise explained from error
+
+
+def _explained(error: BaseException, temporary: Path) -> BaseException:
+    """Name the likely cause when the NetCDF library only says «HDF error»."""
+    if not isinstance(error, RuntimeError) or "HDF" not in str(error):
+        return error
+    free = shutil.disk_usage(temporary.parent).free
+    return OSError(
+        errno.ENOSPC,
+        f"writing failed ({error}) with {free / 1e6:.0f} MB free: the disk, a quota or a "
+        "file-size limit is full",
+        str(temporary.parent),
+    )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,233 @@
+"""What every script shares: parser, dates, logging, exit status.
+
+The only module of the package that knows argparse and the process: it prints,
+sets up logging and turns errors into exit statuses (0 all done, 1 something
+failed or is missing, 2 wrong usage, 130 interrupted).
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import inspect
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from types import FrameType
+from typing import Any, NoReturn
+
+from seaice import InputError
+from seaice.period import as_date
+from seaice.report import Report
+
+logger = logging.getLogger("seaice")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Accepts ``--start-date`` for ``--start_date`` and no abbreviations."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+        words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(_with_underscores(words), namespace)
+
+
+def _with_underscores(words: list[str]) -> list[str]:
+    end = words.index("--") if "--" in words else len(words)
+    normal = []
+    for word in words[:end]:
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            word = "--" + name.replace("-", "_") + equals + value
+        normal.append(word)
+    return normal + words[end:]
+
+
+def make_parser(doc: str | None, stage: Callable[..., Report] | None = None) -> argparse.ArgumentParser:
+    """Make a script's parser from its docstring and its stage function.
+
+    Parameters
+    ----------
+    doc : str
+        The script's docstring: a first paragraph that becomes the description;
+        the rest (examples, references) is shown verbatim below the options.
+    stage : callable, optional
+        Keyword-only function whose parameters are the options. Its defaults
+        become the parser's, so that they are written once, and ``%(default)s``
+        in a help text shows them.
+    """
+    description, _, epilog = (doc or "").strip().partition("\n\n")
+    parser = _Parser(
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="debug messages, and tracebacks of errors"
+    )
+    if stage is not None:
+        parameters = inspect.signature(stage).parameters.values()
+        parser.set_defaults(
+            **{p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+        )
+    return parser
+
+
+def day(text: str) -> date:
+    """Argument type: a calendar day as ``YYYYMMDD`` or ``YYYY-MM-DD``."""
+    try:
+        return as_date(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def at_least(minimum: float, kind: type = int) -> Callable[[str], Any]:
+    """Argument type: a finite number not below ``minimum``."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected a number, found {text!r}") from None
+        if not minimum <= value < float("inf"):
+            raise argparse.ArgumentTypeError(f"expected a number not below {minimum}, found {text}")
+        return value
+
+    return parse
+
+
+def between(minimum: float, maximum: float) -> Callable[[str], float]:
+    """Argument type: a number within closed bounds."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected a number, found {text!r}") from None
+        if not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(
+                f"expected a number from {minimum} to {maximum}, found {text}"
+            )
+        return value
+
+    return parse
+
+
+def add_period(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add ``--start_date`` and ``--end_date``."""
+    for name, what in (("start", "first"), ("end", "last")):
+        parser.add_argument(
+            f"--{name}_date",
+            type=day,
+            required=required,
+            metavar="DATE",
+            help=f"{what} day, YYYYMMDD or YYYY-MM-DD",
+        )
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    stage: Callable[..., Report],
+    argv: Sequence[str] | None = None,
+    **fixed: Any,
+) -> int:
+    """Parse the command line, run the stage, print its report.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        From :func:`make_parser`; its destinations are the stage's parameters.
+    stage : callable
+        Keyword-only function that returns a :class:`seaice.report.Report`.
+    argv : sequence of str, optional
+        Words of the command line; ``sys.argv[1:]`` by default.
+    **fixed
+        Further keyword arguments for the stage that are not options.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    options = vars(parser.parse_args(argv))
+    verbose = options.pop("verbose")
+    start, end = options.get("start_date"), options.get("end_date")
+    if start is not None and end is not None and end < start:
+        parser.error(f"--end_date {end} is before --start_date {start}: exchange them")
+    _set_up_logging(verbose=verbose)
+    return _guarded(lambda: stage(**options, **fixed), verbose=verbose)
+
+
+def _guarded(work: Callable[[], Report], *, verbose: bool) -> int:
+    previous = {s: signal.signal(s, _interrupt) for s in _stop_signals()}
+    try:
+        report = work()
+        for line in report.lines:
+            print(line)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted: nothing half-made is left; the same command continues", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; silence the flush at exit too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if verbose:
+            logger.exception("failed")
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return 1
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    for line in report.failed:
+        print(f"failed: {line}", file=sys.stderr)
+    return report.status
+
+
+def _stop_signals() -> list[signal.Signals]:
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    # A closed tmux session or a batch system's stop shall clean up like Ctrl-C.
+    return [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, InputError):
+        return text
+    if isinstance(error, OSError):
+        if error.errno is None:
+            return text
+        name = f" {error.filename}" if error.filename else ""
+        advice = {
+            errno.ENOSPC: "; make space and run the same command again",
+            errno.EACCES: "; check the permissions or choose another place",
+            errno.EROFS: "; choose another place",
+        }.get(error.errno, "")
+        return f"{error.strerror}:{name}{advice}" if name else f"{error.strerror}{advice}"
+    if isinstance(error, ModuleNotFoundError):
+        return text
+    return f"{type(error).__name__}: {text} (unexpected; run again with --verbose for the details)"
+
+
+def _set_up_logging(*, verbose: bool) -> None:
+    for old in list(logger.handlers):
+        logger.removeHandler(old)
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logger.propagate = False

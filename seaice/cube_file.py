@@ -1,0 +1,148 @@
+"""Reading a consolidated cube: concentration, flags, surface, days and grid."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from seaice import InputError, masks, products
+from seaice.grids import Grid
+from seaice.period import as_date, from_day_number
+
+WHOLE = slice(None)
+
+
+class CubeFile:
+    """A cube made by ``consolidate_data.py``, open for reading.
+
+    Not for sharing between processes or threads: open one in each.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or no cube.
+
+    Attributes
+    ----------
+    path : Path
+    dates : list of date
+        Every day of the regular axis.
+    grid : Grid
+    surface : ndarray of uint8, shape (rows, columns)
+        Codes of :class:`seaice.masks.Surface`.
+    attributes : dict
+        Global attributes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import netCDF4
+
+        self.path = Path(path)
+        if not self.path.exists():
+            raise InputError(f"no such cube: {self.path}; make it with consolidate_data.py")
+        try:
+            self._dataset = netCDF4.Dataset(self.path)
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"{self.path} is no readable NetCDF file ({error})") from None
+        try:
+            self._read_axes()
+        except BaseException:
+            self._dataset.close()
+            raise
+
+    def _read_axes(self) -> None:
+        needed = ("time", "sea_ice_conc", "fill_flag", "surface", "x", "y")
+        missing = [n for n in needed if n not in self._dataset.variables]
+        if missing:
+            raise InputError(
+                f"{self.path} is no cube of consolidate_data.py: it lacks {', '.join(missing)}"
+            )
+        self._dataset.set_auto_maskandscale(False)
+        self.dates: list[date] = [from_day_number(n) for n in self._dataset["time"][:]]
+        self.grid: Grid = products.read_grid(self._dataset)
+        self.surface: np.ndarray = np.asarray(self._dataset["surface"][:])
+        self.attributes: dict[str, Any] = {
+            k: self._dataset.getncattr(k) for k in self._dataset.ncattrs()
+        }
+        packed = self._dataset["sea_ice_conc"]
+        self._scale = np.float32(packed.scale_factor)
+        self._fill = packed._FillValue
+        self._number = {day: i for i, day in enumerate(self.dates)}
+
+    @property
+    def ocean(self) -> np.ndarray:
+        """True where the surface is anything but land, bool (rows, columns)."""
+        return self.surface != masks.Surface.LAND
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the cube was made with."""
+        return dict(json.loads(self.attributes.get("parameters", "{}")))
+
+    def index(self, day: Any) -> int:
+        """Position of a day on the axis; InputError if the cube does not reach it."""
+        wanted = as_date(day)
+        if wanted not in self._number:
+            raise InputError(
+                f"{self.path} has no {wanted}: it reaches from {self.dates[0]} to {self.dates[-1]}"
+            )
+        return self._number[wanted]
+
+    def concentration(
+        self, days: int | slice, rows: slice = WHOLE, columns: slice = WHOLE
+    ) -> np.ndarray:
+        """Concentration as a fraction 0..1, float32; NaN over land and where nothing may be said.
+
+        Parameters
+        ----------
+        days : int or slice
+            Positions on the time axis.
+        rows, columns : slice
+            Part of the grid; only that part is read.
+        """
+        packed = self._dataset["sea_ice_conc"][days, rows, columns]
+        values = packed * self._scale
+        values[packed == self._fill] = np.nan
+        return values
+
+    def flags(self, days: int | slice, rows: slice = WHOLE, columns: slice = WHOLE) -> np.ndarray:
+        """Codes of ``fill_flag``, uint8; read them with :meth:`flag_value`."""
+        return np.asarray(self._dataset["fill_flag"][days, rows, columns])
+
+    def flag_value(self, meaning: str, variable: str = "fill_flag") -> int:
+        """The code that means ``meaning`` in this file (see :func:`seaice.masks.value_for_meaning`)."""
+        stored = self._dataset[variable]
+        return masks.value_for_meaning({k: stored.getncattr(k) for k in stored.ncattrs()}, meaning)
+
+    def variable(self, name: str, days: int | slice = WHOLE) -> np.ndarray:
+        """A stored array of any other variable, as stored."""
+        return np.asarray(self._dataset[name][days])
+
+    def texts(self, name: str) -> list[str]:
+        """A per-day text variable (``input_file``, ``input_sha256``, ``day_reason``)."""
+        return [products.row_text(row) for row in self._dataset[name][:]]
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._dataset.isopen():
+            self._dataset.close()
+
+    def __enter__(self) -> CubeFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""Gap filling: pure functions of (time, y, x) stacks, and their registry."""

@@ -1,0 +1,348 @@
+"""Grids: shape, projection, cell centres and areas; to CF attributes and back.
+
+Row 0 is always the smallest y, as in the University of Bremen files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from seaice import InputError
+
+if TYPE_CHECKING:
+    from pyproj import CRS
+
+Hemisphere = Literal["north", "south"]
+
+# (EPSG code, west edge, south edge, east edge, north edge) in metres. The outer edges are
+# the same at every resolution. Polar stereographic: NSIDC, Hughes 1980 ellipsoid, as the
+# Bremen files carry it. EASE-Grid 2.0: Brodzik et al. 2012, doi:10.3390/ijgi1010032.
+_FAMILIES: dict[str, tuple[int, float, float, float, float]] = {
+    "n": (3411, -3_850_000, -5_350_000, 3_750_000, 5_850_000),
+    "s": (3412, -3_950_000, -3_950_000, 3_950_000, 4_350_000),
+    "ease2n": (6931, -9_000_000, -9_000_000, 9_000_000, 9_000_000),
+    "ease2s": (6932, -9_000_000, -9_000_000, 9_000_000, 9_000_000),
+}
+_STEPS: dict[str, tuple[int, ...]] = {
+    "n": (3125, 6250, 12500, 25000),
+    "s": (3125, 6250, 12500, 25000),
+    "ease2n": (6250, 12500, 25000),
+    "ease2s": (6250, 12500, 25000),
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid of square cells in a projected plane.
+
+    Attributes
+    ----------
+    id : str
+        Name, such as ``n3125`` or ``ease2s25000``; ``custom`` when read from a file
+        that fits none of the registered grids.
+    rows, columns : int
+        Shape of a field.
+    step : float
+        Cell size, metres.
+    west, south : float
+        Outer edges of the first column and the first row, metres.
+    projection : str
+        Anything :meth:`pyproj.CRS.from_user_input` reads, e.g. ``EPSG:3411``.
+
+    Examples
+    --------
+    >>> grid = get_grid("n25000")
+    >>> grid.shape, float(grid.x[0]), float(grid.y[0])
+    ((448, 304), -3837500.0, -5337500.0)
+    """
+
+    id: str
+    rows: int
+    columns: int
+    step: float
+    west: float
+    south: float
+    projection: str
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.columns < 1 or not self.step > 0:
+            raise InputError(
+                f"a grid needs at least one cell of positive size, found {self.rows} rows, "
+                f"{self.columns} columns, step {self.step}"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.rows, self.columns
+
+    @property
+    def x(self) -> np.ndarray:
+        """Cell-centre x, metres, float64 (columns,), ascending."""
+        return self.west + (np.arange(self.columns) + 0.5) * self.step
+
+    @property
+    def y(self) -> np.ndarray:
+        """Cell-centre y, metres, float64 (rows,), ascending."""
+        return self.south + (np.arange(self.rows) + 0.5) * self.step
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Outer edges (west, east, south, north) in metres, as matplotlib wants them."""
+        return (
+            self.west,
+            self.west + self.columns * self.step,
+            self.south,
+            self.south + self.rows * self.step,
+        )
+
+    @property
+    def crs(self) -> CRS:
+        """The projection."""
+        return _crs(self.projection)
+
+    @property
+    def hemisphere(self) -> Hemisphere:
+        """Of the pole that a polar projection is centred on."""
+        attributes = _cf_attributes(self.projection)
+        latitude = attributes.get(
+            "latitude_of_projection_origin", attributes.get("standard_parallel", 90.0)
+        )
+        return "south" if latitude < 0 else "north"
+
+    @property
+    def kilometres(self) -> float:
+        """Cell size in kilometres."""
+        return self.step / 1000
+
+    def longitude_latitude(self) -> tuple[np.ndarray, np.ndarray]:
+        """Longitude and latitude of the cell centres.
+
+        Returns
+        -------
+        longitude, latitude : ndarray of float64, shape (rows, columns)
+            Degrees east (-180..180) and north, on the projection's own ellipsoid.
+        """
+        from pyproj import Transformer
+
+        crs = self.crs
+        transformer = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+        xs, ys = np.meshgrid(self.x, self.y)
+        longitude, latitude = transformer.transform(xs, ys)
+        return longitude, latitude
+
+    def cell_area(self) -> np.ndarray:
+        """True area of every cell.
+
+        Returns
+        -------
+        ndarray of float64, shape (rows, columns)
+            Square kilometres: the nominal area over the projection's areal scale
+            (1 for equal-area projections; k squared for polar stereographic, Snyder
+            1987, USGS Professional Paper 1395, eq. 21-32, doi:10.3133/pp1395).
+        """
+        nominal = self.kilometres**2
+        name = _cf_attributes(self.projection).get("grid_mapping_name")
+        if name == "lambert_azimuthal_equal_area":
+            return np.full(self.shape, nominal)
+        longitude, latitude = self.longitude_latitude()
+        if name == "polar_stereographic":
+            xs, ys = np.meshgrid(self.x, self.y)
+            geod = self.crs.get_geod()
+            assert geod is not None  # every polar stereographic projection has an ellipsoid
+            phi = np.radians(np.abs(latitude))
+            m = np.cos(phi) / np.sqrt(1 - geod.es * np.sin(phi) ** 2)
+            scale = np.hypot(xs, ys) / (geod.a * m)
+            return nominal / scale**2
+        from pyproj import Proj
+
+        factors = Proj(self.crs).get_factors(longitude, latitude)
+        return np.asarray(nominal / factors.areal_scale)
+
+    def distance_to_pole(self) -> np.ndarray | None:
+        """Distance of the cell centres to the pole, metres in the plane (rows, columns).
+
+        None where the projection is not centred on a pole. Near the pole, where it
+        is used, a polar projection's distances are true to within 3 %.
+        """
+        if _cf_attributes(self.projection).get("grid_mapping_name") not in (
+            "polar_stereographic",
+            "lambert_azimuthal_equal_area",
+        ):
+            return None
+        return np.hypot(self.x[np.newaxis, :], self.y[:, np.newaxis])
+
+    def same_cells(self, other: Grid) -> bool:
+        """Whether both grids have the same cells to within a hundredth of a cell.
+
+        The ellipsoid is left out on purpose: files of one product carry Hughes 1980 or
+        WGS 84 labels over the same projected coordinates, at most 150 m apart.
+        """
+        tolerance = 0.01 * self.step
+        return (
+            self.shape == other.shape
+            and abs(self.step - other.step) * max(self.shape) <= tolerance
+            and abs(self.west - other.west) <= tolerance
+            and abs(self.south - other.south) <= tolerance
+            and self.hemisphere == other.hemisphere
+        )
+
+    def part(self, rows: slice, columns: slice) -> Grid:
+        """The grid of a rectangular part, given by index ranges (step 1)."""
+        row0, row1, row_step = rows.indices(self.rows)
+        column0, column1, column_step = columns.indices(self.columns)
+        if row_step != 1 or column_step != 1 or row1 <= row0 or column1 <= column0:
+            raise InputError(
+                f"expected a non-empty index range within {self.rows} rows and {self.columns} "
+                f"columns, found rows {rows.start}:{rows.stop}, columns {columns.start}:{columns.stop}"
+            )
+        return replace(
+            self,
+            id=f"{self.id}_part",
+            rows=row1 - row0,
+            columns=column1 - column0,
+            west=self.west + column0 * self.step,
+            south=self.south + row0 * self.step,
+        )
+
+    def to_cf(self) -> dict[str, Any]:
+        """Attributes of the CF grid-mapping variable."""
+        return dict(_cf_attributes(self.projection))
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.rows} x {self.columns} cells of {self.kilometres:g} km)"
+
+
+def grid_ids() -> list[str]:
+    """Ids of all registered grids."""
+    return [f"{family}{step}" for family, steps in _STEPS.items() for step in steps]
+
+
+def get_grid(grid_id: str) -> Grid:
+    """Look up a registered grid.
+
+    Raises
+    ------
+    InputError
+        For an unknown id; the message lists the known ones.
+    """
+    match = re.fullmatch(r"(ease2n|ease2s|n|s)(\d+)", grid_id)
+    if match is None or int(match[2]) not in _STEPS[match[1]]:
+        raise InputError(f"unknown grid {grid_id!r}; known are {', '.join(grid_ids())}")
+    code, west, south, east, north = _FAMILIES[match[1]]
+    step = float(match[2])
+    return Grid(
+        id=grid_id,
+        rows=round((north - south) / step),
+        columns=round((east - west) / step),
+        step=step,
+        west=west,
+        south=south,
+        projection=f"EPSG:{code}",
+    )
+
+
+def from_coordinates(x: np.ndarray, y: np.ndarray, attributes: Mapping[str, Any] | None = None) -> Grid:
+    """Recognise the grid of a file.
+
+    Parameters
+    ----------
+    x, y : ndarray
+        Cell-centre coordinates in metres, ascending and evenly spaced.
+    attributes : mapping, optional
+        Attributes of the grid-mapping variable. Without them a grid is accepted only
+        if its cells are those of a registered one.
+
+    Returns
+    -------
+    Grid
+        The registered grid with these cells (with the file's projection where that
+        differs), else a grid with the id ``custom``.
+
+    Raises
+    ------
+    InputError
+        If the coordinates are not evenly spaced and ascending, or not identifiable.
+    """
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    step = _spacing(x, "x")
+    if abs(_spacing(y, "y") - step) > 1e-6 * step:
+        raise InputError(f"cells are not square: {step:g} m in x, {_spacing(y, 'y'):g} m in y")
+    projection = None
+    if attributes:
+        projection = _projection_of(attributes)
+    found = Grid(
+        id="custom",
+        rows=y.size,
+        columns=x.size,
+        step=step,
+        west=float(x[0]) - step / 2,
+        south=float(y[0]) - step / 2,
+        projection=projection or "EPSG:3411",
+    )
+    for grid_id in grid_ids():
+        known = get_grid(grid_id)
+        reference = found if projection else replace(found, projection=known.projection)
+        if known.same_cells(reference) and _same_family(known, reference):
+            return replace(known, projection=projection or known.projection)
+    if projection is None:
+        raise InputError(
+            f"cannot tell the projection of a grid of {y.size} x {x.size} cells of {step:g} m: "
+            "expected a grid-mapping variable or the cells of a registered grid"
+        )
+    return found
+
+
+def _same_family(one: Grid, other: Grid) -> bool:
+    key = "grid_mapping_name"
+    return _cf_attributes(one.projection).get(key) == _cf_attributes(other.projection).get(key)
+
+
+def _spacing(values: np.ndarray, name: str) -> float:
+    if values.ndim != 1 or values.size < 2:
+        raise InputError(f"expected a list of {name} coordinates, found shape {values.shape}")
+    steps = np.diff(values)
+    step = float((values[-1] - values[0]) / (values.size - 1))
+    if not (
+        np.isfinite(steps).all() and step > 0 and np.allclose(steps, step, rtol=0, atol=1e-3 * step)
+    ):
+        raise InputError(f"{name} coordinates are not ascending in even steps")
+    return step
+
+
+def _projection_of(attributes: Mapping[str, Any]) -> str:
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        crs = CRS.from_cf(dict(attributes))
+    except (CRSError, KeyError) as error:
+        raise InputError(f"the grid-mapping attributes describe no projection: {error}") from None
+    for family, *_ in _FAMILIES.values():
+        if _crs(f"EPSG:{family}").equals(crs, ignore_axis_order=True):
+            return f"EPSG:{family}"
+    code = crs.to_epsg(min_confidence=70)
+    return f"EPSG:{code}" if code else str(crs.to_wkt())
+
+
+@lru_cache(maxsize=32)
+def _crs(projection: str) -> CRS:
+    from pyproj import CRS
+
+    return CRS.from_user_input(projection)
+
+
+@lru_cache(maxsize=32)
+def _cf_attributes(projection: str) -> Mapping[str, Any]:
+    attributes = _crs(projection).to_cf()
+    if attributes.get("grid_mapping_name") == "polar_stereographic":
+        # CF requires it and pyproj leaves it out for variant B (a standard parallel).
+        parallel = attributes.get("standard_parallel", 90.0)
+        attributes.setdefault("latitude_of_projection_origin", float(np.copysign(90.0, parallel)))
+    return attributes

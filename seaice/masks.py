@@ -1,0 +1,139 @@
+"""Surface classes and the codes of every flag this package writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seaice import InputError
+from seaice.grids import Grid
+
+
+class Surface(IntEnum):
+    """Surface class of a cell. Everything but LAND counts as ocean and is filled."""
+
+    OCEAN = 0
+    LAND = 1
+    COAST = 2  # ocean cell beside land
+    POLE_HOLE = 3
+    RARELY_OBSERVED_OCEAN = 4  # missing on more than half of the days, below the threshold
+
+
+class FillFlag(IntEnum):
+    """How a value of a cube came about."""
+
+    OBSERVED = 0
+    TEMPORAL_TWO_SIDED = 1
+    TEMPORAL_ONE_SIDED = 2
+    SPACETIME_GAUSSIAN = 3
+    POLE_HOLE = 4
+    LAND = 254
+    NOT_FILLED = 255
+
+
+class DayStatus(IntEnum):
+    """What was found for a day."""
+
+    PRESENT = 0
+    ABSENT = 1
+    REJECTED = 2
+
+
+def flag_attributes(codes: type[IntEnum]) -> dict[str, Any]:
+    """CF attributes ``flag_values``, ``flag_meanings`` and ``valid_range`` of a code table."""
+    values = np.array([int(c) for c in codes], dtype=np.uint8)
+    return {
+        "flag_values": values,
+        "flag_meanings": " ".join(c.name.lower() for c in codes),
+        "valid_range": np.array([values.min(), values.max()], dtype=np.uint8),
+    }
+
+
+def value_for_meaning(attributes: Mapping[str, Any], meaning: str) -> int:
+    """Look up a flag's number in a file's own attributes.
+
+    Parameters
+    ----------
+    attributes : mapping
+        Attributes of a flag variable.
+    meaning : str
+        A word of ``flag_meanings``, e.g. ``"observed"``.
+
+    Raises
+    ------
+    KeyError
+        If the file knows no such meaning.
+
+    Examples
+    --------
+    >>> value_for_meaning(flag_attributes(Surface), "pole_hole")
+    3
+    """
+    meanings = str(attributes["flag_meanings"]).split()
+    values = np.atleast_1d(attributes["flag_values"])
+    if meaning not in meanings:
+        raise KeyError(f"no flag means {meaning!r}; the file knows {', '.join(meanings)}")
+    return int(values[meanings.index(meaning)])
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Surface classes of a grid.
+
+    Attributes
+    ----------
+    surface : ndarray of uint8, shape (rows, columns)
+        Codes of :class:`Surface`.
+    nan_ratio : ndarray of float32, shape (rows, columns)
+        Share of the days read on which the cell was missing, 0..1.
+    grid : Grid
+    """
+
+    surface: np.ndarray
+    nan_ratio: np.ndarray
+    grid: Grid
+
+    @property
+    def land(self) -> np.ndarray:
+        """True on land, bool (rows, columns)."""
+        return self.surface == Surface.LAND
+
+    @property
+    def ocean(self) -> np.ndarray:
+        """True on everything but land, bool (rows, columns)."""
+        return ~self.land
+
+
+def read_mask(path: Path) -> Mask:
+    """Read a mask file of ``create_mask.py``.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable or no mask.
+    """
+    import netCDF4
+
+    from seaice import products
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no such mask file: {path}; make it with create_mask.py")
+    try:
+        with netCDF4.Dataset(path) as dataset:
+            dataset.set_auto_maskandscale(False)
+            missing = [n for n in ("surface", "land_mask", "nan_ratio") if n not in dataset.variables]
+            if missing:
+                raise InputError(f"{path} is no mask of create_mask.py: it lacks {', '.join(missing)}")
+            return Mask(
+                np.asarray(dataset["surface"][:]),
+                np.asarray(dataset["nan_ratio"][:]),
+                products.read_grid(dataset),
+            )
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path} is no readable NetCDF file ({error})") from None

@@ -1,0 +1,1 @@
+"""One module per archive: name grammar, listing, reading."""
