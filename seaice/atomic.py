@@ -53,7 +53,7 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def atomic(path: Path, *, verify: Callable[[Path], None] | None = None) -> Iterator[Path]:
+def atomic(path: Path, *, verify: Callable[[Path], object] | None = None) -> Iterator[Path]:
     """Write a file so that it appears whole or not at all.
 
     Yields the path of a temporary sibling. On leaving, the sibling is flushed to the
@@ -77,11 +77,11 @@ def atomic(path: Path, *, verify: Callable[[Path], None] | None = None) -> Itera
         _remove(temporary)  # what a killed run left; nobody else can be writing it
         try:
             yield temporary
-            _flush(temporary)
+            flush(temporary)
             if verify is not None:
                 verify(temporary)
             os.replace(temporary, path)
-            _flush(path.parent)
+            flush(path.parent)
         except BaseException as error:
             explained = _explained(error, temporary)
             _remove(temporary)
@@ -110,7 +110,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Have the kernel write a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -67,6 +67,7 @@ class CubeFile:
                 f"{self.path} is no cube of consolidate_data.py: it lacks {', '.join(missing)}"
             )
         self._dataset.set_auto_maskandscale(False)
+        self._dataset.set_auto_chartostring(False)
         self.dates: list[date] = [from_day_number(n) for n in self._dataset["time"][:]]
         self.grid: Grid = products.read_grid(self._dataset)
         self.surface: np.ndarray = np.asarray(self._dataset["surface"][:])

@@ -61,6 +61,10 @@ class Variable:
     fill_value: float | int | None = None
 
 
+def _count(name: str, what: str) -> Variable:
+    return Variable(name, ("time",), "i4", {"long_name": f"number of {what}", "units": "1"})
+
+
 _TABLE = (
     Variable(
         "sea_ice_conc",
@@ -98,6 +102,9 @@ _TABLE = (
             "valid_range": np.array([0, 99], dtype=np.uint8),
         },
     ),
+    _count("missing_ocean_cells", "ocean cells outside the pole hole without a value"),
+    _count("missing_pole_cells", "pole-hole cells without a value"),
+    _count("filled_ocean_cells", "ocean cells with a value that was not observed"),
     Variable(
         "day_status",
         ("time",),
@@ -165,8 +172,8 @@ def define(
     gridded = row.dimensions[-2:] == ("y", "x")
     options: dict[str, Any] = {}
     if gridded:
-        shape = [len(dataset.dimensions[d]) for d in ("y", "x")]
-        options["chunksizes"] = [1] * (len(row.dimensions) - 2) + shape
+        tile = [_tile(len(dataset.dimensions[d])) for d in ("y", "x")]
+        options["chunksizes"] = [1] * (len(row.dimensions) - 2) + tile
         if compression:
             options |= {"compression": compression, "complevel": level, "shuffle": row.dtype != "u1"}
     elif "time" in row.dimensions:
@@ -184,6 +191,16 @@ def define(
         attributes["_Encoding"] = "utf-8"
     variable.setncatts(attributes)
     return variable
+
+
+def _tile(cells: int) -> int:
+    """Chunk length along one axis: the axis in equal parts of about 400 cells.
+
+    One day deep and a few hundred cells wide, so that a random day is one short read and
+    a patch touches few chunks.
+    """
+    parts = max(1, round(cells / 400))
+    return -(-cells // parts)
 
 
 def write_grid(dataset: netCDF4.Dataset, grid: Grid, *, lat_lon: bool = False) -> None:
@@ -232,6 +249,7 @@ def write_time(dataset: netCDF4.Dataset, numbers: np.ndarray | None = None) -> N
             "long_name": "day, UTC",
             "units": "days since 1970-01-01",
             "calendar": "standard",
+            "units_metadata": "leap_seconds: none",
             "axis": "T",
             "bounds": "time_bnds",
         }
@@ -243,7 +261,14 @@ def write_time(dataset: netCDF4.Dataset, numbers: np.ndarray | None = None) -> N
 
 
 def global_attributes(
-    *, title: str, summary: str, source: str, stage: str, parameters: Mapping[str, Any], references: str
+    *,
+    title: str,
+    summary: str,
+    source: str,
+    stage: str,
+    parameters: Mapping[str, Any],
+    references: str,
+    call: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Global attributes of an output, with history and parameters.
 
@@ -254,6 +279,8 @@ def global_attributes(
     parameters : mapping
         What the result depends on; stored as JSON in ``parameters`` so that a later
         run can tell whether it would make the same.
+    call : mapping, optional
+        What else the stage was called with (folders, dates); goes into ``history`` only.
     """
     return {
         "Conventions": CONVENTIONS,
@@ -262,7 +289,7 @@ def global_attributes(
         "institution": "made by the user of the seaice toolbox",
         "source": source,
         "references": references,
-        "history": history_line(stage, parameters),
+        "history": history_line(stage, {**(call or {}), **parameters}),
         "parameters": json.dumps(parameters, default=str, sort_keys=True),
         "software_version": f"seaice {seaice.__version__}",
     }

@@ -154,6 +154,27 @@ def special_days(extra: Path | None = None) -> SpecialDays:
     return days
 
 
+def find_files(source_dir: Path) -> list[DayFile]:
+    """Find every daily file below a folder, of any grid, form and day.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or holds no daily file.
+    """
+    source_dir = Path(source_dir)
+    if not source_dir.is_dir():
+        what = "is a file" if source_dir.exists() else "does not exist"
+        raise InputError(f"expected a folder of daily files, but {source_dir} {what}")
+    found = list(_walk(source_dir))
+    if not found:
+        raise InputError(
+            f"no daily file (asi-AMSR2-GRID-YYYYMMDD-v5.4.nc) in {source_dir} or below; "
+            "give the folder download.py wrote to"
+        )
+    return found
+
+
 def list_days(source_dir: Path, period: Period, *, grid_id: str | None = None) -> dict[date, DayFile]:
     """Find the daily files of a period below a folder.
 
@@ -178,16 +199,7 @@ def list_days(source_dir: Path, period: Period, *, grid_id: str | None = None) -
         If the folder is missing, holds no daily file, none of the period or grid, or
         several grids and ``grid_id`` is not given.
     """
-    source_dir = Path(source_dir)
-    if not source_dir.is_dir():
-        what = "is a file" if source_dir.exists() else "does not exist"
-        raise InputError(f"expected a folder of daily files, but {source_dir} {what}")
-    found = list(_walk(source_dir))
-    if not found:
-        raise InputError(
-            f"no daily file (asi-AMSR2-GRID-YYYYMMDD-v5.4.nc) in {source_dir} or below; "
-            "give the folder download.py wrote to"
-        )
+    found = find_files(source_dir)
     inside = [f for f in found if f.day in period]
     chosen = [f for f in inside if grid_id in (None, f.grid_id)]
     if not chosen:

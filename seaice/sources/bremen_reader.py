@@ -43,11 +43,19 @@ def read_day(path: Path, *, grid: Grid | None = None) -> tuple[np.ndarray, Grid]
         If the file is no such file, is damaged, lies on another grid, or holds only
         missing values, only zeros, or values outside 0..100. The message is the reason.
     """
-    path = Path(path)
-    concentration, found = _read(path)
+    concentration, found = read_unjudged(path, grid=grid)
+    _check_values(concentration)
+    return concentration, found
+
+
+def read_unjudged(path: Path, *, grid: Grid | None = None) -> tuple[np.ndarray, Grid]:
+    """As :func:`read_day`, but whatever the values are.
+
+    For a download: a day that holds nothing but missing values is what upstream has.
+    """
+    concentration, found = _read(Path(path))
     if grid is not None and not grid.same_cells(found):
         raise RejectedDay(f"on another grid: expected {grid}, found {found}")
-    _check_values(concentration)
     return concentration, found
 
 

@@ -1,0 +1,85 @@
+r"""Turn a folder of daily grids into one gap-free, flagged cube.
+
+Every day from start to end is in the cube, absent and rejected ones too. Each value
+carries a flag: observed, filled in time, filled in space and time, pole hole, missing.
+
+Examples
+  python consolidate_data.py --source_dir data --start_date 20240101 --end_date 20241231 \
+      --land_mask_file land_mask.nc --output_file cube.nc
+  python consolidate_data.py --source_dir data --start_date 20240101 --end_date 20250131 \
+      --land_mask_file land_mask.nc --output_file cube.nc --append
+  python consolidate_data.py --source_dir data --start_date 20240101 --end_date 20240331 \
+      --land_mask_file land_mask.nc --output_file simple.nc --method temporal --pole_hole keep
+
+The same command run again finds the cube complete, or makes it again if an input changed.
+Filling in time follows the NOAA/NSIDC Climate Data Record, doi:10.7265/efmz-2t65.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from seaice import cli
+from seaice.cube import consolidate
+from seaice.gapfill import METHODS
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Command line of this stage."""
+    parser = cli.make_parser(__doc__, consolidate)
+    add = parser.add_argument
+    add("--source_dir", type=Path, required=True, help="folder of daily files (subfolders too)")
+    cli.add_period(parser)
+    add("--output_file", type=Path, required=True, help="cube to write (.nc)")
+    add("--land_mask_file", type=Path, help="mask of create_mask.py; without it land is filled too")
+    add("--method", choices=list(METHODS), help="how to fill (default %(default)s)")
+    add(
+        "--batch_size",
+        type=cli.at_least(1),
+        metavar="DAYS",
+        help="most days filled at a time; the result does not depend on it (default %(default)s)",
+    )
+    add(
+        "--max_gap_days",
+        type=cli.at_least(0),
+        metavar="DAYS",
+        help="fill in time: largest distance to the day before and after (default %(default)s)",
+    )
+    add(
+        "--one_sided_days",
+        type=cli.at_least(0),
+        metavar="DAYS",
+        help="fill in time: largest distance from one side alone (default %(default)s)",
+    )
+    add("--time_window", type=cli.at_least(0), metavar="DAYS", help="Gaussian (default %(default)s)")
+    add("--space_window", type=cli.at_least(0), metavar="CELLS", help="Gaussian (default %(default)s)")
+    add("--alpha", type=cli.at_least(0, float), help="Gaussian: weight of a day (default %(default)s)")
+    add(
+        "--sigma",
+        type=cli.at_least(0, float),
+        metavar="CELLS",
+        help="Gaussian: width (default %(default)s)",
+    )
+    add(
+        "--pole_hole",
+        choices=["fill", "keep"],
+        help="fill it from its surroundings or keep it missing (default %(default)s)",
+    )
+    add("--past_only", action="store_true", help="fill from earlier days alone (real time)")
+    add("--halo", action="store_true", help="let days outside the period help to fill its ends")
+    add("--append", action="store_true", help="extend the cube that is there to --end_date")
+    add("--lat_lon", action="store_true", help="store latitude and longitude of every cell")
+    add("--grid", help="take only files of this grid, e.g. n3125")
+    add("--bad_days_file", type=Path, help="YAML list of days not to use, with reasons")
+    add("-f", "--force", action="store_true", help="make the cube again even if it is complete")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; returns the exit status."""
+    return cli.run(build_parser(), consolidate, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

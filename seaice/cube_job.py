@@ -1,0 +1,95 @@
+"""What a consolidation makes: its settings and its job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seaice.cube_writer import cube_attributes
+from seaice.daily import DailyGrids
+from seaice.gapfill import Filled, Method
+from seaice.grids import Grid
+from seaice.masks import Surface
+from seaice.period import Period
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a cube depends on besides its input days."""
+
+    method: Method
+    parameters: dict[str, Any]
+    grid: Grid
+    surface: np.ndarray
+    fill_pole_hole: bool
+
+    @property
+    def ocean(self) -> np.ndarray:
+        """True where cells are filled and used, bool (rows, columns)."""
+        return self.surface != Surface.LAND
+
+    @property
+    def hole(self) -> np.ndarray:
+        """The pole hole, bool (rows, columns)."""
+        return self.surface == Surface.POLE_HOLE
+
+    @property
+    def reach(self) -> int:
+        """Days to either side that a filled value may depend on."""
+        return self.method.reach(self.parameters)
+
+    def fill(self, stack: np.ndarray, days: slice) -> Filled:
+        """Fill ``days`` of a stack, the pole hole last."""
+        own = self.method.own(self.parameters)
+        if "hole" in self.method.own({"hole": None}):
+            own["hole"] = self.hole
+        filled = self.method.fill(stack, self.ocean, **own, days=days)
+        if self.fill_pole_hole:
+            from seaice.gapfill import pole_hole
+
+            filled = pole_hole.fill(filled, self.ocean, self.hole)
+        return filled
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: what to make, from which days, where to.
+
+    Attributes
+    ----------
+    settings : Settings
+    days : DailyGrids
+        The source; its period is wider than the cube's with ``--halo``.
+    period : Period
+        The days of the cube.
+    output_file : Path
+    batch_size : int
+    lat_lon : bool
+    land_mask_file : Path or None
+        Named in the history.
+    """
+
+    settings: Settings
+    days: DailyGrids
+    period: Period
+    output_file: Path
+    batch_size: int
+    lat_lon: bool
+    land_mask_file: Path | None
+
+    def attributes(self) -> dict[str, Any]:
+        """Global attributes of the cube."""
+        return cube_attributes(
+            parameters=self.settings.parameters,
+            grid=self.settings.grid,
+            call={
+                "source_dir": self.days.source_dir,
+                "start_date": self.period.start,
+                "end_date": self.period.end,
+                "land_mask_file": self.land_mask_file,
+            },
+            period=self.period,
+        )

@@ -1,0 +1,181 @@
+"""A folder of daily grids as a run of calendar days, each present, absent or rejected."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from seaice import InputError
+from seaice.grids import Grid
+from seaice.masks import DayStatus
+from seaice.period import Period
+from seaice.report import listing
+from seaice.sources import bremen
+from seaice.sources.bremen_reader import read_day, read_grid_of
+
+
+@dataclass(frozen=True)
+class DayRecord:
+    """What was found for one day.
+
+    Attributes
+    ----------
+    day : date
+    status : DayStatus
+    reason : str
+        Why the day is absent or rejected, else empty.
+    known : bool
+        The absence or rejection stands in the list of special days.
+    file : str
+        Name of the day's file, empty if there is none.
+    sha256 : str
+        Digest of that file, hexadecimal.
+    """
+
+    day: date
+    status: DayStatus
+    reason: str = ""
+    known: bool = False
+    file: str = ""
+    sha256: str = ""
+
+
+class DailyGrids:
+    """Daily concentration files of one grid, read day by day.
+
+    Parameters
+    ----------
+    source_dir : Path
+        Folder of daily files, searched with its subfolders.
+    period : Period
+    grid : Grid, optional
+        The grid wanted. By default the one that most of the files are on.
+    grid_id : str, optional
+        Take only files whose name says this grid.
+    bad_days_file : Path, optional
+        The user's own list of special days (:func:`seaice.sources.bremen.special_days`).
+
+    Raises
+    ------
+    InputError
+        If there is no file of the period, or the files are on another grid than wanted.
+    """
+
+    def __init__(
+        self,
+        *,
+        source_dir: Path,
+        period: Period,
+        grid: Grid | None = None,
+        grid_id: str | None = None,
+        bad_days_file: Path | None = None,
+    ) -> None:
+        self.period = period
+        self._special = bremen.special_days(bad_days_file)
+        wanted = grid_id or (grid.id if grid is not None and grid.id in _named_grids() else None)
+        self.files = bremen.list_days(Path(source_dir), period, grid_id=wanted)
+        usual = _usual_grid([f.path for f in self.files.values()])
+        if grid is not None and usual is not None and not grid.same_cells(usual):
+            raise InputError(
+                f"the mask is on {grid}, but the files in {source_dir} are on {usual}; "
+                "make a mask from files of the same grid"
+            )
+        self._grid = grid or usual
+        self.source_dir = Path(source_dir)
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the files; InputError if not one of them can be read."""
+        if self._grid is None:
+            problems = [self.read(day)[1].reason for day in list(self.files)[:1]]
+            raise InputError(
+                f"not one of the {len(self.files)} daily files in {self.source_dir} can be read "
+                f"({listing(problems)}); fetch them again with download.py"
+            )
+        return self._grid
+
+    def read(self, day: date) -> tuple[np.ndarray | None, DayRecord]:
+        """Read a day.
+
+        Returns
+        -------
+        concentration : ndarray of float32, shape (rows, columns), or None
+            Percent with NaN for missing; None if the day is absent or rejected.
+        record : DayRecord
+        """
+        file = self.files.get(day)
+        if file is None:
+            known = self._special.absent.get(day)
+            reason = known or "no file in the source folder"
+            return None, DayRecord(day, DayStatus.ABSENT, reason, known is not None)
+        digest = self.digest(day)
+        if day in self._special.bad:
+            reason = self._special.bad[day]
+            return None, DayRecord(day, DayStatus.REJECTED, reason, True, file.path.name, digest)
+        try:
+            concentration, _ = read_day(file.path, grid=self._grid)
+        except bremen.RejectedDay as error:
+            record = DayRecord(day, DayStatus.REJECTED, str(error), False, file.path.name, digest)
+            return None, record
+        return concentration, DayRecord(day, DayStatus.PRESENT, file=file.path.name, sha256=digest)
+
+    def is_known(self, day: date) -> bool:
+        """Whether the day stands in the list of special days."""
+        return day in self._special.absent or day in self._special.bad
+
+    def digest(self, day: date) -> str:
+        """SHA-256 of a day's file, hexadecimal; empty if it has none or cannot be read."""
+        file = self.files.get(day)
+        if file is None:
+            return ""
+        try:
+            with file.path.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:
+            return ""
+
+
+def _named_grids() -> set[str]:
+    from seaice.grids import grid_ids
+
+    return {g for g in grid_ids() if g[0] in "ns"}
+
+
+def _usual_grid(paths: list[Path], *, looks: int = 5) -> Grid | None:
+    """The grid most of a few files are on, spread over the list; None if none can be read."""
+    found: Counter[Grid] = Counter()
+    order = sorted({round(i * (len(paths) - 1) / max(1, looks - 1)) for i in range(looks)})
+    for path in [paths[i] for i in order] + paths:
+        if found and sum(found.values()) >= min(looks, len(order)):
+            break
+        try:
+            found[read_grid_of(path)] += 1
+        except bremen.RejectedDay:
+            continue
+    return found.most_common(1)[0][0] if found else None
+
+
+def describe_days(records: Iterable[DayRecord]) -> tuple[list[str], list[str]]:
+    """Report lines for days that are not present: (for information, to be called failures).
+
+    A rejected day that stands in no list of known bad days is a failure: its file should
+    be looked at or fetched again.
+    """
+    lines: list[str] = []
+    failed: list[str] = []
+    absent: dict[str, list[str]] = {}
+    for record in records:
+        if record.status == DayStatus.ABSENT:
+            absent.setdefault(record.reason, []).append(str(record.day))
+        elif record.status == DayStatus.REJECTED:
+            text = f"{record.day} rejected ({record.file}): {record.reason}"
+            (lines if record.known else failed).append(text)
+    for reason, days in absent.items():
+        lines.append(f"absent, {reason}: {listing(days)}")
+    return lines, failed

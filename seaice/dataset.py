@@ -1,0 +1,420 @@
+"""A cube as a map-style torch Dataset of windows: some days in, some days out."""
+
+from __future__ import annotations
+
+import logging
+import operator
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from seaice import InputError
+from seaice.cube_file import CubeFile
+from seaice.cube_reader import CubeReader, shifted
+from seaice.grids import Grid
+from seaice.masks import read_mask
+from seaice.period import Period, as_date
+from seaice.splits import Statistics
+from seaice.windows import (
+    REASONS,
+    Window,
+    block_numbers,
+    check_count,
+    check_share,
+    day_shares,
+    patch_corners,
+    region_slices,
+    usable,
+)
+
+logger = logging.getLogger(__name__)
+
+PARTS = (
+    "inputs",
+    "targets",
+    "dates",
+    "ocean",
+    "input_flags",
+    "target_flags",
+    "input_weights",
+    "target_weights",
+    "origin",
+)
+
+
+def load_ocean_mask(path: Path) -> torch.Tensor:
+    """Read the factor that sets land to zero: ``inputs * load_ocean_mask(path)``.
+
+    Parameters
+    ----------
+    path : Path
+        A mask of ``create_mask.py`` or a cube of ``consolidate_data.py``.
+
+    Returns
+    -------
+    tensor of float32, shape (rows, columns)
+        1 over ocean (coast, pole hole and rarely observed ocean too), 0 over land: the
+        opposite of the mask file's ``land_mask``.
+
+    Raises
+    ------
+    InputError
+        If the file is neither.
+    """
+    try:
+        ocean = read_mask(Path(path)).ocean
+    except InputError as no_mask:
+        try:
+            with CubeFile(Path(path)) as cube:
+                ocean = cube.ocean
+        except InputError:
+            raise InputError(f"{no_mask}; a cube of consolidate_data.py would do too") from None
+    return torch.from_numpy(ocean.astype(np.float32))
+
+
+class ConsolidatedSICDataset(Dataset[Any]):
+    """Windows of a consolidated cube, as pairs of float32 tensors (T, 1, H, W).
+
+    Days ``start_time`` to ``end_time`` are numbered; sample i begins ``i * samples_gap``
+    days after the first, takes ``input_length`` days every ``input_gap`` days, and
+    ``pred_length`` target days every ``pred_gap`` days, the first ``pred_shift`` days after
+    the last input. Windows that use a day without data are dropped, see ``dropped``.
+
+    Values are fractions 0..1 without NaN: land is ``land_value``, what stayed missing over
+    the ocean is ``missing_value``. Every process opens the cube for itself, on first use, so
+    the Dataset works with any number of workers and any way of starting them.
+
+    Parameters
+    ----------
+    consolidated_file_path : Path
+        A cube of ``consolidate_data.py``.
+    start_time, end_time : date, int or str
+        First and last day a window may use, in any form :func:`seaice.period.as_date` reads.
+    input_length, pred_length : int
+        Days in, days out.
+    input_gap, pred_shift, pred_gap, samples_gap : int
+        See above; all 1 by default. ``pred_shift=0`` lets the first target be the last input.
+    preload_data : bool
+        Read all days once into memory (4 bytes a cell and day). Workers started by spawn or
+        forkserver get a copy each.
+    blocks : sequence of Period, optional
+        A window must lie wholly within one; see :func:`seaice.splits.date_blocks`.
+    region : (ymin, ymax, xmin, xmax), optional
+        Half-open index ranges; row 0 is the south edge. Only these cells are read.
+    bounds : (west, south, east, north), optional
+        The same in projected metres.
+    patch_size : int or (rows, columns), optional
+        Take a random patch of this size from every sample: another one in every epoch (call
+        :meth:`set_epoch`), the same one for the same ``seed``, epoch and index whatever
+        the workers.
+    seed : int
+        Of the patches.
+    smallest_ocean_share : float
+        Patches with a smaller share of ocean cells, or with none, are not taken.
+    largest_missing_share : float
+        A window is dropped if on one of its days a larger share of the ocean cells outside
+        the pole hole is missing. A pole hole that was kept does not count.
+    largest_filled_share : float
+        A window is dropped if a larger share of its ocean cells, over all its days, holds
+        filled values. Both shares are those of the region, not of a patch.
+    land_value, missing_value : float
+        Put in last, after normalisation; NaN is allowed.
+    statistics : Statistics or Path, optional
+        Normalise the inputs by the training part's mean and standard deviation
+        (:func:`seaice.splits.measure_statistics`). Targets stay fractions.
+    returns : sequence of str, optional
+        Without it an item is the tuple ``(inputs, targets)``. With it an item is a dict of
+        the parts named: inputs, targets; dates (int64 YYYYMMDD, inputs then targets); ocean
+        (float32 (1, H, W), 1 = ocean); input_flags, target_flags (uint8, codes of
+        ``fill_flag`` as in the file); input_weights, target_weights (float32: 1 measured,
+        ``filled_weight`` filled, 0 land and missing); origin (int64, row and column of the
+        first cell in the cube's grid).
+    filled_weight : float
+        Weight of a filled value. 0: what nobody measured teaches nothing.
+    transform : callable, optional
+        Applied to every item.
+
+    Attributes
+    ----------
+    path : Path
+    window : Window
+    period : Period
+    dropped : dict of str to int
+        Windows that are no samples, by reason: outside_blocks, absent_day, missing_cells,
+        filled_cells. A window counts under the first that applies.
+    grid : Grid
+        Of the region.
+    ocean : ndarray of bool, shape (rows, columns)
+        True over ocean, in the region.
+
+    Raises
+    ------
+    InputError
+        If the cube is unusable or does not reach the dates, the window does not fit, the
+        region leaves the grid, or no sample is left; the message says why.
+    """
+
+    def __init__(
+        self,
+        consolidated_file_path: Path | str,
+        start_time: Any,
+        end_time: Any,
+        input_length: int,
+        pred_length: int,
+        input_gap: int = 1,
+        pred_shift: int = 1,
+        pred_gap: int = 1,
+        samples_gap: int = 1,
+        preload_data: bool = False,
+        *,
+        blocks: Sequence[Period] | None = None,
+        region: tuple[int, int, int, int] | None = None,
+        bounds: tuple[float, float, float, float] | None = None,
+        patch_size: int | tuple[int, int] | None = None,
+        seed: int = 0,
+        smallest_ocean_share: float = 0.0,
+        largest_missing_share: float = 0.0,
+        largest_filled_share: float = 1.0,
+        land_value: float = 0.0,
+        missing_value: float = 0.0,
+        statistics: Statistics | Path | str | None = None,
+        returns: Sequence[str] | None = None,
+        filled_weight: float = 0.0,
+        transform: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.path = Path(consolidated_file_path)
+        self.window = Window(input_length, pred_length, input_gap, pred_shift, pred_gap)
+        self.period = Period.of(start_time, end_time)
+        self._returns = None if returns is None else _known_parts(returns)
+        self._with_flags = any("flags" in p or "weights" in p for p in self._returns or ())
+        self._land_value, self._missing_value = land_value, missing_value
+        self._statistics = _loaded(statistics)
+        self._transform = transform
+        for name, share in (
+            ("smallest_ocean_share", smallest_ocean_share),
+            ("largest_missing_share", largest_missing_share),
+            ("largest_filled_share", largest_filled_share),
+        ):
+            check_share(name, share)
+        starts = self.window.starts(self.period, samples_gap)
+        # The handle is closed again: a worker started by fork shall inherit none.
+        with CubeFile(self.path) as cube:
+            _check_reach(cube, self.period)
+            self._take_region(cube, *region_slices(cube.grid, region, bounds))
+            self._take_samples(cube, starts, blocks, largest_missing_share, largest_filled_share)
+            self._weights = _weights(cube, filled_weight)
+            self._take_patches(patch_size, seed, smallest_ocean_share)
+            self._reader = CubeReader(cube, self._rows, self._columns)
+            if preload_data:
+                names = ["concentration", "flags"] if self._with_flags else ["concentration"]
+                self._reader.preload(cube, names, self._positions)
+
+    def _take_region(self, cube: CubeFile, rows: slice, columns: slice) -> None:
+        self._rows, self._columns = rows, columns
+        self.grid: Grid = cube.grid
+        if (rows.stop - rows.start, columns.stop - columns.start) != cube.grid.shape:
+            self.grid = cube.grid.part(rows, columns)
+        self.ocean: np.ndarray = cube.ocean[rows, columns]
+        if not self.ocean.any():
+            raise InputError(f"{self.grid} of {self.path} holds no ocean cell; choose another region")
+
+    def _take_samples(
+        self,
+        cube: CubeFile,
+        starts: np.ndarray,
+        blocks: Sequence[Period] | None,
+        largest_missing_share: float,
+        largest_filled_share: float,
+    ) -> None:
+        shares = day_shares(
+            cube, self.period, self._rows, self._columns, filled=largest_filled_share < 1
+        )
+        days = starts[:, np.newaxis] + self.window.offsets
+        limits: dict[str, Any] = {
+            "block": block_numbers(self.period, blocks),
+            "largest_missing_share": largest_missing_share,
+            "largest_filled_share": largest_filled_share,
+        }
+        keep, self.dropped = usable(days, shares, **limits)
+        said = ", ".join(f"{n} {REASONS[r]}" for r, n in self.dropped.items() if n) or "none"
+        logger.info("%s: %d samples, dropped: %s", self.path.name, keep.sum(), said)
+        if not keep.any():
+            wanting, _ = usable(days, shares, **limits | {"largest_missing_share": 1.0})
+            advice = ""
+            if wanting.any():
+                share = shares.missing[days[wanting]].max(axis=1).min()
+                advice = f"; largest_missing_share={np.ceil(share * 1e4) / 1e4:.4f} keeps some"
+            raise InputError(
+                f"no sample is left of the {len(starts)} windows from {self.period} in {self.path}: "
+                f"{said}{advice}"
+            )
+        self._positions = shares.position[days[keep]]
+        numbers = [int(f"{day:%Y%m%d}") for day in self.period]
+        self._dates = np.array(numbers, dtype=np.int64)[days[keep]]
+
+    def _take_patches(
+        self, size: int | tuple[int, int] | None, seed: int, smallest_ocean_share: float
+    ) -> None:
+        self._patch, self._seed = size if size is None else _pair(size), seed
+        self._epoch: torch.Tensor | None = None
+        if self._patch is None:
+            return
+        check_count("seed", seed, 0)
+        if any(p > n for p, n in zip(self._patch, self.ocean.shape, strict=True)):
+            raise InputError(
+                f"a patch of {self._patch[0]} x {self._patch[1]} cells does not fit in {self.grid}; "
+                "choose a smaller patch_size or a larger region"
+            )
+        self._corners = patch_corners(self.ocean, self._patch, smallest_ocean_share)
+        if not self._corners.size:
+            raise InputError(
+                f"no patch of {self._patch[0]} x {self._patch[1]} cells in {self.grid} has an ocean "
+                f"share of {smallest_ocean_share:g}; lower smallest_ocean_share"
+            )
+        # In shared memory, so that workers kept between epochs see set_epoch too.
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch's random patches; call it before every pass over the loader."""
+        check_count("epoch", epoch, 0)
+        if self._epoch is not None:
+            self._epoch[0] = epoch
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, index: int) -> Any:
+        item = self._item(index, self._returns or ("inputs", "targets"))
+        whole = item if self._returns else (item["inputs"], item["targets"])
+        return whole if self._transform is None else self._transform(whole)
+
+    def _item(self, index: int, parts: Sequence[str]) -> dict[str, Any]:
+        number = operator.index(index)
+        number += len(self) if number < 0 else 0
+        if not 0 <= number < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        rows, columns = self._part(number)
+        inside = (shifted(rows, -self._rows.start), shifted(columns, -self._columns.start))
+        made: dict[str, Any] = {}
+        if "inputs" in parts or "targets" in parts:
+            made["inputs"], made["targets"] = self._fields(number, rows, columns, ~self.ocean[inside])
+        if any("flags" in part or "weights" in part for part in parts):
+            made |= self._flags_and_weights(number, rows, columns)
+        if "dates" in parts:
+            made["dates"] = torch.from_numpy(self._dates[number].copy())
+        if "ocean" in parts:
+            made["ocean"] = torch.from_numpy(self.ocean[inside].astype(np.float32)[np.newaxis])
+        if "origin" in parts:
+            made["origin"] = torch.tensor([rows.start, columns.start])
+        return {part: made[part] for part in parts}
+
+    def _flags_and_weights(self, number: int, rows: slice, columns: slice) -> dict[str, torch.Tensor]:
+        flags = self._reader.days("flags", self._positions[number], rows, columns)
+        length = self.window.input_length
+        made = {}
+        for name, some in (("input", flags[:length]), ("target", flags[length:])):
+            made[f"{name}_flags"] = _tensor(some)
+            made[f"{name}_weights"] = _tensor(self._weights[some])
+        return made
+
+    def _part(self, number: int) -> tuple[slice, slice]:
+        """Rows and columns of a sample in the cube's grid."""
+        if self._patch is None or self._epoch is None:
+            return self._rows, self._columns
+        random = np.random.default_rng((self._seed, int(self._epoch[0]), number))
+        corner = int(self._corners[random.integers(self._corners.size)])
+        row, column = divmod(corner, self.ocean.shape[1] - self._patch[1] + 1)
+        row, column = row + self._rows.start, column + self._columns.start
+        return slice(row, row + self._patch[0]), slice(column, column + self._patch[1])
+
+    def _fields(
+        self, number: int, rows: slice, columns: slice, land: np.ndarray
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        values = self._reader.days("concentration", self._positions[number], rows, columns)
+        inputs, targets = np.split(values, [self.window.input_length])
+        if self._statistics is not None:
+            inputs -= np.float32(self._statistics.mean)
+            inputs /= np.float32(self._statistics.std)
+        # In place and part by part: a full frame of the finest grid is 35 MB a day.
+        for day in values:
+            np.copyto(day, self._missing_value, where=np.isnan(day))
+            np.copyto(day, self._land_value, where=land)
+        return _tensor(inputs), _tensor(targets)
+
+    def close(self) -> None:
+        """Close this process's handle of the cube; the next item opens it again."""
+        self._reader.close()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._epoch is not None:
+            self._epoch.share_memory_()
+
+    def GetInputs(self) -> torch.Tensor:
+        """Inputs of all samples, float32 (N, Tin, 1, H, W), without ``transform``."""
+        return self._all("inputs")
+
+    def GetTargets(self) -> torch.Tensor:
+        """Targets of all samples, float32 (N, Tout, 1, H, W), without ``transform``."""
+        return self._all("targets")
+
+    def GetTimes(self) -> np.ndarray:
+        """Days of all samples, inputs then targets, int64 YYYYMMDD (N, Tin + Tout)."""
+        return self._dates.copy()
+
+    def _all(self, part: str) -> torch.Tensor:
+        first = self._item(0, (part,))[part]
+        stack = first.new_empty((len(self), *first.shape))
+        for number in range(len(self)):
+            stack[number] = self._item(number, (part,))[part]
+        return stack
+
+
+def _tensor(days: np.ndarray) -> torch.Tensor:
+    """(T, H, W) as a tensor (T, 1, H, W) on the same memory."""
+    return torch.from_numpy(days[:, np.newaxis])
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    rows, columns = (size, size) if isinstance(size, int) else size
+    check_count("patch_size", rows, 1)
+    check_count("patch_size", columns, 1)
+    return rows, columns
+
+
+def _known_parts(returns: Sequence[str]) -> tuple[str, ...]:
+    unknown = [part for part in returns if part not in PARTS]
+    if isinstance(returns, str) or unknown or not returns:
+        raise InputError(f"expected returns as a list out of {', '.join(PARTS)}, found {returns!r}")
+    return tuple(returns)
+
+
+def _loaded(statistics: Statistics | Path | str | None) -> Statistics | None:
+    if statistics is None or isinstance(statistics, Statistics):
+        return statistics
+    return Statistics.load(Path(statistics))
+
+
+def _check_reach(cube: CubeFile, period: Period) -> None:
+    if not cube.dates:
+        raise InputError(f"{cube.path} holds no day; make it anew with consolidate_data.py")
+    first, last = as_date(cube.dates[0]), as_date(cube.dates[-1])
+    for name, day in (("start_time", period.start), ("end_time", period.end)):
+        if not first <= day <= last:
+            raise InputError(
+                f"{cube.path} reaches from {first} to {last}, found {name} {day}; choose days within"
+            )
+
+
+def _weights(cube: CubeFile, filled_weight: float) -> np.ndarray:
+    """Weight of every flag code, float32 (256,); codes are read by meaning."""
+    if not 0 <= filled_weight < float("inf"):
+        raise InputError(f"expected filled_weight as a number of at least 0, found {filled_weight!r}")
+    weights = np.full(256, filled_weight, dtype=np.float32)
+    weights[cube.flag_value("observed")] = 1
+    weights[[cube.flag_value("land"), cube.flag_value("not_filled")]] = 0
+    return weights

@@ -1,0 +1,238 @@
+"""Surface mask from the missing-value statistics of many days."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from seaice import InputError, products
+from seaice.atomic import atomic
+from seaice.daily import DailyGrids, DayRecord, describe_days
+from seaice.grids import Grid
+from seaice.masks import DayStatus, Mask, Surface, read_mask
+from seaice.period import Period
+from seaice.report import Progress, Report
+
+logger = logging.getLogger(__name__)
+
+# The pole hole of AMSR2 at 25 km reaches down to 88.52 N (cell corners); a circle of this
+# radius in the plane holds it on every grid. No land lies within 700 km of the North Pole.
+LARGEST_POLE_HOLE_RADIUS = 165_000.0
+# Without statistics: the hole seen in Bremen files ends 94 to 97 km from the pole.
+USUAL_POLE_HOLE_RADIUS = 110_000.0
+FEW_DAYS = 20
+
+
+def create_mask(
+    *,
+    source_dir: Path,
+    start_date: date,
+    end_date: date,
+    output_file: Path,
+    threshold: float = 0.85,
+    grid: str | None = None,
+    bad_days_file: Path | None = None,
+) -> Report:
+    """Make a mask file from daily grids: one pass, one day in memory, O(days x cells).
+
+    Parameters
+    ----------
+    source_dir : Path
+        Folder of daily files.
+    start_date, end_date : date
+        Days to use, both included. The more days, the fewer cells are called land by chance.
+    output_file : Path
+        NetCDF file to write: ``land_mask``, ``nan_ratio`` and ``surface`` on (y, x).
+    threshold : float
+        Smallest share of missing days that makes a cell land, 0..1.
+    grid : str, optional
+        Take only files of this grid id.
+    bad_days_file : Path, optional
+        YAML list of days not to use.
+
+    Returns
+    -------
+    Report
+        Counts of every class; rejected days are failures.
+
+    Raises
+    ------
+    InputError
+        If no day can be read, the threshold is out of range, or the output is another file.
+    """
+    if not 0 <= threshold <= 1:
+        raise InputError(f"threshold must be from 0 to 1, found {threshold}")
+    output_file = Path(output_file)
+    _refuse_foreign(output_file)
+    period = Period.of(start_date, end_date)
+    days = DailyGrids(source_dir=source_dir, period=period, grid_id=grid, bad_days_file=bad_days_file)
+    missing, records = _count_missing(days)
+    used = sum(r.status == DayStatus.PRESENT for r in records)
+    if not used:
+        raise InputError(
+            f"not one day from {period} in {source_dir} can be used ({records[0].reason}); "
+            "nothing written"
+        )
+    nan_ratio = (missing / used).astype(np.float32)
+    # Compared as integers: 17 of 20 days is 0.85 exactly, not 0.85 after rounding.
+    mask = Mask(classify(missing, used, days.grid, threshold=threshold), nan_ratio, days.grid)
+    parameters = {
+        "source_dir": str(source_dir),
+        "start_date": period.start,
+        "end_date": period.end,
+        "threshold": threshold,
+        "days_used": used,
+    }
+    with atomic(output_file, verify=read_mask) as temporary:
+        write_mask(temporary, mask, parameters)
+    return _report(output_file, mask, records, period, threshold)
+
+
+def _count_missing(days: DailyGrids) -> tuple[np.ndarray, list[DayRecord]]:
+    missing = np.zeros(days.grid.shape, np.int32)
+    records = []
+    with Progress(total=len(days.period), label="days", logger=logger) as progress:
+        for day in days.period:
+            concentration, record = days.read(day)
+            records.append(record)
+            if concentration is not None:
+                missing += np.isnan(concentration)
+            progress.unit(f"{day} {record.status.name.lower()} {record.reason}".rstrip())
+    return missing, records
+
+
+def classify(missing: np.ndarray, days: int, grid: Grid, *, threshold: float = 0.85) -> np.ndarray:
+    """Surface classes from counts of missing days.
+
+    Parameters
+    ----------
+    missing : ndarray of integers, shape (rows, columns)
+        On how many days a cell is missing.
+    days : int
+        Days read.
+    grid : Grid
+    threshold : float
+        Land where missing / days >= threshold, but not in the pole hole.
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, columns)
+        Codes of :class:`seaice.masks.Surface`. A cell beside land is coast even if it is
+        rarely observed (``nan_ratio`` tells that anyway).
+
+    Examples
+    --------
+    >>> from seaice.grids import get_grid
+    >>> grid = get_grid("n25000").part(slice(0, 1), slice(0, 4))
+    >>> classify(np.array([[20, 0, 0, 12]]), 20, grid)
+    array([[1, 2, 0, 4]], dtype=uint8)
+    """
+    from scipy.ndimage import binary_dilation
+
+    always = missing >= np.ceil(threshold * days - 1e-9)
+    hole = pole_hole(always, grid)
+    land = always & ~hole
+    beside = binary_dilation(land, structure=np.ones((3, 3), bool)) & ~land
+    surface = np.full(missing.shape, Surface.OCEAN, np.uint8)
+    surface[2 * missing > days] = Surface.RARELY_OBSERVED_OCEAN
+    surface[beside] = Surface.COAST
+    surface[hole] = Surface.POLE_HOLE
+    surface[land] = Surface.LAND
+    return surface
+
+
+def pole_hole(always_missing: np.ndarray, grid: Grid) -> np.ndarray:
+    """The part of the always-missing cells that is the pole hole.
+
+    Recognised by geometry: the connected component that holds the North Pole, cut at the
+    largest radius the sensors' hole has.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows, columns)
+        All False on southern grids and where the pole lies outside.
+    """
+    from scipy.ndimage import label
+
+    distance = grid.distance_to_pole()
+    if distance is None or grid.hemisphere == "south":
+        return np.zeros(grid.shape, bool)
+    candidates = always_missing & (distance <= LARGEST_POLE_HOLE_RADIUS)
+    parts, _ = label(candidates, structure=np.ones((3, 3), int))
+    at_pole = np.unique(parts[distance <= 0.75 * grid.step])
+    return np.asarray(np.isin(parts, at_pole[at_pole > 0]))
+
+
+def assumed_pole_hole(grid: Grid) -> np.ndarray:
+    """Where the pole hole is when no mask tells: a circle (north), nothing (south)."""
+    distance = grid.distance_to_pole()
+    if distance is None or grid.hemisphere == "south":
+        return np.zeros(grid.shape, bool)
+    return np.asarray(distance <= USUAL_POLE_HOLE_RADIUS)
+
+
+def write_mask(path: Path, mask: Mask, parameters: dict[str, object]) -> None:
+    """Write a mask file (see :class:`seaice.masks.Mask`); ``parameters`` go into the history."""
+    import netCDF4
+
+    with netCDF4.Dataset(path, "w") as dataset:
+        dataset.setncatts(
+            products.global_attributes(
+                title="Sea ice surface mask",
+                summary="Land, coast, pole hole and ocean cells of a daily sea ice concentration "
+                "grid, told apart by how often they are missing",
+                source="daily ASI sea ice concentration grids, University of Bremen",
+                stage="create_mask",
+                parameters=parameters,
+                references=products.BREMEN_REFERENCES,
+            )
+        )
+        products.write_grid(dataset, mask.grid)
+        products.define(dataset, "land_mask")[:] = mask.land.astype(np.uint8)
+        products.define(dataset, "surface")[:] = mask.surface
+        products.define(dataset, "nan_ratio")[:] = mask.nan_ratio
+
+
+def _refuse_foreign(output_file: Path) -> None:
+    if output_file.is_file():
+        try:
+            read_mask(output_file)
+        except InputError as error:
+            raise InputError(
+                f"{output_file} exists and is no mask, so it is not replaced ({error}); "
+                "remove it or choose another --output_file"
+            ) from None
+
+
+def _report(
+    output_file: Path, mask: Mask, records: list[DayRecord], period: Period, threshold: float
+) -> Report:
+    lines, failed = describe_days(records)
+    used = sum(r.status == DayStatus.PRESENT for r in records)
+    area = mask.grid.cell_area()
+    counts = {c: int((mask.surface == c).sum()) for c in Surface}
+    head = [
+        f"{output_file}: surface of {mask.grid}",
+        f"days read: {used} of {len(period)} ({period}); land is missing on >= {threshold:g} of them",
+    ]
+    for surface, count in counts.items():
+        share = 100 * count / mask.surface.size
+        square_km = area[mask.surface == surface].sum()
+        name = surface.name.lower().replace("_", " ")
+        head.append(
+            f"  {int(surface)} {name:<22} {count:>9} cells {share:6.2f} % {square_km:>13,.0f} km2"
+        )
+    if used < FEW_DAYS:
+        lines.append(
+            f"only {used} days were read: a cell that happened to be missing on all of them is called "
+            f"land; use {FEW_DAYS} days or more"
+        )
+    if counts[Surface.LAND] in (0, mask.surface.size):
+        lines.append(
+            "every cell is land: is the threshold right?" if counts[Surface.LAND] else "no land found"
+        )
+    values = {c.name.lower(): n for c, n in counts.items()} | {"days_used": used}
+    return Report(head + lines, failed, [output_file], values)

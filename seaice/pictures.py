@@ -1,0 +1,289 @@
+"""Stages that draw a file: one day, a mask, raw beside filled."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seaice import InputError, maps, palette
+from seaice import coastlines as coasts
+from seaice.atomic import atomic
+from seaice.coastlines import Choice, Coastlines
+from seaice.grids import Grid
+from seaice.palette import Swatch
+from seaice.picture_source import Day, Pair, read_any, read_pair, read_surface
+from seaice.report import Report
+
+if TYPE_CHECKING:
+    from cartopy.mpl.geoaxes import GeoAxes
+    from matplotlib.figure import Figure
+
+
+def visualize(
+    *,
+    input_file: Path,
+    output_file: Path | None = None,
+    date: datetime.date | None = None,
+    land_mask_file: Path | None = None,
+    coastlines: Choice = "auto",
+    ice_edge: float | None = None,
+    dpi: int = 300,
+    show: bool = False,
+) -> Report:
+    """Draw a map of one day.
+
+    Parameters
+    ----------
+    input_file : Path
+        A daily file in any of its forms, or a cube.
+    output_file : Path, optional
+        Picture to write; by default named after the input, in the working folder.
+    date : datetime.date, optional
+        Day of a cube; needed if it holds more than one.
+    land_mask_file : Path, optional
+        Mask that tells land from missing in a daily file.
+    coastlines : {"auto", "natural_earth", "mask", "none"}
+        Where coast outlines come from; see :func:`seaice.coastlines.find`.
+    ice_edge : float, optional
+        Also draw the line of this concentration, percent.
+    dpi : int
+        Dots per inch of the picture.
+    show : bool
+        Also open a window.
+
+    Raises
+    ------
+    InputError
+        If the input is missing, is no daily file or cube, or does not hold the day.
+    """
+    input_file = Path(input_file)
+    _check_picture(output_file, dpi)
+    day = read_any(input_file, date, land_mask_file)
+    if output_file is None:
+        stamp = "" if day.date is None else f"{day.date:%Y%m%d}"
+        output_file = Path(f"{input_file.stem}{'' if stamp in input_file.stem else f'_{stamp}'}.png")
+    coast = _coast(coastlines, day.grid, day.land)
+    figure, ax = maps.polar_figure(day.grid)
+    image = maps.draw_concentration(ax, day.concentration, day.grid, day.land)
+    swatches = _draw_around(ax, day, coast)
+    if ice_edge is not None:
+        swatches.append(maps.draw_ice_edge(ax, day.concentration, day.grid, level=ice_edge))
+    maps.draw_scale_bar(ax, day.grid)
+    maps.draw_colorbar(ax, image)
+    maps.draw_legend(ax, swatches)
+    maps.draw_title(ax, f"Sea ice concentration, {day.date or input_file.name}", day.source)
+    return _finish(figure, output_file, coast, dpi=dpi, show=show)
+
+
+def visualize_mask(
+    *,
+    input_file: Path,
+    output_file: Path | None = None,
+    coastlines: Choice = "auto",
+    dpi: int = 300,
+    show: bool = False,
+) -> Report:
+    """Draw the surface classes of a mask beside the missing share they come from.
+
+    Parameters
+    ----------
+    input_file : Path
+        Mask of ``create_mask.py``.
+    output_file, coastlines, dpi, show
+        As for :func:`visualize`.
+
+    Raises
+    ------
+    InputError
+        If the input is missing or no mask.
+    """
+    input_file = Path(input_file)
+    _check_picture(output_file, dpi)
+    mask, classes, source = read_surface(input_file)
+    coast = _coast(coastlines, mask.grid, mask.land)
+    figure, (left, right) = maps.polar_panels(mask.grid, 2, height=6.5, top=1.1)
+    maps.draw_classes(left, mask.surface, mask.grid, classes)
+    ratio = maps.draw_ratio(right, mask.nan_ratio, mask.grid)
+    if coast.natural is not None:  # the mask's own outline would say nothing here
+        for ax in (left, right):
+            maps.draw_coastlines(ax, coast.natural, paint=False)
+    maps.draw_scale_bar(left, mask.grid)
+    maps.draw_legend(left, list(classes.values()), columns=2)
+    maps.draw_colorbar(right, ratio, label="share of days without a value")
+    maps.draw_title(left, "Surface classes")
+    maps.draw_title(right, "Missing share")
+    maps.draw_heading(figure, "Surface mask", source)
+    return _finish(figure, output_file or Path(f"{input_file.stem}.png"), coast, dpi=dpi, show=show)
+
+
+def compare(
+    *,
+    original_file: Path,
+    consolidated_file: Path,
+    date: datetime.date,
+    output_file: Path | None = None,
+    no_land: bool = False,
+    coastlines: Choice = "auto",
+    dpi: int = 300,
+    show: bool = False,
+) -> Report:
+    """Draw a day as observed, the same day of a cube, and how its values came about.
+
+    Parameters
+    ----------
+    original_file : Path
+        Daily file.
+    consolidated_file : Path
+        Cube.
+    date : datetime.date
+        The day.
+    output_file : Path, optional
+        Picture to write; by default ``interpolation_comparison_YYYYMMDD.png`` in the
+        working folder.
+    no_land : bool
+        Do not paint land: cells without a value stay visible there too.
+    coastlines, dpi, show
+        As for :func:`visualize`.
+
+    Raises
+    ------
+    InputError
+        If an input is missing or of the wrong kind, the cube does not hold the day, or
+        the two lie on different grids.
+    """
+    original_file, consolidated_file = Path(original_file), Path(consolidated_file)
+    _check_picture(output_file, dpi)
+    pair = read_pair(original_file, consolidated_file, date)
+    coast = _coast(coastlines, pair.raw.grid, pair.raw.land)
+    figure = _draw_pair(pair, coast, paint_land=not no_land)
+    maps.draw_heading(
+        figure,
+        f"Sea ice concentration before and after filling, {date}",
+        f"{original_file.name} · {consolidated_file.name} · {pair.raw.grid}",
+    )
+    output_file = output_file or Path(f"interpolation_comparison_{date:%Y%m%d}.png")
+    report = _finish(figure, output_file, coast, dpi=dpi, show=show)
+    report.lines += pair.findings()
+    return report
+
+
+def _draw_pair(pair: Pair, coast: _Coast, *, paint_land: bool) -> Figure:
+    grid, land = pair.raw.grid, pair.raw.land if paint_land else None
+    figure, (left, middle, right) = maps.polar_panels(grid, 3, height=6.0, right=2.2, top=1.1)
+    maps.draw_concentration(left, pair.raw.concentration, grid, land)
+    image = maps.draw_concentration(middle, pair.filled.concentration, grid, land)
+    classes = pair.classes if paint_land else {**pair.classes, pair.land_code: palette.no_value("land")}
+    maps.draw_classes(right, pair.flags, grid, classes)
+    for ax, title in ((left, "As observed"), (middle, "Gaps filled"), (right, "How values came about")):
+        _draw_coast(ax, pair.raw, coast, paint=False)
+        maps.draw_title(ax, title)
+    maps.draw_pole_hole(left, pair.raw.hole, grid)
+    maps.draw_scale_bar(left, grid)
+    known = [palette.LAND_SWATCH, palette.no_value("no value")]
+    maps.draw_legend(left, known if paint_land else [palette.no_value("no value, or land")])
+    maps.draw_colorbar(middle, image, below=middle)
+    maps.draw_legend(right, list(classes.values()), side="right", title="share of ocean cells")
+    return figure
+
+
+@dataclass(frozen=True)
+class _Coast:
+    """How coasts are drawn: Natural Earth, else the outline of the mask, else not."""
+
+    natural: Coastlines | None
+    outline: bool
+    note: str | None
+
+
+def _coast(choice: Choice, grid: Grid, land: np.ndarray | None) -> _Coast:
+    if choice == "mask" and land is None:
+        raise InputError(
+            "--coastlines mask needs a land mask, which a daily file alone does not hold; "
+            "give --land_mask_file"
+        )
+    natural, reason = coasts.find(choice, grid)
+    outline = natural is None and choice != "none" and land is not None
+    if natural is not None:
+        return _Coast(natural, outline, f"coastlines: {natural.source}")
+    drawn = "the outline of the land mask" if outline else "none"
+    return _Coast(None, outline, f"coastlines: {drawn}, because {reason}" if reason else None)
+
+
+def _draw_coast(ax: GeoAxes, day: Day, coast: _Coast, *, paint: bool) -> None:
+    if coast.natural is not None:
+        maps.draw_coastlines(ax, coast.natural, paint=paint)
+    elif coast.outline and day.land is not None:
+        maps.draw_outline(ax, day.land, day.grid)
+
+
+def _draw_around(ax: GeoAxes, day: Day, coast: _Coast) -> list[Swatch]:
+    """Draw coast and pole hole of a single map; return the entries of its legend."""
+    painted = coast.natural is not None and bool(coast.natural.polygons)
+    _draw_coast(ax, day, coast, paint=day.land is None)
+    swatches = []
+    if day.land is not None or painted:
+        swatches.append(palette.LAND_SWATCH)
+    missing = np.isnan(day.concentration)
+    if day.land is not None:
+        missing &= ~day.land
+    if missing.any():
+        told = day.land is not None or painted
+        swatches.append(palette.no_value(day.missing if told else f"land or {day.missing}"))
+    hole = maps.draw_pole_hole(ax, day.hole, day.grid)
+    return [*swatches, hole] if hole else swatches
+
+
+def _check_picture(output_file: Path | None, dpi: int) -> None:
+    """Refuse before any work what could not be written after it."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    if not 20 <= dpi <= 1200:
+        raise InputError(f"expected 20 to 1200 dots per inch, found {dpi}")
+    if output_file is None:
+        return
+    kinds = FigureCanvasBase.get_supported_filetypes()
+    if Path(output_file).suffix.lower().lstrip(".") not in kinds:
+        raise InputError(
+            f"expected a picture such as .png, .pdf or .svg for the output, found {output_file}; "
+            "change the ending"
+        )
+    if not Path(output_file).parent.is_dir():
+        raise InputError(
+            f"the folder of the output does not exist: {Path(output_file).parent}; make it first"
+        )
+
+
+def _finish(figure: Figure, output_file: Path, coast: _Coast, *, dpi: int, show: bool) -> Report:
+    output_file = Path(output_file)
+    with atomic(output_file) as temporary:
+        figure.savefig(temporary, dpi=dpi, format=output_file.suffix.lower().lstrip("."))
+    lines = [f"picture: {output_file}"]
+    if coast.note:
+        lines.append(coast.note)
+    report = Report(lines=lines, outputs=[output_file])
+    if show:
+        reason = _open_window(figure)
+        if reason:
+            report.failed.append(f"no window: {reason}; look at {output_file}")
+    return report
+
+
+def _open_window(figure: Figure) -> str | None:
+    """Show a figure until its window is closed; the reason if there can be no window."""
+    from matplotlib import pyplot
+    from matplotlib.backends import BackendFilter, backend_registry
+
+    try:
+        backend = pyplot.get_backend()
+        if backend.lower() not in backend_registry.list_builtin(BackendFilter.INTERACTIVE):
+            return f"the drawing backend {backend} has none (is there a display?)"
+        pyplot.figure(figure)
+    except ImportError as error:
+        return str(error)
+    pyplot.show()
+    pyplot.close(figure)
+    return None

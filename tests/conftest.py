@@ -1,0 +1,17 @@
+"""Fixtures shared by the tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real data; the test is skipped where it is not given."""
+    folder = os.environ.get("SEAICE_REAL_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("SEAICE_REAL_DATA does not name a folder of real data")
+    return Path(folder)

@@ -1,0 +1,102 @@
+"""A fixture for any test that needs a cube: valid, and holding exactly given arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+
+from seaice import products
+from seaice.grids import Grid
+from seaice.masks import DayStatus, FillFlag, Surface
+from seaice.period import as_date, day_number
+
+# Codes of values nobody measured.
+INVENTED = [int(f) for f in FillFlag if f not in (FillFlag.OBSERVED, FillFlag.LAND, FillFlag.NOT_FILLED)]
+
+
+def small_grid(rows: int, columns: int, step: float = 25000.0) -> Grid:
+    """A part of the north polar stereographic plane around the pole."""
+    return Grid("custom", rows, columns, step, -columns * step / 2, -rows * step / 2, "EPSG:3411")
+
+
+def default_flags(concentration: np.ndarray, surface: np.ndarray) -> np.ndarray:
+    """LAND over land, NOT_FILLED where missing, else OBSERVED; uint8 (time, y, x)."""
+    flags = np.where(np.isnan(concentration), FillFlag.NOT_FILLED, FillFlag.OBSERVED)
+    return np.where(surface == Surface.LAND, FillFlag.LAND, flags).astype(np.uint8)
+
+
+def day_counts(flags: np.ndarray, surface: np.ndarray) -> dict[str, np.ndarray]:
+    """The per-day counts a cube carries, int32 (time,)."""
+    missing = flags == FillFlag.NOT_FILLED
+    pole = surface == Surface.POLE_HOLE
+    ocean = surface != Surface.LAND
+    return {
+        "missing_ocean_cells": (missing & ocean & ~pole).sum(axis=(1, 2)).astype(np.int32),
+        "missing_pole_cells": (missing & pole).sum(axis=(1, 2)).astype(np.int32),
+        "filled_ocean_cells": (np.isin(flags, INVENTED) & ocean).sum(axis=(1, 2)).astype(np.int32),
+    }
+
+
+def write_cube(
+    path: Path,
+    *,
+    dates: Sequence[Any],
+    concentration: np.ndarray,
+    surface: np.ndarray,
+    grid: Grid,
+    flags: np.ndarray | None = None,
+    parameters: dict[str, Any] | None = None,
+    counts: bool = True,
+) -> Path:
+    """Write a valid cube with given values.
+
+    Parameters
+    ----------
+    dates : sequence of dates in any form
+        The time axis, as given: leave a day out to test an irregular axis.
+    concentration : ndarray, shape (time, rows, columns)
+        Fraction 0..1; NaN is missing. Land is always written as missing.
+    surface : ndarray, shape (rows, columns)
+        Codes of ``Surface``.
+    flags : ndarray, optional
+        Codes of ``FillFlag``; by default see :func:`default_flags`.
+    counts : bool
+        Write the per-day counts too.
+    """
+    concentration = np.asarray(concentration, dtype=np.float64)
+    land = surface == Surface.LAND
+    if flags is None:
+        flags = default_flags(concentration, surface)
+    packed = np.where(
+        np.isnan(concentration) | land,
+        products.CONCENTRATION_FILL,
+        np.rint(np.nan_to_num(concentration) / products.CONCENTRATION_SCALE),
+    ).astype(np.int16)
+    with netCDF4.Dataset(path, "w") as dataset:
+        products.write_grid(dataset, grid)
+        products.write_time(dataset, np.array([day_number(as_date(d)) for d in dates], dtype=np.int32))
+        products.define(dataset, "surface")[:] = surface
+        products.define(dataset, "sea_ice_conc")[:] = packed
+        products.define(dataset, "fill_flag")[:] = flags
+        products.define(dataset, "days_back_forward")[:] = np.zeros_like(flags)
+        products.define(dataset, "day_status")[:] = np.where(
+            (flags == FillFlag.OBSERVED).any(axis=(1, 2)), DayStatus.PRESENT, DayStatus.ABSENT
+        )
+        if counts:
+            for name, values in day_counts(flags, surface).items():
+                products.define(dataset, name)[:] = values
+        dataset.setncatts(
+            products.global_attributes(
+                title="a cube for a test",
+                summary="given arrays",
+                source="test",
+                stage="write_cube",
+                parameters=parameters or {},
+                references="none",
+            )
+        )
+    return Path(path)

@@ -1,0 +1,481 @@
+"""consolidate_data: content, invariance, append, bad input, opening elsewhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from days import GRID, Folder, make_folder
+
+import consolidate_data as script
+import create_mask
+from seaice.cube_file import CubeFile
+from seaice.gapfill import hybrid, pole_hole
+from seaice.grids import get_grid
+from seaice.masks import DayStatus, FillFlag, Surface
+from seaice.simulate import write_day
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def words(folder: Folder, output: Path, *more: str, first: int = 0, last: int | None = None):
+    end = folder.end if last is None else folder.day(last)
+    return [
+        *("--source_dir", str(folder.path), "--start_date", f"{folder.day(first)}"),
+        *("--end_date", f"{end}", "--output_file", str(output), *more),
+    ]
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    """A folder, its mask and its cube, made once and not changed by the tests."""
+    top = tmp_path_factory.mktemp("case")
+    folder = make_folder(top / "in")
+    assert create_mask.main(words(folder, top / "mask.nc")) == 0
+    masked = ["--land_mask_file", str(top / "mask.nc")]
+    assert script.main(words(folder, top / "cube.nc", *masked)) == 0
+    return folder, masked, top / "cube.nc"
+
+
+def assert_same_cube(one: Path, two: Path) -> None:
+    with xr.open_dataset(one, decode_cf=False) as a, xr.open_dataset(two, decode_cf=False) as b:
+        assert set(a.variables) == set(b.variables)
+        for name in a.variables:
+            np.testing.assert_array_equal(a[name].values, b[name].values, err_msg=name)
+            assert str(a[name].attrs) == str(b[name].attrs)
+
+
+def test_cube_equals_the_array_functions(case):
+    folder, _, path = case
+    ocean = ~folder.land
+    filled = hybrid.fill(folder.stack(), ocean, hole=folder.hole)
+    filled = pole_hole.fill(filled, ocean, folder.hole)
+    with CubeFile(path) as cube:
+        assert cube.dates == [folder.day(i) for i in range(24)]
+        np.testing.assert_array_equal(cube.flags(slice(None)), filled.flag)
+        found = 100 * cube.concentration(slice(None)).astype(np.float64)
+        np.testing.assert_allclose(found, filled.values, atol=0.00501)
+        np.testing.assert_array_equal(cube.variable("days_back_forward"), filled.days_back_forward)
+        assert cube.surface[folder.hole].tolist() == [Surface.POLE_HOLE] * folder.hole.sum()
+
+
+def test_observed_values_come_back_within_half_a_step(case):
+    folder, _, path = case
+    with CubeFile(path) as cube:
+        for i, field in enumerate(folder.fields):
+            if field is None:
+                continue
+            seen = ~np.isnan(field)
+            error = 100 * cube.concentration(i)[seen].astype(np.float64) - field[seen]
+            assert np.abs(error).max() <= 0.005 + 1e-5
+            assert (cube.flags(i)[seen] == FillFlag.OBSERVED).all()
+
+
+def test_days_are_told(case):
+    folder, _, path = case
+    with CubeFile(path) as cube:
+        status = cube.variable("day_status")
+        assert [i for i in range(24) if status[i] == DayStatus.ABSENT] == [5, 11, 12, 13, 14]
+        names, digests = cube.texts("input_file"), cube.texts("input_sha256")
+        assert names[0] == folder.file(0).name
+        assert names[5] == "" == digests[5]
+        import hashlib
+
+        assert digests[3] == hashlib.sha256(folder.file(3).read_bytes()).hexdigest()
+        assert cube.texts("day_reason")[5] == "no file in the source folder"
+        flags = cube.flags(slice(None))
+        ocean = cube.ocean & (cube.surface != Surface.POLE_HOLE)
+        missing = [int((f[ocean] == FillFlag.NOT_FILLED).sum()) for f in flags]
+        assert cube.variable("missing_ocean_cells").tolist() == missing
+        filled = [int(np.isin(f, [1, 2, 3, 4]).sum()) for f in flags]
+        assert cube.variable("filled_ocean_cells").tolist() == filled
+
+
+@pytest.mark.parametrize("batch", [1, 7, 30])
+def test_batch_size_does_not_matter(case, tmp_path, batch):
+    folder, masked, path = case
+    assert script.main(words(folder, tmp_path / "c.nc", *masked, "--batch_size", str(batch))) == 0
+    assert_same_cube(path, tmp_path / "c.nc")
+
+
+def test_threads_and_file_order_do_not_matter(case, tmp_path):
+    """One thread, in another process, from files laid out in another order and in subfolders."""
+    folder, masked, path = case
+    shuffled = tmp_path / "shuffled"
+    for i in np.random.default_rng(1).permutation(24):
+        if folder.fields[i] is not None:
+            target = shuffled / f"{i % 3}" / folder.file(i).name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(folder.file(i).read_bytes())
+    other = Folder(shuffled, folder.land, folder.hole, folder.fields)
+    command = [sys.executable, str(ROOT / "consolidate_data.py")]
+    import os
+
+    done = subprocess.run(
+        command + words(other, tmp_path / "c.nc", *masked),
+        env={**os.environ, "NUMBA_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert_same_cube(path, tmp_path / "c.nc")
+
+
+def test_a_start_further_away_than_the_reach_does_not_matter(case, tmp_path):
+    folder, masked, path = case
+    assert script.main(words(folder, tmp_path / "c.nc", *masked, first=9)) == 0
+    with CubeFile(path) as long, CubeFile(tmp_path / "c.nc") as short:
+        np.testing.assert_array_equal(long.flags(slice(17, 24)), short.flags(slice(8, 15)))
+        np.testing.assert_array_equal(
+            long.concentration(slice(17, 24)), short.concentration(slice(8, 15))
+        )
+
+
+def test_halo_uses_the_days_around(case, tmp_path):
+    folder, masked, path = case
+    assert script.main(words(folder, tmp_path / "c.nc", *masked, "--halo", first=9, last=15)) == 0
+    with CubeFile(path) as long, CubeFile(tmp_path / "c.nc") as short:
+        np.testing.assert_array_equal(long.flags(slice(9, 16)), short.flags(slice(0, 7)))
+
+
+@pytest.mark.parametrize("last", [2, 8, 12, 16])
+def test_append_equals_one_run(case, tmp_path, last):
+    folder, masked, path = case
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked, last=last)) == 0
+    assert script.main(words(folder, target, *masked, "--append")) == 0
+    assert_same_cube(path, target)
+    with CubeFile(target) as cube:
+        history = cube.attributes["history"].splitlines()
+        assert len(history) == 2
+        assert "2024-01-24" in history[0]
+        assert cube.attributes["time_coverage_end"].startswith("2024-01-24")
+
+
+def test_append_takes_in_a_day_that_came_late(case, tmp_path):
+    folder, masked, path = case
+    late = make_folder(tmp_path / "in", absent=(3, 5, 11, 12, 13, 14))
+    target = tmp_path / "c.nc"
+    assert script.main(words(late, target, *masked, last=20)) == 0
+    late.file(3).write_bytes(folder.file(3).read_bytes())
+    assert script.main(words(late, target, *masked, "--append")) == 0
+    assert_same_cube(path, target)
+
+
+def test_append_refuses(case, tmp_path, capsys):
+    folder, masked, _ = case
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked, "--append")) == 1
+    assert "nothing to append to" in capsys.readouterr().err
+    assert script.main(words(folder, target, *masked, first=2, last=9)) == 0
+    before = target.read_bytes()
+    for more, message in (
+        (["--sigma", "5"], "made with other parameters (sigma 7.0 -> 5.0)"),
+        ([], "--start_date 2024-01-01 leaves a hole or lies before the cube"),
+    ):
+        first = 2 if more else 0
+        capsys.readouterr()
+        assert script.main(words(folder, target, *masked, *more, "--append", first=first)) == 1
+        assert message in capsys.readouterr().err
+    assert script.main(words(folder, target, *masked, "--append", first=11)) == 1
+    assert "leaves a hole" in capsys.readouterr().err
+    assert target.read_bytes() == before
+
+
+def test_append_refuses_to_lose_observed_days(case, tmp_path, capsys):
+    _, masked, _ = case
+    folder = make_folder(tmp_path / "in")
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked, last=20)) == 0
+    folder.file(18).unlink()
+    assert script.main(words(folder, target, *masked, "--append")) == 1
+    assert (
+        "holds days whose files are no longer in the source folder (2024-01-19)"
+        in capsys.readouterr().err
+    )
+
+
+def test_second_run_finds_it_done_and_a_changed_input_makes_it_again(case, tmp_path, capsys):
+    _, masked, _ = case
+    folder = make_folder(tmp_path / "in")
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked)) == 0
+    stamp = target.stat().st_mtime_ns
+    capsys.readouterr()
+    assert script.main(words(folder, target, *masked)) == 0
+    assert "complete already" in capsys.readouterr().out
+    assert target.stat().st_mtime_ns == stamp
+    folder.fields[6] = np.where(np.isnan(folder.fields[6]), np.float32(np.nan), np.float32(50))
+    folder.write(6)
+    assert script.main(words(folder, target, *masked)) == 0
+    with CubeFile(target) as cube:
+        seen = ~np.isnan(folder.fields[6])
+        assert (cube.concentration(6)[seen] == np.float32(0.5)).all()
+    stamp = target.stat().st_mtime_ns
+    assert script.main(words(folder, target, *masked, "--force")) == 0
+    assert target.stat().st_mtime_ns != stamp
+
+
+def test_without_a_mask_the_cost_is_told(case, tmp_path, capsys):
+    folder, _, _ = case
+    assert script.main(words(folder, tmp_path / "c.nc")) == 0
+    assert "up to 175 km of coast get invented values" in capsys.readouterr().out
+    with CubeFile(tmp_path / "c.nc") as cube:
+        assert cube.ocean.all()
+        assert (cube.flags(0)[folder.land] == FillFlag.SPACETIME_GAUSSIAN).any()
+
+
+@pytest.mark.parametrize("method", ["temporal", "gaussian", "hybrid"])
+def test_pole_hole_kept_or_filled(case, tmp_path, method):
+    folder, masked, _ = case
+    for choice in ("fill", "keep"):
+        target = tmp_path / f"{choice}.nc"
+        more = [*masked, "--method", method, "--pole_hole", choice]
+        assert script.main(words(folder, target, *more, last=4)) == 0
+        with CubeFile(target) as cube:
+            expected = FillFlag.POLE_HOLE if choice == "fill" else FillFlag.NOT_FILLED
+            assert (cube.flags(slice(None))[:, folder.hole] == expected).all()
+            assert np.isnan(cube.concentration(0)[folder.hole]).all() == (choice == "keep")
+            missing = cube.variable("missing_pole_cells")
+            assert (missing == (0 if choice == "fill" else folder.hole.sum())).all()
+
+
+def test_past_only_does_not_know_the_future(case, tmp_path):
+    folder, masked, _ = case
+    one, two = tmp_path / "one.nc", tmp_path / "two.nc"
+    assert script.main(words(folder, one, *masked, "--past_only", last=9)) == 0
+    assert script.main(words(folder, two, *masked, "--past_only", last=15)) == 0
+    with CubeFile(one) as a, CubeFile(two) as b:
+        np.testing.assert_array_equal(a.concentration(slice(0, 10)), b.concentration(slice(0, 10)))
+        assert not np.isin(a.flags(slice(None)), [FillFlag.TEMPORAL_TWO_SIDED]).any()
+
+
+DEFECTS = {
+    "truncated": lambda f, i: f.file(i).write_bytes(f.file(i).read_bytes()[:-3000]),
+    "html": lambda f, i: f.file(i).write_text("<html><body>Login</body></html>"),
+    "empty": lambda f, i: f.file(i).write_bytes(b""),
+    "all_zero": lambda f, i: write_day(f.file(i), np.where(f.land, np.nan, 0), GRID),
+    "all_missing": lambda f, i: write_day(f.file(i), np.full(GRID.shape, np.nan), GRID),
+    "out_of_range": lambda f, i: write_day(f.file(i), np.where(f.land, np.nan, 120), GRID),
+    "other_grid": lambda f, i: write_day(f.file(i), np.zeros((448, 304)) + 5, get_grid("n25000")),
+}
+
+
+@pytest.mark.parametrize("kind", DEFECTS)
+def test_a_bad_day_is_filled_like_an_absent_one(case, tmp_path, capsys, kind):
+    _, masked, path = case
+    folder = make_folder(tmp_path / "in", absent=(11, 12, 13, 14))
+    DEFECTS[kind](folder, 5)
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked)) == 1
+    assert "failed: 2024-01-06 rejected (asi-AMSR2-n25000-20240106-v5.4.nc): " in capsys.readouterr().err
+    with CubeFile(path) as absent, CubeFile(target) as rejected:
+        np.testing.assert_array_equal(
+            absent.concentration(slice(None)), rejected.concentration(slice(None))
+        )
+        assert rejected.variable("day_status")[5] == DayStatus.REJECTED
+    assert script.main(words(folder, target, *masked)) == 1, "a second run tells it again"
+    assert "complete already" in capsys.readouterr().out
+
+
+def test_a_flipped_bit_is_noticed(case, tmp_path, capsys):
+    _, masked, _ = case
+    folder = make_folder(tmp_path / "in")
+    content = bytearray(folder.file(7).read_bytes())
+    content[-2000] ^= 0x10
+    folder.file(7).write_bytes(bytes(content))
+    assert script.main(words(folder, tmp_path / "c.nc", *masked)) == 1
+    assert "2024-01-08 rejected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--batch_size", "0"], "--batch_size: expected a number not below 1, found 0"),
+        (["--space_window", "-2"], "--space_window: expected a number not below 0, found -2"),
+        (["--sigma", "nan"], "--sigma: expected a number not below 0, found nan"),
+        (["--method", "magic"], "invalid choice: 'magic'"),
+        (["--end_date", "20230101"], "--end_date 2023-01-01 is before --start_date"),
+    ],
+)
+def test_wrong_usage(case, tmp_path, capsys, more, message):
+    folder, masked, _ = case
+    with pytest.raises(SystemExit) as stop:
+        script.main(words(folder, tmp_path / "c.nc", *masked, *more))
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--max_gap_days", "10"], "max_gap_days must be 0 to 9, found 10"),
+        (["--one_sided_days", "8"], "one_sided_days must be 0 to max_gap_days (5), found 8"),
+        (["--sigma", "0"], "expected sigma above 0"),
+        (
+            ["--source_dir", "/nonexistent"],
+            "expected a folder of daily files, but /nonexistent does not exist",
+        ),
+        (["--land_mask_file", "/nonexistent.nc"], "no such mask file: /nonexistent.nc"),
+        (
+            ["--output_file", "/nonexistent/c.nc"],
+            "the folder of the output does not exist: /nonexistent",
+        ),
+        (
+            ["--start_date", "20300101", "--end_date", "20300102"],
+            "no daily file from 2030-01-01 to 2030-01-02",
+        ),
+        (["--grid", "s3125"], "no daily file on grid s3125"),
+    ],
+)
+def test_one_clear_line(case, tmp_path, capsys, more, message):
+    folder, masked, _ = case
+    assert script.main(words(folder, tmp_path / "c.nc", *masked, *more)) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_folder_and_file_in_its_place(case, tmp_path, capsys):
+    _, masked, _ = case
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    folder = Folder(empty, None, None, [None] * 3)
+    assert script.main(words(folder, tmp_path / "c.nc", *masked)) == 1
+    assert "no daily file (asi-AMSR2-GRID-YYYYMMDD-v5.4.nc)" in capsys.readouterr().err
+    (tmp_path / "f").write_text("")
+    folder = Folder(tmp_path / "f", None, None, [None] * 3)
+    assert script.main(words(folder, tmp_path / "c.nc", *masked)) == 1
+    assert "is a file" in capsys.readouterr().err
+
+
+def test_mask_of_another_grid(case, tmp_path, capsys):
+    folder, _, _ = case
+    other = get_grid("n25000").part(slice(100, 140), slice(136, 172))
+    from seaice.land_mask import write_mask
+    from seaice.masks import Mask
+
+    zeros = np.zeros(other.shape)
+    write_mask(tmp_path / "m.nc", Mask(zeros.astype(np.uint8), zeros.astype(np.float32), other), {})
+    more = ["--land_mask_file", str(tmp_path / "m.nc")]
+    assert script.main(words(folder, tmp_path / "c.nc", *more)) == 1
+    assert "make a mask from files of the same grid" in capsys.readouterr().err
+
+
+def test_cube_given_as_mask_and_foreign_output(case, tmp_path, capsys):
+    folder, masked, path = case
+    assert script.main(words(folder, tmp_path / "c.nc", "--land_mask_file", str(path))) == 1
+    assert "is no mask of create_mask.py" in capsys.readouterr().err
+    target = tmp_path / "notes.nc"
+    target.write_text("mine")
+    assert script.main(words(folder, target, *masked)) == 1
+    assert "exists and is no complete cube, so it is not touched" in capsys.readouterr().err
+    assert target.read_text() == "mine"
+
+
+FULL_DISK = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))
+sys.path.insert(0, {root!r})
+import consolidate_data
+sys.exit(consolidate_data.main(sys.argv[1:]))
+"""
+
+
+def test_full_disk_is_told_and_nothing_is_left(case, tmp_path):
+    folder, masked, _ = case
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK.format(root=str(ROOT))]
+        + words(folder, tmp_path / "c.nc", *masked),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "a quota or a file-size limit is full" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_kill_and_run_again(case, tmp_path):
+    """kill -9 at several moments; the same command then makes the same cube."""
+    folder, masked, path = case
+    target = tmp_path / "c.nc"
+    command = [sys.executable, str(ROOT / "consolidate_data.py")]
+    command += words(folder, target, *masked, "--batch_size", "1")
+    for unit in ("[3/24]", "[23/24]"):
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            for line in process.stderr:
+                if unit in line:
+                    process.kill()
+                    break
+            assert process.wait() == -9
+        assert not target.exists()
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert_same_cube(path, target)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.nc"]
+
+
+def test_two_runs_on_one_output(case, tmp_path, capsys):
+    from seaice.atomic import exclusive
+
+    folder, masked, _ = case
+    with exclusive(tmp_path / "c.nc"):
+        assert script.main(words(folder, tmp_path / "c.nc", *masked)) == 1
+    assert "is being written by process" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def named_places(path: Path):
+    """Concentration that another reader finds at the centres of some cells, day 0."""
+    grid = GRID
+    cells = [(2, 30), (35, 3), (20, 10), (8, 8)]
+    return grid, cells, [(grid.x[c], grid.y[r]) for r, c in cells]
+
+
+# GDAL says so of the file as a whole, before it looks at the variable.
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+def test_same_values_at_the_same_places_in_other_readers(case):
+    import rioxarray
+    from pyproj import Transformer
+    from pyresample.utils.cf import load_cf_area
+
+    folder, _, path = case
+    grid, cells, points = named_places(path)
+    with CubeFile(path) as cube:
+        expected = [float(cube.concentration(0)[r, c]) for r, c in cells]
+    assert len(set(expected)) == len(cells), "the places differ, so a flip would show"
+    with xr.open_dataset(path) as opened:
+        day = opened.sea_ice_conc.isel(time=0)
+        found = [float(day.sel(x=x, y=y, method="nearest")) for x, y in points]
+        assert found == pytest.approx(expected, abs=1e-6)
+    with rioxarray.open_rasterio(path, variable=["sea_ice_conc"], mask_and_scale=True) as raster:
+        data = (
+            raster if hasattr(raster, "rio") and "sea_ice_conc" not in raster else raster["sea_ice_conc"]
+        )
+        assert data.rio.crs.to_epsg() == 3411
+        assert data.rio.bounds() == pytest.approx(
+            (grid.extent[0], grid.extent[2], grid.extent[1], grid.extent[3])
+        )
+        values = [float(data[0].sel(x=x, y=y, method="nearest").squeeze()) for x, y in points]
+        assert values == pytest.approx(expected, abs=1e-6)
+    area, _ = load_cf_area(str(path), variable="sea_ice_conc")
+    to_geographic = Transformer.from_crs(grid.crs, grid.crs.geodetic_crs, always_xy=True)
+    for (row, column), (x, y) in zip(cells, points, strict=True):
+        longitude, latitude = to_geographic.transform(x, y)
+        assert area.get_array_indices_from_lonlat(longitude, latitude) == (column, row)
+
+
+def test_cf_compliance(case, tmp_path):
+    from compliance_checker.runner import CheckSuite, ComplianceChecker
+
+    CheckSuite.load_all_available_checkers()
+    _, masked, path = case
+    for file in (path, Path(masked[1])):
+        report = tmp_path / f"{file.stem}.txt"
+        passed, errors = ComplianceChecker.run_checker(
+            str(file), ["cf:1.11"], 0, "strict", output_filename=str(report), output_format="text"
+        )
+        assert passed and not errors, report.read_text()

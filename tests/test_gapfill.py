@@ -1,0 +1,365 @@
+"""Filling: small truths by hand, a slow reference, and the laws as properties."""
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from seaice import InputError
+from seaice.gapfill import Filled, _kernels, gaussian, get_method, hybrid, pole_hole, temporal
+from seaice.masks import FillFlag
+
+NAN = np.nan
+FILLS = {"temporal": temporal.fill, "gaussian": gaussian.fill, "hybrid": hybrid.fill}
+
+
+def one_cell(*values):
+    return np.array(values, np.float32).reshape(-1, 1, 1)
+
+
+OCEAN = np.ones((1, 1), bool)
+
+
+def test_kernel_codes_are_the_published_flags():
+    pairs = {
+        "OBSERVED": FillFlag.OBSERVED,
+        "TWO_SIDED": FillFlag.TEMPORAL_TWO_SIDED,
+        "ONE_SIDED": FillFlag.TEMPORAL_ONE_SIDED,
+        "GAUSSIAN": FillFlag.SPACETIME_GAUSSIAN,
+        "POLE_HOLE": FillFlag.POLE_HOLE,
+        "LAND": FillFlag.LAND,
+        "NOT_FILLED": FillFlag.NOT_FILLED,
+    }
+    for name, flag in pairs.items():
+        assert getattr(_kernels, name) == flag
+
+
+def test_temporal_between_two_days():
+    # p = 40 two days back, n = 80 three days forward: 40 + 2 * 40 / 5 = 56
+    filled = temporal.fill(one_cell(40, NAN, NAN, NAN, NAN, 80), OCEAN)
+    assert filled.values[:, 0, 0].tolist() == [40, 48, 56, 64, 72, 80]
+    assert filled.days_back_forward[:, 0, 0].tolist() == [0, 14, 23, 32, 41, 0]
+    assert filled.flag[:, 0, 0].tolist() == [0, 1, 1, 1, 1, 0]
+
+
+def test_temporal_reaches_five_days_to_both_sides_and_three_to_one():
+    filled = temporal.fill(one_cell(10, *[NAN] * 9, 20), OCEAN)
+    # Day 5 is 5 from both ends; days 4 and 6 are 6 from one end and 4 from the other.
+    assert filled.flag[:, 0, 0].tolist() == [0, 2, 2, 2, 255, 1, 255, 2, 2, 2, 0]
+    assert filled.values[[1, 2, 3, 5, 7, 8, 9], 0, 0].tolist() == [10, 10, 10, 15, 20, 20, 20]
+    assert np.isnan(filled.values[[4, 6], 0, 0]).all()
+    assert filled.days_back_forward[:, 0, 0].tolist() == [0, 10, 20, 30, 0, 55, 0, 3, 2, 1, 0]
+
+
+def test_temporal_past_only_never_looks_ahead():
+    filled = temporal.fill(one_cell(NAN, 30, NAN, NAN, NAN, NAN, 90), OCEAN, past_only=True)
+    assert filled.flag[:, 0, 0].tolist() == [255, 0, 2, 2, 2, 255, 0]
+    assert filled.values[2:5, 0, 0].tolist() == [30, 30, 30]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_gap_days": 10}, "max_gap_days must be 0 to 9, found 10"),
+        ({"max_gap_days": -1}, "max_gap_days must be 0 to 9, found -1"),
+        ({"one_sided_days": 6}, "one_sided_days must be 0 to max_gap_days (5), found 6"),
+        ({"one_sided_days": -1}, "one_sided_days must be 0 to max_gap_days (5), found -1"),
+    ],
+)
+def test_temporal_refuses_limits(options, message):
+    with pytest.raises(InputError) as error:
+        temporal.fill(one_cell(1), OCEAN, **options)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    "options", [{"time_window": -1}, {"space_window": -1}, {"sigma": 0.0}, {"alpha": -1.0}]
+)
+def test_gaussian_refuses_parameters(options):
+    with pytest.raises(InputError, match=next(iter(options))):
+        gaussian.fill(one_cell(1), OCEAN, **options)
+
+
+def test_gaussian_by_hand():
+    # A missing cell between 10 (one cell west) and 40 (two cells east), and 70 a day later.
+    stack = np.array([[[10, NAN, NAN, 40]], [[NAN, 70, NAN, NAN]]], np.float32)
+    sigma, alpha = 2.0, 3.0
+    w = np.exp(-np.array([1, 4, alpha]) / (2 * sigma**2))
+    expected = (w @ [10, 40, 70]) / w.sum()
+    filled = gaussian.fill(stack, np.ones((1, 4), bool), alpha=alpha, sigma=sigma)
+    assert filled.values[0, 0, 1] == pytest.approx(expected, abs=1e-5)
+    assert filled.flag[0, 0].tolist() == [0, 3, 3, 0]
+
+
+def test_gaussian_says_nothing_beyond_its_window():
+    stack = np.full((1, 1, 20), NAN, np.float32)
+    stack[0, 0, 0] = 50
+    filled = gaussian.fill(stack, np.ones((1, 20), bool), space_window=7)
+    assert filled.flag[0, 0].tolist() == [0] + [3] * 7 + [255] * 12
+
+
+def test_gaussian_respects_the_smallest_weight():
+    # exp(-49 / (2 sigma^2)) at distance 7 falls below 1e-6 for sigma = 1.
+    stack = np.array([[[50, *[NAN] * 7]]], np.float32)
+    filled = gaussian.fill(stack, np.ones((1, 8), bool), sigma=1.0)
+    weights = np.exp(-(np.arange(8.0) ** 2) / 2)
+    assert (filled.flag[0, 0] == 3).tolist() == [False, *(weights[1:] > 1e-6)]
+
+
+def gaussian_by_triple_loop(stack, ocean, *, time_window, space_window, alpha, sigma):
+    """The definition, cell by cell."""
+    depth, rows, columns = stack.shape
+    out = np.where(ocean, stack, NAN).astype(np.float64)
+    for t, y, x in np.argwhere(np.isnan(stack) & ocean):
+        total = weight = 0.0
+        for s in range(max(0, t - time_window), min(depth, t + time_window + 1)):
+            for q in range(max(0, y - space_window), min(rows, y + space_window + 1)):
+                for r in range(max(0, x - space_window), min(columns, x + space_window + 1)):
+                    v = stack[s, q, r]
+                    if ocean[q, r] and not np.isnan(v):
+                        d2 = (r - x) ** 2 + (q - y) ** 2 + alpha * (s - t) ** 2
+                        w = np.exp(-d2 / (2 * sigma**2))
+                        total += w * float(v)
+                        weight += w
+        if weight > 1e-6:
+            out[t, y, x] = total / weight
+    return out
+
+
+@st.composite
+def gappy_stacks(draw, *, days=6, rows=7, columns=9):
+    shape = (draw(st.integers(1, days)), draw(st.integers(1, rows)), draw(st.integers(1, columns)))
+    values = draw(hnp.arrays(np.float32, shape, elements=st.floats(0, 100, width=32)))
+    gaps = draw(hnp.arrays(bool, shape))
+    land = draw(hnp.arrays(bool, shape[1:]))
+    stack = np.where(gaps, np.float32(NAN), values)
+    for day in draw(st.sets(st.integers(0, shape[0] - 1), max_size=2)):
+        stack[day] = NAN
+    return stack, ~land
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    gappy_stacks(),
+    st.integers(0, 4),
+    st.integers(0, 5),
+    st.floats(0, 30),
+    st.floats(0.3, 9),
+)
+def test_gaussian_equals_the_triple_loop(case, time_window, space_window, alpha, sigma):
+    stack, ocean = case
+    options = {
+        "time_window": time_window,
+        "space_window": space_window,
+        "alpha": alpha,
+        "sigma": sigma,
+    }
+    expected = gaussian_by_triple_loop(stack, ocean, **options)
+    found = gaussian.fill(stack, ocean, **options).values
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+def test_gaussian_equals_the_triple_loop_across_tiles():
+    rng = np.random.default_rng(5)
+    stack = rng.uniform(0, 100, (4, 40, 70)).astype(np.float32)
+    stack[rng.random(stack.shape) < 0.85] = NAN
+    stack[:, 10:30, 20:50] = NAN
+    ocean = rng.random((40, 70)) > 0.1
+    options = {"time_window": 2, "space_window": 6, "alpha": 15.0, "sigma": 7.0}
+    expected = gaussian_by_triple_loop(stack, ocean, **options)
+    np.testing.assert_allclose(
+        gaussian.fill(stack, ocean, **options).values, expected, rtol=0, atol=1e-4
+    )
+
+
+def temporal_by_definition(stack, ocean, *, max_gap_days, one_sided_days):
+    """Per cell, with a plain search for the nearest observed days."""
+    out = np.where(ocean, stack, NAN).astype(np.float64)
+    depth = len(stack)
+    for t, y, x in np.argwhere(np.isnan(stack) & ocean):
+        seen = [s for s in range(depth) if not np.isnan(stack[s, y, x])]
+        back = [t - s for s in seen if 0 < t - s <= max_gap_days]
+        forward = [s - t for s in seen if 0 < s - t <= max_gap_days]
+        if back and forward:
+            b, f = min(back), min(forward)
+            p, n = float(stack[t - b, y, x]), float(stack[t + f, y, x])
+            out[t, y, x] = p + b * (n - p) / (b + f)
+        elif back and min(back) <= one_sided_days:
+            out[t, y, x] = stack[t - min(back), y, x]
+        elif forward and min(forward) <= one_sided_days:
+            out[t, y, x] = stack[t + min(forward), y, x]
+    return out
+
+
+@settings(max_examples=60, deadline=None)
+@given(gappy_stacks(days=14, rows=2, columns=3), st.integers(0, 9), st.data())
+def test_temporal_equals_its_definition(case, max_gap_days, data):
+    stack, ocean = case
+    one_sided_days = data.draw(st.integers(0, max_gap_days))
+    limits = {"max_gap_days": max_gap_days, "one_sided_days": one_sided_days}
+    expected = temporal_by_definition(stack, ocean, **limits)
+    filled = temporal.fill(stack, ocean, **limits)
+    np.testing.assert_allclose(filled.values, expected, rtol=0, atol=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(gappy_stacks(days=8), st.sampled_from(sorted(FILLS)), st.booleans())
+def test_laws_of_filling(case, name, past_only):
+    stack, ocean = case
+    before = stack.copy()
+    filled = FILLS[name](stack, ocean, past_only=past_only)
+    np.testing.assert_array_equal(stack, before)
+    observed = ocean & ~np.isnan(stack)
+    np.testing.assert_array_equal(filled.values[observed], stack[observed])
+    assert (filled.flag[observed] == FillFlag.OBSERVED).all()
+    assert np.isnan(filled.values[:, ~ocean]).all()
+    assert (filled.flag[:, ~ocean] == FillFlag.LAND).all()
+    invented = ~np.isnan(filled.values) & ~observed
+    np.testing.assert_array_equal(
+        invented, np.isin(filled.flag, [1, 2, 3]), "a value is flagged exactly where invented"
+    )
+    np.testing.assert_array_equal(
+        filled.days_back_forward > 0, np.isin(filled.flag, [1, 2]), "days are told of fills in time"
+    )
+    if invented.any():
+        sources = stack[observed]
+        assert filled.values[invented].min() >= sources.min()
+        assert filled.values[invented].max() <= sources.max()
+
+
+@settings(max_examples=30, deadline=None)
+@given(gappy_stacks(days=8), st.sampled_from(sorted(FILLS)))
+def test_land_is_never_a_source(case, name):
+    stack, ocean = case
+    other = stack.copy()
+    other[:, ~ocean] = 77
+    one, two = FILLS[name](stack, ocean), FILLS[name](other, ocean)
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", sorted(FILLS))
+@pytest.mark.parametrize("past_only", [False, True])
+def test_result_depends_on_nothing_beyond_the_reach(name, past_only):
+    rng = np.random.default_rng(3)
+    stack = rng.uniform(0, 100, (30, 12, 13)).astype(np.float32)
+    stack[rng.random(stack.shape) < 0.7] = NAN
+    stack[10:15] = NAN
+    ocean = rng.random((12, 13)) > 0.2
+    whole = FILLS[name](stack, ocean, past_only=past_only)
+    reach = get_method(name).reach({"max_gap_days": 5, "one_sided_days": 3, "time_window": 3})
+    for first in range(0, 30, 4):
+        start, end = max(0, first - reach), min(30, first + 4 + reach)
+        part = FILLS[name](
+            stack[start:end],
+            ocean,
+            past_only=past_only,
+            days=slice(first - start, min(first + 4, 30) - start),
+        )
+        for a, b in zip(whole, part, strict=True):
+            np.testing.assert_array_equal(a[first : first + 4], b)
+
+
+def test_reach_is_needed_in_full():
+    """A value 8 days away does reach a hybrid fill: 3 in space-time, 5 in time."""
+    stack = np.full((17, 1, 2), NAN, np.float32)
+    stack[0, 0, 0], stack[10, 0, 0] = 10, 50
+    filled = hybrid.fill(stack, np.ones((1, 2), bool))
+    changed = stack.copy()
+    changed[0, 0, 0] = 90
+    refilled = hybrid.fill(changed, np.ones((1, 2), bool))
+    moved = np.flatnonzero(
+        (filled.values != refilled.values)[:, 0, 1] & ~np.isnan(filled.values[:, 0, 1])
+    )
+    assert moved.max() == 8
+    assert hybrid.reach() == 8
+
+
+@pytest.mark.parametrize("name", sorted(FILLS))
+def test_threads_do_not_matter(name):
+    rng = np.random.default_rng(8)
+    stack = rng.uniform(0, 100, (9, 90, 70)).astype(np.float32)
+    stack[rng.random(stack.shape) < 0.8] = NAN
+    ocean = rng.random((90, 70)) > 0.2
+    threads = numba.get_num_threads()
+    results = []
+    try:
+        for n in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+            numba.set_num_threads(n)
+            results.append(FILLS[name](stack, ocean))
+    finally:
+        numba.set_num_threads(threads)
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_hybrid_takes_time_first_and_space_from_the_rest():
+    stack = np.full((3, 1, 4), NAN, np.float32)
+    stack[0, 0, :2], stack[2, 0, :2] = [10, 20], [30, 60]
+    filled = hybrid.fill(stack, np.ones((1, 4), bool))
+    assert filled.flag[1, 0].tolist() == [1, 1, 3, 3]
+    in_time = temporal.fill(stack, np.ones((1, 4), bool))
+    expected = gaussian.fill(in_time.values, np.ones((1, 4), bool))
+    np.testing.assert_array_equal(filled.values, expected.values)
+
+
+def test_constant_field_stays_constant():
+    stack = np.full((7, 20, 20), np.float32(33.3), np.float32)
+    stack[np.random.default_rng(0).random(stack.shape) < 0.9] = NAN
+    filled = hybrid.fill(stack, np.ones((20, 20), bool))
+    assert set(np.unique(filled.values)) == {np.float32(33.3)}
+
+
+def hole_case():
+    stack = np.full((2, 5, 5), 80, np.float32)
+    stack[:, 1:4, 1:4] = NAN
+    stack[0, 0, :] = 20
+    hole = np.zeros((5, 5), bool)
+    hole[1:4, 1:4] = True
+    return stack, hole
+
+
+def test_pole_hole_from_its_ring():
+    stack, hole = hole_case()
+    ocean = np.ones((5, 5), bool)
+    kept = gaussian.fill(stack, ocean, hole=hole)
+    assert (kept.flag[:, hole] == FillFlag.NOT_FILLED).all()
+    filled = pole_hole.fill(kept, ocean, hole)
+    assert (filled.flag[:, hole] == FillFlag.POLE_HOLE).all()
+    assert (filled.values[1][hole] == 80).all()
+    # Centre, day 0: 16 ring cells weigh 1/d2: d2 = 4 (4 cells), 5 (8 cells), 8 (4 cells); the
+    # row of 20s has one of the first, two of the second and two of the third.
+    total, north = 4 / 4 + 8 / 5 + 4 / 8, 1 / 4 + 2 / 5 + 2 / 8
+    assert filled.values[0, 2, 2] == pytest.approx((20 * north + 80 * (total - north)) / total)
+    assert filled.values[0, 1, 2] < filled.values[0, 3, 2], "nearer to the row of 20s"
+    assert np.isnan(kept.values[:, hole]).all(), "the argument is not changed"
+
+
+def test_pole_hole_without_surroundings_stays_missing():
+    stack, hole = hole_case()
+    stack[1] = NAN
+    ocean = np.ones((5, 5), bool)
+    filled = pole_hole.fill(temporal.fill(stack, ocean, one_sided_days=0), ocean, hole)
+    assert (filled.flag[1][hole] == FillFlag.NOT_FILLED).all()
+    assert np.isnan(filled.values[1]).all()
+
+
+def test_pole_hole_uses_no_value_of_its_own_pass():
+    values = np.full((1, 1, 6), NAN, np.float32)
+    values[0, 0, 0], values[0, 0, 5] = 0, 100
+    flag = np.where(np.isnan(values), 255, 0).astype(np.uint8)
+    hole = np.array([[False, True, True, True, True, False]])
+    filled = pole_hole.fill(Filled(values, flag, np.zeros_like(flag)), np.ones((1, 6), bool), hole)
+    expected = [100 * (1 / (5 - x) ** 2) / (1 / x**2 + 1 / (5 - x) ** 2) for x in range(1, 5)]
+    np.testing.assert_allclose(filled.values[0, 0, 1:5], expected, atol=1e-4)
+
+
+def test_wrong_arrays_are_refused():
+    with pytest.raises(InputError, match="expected a float32 stack"):
+        temporal.fill(np.zeros((2, 3, 3)), np.ones((3, 3), bool))
+    with pytest.raises(InputError, match=r"expected a bool mask of shape \(3, 3\)"):
+        gaussian.fill(np.zeros((2, 3, 3), np.float32), np.ones((3, 4), bool))
+    with pytest.raises(InputError, match="unknown method 'magic'; known are hybrid"):
+        get_method("magic")

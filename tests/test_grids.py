@@ -1,0 +1,152 @@
+"""Grids against the published tables, PROJ and real NSIDC files."""
+
+import numpy as np
+import pytest
+
+from seaice import InputError
+from seaice.grids import Grid, from_coordinates, get_grid, grid_ids
+
+# (rows, columns, first x, last x, first y, last y) of the University of Bremen grids.
+TABLE = {
+    "n6250": (1792, 1216, -3846875, 3746875, -5346875, 5846875),
+    "n3125": (3584, 2432, -3848437.5, 3748437.5, -5348437.5, 5848437.5),
+    "s6250": (1328, 1264, -3946875, 3946875, -3946875, 4346875),
+    "s3125": (2656, 2528, -3948437.5, 3948437.5, -3948437.5, 4348437.5),
+    "n25000": (448, 304, -3837500, 3737500, -5337500, 5837500),
+    "s25000": (332, 316, -3937500, 3937500, -3937500, 4337500),
+    "ease2n25000": (720, 720, -8987500, 8987500, -8987500, 8987500),
+    "ease2s6250": (2880, 2880, -8996875, 8996875, -8996875, 8996875),
+}
+# Longitude and latitude of the corner cells: SW, SE, NW, NE.
+CORNERS = {
+    "n6250": [(-80.7336, 33.9566), (-9.9788, 34.3770), (168.3424, 31.0111), (102.3469, 31.3958)],
+    "s6250": [(-135.0, -41.4811), (135.0, -41.4811), (-42.2388, -39.2644), (42.2388, -39.2644)],
+    "n25000": [(-80.71499, 34.05146), (-9.99898, 34.47208), (168.32042, 31.10267), (102.37031, 31.4875)],
+}
+
+
+@pytest.mark.parametrize("grid_id", TABLE)
+def test_shape_and_centres(grid_id):
+    grid = get_grid(grid_id)
+    assert (*grid.shape, grid.x[0], grid.x[-1], grid.y[0], grid.y[-1]) == TABLE[grid_id]
+
+
+@pytest.mark.parametrize("grid_id", CORNERS)
+def test_corners(grid_id):
+    longitude, latitude = get_grid(grid_id).longitude_latitude()
+    for (row, column), expected in zip(
+        [(0, 0), (0, -1), (-1, 0), (-1, -1)], CORNERS[grid_id], strict=True
+    ):
+        found = (longitude[row, column], latitude[row, column])
+        assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_ease_points():
+    grid = get_grid("ease2n25000")
+    from pyproj import Transformer
+
+    to_grid = Transformer.from_crs(4326, grid.crs, always_xy=True)
+    assert to_grid.transform(0, 84) == pytest.approx((0, -669833.02), abs=0.01)
+    assert to_grid.transform(90, 70) == pytest.approx((2221670.89, 0), abs=0.01)
+
+
+def test_cell_area_sums():
+    assert get_grid("n25000").cell_area().sum() == pytest.approx(75_660_222.4, rel=1e-6)
+    assert get_grid("s25000").cell_area().sum() == pytest.approx(61_055_050.9, rel=1e-6)
+    assert (get_grid("ease2s25000").cell_area() == 625).all()
+
+
+@pytest.mark.parametrize(
+    ("latitude", "ratio"), [(50, 0.829252), (60, 0.925574), (75, 1.027215), (85, 1.059081)]
+)
+def test_cell_area_by_latitude(latitude, ratio):
+    grid = get_grid("n6250")
+    latitudes = grid.longitude_latitude()[1]
+    row, column = np.unravel_index(np.abs(latitudes - latitude).argmin(), grid.shape)
+    assert grid.cell_area()[row, column] / 6.25**2 == pytest.approx(ratio, rel=2e-4)
+
+
+def test_cell_area_of_any_projection_agrees_with_proj():
+    grid = get_grid("n25000")
+    from pyproj import Proj
+
+    scale = Proj(grid.crs).get_factors(*(a[::40, ::40] for a in grid.longitude_latitude())).areal_scale
+    np.testing.assert_allclose(grid.cell_area()[::40, ::40], 625 / scale, rtol=1e-6)
+    other = Grid("custom", 20, 20, 1000, 400_000, 7_000_000, "EPSG:32633")
+    assert other.cell_area() == pytest.approx(1.0, rel=2e-3)
+
+
+def test_real_areas_and_latitudes(real_data):
+    grid = get_grid("n25000")
+
+    def field(name, scale):
+        # NSIDC's first row is the northernmost y, ours the southernmost.
+        return np.fromfile(real_data / "grids" / name, "<i4").reshape(grid.shape)[::-1] / scale
+
+    np.testing.assert_allclose(grid.cell_area(), field("psn25area_v3.dat", 1000), atol=1e-3)
+    longitude, latitude = grid.longitude_latitude()
+    np.testing.assert_allclose(latitude, field("psn25lats_v3.dat", 1e5), atol=1e-5)
+    turn = (longitude - field("psn25lons_v3.dat", 1e5) + 180) % 360 - 180
+    assert np.abs(turn).max() < 2e-5
+
+
+@pytest.mark.parametrize("grid_id", grid_ids())
+def test_cf_round_trip(grid_id):
+    grid = get_grid(grid_id)
+    assert from_coordinates(grid.x, grid.y, grid.to_cf()) == grid
+
+
+def test_registered_cells_without_a_projection():
+    grid = get_grid("s6250")
+    assert from_coordinates(grid.x, grid.y) == grid
+
+
+def test_other_ellipsoid_keeps_the_id_and_the_cells():
+    grid = get_grid("n6250")
+    from pyproj import CRS
+
+    found = from_coordinates(grid.x, grid.y, CRS.from_epsg(3413).to_cf())
+    assert (found.id, found.projection) == ("n6250", "EPSG:3413")
+    assert found.same_cells(grid)
+
+
+def test_a_part_is_read_back_as_custom():
+    part = get_grid("n25000").part(slice(100, 180), slice(20, 90))
+    found = from_coordinates(part.x, part.y, part.to_cf())
+    assert found.id == "custom"
+    assert found.same_cells(part)
+    assert not found.same_cells(get_grid("n25000"))
+
+
+def test_hemispheres():
+    found = {i: get_grid(i).hemisphere for i in ("n3125", "s3125", "ease2n25000", "ease2s25000")}
+    assert list(found.values()) == ["north", "south", "north", "south"]
+    north = get_grid("n25000").part(slice(0, 50), slice(0, 50))
+    south = Grid("x", 50, 50, 25000, north.west, north.south, "EPSG:3412")
+    assert not north.same_cells(south)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ([0, 1, 3], [0, 1, 2], "x coordinates are not ascending in even steps"),
+        ([2, 1, 0], [0, 1, 2], "x coordinates are not ascending"),
+        ([0, 1, np.nan], [0, 1, 2], "x coordinates are not ascending"),
+        ([0, 1, 2], [0, 2, 4], "cells are not square: 1 m in x, 2 m in y"),
+        ([0], [0, 1], "expected a list of x coordinates"),
+        ([0, 1, 2], [0, 1, 2], "cannot tell the projection"),
+    ],
+)
+def test_bad_coordinates(x, y, message):
+    with pytest.raises(InputError, match=message):
+        from_coordinates(np.array(x, float), np.array(y, float))
+
+
+def test_unknown_grid_lists_the_known():
+    with pytest.raises(InputError, match=r"unknown grid 'n1000'; known are n3125, n6250"):
+        get_grid("n1000")
+
+
+def test_empty_part_is_refused():
+    with pytest.raises(InputError, match="expected a non-empty index range"):
+        get_grid("n25000").part(slice(5, 5), slice(0, 3))

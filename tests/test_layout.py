@@ -1,0 +1,137 @@
+"""The rules of the house, held over the syntax trees."""
+
+import ast
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = sorted((ROOT / "seaice").rglob("*.py"))
+SCRIPTS = sorted(p for p in ROOT.glob("*.py") if p.name not in ("config.py", "utils.py", "demo.py"))
+HEAVY = ("torch", "numba", "matplotlib", "cartopy", "dask")
+# Imported only inside the functions that need them, so that --help stays quick.
+LAZY = (*HEAVY, "netCDF4", "h5py", "xarray", "scipy", "pyproj", "requests", "yaml", "PIL", "tqdm")
+# The modules whose noun is the library itself.
+MAY_IMPORT_AT_TOP = {"dataset.py": {"torch"}, "_kernels.py": {"numba"}}
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(nodes) -> set[str]:
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or ".")
+    return names
+
+
+def at_import(tree: ast.Module):
+    """Statements that run at import (functions left out, type-checking blocks too)."""
+    stack = list(tree.body)
+    while stack:
+        node = stack.pop()
+        yield node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        stack.extend(ast.iter_child_nodes(node))
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_package_module_keeps_the_rules(path):
+    tree = tree_of(path)
+    everywhere = imported(ast.walk(tree))
+    tops = {name.split(".")[0] for name in everywhere}
+    assert not tops & {"config", "utils", *(s.stem for s in SCRIPTS if s.stem != "ice_index")}
+    assert "." not in everywhere, "relative imports hide where a name comes from"
+    if path.name != "cli.py":
+        assert "argparse" not in tops
+        calls = [ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)]
+        assert not {"print", "exit", "quit", "sys.exit", "os._exit"} & set(calls)
+    now = {name.split(".")[0] for name in imported(at_import(tree))}
+    assert not (now & set(LAZY)) - MAY_IMPORT_AT_TOP.get(path.name, set())
+
+
+@pytest.mark.parametrize("path", PACKAGE + SCRIPTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_happens_at_import(path):
+    for node in at_import(tree_of(path)):
+        if isinstance(node, ast.If) and "__name__" in ast.unparse(node.test):
+            continue
+        text = ast.unparse(node) if isinstance(node, ast.Expr) else ""
+        if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
+            inside_guard = text in ("sys.exit(main())", "raise SystemExit(main())")
+            assert inside_guard, f"line {node.lineno} runs at import: {text}"
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_module_without_a_noun(path):
+    assert path.stem not in ("helpers", "common", "misc", "utils", "tools")
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
+def test_script_has_only_parser_and_main(path):
+    tree = tree_of(path)
+    names = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    assert names == ["build_parser", "main"]
+    doc = ast.get_docstring(tree)
+    assert doc.count(f"python {path.name} ") >= 2, "two real commands"
+    assert len(path.read_text().splitlines()) <= 120
+    assert 'if __name__ == "__main__":' in path.read_text()
+
+
+def stage_of(module):
+    """The function that a script hands to cli.run."""
+    for node in ast.walk(ast.parse(inspect.getsource(module.main))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "cli.run":
+            fixed = {k.arg for k in node.keywords}
+            return getattr(module, ast.unparse(node.args[1])), fixed
+    raise AssertionError("main() does not call cli.run")
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
+def test_options_are_the_parameters_of_the_stage(path):
+    module = importlib.import_module(path.stem)
+    stage, fixed = stage_of(module)
+    parameters = inspect.signature(stage).parameters
+    assert all(p.kind == inspect.Parameter.KEYWORD_ONLY for p in parameters.values())
+    actions = module.build_parser()._actions
+    dests = {a.dest for a in actions if a.dest not in ("help", "verbose")}
+    assert dests == set(parameters) - fixed
+    for action in actions:
+        assert action.type is not bool, f"{action.dest}: type=bool makes «False» true"
+        assert action.help, f"{action.dest} has no help"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
+def test_help_is_light(path, tmp_path):
+    code = (
+        "import sys, runpy\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "sys.argv = ['x', '--help']\n"
+        "try:\n"
+        f"    runpy.run_path({str(path)!r}, run_name='__main__')\n"
+        "except SystemExit as stop:\n"
+        "    assert stop.code == 0, stop.code\n"
+        f"heavy = [m for m in {HEAVY!r} if m in sys.modules]\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"python {path.name}" in done.stdout
+    assert list(tmp_path.iterdir()) == [], "--help made a file"

@@ -1,0 +1,126 @@
+"""The blocks of docs/training.md run as printed, on a small cube and its mask."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cubes import small_grid, write_cube
+
+from seaice.land_mask import write_mask
+from seaice.masks import FillFlag, Mask, Surface
+
+PAGE = Path(__file__).parent.parent / "docs" / "training.md"
+ROWS, COLUMNS, DAYS = 14, 12, 40
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A cube of an ice edge that retreats, with filled stripes, and the mask of its land."""
+    folder = tmp_path_factory.mktemp("training")
+    surface = np.zeros((ROWS, COLUMNS), dtype=np.uint8)
+    surface[:5, :4] = Surface.LAND
+    rows = np.arange(ROWS)[:, np.newaxis]
+    edge = np.linspace(3, 10, DAYS)[:, np.newaxis, np.newaxis]
+    concentration = np.clip((rows - edge) / 3, 0, 1) * np.ones(COLUMNS)
+    flags = np.where(surface == Surface.LAND, FillFlag.LAND, FillFlag.OBSERVED)
+    flags = np.repeat(flags[np.newaxis], DAYS, axis=0).astype(np.uint8)
+    flags[::3, 9] = FillFlag.TEMPORAL_TWO_SIDED
+    grid = small_grid(ROWS, COLUMNS)
+    dates = [date(2024, 5, 1) + timedelta(days=i) for i in range(DAYS)]
+    write_cube(
+        folder / "cube.nc",
+        dates=dates,
+        concentration=concentration,
+        surface=surface,
+        grid=grid,
+        flags=flags,
+    )
+    write_mask(folder / "mask.nc", Mask(surface, np.zeros(surface.shape, np.float32), grid), {})
+    return folder
+
+
+def blocks_of_page() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.fixture
+def ran(folder, monkeypatch):
+    """Names after the first block, with the parameters the model began with."""
+    monkeypatch.chdir(folder)
+    first, *_ = blocks_of_page()
+    names: dict = {"__name__": "snippet"}
+    exec(compile(first, str(PAGE), "exec"), names)
+    return names
+
+
+def test_the_snippet_trains(ran):
+    assert len(ran["losses"]) == 2
+    assert np.isfinite([*ran["losses"], ran["validation_loss"]]).all()
+    assert all(loss > 0 for loss in ran["losses"])
+    torch.manual_seed(0)
+    fresh = ran["ConvLSTM"](days_ahead=2)
+    pairs = list(zip(fresh.parameters(), ran["model"].parameters(), strict=True))
+    assert len(pairs) == 4
+    assert all(not torch.equal(before, after) for before, after in pairs)
+    for before, after in pairs:
+        assert torch.isfinite(after).all()
+        assert (after - before).abs().max() <= 0.03  # two steps of Adam at 0.01, not a runaway
+
+
+def test_land_teaches_nothing(ran):
+    ocean = ran["ocean"]
+    assert 0 < ocean.sum() < ocean.numel()
+    item = ran["datasets"]["train"][0]
+    target, weight = item["targets"][None], item["target_weights"][None]
+    assert (weight[..., ocean == 0] == 0).all()
+    assert set(weight[..., ocean == 1].unique().tolist()) == {np.float32(0.2), 1.0}
+    prediction = torch.full_like(target, 0.3, requires_grad=True)
+    ran["masked_loss"](prediction, target, weight).backward()
+    assert (prediction.grad[..., ocean == 0] == 0).all()
+    assert (prediction.grad[..., ocean == 1] != 0).all()
+    spoilt = target.clone()
+    spoilt[..., ocean == 0] = 99.0
+    losses = [ran["masked_loss"](prediction, t, weight).item() for t in (target, spoilt)]
+    assert losses[0] == losses[1]
+
+
+def test_the_parts_share_no_day(ran):
+    days = {name: set(dataset.GetTimes().ravel()) for name, dataset in ran["datasets"].items()}
+    assert days["train"]
+    assert days["validation"]
+    assert int(min(days["validation"]) - max(days["train"])) > 8
+    assert ran["statistics"].periods == tuple(str(block) for block in ran["parts"]["train"])
+
+
+def test_the_loss_falls_when_training_goes_on(ran):
+    model, loader, ocean = ran["model"], ran["loader"], ran["ocean"]
+
+    def epoch() -> float:
+        total = 0.0
+        for batch in loader:
+            prediction = model(batch["inputs"] * ocean)
+            loss = ran["masked_loss"](prediction, batch["targets"], batch["target_weights"] * ocean)
+            ran["optimizer"].zero_grad()
+            loss.backward()
+            ran["optimizer"].step()
+            total += loss.item()
+        return total
+
+    first = epoch()
+    for _ in range(8):
+        last = epoch()
+    assert last < first / 2
+
+
+def test_the_other_blocks_run(ran, capsys):
+    _, *others = blocks_of_page()
+    assert len(others) == 4
+    for block in others:
+        exec(compile(block, str(PAGE), "exec"), ran)
+    assert capsys.readouterr().out.startswith("[20240501, 20240502, 20240503, 20240504, 20240505]")
+    assert Path("statistics.json").is_file()

@@ -1,0 +1,36 @@
+"""Draw a mask: its surface classes beside the share of days without a value.
+
+Examples
+  python visualize_mask.py --input_file land_mask.nc --output_file land_mask.png
+  python visualize_mask.py --input_file land_mask.nc --coastlines none --dpi 150
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from seaice import cli
+from seaice.coastlines import CHOICES
+from seaice.pictures import visualize_mask
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Command line of this stage."""
+    parser = cli.make_parser(__doc__, visualize_mask)
+    add = parser.add_argument
+    add("--input_file", type=Path, required=True, help="mask of create_mask.py")
+    add("--output_file", type=Path, help="picture to write (default: named after the input, .png)")
+    add("--coastlines", choices=CHOICES, help="where coast outlines come from (default %(default)s)")
+    add("--dpi", type=cli.at_least(20), help="dots per inch (default %(default)s)")
+    add("--show", action="store_true", help="also open a window")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; the exit status."""
+    return cli.run(build_parser(), visualize_mask, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
