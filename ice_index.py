@@ -11,7 +11,7 @@ the result, and a day without any value has an empty row. What is made of the po
 Examples
   python ice_index.py --input_file cube.nc --output_csv index.csv --plot index.png
   python ice_index.py --input_file cube.nc --output_file index.nc \
-      --region Arctic_region_mask_Meier_AnnGlaciol2007.msk fram=200,260,180,220
+      --region Arctic_region_mask_Meier_AnnGlaciol2007.msk fram=1360,1560,1400,1600
   python ice_index.py --input_file cube.nc --animation winter.gif --fps 8
 
 References

@@ -21,7 +21,11 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--input_file", type=Path, required=True, help="mask of create_mask.py")
     add("--output_file", type=Path, help="picture to write (default: named after the input, .png)")
-    add("--coastlines", choices=CHOICES, help="where coast outlines come from (default %(default)s)")
+    add(
+        "--coastlines",
+        choices=[choice for choice in CHOICES if choice != "mask"],
+        help="coast outlines to compare the mask with (default %(default)s)",
+    )
     add("--dpi", type=cli.at_least(20), help="dots per inch (default %(default)s)")
     add("--show", action="store_true", help="also open a window")
     return parser

@@ -64,7 +64,7 @@ def animate(
         If the ending is neither, ffmpeg is missing or fails, or the cube lacks a day.
     """
     output_file = Path(output_file)
-    encoder = _encoder(output_file)
+    encoder = encoder_for(output_file)
     if not 0 < fps <= 50 or not 100 <= pixels <= 4000:
         raise InputError(
             f"expected 0 < fps <= 50 and 100 to 4000 pixels, found fps {fps:g} and {pixels} pixels"
@@ -92,7 +92,8 @@ def animate(
     return Report(lines=[line], outputs=[output_file])
 
 
-def _encoder(path: Path) -> Callable[[Path, np.ndarray, float], AbstractContextManager[Add]]:
+def encoder_for(path: Path) -> Callable[[Path, np.ndarray, float], AbstractContextManager[Add]]:
+    """:func:`gif` or :func:`mp4`, by the ending; InputError if it is neither or ffmpeg is missing."""
     if path.suffix.lower() == ".gif":
         return gif
     if path.suffix.lower() != ".mp4":
@@ -116,6 +117,8 @@ class DayPicture:
 
     Attributes
     ----------
+    grid : Grid
+        What is drawn: the cube's grid, thinned.
     size : tuple of int
         Width and height of a frame, both even, as video codecs want them.
     """
@@ -126,9 +129,10 @@ class DayPicture:
         self._cube = cube
         self._thin = max(1, max(cube.grid.shape) // pixels)
         grid = self._thinned_grid(cube.grid)
-        self._grid = grid
+        self.grid = grid
         self._measured = cube.flag_value("observed")
-        self._land = land = self._thinned(cube.surface) == Surface.LAND
+        land = self._thinned(cube.surface) == Surface.LAND
+        self._ocean_cells = max(1, int(land.size - land.sum()))
         self._figure, ax = maps.polar_figure(grid, height=5.0)
         self._image = maps.draw_concentration(
             ax, np.full(grid.shape, np.nan, dtype=np.float32), grid, land=land
@@ -161,7 +165,7 @@ class DayPicture:
         """The day at a position of the cube's axis, uint8 (height, width, 3)."""
         percent = 100 * self._thinned(self._cube.concentration(number))
         observed = self._thinned(self._cube.flags(number)) == self._measured
-        filled = np.count_nonzero(~np.isnan(percent) & ~observed) / max(1, np.count_nonzero(~self._land))
+        filled = np.count_nonzero(~np.isnan(percent) & ~observed) / self._ocean_cells
         return self._drawn(
             percent,
             f"Sea ice concentration, {self._cube.dates[number]}",
@@ -170,8 +174,8 @@ class DayPicture:
 
     def palette_frame(self) -> np.ndarray:
         """A frame with every colour that a day can show."""
-        ramp = np.linspace(0, 100, self._grid.columns, dtype=np.float32)
-        return self._drawn(np.broadcast_to(ramp, self._grid.shape), "0123456789", "0123456789")
+        ramp = np.linspace(0, 100, self.grid.columns, dtype=np.float32)
+        return self._drawn(np.broadcast_to(ramp, self.grid.shape), "0123456789", "0123456789")
 
     def _drawn(self, percent: np.ndarray, title: str, subtitle: str) -> np.ndarray:
         from seaice import maps

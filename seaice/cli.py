@@ -15,7 +15,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from types import FrameType
 from typing import Any, NoReturn
@@ -158,8 +159,8 @@ def run(
     start, end = options.get("start_date"), options.get("end_date")
     if start is not None and end is not None and end < start:
         parser.error(f"--end_date {end} is before --start_date {start}: exchange them")
-    _set_up_logging(verbose=verbose)
-    return _guarded(lambda: stage(**options, **fixed), verbose=verbose)
+    with _logging(verbose=verbose):
+        return _guarded(lambda: stage(**(options | fixed)), verbose=verbose)
 
 
 def _guarded(work: Callable[[], Report], *, verbose: bool) -> int:
@@ -221,13 +222,22 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text} (unexpected; run again with --verbose for the details)"
 
 
-def _set_up_logging(*, verbose: bool) -> None:
-    for old in list(logger.handlers):
-        logger.removeHandler(old)
+@contextmanager
+def _logging(*, verbose: bool) -> Iterator[None]:
+    """Log lines of the package to standard error, with UTC times, while a script runs."""
     handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
+    formatter = logging.Formatter(
+        "%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ"
+    )
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
+    before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
     logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]

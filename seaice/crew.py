@@ -13,7 +13,7 @@ J = TypeVar("J", contravariant=True)
 R = TypeVar("R", covariant=True)
 
 _LATER = 0.2  # seconds until a job that had to be put back is looked at again
-_PATIENCE = 3.0  # seconds the threads are given to leave their work in order
+_PATIENCE = 1.5  # seconds the threads are given to leave their work in order
 
 
 class Worker(Protocol[J, R]):

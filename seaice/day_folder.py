@@ -55,9 +55,7 @@ def get_dims(*, source_dir: Path) -> Report:
     report = Report()
     empty = [f for f in files if f.path.stat().st_size == 0]
     report.failed += [f"{f.path}: the file is empty" for f in empty]
-    for grid_id in sorted(
-        {f.grid_id for f in files}, key=lambda g: next(f.day for f in files if f.grid_id == g)
-    ):
+    for grid_id in dict.fromkeys(f.grid_id for f in files):
         grid = _first_grid([f for f in files if f.grid_id == grid_id and f not in empty], report)
         if grid is None:
             continue
@@ -313,6 +311,7 @@ def draw_box(
     """
     from seaice import maps, palette
     from seaice.graticule import draw_graticule
+    from seaice.marginalia import unit_of
 
     near = _surroundings(box, grid)
     around = grid.part(near.rows, near.columns)
@@ -329,7 +328,7 @@ def draw_box(
         ax.set_ylim(*place.extent[2:])
         land = None if mask is None else mask.land[part.rows, part.columns]
         image = maps.draw_concentration(ax, field[part.rows, part.columns], place, land=land)
-        draw_graticule(ax, place, unit=maps.text_scale(5.5), zorder=3)
+        draw_graticule(ax, place, unit=unit_of(ax), zorder=3)
         _draw_outline(ax, grid.part(box.rows, box.columns), colour=palette.ICE_EDGE)
     maps.draw_title(axes[0], f"Sea ice concentration, {day.record.day}", str(grid))
     maps.draw_title(

@@ -62,8 +62,9 @@ def graticule(grid: Grid) -> list[Line]:
     low, high = float(np.nanmin(latitude)), float(np.nanmax(latitude))
     polar = pole_inside(grid)
     if polar:
-        high, low = (90.0, low) if grid.hemisphere == "north" else (high, -90.0)
-    parallel_step = 10.0 if polar and high - low > 35 else _nice(high - low)
+        # A whole-hemisphere grid has corners beyond the equator; parallels end there.
+        low, high = (max(low, 0.0), 90.0) if grid.hemisphere == "north" else (-90.0, min(high, 0.0))
+    parallel_step = _nice(high - low)
     west, span = (-180.0, 360.0) if polar else _longitude_span(longitude)
     meridian_step = 30.0 if polar else _nice(span)
     to_plane = _to_plane(grid)
@@ -244,8 +245,17 @@ def _label_parallels(ax: GeoAxes, lines: list[Line], unit: float, zorder: float)
             parallel.y[:, np.newaxis] - longest.y[np.newaxis, :],
         )
         at = int(np.nanargmin(distance)) // longest.x.size
+        if not _well_inside(ax, parallel.x[at], parallel.y[at]):
+            continue
         ax.annotate(
             parallel.label, (parallel.x[at], parallel.y[at]), ha="center", va="center",
             fontsize=6.5 * unit, color=palette.TEXT, zorder=zorder + 1, annotation_clip=True,
             path_effects=[withStroke(linewidth=1.8 * unit, foreground="white", alpha=0.85)],
         )  # fmt: skip
+
+
+def _well_inside(ax: GeoAxes, x: float, y: float) -> bool:
+    """Whether a label centred there stays clear of the frame."""
+    (west, east), (south, north) = ax.get_xlim(), ax.get_ylim()
+    across, up = (x - west) / (east - west), (y - south) / (north - south)
+    return bool(0.04 < across < 0.96 and 0.02 < up < 0.98)

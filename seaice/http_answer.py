@@ -129,7 +129,7 @@ def _continues(response: requests.Response, offset: int, part: Identity) -> bool
     if headers.get("Content-Encoding", "identity") != "identity":
         return False
     return all(
-        headers.get(name, noted) == noted
+        not noted or headers.get(name, noted) == noted
         for name, noted in (("ETag", part.etag), ("Last-Modified", part.last_modified))
     )
 

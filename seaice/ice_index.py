@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seaice import InputError
+from seaice.animation import animate, encoder_for
 from seaice.cube_file import CubeFile
 from seaice.index_series import IndexSeries, draw_series, write_csv, write_netcdf
 from seaice.masks import Surface
@@ -213,7 +214,7 @@ def ice_index(
     region: Sequence[str] = (),
     threshold: float = 0.15,
     pole_hole: str = "filled",
-    fps: int = 10,
+    fps: float = 10,
 ) -> Report:
     """Write the daily extent and area of a cube, for the whole grid and by region.
 
@@ -231,7 +232,7 @@ def ice_index(
         A cell is ice-covered from this concentration on, fraction.
     pole_hole : {"filled", "ice", "exclude"}
         See :data:`POLE_HOLE_RULES`.
-    fps : int
+    fps : float
         Days a second of the animation.
 
     Returns
@@ -245,6 +246,8 @@ def ice_index(
         )
     if plot is not None and Path(plot).suffix not in (".png", ".pdf", ".svg"):
         raise InputError(f"expected a .png, .pdf or .svg file for the plot, found {plot}")
+    if animation is not None:
+        encoder_for(Path(animation))  # complains now, not after the work
     with CubeFile(input_file) as cube:
         series, notes = _series(cube, region, threshold=threshold, pole_hole=pole_hole)
     report = Report(lines=series.summary() + notes, values={"series": series})
@@ -254,8 +257,6 @@ def ice_index(
             report.outputs.append(Path(path))
             report.lines.append(f"wrote {path}")
     if animation is not None:
-        from seaice.animation import animate
-
         moving = animate(input_file=input_file, output_file=animation, fps=fps)
         report.outputs += moving.outputs
         report.lines += moving.lines

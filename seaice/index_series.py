@@ -189,9 +189,13 @@ def draw_series(series: IndexSeries, path: Path) -> None:
     for number, ax in enumerate(panels.flat):
         if number < count:
             _draw_region(ax, series, number, small=count > 1)
+            ax.tick_params(labelbottom=number + columns >= count)  # the last panel of its column
+            if number % columns == 0:
+                ax.set_ylabel("million km²", fontsize=7 if count > 1 else 9)
         else:
             ax.set_axis_off()
-    figure.suptitle("Sea ice extent and area", fontsize=12)
+    period = f"{series.dates[0]} to {series.dates[-1]}"
+    figure.suptitle(f"Sea ice extent and area, {period}", fontsize=12)
     handles, labels = panels.flat[0].get_legend_handles_labels()
     note = f"ice-covered from {100 * series.threshold:g} %; {series.pole_hole_rule}; {series.source}"
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8,
@@ -217,7 +221,6 @@ def _draw_region(ax: Axes, series: IndexSeries, number: int, *, small: bool) -> 
     locator = mdates.AutoDateLocator(minticks=2, maxticks=4 if small else 8)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
-    ax.set_ylabel("million km²", fontsize=7 if small else 9)
     ax.tick_params(labelsize=7 if small else 9)
     ax.grid(color="#e4e4e4", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)

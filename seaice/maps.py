@@ -28,9 +28,9 @@ from seaice.marginalia import (
     unit_of,
 )
 from seaice.palette import Swatch
+from seaice.plane import projection
 
 if TYPE_CHECKING:
-    from cartopy.crs import Projection
     from cartopy.mpl.geoaxes import GeoAxes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
@@ -58,78 +58,6 @@ __all__ = [
 
 # Order of drawing, lowest first.
 _BACKGROUND, _LAND_BELOW, _FIELD, _LAND_ABOVE, _LINES = 0.1, 0.5, 1, 2, 3
-
-
-def projection(grid: Grid) -> Projection:
-    """The grid's projection for cartopy, on the grid's own ellipsoid.
-
-    Polar stereographic and Lambert azimuthal equal-area grids get cartopy's own
-    classes. Any other projection is taken as it is, bounded by the grid's edges.
-    """
-    import cartopy.crs as ccrs
-
-    known = _cartopy_class(grid)
-    if known is not None and _same_plane(known, grid):
-        return known
-
-    class GridPlane(ccrs.Projection):
-        """A projection as the grid describes it, known on the grid only."""
-
-        def __init__(self) -> None:
-            super().__init__(grid.crs.to_wkt())
-            self.bounds = grid.extent
-            self.threshold = grid.step / 2
-
-    return GridPlane()
-
-
-def _cartopy_class(grid: Grid) -> Projection | None:
-    import cartopy.crs as ccrs
-
-    attributes = grid.to_cf()
-    ellipsoid = grid.crs.ellipsoid
-    if ellipsoid is None:
-        return None
-    globe = ccrs.Globe(
-        ellipse=None,
-        semimajor_axis=ellipsoid.semi_major_metre,
-        semiminor_axis=ellipsoid.semi_minor_metre,
-    )
-    common = {
-        "central_latitude": attributes.get("latitude_of_projection_origin", 90.0),
-        "false_easting": attributes.get("false_easting", 0.0),
-        "false_northing": attributes.get("false_northing", 0.0),
-        "globe": globe,
-    }
-    name = attributes.get("grid_mapping_name")
-    if name == "polar_stereographic":
-        return ccrs.Stereographic(
-            central_longitude=attributes.get("straight_vertical_longitude_from_pole", 0.0),
-            true_scale_latitude=attributes.get("standard_parallel"),
-            scale_factor=attributes.get("scale_factor_at_projection_origin"),
-            **common,
-        )
-    if name == "lambert_azimuthal_equal_area":
-        return ccrs.LambertAzimuthalEqualArea(
-            central_longitude=attributes.get("longitude_of_projection_origin", 0.0), **common
-        )
-    return None
-
-
-def _same_plane(candidate: Projection, grid: Grid) -> bool:
-    """Whether both put a place within the grid at the same x and y, to a metre."""
-    from pyproj import Transformer
-
-    west, east, south, north = grid.extent
-    xs, ys = np.meshgrid(np.linspace(west, east, 4), np.linspace(south, north, 4))
-    to_degrees = Transformer.from_crs(grid.crs, grid.crs.geodetic_crs, always_xy=True)
-    longitude, latitude = to_degrees.transform(xs, ys)
-    there = candidate.transform_points(candidate.as_geodetic(), longitude, latitude)
-    known = np.isfinite(longitude)
-    return bool(
-        np.allclose(there[..., 0][known], xs[known], rtol=0, atol=1)
-        and np.allclose(there[..., 1][known], ys[known], rtol=0, atol=1)
-    )
 
 
 def polar_figure(
@@ -181,7 +109,7 @@ def polar_panels(
     aspect = (east - west) / (north - south)
     height = min(height, 1.2 * height / aspect)  # a long flat grid becomes no banner
     width = height * aspect
-    unit = text_scale(max(width, height))
+    unit = text_scale(max(width, height), count)
     left, right, top, bottom, gap = (unit * inches for inches in (0.6, right, top, bottom, 0.95))
     figure_width = left + count * width + (count - 1) * gap + right
     figure_height = top + height + bottom
@@ -243,7 +171,7 @@ def draw_frame(image: AxesImage, concentration: np.ndarray, *, title: str | None
     list of matplotlib artists
         What changed.
     """
-    first = np.shape(image.get_array())
+    first = np.shape(np.asarray(image.get_array()))
     if concentration.shape != first:
         raise InputError(
             f"expected a field of {first} cells like the first, found {concentration.shape}"
@@ -340,9 +268,12 @@ def draw_ice_edge(ax: GeoAxes, concentration: np.ndarray, grid: Grid, *, level: 
     """Draw the line at which the concentration passes ``level`` percent.
 
     The field is first averaged to at most about 900 rows, so that the line shows the
-    ice edge and not every lead.
+    ice edge and not every lead. A field that never passes the level gets no line, and
+    the entry for the legend says so.
     """
     field, xs, ys = _coarse(concentration, grid, rows=900)
+    if not (np.fmin.reduce(field, axis=None) < level < np.fmax.reduce(field, axis=None)):
+        return palette.line(f"no ice edge ({level:g} %)", palette.ICE_EDGE)
     ax.contour(
         xs, ys, np.ma.masked_invalid(field), levels=[level], colors=[palette.ICE_EDGE],
         linewidths=0.8 * unit_of(ax), transform=ax.transData, zorder=_LINES,
@@ -380,13 +311,17 @@ def _coarse(field: np.ndarray, grid: Grid, *, rows: int) -> tuple[np.ndarray, np
     return mean, xs, ys
 
 
-def draw_coastlines(ax: GeoAxes, coastlines: Coastlines, *, paint: bool = True) -> None:
+def draw_coastlines(
+    ax: GeoAxes, coastlines: Coastlines, *, paint: bool = True, width: float = 0.5
+) -> None:
     """Draw coast outlines.
 
     Parameters
     ----------
     paint : bool
         Paint land as well, below the field: where that has a value it shows.
+    width : float
+        Of the lines, points on a map of the usual height.
     """
     import cartopy.crs as ccrs
     from matplotlib.collections import LineCollection
@@ -403,7 +338,7 @@ def draw_coastlines(ax: GeoAxes, coastlines: Coastlines, *, paint: bool = True) 
         LineCollection(
             _on_plane(ax, coastlines.lines),
             colors=palette.COASTLINE,
-            linewidths=0.5 * unit_of(ax),
+            linewidths=width * unit_of(ax),
             zorder=_LINES,
         ),
         autolim=False,
@@ -418,11 +353,13 @@ def _on_plane(ax: GeoAxes, lines: Sequence[Any]) -> list[np.ndarray]:
     if not runs:
         return []
     degrees = np.concatenate(runs)
-    plane = ax.projection.transform_points(ax.projection.as_geodetic(), degrees[:, 0], degrees[:, 1])[:, :2]
+    plane = ax.projection.transform_points(ax.projection.as_geodetic(), degrees[:, 0], degrees[:, 1])[
+        :, :2
+    ]
     plane[~np.isfinite(plane).all(axis=1)] = np.nan
     # Where a projection is cut, two neighbours lie far apart: no line may join them.
     (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
-    far = np.hypot(*np.diff(plane, axis=0).T) > 0.5 * max(x1 - x0, y1 - y0)
+    far = np.hypot(*np.diff(plane, axis=0).T) > max(1e6, (x1 - x0) / 2, (y1 - y0) / 2)
     ends = np.cumsum([len(run) for run in runs])[:-1]
     cuts = np.union1d(ends, np.flatnonzero(far) + 1)
     return [run for run in np.split(plane, cuts) if len(run) > 1]

@@ -23,14 +23,23 @@ REFERENCE_HEIGHT = 7.5
 _TEXT = 6  # order of drawing, above everything on the map
 
 
-def text_scale(height: float) -> float:
-    """Factor for text and line sizes on a map ``height`` inches high."""
-    return float(np.clip(height / REFERENCE_HEIGHT, 0.45, 1.5))
+def text_scale(size: float, maps: int) -> float:
+    """Factor for text and line sizes.
+
+    Parameters
+    ----------
+    size : float
+        Longer side of a map, inches.
+    maps : int
+        Number of maps side by side: a wide figure is looked at from further away.
+    """
+    return float(np.clip(size * (1 + 0.2 * (maps - 1)) / REFERENCE_HEIGHT, 0.45, 1.5))
 
 
 def unit_of(ax: GeoAxes) -> float:
-    """Factor for text and line sizes on a map."""
-    return text_scale(max(inches_of(ax)))
+    """Factor for text and line sizes on a map (see :func:`text_scale`)."""
+    maps = sum(hasattr(other, "projection") for other in ax.figure.axes)
+    return text_scale(max(inches_of(ax)), maps)
 
 
 def inches_of(ax: GeoAxes) -> tuple[float, float]:

@@ -83,6 +83,7 @@ class PartialFile:
 
     def __init__(self, path: Path) -> None:
         self._final = path
+        self.name = path.name
         self.path = path.with_name(f".{path.name}.part")
         self._note = path.with_name(f".{path.name}.part.json")
 

@@ -93,7 +93,9 @@ def visualize_mask(
     ----------
     input_file : Path
         Mask of ``create_mask.py``.
-    output_file, coastlines, dpi, show
+    coastlines : {"auto", "natural_earth", "none"}
+        Coast outlines to compare the mask with.
+    output_file, dpi, show
         As for :func:`visualize`.
 
     Raises
@@ -104,13 +106,14 @@ def visualize_mask(
     input_file = Path(input_file)
     _check_picture(output_file, dpi)
     mask, classes, source = read_surface(input_file)
-    coast = _coast(coastlines, mask.grid, mask.land)
-    figure, (left, right) = maps.polar_panels(mask.grid, 2, height=6.5, top=1.1)
+    coast = _coast(coastlines, mask.grid, None)
+    figure, (left, right) = maps.polar_panels(mask.grid, 2, height=6.5, top=1.15)
     maps.draw_classes(left, mask.surface, mask.grid, classes)
     ratio = maps.draw_ratio(right, mask.nan_ratio, mask.grid)
-    if coast.natural is not None:  # the mask's own outline would say nothing here
-        for ax in (left, right):
-            maps.draw_coastlines(ax, coast.natural, paint=False)
+    if coast.natural is not None:  # thin, so that the class of coast cells shows
+        maps.draw_coastlines(left, coast.natural, paint=False, width=0.2)
+    maps.draw_outline(right, mask.land, mask.grid, colour=palette.MASK_EDGE)
+    maps.draw_legend(right, [palette.line("edge of land in the mask", palette.MASK_EDGE)])
     maps.draw_scale_bar(left, mask.grid)
     maps.draw_legend(left, list(classes.values()), columns=2)
     maps.draw_colorbar(right, ratio, label="share of days without a value")
@@ -173,7 +176,9 @@ def compare(
 
 def _draw_pair(pair: Pair, coast: _Coast, *, paint_land: bool) -> Figure:
     grid, land = pair.raw.grid, pair.raw.land if paint_land else None
-    figure, (left, middle, right) = maps.polar_panels(grid, 3, height=6.0, right=2.2, top=1.1)
+    figure, (left, middle, right) = maps.polar_panels(
+        grid, 3, height=6.0, right=2.6, bottom=1.0, top=1.15
+    )
     maps.draw_concentration(left, pair.raw.concentration, grid, land)
     image = maps.draw_concentration(middle, pair.filled.concentration, grid, land)
     classes = pair.classes if paint_land else {**pair.classes, pair.land_code: palette.no_value("land")}
@@ -181,10 +186,11 @@ def _draw_pair(pair: Pair, coast: _Coast, *, paint_land: bool) -> Figure:
     for ax, title in ((left, "As observed"), (middle, "Gaps filled"), (right, "How values came about")):
         _draw_coast(ax, pair.raw, coast, paint=False)
         maps.draw_title(ax, title)
-    maps.draw_pole_hole(left, pair.raw.hole, grid)
     maps.draw_scale_bar(left, grid)
-    known = [palette.LAND_SWATCH, palette.no_value("no value")]
-    maps.draw_legend(left, known if paint_land else [palette.no_value("no value, or land")])
+    known = [palette.LAND_SWATCH] if paint_land else []
+    known.append(palette.no_value("not observed" if paint_land else "land or not observed"))
+    hole = maps.draw_pole_hole(left, pair.raw.hole, grid)
+    maps.draw_legend(left, [*known, hole] if hole else known)
     maps.draw_colorbar(middle, image, below=middle)
     maps.draw_legend(right, list(classes.values()), side="right", title="share of ocean cells")
     return figure

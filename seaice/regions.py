@@ -160,7 +160,7 @@ def read_regions(text: str, grid: Grid) -> Regions:
     >>> read_regions("fram=2,4,0,3", grids.get_grid("n25000")).names
     ('fram',)
     """
-    match = re.fullmatch(r"(?:(?P<name>[^=]+)=)?(?P<numbers>-?\d+(?:\s*,\s*-?\d+)*)", text.strip())
+    match = re.fullmatch(r"(?:(?P<name>[^=]+)=\s*)?(?P<numbers>-?\d+(?:\s*,\s*-?\d+)*)", text.strip())
     if match is not None and not Path(text).exists():
         numbers = [int(n) for n in match["numbers"].split(",")]
         if len(numbers) != 4:
@@ -240,6 +240,7 @@ def _read_netcdf(path: Path, variable: str | None) -> tuple[Mapping[int, str], n
     with dataset:
         dataset.set_auto_maskandscale(False)
         found = _region_variable(dataset, path, variable)
+        name = found.name
         attributes = {k: found.getncattr(k) for k in found.ncattrs()}
         codes = np.asarray(found[:])
         if codes.dtype == np.int8:  # classic files have no unsigned byte
@@ -250,7 +251,7 @@ def _read_netcdf(path: Path, variable: str | None) -> tuple[Mapping[int, str], n
         codes = np.where(codes == np.asarray(fill).astype(codes.dtype), 0, codes)
     if codes.min() < 0 or codes.max() > 254:
         raise InputError(
-            f"{path}: expected region codes from 0 to 254 in {found.name}, found {codes.min()} to "
+            f"{path}: expected region codes from 0 to 254 in {name}, found {codes.min()} to "
             f"{codes.max()}"
         )
     codes = codes.astype(np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +61,7 @@ class Progress:
         self._bar = tqdm(total=total, desc=label, disable=None, file=sys.stderr)
         self._total = total
         self._done = 0
+        self._redirection = ExitStack()
 
     def unit(self, message: str, *, count: int = 1) -> None:
         """Count ``count`` finished units and log ``message``."""
@@ -68,6 +70,11 @@ class Progress:
         self._logger.log(self._level, "[%d/%d] %s", self._done, self._total, message)
 
     def __enter__(self) -> Progress:
+        if not self._bar.disable:
+            from tqdm.contrib.logging import logging_redirect_tqdm
+
+            # Other messages go above the bar instead of through it.
+            self._redirection.enter_context(logging_redirect_tqdm([logging.getLogger("seaice")]))
         return self
 
     def __exit__(
@@ -77,6 +84,7 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
+        self._redirection.close()
 
 
 def listing(items: list[str], *, limit: int = 8) -> str:

@@ -10,7 +10,6 @@ The final name appears by a rename, after the length and the caller's check.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +17,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import urlsplit
 
 import seaice
 from seaice import InputError
 from seaice.atomic import exclusive
+from seaice.hosts import HostSearch, Pauses, Policy, TransferError, host_of
 from seaice.http_answer import NotThere, Refused, Transient, explain, identity_of, judge_answer
 from seaice.partial_file import Identity, PartialFile, file_sha256, public_url
 
@@ -37,24 +36,6 @@ _CHUNK = 64 * 1024
 _CONNECT_TIMEOUT = 10.0  # seconds; a host that is there answers the handshake well within
 # A body slower than this over one time-out is stalled, though no single read timed out.
 _LEAST_BYTES_PER_SECOND = 100
-
-
-class TransferError(Exception):
-    """A file could not be fetched; the message is the reason, address by address.
-
-    ``unreachable`` is True when no host gave any answer at all.
-    """
-
-    unreachable = False
-
-
-class AbsentUpstream(TransferError):
-    """A host says that it has no such file (404 or 410), and none says otherwise.
-
-    ``everywhere`` is False when another host gave no such answer.
-    """
-
-    everywhere = True
 
 
 class Busy(TransferError):
@@ -85,54 +66,6 @@ class Fetched:
     sha256: str
     received: int
     continued: int
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How patient a transfer is.
-
-    Attributes
-    ----------
-    retries : int
-        Further attempts per host after the first; an attempt that brings the partial
-        file at least 64 KiB further sets the count back.
-    first_delay, longest_delay : float
-        Exponential backoff in seconds: about first_delay, twice that, ... with jitter.
-    longest_retry_after : float
-        Cap on the wait a server asks for with Retry-After, seconds.
-    timeout : float
-        Longest silence of the server, seconds.
-    """
-
-    retries: int = 6
-    first_delay: float = 1.0
-    longest_delay: float = 60.0
-    longest_retry_after: float = 300.0
-    timeout: float = 30.0
-
-    def delay(self, failures: int) -> float:
-        """Seconds to wait after that many failures in a row (from 1), with jitter."""
-        full = min(self.longest_delay, self.first_delay * 2.0 ** min(failures - 1, 30))
-        return full * random.uniform(0.5, 1.0)
-
-
-class Pauses:
-    """Which host is left alone until when; shared by all workers of a run."""
-
-    def __init__(self) -> None:
-        self._until: dict[str, float] = {}
-        self._lock = threading.Lock()
-
-    def pause(self, url: str, seconds: float) -> None:
-        """Leave the host of ``url`` alone for at least so long."""
-        host, until = urlsplit(url).netloc, time.monotonic() + seconds
-        with self._lock:
-            self._until[host] = max(until, self._until.get(host, 0.0))
-
-    def until(self, url: str) -> float:
-        """End of the pause of the host of ``url`` on the monotonic clock."""
-        with self._lock:
-            return self._until.get(urlsplit(url).netloc, 0.0)
 
 
 @contextmanager
@@ -179,6 +112,7 @@ class Fetcher:
         self._received = 0
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"seaice-toolbox/{seaice.__version__}"
+        self._session.max_redirects = 5
         # A packed body has another length than the file and cannot be continued.
         self._session.headers["Accept-Encoding"] = "identity"
 
@@ -233,46 +167,19 @@ class Fetcher:
     def _from_first_host(
         self, urls: Sequence[str], partial: PartialFile, check: Check | None, known: Identity | None
     ) -> Fetched | None:
-        words = _LastWords()
-        failures = dict.fromkeys(urls, 0)  # hosts still to ask, in order of preference
-        not_before = dict.fromkeys(urls, 0.0)
-        furthest = partial.size
-        while failures:
-            now = time.monotonic()
-            ready = {url: max(now, not_before[url], self._pauses.until(url)) for url in failures}
-            url = min(ready, key=ready.__getitem__)  # the first of those that are ready
-            self._wait(ready[url] - now)
+        search = HostSearch(urls, self._policy, self._pauses, have=partial.size)
+        while search.is_open:
+            url, wait = search.next()
+            self._wait(wait)
             try:
                 return self._attempt(url, partial, check, known)
             except Refused as error:
-                words.add(url, error)
-                del failures[url]
+                search.refused(url, error)
             except Transient as error:
-                words.add(url, error)
-                failures[url] += 1
-                # Only bytes beyond the furthest count: a server that always breaks off
-                # and cannot continue would else be asked for ever.
-                if partial.size >= furthest + _CHUNK:
-                    failures[url], furthest, error.at_once = 0, partial.size, True
-                # Where one host says 404, another that does not answer is not waited for.
-                if failures[url] > (0 if words.absent else self._policy.retries):
-                    del failures[url]
-                else:
-                    delay = self._back_off(url, error, failures[url])
-                    not_before[url] = time.monotonic() + delay
-                    again = f"retry {failures[url]} of {self._policy.retries} in {delay:.1f} s"
-                    logger.info(
-                        "%s: %s; %s", public_url(url), error, again if failures[url] else "continuing"
-                    )
-        raise words.error()
-
-    def _back_off(self, url: str, error: Transient, failures: int) -> float:
-        delay = 0.0 if error.at_once else self._policy.delay(failures)
-        if error.retry_after is not None:
-            delay = max(delay, min(error.retry_after, self._policy.longest_retry_after))
-        if error.retry_after is not None or not error.answered:
-            self._pauses.pause(url, delay)  # the host needs rest, not this file alone
-        return delay
+                what_next = search.failed(url, error, have=partial.size)
+                level = logging.INFO if error.answered else logging.DEBUG
+                logger.log(level, "%s: %s at %s; %s", partial.name, error, host_of(url), what_next)
+        raise search.error()
 
     def _attempt(
         self, url: str, partial: PartialFile, check: Check | None, known: Identity | None
@@ -314,6 +221,7 @@ class Fetcher:
             response = self._session.get(url, headers=headers, stream=True, timeout=timeout)
         except requests.RequestException as error:
             raise explain(error) from None
+        self._pauses.answered(url)
         with response:
             yield response
 
@@ -344,31 +252,6 @@ class Fetcher:
     def _wait(self, seconds: float) -> None:
         if self._stop.wait(max(0.0, seconds)):
             raise Stopped("stopped")
-
-
-class _LastWords:
-    """The last word of every host, for the final error."""
-
-    def __init__(self) -> None:
-        self._reasons: dict[str, Refused | Transient] = {}
-
-    @property
-    def absent(self) -> bool:
-        return any(isinstance(reason, NotThere) for reason in self._reasons.values())
-
-    def add(self, url: str, reason: Refused | Transient) -> None:
-        self._reasons[public_url(url)] = reason
-
-    def error(self) -> TransferError:
-        text = "; ".join(f"{reason} ({url})" for url, reason in self._reasons.items())
-        reasons = self._reasons.values()
-        if self.absent and all(isinstance(reason, NotThere | Transient) for reason in reasons):
-            absent = AbsentUpstream(text)
-            absent.everywhere = all(isinstance(reason, NotThere) for reason in reasons)
-            return absent
-        error = TransferError(text)
-        error.unreachable = all(isinstance(r, Transient) and not r.answered for r in reasons)
-        return error
 
 
 def _verify(partial: PartialFile, identity: Identity, check: Check | None, *, continued: bool) -> None:

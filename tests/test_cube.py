@@ -436,7 +436,7 @@ def named_places(path: Path):
 
 
 # GDAL says so of the file as a whole, before it looks at the variable.
-@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform", "ignore::PendingDeprecationWarning")
 def test_same_values_at_the_same_places_in_other_readers(case):
     import rioxarray
     from pyproj import Transformer
@@ -455,7 +455,7 @@ def test_same_values_at_the_same_places_in_other_readers(case):
         data = (
             raster if hasattr(raster, "rio") and "sea_ice_conc" not in raster else raster["sea_ice_conc"]
         )
-        assert data.rio.crs.to_epsg() == 3411
+        assert "3411" in data.rio.crs.to_wkt()
         assert data.rio.bounds() == pytest.approx(
             (grid.extent[0], grid.extent[2], grid.extent[1], grid.extent[3])
         )

@@ -29,22 +29,16 @@ from http_server import (
     stall,
     status,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from seaice import InputError
 from seaice.crew import work_off
+from seaice.hosts import AbsentUpstream, Pauses, Policy, TransferError
 from seaice.http_answer import retry_after_seconds
 from seaice.manifest import Manifest, Record
 from seaice.partial_file import Identity, PartialFile, public_url
-from seaice.transfer import (
-    AbsentUpstream,
-    Busy,
-    Fetcher,
-    Pauses,
-    Policy,
-    Stopped,
-    TransferError,
-    only_writer,
-)
+from seaice.transfer import Busy, Fetcher, Stopped, only_writer
 
 ROOT = Path(__file__).resolve().parent.parent
 BODY = random.Random(1).randbytes(300_000)
@@ -76,20 +70,20 @@ def ranges(server, name=NAME):
 
 def assert_whole(path, body=BODY):
     assert path.read_bytes() == body
-    assert os.listdir(path.parent) == [path.name], "nothing else is left"
+    assert list(path.parent.iterdir()) == [path], "nothing else is left"
 
 
-def leave_part(server, path, size, *, body=BODY, **more):
+def leave_part(server, path, count, **more):
     """What a killed run leaves."""
     stored = server.files["/" + NAME]
     identity = {
         "url": server.url + NAME,
-        "size": len(body),
+        "size": len(BODY),
         "etag": stored.etag,
         "last_modified": stored.last_modified,
     }
     PartialFile(path).begin(Identity(**(identity | more)))
-    PartialFile(path).path.write_bytes(body[:size])
+    PartialFile(path).path.write_bytes(BODY[:count])
 
 
 def test_plain_fetch(server, fetcher, tmp_path):
@@ -120,12 +114,11 @@ def test_plain_fetch(server, fetcher, tmp_path):
         cut(0),
         reset(70_000),
         change(chunked=True, stop_after=1000),
-        change(length=len(BODY) + 5),
         pace(5, 0.2),
     ],
     ids=[
         *("500", "502", "503", "504", "429", "408", "dropped", "silent", "stalled", "short", "empty"),
-        *("reset", "chunk-short", "too-long-length", "trickle"),
+        *("reset", "chunk-short", "trickle"),
     ],
 )
 def test_overcomes_what_passes(server, fetcher, tmp_path, fault):
@@ -133,6 +126,13 @@ def test_overcomes_what_passes(server, fetcher, tmp_path, fault):
     fetcher.fetch([server.url + NAME], tmp_path / "a.nc")
     assert_whole(tmp_path / "a.nc")
     assert len(server.requests_of(NAME)) == 2
+
+
+def test_a_length_longer_than_the_file_starts_over(server, fetcher, tmp_path):
+    server.fault(NAME, change(length=len(BODY) + 5))
+    fetcher.fetch([server.url + NAME], tmp_path / "a.nc")
+    assert_whole(tmp_path / "a.nc")
+    assert statuses(server) == [200, 416, 200]
 
 
 def test_gives_up_after_the_retries_and_leaves_the_old_file(server, fetcher, tmp_path):
@@ -432,20 +432,43 @@ def test_the_next_host_is_asked_on_error_and_on_404(server, fetcher, tmp_path):
         assert fetched.identity.url == second.url + NAME
 
 
-def test_a_silent_host_rests_while_the_other_answers(server, tmp_path):
-    fetcher = Fetcher(policy=Policy(retries=3, first_delay=30.0, timeout=1))
-    dead = closed_port()
-    start = time.monotonic()
-    for _ in range(3):
-        fetcher.fetch([dead + NAME, server.url + NAME], tmp_path / "a.nc")
-    fetcher.close()
-    assert time.monotonic() - start < 5
-    assert fetcher._pauses.until(dead + NAME) > time.monotonic() + 10
+def test_a_dead_first_host_does_not_cost_every_file_a_time_out(server, tmp_path):
+    with serve() as dead:
+        dead.always.append(silent(30))
+        fetcher = Fetcher(policy=Policy(retries=3, first_delay=30.0, timeout=0.2))
+        start = time.monotonic()
+        for _ in range(4):
+            fetcher.fetch([dead.url + NAME, server.url + NAME], tmp_path / "a.nc")
+        fetcher.close()
+        assert time.monotonic() - start < 5
+        assert len(dead.log) == 1
+        assert len(server.log) == 4
+
+
+def test_a_host_is_avoided_longer_with_each_silence_and_no_more_once_it_answers(caplog):
+    caplog.set_level("INFO", logger="seaice")
+    pauses, policy = Pauses(), Policy(first_delay=0.04)
+    pauses.silent("http://a/1", policy, "no answer in time")
+    assert pauses.is_avoided("http://a/2")
+    assert not pauses.is_avoided("http://b/1")
+    time.sleep(0.05)
+    assert not pauses.is_avoided("http://a/1")
+    pauses.silent("http://a/1", policy, "no answer in time")
+    pauses.silent("http://a/1", policy, "no answer in time")
+    time.sleep(0.05)
+    assert pauses.is_avoided("http://a/1"), "at least 0.08 s after the third"
+    pauses.answered("http://a/1")
+    assert not pauses.is_avoided("http://a/1")
+    pauses.answered("http://a/1")
+    assert [record.getMessage() for record in caplog.records] == [
+        "a: no answer in time; trying again, without further messages",
+        "a answers again",
+    ], "each once"
 
 
 def test_absent_here_and_silent_there(server, fetcher, tmp_path):
     del server.files["/" + NAME]
-    with pytest.raises(AbsentUpstream, match="HTTP 404.*; connection refused") as info:
+    with pytest.raises(AbsentUpstream, match=r"HTTP 404.*; connection refused") as info:
         fetcher.fetch([server.url + NAME, closed_port() + NAME], tmp_path / "a.nc")
     assert not info.value.everywhere
 
@@ -454,7 +477,7 @@ def test_absent_here_and_refused_there_is_a_failure(server, fetcher, tmp_path):
     del server.files["/" + NAME]
     with serve() as second:
         second.fault(NAME, status(403))
-        with pytest.raises(TransferError, match="HTTP 404.*HTTP 403") as info:
+        with pytest.raises(TransferError, match=r"HTTP 404.*HTTP 403") as info:
             fetcher.fetch([server.url + NAME, second.url + NAME], tmp_path / "a.nc")
     assert not isinstance(info.value, AbsentUpstream)
 
@@ -471,6 +494,20 @@ def test_nobody_listens(fetcher, tmp_path):
     with pytest.raises(TransferError, match=r"^connection refused \(http") as info:
         fetcher.fetch([closed_port() + NAME], tmp_path / "a.nc")
     assert info.value.unreachable
+
+
+def test_a_beginning_without_network_is_not_tried_for_long(server, tmp_path):
+    tries = []
+    fetcher = Fetcher(policy=Policy(retries=9, first_delay=0.001, timeout=0.5))
+    for _ in range(2):
+        del server.log[:]
+        server.fault("void/a", *[drop()] * 20)
+        with pytest.raises(TransferError):
+            fetcher.fetch([server.url + "void/a"], tmp_path / "a")
+        tries.append(len(server.log))
+        fetcher.fetch([server.url + NAME], tmp_path / "a.nc")
+    fetcher.close()
+    assert tries == [4, 10]
 
 
 def test_unknown_name(fetcher, tmp_path):
@@ -604,6 +641,51 @@ def test_full_disk_keeps_what_came(server, fetcher, tmp_path):
     fetched = fetcher.fetch([server.url + NAME], path)
     assert fetched.continued == 100_000
     assert_whole(path)
+
+
+def no_such_range(reply):
+    return "Range" in reply.handler.headers and status(416)(reply)
+
+
+MENU = {
+    "cut": lambda n: cut(n),
+    "reset": lambda n: reset(n),
+    "no ranges": lambda n: change(ranges=False, stop_after=n),
+    "chunked": lambda n: change(chunked=True, stop_after=n),
+    "no validators": lambda n: change(validators=False, stop_after=n),
+    "long": lambda n: change(length=len(BODY) + n),
+    "500": lambda n: status(500),
+    "416": lambda n: no_such_range,
+    "drop": lambda n: drop(),
+}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    faults=st.lists(st.tuples(st.sampled_from(sorted(MENU)), st.integers(0, len(BODY))), max_size=5),
+    changes_at=st.none() | st.integers(1, 5),
+)
+def test_whatever_happens_the_file_is_one_version_and_whole(server, tmp_path, faults, changes_at):
+    """Also when the file changes upstream between two attempts."""
+    name = f"property/{len(server.files)}.nc"
+    server.put(name, BODY)
+
+    def meet(number, fault):
+        def act(reply):
+            if number == changes_at:
+                reply.stored = server.put(name, OTHER, modified=1_710_000_000.0)
+            return fault(reply)
+
+        return act
+
+    server.fault(name, *[meet(n, MENU[kind](size)) for n, (kind, size) in enumerate(faults)])
+    fetcher = Fetcher(policy=Policy(retries=8, first_delay=0.001, timeout=2.0))
+    fetched = fetcher.fetch([server.url + name], tmp_path / "a.nc")
+    fetcher.close()
+    content = (tmp_path / "a.nc").read_bytes()
+    assert content in (BODY, OTHER)
+    assert fetched.sha256 == hashlib.sha256(content).hexdigest()
+    assert_whole(tmp_path / "a.nc", content)
 
 
 # The manifest

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import logging
+import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -18,26 +19,22 @@ from urllib.parse import urlsplit
 from seaice import InputError, grids
 from seaice.crew import work_off
 from seaice.grids import Grid
+from seaice.hosts import Policy
 from seaice.manifest import NAME as MANIFEST_NAME
 from seaice.manifest import Manifest
-from seaice.partial_file import PartialFile, public_url
+from seaice.partial_file import public_url
 from seaice.period import Period, as_date
 from seaice.report import Progress, Report
 from seaice.sources import bremen
-from seaice.sources.bremen import DayFile, Form, Sensor
+from seaice.sources.bremen import Form
+from seaice.sources.bremen_plan import Plan, estimate, make_plan
 from seaice.sources.bremen_worker import DayWorker, Outcome, Task
-from seaice.transfer import Policy
 
 logger = logging.getLogger(__name__)
 
 # Upstream publishes 3.125 and 6.25 km; the coarser ones are for trials on own servers.
 GRIDS = tuple(name for name in grids.grid_ids() if not name.startswith("ease"))
 FORMS: tuple[Form, ...] = ("nc", "hdf", "tif")
-
-# Sizes of real files: n6250 nc 0.26-0.53, hdf 0.39, s6250 hdf 0.53, n6250 tif 0.1 bytes a cell.
-_BYTES_PER_CELL: dict[str, float] = {"nc": 0.45, "hdf": 0.45, "tif": 0.1}
-# From so many files in the manifest their mean size is a better guess.
-_ENOUGH_FILES = 5
 
 
 def fetch_days(
@@ -104,11 +101,12 @@ def fetch_days(
         If nothing can be asked for or the disk cannot hold it.
     """
     period = Period(as_date(start_date), as_date(end_date))
+    folder = _possible_folder(Path(output_dir))
     task = Task(
-        folder=Path(output_dir),
+        folder=folder,
         grid=_known_grid(grid),
         hosts=_hosts(base_url or default_hosts or bremen.HOSTS),
-        manifest=Manifest(Path(output_dir)),
+        manifest=Manifest(folder),
         absent=bremen.special_days().absent,
         today=_today(),
         force=force,
@@ -117,7 +115,9 @@ def fetch_days(
         policy=Policy(retries=retries, first_delay=_FIRST_DELAY, timeout=timeout),
     )
     _check_form(form)
-    plan = _make_plan(task, period, sensor=sensor, form=form)
+    plan = make_plan(task, period, sensor=sensor, form=form)
+    if len(plan.impossible) == len(period):
+        raise InputError(f"nothing to fetch: {'; '.join(_by_reason(plan.impossible))}")
     if dry_run:
         return _preview(task, plan)
     _prepare_folder(task, plan)
@@ -131,6 +131,13 @@ _FIRST_DELAY = Policy.first_delay  # tests make it short
 
 def _today() -> date:
     return datetime.now(UTC).date()
+
+
+def _possible_folder(folder: Path) -> Path:
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise InputError(f"expected a folder for the files, but {there} is a file; choose another")
+    return folder
 
 
 def _known_grid(grid: str) -> Grid:
@@ -160,65 +167,9 @@ def _check_form(form: Form) -> None:
         )
 
 
-@dataclass
-class _Plan:
-    """Every day of the period in one of these lists."""
-
-    period: Period
-    grid_id: str
-    form: Form
-    to_do: list[DayFile] = field(default_factory=list)
-    there: list[DayFile] = field(default_factory=list)
-    absent: dict[date, str] = field(default_factory=dict)
-    impossible: dict[date, str] = field(default_factory=dict)
-
-
-def _make_plan(task: Task, period: Period, *, sensor: str, form: Form) -> _Plan:
-    plan = _Plan(period, task.grid.id, form)
-    ask_again = task.force or task.update
-    for day in period:
-        reason = _impossible(day, sensor, task)
-        measured_by = _sensor_of(day, sensor)
-        if sensor == "auto" and measured_by is None and day in task.absent:
-            plan.absent[day] = task.absent[day]
-        elif measured_by is None or reason:
-            plan.impossible[day] = reason
-        else:
-            file = DayFile(measured_by, task.grid.id, day, bremen.VERSION, form)
-            record = task.manifest.get(file.name)
-            if day in task.absent and record is not None and record.absent and not ask_again:
-                plan.absent[day] = task.absent[day]
-            elif not ask_again and not task.check and task.is_recorded(file):
-                plan.there.append(file)
-            else:
-                plan.to_do.append(file)
-    if len(plan.impossible) == len(period):
-        raise InputError(f"nothing to fetch: {'; '.join(_by_reason(plan.impossible))}")
-    return plan
-
-
-def _sensor_of(day: date, sensor: str) -> Sensor | None:
-    for name, first in bremen.FIRST_DAY.items():
-        if sensor in ("auto", name) and first <= day <= bremen.LAST_DAY[name]:
-            return name
-    return None
-
-
-def _impossible(day: date, sensor: str, task: Task) -> str:
-    """Why no file of this day can exist; empty if one can."""
-    if day > task.today:
-        return f"in the future (today is {task.today} UTC)"
-    name: Sensor = "AMSR2" if sensor == "AMSR2" else "AMSR-E"
-    if day < bremen.FIRST_DAY[name]:
-        return f"before the first day of the {name} record, {bremen.FIRST_DAY[name]}"
-    if sensor == "AMSR-E" and day > bremen.LAST_DAY[name]:
-        return f"after the last day of the AMSR-E record, {bremen.LAST_DAY[name]}"
-    return ""
-
-
-def _preview(task: Task, plan: _Plan) -> Report:
+def _preview(task: Task, plan: Plan) -> Report:
     report = Report(lines=[public_url(task.urls(file)[0]) for file in plan.to_do])
-    size = _estimate(task, plan)
+    size = estimate(task, plan)
     report.lines.append(
         f"would ask for {len(plan.to_do)} files (at most about {_bytes(size)}) for {task.folder}; "
         f"{len(plan.there)} already there, {len(plan.absent)} known to be absent upstream"
@@ -228,33 +179,12 @@ def _preview(task: Task, plan: _Plan) -> Report:
     return report
 
 
-def _estimate(task: Task, plan: _Plan) -> int:
-    """Bytes the files to fetch will take, beyond what stands in their places now."""
-    sizes = []
-    for record in task.manifest:
-        file = DayFile.parse(record.name)
-        if file and record.size and (file.grid_id, file.form) == (plan.grid_id, plan.form):
-            sizes.append(record.size)
-    typical = task.grid.rows * task.grid.columns * _BYTES_PER_CELL[plan.form]
-    if len(sizes) >= _ENOUGH_FILES:
-        typical = sum(sizes) / len(sizes)
-    need = 0.0
-    for file in plan.to_do:
-        path = task.path(file)
-        present = path.stat().st_size if path.is_file() else 0
-        need += max(0.0, typical - present - PartialFile(path).size)
-    return round(need)
-
-
-def _prepare_folder(task: Task, plan: _Plan) -> None:
+def _prepare_folder(task: Task, plan: Plan) -> None:
     """Make the folder and compare its free space with what is to come."""
-    try:
-        task.folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(
-            f"expected a folder for the files, but {task.folder} is or lies below a file"
-        ) from None
-    need, free = _estimate(task, plan), shutil.disk_usage(task.folder).free
+    task.folder.mkdir(parents=True, exist_ok=True)
+    if plan.to_do and not os.access(task.folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(task.folder))
+    need, free = estimate(task, plan), shutil.disk_usage(task.folder).free
     # The estimate is good to a factor of two: refuse only what is certain not to fit.
     if need / 2 > free:
         raise InputError(
@@ -273,7 +203,7 @@ def _prepare_folder(task: Task, plan: _Plan) -> None:
     )
 
 
-def _carry_out(task: Task, plan: _Plan, *, threads: int) -> tuple[list[Outcome], str]:
+def _carry_out(task: Task, plan: Plan, *, threads: int) -> tuple[list[Outcome], str]:
     """Fetch; returns what became of the days, and why the run ended early if it did."""
     names = {file.day: file.name for file in plan.to_do}
     outcomes: list[Outcome] = []
@@ -291,11 +221,20 @@ def _carry_out(task: Task, plan: _Plan, *, threads: int) -> tuple[list[Outcome],
             silent = silent + 1 if outcome.unreachable else 0
             if outcome.fatal and not reason:
                 reason = outcome.text
-            elif silent >= max(4, 2 * threads) and not reason:
+            elif silent >= _patience(threads, any_answered=task.pauses.any_answered) and not reason:
                 reason = f"no host gave an answer for {silent} files in a row"
             if reason:
                 task.stop.set()
     return outcomes, reason
+
+
+def _patience(threads: int, *, any_answered: bool) -> int:
+    """After how many files in a row without an answer a run ends.
+
+    Each has been tried for about a minute; an outage of some minutes shall not end the
+    run of a night, but without a network at the beginning it ends soon.
+    """
+    return max(16, 4 * threads) if any_answered else max(4, threads)
 
 
 def _worker_of(task: Task) -> Callable[[], DayWorker]:
@@ -316,7 +255,7 @@ _WORDS = {
 _LOST = ("missing", "unpublished", "failed")
 
 
-def _report(task: Task, plan: _Plan, outcomes: list[Outcome], reason: str, *, seconds: float) -> Report:
+def _report(task: Task, plan: Plan, outcomes: list[Outcome], reason: str, *, seconds: float) -> Report:
     report = Report()
     counts = Counter(str(outcome.kind) for outcome in outcomes)
     counts["there"] += len(plan.there)
@@ -336,7 +275,8 @@ def _report(task: Task, plan: _Plan, outcomes: list[Outcome], reason: str, *, se
     if received:
         rate = _bytes(received / max(seconds, 1e-3))
         report.lines.append(f"{_bytes(received)} received in {seconds:.0f} s ({rate}/s)")
-    report.lines.append(f"files and {MANIFEST_NAME} are in {task.folder}")
+    if counts["downloaded"] + counts["there"] + counts["updated"]:
+        report.lines.append(f"files and {MANIFEST_NAME} are in {task.folder}")
     absent = plan.absent | {o.day: o.text for o in outcomes if o.kind == "absent"}
     report.lines += [f"absent upstream, as known: {line}" for line in _by_reason(absent)]
     failed = {o.day: _complaint(o) for o in outcomes if o.kind in _LOST}

@@ -16,21 +16,12 @@ from typing import Literal
 
 from seaice import InputError
 from seaice.grids import Grid
+from seaice.hosts import AbsentUpstream, Pauses, Policy, TransferError
 from seaice.manifest import Manifest, Record
 from seaice.partial_file import Identity, file_sha256
 from seaice.sources.bremen import DayFile
 from seaice.sources.bremen_reader import read_unjudged
-from seaice.transfer import (
-    AbsentUpstream,
-    Busy,
-    Fetched,
-    Fetcher,
-    Pauses,
-    Policy,
-    Stopped,
-    TransferError,
-    only_writer,
-)
+from seaice.transfer import Busy, Fetched, Fetcher, Stopped, only_writer
 
 logger = logging.getLogger(__name__)
 
@@ -164,9 +155,9 @@ class DayWorker:
         except TransferError as error:
             return Outcome(file.day, "failed", str(error), unreachable=error.unreachable)
         except OSError as error:
-            place = f": {error.filename}" if error.filename else ""
-            text = f"{error.strerror or error}{place}"
-            return Outcome(file.day, "failed", text, fatal=error.errno in _FATAL)
+            fatal = error.errno in _FATAL
+            place = self._task.folder if fatal else self._task.path(file)
+            return Outcome(file.day, "failed", f"{error.strerror or error}: {place}", fatal=fatal)
 
     def _do(self, file: DayFile) -> Outcome:
         task = self._task

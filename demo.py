@@ -1,0 +1,149 @@
+"""The main job, end to end, without a network: what `make demo` runs.
+
+Simulates 40 days, serves them from a local HTTP server, and runs the scripts as a user
+would: download, mask, cube, pictures, series, animation, a training batch. At the end the
+filled values are compared with the simulated truth.
+
+Examples:
+  python demo.py --output_dir demo_output
+"""
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from datetime import date, timedelta
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+
+from seaice.cube_file import CubeFile
+from seaice.masks import FillFlag
+from seaice.simulate import SimulatedDays, simulate_days
+from seaice.sources.bremen import DayFile
+
+HERE = Path(__file__).resolve().parent
+START = date(2024, 2, 20)
+END = START + timedelta(days=39)
+ABSENT = [START + timedelta(days=i) for i in (4, *range(14, 24))]
+BAD = START + timedelta(days=31)
+
+TRAIN = """
+from torch.utils.data import DataLoader
+from utils import ConsolidatedSICDataset, load_ocean_mask
+dataset = ConsolidatedSICDataset("{cube}", "{start}", "{end}", input_length=5, pred_length=3)
+inputs, targets = next(iter(DataLoader(dataset, batch_size=4)))
+ocean = load_ocean_mask("{mask}")
+print(f"{{len(dataset)}} samples")
+print(f"a batch: inputs {{tuple(inputs.shape)}}, targets {{tuple(targets.shape)}}")
+mean = (inputs * ocean).sum() / (ocean.sum() * len(inputs) * 5)
+print(f"mean concentration over the ocean {{mean:.3f}}")
+"""
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files without a log line for each."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def make_server(folder: Path) -> tuple[SimulatedDays, ThreadingHTTPServer]:
+    """Simulate the archive in the folder layout of the real one and serve it."""
+    place = folder / Path(DayFile("AMSR2", "n25000", START, "5.4", "nc").url_path).parent
+    days = simulate_days(
+        output_dir=place,
+        start_date=START,
+        end_date=END,
+        absent_days=ABSENT,
+        defects={BAD: "all_zero"},
+        seed=3,
+    )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return days, server
+
+
+def run(*words: object, expected: tuple[int, ...] = (0,)) -> None:
+    """Run a script as a user would, showing the command and what it says."""
+    print(f"\n$ python {shlex.join(map(str, words))}", flush=True)
+    status = subprocess.run([sys.executable, *map(str, words)], cwd=HERE).returncode
+    if status not in expected:
+        raise SystemExit(f"demo: {words[0]} ended with status {status}")
+
+
+def gappiest_day(cube_path: Path) -> date:
+    """The day with a file of which most had to be filled."""
+    with CubeFile(cube_path) as cube:
+        present = cube.variable("day_status") == cube.flag_value("present", "day_status")
+        return cube.dates[int((cube.variable("filled_ocean_cells") * present).argmax())]
+
+
+def score(days: SimulatedDays, cube_path: Path) -> None:
+    """Print how far the filled values are from the truth, by how they came about."""
+    print("\nFilled values against the simulated truth (percent of concentration):")
+    errors: dict[FillFlag, list[np.ndarray]] = {}
+    missing = 0
+    with CubeFile(cube_path) as cube:
+        for i, day in enumerate(cube.dates):
+            error = 100 * cube.concentration(i) - days.truth(day)
+            flags = cube.flags(i)
+            for flag in FillFlag:
+                errors.setdefault(flag, []).append(error[(flags == flag) & ~np.isnan(error)])
+            missing += int((flags == FillFlag.NOT_FILLED).sum())
+    for flag, parts in errors.items():
+        error = np.concatenate(parts).astype(np.float64)
+        if error.size and flag < FillFlag.LAND:
+            print(
+                f"  {flag.name.lower().replace('_', ' '):<20} {error.size:>8} cells  "
+                f"RMSE {np.sqrt((error**2).mean()):6.3f}  MAE {np.abs(error).mean():6.3f}"
+            )
+    print(f"  not filled           {missing:>8} cells")
+
+
+def main() -> None:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--output_dir", type=Path, default=Path("demo_output"))
+    out = parser.parse_args().output_dir.resolve()
+    begin = time.perf_counter()
+    shutil.rmtree(out / "server", ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    print(
+        f"simulating {START} to {END} on the 25 km Arctic grid, without {len(ABSENT)} days", flush=True
+    )
+    days, server = make_server(out / "server")
+    period = ["--start_date", START, "--end_date", END]
+    data, mask, cube = out / "data", out / "land_mask.nc", out / "cube.nc"
+    url = f"http://127.0.0.1:{server.server_port}/"
+    # Status 1 is right here: days are absent from the server, and one file is all zero.
+    run("download.py", *period, "-o", data, "--grid", "n25000", "--base_url", url, expected=(1,))
+    server.shutdown()
+    source = ["--source_dir", data, *period]
+    run("create_mask.py", *source, "--output_file", mask, expected=(1,))
+    masked = ["--land_mask_file", mask]
+    run("consolidate_data.py", *source, *masked, "--output_file", cube, expected=(1,))
+    shown = gappiest_day(cube)
+    picture = ["--dpi", 150, "--output_file"]
+    run("visualization.py", "--input_file", cube, "--date", shown, *picture, out / "map.png")
+    run("visualize_mask.py", "--input_file", mask, *picture, out / "land_mask.png")
+    original = data / DayFile("AMSR2", "n25000", shown, "5.4", "nc").name
+    pair = ["--original_file", original, "--consolidated_file", cube, "--date", shown]
+    compare = "visualization_compare_between_full_sic.py"
+    run(compare, *pair, *picture, out / "comparison.png")
+    series = ["--output_csv", out / "index.csv", "--plot", out / "index.png"]
+    run("ice_index.py", "--input_file", cube, *series, "--animation", out / "cube.gif")
+    run("-c", TRAIN.format(cube=cube, mask=mask, start=START, end=END))
+    score(days, cube)
+    print(f"\nmade in {out} ({time.perf_counter() - begin:.0f} s):")
+    for path in sorted(out.iterdir()):
+        print(f"  {path.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""University of Bremen files: names, places, listing, reading."""
+
+from datetime import date
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+from days import GRID, START, make_folder
+
+from seaice import InputError
+from seaice.daily import DailyGrids
+from seaice.grids import get_grid
+from seaice.masks import DayStatus
+from seaice.period import Period
+from seaice.simulate import write_day
+from seaice.sources.bremen import DayFile, RejectedDay, list_days, special_days
+from seaice.sources.bremen_reader import read_day, read_grid_of
+
+NAMES = {
+    "asi-AMSR2-n3125-20200101-v5.4.nc": ("AMSR2", "n3125", date(2020, 1, 1), "5.4", "nc"),
+    "asi-AMSR2-s6250-20171211-v5.hdf": ("AMSR2", "s6250", date(2017, 12, 11), "5", "hdf"),
+    "asi-n6250-20060229-v5.4.nc": None,
+    "asi-n6250-20060228-v5.4.nc": ("AMSR-E", "n6250", date(2006, 2, 28), "5.4", "nc"),
+    "asi-AMSR2-s3125-20230701-v5.4.tif": ("AMSR2", "s3125", date(2023, 7, 1), "5.4", "tif"),
+    "asi-AMSR2-s3125-20230701-v5.4_old.tif": None,
+    "asi-AMSR2-s3125-20230701-v5.4_visual.png": None,
+    "asi-AMSR2-n3125-20200101-v5.4.nc.part": None,
+    ".asi-AMSR2-n3125-20200101-v5.4.nc": None,
+    "cube.nc": None,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_name_grammar(name):
+    file = DayFile.parse(name)
+    if NAMES[name] is None:
+        assert file is None
+    else:
+        assert (file.sensor, file.grid_id, file.day, file.version, file.form) == NAMES[name]
+        assert file.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        (
+            "asi-AMSR2-n3125-20200101-v5.4.nc",
+            "amsr2/asi_daygrid_swath/n3125/netcdf/2020/asi-AMSR2-n3125-20200101-v5.4.nc",
+        ),
+        (
+            "asi-AMSR2-s3125-20230701-v5.4.tif",
+            "amsr2/asi_daygrid_swath/s3125/2023/jul/Antarctic3125/asi-AMSR2-s3125-20230701-v5.4.tif",
+        ),
+        (
+            "asi-n6250-20060228-v5.4.hdf",
+            "amsre/asi_daygrid_swath/n6250/2006/feb/Arctic/asi-n6250-20060228-v5.4.hdf",
+        ),
+    ],
+)
+def test_places(name, path):
+    assert DayFile.parse(name).url_path == path
+
+
+def test_special_days():
+    days = special_days()
+    assert {date(2013, 5, 11), date(2013, 5, 12), date(2013, 5, 13)} <= set(days.absent)
+    assert date(2013, 5, 10) not in days.absent
+    assert date(2012, 7, 2) not in days.absent
+    assert date(2012, 7, 1) in days.absent
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def test_best_of_several_files_of_a_day(tmp_path):
+    stem = "asi-AMSR2-n6250-20200101"
+    touch(
+        tmp_path,
+        f"a/{stem}-v5.4.tif",
+        f"b/{stem}-v5.4.hdf",
+        f"c/{stem}-v5.nc",
+        f"d/{stem}-v5.4.nc",
+        f"e/{stem}-v5.10.nc",
+        f"e/{stem}-v5.4_old.tif",
+        "e/readme.txt",
+    )
+    found = list_days(tmp_path, Period.of(20200101, 20200131))
+    assert [f.path for f in found.values()] == [tmp_path / f"e/{stem}-v5.10.nc"]
+
+
+def test_several_grids_want_a_choice(tmp_path):
+    touch(tmp_path, "asi-AMSR2-n6250-20200101-v5.4.nc", "asi-AMSR2-n3125-20200101-v5.4.nc")
+    period = Period.of(20200101, 20200101)
+    with pytest.raises(InputError, match=r"files of several grids \(n3125, n6250\); choose one"):
+        list_days(tmp_path, period)
+    assert list_days(tmp_path, period, grid_id="n3125")[START.replace(2020)].grid_id == "n3125"
+
+
+def test_read_day_returns_what_was_written(tmp_path):
+    folder = make_folder(tmp_path, days=1, absent=())
+    values, grid = read_day(folder.file(0))
+    np.testing.assert_array_equal(values, folder.fields[0])
+    assert values.dtype == np.float32
+    assert grid.same_cells(GRID)
+    assert read_grid_of(folder.file(0)) == grid
+
+
+def rewrite(path: Path, change) -> None:
+    with netCDF4.Dataset(path, "r+") as dataset:
+        change(dataset)
+
+
+def test_packed_files_with_a_fill_value_are_read(tmp_path):
+    path = tmp_path / "asi-AMSR2-n25000-20240101-v5.4.nc"
+    with netCDF4.Dataset(path, "w") as dataset:
+        for name, values in (("x", GRID.x), ("y", GRID.y)):
+            dataset.createDimension(name, values.size)
+            dataset.createVariable(name, "f8", (name,))[:] = values
+        z = dataset.createVariable("z", "i2", ("y", "x"), fill_value=-1)
+        z.scale_factor = 0.5
+        z.grid_mapping = "crs"
+        z.set_auto_maskandscale(False)
+        z[:] = np.where(np.arange(z.size).reshape(z.shape) % 3 == 0, -1, 80)
+        dataset.createVariable("crs", "i4").setncatts(GRID.to_cf())
+    values, _ = read_day(path)
+    assert np.isnan(values.ravel()[::3]).all()
+    assert (values.ravel()[1::3] == 40).all()
+
+
+@pytest.fixture
+def file(tmp_path):
+    return make_folder(tmp_path, days=1, absent=()).file(0)
+
+
+def field(value):
+    return np.full(GRID.shape, value, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda p: p.write_bytes(b""), "the file is empty"),
+        (lambda p: p.unlink(), r"cannot be read \(No such file or directory\)"),
+        (lambda p: p.write_text("\n<!DOCTYPE html><html>"), "a web page"),
+        (lambda p: p.write_text('<?xml version="1.0"?><html>'), "a web page"),
+        (lambda p: p.write_text("CDF? no"), "no readable NetCDF file, truncated or damaged"),
+        (lambda p: p.write_bytes(p.read_bytes()[:8000]), "no readable NetCDF file"),
+        (lambda p: write_day(p, field(0), GRID), "every observed cell is exactly 0 percent"),
+        (lambda p: write_day(p, field(np.nan), GRID), "every cell is missing"),
+        (lambda p: write_day(p, field(101), GRID), r"1440 values outside 0\.\.100 percent"),
+        (lambda p: write_day(p, field(-1), GRID), "smallest -1, largest -1"),
+        (lambda p: write_day(p, field(np.inf), GRID), "values outside"),
+        (lambda p: rewrite(p, lambda d: d.renameVariable("z", "sic")), "no z .the file holds"),
+        (lambda p: rewrite(p, lambda d: d["x"].__setitem__(3, 0)), "not ascending in even steps"),
+    ],
+)
+def test_rejections(file, spoil, reason):
+    spoil(file)
+    with pytest.raises(RejectedDay, match=reason):
+        read_day(file)
+
+
+def test_rounding_noise_is_clipped_not_rejected(file):
+    noisy = field(50)
+    noisy[0, 0], noisy[0, 1] = 100.0005, -0.0005
+    write_day(file, noisy, GRID)
+    values, _ = read_day(file)
+    assert (values[0, 0], values[0, 1]) == (100, 0)
+
+
+def test_other_grid_is_named(file):
+    with pytest.raises(
+        RejectedDay, match=r"on another grid: expected n25000 \(448 x 304 .* found custom"
+    ):
+        read_day(file, grid=get_grid("n25000"))
+
+
+def test_unknown_suffix(tmp_path):
+    (tmp_path / "x.grb").write_bytes(b"GRIB")
+    with pytest.raises(RejectedDay, match=r"expected a \.nc, \.hdf or \.tif file, found x\.grb"):
+        read_day(tmp_path / "x.grb")
+
+
+def test_the_usual_grid_wins_over_an_odd_first_file(tmp_path):
+    folder = make_folder(tmp_path, days=7, absent=())
+    write_day(folder.file(0), np.full((448, 304), 5.0), get_grid("n25000"))
+    days = DailyGrids(source_dir=tmp_path, period=Period(folder.day(0), folder.end))
+    assert days.grid.same_cells(GRID)
+    values, record = days.read(folder.day(0))
+    assert values is None
+    assert record.status == DayStatus.REJECTED
+    assert record.reason.startswith("on another grid")
+    assert len(record.sha256) == 64
+
+
+def test_real_days(real_data):
+    for name, seen in (("20160417", 0.4838), ("20200101", 0.4856)):
+        values, grid = read_day(real_data / "bremen" / f"asi-AMSR2-n6250-{name}-v5.4.nc")
+        assert grid == get_grid("n6250")
+        assert (~np.isnan(values)).mean() == pytest.approx(seen, abs=5e-5)
+        longitude, latitude = grid.longitude_latitude()
+
+        def at(lon, lat, values=values, longitude=longitude, latitude=latitude):
+            distance = np.hypot((longitude - lon) * np.cos(np.radians(lat)), latitude - lat)
+            return values.ravel()[distance.argmin()]
+
+        assert np.isnan(at(-40, 72)), "Greenland's ice sheet"
+        assert at(5, 65) == 0, "the Norwegian Sea"
+        assert at(-150, 80) > 90, "the Beaufort Sea in winter and spring"
+        assert np.isnan(values[grid.distance_to_pole() < 80_000]).all(), "the pole hole"

@@ -1,0 +1,611 @@
+"""Maps: every cell where it belongs, colours that mean what the legend says, coasts without a hang."""
+
+import io
+import socket
+import time
+import zipfile
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from http_server import serve
+
+from seaice import InputError, coastlines, graticule, maps, palette, plane
+from seaice.grids import Grid, get_grid
+
+LCC = Grid(
+    "custom", 40, 50, 25000.0, -625000.0, -500000.0,
+    "+proj=lcc +lat_1=60 +lat_2=75 +lat_0=68 +lon_0=20 +ellps=WGS84",
+)  # fmt: skip
+WGS = Grid("custom", 60, 80, 25000.0, -500000.0, -1000000.0, "EPSG:3413")
+# A scale factor at the pole, false easting and northing, and northing as the first axis.
+UPS = Grid("custom", 60, 80, 25000.0, 1000000.0, 1200000.0, "EPSG:32661")
+PLACES = {
+    "Longyearbyen": ("n25000", 15.6, 78.2),
+    "Cape Farewell": ("n25000", -43.9, 59.8),
+    "Point Barrow": ("n25000", -156.5, 71.4),
+    "Cape Horn": ("s25000", -67.3, -56.0),
+    "Ross Island": ("s25000", 168.0, -77.5),
+    "Maud Rise": ("s25000", 3.0, -65.0),
+}
+
+
+def snyder(longitude, latitude, hemisphere):
+    """NSIDC polar stereographic x, y in metres (Snyder 1987, eq. 15-9, 14-15, 21-33, 21-34)."""
+    a, b = 6378273.0, 6356889.449
+    e = np.sqrt(1 - (b / a) ** 2)
+    sign = 1 if hemisphere == "north" else -1
+    phi, lam = np.radians(sign * latitude), np.radians(sign * longitude)
+    lam0, phi_c = np.radians(-45.0 if sign > 0 else 0.0), np.radians(70.0)
+
+    def t(p):
+        return np.tan(np.pi / 4 - p / 2) / ((1 - e * np.sin(p)) / (1 + e * np.sin(p))) ** (e / 2)
+
+    m_c = np.cos(phi_c) / np.sqrt(1 - (e * np.sin(phi_c)) ** 2)
+    rho = a * m_c * t(phi) / t(phi_c)
+    return sign * rho * np.sin(lam - lam0), -sign * rho * np.cos(lam - lam0)
+
+
+def pixels(figure, dpi=80):
+    figure.set_dpi(dpi)
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
+
+
+def colour_at(image, ax, x, y):
+    across, up = ax.transData.transform((x, y))
+    return image[image.shape[0] - 1 - int(np.floor(up)), int(np.floor(across))]
+
+
+def rgb(colour):
+    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+
+
+def is_close(found, expected, tolerance=6):
+    return np.abs(found - expected).max() <= tolerance
+
+
+def is_no_value(found):
+    """The grey or its hatch: no hue, and neither black nor white."""
+    return np.ptp(found) <= 4 and rgb(palette.NO_VALUE_HATCH)[0] - 10 < found[0] < 175
+
+
+def ice(percent):
+    return np.round(255 * np.array(palette.ice_colormap()(percent / 100)[:3])).astype(int)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_named_place_is_where_the_published_formula_puts_it(name):
+    grid_id, longitude, latitude = PLACES[name]
+    grid = get_grid(grid_id)
+    plane = maps.projection(grid)
+    there = plane.transform_point(longitude, latitude, plane.as_geodetic())
+    np.testing.assert_allclose(there, snyder(longitude, latitude, grid.hemisphere), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("grid_id", "longitude", "latitude", "x", "y"),
+    [
+        ("n25000", 168.32042, 31.10267, -3837500, 5837500),
+        ("n25000", -9.99898, 34.47208, 3737500, -5337500),
+        ("s25000", -135.0, -41.58345, -3937500, -3937500),
+        ("s25000", 42.23257, -39.36487, 3937500, 4337500),
+        ("ease2n25000", 0.0, 84.0, 0.0, -669833.02),
+        ("ease2n25000", 90.0, 70.0, 2221670.89, 0.0),
+    ],
+)
+def test_published_corners(grid_id, longitude, latitude, x, y):
+    plane = maps.projection(get_grid(grid_id))
+    assert plane.transform_point(longitude, latitude, plane.as_geodetic()) == pytest.approx(
+        (x, y), abs=2
+    )
+
+
+@pytest.mark.parametrize(
+    ("grid", "kind"),
+    [
+        (get_grid("n25000"), "Stereographic"),
+        (get_grid("s12500"), "Stereographic"),
+        (get_grid("ease2s25000"), "LambertAzimuthalEqualArea"),
+        (WGS, "Stereographic"),
+        (UPS, "Stereographic"),
+        (LCC, "GridPlane"),
+    ],
+)
+def test_projection_of_every_kind_of_grid(grid, kind):
+    plane = maps.projection(grid)
+    assert type(plane).__name__ == kind
+    longitude, latitude = grid.longitude_latitude()
+    there = plane.transform_points(plane.as_geodetic(), longitude, latitude)
+    xs, ys = np.meshgrid(grid.x, grid.y)
+    near = latitude * np.sign(latitude.mean()) > 5  # corners of whole-hemisphere grids aside
+    np.testing.assert_allclose(there[near][:, 0], xs[near], atol=1)
+    np.testing.assert_allclose(there[near][:, 1], ys[near], atol=1)
+    for axis in ("semi_major_metre", "semi_minor_metre"):
+        assert getattr(plane.ellipsoid, axis) == getattr(grid.crs.ellipsoid, axis)
+
+
+def test_a_projection_that_does_not_fit_is_not_used(monkeypatch):
+    import cartopy.crs as ccrs
+
+    monkeypatch.setattr(plane, "_cartopy_class", lambda grid: ccrs.NorthPolarStereo())
+    found = maps.projection(get_grid("n25000"))
+    there = found.transform_point(15.6, 78.2, found.as_geodetic())
+    np.testing.assert_allclose(there, snyder(15.6, 78.2, "north"), atol=1)
+
+
+@pytest.mark.parametrize("grid", [get_grid("n25000").part(slice(0, 6), slice(0, 4)), LCC], ids=str)
+def test_every_cell_has_its_colour_up_to_its_edges(grid):
+    grid = grid if grid.rows == 6 else grid.part(slice(0, 6), slice(0, 4))
+    field = np.linspace(0, 100, 24, dtype=np.float32).reshape(6, 4)
+    field = field[:, ::-1]
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    image = maps.draw_concentration(ax, field, grid)
+    assert tuple(image.get_extent()) == grid.extent
+    assert image.get_array().shape == grid.shape  # handed through, not resampled
+    assert (*ax.get_xlim(), *ax.get_ylim()) == grid.extent
+    picture = pixels(figure)
+    for (row, column), value in np.ndenumerate(field):
+        for dx in (-0.46, 0, 0.46):
+            for dy in (-0.46, 0, 0.46):
+                x, y = grid.x[column] + dx * grid.step, grid.y[row] + dy * grid.step
+                assert is_close(colour_at(picture, ax, x, y), ice(value)), (row, column, dx, dy)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_cell_at_a_named_place_is_seen_there_and_only_there(name):
+    grid_id, longitude, latitude = PLACES[name]
+    grid = get_grid(grid_id)
+    cells = grid.longitude_latitude()
+    distance = np.hypot((cells[0] - longitude) * np.cos(np.radians(latitude)), cells[1] - latitude)
+    row, column = np.unravel_index(distance.argmin(), grid.shape)
+    field = np.zeros(grid.shape, np.float32)
+    field[row - 1 : row + 2, column - 1 : column + 2] = 100
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    maps.draw_concentration(ax, field, grid)
+    picture = pixels(figure)
+    x, y = snyder(longitude, latitude, grid.hemisphere)
+    assert is_close(colour_at(picture, ax, x, y), ice(100))
+    for wrong in ((x, -y), (-x, y), (y, x), (x + 5 * grid.step, y), (x, y - 5 * grid.step)):
+        assert is_close(colour_at(picture, ax, *wrong), ice(0))
+
+
+def test_land_is_painted_over_and_missing_is_hatched():
+    grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
+    field = np.full(grid.shape, 50, np.float32)
+    field[:8] = np.nan
+    land = np.zeros(grid.shape, bool)
+    land[:4] = land[16:] = True
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    maps.draw_concentration(ax, field, grid, land)
+    picture = pixels(figure)
+    for column in range(20):
+        for row in range(20):
+            found = colour_at(picture, ax, grid.x[column], grid.y[row])
+            if land[row, column]:
+                assert is_close(found, rgb(palette.LAND))
+            elif row < 8:
+                assert is_no_value(found), found
+            else:
+                assert is_close(found, ice(50))
+    hatch = {
+        tuple(colour_at(picture, ax, x, grid.y[6])) for x in np.linspace(*grid.extent[:2], 300)[2:-2]
+    }
+    assert len(hatch) > 3, "plain grey, no hatch"
+
+
+def test_ice_colours_rise_in_even_steps_of_lightness():
+    colours = palette.ice_colormap()(np.linspace(0, 1, 256))[:, :3]
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    lightness = 116 * np.cbrt(luminance) - 16
+    steps = np.diff(lightness)
+    assert steps.min() > 0
+    assert steps.max() / steps.min() < 1.3
+    assert lightness[0] < 20 and lightness[-1] > 95
+    for colour in (palette.LAND, palette.NO_VALUE):  # not to be taken for a concentration
+        assert np.abs(rgb(colour) / 255 - colours).max(axis=1).min() > 0.1
+
+
+def test_classes_by_code_whatever_the_numbers():
+    grid = get_grid("n25000").part(slice(200, 203), slice(100, 103))
+    codes = np.array([[7, 250, 3]] * 3, np.uint8)
+    classes = {250: palette.Swatch("b", "#00ff00"), 7: palette.Swatch("a", "#ff0000")}
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    maps.draw_classes(ax, codes, grid, classes)
+    picture = pixels(figure)
+    assert is_close(colour_at(picture, ax, grid.x[0], grid.y[1]), rgb("#ff0000"), 0)
+    assert is_close(colour_at(picture, ax, grid.x[1], grid.y[1]), rgb("#00ff00"), 0)
+    assert is_no_value(colour_at(picture, ax, grid.x[2], grid.y[1]))
+
+
+def test_ice_edge_lies_where_the_field_passes_it():
+    grid = get_grid("n3125").part(slice(1000, 2000), slice(1000, 1200))
+    field = np.repeat(np.linspace(0, 100, 1000, dtype=np.float32)[:, np.newaxis], 200, axis=1)
+    field[:, :20] = np.nan
+    _, ax = maps.polar_figure(grid, graticule=False)
+    swatch = maps.draw_ice_edge(ax, field, grid, level=15)
+    assert swatch.label == "ice edge (15 %)"
+    (line,) = ax.collections
+    points = np.concatenate([path.vertices for path in line.get_paths()])
+    expected = np.interp(15, field[:, 100], grid.y)
+    np.testing.assert_allclose(points[:, 1], expected, atol=grid.step)
+    assert points[:, 0].min() > grid.x[19]
+    assert points[:, 0].max() > grid.x[195]
+
+
+@pytest.mark.parametrize("percent", [3.0, 90.0, np.nan])
+def test_no_ice_edge_is_said_so(percent):
+    grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
+    _, ax = maps.polar_figure(grid, graticule=False)
+    swatch = maps.draw_ice_edge(ax, np.full(grid.shape, percent, np.float32), grid)
+    assert swatch.label == "no ice edge (15 %)"
+    assert not ax.collections
+
+
+def test_outline_follows_the_cells():
+    grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
+    inside = np.zeros(grid.shape, bool)
+    _, ax = maps.polar_figure(grid, graticule=False)
+    maps.draw_outline(ax, inside, grid)
+    maps.draw_outline(ax, ~inside, grid)
+    assert maps.draw_pole_hole(ax, inside, grid) is None
+    assert not ax.collections  # nothing to outline
+    inside[5:9, 3:6] = True
+    assert maps.draw_pole_hole(ax, inside, grid).label == "pole hole"
+    points = np.concatenate([path.vertices for path in ax.collections[0].get_paths()])
+    edges = (points[:, 0].min(), points[:, 0].max(), points[:, 1].min(), points[:, 1].max())
+    west, south = grid.x[3] - grid.step / 2, grid.y[5] - grid.step / 2
+    assert edges == pytest.approx((west, west + 75000, south, south + 100000), abs=1)
+
+
+def test_next_frame_of_an_animation():
+    grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    image = maps.draw_concentration(ax, np.zeros(grid.shape, np.float32), grid)
+    maps.draw_frame(image, np.full(grid.shape, 100, np.float32), title="first")
+    maps.draw_frame(image, np.full(grid.shape, 60, np.float32), title="second")
+    assert is_close(colour_at(pixels(figure), ax, grid.x[10], grid.y[10]), ice(60))
+    assert [t.get_text() for t in ax.texts] == ["second"]
+    with pytest.raises(InputError, match=r"expected a field of \(20, 20\) cells .* found \(3, 3\)"):
+        maps.draw_frame(image, np.zeros((3, 3), np.float32))
+
+
+def test_field_of_another_shape_is_refused():
+    grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
+    _, ax = maps.polar_figure(grid, graticule=False)
+    with pytest.raises(
+        InputError, match=r"expected a field on the grid .* found an array of shape \(2, 2\)"
+    ):
+        maps.draw_concentration(ax, np.zeros((2, 2)), grid)
+
+
+def test_no_figure_is_known_to_pyplot():
+    from matplotlib import pyplot
+
+    maps.polar_figure(get_grid("n25000"))
+    assert pyplot.get_fignums() == []
+
+
+def test_scale_bar_has_the_length_it_says():
+    from matplotlib.patches import Rectangle
+
+    for grid, label, length in ((get_grid("n25000"), "1000 km at 70°N", 1e6), (LCC, "200 km", 2e5)):
+        _, ax = maps.polar_figure(grid, graticule=False)
+        maps.draw_scale_bar(ax, grid)
+        (bar,) = [p for p in ax.patches if isinstance(p, Rectangle)]
+        assert bar.get_width() == length
+        assert [t.get_text() for t in ax.texts] == [label]
+    south = get_grid("s25000")
+    _, ax = maps.polar_figure(south, graticule=False)
+    maps.draw_scale_bar(ax, south)
+    assert ax.texts[0].get_text() == "1000 km at 70°S"
+
+
+def test_two_legends_and_what_they_say():
+    _, ax = maps.polar_figure(get_grid("s25000"), graticule=False)
+    maps.draw_legend(ax, [palette.LAND_SWATCH, palette.no_value("missing")])
+    maps.draw_legend(ax, [palette.line("edge", palette.ICE_EDGE)], side="right", title="t")
+    from matplotlib.legend import Legend
+
+    legends = {legend for legend in ax.get_children() if isinstance(legend, Legend)}
+    texts = sorted(tuple(t.get_text() for t in legend.get_texts()) for legend in legends)
+    assert texts == [("edge",), ("land", "missing")]
+
+
+def texts_outside(figure):
+    """Texts that leave the picture."""
+    from matplotlib.text import Text
+
+    figure.canvas.draw()
+    width, height = figure.canvas.get_width_height()
+    boxes = [
+        (t, t.get_window_extent()) for t in figure.findobj(Text) if t.get_text() and t.get_visible()
+    ]
+    return [t.get_text() for t, b in boxes if b.x0 < 0 or b.y0 < 0 or b.x1 > width or b.y1 > height]
+
+
+@pytest.mark.parametrize(
+    "grid", [get_grid("n25000"), get_grid("s25000"), get_grid("ease2n25000"), LCC, WGS]
+)
+def test_labels_stay_on_the_picture(grid):
+    figure, ax = maps.polar_figure(grid)
+    image = maps.draw_concentration(ax, np.zeros(grid.shape, np.float32), grid)
+    maps.draw_colorbar(ax, image)
+    maps.draw_scale_bar(ax, grid)
+    maps.draw_title(ax, "title", "subtitle")
+    maps.draw_legend(ax, [palette.LAND_SWATCH, palette.no_value("land or not observed")])
+    assert texts_outside(figure) == []
+
+
+# Graticule
+
+
+def labels(grid):
+    return {line.label for line in graticule.graticule(grid)}
+
+
+def test_graticule_of_whole_grids():
+    north = labels(get_grid("n25000"))
+    assert {"40°N", "80°N", "0°", "180°", "45°W", "30°E"} - north == {"45°W"}
+    assert labels(get_grid("s25000")) >= {"50°S", "80°S", "180°", "90°W"}
+    hemisphere = labels(get_grid("ease2n25000"))
+    assert not {label for label in hemisphere if label.endswith("S")}
+
+
+def test_graticule_points_have_the_longitude_or_latitude_they_say():
+    from pyproj import Transformer
+
+    for grid in (get_grid("n25000"), get_grid("s25000"), LCC, WGS):
+        back = Transformer.from_crs(grid.crs, grid.crs.geodetic_crs, always_xy=True)
+        for line in graticule.graticule(grid):
+            inside = np.isfinite(line.x)
+            west, east, south, north = grid.extent
+            assert (line.x[inside] >= west).all() and (line.x[inside] <= east).all()
+            assert (line.y[inside] >= south).all() and (line.y[inside] <= north).all()
+            longitude, latitude = back.transform(line.x[inside], line.y[inside])
+            if line.kind == "parallel":
+                np.testing.assert_allclose(latitude, line.value, atol=1e-6)
+            else:
+                off = (longitude - line.value + 180) % 360 - 180
+                np.testing.assert_allclose(off[np.abs(latitude) < 89.9], 0, atol=1e-6)
+
+
+def test_a_cut_out_across_the_date_line_gets_a_few_meridians():
+    part = get_grid("n6250").part(slice(1110, 1230), slice(250, 370))
+    longitude, _ = part.longitude_latitude()
+    assert (longitude > 170).any() and (longitude < -170).any(), "not across 180"
+    meridians = [line.value for line in graticule.graticule(part) if line.kind == "meridian"]
+    assert 2 <= len(meridians) <= 8
+    assert 180 in meridians
+    _, ax = maps.polar_figure(part)
+    written = [t.get_text() for t in ax.texts]
+    assert "180°" in written
+    assert any(text.endswith("N") for text in written)
+    assert len(written) == len(set(written))
+
+
+def test_parallel_labels_lie_on_their_parallel():
+    from pyproj import Transformer
+
+    grid = get_grid("n25000")
+    _, ax = maps.polar_figure(grid)
+    back = Transformer.from_crs(grid.crs, grid.crs.geodetic_crs, always_xy=True)
+    found = {}
+    for text in ax.texts:
+        if text.get_text().endswith("N"):
+            found[text.get_text()] = back.transform(*text.xy)[1]
+    assert set(found) == {"40°N", "50°N", "60°N", "70°N", "80°N"}
+    for label, latitude in found.items():
+        assert latitude == pytest.approx(float(label[:-2]), abs=1e-6)
+
+
+# Coastlines
+
+
+@pytest.fixture
+def no_natural_earth(tmp_path, monkeypatch):
+    """Cartopy's folders empty, and its server one that refuses; set ``url`` for another."""
+    import cartopy
+
+    monkeypatch.setitem(cartopy.config, "data_dir", tmp_path / "cartopy")
+    monkeypatch.setitem(cartopy.config, "pre_existing_data_dir", tmp_path / "shared")
+    downloader = cartopy.config["downloaders"][("shapefiles", "natural_earth")]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        closed = free.getsockname()[1]
+    place = SimpleNamespace(folder=tmp_path / "cartopy" / "shapefiles" / "natural_earth" / "physical")
+
+    def url(text):
+        monkeypatch.setattr(downloader, "url_template", text)
+
+    place.url = url
+    url(f"http://127.0.0.1:{closed}/{{resolution}}_{{name}}.zip")
+    return place
+
+
+# A square island around 80 N 0 E, and land whose rim has a seam at 180 degrees.
+SQUARE = [*((lon, 79) for lon in range(-10, 11)), (10, 81), (-10, 81), (-10, 79)]
+SEAM = [(170, 70), (180, 70), (180, 72), (170, 72), (170, 70)]
+FAR = [(0, -60), (5, -60), (5, -55), (0, -60)]
+
+
+def write_shapes(folder, resolution="50m", layer="land"):
+    import shapefile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with shapefile.Writer(str(folder / f"ne_{resolution}_{layer}")) as writer:
+        writer.field("name", "C")
+        for ring in (SQUARE, SEAM, FAR):
+            if layer == "land":
+                writer.poly([ring[::-1]])
+            else:
+                writer.line([ring])
+            writer.record("x")
+    return folder / f"ne_{resolution}_{layer}.shp"
+
+
+def test_coastlines_on_disk_need_no_network(no_natural_earth, monkeypatch):
+    monkeypatch.setattr(coastlines, "fetch", lambda **_: pytest.fail("tried the network"))
+    write_shapes(no_natural_earth.folder)
+    found, reason = coastlines.find("auto", get_grid("n25000"))
+    assert reason is None
+    assert found.source == "Natural Earth 1:50m"
+    assert len(found.polygons) == 2, "the far one is left out"
+
+
+def test_best_complete_layer_is_taken(no_natural_earth):
+    assert coastlines.on_disk() is None
+    coarse = write_shapes(no_natural_earth.folder, "110m", "land")
+    assert coastlines.on_disk() == coarse
+    lines = write_shapes(no_natural_earth.folder, "50m", "coastline")
+    assert coastlines.on_disk() == lines
+    fine = write_shapes(no_natural_earth.folder, "50m", "land")
+    assert coastlines.on_disk() == fine
+    fine.with_suffix(".dbf").unlink()
+    assert coastlines.on_disk() == lines, "an incomplete layer was taken"
+    found, _ = coastlines.find("auto", get_grid("n25000"))
+    assert found.polygons == [] and len(found.lines) == 2
+
+
+def test_folder_shared_by_a_site(no_natural_earth, tmp_path):
+    shared = write_shapes(tmp_path / "shared" / "shapefiles" / "natural_earth" / "physical")
+    assert coastlines.on_disk() == shared
+
+
+def test_seam_at_180_is_no_coast(no_natural_earth):
+    write_shapes(no_natural_earth.folder)
+    found, _ = coastlines.find("auto", get_grid("n25000"))
+    segments = [
+        np.asarray(line.coords)[i : i + 2] for line in found.lines for i in range(len(line.coords) - 1)
+    ]
+    assert len(segments) == len(SQUARE) - 1 + 3
+    assert not any((segment[:, 0] == 180).all() for segment in segments)
+
+
+def test_coast_is_drawn_where_it_is(no_natural_earth):
+    write_shapes(no_natural_earth.folder)
+    grid = get_grid("n25000")
+    found, _ = coastlines.find("natural_earth", grid)
+    field = np.full(grid.shape, np.nan, np.float32)
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    maps.draw_concentration(ax, field, grid)
+    maps.draw_coastlines(ax, found)
+    picture = pixels(figure)
+    assert is_close(colour_at(picture, ax, *snyder(0.0, 80.0, "north")), rgb(palette.LAND))
+    assert is_no_value(colour_at(picture, ax, *snyder(0.0, 76.0, "north")))
+    # The coast itself: dark, along the southern side of the island.
+    along = [colour_at(picture, ax, *snyder(lon, 79.0, "north")).sum() for lon in np.linspace(-9, 9, 40)]
+    assert np.median(along) < rgb(palette.LAND).sum() - 80
+
+
+def test_painting_can_be_left_out(no_natural_earth):
+    write_shapes(no_natural_earth.folder)
+    grid = get_grid("n25000")
+    found, _ = coastlines.find("auto", grid)
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    maps.draw_concentration(ax, np.full(grid.shape, np.nan, np.float32), grid)
+    maps.draw_coastlines(ax, found, paint=False)
+    assert is_no_value(colour_at(pixels(figure), ax, *snyder(0.0, 80.0, "north")))
+
+
+def zipped(folder, names=None):
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            if names is None or path.suffix in names:
+                archive.write(path, path.name)
+    return body.getvalue()
+
+
+def test_fetched_once_and_then_on_disk(no_natural_earth, tmp_path):
+    write_shapes(tmp_path / "source")
+    with serve() as server:
+        server.put("50m_land.zip", zipped(tmp_path / "source"))
+        no_natural_earth.url(server.url + "{resolution}_{name}.zip")
+        found, reason = coastlines.find("auto", get_grid("n25000"))
+        again, _ = coastlines.find("auto", get_grid("n25000"))
+        assert len(server.requests_of("50m_land.zip")) == 1
+    assert reason is None
+    assert len(found.polygons) == len(again.polygons) == 2
+    names = sorted(p.name for p in no_natural_earth.folder.iterdir())
+    assert names == ["ne_50m_land.dbf", "ne_50m_land.shp", "ne_50m_land.shx"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"<html>please log in</html>", "File is not a zip file"),
+        ("incomplete", "lacks .shx, .dbf"),
+    ],
+)
+def test_what_is_no_archive_leaves_nothing(no_natural_earth, tmp_path, body, reason):
+    if body == "incomplete":
+        write_shapes(tmp_path / "source")
+        body = zipped(tmp_path / "source", {".shp"})
+    with serve() as server:
+        server.put("50m_land.zip", body)
+        no_natural_earth.url(server.url + "{resolution}_{name}.zip")
+        found, why = coastlines.find("auto", get_grid("n25000"))
+    assert found is None
+    assert reason in why
+    assert list(no_natural_earth.folder.iterdir()) == []
+
+
+def test_a_server_that_never_answers_costs_the_patience_and_no_more(no_natural_earth):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        no_natural_earth.url(f"http://127.0.0.1:{silent.getsockname()[1]}/{{resolution}}_{{name}}.zip")
+        started = time.monotonic()
+        found, reason = coastlines.find("auto", get_grid("n25000"), patience=0.3)
+        took = time.monotonic() - started
+    assert found is None
+    assert 0.25 < took < 2
+    assert "Natural Earth is not in" in reason
+    assert "\n" not in reason
+
+
+def test_a_server_that_trickles_is_left_too(monkeypatch):
+    def trickle(url, timeout):
+        class Response:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                return None
+
+            def read(self):
+                time.sleep(5)
+
+        return Response()
+
+    monkeypatch.setattr("urllib.request.urlopen", trickle)
+    started = time.monotonic()
+    with pytest.raises(OSError, match=r"not whole after 0\.2 s from example\.org"):
+        coastlines._download("http://example.org/x", answer_within=0.2, whole_within=0.2)
+    assert time.monotonic() - started < 2
+
+
+def test_without_network_auto_says_why_and_natural_earth_insists(no_natural_earth):
+    grid = get_grid("n25000")
+    started = time.monotonic()
+    found, reason = coastlines.find("auto", grid)
+    assert time.monotonic() - started < 2
+    assert found is None
+    assert reason.startswith(
+        f"Natural Earth is not in {no_natural_earth.folder} and cannot be fetched ("
+    )
+    with pytest.raises(InputError, match=r"put ne_50m_land there or use --coastlines mask"):
+        coastlines.find("natural_earth", grid)
+    for choice in ("mask", "none"):
+        assert coastlines.find(choice, grid) == (None, None)
+    with pytest.raises(InputError, match="unknown coastlines 'maybe'; choose one of auto"):
+        coastlines.find("maybe", grid)
+
+
+def test_a_damaged_shapefile_is_named(no_natural_earth):
+    path = write_shapes(no_natural_earth.folder)
+    path.write_bytes(b"garbage")
+    with pytest.raises(InputError, match=r"ne_50m_land\.shp is no readable shapefile .* delete it"):
+        coastlines.find("auto", get_grid("n25000"))
