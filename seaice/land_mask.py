@@ -157,13 +157,18 @@ def pole_hole(always_missing: np.ndarray, grid: Grid) -> np.ndarray:
     """
     from scipy.ndimage import label
 
+    hole = np.zeros(grid.shape, bool)
     distance = grid.distance_to_pole()
     if distance is None or grid.hemisphere == "south":
-        return np.zeros(grid.shape, bool)
-    candidates = always_missing & (distance <= LARGEST_POLE_HOLE_RADIUS)
-    parts, _ = label(candidates, structure=np.ones((3, 3), int))
-    at_pole = np.unique(parts[distance <= 0.75 * grid.step])
-    return np.asarray(np.isin(parts, at_pole[at_pole > 0]))
+        return hole
+    near = distance <= LARGEST_POLE_HOLE_RADIUS
+    if not near.any():
+        return hole
+    rows, columns = (slice(i.min(), i.max() + 1) for i in np.nonzero(near))
+    parts, _ = label((always_missing & near)[rows, columns], structure=np.ones((3, 3), int))
+    at_pole = np.unique(parts[distance[rows, columns] <= 0.75 * grid.step])
+    hole[rows, columns] = np.isin(parts, at_pole[at_pole > 0])
+    return hole
 
 
 def assumed_pole_hole(grid: Grid) -> np.ndarray:

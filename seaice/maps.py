@@ -255,6 +255,8 @@ def _cells(
 
 def _imshow(ax: GeoAxes, field: np.ndarray, grid: Grid, **options: Any) -> AxesImage:
     options.setdefault("zorder", _FIELD)
+    # Where cells are smaller than dots it is the values that are averaged, not their colours.
+    options.setdefault("interpolation_stage", "data")
     # Same projection on both sides, so cartopy hands the array through without resampling.
     return ax.imshow(field, extent=grid.extent, origin="lower", transform=ax.projection, **options)
 

@@ -136,7 +136,7 @@ def _as_turn(degrees: np.ndarray) -> np.ndarray:
     return np.round(np.asarray(degrees) / 360 * _TURN).astype(np.int64).astype(np.uint16)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _longitude_ranges(ascending: bool, swath_width: float) -> tuple[np.ndarray, np.ndarray]:
     """Western edge and width of the swath of a half orbit at each latitude.
 

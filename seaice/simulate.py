@@ -46,9 +46,9 @@ Defect = Literal[
     "no_variable",
 ]
 
-# The hole of the true files has 687 to 726 cells of 6.25 km: the swath that counts is up to
-# so many kilometres narrower on some days.
-_SWATH_VARIES = 5.0
+# Kilometres by which the swath is narrower on some days than on others: the hole of the true
+# files has 687 to 726 cells of 6.25 km.
+_NARROWER = np.arange(0, 5.1, 0.5)
 
 
 class SimulatedObservations:
@@ -113,7 +113,7 @@ class SimulatedObservations:
     def seen(self, day: date) -> np.ndarray:
         """Cells, land too, that a received half orbit covers, bool (rows, columns)."""
         rng = self._random(10, day)
-        width = orbit.SWATH_WIDTH - round(_SWATH_VARIES * rng.random(), 1)
+        width = orbit.SWATH_WIDTH - rng.choice(_NARROWER)
         return self._swaths.covered(self.received(day), swath_width=width)
 
     def received(self, day: date) -> list[orbit.HalfOrbit]:

@@ -64,7 +64,7 @@ _ELEVATION = Pattern(1, 1_600_000, 6_250, slope=1.05)
 _ISLANDS = Pattern(8, 200_000, 6_250, slope=0.9)
 _CLIMATE = Pattern(2, 1_600_000, 100_000, slope=1.0)
 _WEATHER = Pattern(3, 800_000, 200_000, slope=0.7, renewal=6, speed=12_000)
-_EDDIES = Pattern(4, 200_000, 6_250, slope=0.4, renewal=4, speed=7_000)
+_EDDIES = Pattern(4, 100_000, 6_250, slope=0.15, renewal=4, speed=7_000)
 _LEADS = Pattern(5, 200_000, 6_250, slope=0.3, renewal=4, speed=6_000)
 _AIR = Pattern(9, 200_000, 12_500, slope=0.4, renewal=1)  # clouds and wind: new every day
 
@@ -169,7 +169,7 @@ class SyntheticSea:
         threshold = self._cold_at_sea[int((1 - wanted) * (self._cold_at_sea.size - 1))]
         inside = self._cold - threshold
         inside += 32 * self._at(_WEATHER, day)
-        inside += 26 * self._at(_EDDIES, day)
+        inside += 30 * self._at(_EDDIES, day)
         return inside
 
     def _openings(self, day: date, summer: float, air: np.ndarray) -> np.ndarray:

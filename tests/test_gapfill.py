@@ -262,6 +262,18 @@ def test_result_depends_on_nothing_beyond_the_reach(name, past_only):
             np.testing.assert_array_equal(a[first : first + 4], b)
 
 
+@pytest.mark.parametrize("name", sorted(FILLS))
+def test_past_only_never_uses_a_later_day(name):
+    rng = np.random.default_rng(4)
+    stack = rng.uniform(0, 100, (12, 9, 9)).astype(np.float32)
+    stack[rng.random(stack.shape) < 0.7] = NAN
+    ocean = np.ones((9, 9), bool)
+    whole = FILLS[name](stack, ocean, past_only=True)
+    for last in range(12):
+        known = FILLS[name](stack[: last + 1], ocean, past_only=True)
+        np.testing.assert_array_equal(known.values[last], whole.values[last])
+
+
 def test_reach_is_needed_in_full():
     """A value 8 days away does reach a hybrid fill: 3 in space-time, 5 in time."""
     stack = np.full((17, 1, 2), NAN, np.float32)

@@ -1,6 +1,7 @@
 """Simulated days: the layout of the files, the orbit's geometry, the look of the ice."""
 
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import netCDF4
@@ -368,6 +369,15 @@ def test_days_resemble_each_other_less_the_further_apart_they_are(sea):
     assert 2 < differences[0] < 8  # percent; 5.6 in a winter of the NSIDC Sea Ice Index
     assert differences == sorted(differences)
     assert differences[-1] > 2 * differences[0]
+
+
+def test_no_day_breaks_with_the_day_before(sea):
+    """Patterns are blended from one set of random numbers to the next, each on its own days."""
+    days = [sea.truth(DAY + timedelta(days=i))[~sea.land] for i in range(14)]
+    steps = [np.abs(b - a).mean() for a, b in pairwise(days)]
+    assert max(steps) < 2.2 * min(steps)
+    shares = [(day == 100).mean() / (day > 0).mean() for day in days]
+    assert max(shares) - min(shares) < 0.12
 
 
 def test_ice_edge_moves_as_far_in_a_day_as_a_true_one(sea):

@@ -32,10 +32,14 @@ def fill(filled: Filled, ocean: np.ndarray, hole: np.ndarray) -> Filled:
 
     from seaice.gapfill import _kernels
 
-    cells = np.argwhere(hole & ocean)
-    if cells.size == 0:
+    holes = np.nonzero(hole & ocean)
+    if holes[0].size == 0:
         return filled
-    around = np.argwhere(binary_dilation(hole, structure=np.ones((3, 3), bool)) & ocean)
+    cells = np.stack(holes, axis=1)
+    corner = np.maximum(cells.min(axis=0) - 1, 0)
+    box = tuple(slice(a, b + 2) for a, b in zip(corner, cells.max(axis=0), strict=True))
+    rim = binary_dilation(hole[box], structure=np.ones((3, 3), bool)) & ocean[box]
+    around = np.argwhere(rim) + corner
     values, flag = filled.values.copy(), filled.flag.copy()
     found = np.empty(len(cells))
     rows, columns = cells.T
