@@ -38,7 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--batch_size",
         type=cli.at_least(1),
         metavar="DAYS",
-        help="most days filled at a time; the result does not depend on it (default %(default)s)",
+        help="days between two flushes to the disk; the result does not depend on it "
+        "(default %(default)s)",
     )
     add(
         "--max_gap_days",

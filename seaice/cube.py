@@ -1,7 +1,7 @@
 """Consolidation: a folder of daily grids becomes one gap-free, flagged cube.
 
-The days are streamed: a window of one batch and its neighbours on either side is in
-memory, whatever the length of the period. Cost is O(days x cells).
+The days are streamed: the days within reach of a fill (11 for the default) are in memory,
+whatever the length of the period. Cost is O(days x cells).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,17 +23,15 @@ from seaice.cube_report import Totals, already_done, day_line, finished
 from seaice.cube_update import Existing, appended_period, first_stale_day, read_existing
 from seaice.cube_writer import CubeWriter, create
 from seaice.daily import DailyGrids, DayRecord
-from seaice.gapfill import Method, get_method
+from seaice.gapfill import get_method
+from seaice.gapfill.stream import FillStream
 from seaice.grids import Grid
 from seaice.land_mask import assumed_pole_hole
-from seaice.masks import DayStatus, Surface, read_mask
-from seaice.period import Period
+from seaice.masks import Surface, read_mask
+from seaice.period import Period, day_number, from_day_number
 from seaice.report import Progress, Report
 
 logger = logging.getLogger(__name__)
-
-# Frames filled at a time are limited to about this much memory, whatever the batch size.
-_BATCH_BYTES = 175_000_000
 
 
 def consolidate(
@@ -76,7 +74,7 @@ def consolidate(
     method : str
         See :mod:`seaice.gapfill`.
     batch_size : int
-        Most days to fill at a time; no influence on the result.
+        Days between two flushes to the disk; no influence on the result.
     time_window, space_window, alpha, sigma
         Of the Gaussian fill (:func:`seaice.gapfill.gaussian.fill`): days, cells, 1, cells.
     max_gap_days, one_sided_days : int
@@ -126,7 +124,8 @@ def consolidate(
         period = appended_period(existing, period)
     chosen = get_method(method)
     parameters = {"method": method, **chosen.own(options), "pole_hole": pole_hole, "halo": halo}
-    _check(chosen, parameters, batch_size)
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1, found {batch_size}")
     reach = chosen.reach(parameters)
     mask = read_mask(land_mask_file) if land_mask_file else None
     days = DailyGrids(
@@ -142,14 +141,6 @@ def consolidate(
     job = Job(settings, days, period, output_file, batch_size, lat_lon, land_mask_file)
     notes = [] if mask else [_no_mask_note(parameters, days.grid)]
     return _run(job, existing, notes, append=append)
-
-
-def _check(method: Method, parameters: dict[str, Any], batch_size: int) -> None:
-    """Let the method refuse its parameters before any file is read."""
-    if batch_size < 1:
-        raise InputError(f"batch_size must be at least 1, found {batch_size}")
-    stack, ocean = np.zeros((1, 1, 1), np.float32), np.ones((1, 1), bool)
-    method.fill(stack, ocean, **method.own(parameters))
 
 
 def _surface_without_mask(grid: Grid) -> np.ndarray:
@@ -194,45 +185,26 @@ def _run(job: Job, existing: Existing | None, notes: list[str], *, append: bool)
 
 
 def _stream(job: Job, period: Period, writer: CubeWriter) -> Totals:
-    settings, reach = job.settings, job.settings.reach
-    frame = 4 * settings.grid.rows * settings.grid.columns
-    batch = int(np.clip(_BATCH_BYTES // frame, 1, min(job.batch_size, len(period))))
-    stack = np.full((batch + 2 * reach, *settings.grid.shape), np.nan, np.float32)
-    records: dict[date, DayRecord] = {}
-    one_day = timedelta(days=1)
-    following = period.start - reach * one_day
+    records: dict[int, DayRecord] = {}
+
+    def read(number: int, frame: np.ndarray) -> None:
+        concentration, records[number] = job.days.read(from_day_number(number))
+        frame[:] = np.nan if concentration is None else concentration
+
+    # Days the cube may not look at do not exist: they must not be filled and then used.
+    seen = day_number(job.days.period.start), day_number(job.days.period.end)
+    stream = FillStream(read, seen, job.settings.ocean, job.settings.stages())
     totals = Totals()
     with Progress(total=len(period), label="days", logger=logger) as progress:
-        for offset in range(0, len(period), batch):
-            first = period.start + offset * one_day
-            count = min(batch, len(period) - offset)
-            for i in range(len(stack)):  # frame by frame, so that no copy of the stack is made
-                day = first + (i - reach) * one_day
-                if day < following:
-                    stack[i] = stack[i + batch]
-                else:
-                    records[day] = _read_into(job, day, stack[i])
-            following = first + (batch + reach) * one_day
-            # Days the cube may not look at do not exist: they must not be filled and then used.
-            seen = [first + (i - reach) * one_day in job.days.period for i in range(len(stack))]
-            begin, end = seen.index(True), len(seen) - seen[::-1].index(True)
-            inner = slice(reach - begin, reach - begin + count)
-            filled = settings.fill(stack[begin:end], inner)
-            done = [records.pop(first + k * one_day) for k in range(count)]
-            for record, counts in zip(done, writer.write(filled, done), strict=True):
-                totals.add(record, counts)
-                progress.unit(day_line(record, counts))
+        days = stream.days(day_number(period.start), day_number(period.end))
+        for i, filled in enumerate(days, start=1):
+            record = records.pop(day_number(period.start) + i - 1)
+            counts = writer.write(filled, record)
+            totals.add(record, counts)
+            progress.unit(day_line(record, counts))
+            if i % job.batch_size == 0:
+                writer.flush()
     return totals
-
-
-def _read_into(job: Job, day: date, frame: np.ndarray) -> DayRecord:
-    """Read a day into a frame of the window; days the cube may not look at stay missing."""
-    if day not in job.days.period:
-        frame[:] = np.nan
-        return DayRecord(day, DayStatus.ABSENT, "outside the period")
-    concentration, record = job.days.read(day)
-    frame[:] = np.nan if concentration is None else concentration
-    return record
 
 
 def _verify(path: Path, job: Job) -> None:

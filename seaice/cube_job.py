@@ -10,7 +10,7 @@ import numpy as np
 
 from seaice.cube_writer import cube_attributes
 from seaice.daily import DailyGrids
-from seaice.gapfill import Filled, Method
+from seaice.gapfill import Method, Stage
 from seaice.grids import Grid
 from seaice.masks import Surface
 from seaice.period import Period
@@ -41,17 +41,14 @@ class Settings:
         """Days to either side that a filled value may depend on."""
         return self.method.reach(self.parameters)
 
-    def fill(self, stack: np.ndarray, days: slice) -> Filled:
-        """Fill ``days`` of a stack, the pole hole last."""
-        own = self.method.own(self.parameters)
-        if "hole" in self.method.own({"hole": None}):
-            own["hole"] = self.hole
-        filled = self.method.fill(stack, self.ocean, **own, days=days)
+    def stages(self) -> list[Stage]:
+        """The steps of the method, the pole hole last."""
+        steps = self.method.stages({**self.parameters, "hole": self.hole})
         if self.fill_pole_hole:
             from seaice.gapfill import pole_hole
 
-            filled = pole_hole.fill(filled, self.ocean, self.hole)
-        return filled
+            steps.append(pole_hole.stage(self.hole))
+        return steps
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -73,48 +73,40 @@ class CubeWriter:
         self._packed = np.empty(hole.shape, np.int16)
         self._counts = np.empty((hole.shape[0], len(COUNTED)), np.int64)
 
-    def write(self, filled: Filled, records: Sequence[DayRecord]) -> list[dict[str, int]]:
-        """Write consecutive days.
+    def write(self, filled: Filled, record: DayRecord) -> dict[str, int]:
+        """Write a day.
 
         Parameters
         ----------
         filled : Filled
-            Values in percent.
-        records : sequence of DayRecord
-            One a day.
+            Of one day, values in percent.
+        record : DayRecord
 
         Returns
         -------
-        list of dict
-            Per day, the number of cells of every kind in ``COUNTED``.
+        dict
+            The number of cells of every kind in ``COUNTED``.
         """
         from seaice.gapfill import _kernels
 
-        counted = []
-        for k, record in enumerate(records):
-            _kernels.pack(
-                filled.values[k],
-                filled.flag[k],
-                self._hole,
-                0.01 / products.CONCENTRATION_SCALE,
-                products.CONCENTRATION_FILL,
-                self._packed,
-                self._counts,
-            )
-            counts = dict(zip(COUNTED, map(int, self._counts.sum(axis=0)), strict=True))
-            self._write_day(filled, k, record, counts)
-            counted.append(counts)
-        return counted
-
-    def _write_day(self, filled: Filled, k: int, record: DayRecord, counts: Mapping[str, int]) -> None:
+        _kernels.pack(
+            filled.values,
+            filled.flag,
+            self._hole,
+            0.01 / products.CONCENTRATION_SCALE,
+            products.CONCENTRATION_FILL,
+            self._packed,
+            self._counts,
+        )
+        counts = dict(zip(COUNTED, map(int, self._counts.sum(axis=0)), strict=True))
         number = day_number(record.day)
         i = number - self._first
         put = self._dataset.variables
         put["time"][i] = number
         put["time_bnds"][i] = [number, number + 1]
         put["sea_ice_conc"][i] = self._packed
-        put["fill_flag"][i] = filled.flag[k]
-        put["days_back_forward"][i] = filled.days_back_forward[k]
+        put["fill_flag"][i] = filled.flag
+        put["days_back_forward"][i] = filled.days_back_forward
         put["missing_ocean_cells"][i] = counts["missing"]
         put["missing_pole_cells"][i] = counts["missing_pole_hole"]
         put["filled_ocean_cells"][i] = sum(counts[name] for name in COUNTED[1:5])
@@ -122,6 +114,11 @@ class CubeWriter:
         put["day_reason"][i] = products.text_row(record.reason, TEXT_WIDTH)
         put["input_file"][i] = products.text_row(record.file, TEXT_WIDTH)
         put["input_sha256"][i] = products.text_row(record.sha256, 64)
+        return counts
+
+    def flush(self) -> None:
+        """Hand everything to the operating system."""
+        self._dataset.sync()
 
     def annotate(self, attributes: Mapping[str, Any]) -> None:
         """Replace global attributes; a ``history`` is put before the one there is."""

@@ -446,6 +446,14 @@ def test_no_window_spans_two_parts(cube):
     assert not used["a"] & used["b"]
 
 
+def test_no_window_spans_two_blocks_that_touch(cube):
+    blocks = [Period(day(0), day(7)), Period(day(8), day(15))]
+    dataset = dataset_of(cube, blocks=blocks)
+    starts = [as_date(times[0]) for times in dataset.GetTimes()]
+    assert starts == [day(i) for i in (0, 1, 2, 3, 8, 9, 10, 11)]
+    assert dataset.dropped["outside_blocks"] == 8
+
+
 def test_statistics_normalise_inputs(cube, tmp_path):
     statistics = measure_statistics(cube, [Period(day(0), day(9))])
     path = statistics.save(tmp_path / "statistics.json")

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from seaice import InputError
-from seaice.gapfill import Filled, _kernels, gaussian, get_method, hybrid, pole_hole, temporal
+from seaice.gapfill import (
+    Filled,
+    _kernels,
+    fill_stack,
+    gaussian,
+    get_method,
+    hybrid,
+    pole_hole,
+    temporal,
+)
+from seaice.gapfill.stream import FillStream
 from seaice.masks import FillFlag
 
 NAN = np.nan
@@ -274,6 +284,35 @@ def test_past_only_never_uses_a_later_day(name):
         np.testing.assert_array_equal(known.values[last], whole.values[last])
 
 
+@pytest.mark.parametrize("name", sorted(FILLS))
+@pytest.mark.parametrize("past_only", [False, True])
+def test_a_stream_of_days_equals_the_stack(name, past_only):
+    """Also where the days that may be seen end, and where the first day wanted is a later one."""
+    rng = np.random.default_rng(6)
+    stack = rng.uniform(0, 100, (33, 11, 10)).astype(np.float32)
+    stack[rng.random(stack.shape) < 0.75] = NAN
+    stack[12:22] = NAN
+    ocean = rng.random((11, 10)) > 0.2
+    hole = np.zeros_like(ocean)
+    hole[4:6, 4:7] = True
+    steps = [*get_method(name).stages({"past_only": past_only, "hole": hole}), pole_hole.stage(hole)]
+    for seen, first, last in (((0, 32), 0, 32), ((0, 32), 9, 20), ((4, 29), 4, 29), ((7, 7), 7, 7)):
+        asked = []
+
+        def read(day, frame, asked=asked):
+            asked.append(day)
+            frame[:] = stack[day]
+
+        stream = FillStream(read, seen, ocean, steps)
+        days = slice(first - seen[0], last + 1 - seen[0])
+        expected = fill_stack(stack[seen[0] : seen[1] + 1], ocean, steps, days)
+        for k, day in enumerate(stream.days(first, last)):
+            for a, b in zip(expected.day(k), day, strict=True):
+                np.testing.assert_array_equal(a, b)
+        reach = sum(s.reach for s in steps)
+        assert asked == list(range(max(seen[0], first - reach), min(seen[1], last + reach) + 1))
+
+
 def test_reach_is_needed_in_full():
     """A value 8 days away does reach a hybrid fill: 3 in space-time, 5 in time."""
     stack = np.full((17, 1, 2), NAN, np.float32)
@@ -286,7 +325,7 @@ def test_reach_is_needed_in_full():
         (filled.values != refilled.values)[:, 0, 1] & ~np.isnan(filled.values[:, 0, 1])
     )
     assert moved.max() == 8
-    assert hybrid.reach() == 8
+    assert get_method("hybrid").reach({}) == 8
 
 
 @pytest.mark.parametrize("name", sorted(FILLS))

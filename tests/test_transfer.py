@@ -1,6 +1,7 @@
 """One address -> one verified file, against a real local server with faults."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -331,6 +332,14 @@ def test_a_body_longer_than_announced_is_refused(server, fetcher, tmp_path):
     assert statuses(server) == [206, 200]
 
 
+def test_a_rest_shorter_than_noted_is_continued(server, fetcher, tmp_path):
+    leave_part(server, tmp_path / "a.nc", 123_456)
+    server.fault(NAME, change(length=1000))  # a proper answer by its own length
+    fetcher.fetch([server.url + NAME], tmp_path / "a.nc")
+    assert_whole(tmp_path / "a.nc")
+    assert ranges(server) == ["bytes=123456-", "bytes=124456-"]
+
+
 def test_chunked_without_length(server, fetcher, tmp_path):
     server.fault(NAME, change(chunked=True))
     fetcher.fetch([server.url + NAME], tmp_path / "a.nc")
@@ -369,6 +378,7 @@ def test_redirect_without_end(server, fetcher, tmp_path):
     server.always.append(redirect("/" + NAME))
     with pytest.raises(TransferError, match="redirected without end"):
         fetcher.fetch([server.url + NAME], tmp_path / "a.nc")
+    assert len(server.log) == 6
 
 
 @pytest.mark.parametrize(
@@ -471,6 +481,15 @@ def test_absent_here_and_silent_there(server, fetcher, tmp_path):
     with pytest.raises(AbsentUpstream, match=r"HTTP 404.*; connection refused") as info:
         fetcher.fetch([server.url + NAME, closed_port() + NAME], tmp_path / "a.nc")
     assert not info.value.everywhere
+
+
+def test_absent_here_and_failing_there_is_not_waited_for(server, fetcher, tmp_path):
+    del server.files["/" + NAME]
+    with serve() as second:
+        second.fault(NAME, *[status(500)] * 9)
+        with pytest.raises(AbsentUpstream, match=r"HTTP 404.*HTTP 500"):
+            fetcher.fetch([server.url + NAME, second.url + NAME], tmp_path / "a.nc")
+        assert len(second.log) == 1
 
 
 def test_absent_here_and_refused_there_is_a_failure(server, fetcher, tmp_path):
@@ -721,6 +740,19 @@ def test_manifest_sees_the_lines_of_others(tmp_path):
     assert one.get("a.nc") is None
     one.refresh()
     assert one.get("a.nc").size == 1
+
+
+def test_manifest_waits_for_another_writer(tmp_path):
+    manifest = Manifest(tmp_path)
+    manifest.add(Record("a.nc", "t", size=1))
+    with manifest.path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        thread = threading.Thread(target=manifest.add, args=(Record("b.nc", "t", size=2),))
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive()
+    thread.join()
+    assert len(list(Manifest(tmp_path))) == 2
 
 
 def test_manifest_written_by_many_at_once(tmp_path):

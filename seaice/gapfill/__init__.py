@@ -3,13 +3,17 @@
 A method is a function ``fill(stack, ocean, **parameters) -> Filled``. It never changes
 an observed cell, never fills or uses land, and flags every value it invents. Days are
 calendar days: frame i + 1 is the day after frame i, an absent day is a frame of NaN.
+
+A method that works day by day also names its ``stages``: each fills one day from the
+frames around it that the stage before has made. :func:`fill_stack` runs them over an
+array, :class:`seaice.gapfill.stream.FillStream` over days that are read one by one.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -35,6 +39,40 @@ class Filled(NamedTuple):
     flag: np.ndarray
     days_back_forward: np.ndarray
 
+    def day(self, i: int) -> Filled:
+        """One day of it, shape (rows, columns); no copy."""
+        return Filled(*(array[i] for array in self))
+
+
+class Frames(NamedTuple):
+    """Consecutive days: the i-th of them is ``values[order[i]]``.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (slots, rows, columns)
+    order : ndarray of int64, shape (days,)
+    """
+
+    values: np.ndarray
+    order: np.ndarray
+
+
+class Stage(NamedTuple):
+    """One step of a method.
+
+    Attributes
+    ----------
+    reach : int
+        Days to either side that it looks at.
+    fill_day : callable
+        ``fill_day(frames, t, ocean, day)`` fills what is flagged NOT_FILLED in ``day`` (a
+        :class:`Filled` of one day, shape (rows, columns), changed in place) from ``frames``,
+        of which the t-th is that day. It changes nothing else.
+    """
+
+    reach: int
+    fill_day: Callable[[Frames, int, np.ndarray, Filled], None]
+
 
 @dataclass(frozen=True)
 class Method:
@@ -57,10 +95,14 @@ class Method:
         function: Callable[..., Filled] = importlib.import_module(self.module).fill
         return function
 
+    def stages(self, parameters: Mapping[str, Any]) -> list[Stage]:
+        """Its steps, for the science parameters among ``parameters`` (checked here)."""
+        function = importlib.import_module(self.module).stages
+        return list(function(**_known_to(function, parameters)))
+
     def reach(self, parameters: Mapping[str, Any]) -> int:
         """How many days before or after a day its result may depend on."""
-        function = importlib.import_module(self.module).reach
-        return int(function(**_known_to(function, parameters)))
+        return sum(stage.reach for stage in self.stages(parameters))
 
     def own(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The method's science parameters among ``parameters``."""
@@ -102,9 +144,57 @@ def check_stack(stack: np.ndarray, ocean: np.ndarray) -> None:
         )
 
 
-def day_range(stack: np.ndarray, days: slice) -> tuple[int, int]:
-    """First and last + 1 frame that is asked for."""
-    first, end, step = days.indices(stack.shape[0])
+def fill_stack(
+    stack: np.ndarray, ocean: np.ndarray, stages: Sequence[Stage], days: slice = slice(None)
+) -> Filled:
+    """Run the stages of a method over a stack.
+
+    Parameters
+    ----------
+    stack : ndarray of float32, shape (time, y, x)
+        One frame a calendar day; NaN is missing. It is not changed.
+    ocean : ndarray of bool, shape (y, x)
+        True where cells may be filled and used.
+    stages : sequence of Stage
+    days : slice
+        Frames to return; the others serve as sources.
+
+    Raises
+    ------
+    InputError
+        For arrays of the wrong kind or days with a step.
+    """
+    check_stack(stack, ocean)
+    first, end, step = days.indices(len(stack))
     if step != 1:
         raise InputError("days must be a slice of step 1")
-    return first, max(first, end)
+    source, start = stack, 0
+    filled: Filled | None = None
+    for k, stage in enumerate(stages):
+        later = sum(s.reach for s in stages[k + 1 :])
+        a, b = max(0, first - later), min(len(stack), max(first, end) + later)
+        made = empty((b - a, *ocean.shape))
+        frames = Frames(source, np.arange(len(source)))
+        for t in range(a, b):
+            day = made.day(t - a)
+            begin_day(source[t - start] if filled is None else filled.day(t - start), ocean, day)
+            stage.fill_day(frames, t - start, ocean, day)
+        filled, source, start = made, made.values, a
+    assert filled is not None  # every method has a stage
+    return filled
+
+
+def empty(shape: tuple[int, ...]) -> Filled:
+    """Arrays of a shape, not yet written."""
+    return Filled(np.empty(shape, np.float32), np.empty(shape, np.uint8), np.empty(shape, np.uint8))
+
+
+def begin_day(source: np.ndarray | Filled, ocean: np.ndarray, day: Filled) -> None:
+    """Copy a raw frame, or what the stage before has made of the day, into ``day``."""
+    if isinstance(source, Filled):
+        for target, made in zip(day, source, strict=True):
+            target[...] = made
+        return
+    from seaice.gapfill import _kernels
+
+    _kernels.classify(source, ocean, *day)

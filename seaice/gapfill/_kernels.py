@@ -1,7 +1,9 @@
-"""Compiled loops. Arrays and scalars in, output arrays passed in; no checks here.
+"""Compiled loops over one day. Arrays and scalars in, output arrays passed in; no checks here.
 
-Every output is a sum in one fixed order over its own sources, so the result depends
-neither on the number of threads nor on how the days are cut into batches.
+Days come as ``frames`` (slots, rows, columns) and ``order``: frame ``order[i]`` is the i-th
+calendar day, so that a ring of frames serves as well as a stack. Every output is a sum in
+one fixed order over its own sources: the result depends neither on the number of threads
+nor on how many days are in memory.
 """
 
 from __future__ import annotations
@@ -16,71 +18,62 @@ LAND, NOT_FILLED = 254, 255
 
 
 @njit(parallel=True, cache=True)
-def classify(stack, first, end, ocean, values, flag):  # type: ignore[no-untyped-def]
-    """Copy frames first..end-1 and flag observed, land and missing cells."""
+def classify(frame, ocean, values, flag, days):  # type: ignore[no-untyped-def]
+    """Copy a raw frame and flag observed, land and missing cells."""
     rows, columns = ocean.shape
     for y in prange(rows):
-        for t in range(first, end):
-            for x in range(columns):
-                v = stack[t, y, x]
-                if not ocean[y, x]:
-                    values[t - first, y, x] = np.nan
-                    flag[t - first, y, x] = LAND
-                else:
-                    values[t - first, y, x] = v
-                    flag[t - first, y, x] = OBSERVED if v == v else NOT_FILLED
+        for x in range(columns):
+            v = frame[y, x]
+            days[y, x] = 0
+            if not ocean[y, x]:
+                values[y, x] = np.nan
+                flag[y, x] = LAND
+            else:
+                values[y, x] = v
+                flag[y, x] = OBSERVED if v == v else NOT_FILLED
 
 
 @njit(parallel=True, cache=True)
-def temporal(stack, first, end, max_gap, one_sided, past_only, values, flag, days):  # type: ignore[no-untyped-def]
-    """Fill what is flagged NOT_FILLED from the nearest observed days of the same cell.
-
-    O(days x cells): one pass forwards finds the last observed day, one backwards the next.
-    """
-    depth, rows, columns = stack.shape
-    start = max(0, first - max_gap)
-    stop = min(depth, end + max_gap)
+def temporal(  # type: ignore[no-untyped-def]
+    frames, order, t, max_gap, one_sided, past_only, values, flag, days
+):
+    """Fill what is flagged NOT_FILLED from the nearest observed days of the same cell."""
+    rows, columns = flag.shape
+    far = 1000
     for y in prange(rows):
-        before = np.full(columns, -1000000, np.int64)
-        after = np.full(columns, 1000000, np.int64)
-        back = np.empty((end - first, columns), np.int64)
-        for t in range(start, end):
-            for x in range(columns):
-                if stack[t, y, x] == stack[t, y, x]:
-                    before[x] = t
-            if t >= first:
-                back[t - first] = before
-        for t in range(stop - 1, first - 1, -1):
-            for x in range(columns):
-                if stack[t, y, x] == stack[t, y, x]:
-                    after[x] = t
-            if t >= end:
+        for x in range(columns):
+            if flag[y, x] != NOT_FILLED:
                 continue
-            k = t - first
-            for x in range(columns):
-                if flag[k, y, x] != NOT_FILLED:
-                    continue
-                b = t - back[k, x]
-                f = 1000000 if past_only else after[x] - t
-                if b <= max_gap and f <= max_gap:
-                    p = np.float64(stack[t - b, y, x])
-                    n = np.float64(stack[t + f, y, x])
-                    values[k, y, x] = p + b * (n - p) / (b + f)
-                    flag[k, y, x] = TWO_SIDED
-                    days[k, y, x] = 10 * b + f
-                elif b <= one_sided:
-                    values[k, y, x] = stack[t - b, y, x]
-                    flag[k, y, x] = ONE_SIDED
-                    days[k, y, x] = 10 * b
-                elif f <= one_sided:
-                    values[k, y, x] = stack[t + f, y, x]
-                    flag[k, y, x] = ONE_SIDED
-                    days[k, y, x] = f
+            b, f = far, far
+            for k in range(1, min(max_gap, t) + 1):
+                v = frames[order[t - k], y, x]
+                if v == v:
+                    b = k
+                    break
+            for k in range(1, 0 if past_only else min(max_gap, order.size - 1 - t) + 1):
+                v = frames[order[t + k], y, x]
+                if v == v:
+                    f = k
+                    break
+            if b < far and f < far:
+                p = np.float64(frames[order[t - b], y, x])
+                n = np.float64(frames[order[t + f], y, x])
+                values[y, x] = p + b * (n - p) / (b + f)
+                flag[y, x] = TWO_SIDED
+                days[y, x] = 10 * b + f
+            elif b <= one_sided:
+                values[y, x] = frames[order[t - b], y, x]
+                flag[y, x] = ONE_SIDED
+                days[y, x] = 10 * b
+            elif f <= one_sided:
+                values[y, x] = frames[order[t + f], y, x]
+                flag[y, x] = ONE_SIDED
+                days[y, x] = f
 
 
 @njit(cache=True)
 def _need_box(need, flag, y0, y1, x0, x1):  # type: ignore[no-untyped-def]
-    """Bounding box of the cells to fill within a tile; empty if top > bottom."""
+    """Bounding box of the cells to fill within a tile; empty if top >= bottom."""
     top, bottom, left, right = y1, y0 - 1, x1, x0 - 1
     for y in range(y0, y1):
         for x in range(x0, x1):
@@ -92,20 +85,21 @@ def _need_box(need, flag, y0, y1, x0, x1):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _gaussian_box(  # type: ignore[no-untyped-def]
-    source, t, lead, ocean, need, weight_t, weight_s, box, smallest, values, flag
+    frames, order, t, lead, ocean, need, weight_t, weight_s, box, smallest, values, flag
 ):
     """Three one-dimensional passes of sum(w v) and sum(w) over one box of cells."""
-    depth, rows, columns = source.shape
+    rows, columns = ocean.shape
     top, bottom, left, right = box
     reach_t, reach_s = weight_t.size - 1, weight_s.size - 1
     a0, a1 = max(0, top - reach_s), min(rows, bottom + reach_s)
     b0, b1 = max(0, left - reach_s), min(columns, right + reach_s)
     over_t = np.zeros((2, a1 - a0, b1 - b0))
-    for s in range(max(0, t - reach_t), min(depth, t + lead + 1)):
+    for s in range(max(0, t - reach_t), min(order.size, t + lead + 1)):
         w = weight_t[abs(s - t)]
+        frame = frames[order[s]]
         for y in range(a0, a1):
             for x in range(b0, b1):
-                v = source[s, y, x]
+                v = frame[y, x]
                 seen = ocean[y, x] and v == v
                 over_t[0, y - a0, x - b0] += w * v if seen else 0.0
                 over_t[1, y - a0, x - b0] += w if seen else 0.0
@@ -132,26 +126,25 @@ def _gaussian_box(  # type: ignore[no-untyped-def]
 
 @njit(parallel=True, cache=True)
 def gaussian(  # type: ignore[no-untyped-def]
-    source, first, end, past_only, ocean, need, weight_t, weight_s, smallest, values, flag
+    frames, order, t, past_only, ocean, need, weight_t, weight_s, smallest, values, flag
 ):
-    """Fill what is flagged NOT_FILLED from a space-time window of ``source``.
+    """Fill what is flagged NOT_FILLED from a space-time window of ``frames``.
 
-    ``source`` is never written to, so a value of this pass feeds no other. Only tiles that
+    ``frames`` are never written to, so a value of this pass feeds no other. Only tiles that
     hold something to fill are worked on, and of them only the box around those cells.
     """
     rows, columns = ocean.shape
-    bands = (rows + TILE - 1) // TILE
     lead = 0 if past_only else weight_t.size - 1
-    for job in prange(bands * (end - first)):
-        k = job // bands
-        y0 = (job % bands) * TILE
+    for band in prange((rows + TILE - 1) // TILE):
+        y0 = band * TILE
         y1 = min(rows, y0 + TILE)
         for x0 in range(0, columns, TILE):
-            box = _need_box(need, flag[k], y0, y1, x0, min(columns, x0 + TILE))
+            box = _need_box(need, flag, y0, y1, x0, min(columns, x0 + TILE))
             if box[0] < box[1]:
                 _gaussian_box(
-                    source,
-                    first + k,
+                    frames,
+                    order,
+                    t,
                     lead,
                     ocean,
                     need,
@@ -159,8 +152,8 @@ def gaussian(  # type: ignore[no-untyped-def]
                     weight_s,
                     box,
                     smallest,
-                    values[k],
-                    flag[k],
+                    values,
+                    flag,
                 )
 
 

@@ -10,15 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from seaice import InputError
-from seaice.gapfill import Filled, check_stack, day_range
+from seaice.gapfill import Filled, Frames, Stage, fill_stack
 
 # Below this sum of weights nothing is said: such sources are too far away.
 SMALLEST_WEIGHT = 1e-6
-
-
-def reach(*, time_window: int = 3) -> int:
-    """Days to either side that a result may depend on."""
-    return time_window
 
 
 def weights(
@@ -40,6 +35,32 @@ def weights(
     in_time = np.exp(-alpha * np.arange(time_window + 1.0) ** 2 / (2 * sigma**2))
     in_space = np.exp(-(np.arange(space_window + 1.0) ** 2) / (2 * sigma**2))
     return in_time, in_space
+
+
+def stages(
+    *,
+    time_window: int = 3,
+    space_window: int = 7,
+    alpha: float = 15.0,
+    sigma: float = 7.0,
+    past_only: bool = False,
+    hole: np.ndarray | None = None,
+) -> list[Stage]:
+    """The one step of this method; the parameters are those of :func:`fill`."""
+    in_time, in_space = weights(
+        time_window=time_window, space_window=space_window, alpha=alpha, sigma=sigma
+    )
+
+    outside_hole = None if hole is None else ~hole
+
+    def fill_day(frames: Frames, t: int, ocean: np.ndarray, day: Filled) -> None:
+        from seaice.gapfill import _kernels
+
+        need = ocean if outside_hole is None else outside_hole
+        kernel = (in_time, in_space, SMALLEST_WEIGHT)
+        _kernels.gaussian(*frames, t, past_only, ocean, need, *kernel, day.values, day.flag)
+
+    return [Stage(time_window, fill_day)]
 
 
 def fill(
@@ -95,19 +116,12 @@ def fill(
     >>> fill(stack, np.ones((1, 3), bool)).values[0, 0]
     array([10., 20., 30.], dtype=float32)
     """
-    from seaice.gapfill import _kernels
-
-    check_stack(stack, ocean)
-    first, end = day_range(stack, days)
-    shape = (end - first, *ocean.shape)
-    values = np.empty(shape, np.float32)
-    flag = np.empty(shape, np.uint8)
-    in_time, in_space = weights(
-        time_window=time_window, space_window=space_window, alpha=alpha, sigma=sigma
+    steps = stages(
+        time_window=time_window,
+        space_window=space_window,
+        alpha=alpha,
+        sigma=sigma,
+        past_only=past_only,
+        hole=hole,
     )
-    need = ocean if hole is None else ocean & ~hole
-    _kernels.classify(stack, first, end, ocean, values, flag)
-    _kernels.gaussian(
-        stack, first, end, past_only, ocean, need, in_time, in_space, SMALLEST_WEIGHT, values, flag
-    )
-    return Filled(values, flag, np.zeros(shape, np.uint8))
+    return fill_stack(stack, ocean, steps, days)

@@ -8,12 +8,32 @@ from __future__ import annotations
 
 import numpy as np
 
-from seaice.gapfill import Filled, day_range, gaussian, temporal
+from seaice.gapfill import Filled, Stage, fill_stack, gaussian, temporal
 
 
-def reach(*, max_gap_days: int = 5, one_sided_days: int = 3, time_window: int = 3) -> int:
-    """Days to either side that a result may depend on."""
-    return temporal.reach(max_gap_days=max_gap_days, one_sided_days=one_sided_days) + time_window
+def stages(
+    *,
+    max_gap_days: int = 5,
+    one_sided_days: int = 3,
+    time_window: int = 3,
+    space_window: int = 7,
+    alpha: float = 15.0,
+    sigma: float = 7.0,
+    past_only: bool = False,
+    hole: np.ndarray | None = None,
+) -> list[Stage]:
+    """The steps of both methods, one after the other; their parameters."""
+    return [
+        *temporal.stages(max_gap_days=max_gap_days, one_sided_days=one_sided_days, past_only=past_only),
+        *gaussian.stages(
+            time_window=time_window,
+            space_window=space_window,
+            alpha=alpha,
+            sigma=sigma,
+            past_only=past_only,
+            hole=hole,
+        ),
+    ]
 
 
 def fill(
@@ -42,35 +62,14 @@ def fill(
     >>> filled.values[1, 0, :2], filled.flag[1, 0]
     (array([20., 30.], dtype=float32), array([1, 1, 3], dtype=uint8))
     """
-    from seaice.gapfill import _kernels
-
-    first, end = day_range(stack, days)
-    weights_t, weights_s = gaussian.weights(
-        time_window=time_window, space_window=space_window, alpha=alpha, sigma=sigma
-    )
-    start = max(0, first - time_window)
-    in_time = temporal.fill(
-        stack,
-        ocean,
+    steps = stages(
         max_gap_days=max_gap_days,
         one_sided_days=one_sided_days,
+        time_window=time_window,
+        space_window=space_window,
+        alpha=alpha,
+        sigma=sigma,
         past_only=past_only,
-        days=slice(start, end + time_window),
+        hole=hole,
     )
-    inner = slice(first - start, end - start)
-    values, flag = in_time.values[inner].copy(), in_time.flag[inner]
-    need = ocean if hole is None else ocean & ~hole
-    _kernels.gaussian(
-        in_time.values,
-        inner.start,
-        inner.stop,
-        past_only,
-        ocean,
-        need,
-        weights_t,
-        weights_s,
-        gaussian.SMALLEST_WEIGHT,
-        values,
-        flag,
-    )
-    return Filled(values, flag, in_time.days_back_forward[inner])
+    return fill_stack(stack, ocean, steps, days)

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from seaice.gapfill import Filled
+from seaice.gapfill import Filled, Frames, Stage
+
+
+def stage(hole: np.ndarray) -> Stage:
+    """The rule as a last step of any method; ``hole`` is bool (rows, columns)."""
+    cells = np.argwhere(hole)
+
+    def fill_day(frames: Frames, t: int, ocean: np.ndarray, day: Filled) -> None:
+        if cells.size:
+            _fill_day(cells, hole, ocean, day)
+
+    return Stage(0, fill_day)
 
 
 def fill(filled: Filled, ocean: np.ndarray, hole: np.ndarray) -> Filled:
@@ -28,24 +39,24 @@ def fill(filled: Filled, ocean: np.ndarray, hole: np.ndarray) -> Filled:
     Filled
         With flag POLE_HOLE where this rule spoke.
     """
+    made = Filled(*(array.copy() for array in filled))
+    step = stage(hole)
+    for i in range(len(made.values)):
+        step.fill_day(Frames(made.values, np.arange(len(made.values))), i, ocean, made.day(i))
+    return made
+
+
+def _fill_day(cells: np.ndarray, hole: np.ndarray, ocean: np.ndarray, day: Filled) -> None:
     from scipy.ndimage import binary_dilation
 
     from seaice.gapfill import _kernels
 
-    holes = np.nonzero(hole & ocean)
-    if holes[0].size == 0:
-        return filled
-    cells = np.stack(holes, axis=1)
     corner = np.maximum(cells.min(axis=0) - 1, 0)
     box = tuple(slice(a, b + 2) for a, b in zip(corner, cells.max(axis=0), strict=True))
     rim = binary_dilation(hole[box], structure=np.ones((3, 3), bool)) & ocean[box]
-    around = np.argwhere(rim) + corner
-    values, flag = filled.values.copy(), filled.flag.copy()
     found = np.empty(len(cells))
-    rows, columns = cells.T
-    for k in range(len(values)):
-        _kernels.pole_hole(filled.values[k], filled.flag[k], cells, around, found)
-        said = ~np.isnan(found)
-        values[k, rows[said], columns[said]] = found[said]
-        flag[k, rows[said], columns[said]] = _kernels.POLE_HOLE
-    return Filled(values, flag, filled.days_back_forward)
+    _kernels.pole_hole(day.values, day.flag, cells, np.argwhere(rim) + corner, found)
+    said = ~np.isnan(found)
+    rows, columns = cells[said].T
+    day.values[rows, columns] = found[said]
+    day.flag[rows, columns] = _kernels.POLE_HOLE

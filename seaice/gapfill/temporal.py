@@ -11,15 +11,22 @@ from __future__ import annotations
 import numpy as np
 
 from seaice import InputError
-from seaice.gapfill import Filled, check_stack, day_range
+from seaice.gapfill import Filled, Frames, Stage, fill_stack
 
 # days_back_forward holds one decimal digit for either side.
 LARGEST_GAP = 9
 
 
-def reach(*, max_gap_days: int = 5, one_sided_days: int = 3) -> int:
-    """Days to either side that a result may depend on."""
-    return max(max_gap_days, one_sided_days)
+def stages(*, max_gap_days: int = 5, one_sided_days: int = 3, past_only: bool = False) -> list[Stage]:
+    """The one step of this method; the parameters are those of :func:`fill`."""
+    _check_limits(max_gap_days=max_gap_days, one_sided_days=one_sided_days)
+
+    def fill_day(frames: Frames, t: int, ocean: np.ndarray, day: Filled) -> None:
+        from seaice.gapfill import _kernels
+
+        _kernels.temporal(*frames, t, max_gap_days, one_sided_days, past_only, *day)
+
+    return [Stage(max_gap_days, fill_day)]
 
 
 def fill(
@@ -64,23 +71,11 @@ def fill(
     >>> filled.values[2, 0, 0], filled.days_back_forward[2, 0, 0]
     (np.float32(56.0), np.uint8(23))
     """
-    from seaice.gapfill import _kernels
-
-    check_stack(stack, ocean)
-    check_limits(max_gap_days=max_gap_days, one_sided_days=one_sided_days)
-    first, end = day_range(stack, days)
-    shape = (end - first, *ocean.shape)
-    values = np.empty(shape, np.float32)
-    flag = np.empty(shape, np.uint8)
-    back_forward = np.zeros(shape, np.uint8)
-    _kernels.classify(stack, first, end, ocean, values, flag)
-    _kernels.temporal(
-        stack, first, end, max_gap_days, one_sided_days, past_only, values, flag, back_forward
-    )
-    return Filled(values, flag, back_forward)
+    steps = stages(max_gap_days=max_gap_days, one_sided_days=one_sided_days, past_only=past_only)
+    return fill_stack(stack, ocean, steps, days)
 
 
-def check_limits(*, max_gap_days: int, one_sided_days: int) -> None:
+def _check_limits(*, max_gap_days: int, one_sided_days: int) -> None:
     """Refuse limits that ``days_back_forward`` could not decode or that contradict each other."""
     if not 0 <= max_gap_days <= LARGEST_GAP:
         raise InputError(f"max_gap_days must be 0 to {LARGEST_GAP}, found {max_gap_days}")
