@@ -94,8 +94,8 @@ def first_stale_day(job: Job, existing: Existing, *, append: bool) -> date | Non
     reach = timedelta(days=job.settings.reach)
     trailing = end - reach + timedelta(days=1)
     # An append trusts the digests of days it does not read again: they may be many.
-    changed = _changed_days(job, existing, since=trailing - reach if append else start)
-    stale: list[date] = [day - reach for day in changed[:1]]
+    new_days = _changed_days(job, existing, since=trailing - reach if append else start)
+    stale: list[date] = [day - reach for day in new_days[:1]]
     if job.period.end > end:
         stale.append(trailing)
     if not stale:
