@@ -1,4 +1,4 @@
-"""The blocks of docs/training.md run as printed, on a small cube and its mask."""
+"""The blocks of docs/training.md and README.md run as printed, on a small cube and its mask."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def blocks_of_page() -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+def blocks_of_page(page: Path = PAGE) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
 
 
 @pytest.fixture
@@ -127,3 +127,20 @@ def test_the_other_blocks_run(ran, capsys):
         exec(compile(block, str(PAGE), "exec"), ran)
     assert capsys.readouterr().out.startswith("[20240501, 20240502, 20240503, 20240504, 20240505]")
     assert Path("statistics.json").is_file()
+
+
+def test_the_snippet_of_the_readme_trains(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "land_mask.nc").write_bytes((folder / "mask.nc").read_bytes())
+    page = PAGE.parent.parent / "README.md"
+    (block,) = blocks_of_page(page)
+    names: dict = {"__name__": "snippet"}
+    torch.manual_seed(0)
+    exec(compile(block, str(page), "exec"), names)
+    assert len(names["losses"]) == 2
+    assert np.isfinite(names["losses"]).all()
+    torch.manual_seed(0)
+    before = [p.clone() for p in names["SmallUNet"]().parameters()]
+    after = list(names["model"].parameters())
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert (names["weight"][..., names["ocean"] == 0] == 0).all()
