@@ -1,7 +1,7 @@
 """Run every benchmark small and write what they print to docs/benchmarks.md.
 
-  python benchmarks/run_all.py            small: a coarse grid, a few minutes
-  python benchmarks/run_all.py --full     the 3.125 km grid
+python benchmarks/run_all.py            small: a coarse grid, a few minutes
+python benchmarks/run_all.py --full     the 3.125 km grid
 """
 
 from __future__ import annotations
@@ -17,10 +17,28 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 SMALL = {
-    "Consolidation": ["consolidation.py", "--grid", "n12500", "--days", "12", "--memory_days", "20", "40"],
+    "Consolidation": [
+        "consolidation.py",
+        "--grid",
+        "n12500",
+        "--days",
+        "12",
+        "--memory_days",
+        "20",
+        "40",
+    ],
 }
 FULL = {
-    "Consolidation": ["consolidation.py", "--grid", "n3125", "--days", "12", "--memory_days", "20", "40"],
+    "Consolidation": [
+        "consolidation.py",
+        "--grid",
+        "n3125",
+        "--days",
+        "12",
+        "--memory_days",
+        "20",
+        "40",
+    ],
 }
 
 

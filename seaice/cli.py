@@ -226,9 +226,7 @@ def _one_line(error: Exception) -> str:
 def _logging(*, verbose: bool) -> Iterator[None]:
     """Log lines of the package to standard error, with UTC times, while a script runs."""
     handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter(
-        "%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ"
-    )
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     before = logger.level, logger.propagate

@@ -259,6 +259,21 @@ def test_no_network_ends_soon_and_says_so(tmp_path, capsys):
     assert contents(tmp_path) == {}
 
 
+def test_an_outage_in_the_middle_is_borne_longer_than_one_at_the_beginning():
+    assert bremen_fetch._patience(1, any_answered=False) == 4
+    assert bremen_fetch._patience(8, any_answered=False) == 8
+    assert bremen_fetch._patience(4, any_answered=True) == 16
+    assert bremen_fetch._patience(8, any_answered=True) == 32
+
+
+def test_one_reason_at_all_hosts_is_said_once(tmp_path, capsys):
+    argv = arguments(closed_port(), tmp_path, "--base_url", closed_port(), "--retries", "0", end=FIRST)
+    assert download.main(argv) == 1
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("failed")]
+    assert line.count("connection refused (http://127.0.0.1:") == 1
+    assert line.count(" and http://127.0.0.1:") == 1
+
+
 def test_password_is_used_but_never_shown(server, tmp_path, capsys):
     host = server.url.replace("http://", "http://me:s3cret@")
     server.fault(url_path(DAYS[1]), *[status(500)] * 9)
@@ -446,6 +461,16 @@ def test_force_fetches_everything_again(server, bodies, tmp_path):
     assert download.main(arguments(server, tmp_path, "-f")) == 0
     assert len(server.log) == 12
     assert contents(tmp_path)[file_of(DAYS[2]).name] == bodies["n25000"][0]
+
+
+def test_force_continues_no_partial_file(server, bodies, tmp_path):
+    server.fault(url_path(FIRST), cut(60_000), *[status(500)] * 2)
+    assert download.main(arguments(server, tmp_path, "--retries", "1", end=FIRST)) == 1
+    assert list(tmp_path.glob(".*.part"))
+    del server.log[:]
+    assert download.main(arguments(server, tmp_path, "-f", end=FIRST)) == 0
+    assert "Range" not in server.log[-1].headers
+    assert contents(tmp_path) == expected(bodies, days=[FIRST])
 
 
 def test_force_keeps_the_old_file_until_the_new_one_is_good(server, bodies, tmp_path):
