@@ -20,6 +20,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import config
 from seaice import cli
 from seaice.cube import consolidate
 from seaice.gapfill import METHODS
@@ -29,7 +30,12 @@ def build_parser() -> argparse.ArgumentParser:
     """Command line of this stage."""
     parser = cli.make_parser(__doc__, consolidate)
     add = parser.add_argument
-    add("--source_dir", type=Path, required=True, help="folder of daily files (subfolders too)")
+    add(
+        "--source_dir",
+        type=Path,
+        default=config.data_dir(),
+        help="folder of daily files, subfolders too (default %(default)s, or SEAICE_DATA_DIR)",
+    )
     cli.add_period(parser)
     add("--output_file", type=Path, required=True, help="cube to write (.nc)")
     add("--land_mask_file", type=Path, help="mask of create_mask.py; without it land is filled too")
@@ -43,22 +49,32 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add(
         "--max_gap_days",
-        type=cli.at_least(0),
+        type=cli.between(0, 9, int),
         metavar="DAYS",
         help="fill in time: largest distance to the day before and after (default %(default)s)",
     )
     add(
         "--one_sided_days",
-        type=cli.at_least(0),
+        type=cli.between(0, 9, int),
         metavar="DAYS",
-        help="fill in time: largest distance from one side alone (default %(default)s)",
+        help="fill in time: largest distance from one side alone (default 3, or max_gap_days if less)",
     )
-    add("--time_window", type=cli.at_least(0), metavar="DAYS", help="Gaussian (default %(default)s)")
-    add("--space_window", type=cli.at_least(0), metavar="CELLS", help="Gaussian (default %(default)s)")
-    add("--alpha", type=cli.at_least(0, float), help="Gaussian: weight of a day (default %(default)s)")
+    add(
+        "--time_window",
+        type=cli.between(0, 30, int),
+        metavar="DAYS",
+        help="Gaussian (default %(default)s)",
+    )
+    add(
+        "--space_window",
+        type=cli.between(0, 500, int),
+        metavar="CELLS",
+        help="Gaussian (default %(default)s)",
+    )
+    add("--alpha", type=cli.between(0, 1e6), help="Gaussian: weight of a day (default %(default)s)")
     add(
         "--sigma",
-        type=cli.at_least(0, float),
+        type=cli.between(0.01, 1e6),
         metavar="CELLS",
         help="Gaussian: width (default %(default)s)",
     )
@@ -73,7 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--lat_lon", action="store_true", help="store latitude and longitude of every cell")
     add("--grid", help="take only files of this grid, e.g. n3125")
     add("--bad_days_file", type=Path, help="YAML list of days not to use, with reasons")
-    add("-f", "--force", action="store_true", help="make the cube again even if it is complete")
+    add("-f", "--force", action="store_true", help="replace the cube that is there")
     return parser
 
 

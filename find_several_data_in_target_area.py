@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=float,
         nargs=4,
         metavar=("WEST", "EAST", "SOUTH", "NORTH"),
-        help="metres in the projection of the files; cells with their centre within are taken",
+        help="metres in the projection of the files; takes cells whose centre lies within or on them",
     )
     parser.add_argument(
         "--threshold_percent",
@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--grid", help="take only files of this grid, e.g. n3125")
     parser.add_argument("--output_csv", type=Path, help="the table as CSV, one row a day")
     parser.add_argument(
-        "--output_file", type=Path, help="picture (.png): the box on a map of the first readable day"
+        "--output_file", type=Path, help="picture: the box on a map of the first readable day"
     )
     return parser
 

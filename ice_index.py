@@ -12,7 +12,8 @@ Examples
   python ice_index.py --input_file cube.nc --output_csv index.csv --plot index.png
   python ice_index.py --input_file cube.nc --output_file index.nc \
       --region Arctic_region_mask_Meier_AnnGlaciol2007.msk fram=1360,1560,1400,1600
-  python ice_index.py --input_file cube.nc --animation winter.gif --fps 8
+  python ice_index.py --input_file cube.nc --animation winter.gif --fps 8 --pixels 600 \
+      --start_date 20231201 --end_date 20240229
 
 References
   Regions: Meier et al. 2007, doi:10.3189/172756407782871170;
@@ -32,18 +33,25 @@ def build_parser() -> argparse.ArgumentParser:
     """Command line of this stage."""
     parser = cli.make_parser(__doc__, ice_index)
     parser.add_argument("--input_file", type=Path, required=True, help="cube of consolidate_data.py")
+    cli.add_period(parser, required=False)
     parser.add_argument(
         "--output_csv", type=Path, help="series as CSV, one row a day and region, in km2"
     )
     parser.add_argument("--output_file", type=Path, help="series as CF NetCDF, in km2")
-    parser.add_argument("--plot", type=Path, help="series as a picture (.png, .pdf or .svg)")
+    parser.add_argument("--plot", type=Path, help="series as a picture (.png, .pdf, .svg and others)")
     parser.add_argument(
         "--animation", type=Path, help="the days as .gif, or as .mp4 where ffmpeg is there"
     )
     parser.add_argument("--fps", type=cli.between(0.1, 50), help="days a second (default %(default)s)")
     parser.add_argument(
+        "--pixels",
+        type=cli.between(100, 4000, int),
+        help="longer side of a frame of the animation (default %(default)s)",
+    )
+    parser.add_argument(
         "--region",
         nargs="+",
+        action="extend",
         metavar="REGION",
         help="box [NAME=]YMIN,YMAX,XMIN,XMAX (half-open ranges of cells, row 0 in the south); or a "
         "region file: flat 25 km mask (Meier et al. 2007), or NetCDF with integers on y, x "

@@ -23,12 +23,14 @@ from seaice.atomic import atomic
 from seaice.cube_file import CubeFile
 from seaice.grids import Grid
 from seaice.masks import Surface
+from seaice.outputs import Output, check_outputs
 from seaice.report import Progress, Report
 
 logger = logging.getLogger(__name__)
 
 # Takes a frame, uint8 (height, width, 3).
 Add = Callable[[np.ndarray], None]
+Encoder = Callable[[Path, np.ndarray, float], AbstractContextManager[Add]]
 
 # One code of a GIF's 256 colours means «as in the frame before».
 _UNCHANGED = 255
@@ -64,19 +66,10 @@ def animate(
         If the ending is neither, ffmpeg is missing or fails, or the cube lacks a day.
     """
     output_file = Path(output_file)
-    encoder = encoder_for(output_file)
-    if not 0 < fps <= 50 or not 100 <= pixels <= 4000:
-        raise InputError(
-            f"expected 0 < fps <= 50 and 100 to 4000 pixels, found fps {fps:g} and {pixels} pixels"
-        )
+    encoder = check_animation(output_file, fps=fps, pixels=pixels)
+    check_outputs([Output("output_file", output_file, "animation")], [input_file])
     with CubeFile(input_file) as cube:
-        first = 0 if start_date is None else cube.index(start_date)
-        last = len(cube.dates) - 1 if end_date is None else cube.index(end_date)
-        if last < first:
-            raise InputError(
-                f"the period ends ({end_date}) before it starts ({start_date}); exchange them"
-            )
-        days = range(first, last + 1)
+        days = chosen_days(cube, start_date, end_date)
         with (
             Progress(total=len(days), label="frames", logger=logger) as progress,
             atomic(output_file) as temporary,
@@ -92,7 +85,33 @@ def animate(
     return Report(lines=[line], outputs=[output_file])
 
 
-def encoder_for(path: Path) -> Callable[[Path, np.ndarray, float], AbstractContextManager[Add]]:
+def chosen_days(cube: CubeFile, start_date: date | None, end_date: date | None) -> range:
+    """Positions of the days from one to another; by default all of the cube.
+
+    Raises
+    ------
+    InputError
+        If the cube does not reach one of them, or they are out of order.
+    """
+    first = 0 if start_date is None else cube.index(start_date)
+    last = len(cube.dates) - 1 if end_date is None else cube.index(end_date)
+    if last < first:
+        raise InputError(
+            f"the period ends ({cube.dates[last]}) before it starts ({cube.dates[first]}); exchange them"
+        )
+    return range(first, last + 1)
+
+
+def check_animation(path: Path, *, fps: float, pixels: int) -> Encoder:
+    """The encoder for a file; InputError, before any work, if it or the numbers cannot be."""
+    if not 0 < fps <= 50 or not 100 <= pixels <= 4000:
+        raise InputError(
+            f"expected 0 < fps <= 50 and 100 to 4000 pixels, found fps {fps:g} and {pixels} pixels"
+        )
+    return encoder_for(path)
+
+
+def encoder_for(path: Path) -> Encoder:
     """:func:`gif` or :func:`mp4`, by the ending; InputError if it is neither or ffmpeg is missing."""
     if path.suffix.lower() == ".gif":
         return gif

@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from seaice import InputError
@@ -23,8 +23,11 @@ def exclusive(path: Path) -> Iterator[None]:
     Raises
     ------
     InputError
-        If another run holds it; the message names that run.
+        If another run holds it (the message names that run), or there is no such folder.
+    OSError
+        If the folder may not be written to.
     """
+    path = _target(path)
     lock = path.with_name(f".{path.name}.lock")
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -53,12 +56,23 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def atomic(path: Path, *, verify: Callable[[Path], object] | None = None) -> Iterator[Path]:
+def atomic(
+    path: Path, *, verify: Callable[[Path], object] | None = None, locked: bool = False
+) -> Iterator[Path]:
     """Write a file so that it appears whole or not at all.
 
     Yields the path of a temporary sibling. On leaving, the sibling is flushed to the
     disk, checked by ``verify`` and renamed to ``path``; on any error it is removed and
     what stood at ``path`` before stays untouched. Only one process at a time may do so.
+    A symbolic link at ``path`` is followed, not replaced.
+
+    Parameters
+    ----------
+    path : Path
+    verify : callable, optional
+        Given the temporary file; raises if it is not what it should be.
+    locked : bool
+        The caller holds :func:`exclusive` for this path already.
 
     Raises
     ------
@@ -67,12 +81,8 @@ def atomic(path: Path, *, verify: Callable[[Path], object] | None = None) -> Ite
     OSError
         If the disk is full or the place cannot be written.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise InputError(f"the folder of the output does not exist: {path.parent}; make it first")
-    if path.is_dir() and path.suffix != ".zarr":
-        raise InputError(f"expected a file name for the output, found a folder: {path}")
-    with exclusive(path):
+    path = _target(path)
+    with nullcontext() if locked else exclusive(path):
         temporary = path.with_name(f".{path.name}.part{path.suffix}")
         _remove(temporary)  # what a killed run left; nobody else can be writing it
         try:
@@ -88,6 +98,16 @@ def atomic(path: Path, *, verify: Callable[[Path], object] | None = None) -> Ite
             if explained is error:
                 raise
             raise explained from error
+
+
+def _target(path: Path) -> Path:
+    """The file a path stands for, in a folder that exists."""
+    path = Path(path).resolve()
+    if not path.parent.is_dir():
+        raise InputError(f"the folder of the output does not exist: {path.parent}; make it first")
+    if path.is_dir() and path.suffix != ".zarr":
+        raise InputError(f"expected a file name for the output, found a folder: {path}")
+    return path
 
 
 def _explained(error: BaseException, temporary: Path) -> BaseException:

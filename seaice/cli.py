@@ -12,6 +12,7 @@ import errno
 import inspect
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -67,6 +68,8 @@ def make_parser(doc: str | None, stage: Callable[..., Report] | None = None) -> 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    # argparse takes -1.5e6 for an option unless told what a negative number looks like.
+    parser._negative_number_matcher = re.compile(r"-(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
     parser.add_argument(
         "--verbose", action="store_true", help="debug messages, and tracebacks of errors"
     )
@@ -101,12 +104,12 @@ def at_least(minimum: float, kind: type = int) -> Callable[[str], Any]:
     return parse
 
 
-def between(minimum: float, maximum: float) -> Callable[[str], float]:
+def between(minimum: float, maximum: float, kind: type = float) -> Callable[[str], Any]:
     """Argument type: a number within closed bounds."""
 
-    def parse(text: str) -> float:
+    def parse(text: str) -> Any:
         try:
-            value = float(text)
+            value = kind(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"expected a number, found {text!r}") from None
         if not minimum <= value <= maximum:
@@ -171,7 +174,7 @@ def _guarded(work: Callable[[], Report], *, verbose: bool) -> int:
             print(line)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("interrupted: nothing half-made is left; the same command continues", file=sys.stderr)
+        print("interrupted: nothing half-made is left; run the same command again", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; silence the flush at exit too.

@@ -75,12 +75,12 @@ def find(choice: Choice, grid: Grid, *, patience: float = 3.0) -> tuple[Coastlin
     coastlines : Coastlines or None
         None if there are none or none were wanted.
     reason : str or None
-        Why ``auto`` found none.
+        Why ``auto`` found none that can be used.
 
     Raises
     ------
     InputError
-        If ``natural_earth`` cannot be had, or the choice is unknown.
+        If ``natural_earth`` cannot be had or read, or the choice is unknown.
     """
     if choice not in CHOICES:
         raise InputError(f"unknown coastlines {choice!r}; choose one of {', '.join(CHOICES)}")
@@ -96,7 +96,12 @@ def find(choice: Choice, grid: Grid, *, patience: float = 3.0) -> tuple[Coastlin
             if choice == "natural_earth":
                 raise InputError(f"{reason}; put ne_50m_land there or use --coastlines mask") from None
             return None, reason
-    return _read(found, grid), None
+    try:
+        return _read(found, grid), None
+    except InputError as error:
+        if choice == "natural_earth":
+            raise
+        return None, str(error)
 
 
 def data_folder() -> Path:
@@ -201,15 +206,15 @@ def _read(path: Path, grid: Grid) -> Coastlines:
     from cartopy.io.shapereader import Reader
 
     resolution, layer = path.stem.split("_")[1:3]
+    low, high = _latitude_range(grid)
     try:
         geometries = list(Reader(str(path)).geometries())
-    except Exception as error:  # pyshp and fiona raise kinds of their own for a damaged file
-        raise InputError(f"{path} is no readable shapefile ({error}); delete it and try again") from None
-    low, high = _latitude_range(grid)
-    near = [g for g in geometries if g.bounds[3] >= low and g.bounds[1] <= high]
-    if layer == "land":
-        return Coastlines(near, _coast_of(near), f"Natural Earth 1:{resolution}")
-    return Coastlines([], near, f"Natural Earth 1:{resolution}")
+        near = [g for g in geometries if g.bounds[3] >= low and g.bounds[1] <= high]
+        coast = _coast_of(near) if layer == "land" else near
+    except Exception as error:  # pyshp, fiona and shapely raise kinds of their own for damage
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path} is no readable shapefile ({text}); delete it and try again") from None
+    return Coastlines(near if layer == "land" else [], coast, f"Natural Earth 1:{resolution}")
 
 
 def _coast_of(polygons: list[Any]) -> list[Any]:

@@ -10,20 +10,27 @@ import hashlib
 import logging
 import shutil
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from seaice import InputError
-from seaice.atomic import atomic
+from seaice.atomic import atomic, exclusive
 from seaice.cube_file import CubeFile
 from seaice.cube_job import Job, Settings
 from seaice.cube_report import Totals, already_done, day_line, finished
-from seaice.cube_update import Existing, appended_period, first_stale_day, read_existing
+from seaice.cube_update import (
+    Existing,
+    appended_period,
+    check_output,
+    first_stale_day,
+    read_existing,
+)
 from seaice.cube_writer import CubeWriter, create
 from seaice.daily import DailyGrids, DayRecord
-from seaice.gapfill import get_method
+from seaice.gapfill import get_method, temporal
 from seaice.gapfill.stream import FillStream
 from seaice.grids import Grid
 from seaice.land_mask import assumed_pole_hole
@@ -48,7 +55,7 @@ def consolidate(
     alpha: float = 15.0,
     sigma: float = 7.0,
     max_gap_days: int = 5,
-    one_sided_days: int = 3,
+    one_sided_days: int | None = None,
     pole_hole: Literal["fill", "keep"] = "fill",
     past_only: bool = False,
     halo: bool = False,
@@ -78,7 +85,8 @@ def consolidate(
     time_window, space_window, alpha, sigma
         Of the Gaussian fill (:func:`seaice.gapfill.gaussian.fill`): days, cells, 1, cells.
     max_gap_days, one_sided_days : int
-        Of the fill in time (:func:`seaice.gapfill.temporal.fill`), days.
+        Of the fill in time (:func:`seaice.gapfill.temporal.fill`), days; one-sided by
+        default 3, or ``max_gap_days`` where that is less.
     pole_hole : str
         ``fill`` it from its surroundings, or ``keep`` it missing.
     past_only : bool
@@ -114,36 +122,45 @@ def consolidate(
         "alpha": alpha,
         "sigma": sigma,
         "max_gap_days": max_gap_days,
-        "one_sided_days": one_sided_days,
+        "one_sided_days": _one_sided(one_sided_days, max_gap_days),
         "past_only": past_only,
     }
     output_file = Path(output_file)
+    check_output(output_file, land_mask_file)
     period = Period.of(start_date, end_date)
-    existing = read_existing(output_file, append=append, force=force)
-    if append:
-        period = appended_period(existing, period)
     chosen = get_method(method)
     parameters = {"method": method, **chosen.own(options), "pole_hole": pole_hole, "halo": halo}
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, found {batch_size}")
     reach = chosen.reach(parameters)
     mask = read_mask(land_mask_file) if land_mask_file else None
-    days = DailyGrids(
-        source_dir=source_dir,
-        period=period.widened(reach) if halo else period,
-        grid=mask.grid if mask else (existing.grid if existing and append else None),
-        grid_id=grid,
-        bad_days_file=bad_days_file,
-    )
-    surface = mask.surface if mask else _surface_without_mask(days.grid)
-    parameters["surface_sha256"] = hashlib.sha256(surface.tobytes()).hexdigest()
-    settings = Settings(chosen, parameters, days.grid, surface, pole_hole == "fill")
-    job = Job(settings, days, period, output_file, batch_size, lat_lon, land_mask_file)
-    notes = [] if mask else [_no_mask_note(parameters, days.grid)]
-    return _run(job, existing, notes, append=append)
+    with exclusive(output_file):
+        existing = read_existing(output_file, append=append, force=force)
+        if append:
+            period = appended_period(existing, period)
+        kept = existing if append and not mask else None
+        days = DailyGrids(
+            source_dir=source_dir,
+            period=period.widened(reach) if halo else period,
+            grid=mask.grid if mask else (kept.grid if kept else None),
+            grid_id=grid,
+            bad_days_file=bad_days_file,
+        )
+        surface = mask.surface if mask else (kept.surface if kept else _ocean_all(days.grid))
+        parameters["surface_sha256"] = hashlib.sha256(surface.tobytes()).hexdigest()
+        settings = Settings(chosen, parameters, days.grid, surface, pole_hole == "fill")
+        job = Job(settings, days, period, output_file, batch_size, lat_lon, land_mask_file)
+        notes = [] if mask or kept else [_no_mask_note(parameters, days.grid)]
+        return _run(job, existing, notes, append=append)
 
 
-def _surface_without_mask(grid: Grid) -> np.ndarray:
+def _one_sided(one_sided_days: int | None, max_gap_days: int) -> int:
+    if one_sided_days is None:
+        return min(temporal.ONE_SIDED_DAYS, max_gap_days)
+    return one_sided_days
+
+
+def _ocean_all(grid: Grid) -> np.ndarray:
     surface = np.full(grid.shape, Surface.OCEAN, np.uint8)
     surface[assumed_pole_hole(grid)] = Surface.POLE_HOLE
     return surface
@@ -160,13 +177,14 @@ def _no_mask_note(parameters: dict[str, Any], grid: Grid) -> str:
 
 
 def _run(job: Job, existing: Existing | None, notes: list[str], *, append: bool) -> Report:
-    if existing is not None and (append or existing.period == job.period):
-        first = first_stale_day(job, existing, append=append)
-        if first is None:
-            return already_done(job, notes)
-    else:
-        first = job.period.start
-    with atomic(job.output_file, verify=lambda path: _verify(path, job)) as temporary:
+    first = job.period.start
+    if existing is not None:
+        stale = first_stale_day(job, existing, append=append)
+        if stale is None:
+            return already_done(job, notes, append=append)
+        first = stale
+    verify = partial(_verify, job=job)
+    with atomic(job.output_file, verify=verify, locked=True) as temporary:
         if append:
             shutil.copyfile(job.output_file, temporary)
         else:
@@ -181,7 +199,7 @@ def _run(job: Job, existing: Existing | None, notes: list[str], *, append: bool)
             totals = _stream(job, Period(first, job.period.end), writer)
             if append:
                 writer.annotate(job.attributes())
-    return finished(job, totals, notes, first if append else None)
+    return finished(job, totals, notes, first)
 
 
 def _stream(job: Job, period: Period, writer: CubeWriter) -> Totals:

@@ -86,8 +86,15 @@ class CubeFile:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the cube was made with."""
-        return dict(json.loads(self.attributes.get("parameters", "{}")))
+        """What the cube was made with; InputError if the file does not tell."""
+        try:
+            return dict(json.loads(self.attributes["parameters"]))
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"{self.path} does not tell the parameters it was made with") from None
+
+    def has(self, name: str) -> bool:
+        """Whether the file holds a variable."""
+        return name in self._dataset.variables
 
     def index(self, day: Any) -> int:
         """Position of a day on the axis; InputError if the cube does not reach it."""
@@ -110,14 +117,14 @@ class CubeFile:
         rows, columns : slice
             Part of the grid; only that part is read.
         """
-        packed = self._dataset["sea_ice_conc"][days, rows, columns]
+        packed = self._read("sea_ice_conc", days, rows, columns)
         values = packed * self._scale
         values[packed == self._fill] = np.nan
         return values
 
     def flags(self, days: int | slice, rows: slice = WHOLE, columns: slice = WHOLE) -> np.ndarray:
         """Codes of ``fill_flag``, uint8; read them with :meth:`flag_value`."""
-        return np.asarray(self._dataset["fill_flag"][days, rows, columns])
+        return self._read("fill_flag", days, rows, columns)
 
     def flag_value(self, meaning: str, variable: str = "fill_flag") -> int:
         """The code that means ``meaning`` in this file (see :func:`seaice.masks.value_for_meaning`)."""
@@ -126,11 +133,24 @@ class CubeFile:
 
     def variable(self, name: str, days: int | slice = WHOLE) -> np.ndarray:
         """A stored array of any other variable, as stored."""
-        return np.asarray(self._dataset[name][days])
+        return self._read(name, days)
 
     def texts(self, name: str) -> list[str]:
         """A per-day text variable (``input_file``, ``input_sha256``, ``day_reason``)."""
-        return [products.row_text(row) for row in self._dataset[name][:]]
+        return [products.row_text(row) for row in self._read(name, WHOLE)]
+
+    def _read(self, name: str, *index: int | slice) -> np.ndarray:
+        try:
+            return np.asarray(self._dataset[name][index])
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f"{self.path} is damaged: {name} cannot be read at {self._named_days(index[0])} "
+                f"({error}); make the cube again with consolidate_data.py --force"
+            ) from None
+
+    def _named_days(self, days: int | slice) -> str:
+        chosen = self.dates[days] if isinstance(days, slice) else [self.dates[days]]
+        return f"{chosen[0]} to {chosen[-1]}" if len(chosen) > 1 else str(chosen[0])
 
     def close(self) -> None:
         """Close the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ class Job:
 
     def attributes(self) -> dict[str, Any]:
         """Global attributes of the cube."""
-        return cube_attributes(
+        attributes = cube_attributes(
             parameters=self.settings.parameters,
             grid=self.settings.grid,
             call={
@@ -90,3 +91,9 @@ class Job:
             },
             period=self.period,
         )
+        attributes["halo_inputs"] = json.dumps(self.halo_inputs())
+        return attributes
+
+    def halo_inputs(self) -> dict[str, str]:
+        """Digests of the days outside the cube that help to fill its ends, by ISO date."""
+        return {str(day): self.days.digest(day) for day in self.days.files if day not in self.period}

@@ -27,14 +27,12 @@ class Totals:
     """Counts over the days of a run."""
 
     def __init__(self) -> None:
-        self.records: list[DayRecord] = []
         self.cells: Counter[str] = Counter()
         self.incomplete: list[str] = []
         self.one_sided: list[date] = []
 
     def add(self, record: DayRecord, counts: dict[str, int]) -> None:
         """Count one written day."""
-        self.records.append(record)
         self.cells.update(counts)
         if counts["missing"]:
             self.incomplete.append(str(record.day))
@@ -42,32 +40,47 @@ class Totals:
             self.one_sided.append(record.day)
 
 
-def already_done(job: Job, notes: list[str]) -> Report:
+def already_done(job: Job, notes: list[str], *, append: bool) -> Report:
     """The report of a run that found its cube complete; it names what the first run named."""
-    records = []
-    with CubeFile(job.output_file) as cube:
-        status, reasons = cube.variable("day_status"), cube.texts("day_reason")
-        for i, (day, file) in enumerate(zip(cube.dates, cube.texts("input_file"), strict=True)):
-            known = job.days.is_known(day)
-            records.append(DayRecord(day, DayStatus(status[i]), reasons[i], known, file))
-    lines, failed = describe_days(records)
-    head = f"{job.output_file}: complete already, made with the same parameters from the same inputs"
+    lines, failed = describe_days(_records(job))
+    inputs = "the same inputs"
+    if append:
+        since = job.period.end - timedelta(days=2 * job.settings.reach - 1)
+        inputs += f" (present days before {since} were not compared)"
+    head = f"{job.output_file}: complete already, made with the same parameters from {inputs}"
     return Report([head, *lines, *notes], failed, [job.output_file])
 
 
-def finished(job: Job, totals: Totals, notes: list[str], redone_from: date | None) -> Report:
-    """The report of a run that wrote days."""
+def _records(job: Job) -> list[DayRecord]:
+    """What the cube says of each of its days, those of earlier runs too."""
+    with CubeFile(job.output_file) as cube:
+        rows = zip(
+            cube.dates,
+            cube.variable("day_status"),
+            cube.texts("day_reason"),
+            cube.texts("input_file"),
+            strict=True,
+        )
+        return [
+            DayRecord(day, DayStatus(status), reason, job.days.is_known(day), file)
+            for day, status, reason, file in rows
+        ]
+
+
+def finished(job: Job, totals: Totals, notes: list[str], written_from: date) -> Report:
+    """The report of a run that wrote days; the days are those of the whole cube."""
     period, grid = job.period, job.settings.grid
-    lines, failed = describe_days(totals.records)
-    found = Counter(r.status for r in totals.records)
+    records = _records(job)
+    lines, failed = describe_days(records)
+    found = Counter(r.status for r in records)
     head = [
         f"{job.output_file}: {len(period)} days {period} on {grid}",
         f"days: {found[DayStatus.PRESENT]} present, {found[DayStatus.ABSENT]} absent, "
         f"{found[DayStatus.REJECTED]} rejected",
         f"fill {job.settings.parameters['method']}: {describe_windows(job.settings.parameters, grid)}",
     ]
-    if redone_from is not None and redone_from > period.start:
-        head.insert(1, f"written now: {redone_from} to {period.end}; earlier days are unchanged")
+    if written_from > period.start:
+        head.insert(1, f"written now: {written_from} to {period.end}; earlier days are unchanged")
     total = sum(totals.cells.values())
     for name, count in totals.cells.items():
         head.append(f"  {name.replace('_', ' '):<20} {count:>12} cells {100 * count / total:7.3f} %")
@@ -80,6 +93,8 @@ def finished(job: Job, totals: Totals, notes: list[str], redone_from: date | Non
 
 
 def _one_sided_ends(job: Job, totals: Totals) -> list[str]:
+    if job.days.period != job.period or job.settings.parameters.get("past_only"):
+        return []
     edge = timedelta(days=job.settings.parameters.get("max_gap_days", 0))
     start, end = job.period.start, job.period.end
     return [str(d) for d in totals.one_sided if d < start + edge or d > end - edge]

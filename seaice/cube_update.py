@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,8 +16,10 @@ from seaice.cube_file import CubeFile
 from seaice.cube_job import Job
 from seaice.cube_writer import same_parameters
 from seaice.grids import Grid
+from seaice.masks import DayStatus
 from seaice.period import Period
 from seaice.report import listing
+from seaice.sources.bremen import DayFile
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,26 @@ class Existing:
     status: np.ndarray
     files: list[str]
     digests: list[str]
+    halo_inputs: dict[str, str]
+    lat_lon: bool
+
+
+def check_output(output_file: Path, land_mask_file: Path | None) -> None:
+    """Refuse names that another file of the user's has or should have.
+
+    Raises
+    ------
+    InputError
+        If the output is no ``.nc`` file, or is the mask, or bears the name of a daily file.
+    """
+    if output_file.suffix != ".nc":
+        raise InputError(f"expected an output name that ends in .nc, found {output_file}")
+    if land_mask_file is not None and output_file.resolve() == Path(land_mask_file).resolve():
+        raise InputError(f"the output would replace the mask: {output_file}; choose another name")
+    if DayFile.parse(output_file.name) is not None:
+        raise InputError(
+            f"the output has the name of a daily file: {output_file}; choose another --output_file"
+        )
 
 
 def read_existing(output_file: Path, *, append: bool, force: bool) -> Existing | None:
@@ -41,10 +64,10 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> Existing |
         if append:
             raise InputError(f"nothing to append to: {output_file} does not exist; run without --append")
         return None
-    if force and not append:
-        return None
     try:
         with CubeFile(output_file) as cube:
+            if force and not append:
+                return None
             return Existing(
                 output_file,
                 Period(cube.dates[0], cube.dates[-1]),
@@ -54,11 +77,13 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> Existing |
                 cube.variable("day_status"),
                 cube.texts("input_file"),
                 cube.texts("input_sha256"),
+                json.loads(cube.attributes.get("halo_inputs", "{}")),
+                cube.has("lat"),
             )
-    except (InputError, IndexError) as error:
+    except (InputError, IndexError, ValueError) as error:
         raise InputError(
             f"{output_file} exists and is no complete cube, so it is not touched ({error}); "
-            "remove it, choose another --output_file or give --force"
+            "remove it or choose another --output_file"
         ) from None
 
 
@@ -75,11 +100,54 @@ def appended_period(existing: Existing | None, period: Period) -> Period:
 
 
 def first_stale_day(job: Job, existing: Existing, *, append: bool) -> date | None:
-    """First day to make again; None if the cube is complete and made of the same."""
-    same = same_parameters(existing.parameters, job.settings.parameters)
-    if append and not same:
+    """First day to make (again); None if the cube is complete and made of the same.
+
+    Raises
+    ------
+    InputError
+        If what would be written lacks days that the cube has observed, or an append would
+        mix parameters.
+    """
+    if append:
+        return _first_to_append(job, existing)
+    kept, new = existing.period, job.period
+    if kept.start < new.start or kept.end > new.end or not existing.grid.same_cells(job.settings.grid):
+        raise InputError(
+            f"{existing.path} holds {kept} on {existing.grid}, which {new} on {job.settings.grid} would "
+            "not replace; give --append to extend it, another --output_file, or --force"
+        )
+    same = kept == new and same_parameters(existing.parameters, job.settings.parameters)
+    same = same and (existing.lat_lon or not job.lat_lon)
+    logger.info("looking for days whose input has changed since %s was made", existing.path)
+    if same and not _changed_days(job, existing, since=kept.start) and not _halo_changed(job, existing):
+        return None
+    _refuse_lost(job, existing, since=kept.start)
+    return new.start
+
+
+def _first_to_append(job: Job, existing: Existing) -> date | None:
+    _refuse_other_parameters(job, existing)
+    start, end = existing.period.start, existing.period.end
+    reach = timedelta(days=job.settings.reach)
+    trailing = end - reach + timedelta(days=1)
+    logger.info("looking for days whose input has changed since %s was made", existing.path)
+    # An append trusts the digests of days it does not read again: they may be many.
+    stale = [day - reach for day in _changed_days(job, existing, since=trailing - reach)[:1]]
+    if _halo_changed(job, existing):
+        stale.append(start)
+    if job.period.end > end:
+        stale.append(trailing)
+    if not stale:
+        return None
+    first = max(start, min(stale))
+    _refuse_lost(job, existing, since=first - reach)
+    return first
+
+
+def _refuse_other_parameters(job: Job, existing: Existing) -> None:
+    if not same_parameters(existing.parameters, job.settings.parameters):
         changed = [
-            f"{k} {existing.parameters.get(k)} -> {v}"
+            "another land mask" if k == "surface_sha256" else f"{k} {existing.parameters.get(k)} -> {v}"
             for k, v in job.settings.parameters.items()
             if str(existing.parameters.get(k)) != str(v)
         ]
@@ -87,33 +155,34 @@ def first_stale_day(job: Job, existing: Existing, *, append: bool) -> date | Non
             f"{existing.path} was made with other parameters ({listing(changed)}); append with the "
             "same ones, or make a new cube"
         )
-    if not same:
-        return existing.period.start
-    logger.info("looking for days whose input has changed since %s was made", existing.path)
-    start, end = existing.period.start, existing.period.end
-    reach = timedelta(days=job.settings.reach)
-    trailing = end - reach + timedelta(days=1)
-    # An append trusts the digests of days it does not read again: they may be many.
-    new_days = _changed_days(job, existing, since=trailing - reach if append else start)
-    stale: list[date] = [day - reach for day in new_days[:1]]
-    if job.period.end > end:
-        stale.append(trailing)
-    if not stale:
-        return None
-    first = max(start, min(stale)) if append else start
-    _refuse_lost(job, existing, since=first - reach)
-    return first
+    if job.lat_lon and not existing.lat_lon:
+        raise InputError(f"{existing.path} has no lat and lon; make it again with --force --lat_lon")
 
 
 def _changed_days(job: Job, existing: Existing, *, since: date) -> list[date]:
-    """Days whose file is new, or (from ``since`` on) not the one the cube was made of."""
+    """Days whose file is new or judged otherwise, or (from ``since`` on) another one."""
     changed = []
     for i, day in enumerate(existing.period):
-        if day in job.days.files:
-            new = not existing.files[i]
-            if new or (day >= since and job.days.digest(day) != existing.digests[i]):
+        if day not in job.days.files:
+            continue
+        if existing.status[i] != DayStatus.PRESENT or job.days.is_bad(day):
+            again = job.days.read(day)[1]
+            if (again.status, again.sha256) != (existing.status[i], existing.digests[i]):
                 changed.append(day)
+        elif day >= since and job.days.digest(day, name=existing.files[i]) != existing.digests[i]:
+            changed.append(day)
     return changed
+
+
+def _halo_changed(job: Job, existing: Existing) -> bool:
+    """Whether a day outside the cube that helped to fill it is another one now."""
+    now = job.halo_inputs()
+    inside = {str(day) for day in job.period}
+    return any(
+        now.get(day) != existing.halo_inputs.get(day)
+        for day in (now.keys() | existing.halo_inputs.keys()) - inside
+        if day < str(existing.period.start) or job.period.end == existing.period.end
+    )
 
 
 def _refuse_lost(job: Job, existing: Existing, *, since: date) -> None:
@@ -121,7 +190,7 @@ def _refuse_lost(job: Job, existing: Existing, *, since: date) -> None:
     lost = [
         str(day)
         for i, day in enumerate(existing.period)
-        if day >= since and existing.files[i] and day not in job.days.files
+        if day >= since and existing.status[i] == DayStatus.PRESENT and day not in job.days.files
     ]
     if lost:
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from seaice.period import Period
 from seaice.report import listing
 from seaice.sources import bremen
 from seaice.sources.bremen_reader import read_day, read_grid_of
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,15 @@ class DailyGrids:
         self.period = period
         self._special = bremen.special_days(bad_days_file)
         wanted = grid_id or (grid.id if grid is not None and grid.id in _named_grids() else None)
-        self.files = bremen.list_days(Path(source_dir), period, grid_id=wanted)
+        self._candidates = bremen.list_days(Path(source_dir), period, grid_id=wanted)
+        self.files = {day: files[0] for day, files in self._candidates.items()}
         usual = _usual_grid([f.path for f in self.files.values()])
         if grid is not None and usual is not None and not grid.same_cells(usual):
+            others = [f.path for files in self._candidates.values() for f in files[1:]]
+            usual = _usual_grid(others) or usual
+        if grid is not None and usual is not None and not grid.same_cells(usual):
             raise InputError(
-                f"the mask is on {grid}, but the files in {source_dir} are on {usual}; "
+                f"the mask or cube is on {grid}, but the files in {source_dir} are on {usual}; "
                 "make a mask from files of the same grid"
             )
         self._grid = grid or usual
@@ -101,7 +108,7 @@ class DailyGrids:
         return self._grid
 
     def read(self, day: date) -> tuple[np.ndarray | None, DayRecord]:
-        """Read a day.
+        """Read a day; where several files hold it, the best one that can be used.
 
         Returns
         -------
@@ -109,36 +116,56 @@ class DailyGrids:
             Percent with NaN for missing; None if the day is absent or rejected.
         record : DayRecord
         """
-        file = self.files.get(day)
-        if file is None:
+        files = self._candidates.get(day)
+        if files is None:
             known = self._special.absent.get(day)
             reason = known or "no file in the source folder"
             return None, DayRecord(day, DayStatus.ABSENT, reason, known is not None)
-        digest = self.digest(day)
         if day in self._special.bad:
-            reason = self._special.bad[day]
-            return None, DayRecord(day, DayStatus.REJECTED, reason, True, file.path.name, digest)
-        try:
-            concentration, _ = read_day(file.path, grid=self._grid)
-        except bremen.RejectedDay as error:
-            record = DayRecord(day, DayStatus.REJECTED, str(error), False, file.path.name, digest)
-            return None, record
-        return concentration, DayRecord(day, DayStatus.PRESENT, file=file.path.name, sha256=digest)
+            return None, self._rejected(day, self._special.bad[day], known=True)
+        reasons = []
+        for file in files:
+            try:
+                concentration, _ = read_day(file.path, grid=self._grid)
+            except bremen.RejectedDay as error:
+                reasons.append(str(error))
+                continue
+            if reasons:
+                logger.warning("%s: %s is used, for %s: %s", day, file.path, files[0].path, reasons[0])
+            return concentration, DayRecord(
+                day, DayStatus.PRESENT, file=file.path.name, sha256=_sha256(file.path)
+            )
+        return None, self._rejected(day, reasons[0], known=False)
+
+    def _rejected(self, day: date, reason: str, *, known: bool) -> DayRecord:
+        name = self.files[day].path.name
+        return DayRecord(day, DayStatus.REJECTED, reason, known, name, self.digest(day))
 
     def is_known(self, day: date) -> bool:
         """Whether the day stands in the list of special days."""
         return day in self._special.absent or day in self._special.bad
 
-    def digest(self, day: date) -> str:
-        """SHA-256 of a day's file, hexadecimal; empty if it has none or cannot be read."""
-        file = self.files.get(day)
-        if file is None:
-            return ""
-        try:
-            with file.path.open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError:
-            return ""
+    def is_bad(self, day: date) -> bool:
+        """Whether the day stands in the list of bad days."""
+        return day in self._special.bad
+
+    def digest(self, day: date, *, name: str = "") -> str:
+        """SHA-256 of a day's file, hexadecimal; empty if it has none or cannot be read.
+
+        Of several files of the day it is that of the best, or of the one called ``name``.
+        """
+        for file in self._candidates.get(day, ()):
+            if name in ("", file.path.name):
+                return _sha256(file.path)
+        return ""
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def _named_grids() -> set[str]:
@@ -150,6 +177,8 @@ def _named_grids() -> set[str]:
 def _usual_grid(paths: list[Path], *, looks: int = 5) -> Grid | None:
     """The grid most of a few files are on, spread over the list; None if none can be read."""
     found: Counter[Grid] = Counter()
+    if not paths:
+        return None
     order = sorted({round(i * (len(paths) - 1) / max(1, looks - 1)) for i in range(looks)})
     for path in [paths[i] for i in order] + paths:
         if found and sum(found.values()) >= min(looks, len(order)):

@@ -18,6 +18,7 @@ from seaice.atomic import atomic
 from seaice.daily import DailyGrids, DayRecord, describe_days
 from seaice.grids import Grid
 from seaice.masks import Mask, read_mask
+from seaice.outputs import Output, check_outputs
 from seaice.period import Period
 from seaice.regions import Box
 from seaice.report import Progress, Report, listing
@@ -194,6 +195,10 @@ def find_missing(
         ``values["days"]`` are the :class:`BoxDay`, ``values["listed"]`` the dates at or
         above the threshold.
     """
+    check_outputs(
+        [Output("output_csv", output_csv, "table"), Output("output_file", output_file, "picture")],
+        [land_mask_file],
+    )
     mask = None if land_mask_file is None else read_mask(land_mask_file)
     daily = DailyGrids(
         source_dir=source_dir,
@@ -337,7 +342,7 @@ def draw_box(
     maps.draw_colorbar(axes[1], image)
     maps.draw_legend(axes[0], swatches, columns=1)
     with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+        figure.savefig(temporary, dpi=150, format=path.suffix.lower().lstrip("."))
 
 
 def _surroundings(box: Box, grid: Grid) -> Box:

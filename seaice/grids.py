@@ -165,14 +165,22 @@ class Grid:
 
         crs = self.crs
         geod = crs.get_geod()
-        assert geod is not None  # every polar stereographic projection has an ellipsoid
-        distance = np.hypot(self.x[np.newaxis, :], self.y[:, np.newaxis])
+        distance = self.distance_to_pole()
+        # Every polar stereographic projection has an ellipsoid and a pole.
+        assert geod is not None
+        assert distance is not None
         # 65,536 exact values, linear in between: wrong by less than one part in 10^9.
         nodes = np.linspace(1.0, distance.max() + 1.0, 1 << 16)
         to_geographic = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
-        phi = np.radians(np.abs(to_geographic.transform(np.zeros_like(nodes), nodes)[1]))
+        x0, y0 = self._pole()
+        latitude = to_geographic.transform(np.full_like(nodes, x0), y0 + nodes)[1]
+        phi = np.radians(np.abs(latitude))
         m = np.cos(phi) / np.sqrt(1 - geod.es * np.sin(phi) ** 2)
         return np.interp(distance, nodes, nodes / (geod.a * m))
+
+    def _pole(self) -> tuple[float, float]:
+        attributes = _cf_attributes(self.projection)
+        return attributes.get("false_easting", 0.0), attributes.get("false_northing", 0.0)
 
     def distance_to_pole(self) -> np.ndarray | None:
         """Distance of the cell centres to the pole, metres in the plane (rows, columns).
@@ -180,12 +188,14 @@ class Grid:
         None where the projection is not centred on a pole. Near the pole, where it
         is used, a polar projection's distances are true to within 3 %.
         """
-        if _cf_attributes(self.projection).get("grid_mapping_name") not in (
-            "polar_stereographic",
-            "lambert_azimuthal_equal_area",
-        ):
+        attributes = _cf_attributes(self.projection)
+        polar = ("polar_stereographic", "lambert_azimuthal_equal_area")
+        if attributes.get("grid_mapping_name") not in polar:
             return None
-        return np.hypot(self.x[np.newaxis, :], self.y[:, np.newaxis])
+        if abs(attributes.get("latitude_of_projection_origin", 0.0)) != 90:
+            return None
+        x0, y0 = self._pole()
+        return np.hypot(self.x[np.newaxis, :] - x0, self.y[:, np.newaxis] - y0)
 
     def same_cells(self, other: Grid) -> bool:
         """Whether both grids have the same cells to within a hundredth of a cell.
@@ -295,17 +305,36 @@ def from_coordinates(x: np.ndarray, y: np.ndarray, attributes: Mapping[str, Any]
         south=float(y[0]) - step / 2,
         projection=projection or "EPSG:3411",
     )
+    fitting = []
     for grid_id in grid_ids():
         known = get_grid(grid_id)
         reference = found if projection else replace(found, projection=known.projection)
         if known.same_cells(reference) and _same_family(known, reference):
-            return replace(known, projection=projection or known.projection)
+            fitting.append(replace(known, projection=projection or known.projection))
+    if len(fitting) == 1:
+        return fitting[0]
     if projection is None:
         raise InputError(
             f"cannot tell the projection of a grid of {y.size} x {x.size} cells of {step:g} m: "
             "expected a grid-mapping variable or the cells of a registered grid"
         )
     return found
+
+
+def metres(coordinate: Any) -> np.ndarray:
+    """A coordinate variable of an open NetCDF file in metres, float64.
+
+    Raises
+    ------
+    InputError
+        If it holds no numbers or its units are neither metres nor kilometres.
+    """
+    values = np.asarray(coordinate[:])
+    units = str(getattr(coordinate, "units", "m"))
+    factor = {"m": 1.0, "metre": 1.0, "meter": 1.0, "meters": 1.0, "metres": 1.0, "km": 1000.0}
+    if values.dtype.kind not in "fiu" or units not in factor:
+        raise InputError(f"expected {coordinate.name} in m or km, found {values.dtype} in {units!r}")
+    return values.astype(np.float64) * factor[units]
 
 
 def _same_family(one: Grid, other: Grid) -> bool:

@@ -10,17 +10,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from seaice import InputError
-from seaice.animation import animate, encoder_for
+from seaice.animation import animate, check_animation, chosen_days
 from seaice.cube_file import CubeFile
 from seaice.index_series import IndexSeries, draw_series, write_csv, write_netcdf
 from seaice.masks import Surface
-from seaice.regions import Regions, read_regions
+from seaice.outputs import Output, check_outputs
+from seaice.regions import Regions, read_regions, region_file
 from seaice.report import Progress, Report, listing
 
 logger = logging.getLogger(__name__)
@@ -207,14 +209,17 @@ def ice_edge_error(
 def ice_index(
     *,
     input_file: Path,
+    start_date: date | None = None,
+    end_date: date | None = None,
     output_csv: Path | None = None,
     output_file: Path | None = None,
     plot: Path | None = None,
     animation: Path | None = None,
-    region: Sequence[str] = (),
+    region: Sequence[str] | None = None,
     threshold: float = 0.15,
     pole_hole: str = "filled",
     fps: float = 10,
+    pixels: int = 800,
 ) -> Report:
     """Write the daily extent and area of a cube, for the whole grid and by region.
 
@@ -222,11 +227,13 @@ def ice_index(
     ----------
     input_file : Path
         Cube of ``consolidate_data.py``.
+    start_date, end_date : date, optional
+        First and last day of series and animation; by default those of the cube.
     output_csv, output_file, plot : Path, optional
         CSV, NetCDF and picture of the series.
     animation : Path, optional
         The days of the cube as GIF or MP4 (see :func:`seaice.animation.animate`).
-    region : sequence of str
+    region : sequence of str, optional
         Boxes and region files (see :func:`seaice.regions.read_regions`).
     threshold : float
         A cell is ice-covered from this concentration on, fraction.
@@ -234,6 +241,8 @@ def ice_index(
         See :data:`POLE_HOLE_RULES`.
     fps : float
         Days a second of the animation.
+    pixels : int
+        Longer side of a frame of the animation.
 
     Returns
     -------
@@ -244,12 +253,21 @@ def ice_index(
         raise InputError(
             f"expected pole_hole to be {listing(list(POLE_HOLE_RULES))}, found {pole_hole!r}"
         )
-    if plot is not None and Path(plot).suffix not in (".png", ".pdf", ".svg"):
-        raise InputError(f"expected a .png, .pdf or .svg file for the plot, found {plot}")
+    region = region or []
+    check_outputs(
+        [
+            Output("output_csv", output_csv, "table"),
+            Output("output_file", output_file, "series"),
+            Output("plot", plot, "picture"),
+            Output("animation", animation, "animation"),
+        ],
+        [input_file, *(region_file(text) for text in region)],
+    )
     if animation is not None:
-        encoder_for(Path(animation))  # complains now, not after the work
+        check_animation(Path(animation), fps=fps, pixels=pixels)
     with CubeFile(input_file) as cube:
-        series, notes = _series(cube, region, threshold=threshold, pole_hole=pole_hole)
+        days = chosen_days(cube, start_date, end_date)
+        series, notes = _series(cube, days, region, threshold=threshold, pole_hole=pole_hole)
     report = Report(lines=series.summary() + notes, values={"series": series})
     for write, path in ((write_csv, output_csv), (write_netcdf, output_file), (draw_series, plot)):
         if path is not None:
@@ -257,14 +275,21 @@ def ice_index(
             report.outputs.append(Path(path))
             report.lines.append(f"wrote {path}")
     if animation is not None:
-        moving = animate(input_file=input_file, output_file=animation, fps=fps)
+        moving = animate(
+            input_file=input_file,
+            output_file=animation,
+            start_date=start_date,
+            end_date=end_date,
+            fps=fps,
+            pixels=pixels,
+        )
         report.outputs += moving.outputs
         report.lines += moving.lines
     return report
 
 
 def _series(
-    cube: CubeFile, region: Sequence[str], *, threshold: float, pole_hole: str
+    cube: CubeFile, chosen: range, region: Sequence[str], *, threshold: float, pole_hole: str
 ) -> tuple[IndexSeries, list[str]]:
     """The series, and a line for every region file that leaves ocean out."""
     divisions = _divisions(cube, region)
@@ -274,8 +299,8 @@ def _series(
     codes = [division.codes.ravel()[ocean] for division in divisions]
     measured = cube.flag_value("observed")
     days: list[list[np.ndarray]] = []
-    with Progress(total=len(cube.dates), label="days", logger=logger) as progress:
-        for number, day in enumerate(cube.dates):
+    with Progress(total=len(chosen), label="days", logger=logger) as progress:
+        for number in chosen:
             concentration = cube.concentration(number).ravel()[ocean]
             observed = cube.flags(number).ravel()[ocean] == measured
             parts = [
@@ -292,9 +317,9 @@ def _series(
                 for code, division in zip(codes, divisions, strict=True)
             ]
             days.append([np.concatenate(columns) for columns in zip(*parts, strict=True)])
-            progress.unit(f"{day} extent {days[-1][0][0] / 1e6:.3f} million km2")
+            progress.unit(f"{cube.dates[number]} extent {days[-1][0][0] / 1e6:.3f} million km2")
     series = IndexSeries(
-        dates=list(cube.dates),
+        dates=[cube.dates[number] for number in chosen],
         regions=[name for division in divisions for name in division.names],
         **{f: np.stack([day[i] for day in days]) for i, f in enumerate(IceIndex._fields)},
         threshold=threshold,

@@ -194,14 +194,15 @@ def draw_series(series: IndexSeries, path: Path) -> None:
                 ax.set_ylabel("million km²", fontsize=7 if count > 1 else 9)
         else:
             ax.set_axis_off()
-    period = f"{series.dates[0]} to {series.dates[-1]}"
+    first, last = series.dates[0], series.dates[-1]
+    period = str(first) if first == last else f"{first} to {last}"
     figure.suptitle(f"Sea ice extent and area, {period}", fontsize=12)
     handles, labels = panels.flat[0].get_legend_handles_labels()
     note = f"ice-covered from {100 * series.threshold:g} %; {series.pole_hole_rule}; {series.source}"
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8,
                   frameon=False, title=note, title_fontsize=7)  # fmt: skip
     with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+        figure.savefig(temporary, dpi=150, format=path.suffix.lower().lstrip("."))
 
 
 def _draw_region(ax: Axes, series: IndexSeries, number: int, *, small: bool) -> None:

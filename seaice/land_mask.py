@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from seaice import InputError, products
-from seaice.atomic import atomic
+from seaice.atomic import atomic, exclusive
 from seaice.daily import DailyGrids, DayRecord, describe_days
 from seaice.grids import Grid
 from seaice.masks import DayStatus, Mask, Surface, read_mask
@@ -66,27 +66,34 @@ def create_mask(
     if not 0 <= threshold <= 1:
         raise InputError(f"threshold must be from 0 to 1, found {threshold}")
     output_file = Path(output_file)
+    if output_file.suffix != ".nc":
+        raise InputError(f"expected an output name that ends in .nc, found {output_file}")
     _refuse_foreign(output_file)
     period = Period.of(start_date, end_date)
     days = DailyGrids(source_dir=source_dir, period=period, grid_id=grid, bad_days_file=bad_days_file)
+    with exclusive(output_file):
+        return _create_mask(days, period, output_file, threshold)
+
+
+def _create_mask(days: DailyGrids, period: Period, output_file: Path, threshold: float) -> Report:
     missing, records = _count_missing(days)
     used = sum(r.status == DayStatus.PRESENT for r in records)
     if not used:
         raise InputError(
-            f"not one day from {period} in {source_dir} can be used ({records[0].reason}); "
+            f"not one day from {period} in {days.source_dir} can be used ({records[0].reason}); "
             "nothing written"
         )
     nan_ratio = (missing / used).astype(np.float32)
     # Compared as integers: 17 of 20 days is 0.85 exactly, not 0.85 after rounding.
     mask = Mask(classify(missing, used, days.grid, threshold=threshold), nan_ratio, days.grid)
     parameters = {
-        "source_dir": str(source_dir),
+        "source_dir": str(days.source_dir),
         "start_date": period.start,
         "end_date": period.end,
         "threshold": threshold,
         "days_used": used,
     }
-    with atomic(output_file, verify=read_mask) as temporary:
+    with atomic(output_file, verify=read_mask, locked=True) as temporary:
         write_mask(temporary, mask, parameters)
     return _report(output_file, mask, records, period, threshold)
 

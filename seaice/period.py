@@ -103,4 +103,6 @@ class Period:
 
     def widened(self, days: int) -> Period:
         """The same period with ``days`` more on either side."""
-        return Period(self.start - timedelta(days=days), self.end + timedelta(days=days))
+        first = max(date.min.toordinal(), self.start.toordinal() - days)
+        last = min(date.max.toordinal(), self.end.toordinal() + days)
+        return Period(date.fromordinal(first), date.fromordinal(last))

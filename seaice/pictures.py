@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from seaice import coastlines as coasts
 from seaice.atomic import atomic
 from seaice.coastlines import Choice, Coastlines
 from seaice.grids import Grid
+from seaice.outputs import Output, check_outputs
 from seaice.palette import Swatch
 from seaice.picture_source import Day, Pair, read_any, read_pair, read_surface
 from seaice.report import Report
@@ -61,7 +63,8 @@ def visualize(
         If the input is missing, is no daily file or cube, or does not hold the day.
     """
     input_file = Path(input_file)
-    _check_picture(output_file, dpi)
+    # Without a date the default name is not yet known, but its folder and ending are.
+    _check_picture(output_file or Path("map.png"), dpi, input_file, land_mask_file)
     day = read_any(input_file, date, land_mask_file)
     if output_file is None:
         stamp = "" if day.date is None else f"{day.date:%Y%m%d}"
@@ -104,7 +107,8 @@ def visualize_mask(
         If the input is missing or no mask.
     """
     input_file = Path(input_file)
-    _check_picture(output_file, dpi)
+    output_file = Path(f"{input_file.stem}.png") if output_file is None else output_file
+    _check_picture(output_file, dpi, input_file)
     mask, classes, source = read_surface(input_file)
     coast = _coast(coastlines, mask.grid, None)
     figure, (left, right) = maps.polar_panels(mask.grid, 2, height=6.5, top=1.15)
@@ -120,7 +124,7 @@ def visualize_mask(
     maps.draw_title(left, "Surface classes")
     maps.draw_title(right, "Missing share")
     maps.draw_heading(figure, "Surface mask", source)
-    return _finish(figure, output_file or Path(f"{input_file.stem}.png"), coast, dpi=dpi, show=show)
+    return _finish(figure, output_file, coast, dpi=dpi, show=show)
 
 
 def compare(
@@ -159,7 +163,8 @@ def compare(
         the two lie on different grids.
     """
     original_file, consolidated_file = Path(original_file), Path(consolidated_file)
-    _check_picture(output_file, dpi)
+    output_file = output_file or Path(f"interpolation_comparison_{date:%Y%m%d}.png")
+    _check_picture(output_file, dpi, original_file, consolidated_file)
     pair = read_pair(original_file, consolidated_file, date)
     coast = _coast(coastlines, pair.raw.grid, pair.raw.land)
     figure = _draw_pair(pair, coast, paint_land=not no_land)
@@ -168,7 +173,6 @@ def compare(
         f"Sea ice concentration before and after filling, {date}",
         f"{original_file.name} · {consolidated_file.name} · {pair.raw.grid}",
     )
-    output_file = output_file or Path(f"interpolation_comparison_{date:%Y%m%d}.png")
     report = _finish(figure, output_file, coast, dpi=dpi, show=show)
     report.lines += pair.findings()
     return report
@@ -183,6 +187,7 @@ def _draw_pair(pair: Pair, coast: _Coast, *, paint_land: bool) -> Figure:
     image = maps.draw_concentration(middle, pair.filled.concentration, grid, land)
     classes = pair.classes if paint_land else {**pair.classes, pair.land_code: palette.no_value("land")}
     maps.draw_classes(right, pair.flags, grid, classes)
+    entries = _entries(classes)
     for ax, title in ((left, "As observed"), (middle, "Gaps filled"), (right, "How values came about")):
         _draw_coast(ax, pair.raw, coast, paint=False)
         maps.draw_title(ax, title)
@@ -192,8 +197,19 @@ def _draw_pair(pair: Pair, coast: _Coast, *, paint_land: bool) -> Figure:
     hole = maps.draw_pole_hole(left, pair.raw.hole, grid)
     maps.draw_legend(left, [*known, hole] if hole else known)
     maps.draw_colorbar(middle, image, below=middle)
-    maps.draw_legend(right, list(classes.values()), side="right", title="share of ocean cells")
+    maps.draw_legend(right, entries, side="right", title="share of ocean cells")
     return figure
+
+
+def _entries(classes: Mapping[int, Swatch]) -> list[Swatch]:
+    """The legend of classes; those shown by the same hatched grey share one entry."""
+    entries = [swatch for swatch in classes.values() if not swatch.hatched]
+    hatched = [swatch.label for swatch in classes.values() if swatch.hatched]
+    if len(hatched) == 1:
+        entries.append(palette.no_value(hatched[0]))
+    elif hatched:  # land, and what was not filled; the report has the share
+        entries.append(palette.no_value("land or not filled"))
+    return entries
 
 
 @dataclass(frozen=True)
@@ -243,24 +259,11 @@ def _draw_around(ax: GeoAxes, day: Day, coast: _Coast) -> list[Swatch]:
     return [*swatches, hole] if hole else swatches
 
 
-def _check_picture(output_file: Path | None, dpi: int) -> None:
+def _check_picture(output_file: Path, dpi: int, *inputs: Path | None) -> None:
     """Refuse before any work what could not be written after it."""
-    from matplotlib.backend_bases import FigureCanvasBase
-
     if not 20 <= dpi <= 1200:
         raise InputError(f"expected 20 to 1200 dots per inch, found {dpi}")
-    if output_file is None:
-        return
-    kinds = FigureCanvasBase.get_supported_filetypes()
-    if Path(output_file).suffix.lower().lstrip(".") not in kinds:
-        raise InputError(
-            f"expected a picture such as .png, .pdf or .svg for the output, found {output_file}; "
-            "change the ending"
-        )
-    if not Path(output_file).parent.is_dir():
-        raise InputError(
-            f"the folder of the output does not exist: {Path(output_file).parent}; make it first"
-        )
+    check_outputs([Output("output_file", output_file, "picture")], inputs)
 
 
 def _finish(figure: Figure, output_file: Path, coast: _Coast, *, dpi: int, show: bool) -> Report:

@@ -122,17 +122,63 @@ class Box:
 
     @classmethod
     def of_bounds(cls, bounds: tuple[float, float, float, float], grid: Grid) -> Box:
-        """The cells whose centres lie within ``west, east, south, north`` (metres in the plane)."""
+        """The cells whose centres lie within bounds, centres on the bounds included.
+
+        The one place where metres become ranges of cells.
+
+        Parameters
+        ----------
+        bounds : (west, east, south, north)
+            Metres in the plane of the grid.
+        grid : Grid
+
+        Raises
+        ------
+        InputError
+            If the bounds are out of order, reach beyond the outer edges of the grid (they are
+            not clipped), or hold no centre of a cell.
+
+        Examples
+        --------
+        >>> grid = grids.get_grid("n25000")
+        >>> Box.of_bounds((grid.x[3], grid.x[5], grid.y[0], grid.y[1]), grid)
+        Box(ymin=0, ymax=2, xmin=3, xmax=6)
+        """
         west, east, south, north = bounds
-        ymin, ymax = (int(i) for i in np.searchsorted(grid.y, (south, north)))
-        xmin, xmax = (int(i) for i in np.searchsorted(grid.x, (west, east)))
+        said = f"west {west:g}, east {east:g}, south {south:g}, north {north:g} m"
+        if not (west < east and south < north):
+            raise InputError(
+                f"expected west less than east and south less than north, found {said}; exchange them"
+            )
+        slack = 1e-6 * grid.step  # of a centre or an edge computed in another order
+        left, right, bottom, top = grid.extent
+        reach = (
+            f"the grid {grid} reaches from {left:g} to {right:g} m in x and from {bottom:g} to "
+            f"{top:g} m in y"
+        )
+        if min(west - left, right - east, south - bottom, top - north) < -slack:
+            raise InputError(f"expected bounds within the grid, found {said}; {reach}")
+        ymin, ymax = _between(grid.y, south - slack, north + slack)
+        xmin, xmax = _between(grid.x, west - slack, east + slack)
         if ymin >= ymax or xmin >= xmax:
             raise InputError(
-                f"no cell centre of the grid {grid} lies within west {west:g}, east {east:g}, south "
-                f"{south:g}, north {north:g} m; the grid reaches from {grid.extent[0]:g} to "
-                f"{grid.extent[1]:g} m in x and from {grid.extent[2]:g} to {grid.extent[3]:g} m in y"
+                f"no cell centre of the grid {grid} lies within {said}; its cells are {grid.step:g} m wide"
             )
         return cls(ymin, ymax, xmin, xmax)
+
+
+def _between(centres: np.ndarray, low: float, high: float) -> tuple[int, int]:
+    """Half-open range of the centres from ``low`` to ``high``, both included."""
+    first, beyond = np.searchsorted(centres, low, "left"), np.searchsorted(centres, high, "right")
+    return int(first), int(beyond)
+
+
+def region_file(text: str) -> Path | None:
+    """The file that a region of the command line is read from; None for a box."""
+    path = Path(text)
+    if not path.is_file() and ":" in text:
+        path = Path(text.rpartition(":")[0])
+    return path if path.is_file() else None
 
 
 def read_regions(text: str, grid: Grid) -> Regions:
@@ -184,15 +230,12 @@ def read_regions(text: str, grid: Grid) -> Regions:
 
 
 def _path_and_variable(text: str) -> tuple[Path, str | None]:
-    path, variable = Path(text), None
-    if not path.is_file() and ":" in text:
-        head, _, variable = text.rpartition(":")
-        path = Path(head)
-    if not path.is_file():
+    path = region_file(text)
+    if path is None:
         raise InputError(
             f"expected a region file or a box YMIN,YMAX,XMIN,XMAX, found neither in {text!r}"
         )
-    return path, variable
+    return path, None if path == Path(text) else text.rpartition(":")[2]
 
 
 def _is_netcdf(path: Path) -> bool:

@@ -100,3 +100,17 @@ def write_cube(
             )
         )
     return Path(path)
+
+
+def damage(path: Path, name: str, number: int = 0) -> Path:
+    """Flip the bytes of one stored chunk, as a broken disk or transfer would."""
+    import h5py
+
+    with h5py.File(path) as file:
+        chunk = file[name].id.get_chunk_info(number)
+    with path.open("r+b") as file:
+        file.seek(chunk.byte_offset)
+        flipped = bytes(byte ^ 0xFF for byte in file.read(chunk.size))
+        file.seek(chunk.byte_offset)
+        file.write(flipped)
+    return path

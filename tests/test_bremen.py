@@ -89,7 +89,51 @@ def test_best_of_several_files_of_a_day(tmp_path):
         "e/readme.txt",
     )
     found = list_days(tmp_path, Period.of(20200101, 20200131))
-    assert [f.path for f in found.values()] == [tmp_path / f"e/{stem}-v5.10.nc"]
+    expected = ["e/{}-v5.10.nc", "d/{}-v5.4.nc", "c/{}-v5.nc", "b/{}-v5.4.hdf", "a/{}-v5.4.tif"]
+    assert [[f.path for f in files] for files in found.values()] == [
+        [tmp_path / name.format(stem) for name in expected]
+    ]
+
+
+def test_the_next_best_file_is_used_where_the_best_cannot_be(tmp_path, caplog):
+    folder = make_folder(tmp_path / "in", days=3, absent=())
+    good = folder.file(1).read_bytes()
+    older = folder.file(1).with_name(folder.file(1).name.replace("v5.4", "v5"))
+    older.write_bytes(good)
+    folder.file(1).write_bytes(good[:5000])
+    days = DailyGrids(source_dir=folder.path, period=Period(folder.day(0), folder.end))
+    values, record = days.read(folder.day(1))
+    np.testing.assert_array_equal(values, folder.fields[1])
+    assert (record.status, record.file) == (DayStatus.PRESENT, older.name)
+    assert days.digest(folder.day(1), name=older.name) == record.sha256
+    assert "is used, for" in caplog.text
+
+
+def test_links_and_unreadable_folders(tmp_path):
+    folder = make_folder(tmp_path / "in", days=2, absent=())
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top" / "link").symlink_to(folder.path)
+    (tmp_path / "top" / "circle").symlink_to(tmp_path / "top")
+    found = list_days(tmp_path / "top", Period(folder.day(0), folder.end))
+    assert len(found) == 2
+    assert all(len(files) == 1 for files in found.values())
+
+
+def test_a_folder_that_cannot_be_listed_is_no_absent_day(tmp_path, monkeypatch):
+    import os
+
+    folder = make_folder(tmp_path / "in", days=2, absent=())
+    (folder.path / "2023").mkdir()
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("2023"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"a folder cannot be read: .*2023 \(Permission denied\)"):
+        list_days(folder.path, Period(folder.day(0), folder.end))
 
 
 def test_several_grids_want_a_choice(tmp_path):
@@ -97,7 +141,7 @@ def test_several_grids_want_a_choice(tmp_path):
     period = Period.of(20200101, 20200101)
     with pytest.raises(InputError, match=r"files of several grids \(n3125, n6250\); choose one"):
         list_days(tmp_path, period)
-    assert list_days(tmp_path, period, grid_id="n3125")[START.replace(2020)].grid_id == "n3125"
+    assert list_days(tmp_path, period, grid_id="n3125")[START.replace(2020)][0].grid_id == "n3125"
 
 
 def test_read_day_returns_what_was_written(tmp_path):
@@ -156,6 +200,11 @@ def field(value):
         (lambda p: write_day(p, field(np.inf), GRID), "values outside"),
         (lambda p: rewrite(p, lambda d: d.renameVariable("z", "sic")), "no z .the file holds"),
         (lambda p: rewrite(p, lambda d: d["x"].__setitem__(3, 0)), "not ascending in even steps"),
+        (
+            lambda p: rewrite(p, lambda d: d["z"].setncattr("scale_factor", "big")),
+            "scale_factor as text",
+        ),
+        (lambda p: rewrite(p, lambda d: d["x"].setncattr("units", "degrees")), "expected x in m or km"),
     ],
 )
 def test_rejections(file, spoil, reason):

@@ -1,9 +1,12 @@
 """consolidate_data: content, invariance, append, bad input, opening elsewhere."""
 
+import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -294,8 +297,11 @@ def test_a_flipped_bit_is_noticed(case, tmp_path, capsys):
     ("more", "message"),
     [
         (["--batch_size", "0"], "--batch_size: expected a number not below 1, found 0"),
-        (["--space_window", "-2"], "--space_window: expected a number not below 0, found -2"),
-        (["--sigma", "nan"], "--sigma: expected a number not below 0, found nan"),
+        (["--space_window", "-2"], "--space_window: expected a number from 0 to 500, found -2"),
+        (["--time_window", "100000000"], "--time_window: expected a number from 0 to 30"),
+        (["--sigma", "nan"], "--sigma: expected a number from 0.01 to 1000000.0, found nan"),
+        (["--sigma", "0"], "--sigma: expected a number from 0.01"),
+        (["--max_gap_days", "10"], "--max_gap_days: expected a number from 0 to 9, found 10"),
         (["--method", "magic"], "invalid choice: 'magic'"),
         (["--end_date", "20230101"], "--end_date 2023-01-01 is before --start_date"),
     ],
@@ -311,18 +317,11 @@ def test_wrong_usage(case, tmp_path, capsys, more, message):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--max_gap_days", "10"], "max_gap_days must be 0 to 9, found 10"),
         (["--one_sided_days", "8"], "one_sided_days must be 0 to max_gap_days (5), found 8"),
-        (["--sigma", "0"], "expected sigma above 0"),
-        (
-            ["--source_dir", "/nonexistent"],
-            "expected a folder of daily files, but /nonexistent does not exist",
-        ),
-        (["--land_mask_file", "/nonexistent.nc"], "no such mask file: /nonexistent.nc"),
-        (
-            ["--output_file", "/nonexistent/c.nc"],
-            "the folder of the output does not exist: /nonexistent",
-        ),
+        (["--source_dir", "no/folder"], "expected a folder of daily files, but no/folder does not"),
+        (["--land_mask_file", "no/mask.nc"], "no such mask file: no/mask.nc"),
+        (["--output_file", "no/c.nc"], "the folder of the output does not exist: "),
+        (["--output_file", "c.zarr"], "expected an output name that ends in .nc, found c.zarr"),
         (
             ["--start_date", "20300101", "--end_date", "20300102"],
             "no daily file from 2030-01-01 to 2030-01-02",
@@ -337,6 +336,7 @@ def test_one_clear_line(case, tmp_path, capsys, more, message):
     assert error.startswith("error: ")
     assert message in error
     assert list(tmp_path.iterdir()) == []
+    assert not Path("no").exists()
 
 
 def test_empty_folder_and_file_in_its_place(case, tmp_path, capsys):
@@ -479,3 +479,151 @@ def test_cf_compliance(case, tmp_path):
             str(file), ["cf:1.11"], 0, "strict", output_filename=str(report), output_format="text"
         )
         assert passed and not errors, report.read_text()
+
+
+def shorter(path: Path) -> list[date]:
+    with CubeFile(path) as cube:
+        return cube.dates
+
+
+def test_a_cube_is_not_replaced_by_a_poorer_one(case, tmp_path, capsys):
+    """A forgotten --append, another grid, or files that have gone must not cost what was made."""
+    _, masked, _ = case
+    folder = make_folder(tmp_path / "in")
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked, last=20)) == 0
+    before = target.read_bytes()
+    capsys.readouterr()
+    assert script.main(words(folder, target, *masked, first=21)) == 1
+    assert "give --append to extend it, another --output_file, or --force" in capsys.readouterr().err
+    folder.file(3).unlink()
+    for more in (["--sigma", "6"], ["--end_date", "20240124"]):
+        assert script.main(words(folder, target, *masked, *more, last=20)) == 1
+        assert "files are no longer in the source folder (2024-01-04)" in capsys.readouterr().err
+    assert target.read_bytes() == before
+    assert script.main(words(folder, target, *masked, "--force", first=21)) == 0
+    assert len(shorter(target)) == 3
+
+
+def test_force_replaces_only_cubes(case, tmp_path, capsys):
+    folder, masked, _ = case
+    mask = Path(masked[1])
+    own = tmp_path / "mask.nc"
+    own.write_bytes(mask.read_bytes())
+    for output, mask_file, message in (
+        (own, own, "the output would replace the mask"),
+        (own, mask, "exists and is no complete cube"),
+        (tmp_path / folder.file(2).name, mask, "the output has the name of a daily file"),
+    ):
+        given = ["--land_mask_file", str(mask_file), "--force"]
+        assert script.main(words(folder, output, *given)) == 1
+        assert message in capsys.readouterr().err
+    assert own.read_bytes() == mask.read_bytes()
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_a_rejected_day_fetched_again_is_taken_in(case, tmp_path, capsys, append):
+    _, masked, path = case
+    folder = make_folder(tmp_path / "in")
+    good = folder.file(2).read_bytes()
+    folder.file(2).write_text("<html>busy</html>")
+    target = tmp_path / "c.nc"
+    last = 20 if append else None
+    assert script.main(words(folder, target, *masked, last=last)) == 1
+    folder.file(2).write_bytes(good)
+    assert script.main(words(folder, target, *masked, *(["--append"] if append else []))) == 0
+    assert_same_cube(path, target)
+
+
+def test_an_append_tells_of_earlier_rejected_days_too(case, tmp_path, capsys):
+    _, masked, _ = case
+    folder = make_folder(tmp_path / "in")
+    folder.file(2).write_text("<html>busy</html>")
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked, last=20)) == 1
+    for _ in range(2):
+        capsys.readouterr()
+        assert script.main(words(folder, target, *masked, "--append")) == 1
+        assert "failed: 2024-01-03 rejected" in capsys.readouterr().err
+
+
+def test_a_longer_list_of_bad_days_is_heeded(case, tmp_path):
+    _, masked, _ = case
+    folder = make_folder(tmp_path / "in")
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked)) == 0
+    (tmp_path / "bad.yml").write_text("bad: [{first: 2024-01-03, reason: spill-over}]")
+    bad = ["--bad_days_file", str(tmp_path / "bad.yml")]
+    assert script.main(words(folder, target, *masked, *bad)) == 0
+    with CubeFile(target) as cube:
+        assert cube.variable("day_status")[2] == DayStatus.REJECTED
+        assert cube.texts("day_reason")[2] == "spill-over"
+    assert script.main(words(folder, target, *masked)) == 0
+    with CubeFile(target) as cube:
+        assert cube.variable("day_status")[2] == DayStatus.PRESENT
+
+
+def test_a_changed_neighbour_of_a_halo_is_noticed(case, tmp_path, capsys):
+    _, masked, _ = case
+    folder = make_folder(tmp_path / "in")
+    target, again = tmp_path / "c.nc", tmp_path / "d.nc"
+    run = ["--halo"]
+    assert script.main(words(folder, target, *masked, *run, first=4, last=18)) == 0
+    folder.fields[19] = np.where(np.isnan(folder.fields[19]), np.float32(np.nan), np.float32(50))
+    folder.write(19)
+    assert script.main(words(folder, target, *masked, *run, first=4, last=18)) == 0
+    assert script.main(words(folder, again, *masked, *run, first=4, last=18)) == 0
+    assert_same_cube(again, target)
+    with CubeFile(target) as cube:
+        assert set(json.loads(cube.attributes["halo_inputs"])) == {
+            f"{folder.day(i)}" for i in (0, 1, 2, 3, *range(19, 24))
+        }
+
+
+def test_append_takes_the_mask_of_the_cube(case, tmp_path, capsys):
+    folder, masked, path = case
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked, last=20)) == 0
+    assert script.main(words(folder, target, "--append")) == 0
+    assert_same_cube(path, target)
+    assert "no --land_mask_file" not in capsys.readouterr().out
+
+
+def test_a_link_is_followed_not_replaced(case, tmp_path):
+    folder, masked, path = case
+    real, link = tmp_path / "real.nc", tmp_path / "link.nc"
+    link.symlink_to(real)
+    assert script.main(words(folder, link, *masked)) == 0
+    assert link.is_symlink()
+    assert_same_cube(path, real)
+
+
+def test_lat_lon_on_request(case, tmp_path, capsys):
+    folder, masked, _ = case
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked, last=4)) == 0
+    assert script.main(words(folder, target, *masked, "--lat_lon", "--append", last=4)) == 1
+    assert "has no lat and lon" in capsys.readouterr().err
+    assert script.main(words(folder, target, *masked, "--lat_lon", last=4)) == 0
+    longitude, latitude = GRID.longitude_latitude()
+    with CubeFile(target) as cube:
+        np.testing.assert_array_equal(cube.variable("lat"), latitude)
+        np.testing.assert_array_equal(cube.variable("lon"), longitude)
+
+
+def test_a_damaged_cube_is_named(case, tmp_path, capsys):
+    folder, masked, path = case
+    target = tmp_path / "c.nc"
+    target.write_bytes(path.read_bytes())
+    with netCDF4.Dataset(target, "r+") as dataset:
+        dataset.parameters = "not json"
+    assert script.main(words(folder, target, *masked)) == 1
+    assert "does not tell the parameters it was made with" in capsys.readouterr().err
+
+
+def test_max_gap_alone_may_be_short(case, tmp_path):
+    folder, masked, _ = case
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked, "--max_gap_days", "2", last=4)) == 0
+    with CubeFile(target) as cube:
+        assert cube.parameters["one_sided_days"] == 2

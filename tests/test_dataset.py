@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import pickle
 import subprocess
 import sys
@@ -14,20 +15,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cubes import small_grid, write_cube
+from cubes import damage, small_grid, write_cube
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 import utils
-from seaice import InputError
+from seaice import InputError, ice_index
 from seaice.cube_file import CubeFile
 from seaice.dataset import PARTS, ConsolidatedSICDataset, load_ocean_mask
 from seaice.land_mask import write_mask
 from seaice.masks import FillFlag, Mask, Surface
 from seaice.period import Period, as_date
+from seaice.regions import Box
 from seaice.space_depth import fold_tensor
-from seaice.splits import Statistics, date_blocks, measure_statistics
+from seaice.splits import Statistics, date_blocks, filling_reach, measure_statistics
 from seaice.windows import Window, region_slices
 
 ROWS, COLUMNS, DAYS = 7, 6, 20
@@ -297,6 +299,58 @@ def test_shares_are_those_of_the_region(make, counts):
     assert len(dataset_of(path, region=(5, 7, 4, 6), largest_missing_share=0.25)) == 16
 
 
+def holed(make, missing_days=range(DAYS), rows=3, counts=True, name="cube.nc"):
+    """A cube whose first rows are the pole hole, without values on some days."""
+    surface = np.full((ROWS, COLUMNS), Surface.OCEAN, dtype=np.uint8)
+    surface[:rows] = Surface.POLE_HOLE
+    values = values_of_test()
+    values[list(missing_days), :rows] = np.nan
+    return make(name, surface=surface, concentration=values, counts=counts)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_samples_wholly_within_a_missing_pole_hole_are_dropped(make, counts):
+    path = holed(make, missing_days=(4, 5), counts=counts)
+    assert len(dataset_of(path)) == 16
+    assert len(dataset_of(path, region=(0, 4, 0, 6))) == 16  # some ocean lies outside the hole
+    part = dataset_of(path, region=(0, 3, 1, 5))
+    assert part.dropped["missing_cells"] == 6
+    assert part.GetInputs().min() > 0
+    everything = holed(make, missing_days=(4, 5), rows=ROWS, counts=counts, name="hole.nc")
+    assert dataset_of(everything).dropped["missing_cells"] == 6
+    kept = holed(make, counts=counts, name="kept.nc")
+    with pytest.raises(InputError, match="16 with a day of too many missing ocean cells"):
+        dataset_of(kept, region=(0, 3, 1, 5))
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_patches_hold_ocean_outside_a_missing_pole_hole(make, counts):
+    def rows_of(path, **options):
+        dataset = dataset_of(path, patch_size=2, returns=("inputs", "origin"), **options)
+        rows = set()
+        for epoch in range(20):
+            dataset.set_epoch(epoch)
+            for item in dataset:
+                assert (item["inputs"] > 0).any()
+                rows.add(int(item["origin"][0]))
+        return rows
+
+    kept = holed(make, counts=counts)
+    assert rows_of(kept) == {2, 3, 4, 5}
+    assert rows_of(kept, region=(1, 6, 0, 5), smallest_ocean_share=0.6) == {3, 4}
+    with pytest.raises(InputError) as error:
+        dataset_of(kept, region=(0, 3, 0, 6), patch_size=2, largest_missing_share=1)
+    assert str(error.value) == (
+        "no patch of 2 x 2 cells in custom_part (3 x 6 cells of 25 km) has an ocean cell outside the "
+        "missing pole hole; choose another region"
+    )
+    filled = holed(make, missing_days=[], counts=counts, name="filled.nc")
+    assert rows_of(filled) == {0, 1, 2, 3, 4, 5}
+    # Missing on days that no sample uses: nothing is wrong with the hole.
+    early = holed(make, missing_days=(0, 1), counts=counts, name="early.nc")
+    assert rows_of(early, start=day(2)) == {0, 1, 2, 3, 4, 5}
+
+
 # --- region and patches
 
 
@@ -322,6 +376,18 @@ def test_bounds_are_metres(cube):
     assert torch.equal(
         dataset_of(cube, bounds=bounds)[0][0], dataset_of(cube, region=(1, 6, 2, 5))[0][0]
     )
+
+
+def test_bounds_are_those_of_the_other_tools():
+    grid = small_grid(ROWS, COLUMNS)
+    # Exactly on centres: the rule at the edge is that of regions.Box.
+    for bounds in (
+        (grid.x[2], grid.y[1], grid.x[4], grid.y[5]),
+        (grid.x[2] + 1, grid.y[1] - 1, grid.x[4] + 3, grid.y[5] + 1),
+    ):
+        west, south, east, north = bounds
+        box = Box.of_bounds((west, east, south, north), grid)
+        assert region_slices(grid, bounds=bounds) == (box.rows, box.columns)
 
 
 def patches_of(dataset, epoch):
@@ -533,6 +599,40 @@ def test_each_process_opens_the_cube_for_itself(cube, monkeypatch):
     assert opened == [cube]
 
 
+def test_a_relative_path_survives_a_change_of_folder(cube, tmp_path, monkeypatch):
+    expected = dataset_of(cube)[0][0]
+    monkeypatch.chdir(cube.parent)
+    dataset = dataset_of(Path(cube.name))
+    again = pickle.dumps(dataset)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    os.chdir(elsewhere)
+    assert torch.equal(dataset[0][0], expected)
+    assert torch.equal(pickle.loads(again)[0][0], expected)
+    assert dataset.path == cube
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_damaged_cube_is_named(cube):
+    dataset = dataset_of(cube)
+    dataset.close()
+    damage(cube, "sea_ice_conc", 4)
+    damage(cube, "fill_flag", 2)
+    advice = r"make the cube again with consolidate_data.py --force"
+    here = rf"{cube} is damaged: sea_ice_conc cannot be read at .*; {advice}"
+    dataset[5]
+    for read in (
+        lambda: dataset[0],
+        lambda: dataset_of(cube, preload_data=True),
+        lambda: measure_statistics(cube, [Period(day(0), day(9))]),
+        lambda: next(iter(DataLoader(dataset, num_workers=1))),
+    ):
+        with pytest.raises(InputError, match=here):
+            read()
+    with pytest.raises(InputError, match=rf"{cube} is damaged: fill_flag cannot be read.*; {advice}"):
+        dataset_of(cube, returns=["target_weights"])[0]
+
+
 def test_close_and_use_again(cube):
     dataset = dataset_of(cube)
     dataset.close()
@@ -605,25 +705,65 @@ def test_a_full_frame_item_makes_at_most_two_copies(tmp_path):
             "expected 0 <= ymin < ymax <= 7 on the grid custom (7 x 6 cells of 25 km), found ymin 0 "
             "and ymax 8",
         ),
-        ({"region": (0, 1)}, "expected a region (ymin, ymax, xmin, xmax), found (0, 1)"),
+        (
+            {"region": (0, 1)},
+            "expected region as four whole numbers (ymin, ymax, xmin, xmax), found (0, 1)",
+        ),
+        ({"region": (0.5, 7, 0, 6)}, "(ymin, ymax, xmin, xmax), found (0.5, 7, 0, 6)"),
+        ({"region": 3}, "(ymin, ymax, xmin, xmax), found 3"),
+        (
+            {"bounds": (0, 1)},
+            "expected bounds as four numbers (west, south, east, north) in metres, found (0, 1)",
+        ),
+        ({"bounds": (0, 0, float("nan"), 1)}, "in metres, found (0, 0, nan, 1)"),
+        ({"bounds": ("a", 0, 1, 1)}, "in metres, found ('a', 0, 1, 1)"),
+        ({"bounds": 1.0}, "in metres, found 1.0"),
         (
             {"region": (0, 2, 0, 3)},
             "custom_part (2 x 3 cells of 25 km) of CUBE holds no ocean cell; choose another region",
         ),
         ({"region": (0, 7, 0, 6), "bounds": (0, 0, 1, 1)}, "give either region"),
-        (
-            {"bounds": (0, 0, 1e7, 1)},
-            "expected bounds (west, south, east, north) with at least one cell centre within "
-            "(-75000.0, -87500.0, 75000.0, 87500.0) metres of custom (7 x 6 cells of 25 km), found "
-            "(0, 0, 10000000.0, 1)",
-        ),
-        ({"bounds": (0, 0, 10, 10)}, "at least one cell centre"),
+        ({"bounds": (0, 1, 10, 11)}, "no cell centre of the grid custom (7 x 6 cells of 25 km)"),
         (
             {"patch_size": (3, 7)},
             "a patch of 3 x 7 cells does not fit in custom (7 x 6 cells of 25 km); "
             "choose a smaller patch_size or a larger region",
         ),
-        ({"patch_size": 0}, "expected patch_size as a whole number of at least 1, found 0"),
+        (
+            {"patch_size": 0},
+            "expected patch_size as a whole number of at least 1 or a pair of them (rows, columns), "
+            "found 0",
+        ),
+        ({"patch_size": (5, 5, 5)}, "(rows, columns), found (5, 5, 5)"),
+        ({"patch_size": (2, 1.5)}, "(rows, columns), found (2, 1.5)"),
+        ({"patch_size": "55"}, "(rows, columns), found '55'"),
+        ({"patch_size": True}, "(rows, columns), found True"),
+        ({"seed": -1}, "expected seed as a whole number of at least 0, found -1"),
+        ({"seed": None, "patch_size": 2}, "expected seed as a whole number of at least 0, found None"),
+        ({"smallest_ocean_share": "all"}, "expected smallest_ocean_share from 0 to 1, found 'all'"),
+        ({"land_value": "no"}, "expected land_value as a number, found 'no'"),
+        ({"missing_value": None}, "expected missing_value as a number, found None"),
+        ({"filled_weight": "1"}, "expected filled_weight as a number of at least 0, found '1'"),
+        ({"returns": 3}, "expected returns as a list out of inputs, targets"),
+        (
+            {"statistics": {"mean": 0.5}},
+            "expected statistics of measure_statistics or the path of its file, found {'mean': 0.5}",
+        ),
+        (
+            {"blocks": [(20240220, 20240301)]},
+            "expected blocks as a list of Period, found (20240220, 20240301) in it; take one part of "
+            "date_blocks, or Period.of(first, last)",
+        ),
+        (
+            {"blocks": {"train": [Period(day(0), day(9))], "test": []}},
+            "expected the blocks of one part, found all parts: train, test; "
+            "choose one, such as blocks['train']",
+        ),
+        (
+            {"blocks": Period(day(0), day(9))},
+            "expected blocks as a list of Period, found a Period; put it in a list",
+        ),
+        ({"blocks": 5}, "expected blocks as a list of Period, found 5; take one part of date_blocks"),
         (
             {"patch_size": 7, "region": None, "smallest_ocean_share": 1.0},
             "a patch of 7 x 7 cells does not fit",
@@ -651,6 +791,28 @@ def test_errors_are_one_line_that_says_it(cube, arguments, message):
         dataset_of(cube, **arguments)
     assert message.replace("CUBE", str(cube)) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_numbers_of_numpy_are_numbers(cube):
+    plain = dataset_of(cube, 2, 2, input_gap=2, patch_size=(3, 3), seed=7, region=(1, 6, 1, 6))
+    byte = np.uint8
+    dataset = dataset_of(
+        cube,
+        byte(2),
+        byte(2),
+        input_gap=byte(2),
+        patch_size=np.int64(3),
+        seed=np.int32(7),
+        region=np.array([1, 6, 1, 6]),
+        largest_missing_share=np.float32(0),
+    )
+    for epoch in (0, byte(1)):
+        dataset.set_epoch(epoch)
+        plain.set_epoch(epoch)
+        assert all(torch.equal(a[0], b[0]) for a, b in zip(dataset, plain, strict=True))
+    # A byte would overflow: 200 * 2 days are more than 255.
+    with pytest.raises(InputError, match="a window takes 400 days"):
+        dataset_of(cube, byte(200), byte(1), input_gap=byte(2))
 
 
 def test_error_without_samples_says_what_would_help(make):
@@ -731,6 +893,10 @@ def test_utils_offers_the_names_of_the_package():
     assert utils.ConsolidatedSICDataset is ConsolidatedSICDataset
     assert utils.load_ocean_mask is load_ocean_mask
     assert utils.fold_tensor is fold_tensor
+    assert utils.ice_edge_error is ice_index.ice_edge_error
+    assert utils.extent_and_area is ice_index.extent_and_area
+    assert utils.filling_reach is filling_reach
+    assert utils.Period is Period
     for name in utils.__all__:
         assert getattr(utils, name).__module__.startswith("seaice.")
         assert name in dir(utils)

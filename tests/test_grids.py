@@ -150,3 +150,16 @@ def test_unknown_grid_lists_the_known():
 def test_empty_part_is_refused():
     with pytest.raises(InputError, match="expected a non-empty index range"):
         get_grid("n25000").part(slice(5, 5), slice(0, 3))
+
+
+def test_cells_that_fit_two_projections_are_not_guessed():
+    grid = get_grid("ease2s25000")
+    with pytest.raises(InputError, match="cannot tell the projection"):
+        from_coordinates(grid.x, grid.y)
+
+
+def test_false_easting_and_poles_elsewhere():
+    ups = Grid("custom", 40, 40, 1000, 1_980_000, 1_980_000, "EPSG:5041")
+    assert ups.distance_to_pole().min() == pytest.approx(np.hypot(500, 500))
+    assert ups.cell_area() == pytest.approx(1 / 0.994**2, rel=1e-3)
+    assert Grid("custom", 4, 4, 1000, 0, 0, "EPSG:3035").distance_to_pole() is None

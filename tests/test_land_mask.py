@@ -127,8 +127,11 @@ def test_known_bad_days_are_no_failure(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("bad: [5]", "expected lists 'absent' and 'bad'"),
-        ("bad:\n  - {first: 1, reason: x}", "expected a date"),
+        ("bad: [5]", "bad.yml: expected lists 'absent' and 'bad'"),
+        ("bad:\n  - {first: 1, reason: x}", "bad.yml: expected lists"),
+        ("bad:\n  - {first: 2024-02-30, reason: x}", "bad.yml: expected lists"),
+        ("bad:\n  - {first: 2024-02-03, last: 2024-02-01, reason: x}", "bad.yml: expected lists"),
+        ("BAD: []", "unknown list 'BAD'"),
     ],
 )
 def test_bad_list_of_bad_days(tmp_path, capsys, content, message):
@@ -187,3 +190,13 @@ def test_real_pole_hole(real_data, tmp_path, capsys):
     longitude, latitude = mask.grid.longitude_latitude()
     summit = np.hypot(longitude + 38.5, (latitude - 72.6) * 3).argmin()
     assert mask.land.ravel()[summit]
+
+
+def test_the_place_of_the_output_is_looked_at_first(tmp_path, capsys):
+    folder = make_folder(tmp_path / "in", days=2, absent=())
+    assert run(folder, tmp_path / "no" / "mask.nc") == 1
+    shown = capsys.readouterr().err
+    assert "the folder of the output does not exist" in shown
+    assert "[1/2]" not in shown
+    assert run(folder, tmp_path / "mask.txt") == 1
+    assert "expected an output name that ends in .nc" in capsys.readouterr().err

@@ -135,3 +135,43 @@ def test_help_is_light(path, tmp_path):
     assert done.returncode == 0, done.stderr
     assert f"python {path.name}" in done.stdout
     assert list(tmp_path.iterdir()) == [], "--help made a file"
+
+
+# Loads the libraries first: what they do at import is theirs.
+IMPORT_ALL = """
+import importlib, sys
+import numpy, numba, torch, netCDF4, scipy.ndimage
+import torch.utils.data
+done = []
+def watch(event, arguments):
+    writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+    if writes or event.split(".")[0] in ("socket", "subprocess") or event in (
+        "os.mkdir", "os.putenv", "os.unsetenv", "os.remove", "os.rename", "os.chdir", "os.system"
+    ):
+        done.append((event, arguments))
+sys.addaudithook(watch)
+sys.dont_write_bytecode = True
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+assert not done, done
+"""
+
+
+def test_importing_everything_touches_nothing(tmp_path):
+    """No folder, file, environment variable, network or process at import."""
+    # _kernels is left out: numba looks for a place for its cache when it compiles a function.
+    modules = [
+        ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for p in PACKAGE
+        if p.name != "_kernels.py"
+    ]
+    names = [*modules, "utils", "config", *(s.stem for s in SCRIPTS)]
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, *names],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []

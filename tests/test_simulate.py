@@ -484,7 +484,7 @@ def test_folder_is_found_and_holds_what_was_promised(tmp_path):
         seed=5,
     )
     listed = bremen.list_days(tmp_path, Period.of("20200301", "20200331"))
-    assert {d: f.path for d, f in listed.items()} == days.paths
+    assert {d: files[0].path for d, files in listed.items()} == days.paths
     assert days.dates == tuple(Period.of("20200308", "20200312"))
     assert set(days.dates) - set(days.paths) == days.absent == {date(2020, 3, 10)}
     for day, path in days.paths.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -31,6 +32,13 @@ def test_space_to_depth_and_back(leading, patch, patches):
         assert torch.equal(deep, torch.nn.functional.pixel_unshuffle(img, patch[0]))
 
 
+def test_sizes_of_numpy_and_torch_are_sizes():
+    img = torch.randn(1, 1, 4, 6)
+    deep = unfold_StackOverChannel(img, np.int64(2))
+    assert torch.equal(deep, unfold_StackOverChannel(img, 2))
+    assert torch.equal(fold_tensor(deep, img.shape[-2:], np.array([2, 2])), img)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -41,7 +49,17 @@ def test_space_to_depth_and_back(leading, patch, patches):
         (lambda: unfold_StackOverChannel(torch.zeros(5, 4, 2), 1), "found shape (5, 4, 2)"),
         (
             lambda: unfold_StackOverChannel(torch.zeros(1, 1, 4, 4), (0, 2)),
-            "expected a patch_size of at least 1 x 1 cells, found 0 x 2",
+            "expected patch_size as a whole number of at least 1 or a pair of them (rows, columns), "
+            "found (0, 2)",
+        ),
+        (
+            lambda: unfold_StackOverChannel(torch.zeros(1, 1, 4, 4), (2, 2, 2)),
+            "expected patch_size as a whole number of at least 1",
+        ),
+        (lambda: unfold_StackOverChannel(torch.zeros(1, 1, 4, 4), 2.0), "(rows, columns), found 2.0"),
+        (
+            lambda: fold_tensor(torch.zeros(1, 4, 2, 2), "44", 2),
+            "expected output_size as a whole number of at least 1",
         ),
         (
             lambda: fold_tensor(torch.zeros(1, 4, 2, 2), (4, 5), 2),

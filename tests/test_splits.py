@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from seaice import InputError
 from seaice.masks import Surface
 from seaice.period import Period
-from seaice.splits import Statistics, date_blocks, measure_statistics
+from seaice.splits import Statistics, date_blocks, filling_reach, measure_statistics
 
 ROWS, COLUMNS, DAYS = 7, 6, 20
 FIRST = date(2024, 2, 20)
@@ -29,11 +30,16 @@ def day(number: int) -> date:
 
 @pytest.fixture
 def make(tmp_path):
-    def made(name: str = "cube.nc", *, concentration):
+    def made(name: str = "cube.nc", *, concentration, parameters=None):
         dates = [day(i) for i in range(DAYS)]
         grid = small_grid(ROWS, COLUMNS)
         return write_cube(
-            tmp_path / name, dates=dates, concentration=concentration, surface=SURFACE, grid=grid
+            tmp_path / name,
+            dates=dates,
+            concentration=concentration,
+            surface=SURFACE,
+            grid=grid,
+            parameters=parameters,
         )
 
     return made
@@ -84,6 +90,59 @@ def test_block_lengths_follow_the_shares():
     assert many != date_blocks(20120702, 20220701, gap_days=8, block_days=30, seed=1)
 
 
+HALF = np.full((DAYS, ROWS, COLUMNS), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reach"),
+    [
+        ({"method": "gaussian", "time_window": 10, "pole_hole": "keep"}, 10),
+        ({"method": "temporal", "max_gap_days": 4, "one_sided_days": 3}, 4),
+        ({"method": "hybrid", "max_gap_days": 9, "time_window": 4, "halo": True}, 13),
+        ({"method": "hybrid"}, 8),
+    ],
+)
+def test_parts_lie_further_apart_than_the_cube_was_filled(make, parameters, reach, caplog):
+    cube = make(concentration=HALF, parameters=parameters)
+    assert filling_reach(cube) == reach
+    two = {"train": 1, "test": 1}
+    with caplog.at_level(logging.WARNING, logger="seaice"):
+        parts = date_blocks(20200101, 20201231, shares=two, cube=str(cube))
+        wider = date_blocks(20200101, 20201231, shares=two, cube=cube, gap_days=reach + 5)
+    assert (parts["test"][0].start - parts["train"][0].end).days == reach + 1
+    assert (wider["test"][0].start - wider["train"][0].end).days == reach + 6
+    assert not caplog.records
+
+
+def test_parts_closer_than_the_filling_reaches_are_said(make, caplog):
+    cube = make(concentration=HALF, parameters={"method": "gaussian", "time_window": 10})
+    with caplog.at_level(logging.WARNING, logger="seaice"):
+        parts = date_blocks(20200101, 20201231, shares={"a": 1, "b": 1}, gap_days=9, cube=cube)
+    assert (parts["b"][0].start - parts["a"][0].end).days == 10
+    assert [r.message for r in caplog.records] == [
+        f"gap_days=9 is less than the 10 days that filled values of {cube} reach: observations of one "
+        "part enter another; leave gap_days out"
+    ]
+
+
+@pytest.mark.parametrize("parameters", [{}, {"method": "magic"}])
+def test_a_cube_of_unknown_filling_is_taken_for_the_default(make, parameters, caplog):
+    cube = make(concentration=HALF, parameters=parameters)
+    with caplog.at_level(logging.WARNING, logger="seaice"):
+        assert filling_reach(cube) == 8
+    assert [r.message for r in caplog.records] == [
+        f"{cube} does not tell how it was filled; its filled values are taken to reach 8 days, as by "
+        "default"
+    ]
+
+
+def test_without_a_cube_the_default_filling_is_taken(tmp_path):
+    parts = date_blocks(20200101, 20201231, shares={"a": 1, "b": 1})
+    assert (parts["b"][0].start - parts["a"][0].end).days == 9
+    with pytest.raises(InputError, match="no such cube"):
+        date_blocks(20200101, 20201231, cube=tmp_path / "none.nc")
+
+
 def test_statistics_are_of_the_training_days_only(make, tmp_path):
     values = np.random.default_rng(1).integers(0, 10001, (DAYS, ROWS, COLUMNS)) / 10000
     values[3, 4, 4] = np.nan
@@ -132,6 +191,8 @@ def test_errors_of_statistics_files(tmp_path):
     [
         ({"shares": {}}, "expected parts with positive shares, found {}"),
         ({"shares": {"a": 0}}, "expected parts with positive shares"),
+        ({"shares": {"a": "1"}}, "expected parts with positive shares, found {'a': '1'}"),
+        ({"shares": [1, 2]}, "expected parts with positive shares, found [1, 2]"),
         ({"gap_days": -1}, "expected gap_days as a whole number of at least 0"),
         ({"block_days": 0}, "expected block_days as a whole number of at least 1"),
         (
@@ -151,4 +212,15 @@ def test_statistics_of_nothing(make):
     cube = make(concentration=np.full((DAYS, ROWS, COLUMNS), 0.5))
     for blocks in ([], [Period(day(0), day(3))], [Period(date(2000, 1, 1), date(2000, 1, 2))]):
         with pytest.raises(InputError, match="the days measured hold no two different values"):
+            measure_statistics(cube, blocks)
+
+
+def test_statistics_want_the_blocks_of_one_part(make):
+    cube = make(concentration=HALF)
+    for blocks, message in (
+        (date_blocks(day(0), day(19), gap_days=1), "expected the blocks of one part, found all parts"),
+        (Period(day(0), day(3)), "found a Period; put it in a list"),
+        ([20240220], "expected blocks as a list of Period, found 20240220 in it"),
+    ):
+        with pytest.raises(InputError, match=message):
             measure_statistics(cube, blocks)

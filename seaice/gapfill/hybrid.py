@@ -14,7 +14,7 @@ from seaice.gapfill import Filled, Stage, fill_stack, gaussian, temporal
 def stages(
     *,
     max_gap_days: int = 5,
-    one_sided_days: int = 3,
+    one_sided_days: int = temporal.ONE_SIDED_DAYS,
     time_window: int = 3,
     space_window: int = 7,
     alpha: float = 15.0,
@@ -41,7 +41,7 @@ def fill(
     ocean: np.ndarray,
     *,
     max_gap_days: int = 5,
-    one_sided_days: int = 3,
+    one_sided_days: int = temporal.ONE_SIDED_DAYS,
     time_window: int = 3,
     space_window: int = 7,
     alpha: float = 15.0,

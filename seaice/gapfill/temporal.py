@@ -15,9 +15,12 @@ from seaice.gapfill import Filled, Frames, Stage, fill_stack
 
 # days_back_forward holds one decimal digit for either side.
 LARGEST_GAP = 9
+ONE_SIDED_DAYS = 3
 
 
-def stages(*, max_gap_days: int = 5, one_sided_days: int = 3, past_only: bool = False) -> list[Stage]:
+def stages(
+    *, max_gap_days: int = 5, one_sided_days: int = ONE_SIDED_DAYS, past_only: bool = False
+) -> list[Stage]:
     """The one step of this method; the parameters are those of :func:`fill`."""
     _check_limits(max_gap_days=max_gap_days, one_sided_days=one_sided_days)
 
@@ -34,7 +37,7 @@ def fill(
     ocean: np.ndarray,
     *,
     max_gap_days: int = 5,
-    one_sided_days: int = 3,
+    one_sided_days: int = ONE_SIDED_DAYS,
     past_only: bool = False,
     days: slice = slice(None),
 ) -> Filled:

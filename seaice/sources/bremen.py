@@ -141,12 +141,15 @@ def special_days(extra: Path | None = None) -> SpecialDays:
             continue
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            unknown = set(content) - {"absent", "bad"}
+            if unknown:
+                raise KeyError(f"unknown list {sorted(map(str, unknown))[0]!r}")
             for kind, known in (("absent", days.absent), ("bad", days.bad)):
                 for entry in content.get(kind) or ():
                     first = as_date(entry["first"])
                     for day in Period(first, as_date(entry.get("last", first))):
                         known[day] = str(entry["reason"])
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise InputError(
                 f"{path}: expected lists 'absent' and 'bad' of entries with first, last and reason "
                 f"({' '.join(str(error).split())})"
@@ -175,11 +178,13 @@ def find_files(source_dir: Path) -> list[DayFile]:
     return found
 
 
-def list_days(source_dir: Path, period: Period, *, grid_id: str | None = None) -> dict[date, DayFile]:
+def list_days(
+    source_dir: Path, period: Period, *, grid_id: str | None = None
+) -> dict[date, list[DayFile]]:
     """Find the daily files of a period below a folder.
 
-    Where several files hold one day, NetCDF goes before HDF4 before GeoTIFF, then the
-    higher version, then the first path in alphabetical order.
+    Where several files hold one day, the best comes first: NetCDF before HDF4 before
+    GeoTIFF, then the higher version, then the first path in alphabetical order.
 
     Parameters
     ----------
@@ -191,7 +196,7 @@ def list_days(source_dir: Path, period: Period, *, grid_id: str | None = None) -
 
     Returns
     -------
-    dict of date to DayFile, in order of date
+    dict of date to list of DayFile, in order of date
 
     Raises
     ------
@@ -215,24 +220,26 @@ def list_days(source_dir: Path, period: Period, *, grid_id: str | None = None) -
             f"{source_dir} holds files of several grids ({', '.join(ids)}); "
             "choose one with --grid or give the folder of one"
         )
-    return _best_of_each_day(chosen)
+    days: dict[date, list[DayFile]] = {}
+    for file in sorted(chosen, key=lambda f: (f.day, str(f.path))):
+        days.setdefault(file.day, []).append(file)
+    # The sort is stable: files of one rank stay in alphabetical order.
+    return {day: sorted(files, key=DayFile.rank, reverse=True) for day, files in days.items()}
 
 
 def _walk(source_dir: Path) -> Iterable[DayFile]:
-    for folder, subfolders, names in os.walk(source_dir):
+    def refuse(error: OSError) -> None:
+        raise InputError(f"a folder cannot be read: {error.filename} ({error.strerror})")
+
+    visited: set[Path] = set()
+    for folder, subfolders, names in os.walk(source_dir, onerror=refuse, followlinks=True):
+        real = Path(folder).resolve()
+        if real in visited:  # links may lead in a circle
+            subfolders.clear()
+            continue
+        visited.add(real)
         subfolders.sort()
         for name in sorted(names):
             file = DayFile.parse(name, folder=Path(folder))
             if file is not None:
                 yield file
-
-
-def _best_of_each_day(files: list[DayFile]) -> dict[date, DayFile]:
-    best: dict[date, DayFile] = {}
-    for file in sorted(files, key=lambda f: (f.day, str(f.path))):
-        rival = best.get(file.day)
-        if rival is None or file.rank() > rival.rank():
-            best[file.day] = file
-        elif file.rank() == rival.rank():
-            logger.warning("%s: two files, %s is taken and %s is not", file.day, rival.path, file.path)
-    return best

@@ -16,6 +16,7 @@ from seaice.sources.bremen import DayFile, RejectedDay
 
 # Above this an observed 100 percent with rounding is no excuse any more.
 _TOLERANCE = 1e-3
+_PACKING = ("scale_factor", "add_offset", "_FillValue")
 _HDF4_DATASET = "ASI Ice Concentration"
 
 
@@ -118,9 +119,7 @@ def _read_netcdf(path: Path) -> tuple[np.ndarray, Grid]:
         variable = dataset.variables["z"]
         if variable.dimensions != ("y", "x"):
             raise RejectedDay(f"expected z(y, x), found z({', '.join(variable.dimensions)})")
-        packed = {"scale_factor", "add_offset"} & set(variable.ncattrs())
-        fill = getattr(variable, "_FillValue", np.float32(np.nan))
-        plain = variable.dtype == np.float32 and not packed and np.isnan(fill)
+        plain = _is_plain(variable)
         variable.set_auto_maskandscale(not plain)
         try:
             values = variable[:]
@@ -129,6 +128,17 @@ def _read_netcdf(path: Path) -> tuple[np.ndarray, Grid]:
     if not plain:
         values = np.ma.filled(values.astype(np.float32), np.nan)
     return values, grid
+
+
+def _is_plain(variable: Any) -> bool:
+    """Whether z is float32 with NaN for missing; InputError if it is not even numbers."""
+    packing = {k: variable.getncattr(k) for k in variable.ncattrs() if k in _PACKING}
+    texts = [k for k, v in packing.items() if not np.issubdtype(np.asarray(v).dtype, np.number)]
+    if texts or np.dtype(variable.dtype).kind not in "fiu":
+        what = f"{texts[0]} as text" if texts else f"type {variable.dtype}"
+        raise RejectedDay(f"expected numbers in z, found {what}")
+    fill = packing.get("_FillValue", np.float32(np.nan))
+    return bool(variable.dtype == np.float32 and not packing.keys() - {"_FillValue"} and np.isnan(fill))
 
 
 def _netcdf_grid(dataset: Any) -> Grid:
@@ -144,7 +154,7 @@ def _netcdf_grid(dataset: Any) -> Grid:
         mapping = dataset.variables[name]
         attributes = {k: mapping.getncattr(k) for k in mapping.ncattrs()}
     try:
-        x, y = (np.asarray(dataset.variables[n][:], dtype=np.float64) for n in ("x", "y"))
+        x, y = (grids.metres(dataset.variables[n]) for n in ("x", "y"))
         return grids.from_coordinates(x, y, attributes)
     except (OSError, RuntimeError) as error:
         raise RejectedDay(f"the coordinates are damaged ({_short(error)})") from None
