@@ -18,9 +18,13 @@ from typing import Any
 _HOMES = {
     "ConsolidatedSICDataset": "seaice.dataset",
     "CubeFile": "seaice.cube_file",
+    "Period": "seaice.period",
     "Statistics": "seaice.splits",
     "date_blocks": "seaice.splits",
+    "extent_and_area": "seaice.ice_index",
+    "filling_reach": "seaice.splits",
     "fold_tensor": "seaice.space_depth",
+    "ice_edge_error": "seaice.ice_index",
     "load_ocean_mask": "seaice.dataset",
     "measure_statistics": "seaice.splits",
     "read_mask": "seaice.masks",

@@ -206,8 +206,9 @@ def _stream(job: Job, period: Period, writer: CubeWriter) -> Totals:
     records: dict[int, DayRecord] = {}
 
     def read(number: int, frame: np.ndarray) -> None:
-        concentration, records[number] = job.days.read(from_day_number(number))
-        frame[:] = np.nan if concentration is None else concentration
+        found, records[number] = job.days.read(from_day_number(number), out=frame)
+        if found is not frame:
+            frame[:] = np.nan if found is None else found
 
     # Days the cube may not look at do not exist: they must not be filled and then used.
     seen = day_number(job.days.period.start), day_number(job.days.period.end)

@@ -31,7 +31,8 @@ class CubeReader:
     """
 
     def __init__(self, cube: CubeFile, rows: slice, columns: slice) -> None:
-        self.path = Path(cube.path)
+        # Absolute: the file is opened again when the process may be in another folder.
+        self.path = Path(cube.path).absolute()
         self._rows, self._columns = rows, columns
         self._identity = (cube.grid.shape, cube.dates[0])
         self._loaded: dict[str, np.ndarray] = {}

@@ -107,13 +107,20 @@ class DailyGrids:
             )
         return self._grid
 
-    def read(self, day: date) -> tuple[np.ndarray | None, DayRecord]:
+    def read(self, day: date, *, out: np.ndarray | None = None) -> tuple[np.ndarray | None, DayRecord]:
         """Read a day; where several files hold it, the best one that can be used.
+
+        Parameters
+        ----------
+        day : date
+        out : ndarray of float32, shape (rows, columns), optional
+            An array that may be used for the result.
 
         Returns
         -------
         concentration : ndarray of float32, shape (rows, columns), or None
-            Percent with NaN for missing; None if the day is absent or rejected.
+            Percent with NaN for missing (``out`` or another array); None if the day is
+            absent or rejected.
         record : DayRecord
         """
         files = self._candidates.get(day)
@@ -126,7 +133,7 @@ class DailyGrids:
         reasons = []
         for file in files:
             try:
-                concentration, _ = read_day(file.path, grid=self._grid)
+                concentration, _ = read_day(file.path, grid=self._grid, out=out)
             except bremen.RejectedDay as error:
                 reasons.append(str(error))
                 continue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from seaice import InputError
 from seaice.cube_file import CubeFile
 from seaice.cube_reader import CubeReader, shifted
 from seaice.grids import Grid
-from seaice.masks import read_mask
+from seaice.masks import Surface, read_mask
 from seaice.period import Period, as_date
 from seaice.splits import Statistics
 from seaice.windows import (
@@ -24,9 +25,11 @@ from seaice.windows import (
     Window,
     block_numbers,
     check_count,
+    check_pair,
     check_share,
     day_shares,
     patch_corners,
+    pole_hole_is_missing,
     region_slices,
     usable,
 )
@@ -102,11 +105,12 @@ class ConsolidatedSICDataset(Dataset[Any]):
         Read all days once into memory (4 bytes a cell and day). Workers started by spawn or
         forkserver get a copy each.
     blocks : sequence of Period, optional
-        A window must lie wholly within one; see :func:`seaice.splits.date_blocks`.
+        A window must lie wholly within one; see :func:`seaice.splits.date_blocks`, which keeps
+        the parts further apart than the cube's filling reaches.
     region : (ymin, ymax, xmin, xmax), optional
         Half-open index ranges; row 0 is the south edge. Only these cells are read.
     bounds : (west, south, east, north), optional
-        The same in projected metres.
+        The cells whose centres lie within, in projected metres.
     patch_size : int or (rows, columns), optional
         Take a random patch of this size from every sample: another one in every epoch (call
         :meth:`set_epoch`), the same one for the same ``seed``, epoch and index whatever
@@ -114,10 +118,12 @@ class ConsolidatedSICDataset(Dataset[Any]):
     seed : int
         Of the patches.
     smallest_ocean_share : float
-        Patches with a smaller share of ocean cells, or with none, are not taken.
+        Patches with a smaller share of ocean cells, or with none, are not taken. A pole hole
+        without values on a day of the samples counts as no ocean here.
     largest_missing_share : float
         A window is dropped if on one of its days a larger share of the ocean cells outside
-        the pole hole is missing. A pole hole that was kept does not count.
+        the pole hole is missing. A pole hole that was kept counts only in a region that holds
+        no other ocean.
     largest_filled_share : float
         A window is dropped if a larger share of its ocean cells, over all its days, holds
         filled values. Both shares are those of the region, not of a patch.
@@ -141,6 +147,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
     Attributes
     ----------
     path : Path
+        Absolute.
     window : Window
     period : Period
     dropped : dict of str to int
@@ -186,12 +193,13 @@ class ConsolidatedSICDataset(Dataset[Any]):
         filled_weight: float = 0.0,
         transform: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.path = Path(consolidated_file_path)
+        self.path = Path(consolidated_file_path).absolute()
         self.window = Window(input_length, pred_length, input_gap, pred_shift, pred_gap)
         self.period = Period.of(start_time, end_time)
         self._returns = None if returns is None else _known_parts(returns)
         self._with_flags = any("flags" in p or "weights" in p for p in self._returns or ())
-        self._land_value, self._missing_value = land_value, missing_value
+        self._land_value = _number("land_value", land_value)
+        self._missing_value = _number("missing_value", missing_value)
         self._statistics = _loaded(statistics)
         self._transform = transform
         for name, share in (
@@ -200,6 +208,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
             ("largest_filled_share", largest_filled_share),
         ):
             check_share(name, share)
+        self._seed = check_count("seed", seed, 0)
         starts = self.window.starts(self.period, samples_gap)
         # The handle is closed again: a worker started by fork shall inherit none.
         with CubeFile(self.path) as cube:
@@ -207,7 +216,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
             self._take_region(cube, *region_slices(cube.grid, region, bounds))
             self._take_samples(cube, starts, blocks, largest_missing_share, largest_filled_share)
             self._weights = _weights(cube, filled_weight)
-            self._take_patches(patch_size, seed, smallest_ocean_share)
+            self._take_patches(cube, patch_size, smallest_ocean_share)
             self._reader = CubeReader(cube, self._rows, self._columns)
             if preload_data:
                 names = ["concentration", "flags"] if self._with_flags else ["concentration"]
@@ -257,32 +266,38 @@ class ConsolidatedSICDataset(Dataset[Any]):
         self._dates = np.array(numbers, dtype=np.int64)[days[keep]]
 
     def _take_patches(
-        self, size: int | tuple[int, int] | None, seed: int, smallest_ocean_share: float
+        self, cube: CubeFile, size: int | tuple[int, int] | None, smallest_ocean_share: float
     ) -> None:
-        self._patch, self._seed = size if size is None else _pair(size), seed
+        self._patch = None if size is None else check_pair("patch_size", size)
         self._epoch: torch.Tensor | None = None
         if self._patch is None:
             return
-        check_count("seed", seed, 0)
         if any(p > n for p, n in zip(self._patch, self.ocean.shape, strict=True)):
             raise InputError(
                 f"a patch of {self._patch[0]} x {self._patch[1]} cells does not fit in {self.grid}; "
                 "choose a smaller patch_size or a larger region"
             )
-        self._corners = patch_corners(self.ocean, self._patch, smallest_ocean_share)
+        ocean, where = self.ocean, ""
+        if pole_hole_is_missing(cube, np.unique(self._positions), self._rows, self._columns):
+            ocean = ocean & (cube.surface[self._rows, self._columns] != Surface.POLE_HOLE)
+            where = " outside the missing pole hole"
+        self._corners = patch_corners(ocean, self._patch, smallest_ocean_share)
         if not self._corners.size:
+            wanted, advice = f"an ocean share of {smallest_ocean_share:g}", "lower smallest_ocean_share"
+            if not ocean.any():
+                wanted, advice = "an ocean cell", "choose another region"
             raise InputError(
-                f"no patch of {self._patch[0]} x {self._patch[1]} cells in {self.grid} has an ocean "
-                f"share of {smallest_ocean_share:g}; lower smallest_ocean_share"
+                f"no patch of {self._patch[0]} x {self._patch[1]} cells in {self.grid} has "
+                f"{wanted}{where}; {advice}"
             )
         # In shared memory, so that workers kept between epochs see set_epoch too.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch's random patches; call it before every pass over the loader."""
-        check_count("epoch", epoch, 0)
+        number = check_count("epoch", epoch, 0)
         if self._epoch is not None:
-            self._epoch[0] = epoch
+            self._epoch[0] = number
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -379,23 +394,26 @@ def _tensor(days: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(days[:, np.newaxis])
 
 
-def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    rows, columns = (size, size) if isinstance(size, int) else size
-    check_count("patch_size", rows, 1)
-    check_count("patch_size", columns, 1)
-    return rows, columns
+def _number(name: str, value: float) -> float:
+    if not isinstance(value, Real):
+        raise InputError(f"expected {name} as a number, found {value!r}")
+    return value
 
 
 def _known_parts(returns: Sequence[str]) -> tuple[str, ...]:
-    unknown = [part for part in returns if part not in PARTS]
-    if isinstance(returns, str) or unknown or not returns:
+    parts = () if isinstance(returns, str) or not isinstance(returns, Iterable) else tuple(returns)
+    if not parts or any(part not in PARTS for part in parts):
         raise InputError(f"expected returns as a list out of {', '.join(PARTS)}, found {returns!r}")
-    return tuple(returns)
+    return parts
 
 
 def _loaded(statistics: Statistics | Path | str | None) -> Statistics | None:
     if statistics is None or isinstance(statistics, Statistics):
         return statistics
+    if not isinstance(statistics, str | Path):
+        raise InputError(
+            f"expected statistics of measure_statistics or the path of its file, found {statistics!r}"
+        )
     return Statistics.load(Path(statistics))
 
 
@@ -412,7 +430,7 @@ def _check_reach(cube: CubeFile, period: Period) -> None:
 
 def _weights(cube: CubeFile, filled_weight: float) -> np.ndarray:
     """Weight of every flag code, float32 (256,); codes are read by meaning."""
-    if not 0 <= filled_weight < float("inf"):
+    if not isinstance(filled_weight, Real) or not 0 <= filled_weight < float("inf"):
         raise InputError(f"expected filled_weight as a number of at least 0, found {filled_weight!r}")
     weights = np.full(256, filled_weight, dtype=np.float32)
     weights[cube.flag_value("observed")] = 1

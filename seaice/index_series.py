@@ -212,17 +212,26 @@ def _draw_region(ax: Axes, series: IndexSeries, number: int, *, small: bool) -> 
     extent, area, missing = (
         getattr(series, name)[:, number] / MILLION for name in ("extent", "area", "missing_area")
     )
-    marker = "o" if len(days) == 1 else None
+    alone = len(days) == 1
+    marker = "o" if alone else None
     if np.nanmax(missing, initial=0) > 0:
-        ax.fill_between(days, extent, extent + missing, color="#c9c9c9", linewidth=0,
-                        label="extent if every missing cell were ice")  # fmt: skip
+        label = "extent if every missing cell were ice"
+        if alone:
+            ax.vlines(days, extent, extent + missing, color="#c9c9c9", linewidth=6, label=label)
+        else:
+            ax.fill_between(days, extent, extent + missing, color="#c9c9c9", linewidth=0, label=label)
     ax.plot(days, extent, color="#14304f", linewidth=1.5, marker=marker, label="extent")
     ax.plot(days, area, color="#3f8fc5", linewidth=1.5, marker=marker, label="area")
     ax.set_title(series.regions[number], fontsize=8 if small else 10)
-    locator = mdates.AutoDateLocator(minticks=2, maxticks=4 if small else 8)
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+    if alone:  # a locator would mark hours, and the two values fill the height
+        ax.set_xticks(days, [str(days[0])])
+        ax.set_xlim(days[0] - np.timedelta64(1, "D"), days[0] + np.timedelta64(1, "D"))
+        ax.set_ylim(0, max(1.15 * float(np.nan_to_num(extent + missing)[0]), 0.001))
+    else:
+        locator = mdates.AutoDateLocator(minticks=2, maxticks=4 if small else 8)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+        ax.margins(x=0.01)
     ax.tick_params(labelsize=7 if small else 9)
     ax.grid(color="#e4e4e4", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.margins(x=0.01)

@@ -100,10 +100,11 @@ def _create_mask(days: DailyGrids, period: Period, output_file: Path, threshold:
 
 def _count_missing(days: DailyGrids) -> tuple[np.ndarray, list[DayRecord]]:
     missing = np.zeros(days.grid.shape, np.int32)
+    frame = np.empty(days.grid.shape, np.float32)
     records = []
     with Progress(total=len(days.period), label="days", logger=logger) as progress:
         for day in days.period:
-            concentration, record = days.read(day)
+            concentration, record = days.read(day, out=frame)
             records.append(record)
             if concentration is not None:
                 missing += np.isnan(concentration)

@@ -9,11 +9,13 @@ coordinates of the axes are those of the grid.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seaice import InputError, palette
+from seaice.cell_image import block_class, block_mean, draw_cells
 from seaice.coastlines import Coastlines
 from seaice.graticule import draw_graticule
 from seaice.grids import Grid
@@ -32,6 +34,7 @@ from seaice.plane import projection
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
@@ -57,7 +60,7 @@ __all__ = [
 ]
 
 # Order of drawing, lowest first.
-_BACKGROUND, _LAND_BELOW, _FIELD, _LAND_ABOVE, _LINES = 0.1, 0.5, 1, 2, 3
+_BACKGROUND, _LAND, _FIELD, _LINES = 0.1, 0.5, 1, 3
 
 
 def polar_figure(
@@ -148,7 +151,8 @@ def draw_concentration(
     grid : Grid
         Row 0 is its smallest y.
     land : ndarray of bool, shape (rows, columns), optional
-        True on land, which is painted over the field.
+        True on land, where no value of the field shows. Where cells are smaller than dots
+        a dot shows land only if no other cell in it has a value.
 
     Returns
     -------
@@ -157,10 +161,9 @@ def draw_concentration(
     """
     _check_shape(concentration, grid)
     draw_no_value(ax, grid)
-    image = _imshow(ax, concentration, grid, cmap=palette.ice_colormap(), vmin=0, vmax=100)
     if land is not None:
         draw_land(ax, land, grid)
-    return image
+    return _values(ax, concentration, grid, palette.ice_colormap(), 100, land=land)
 
 
 def draw_frame(image: AxesImage, concentration: np.ndarray, *, title: str | None = None) -> list[Any]:
@@ -203,9 +206,9 @@ def draw_no_value(ax: GeoAxes, grid: Grid) -> None:
 
 
 def draw_land(ax: GeoAxes, land: np.ndarray, grid: Grid) -> AxesImage:
-    """Paint the land of a mask over whatever is below."""
+    """Paint the land of a mask, below the field: that shows wherever it has a value."""
     _check_shape(land, grid)
-    return _cells(ax, np.where(land, 0, -1), grid, [palette.LAND], zorder=_LAND_ABOVE)
+    return _classes(ax, np.where(land, 0, -1), grid, [palette.LAND], zorder=_LAND)
 
 
 def draw_classes(ax: GeoAxes, codes: np.ndarray, grid: Grid, classes: Mapping[int, Swatch]) -> AxesImage:
@@ -224,41 +227,47 @@ def draw_classes(ax: GeoAxes, codes: np.ndarray, grid: Grid, classes: Mapping[in
     table = np.full(256, -1, dtype=np.int16)
     for number, (code, _) in enumerate(plain):
         table[code] = number
-    return _cells(ax, table[codes], grid, [swatch.colour for _, swatch in plain], zorder=_FIELD)
+    return _classes(ax, table[codes], grid, [swatch.colour for _, swatch in plain], zorder=_FIELD)
 
 
 def draw_ratio(ax: GeoAxes, ratio: np.ndarray, grid: Grid) -> AxesImage:
     """Draw the share of days on which a cell is missing, 0..1."""
     _check_shape(ratio, grid)
     draw_no_value(ax, grid)
-    return _imshow(ax, ratio, grid, cmap=palette.ratio_colormap(), vmin=0, vmax=1)
+    return _values(ax, ratio, grid, palette.ratio_colormap(), 1)
 
 
-def _cells(
+def _classes(
     ax: GeoAxes, numbers: np.ndarray, grid: Grid, colours: Sequence[str], *, zorder: float
 ) -> AxesImage:
     """Cells in ``colours[number]``; -1 is transparent."""
-    from matplotlib.colors import ListedColormap
+    from matplotlib.colors import ListedColormap, Normalize
 
-    colormap = ListedColormap(list(colours)).with_extremes(under=(0, 0, 0, 0))
-    return _imshow(
+    land = colours.index(palette.LAND) if palette.LAND in colours else None
+    return draw_cells(
         ax,
-        numbers.astype(np.int16),
+        numbers.astype(np.float32),
         grid,
-        cmap=colormap,
-        vmin=-0.5,
-        vmax=len(colours) - 0.5,
-        interpolation="nearest",
+        partial(block_class, land=land),
+        cmap=ListedColormap(list(colours)).with_extremes(under=(0, 0, 0, 0)),
+        norm=Normalize(-0.5, len(colours) - 0.5),
         zorder=zorder,
     )
 
 
-def _imshow(ax: GeoAxes, field: np.ndarray, grid: Grid, **options: Any) -> AxesImage:
-    options.setdefault("zorder", _FIELD)
-    # Where cells are smaller than dots it is the values that are averaged, not their colours.
-    options.setdefault("interpolation_stage", "data")
-    # Same projection on both sides, so cartopy hands the array through without resampling.
-    return ax.imshow(field, extent=grid.extent, origin="lower", transform=ax.projection, **options)
+def _values(
+    ax: GeoAxes,
+    field: np.ndarray,
+    grid: Grid,
+    colormap: Colormap,
+    largest: float,
+    land: np.ndarray | None = None,
+) -> AxesImage:
+    from matplotlib.colors import Normalize
+
+    return draw_cells(
+        ax, field, grid, block_mean, land=land, cmap=colormap, norm=Normalize(0, largest), zorder=_FIELD
+    )
 
 
 def _check_shape(field: np.ndarray, grid: Grid) -> None:
@@ -334,7 +343,7 @@ def draw_coastlines(
             ccrs.PlateCarree(),
             facecolor=palette.LAND,
             edgecolor="none",
-            zorder=_LAND_BELOW,
+            zorder=_LAND,
         )
     ax.add_collection(
         LineCollection(

@@ -65,9 +65,9 @@ def check_outputs(outputs: Iterable[Output], inputs: Sequence[Path | None] = ())
 
     Examples
     --------
-    >>> check_outputs([Output("output_csv", Path("index.png"), "table")])
+    >>> check_outputs([Output("plot", Path("a.b"), "series")])
     Traceback (most recent call last):
-    seaice.InputError: --output_csv: expected an ending of .csv or .txt, found index.png; change the ending
+    seaice.InputError: --plot: expected an ending of .nc, found a.b; change the ending
     """
     asked = [Output(o.option, Path(o.path), o.kind) for o in outputs if o.path is not None]
     for output in asked:
@@ -137,8 +137,8 @@ def _check_replaceable(output: Output) -> None:
     found = _product(path)
     if found != "a series of ice_index.py":
         raise InputError(
-            f"--{output.option}: expected a new file or a series of ice_index.py, found {path}, {found}, "
-            "so it is not replaced; remove it or choose another name"
+            f"--{output.option}: expected a new file or a series of ice_index.py, found {path}, "
+            f"{found}, so it is not replaced; remove it or choose another name"
         )
 
 

@@ -146,10 +146,8 @@ class Box:
         """
         west, east, south, north = bounds
         said = f"west {west:g}, east {east:g}, south {south:g}, north {north:g} m"
-        if not (west < east and south < north):
-            raise InputError(
-                f"expected west less than east and south less than north, found {said}; exchange them"
-            )
+        if not (west <= east and south <= north):
+            raise InputError(f"expected west <= east and south <= north, found {said}; exchange them")
         slack = 1e-6 * grid.step  # of a centre or an edge computed in another order
         left, right, bottom, top = grid.extent
         reach = (
@@ -162,7 +160,8 @@ class Box:
         xmin, xmax = _between(grid.x, west - slack, east + slack)
         if ymin >= ymax or xmin >= xmax:
             raise InputError(
-                f"no cell centre of the grid {grid} lies within {said}; its cells are {grid.step:g} m wide"
+                f"no cell centre of the grid {grid} lies within {said}; its cells measure "
+                f"{grid.step:g} m"
             )
         return cls(ymin, ymax, xmin, xmax)
 

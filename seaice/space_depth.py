@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seaice import InputError
+from seaice.windows import check_pair
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +43,7 @@ def unfold_StackOverChannel(img: Tensor, patch_size: int | tuple[int, int]) -> T
     [0.0, 1.0, 4.0, 5.0]
     """
     _check_dimensions(img)
-    rows, columns = _pair(patch_size, "patch_size")
+    rows, columns = check_pair("patch_size", patch_size)
     *leading, channels, height, width = img.shape
     if height % rows or width % columns:
         raise InputError(
@@ -78,8 +79,8 @@ def fold_tensor(
         If the three do not fit together.
     """
     _check_dimensions(tensor)
-    rows, columns = _pair(patch_size, "patch_size")
-    height, width = _pair(output_size, "output_size")
+    rows, columns = check_pair("patch_size", patch_size)
+    height, width = check_pair("output_size", output_size)
     *leading, depth, patches_down, patches_across = tensor.shape
     if (patches_down * rows, patches_across * columns) != (height, width):
         raise InputError(
@@ -105,10 +106,3 @@ def _check_dimensions(tensor: Tensor) -> None:
             "expected a tensor of 4 dimensions (B, C, H, W) or 5 (B, T, C, H, W), "
             f"found shape {tuple(tensor.shape)}"
         )
-
-
-def _pair(size: int | tuple[int, int], name: str) -> tuple[int, int]:
-    rows, columns = (size, size) if isinstance(size, int) else size
-    if rows < 1 or columns < 1:
-        raise InputError(f"expected a {name} of at least 1 x 1 cells, found {rows} x {columns}")
-    return rows, columns

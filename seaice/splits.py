@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,10 +19,44 @@ import numpy as np
 from seaice import InputError
 from seaice.atomic import atomic
 from seaice.cube_file import CubeFile
+from seaice.gapfill import get_method
 from seaice.period import Period, as_date
-from seaice.windows import check_count, region_slices
+from seaice.windows import block_list, check_count, region_slices
+
+logger = logging.getLogger(__name__)
 
 SHARES: Mapping[str, float] = MappingProxyType({"train": 0.7, "validation": 0.15, "test": 0.15})
+
+
+# Of the filling that consolidate_data.py does unless told otherwise: 5 days in time, then 3 around.
+USUAL_REACH = 8
+
+
+def filling_reach(consolidated_file_path: Path | str) -> int:
+    """How many days away the observations may lie that a cube's filled values are made of.
+
+    Parameters
+    ----------
+    consolidated_file_path : Path
+        The cube; the method and the windows it was filled with are written in it.
+
+    Returns
+    -------
+    int
+        8, the reach of the default filling, where the file does not tell; a warning says so.
+    """
+    with CubeFile(Path(consolidated_file_path)) as cube:
+        try:
+            parameters = cube.parameters
+            return get_method(parameters["method"]).reach(parameters)
+        except (InputError, KeyError):
+            logger.warning(
+                "%s does not tell how it was filled; its filled values are taken to reach %d days, "
+                "as by default",
+                consolidated_file_path,
+                USUAL_REACH,
+            )
+            return USUAL_REACH
 
 
 def date_blocks(
@@ -28,7 +64,8 @@ def date_blocks(
     end: Any,
     *,
     shares: Mapping[str, float] = SHARES,
-    gap_days: int = 8,
+    gap_days: int | None = None,
+    cube: Path | str | None = None,
     block_days: int | None = None,
     seed: int = 0,
 ) -> dict[str, list[Period]]:
@@ -44,10 +81,12 @@ def date_blocks(
         First and last day.
     shares : mapping of str to float
         Parts by name and how much of the days each gets, in any unit.
-    gap_days : int
+    gap_days : int, optional
         Days left out between parts. At least the reach of the gap filling keeps an
-        observation of one part out of the filled values of another: 8 days is the
-        reach of the default filling (5 in time, then 3 around).
+        observation of one part out of the filled values of another: by default the reach of
+        ``cube``, or without it 8 days, that of the default filling (5 in time, then 3 around).
+    cube : Path, optional
+        The cube to be divided (see :func:`filling_reach`). A smaller ``gap_days`` is warned of.
     block_days : int, optional
         Length of a block. Without it every part is one block, in the order of
         ``shares``. With it the parts alternate along the record in a fixed random order,
@@ -74,14 +113,14 @@ def date_blocks(
     test 2024-03-21 to 2024-04-09
     """
     period = Period.of(start, end)
-    check_count("gap_days", gap_days, 0)
-    if not shares or not all(0 < share < float("inf") for share in shares.values()):
-        raise InputError(f"expected parts with positive shares, found {dict(shares)}")
+    gap_days = _free_days(gap_days, cube)
+    if not _are_shares(shares):
+        raise InputError(f"expected parts with positive shares, found {shares!r}")
     if block_days is None:
         lengths = _in_proportion(len(period) - gap_days * (len(shares) - 1), shares)
         names = list(shares)
     else:
-        check_count("block_days", block_days, 1)
+        block_days = check_count("block_days", block_days, 1)
         lengths = _even_lengths(len(period), block_days, gap_days)
         names = _dealt(len(lengths), shares, seed)
     if len(lengths) < len(shares) or min(lengths) < 1:
@@ -90,6 +129,31 @@ def date_blocks(
             f"with {gap_days} days between them; shorten gap_days or block_days, or lengthen it"
         )
     return _laid_out(period, names, lengths, gap_days, list(shares))
+
+
+def _free_days(gap_days: int | None, cube: Path | str | None) -> int:
+    """``gap_days``, by default the reach of the cube's filling."""
+    reach = USUAL_REACH if cube is None else filling_reach(cube)
+    if gap_days is None:
+        return reach
+    days = check_count("gap_days", gap_days, 0)
+    if cube is not None and days < reach:
+        logger.warning(
+            "gap_days=%d is less than the %d days that filled values of %s reach: observations of "
+            "one part enter another; leave gap_days out",
+            days,
+            reach,
+            cube,
+        )
+    return days
+
+
+def _are_shares(shares: Any) -> bool:
+    return (
+        isinstance(shares, Mapping)
+        and len(shares) > 0
+        and all(isinstance(share, Real) and 0 < share < float("inf") for share in shares.values())
+    )
 
 
 def _in_proportion(total: int, shares: Mapping[str, float]) -> list[int]:
@@ -226,9 +290,9 @@ def measure_statistics(
     Raises
     ------
     InputError
-        If the blocks hold no two different values.
+        If the blocks are no Periods or hold no two different values.
     """
-    blocks = list(blocks)
+    blocks = block_list(blocks)
     wanted = {day for block in blocks for day in block}
     cells = days = 0
     mean = squares = 0.0  # squares: sum of squared differences from the mean

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+import operator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -52,9 +56,10 @@ class Window:
     pred_gap: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("input_length", "pred_length", "input_gap", "pred_gap"):
-            check_count(name, getattr(self, name), 1)
-        check_count("pred_shift", self.pred_shift, 0)
+        for name in ("input_length", "pred_length", "input_gap", "pred_gap", "pred_shift"):
+            minimum = 0 if name == "pred_shift" else 1
+            # Plain integers from here on: one of numpy's smaller kinds could overflow.
+            object.__setattr__(self, name, check_count(name, getattr(self, name), minimum))
 
     @property
     def input_span(self) -> int:
@@ -91,7 +96,7 @@ class Window:
         InputError
             If not even one window fits.
         """
-        check_count("samples_gap", samples_gap, 1)
+        samples_gap = check_count("samples_gap", samples_gap, 1)
         count = len(period) - self.span + 1
         if count < 1:
             raise InputError(
@@ -110,7 +115,8 @@ class DayShares:
     position : ndarray of int64, shape (days,)
         Where the day lies on the cube's axis; -1 if the cube lacks it.
     missing : ndarray of float64, shape (days,)
-        Share of the ocean cells outside the pole hole that have no value.
+        Share of the ocean cells outside the pole hole that have no value; of those in it
+        where there are no others.
     filled : ndarray of float64, shape (days,)
         Share of all ocean cells whose value was not measured.
     """
@@ -137,9 +143,12 @@ def day_shares(
     position = np.array([number.get(day, -1) for day in period], dtype=np.int64)
     surface = cube.surface[rows, columns]
     ocean = surface != Surface.LAND
-    outside_pole = ocean & (surface != Surface.POLE_HOLE)
+    judged = ocean & (surface != Surface.POLE_HOLE)
+    missing = "missing_ocean_cells"
+    if not judged.any():  # a part wholly within the pole hole
+        judged, missing = ocean, "missing_pole_cells"
     whole = surface.shape == cube.surface.shape
-    counts = {"missing": _stored_counts(cube, "missing_ocean_cells", position, whole)}
+    counts = {"missing": _stored_counts(cube, missing, position, whole)}
     if filled:
         counts["filled"] = _stored_counts(cube, "filled_ocean_cells", position, whole)
     unknown = np.logical_or.reduce([c < 0 for c in counts.values()]) & (position >= 0)
@@ -148,14 +157,14 @@ def day_shares(
     observed, land, not_filled = (cube.flag_value(m) for m in ("observed", "land", "not_filled"))
     for i in np.flatnonzero(unknown):
         flags = cube.flags(int(position[i]), rows, columns)
-        counts["missing"][i] = np.count_nonzero((flags == not_filled) & outside_pole)
+        counts["missing"][i] = np.count_nonzero((flags == not_filled) & judged)
         if filled:
             invented = (flags != observed) & (flags != land) & (flags != not_filled)
             counts["filled"][i] = np.count_nonzero(invented & ocean)
     nothing = np.zeros(position.size)
     return DayShares(
         position,
-        np.maximum(counts["missing"], 0) / max(1, np.count_nonzero(outside_pole)),
+        np.maximum(counts["missing"], 0) / max(1, np.count_nonzero(judged)),
         np.maximum(counts["filled"], 0) / max(1, np.count_nonzero(ocean)) if filled else nothing,
     )
 
@@ -163,15 +172,27 @@ def day_shares(
 def _stored_counts(cube: CubeFile, name: str, position: np.ndarray, whole: bool) -> np.ndarray:
     """A day's count from the cube's summary, -1 where it does not tell."""
     counts = np.full(position.size, -1, dtype=np.int64)
-    try:
-        stored = cube.variable(name)
-    except (IndexError, KeyError):  # a cube without the summary
+    if not cube.has(name):  # a cube without the summary
         return counts
     present = position >= 0
-    counts[present] = stored[position[present]]
+    counts[present] = cube.variable(name)[position[present]]
     if not whole:
         counts[counts > 0] = -1  # they may lie outside the part
     return counts
+
+
+def pole_hole_is_missing(cube: CubeFile, position: np.ndarray, rows: slice, columns: slice) -> bool:
+    """Whether a part of the grid holds pole hole cells without a value on one of some days."""
+    surface = cube.surface[rows, columns]
+    hole = surface == Surface.POLE_HOLE
+    if not hole.any():
+        return False
+    whole = surface.shape == cube.surface.shape
+    counts = _stored_counts(cube, "missing_pole_cells", position, whole)
+    not_filled = cube.flag_value("not_filled")
+    return bool((counts > 0).any()) or any(
+        (cube.flags(int(day), rows, columns)[hole] == not_filled).any() for day in position[counts < 0]
+    )
 
 
 def usable(
@@ -217,12 +238,32 @@ def usable(
     return keep, dropped
 
 
-def block_numbers(period: Period, blocks: Sequence[Period] | None) -> np.ndarray:
+def block_list(blocks: Iterable[Period]) -> list[Period]:
+    """The blocks, or an InputError that says what was given in their place."""
+    if isinstance(blocks, Mapping):
+        names = ", ".join(map(str, blocks))
+        raise InputError(
+            f"expected the blocks of one part, found all parts: {names}; choose one, such as "
+            f"blocks[{next(iter(blocks), 'train')!r}]"
+        )
+    if isinstance(blocks, Period):
+        raise InputError("expected blocks as a list of Period, found a Period; put it in a list")
+    advice = "take one part of date_blocks, or Period.of(first, last)"
+    if not isinstance(blocks, Iterable):
+        raise InputError(f"expected blocks as a list of Period, found {blocks!r}; {advice}")
+    listed = list(blocks)
+    for block in listed:
+        if not isinstance(block, Period):
+            raise InputError(f"expected blocks as a list of Period, found {block!r} in it; {advice}")
+    return listed
+
+
+def block_numbers(period: Period, blocks: Iterable[Period] | None) -> np.ndarray:
     """Number of the block of every day of a period, -1 for none; int64 (days,)."""
     if blocks is None:
         return np.zeros(len(period), dtype=np.int64)
     numbers = np.full(len(period), -1, dtype=np.int64)
-    for number, block in enumerate(blocks):
+    for number, block in enumerate(block_list(blocks)):
         first = max(0, (block.start - period.start).days)
         numbers[first : max(0, (block.end - period.start).days + 1)] = number
     return numbers
@@ -241,7 +282,8 @@ def region_slices(
     region : (ymin, ymax, xmin, xmax), optional
         Index ranges, half-open: rows ymin to ymax - 1. Row 0 is the south edge.
     bounds : (west, south, east, north), optional
-        In the projected plane, metres: all cells whose centre lies within.
+        In the projected plane, metres: all cells whose centre lies within, see
+        :meth:`seaice.regions.Box.of_bounds` (which takes them in another order).
 
     Returns
     -------
@@ -251,7 +293,7 @@ def region_slices(
     Raises
     ------
     InputError
-        If both are given, or the rectangle is empty or leaves the grid.
+        If both are given, they are no four numbers, or the rectangle is empty or leaves the grid.
 
     Examples
     --------
@@ -261,32 +303,34 @@ def region_slices(
     """
     if region is not None and bounds is not None:
         raise InputError("give either region (row and column numbers) or bounds (metres), not both")
-    if bounds is not None:
-        region = _region_of_bounds(grid, bounds)
-    if region is None:
+    if region is None and bounds is None:
         return slice(0, grid.rows), slice(0, grid.columns)
-    if len(region) != 4:
-        raise InputError(f"expected a region (ymin, ymax, xmin, xmax), found {region!r}")
-    box = Box(*(int(v) for v in region))
+    box = _box_of_bounds(grid, bounds) if region is None else _box_of_region(region)
     box.check(grid)
     return box.rows, box.columns
 
 
-def _region_of_bounds(grid: Grid, bounds: tuple[float, ...]) -> tuple[int, int, int, int]:
-    west, south, east, north = bounds
-    rows = np.flatnonzero((grid.y >= south) & (grid.y <= north))
-    columns = np.flatnonzero((grid.x >= west) & (grid.x <= east))
-    inside = (
-        grid.west <= west <= east <= grid.west + grid.columns * grid.step
-        and grid.south <= south <= north <= grid.south + grid.rows * grid.step
-    )
-    if not inside or not rows.size or not columns.size:
-        left, right, bottom, top = grid.extent
+def _box_of_region(region: Any) -> Box:
+    try:
+        ymin, ymax, xmin, xmax = (operator.index(v) for v in region)
+    except (TypeError, ValueError):
         raise InputError(
-            "expected bounds (west, south, east, north) with at least one cell centre within "
-            f"{(left, bottom, right, top)} metres of {grid}, found {tuple(bounds)}"
+            f"expected region as four whole numbers (ymin, ymax, xmin, xmax), found {region!r}"
+        ) from None
+    return Box(ymin, ymax, xmin, xmax)
+
+
+def _box_of_bounds(grid: Grid, bounds: Any) -> Box:
+    try:
+        west, south, east, north = bounds
+        known = all(isinstance(v, Real) and not math.isnan(v) for v in (west, south, east, north))
+    except (TypeError, ValueError):
+        known = False
+    if not known:
+        raise InputError(
+            f"expected bounds as four numbers (west, south, east, north) in metres, found {bounds!r}"
         )
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    return Box.of_bounds((west, east, south, north), grid)
 
 
 def patch_corners(ocean: np.ndarray, size: tuple[int, int], smallest_ocean_share: float) -> np.ndarray:
@@ -315,13 +359,41 @@ def patch_corners(ocean: np.ndarray, size: tuple[int, int], smallest_ocean_share
     return np.flatnonzero(cells >= enough).astype(np.int32)
 
 
-def check_count(name: str, value: int, minimum: int) -> None:
-    """Refuse a count below its minimum; InputError names it."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < minimum:
+def check_count(name: str, value: Any, minimum: int) -> int:
+    """Read a count, of Python or numpy; InputError names it if it is below its minimum or none."""
+    number = _whole(value)
+    if number is None or number < minimum:
         raise InputError(f"expected {name} as a whole number of at least {minimum}, found {value!r}")
+    return number
 
 
-def check_share(name: str, value: float) -> None:
+def check_pair(name: str, value: Any) -> tuple[int, int]:
+    """Read ``size`` or ``(rows, columns)`` as a pair of at least 1; InputError names it."""
+    number = _whole(value)
+    try:
+        pair = [_whole(v) for v in value] if number is None else [number, number]
+    except TypeError:
+        pair = []
+    rows, columns = pair if len(pair) == 2 else (None, None)
+    if rows is None or columns is None or rows < 1 or columns < 1:
+        raise InputError(
+            f"expected {name} as a whole number of at least 1 or a pair of them (rows, columns), "
+            f"found {value!r}"
+        )
+    return rows, columns
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number as Python's own, None for anything else (True and False too)."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def check_share(name: str, value: Any) -> None:
     """Refuse a share outside 0..1; InputError names it."""
-    if not 0 <= value <= 1:
+    if not isinstance(value, Real) or not 0 <= value <= 1:
         raise InputError(f"expected {name} from 0 to 1, found {value!r}")

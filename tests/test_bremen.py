@@ -16,6 +16,7 @@ from seaice.period import Period
 from seaice.simulate import write_day
 from seaice.sources.bremen import DayFile, RejectedDay, list_days, special_days
 from seaice.sources.bremen_reader import read_day, read_grid_of
+from seaice.sources.hdf5_rows import read_rows
 
 NAMES = {
     "asi-AMSR2-n3125-20200101-v5.4.nc": ("AMSR2", "n3125", date(2020, 1, 1), "5.4", "nc"),
@@ -151,6 +152,68 @@ def test_read_day_returns_what_was_written(tmp_path):
     assert values.dtype == np.float32
     assert grid.same_cells(GRID)
     assert read_grid_of(folder.file(0)) == grid
+
+
+@pytest.fixture
+def fields(tmp_path):
+    """A day in the true layout, and the same values laid out otherwise."""
+    folder = make_folder(tmp_path, days=1, absent=())
+    return folder.file(0), folder.fields[0]
+
+
+def test_rows_are_read_past_the_library_bit_for_bit(fields):
+    path, values = fields
+    out = np.zeros(GRID.shape, np.float32)
+    assert read_rows(path, "z", out)
+    np.testing.assert_array_equal(out.view(np.uint32), values.view(np.uint32))
+    found, _ = read_day(path, out=out)
+    assert found is out
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"chunksizes": (2, GRID.columns)},
+        {"shuffle": False},
+        {"fletcher32": True},
+        {"zlib": False, "shuffle": False},
+        {"contiguous": True, "zlib": False, "shuffle": False},
+        {"endian": "big", "datatype": ">f4"},
+        {"datatype": "f8"},
+    ],
+    ids=str,
+)
+def test_other_layouts_are_left_to_the_library(fields, layout, tmp_path):
+    _, values = fields
+    path = tmp_path / "asi-AMSR2-n25000-20240101-v5.4.nc"
+    options = {"zlib": True, "shuffle": True, "chunksizes": (1, GRID.columns), **layout}
+    if options.get("contiguous"):
+        options.pop("chunksizes")
+    with netCDF4.Dataset(path, "w") as dataset:
+        for name, axis in (("x", GRID.x), ("y", GRID.y)):
+            dataset.createDimension(name, axis.size)
+            dataset.createVariable(name, "f8", (name,))[:] = axis
+        dataset.createVariable("crs", "i4").setncatts(GRID.to_cf())
+        kind = options.pop("datatype", "f4")
+        z = dataset.createVariable("z", kind, ("y", "x"), fill_value=np.nan, **options)
+        z.grid_mapping = "crs"
+        z[:] = values
+    out = np.zeros(GRID.shape, np.float32)
+    assert not read_rows(path, "z", out)
+    found, _ = read_day(path, out=out)
+    np.testing.assert_array_equal(found, values)
+
+
+def test_rows_never_written_and_damage_are_left_to_the_library(fields, tmp_path):
+    path, values = fields
+    content = bytearray(path.read_bytes())
+    content[-2000] ^= 0x10
+    path.write_bytes(bytes(content))
+    out = np.zeros(GRID.shape, np.float32)
+    assert not read_rows(path, "z", out)
+    with pytest.raises(RejectedDay, match="the data are damaged"):
+        read_day(path, out=out)
+    assert not read_rows(tmp_path / "no.nc", "z", out)
 
 
 def rewrite(path: Path, change) -> None:

@@ -164,6 +164,15 @@ def test_negative_bounds_on_the_command_line(folder, capsys):
     assert "box rows 0:10, columns 0:8: 80 cells" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("form", ["{:.3e}", "{:.5E}", "{:.1f}", "{:.0f}."])
+def test_bounds_may_have_exponents(folder, capsys, form):
+    values = GRID.x[0], GRID.x[-1], GRID.y[0], GRID.y[1]
+    assert min(values) < -1e5
+    words = ["--source_dir", str(folder), "--start_date", "20240101", "--end_date", "20240101"]
+    assert finder.main([*words, "--bounds", *(form.format(v) for v in values)]) == 0
+    assert "box rows 0:2, columns 0:8: 16 cells" in capsys.readouterr().out
+
+
 def mask_with_land(path):
     """A mask file with land in columns 3 and 4."""
     import netCDF4
@@ -204,7 +213,8 @@ def test_land_is_left_out_with_a_mask(folder, tmp_path):
         (["--ymin", "2", "--ymax", "6", "--xmin", "3", "--xmax", "9"], "expected 0 <= xmin < xmax <= 8"),
         (["--ymin", "2"], "--xmin and --xmax or --bounds, found 1 of the four"),
         ([*BOX, "--bounds", "0", "1", "0", "1"], "found 4 of the four and --bounds"),
-        (["--bounds", "0", "1", "0", "1"], "no cell centre of the grid custom (10 x 8"),
+        (["--bounds", "-330000", "-320000", "155000", "160000"], "no cell centre of the grid custom (10 x 8"),
+        (["--bounds", "-1e9", "1", "0", "1"], "expected bounds within the grid, found west -1e+09"),
     ],
 )  # fmt: skip
 def test_boxes_that_cannot_be(folder, box, message, capsys):

@@ -314,8 +314,8 @@ def test_wrong_options_are_one_line(cube, tmp_path, capsys):
         ice_index(input_file=cube, pole_hole="hole")
     assert script.main(["--input_file", str(cube), "--plot", "index.txt"]) == 1
     assert (
-        "error: expected a .png, .pdf or .svg file for the plot, found index.txt"
-        in capsys.readouterr().err
+        "error: --plot: expected an ending of .png, .pdf, .svg, .jpg, .jpeg, .tif, .tiff or .webp, "
+        "found index.txt; change the ending" in capsys.readouterr().err
     )
     assert script.main(["--input_file", str(tmp_path / "no.nc")]) == 1
     assert "error: no such cube:" in capsys.readouterr().err
@@ -333,6 +333,61 @@ def test_plot_is_a_picture(cube, tmp_path, regions):
     assert min(pixels.shape[:2]) > 300
     for colour in ((0x14, 0x30, 0x4F), (0x3F, 0x8F, 0xC5)):  # the lines of extent and area
         assert (np.abs(pixels.astype(int) - colour).max(axis=2) < 8).sum() > 20
+
+
+def test_regions_of_every_option_are_kept(cube, tmp_path, capsys):
+    path = tmp_path / "index.csv"
+    words = ["--input_file", str(cube), "--output_csv", str(path)]
+    words += ["--region", "a=1,2,0,5", "b=2,3,0,5", "--region", "c=3,4,0,5"]
+    assert script.main(words) == 0
+    assert list(dict.fromkeys(row["region"] for row in rows_of(path))) == ["whole grid", "a", "b", "c"]
+    assert script.main(words[:4]) == 0  # nothing is left over from the run before
+    assert {row["region"] for row in rows_of(path)} == {"whole grid"}
+
+
+def test_series_and_animation_of_a_part_of_the_days(cube, tmp_path, capsys):
+    path, moving = tmp_path / "index.csv", tmp_path / "days.gif"
+    words = ["--input_file", str(cube), "--output_csv", str(path), "--animation", str(moving)]
+    assert (
+        script.main([*words, "--start_date", "20240228", "--end-date", "20240229", "--pixels", "140"])
+        == 0
+    )
+    whole = ice_index(input_file=cube).values["series"]
+    rows = rows_of(path)
+    assert [row["date"] for row in rows] == ["2024-02-28", "2024-02-29"]
+    assert float(rows[1]["area_km2"]) == pytest.approx(whole.area[1, 0], abs=0.06)
+    frames, _ = frames_of(moving)
+    assert len(frames) == 2
+    assert max(frames[0].shape) == 140
+    last = ice_index(input_file=cube, start_date=DAYS[1]).values["series"]
+    assert last.dates == DAYS[1:]
+    np.testing.assert_array_equal(last.extent, whole.extent[1:])
+    with pytest.raises(InputError, match="has no 2024-03-02: it reaches from 2024-02-28 to 2024-03-01"):
+        ice_index(input_file=cube, end_date=date(2024, 3, 2))
+
+
+@pytest.mark.parametrize("day", [0, 2])  # with values, and without any
+def test_plot_of_one_day(cube, tmp_path, monkeypatch, day):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *a, **k: (drawn.append(figure), save(figure, *a, **k))
+    )
+    path = tmp_path / "index.png"
+    ice_index(input_file=cube, start_date=DAYS[day], end_date=DAYS[day], plot=path)
+    (figure,) = drawn
+    (ax,) = figure.axes
+    assert figure.get_suptitle() == f"Sea ice extent and area, {DAYS[day]}"
+    assert [t.get_text() for t in ax.get_xticklabels()] == [str(DAYS[day])]
+    low, high = ax.get_xlim()
+    assert (low + high) / 2 == pytest.approx(ax.get_xticks()[0])
+    bottom, top = ax.get_ylim()
+    extent = np.nan_to_num(ice_index(input_file=cube).values["series"].extent[day, 0]) / 1e6
+    assert bottom == 0 and top > extent
+    if day == 0:
+        assert len(ax.collections) == 1, "the missing area is no line of one day"
 
 
 # --- the animation ----------------------------------------------------------------------
@@ -412,6 +467,27 @@ def test_frames_are_bounded_on_a_fine_grid(tmp_path):
     brightness = frame[90].astype(int).sum(axis=1)  # grows from open water in the west to ice
     inside = brightness[30:130]
     assert inside[-1] - inside[0] > 300
+
+
+def test_a_thinned_field_is_the_cell_in_the_middle_of_every_block(tmp_path):
+    grid = small_grid(640, 430, step=3125.0)  # neither is a multiple of 3
+    field = np.zeros((1, *grid.shape))
+    row, column = 3 * 100 + 1, 3 * 40 + 1
+    field[0, row, column] = 1
+    field[0, row - 1, column - 1] = field[0, row + 1, column + 1] = 0.5
+    surface = np.zeros(grid.shape, np.uint8)
+    path = write_cube(
+        tmp_path / "fine.nc", dates=DAYS[:1], concentration=field, surface=surface, grid=grid
+    )
+    with CubeFile(path) as opened:
+        picture = animation.DayPicture(opened, pixels=200)
+        thin = picture._thinned(opened.concentration(0))
+    assert thin.shape == picture.grid.shape == (213, 143)
+    assert np.argwhere(thin).tolist() == [[100, 40]]
+    assert thin[100, 40] == 1
+    assert picture.grid.step == 9375
+    assert picture.grid.x[40] == grid.x[column]
+    assert picture.grid.y[100] == grid.y[row]
 
 
 def test_part_of_the_days(cube, tmp_path):

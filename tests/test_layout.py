@@ -15,7 +15,19 @@ PACKAGE = sorted((ROOT / "seaice").rglob("*.py"))
 SCRIPTS = sorted(p for p in ROOT.glob("*.py") if p.name not in ("config.py", "utils.py", "demo.py"))
 HEAVY = ("torch", "numba", "matplotlib", "cartopy", "dask")
 # Imported only inside the functions that need them, so that --help stays quick.
-LAZY = (*HEAVY, "netCDF4", "h5py", "xarray", "scipy", "pyproj", "requests", "yaml", "PIL", "tqdm")
+LAZY = (
+    *HEAVY,
+    "netCDF4",
+    "h5py",
+    "isal",
+    "xarray",
+    "scipy",
+    "pyproj",
+    "requests",
+    "yaml",
+    "PIL",
+    "tqdm",
+)
 # The modules whose noun is the library itself.
 MAY_IMPORT_AT_TOP = {"dataset.py": {"torch"}, "_kernels.py": {"numba"}}
 

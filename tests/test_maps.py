@@ -1,6 +1,8 @@
 """Maps: every cell where it belongs, colours that mean what the legend says, coasts without a hang."""
 
+import base64
 import io
+import re
 import socket
 import time
 import zipfile
@@ -9,8 +11,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from http_server import serve
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
 
 from seaice import InputError, coastlines, graticule, maps, palette, plane
+from seaice.cell_image import block_class, block_mean
 from seaice.grids import Grid, get_grid
 
 LCC = Grid(
@@ -338,6 +345,165 @@ def test_labels_stay_on_the_picture(grid):
     assert texts_outside(figure) == []
 
 
+# Cells beside gaps, and cells smaller than dots
+
+
+def dots(figure, ax, dpi):
+    """The picture within the map: colours (height, width, 3), and x and y of the dots' centres."""
+    image = pixels(figure, dpi)[::-1]
+    x0, y0, x1, y1 = ax.get_window_extent().extents
+    columns, rows = np.arange(int(x0) + 3, int(x1) - 3), np.arange(int(y0) + 3, int(y1) - 3)
+    back = ax.transData.inverted().transform
+    xs = back(np.column_stack([columns + 0.5, np.full(columns.size, y0)]))[:, 0]
+    ys = back(np.column_stack([np.full(rows.size, x0), rows + 0.5]))[:, 1]
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], xs, ys
+
+
+def near(mask, grid, xs, ys, dots):
+    """For every dot: whether all, and whether any, of the cells within some dots of it are True."""
+    reach = dots * (xs[1] - xs[0])
+    ranges = []
+    for places, edge, size in ((ys, grid.south, grid.rows), (xs, grid.west, grid.columns)):
+        low = np.floor((places - reach - edge) / grid.step).astype(int).clip(0, size - 1)
+        high = np.floor((places + reach - edge) / grid.step).astype(int).clip(0, size - 1) + 1
+        ranges.append((low, high))
+    (south, north), (west, east) = ranges
+    sums = np.pad(mask.astype(int), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    count = (sums[north][:, east] - sums[north][:, west]
+             - sums[south][:, east] + sums[south][:, west])  # fmt: skip
+    return count == (north - south)[:, None] * (east - west), count > 0
+
+
+def grey(image):
+    return np.ptp(image, axis=2) <= 4
+
+
+# Dots a cell: 10 to 0.4.
+@pytest.mark.parametrize(
+    ("cells", "dpi"), [(40, 60), (40, 97), (150, 60), (350, 50), (350, 83), (700, 60)]
+)
+def test_a_dot_whose_cell_has_a_value_is_never_grey(cells, dpi):
+    grid = Grid("custom", cells, cells, 6250.0, -cells * 3125.0, -cells * 3125.0, "EPSG:3411")
+    random = np.random.default_rng(cells)
+    size = 1 if cells < 300 else 14  # smaller than dots: patches that hold whole dots
+    known = np.kron(random.random([cells // size] * 2) < 0.5, np.ones((size, size), bool))
+    field = np.where(known, 20, np.nan).astype(np.float32)
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    maps.draw_concentration(ax, field, grid)
+    image, xs, ys = dots(figure, ax, dpi)
+    all_known, _ = near(known, grid, xs, ys, 0.02 if cells < 300 else 0.9)
+    assert all_known.mean() > 0.05
+    assert not (grey(image) & all_known).any()
+    _, any_known = near(known, grid, xs, ys, 0.02 if cells < 300 else 0.9)
+    assert (grey(image) | any_known).all(), "a value where there is none"
+    if cells < 300:
+        wrong = grey(image) == near(known, grid, xs, ys, 0)[0]
+        assert wrong.mean() < 0.02, "more than the dots on the edges of cells"
+        coloured = image[~grey(image)]
+        assert np.abs(coloured - ice(20)).max() <= 6, "two colours mixed"
+
+
+@pytest.mark.parametrize("dpi", [40, 60, 90])
+@pytest.mark.parametrize("with_land", [True, False])
+def test_a_strait_of_one_cell_is_seen_on_any_map(dpi, with_land):
+    grid = get_grid("n6250")
+    land = np.ones(grid.shape, bool)
+    strait = land.shape[0] // 2 + 1
+    land[strait] = False
+    field = np.where(land, np.nan, 60).astype(np.float32)
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    maps.draw_concentration(ax, field, grid, land if with_land else None)
+    image, _, ys = dots(figure, ax, dpi)
+    assert ys[1] - ys[0] > grid.step, "the case is one of cells smaller than dots"
+    shown = np.abs(image - ice(60)).max(axis=2) <= 6
+    assert shown.any(axis=0).all()
+    assert shown.sum(axis=0).max() <= 2
+    elsewhere = image[~shown.any(axis=1)]
+    if with_land:
+        assert np.abs(elsewhere - rgb(palette.LAND)).max() <= 6, "land does not stay land"
+    else:
+        assert grey(elsewhere).all()
+
+
+def test_land_shows_no_value_in_any_frame():
+    grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
+    land = np.zeros(grid.shape, bool)
+    land[:, :10] = True
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    image = maps.draw_concentration(ax, np.full(grid.shape, 20, np.float32), grid, land)
+    for percent in (20, 70):
+        maps.draw_frame(image, np.full(grid.shape, percent, np.float32))
+        picture = pixels(figure)
+        assert is_close(colour_at(picture, ax, grid.x[5], grid.y[10]), rgb(palette.LAND))
+        assert is_close(colour_at(picture, ax, grid.x[15], grid.y[10]), ice(percent))
+
+
+def test_cells_of_a_dot_show_their_mean_and_their_most_frequent_class():
+    grid = get_grid("n3125")
+    field = np.where(np.arange(grid.columns) % 2, 100, 40).astype(np.float32)
+    field = np.broadcast_to(field, grid.shape)
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    maps.draw_concentration(ax, field, grid)
+    image, *_ = dots(figure, ax, 30)
+    assert np.abs(image - ice(70)).max() < 60
+    assert np.abs(image.mean(axis=(0, 1)) - ice(70)).max() < 8
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    codes = np.broadcast_to(np.where(np.arange(grid.columns) % 10 == 0, 7, 250), grid.shape)
+    classes = {7: palette.Swatch("a", "#ff0000"), 250: palette.Swatch("b", "#00ff00")}
+    maps.draw_classes(ax, codes.astype(np.uint8), grid, classes)
+    image, *_ = dots(figure, ax, 30)
+    assert (image == rgb("#00ff00")).all()
+
+
+FIELDS = hnp.arrays(np.float64, (6, 7), elements=st.one_of(st.just(np.nan), st.floats(0, 100, width=16)))
+STARTS = st.sets(st.integers(1, 5)).map(lambda s: np.array(sorted({0, *s})))
+
+
+@given(FIELDS, STARTS, STARTS)
+def test_block_mean_is_that_of_the_known_cells(field, rows, columns):
+    found = block_mean(field, rows, columns)
+    for i, band in enumerate(np.split(field, rows[1:])):
+        for j, block in enumerate(np.split(band, columns[1:], axis=1)):
+            known = block[~np.isnan(block)]
+            if known.size:
+                assert found[i, j] == pytest.approx(known.mean(), rel=1e-6)
+            else:
+                assert np.isnan(found[i, j])
+
+
+def test_classes_of_a_block_by_hand():
+    one = np.array([0])
+
+    def of(*cells, land=None):
+        return int(block_class(np.array([cells]), one, one, land=land)[0, 0])
+
+    assert of(-1, -1, -1, 2) == 2, "a value goes before none"
+    assert of(1, 2, 2, -1) == 2
+    assert of(0, 0, 0, 2) == 0
+    assert of(0, 0, 0, 2, land=0) == 2, "land goes behind"
+    assert of(0, 0, -1, -1, land=0) == 0
+    assert of(0, -1, -1, -1, land=0) == -1
+    assert of(-1, -1) == -1
+
+
+def test_images_are_the_same_in_a_vector_file(tmp_path):
+    """Drawn there through another path, which must reduce cells too."""
+    grid = get_grid("n6250")
+    field = np.full(grid.shape, np.nan, np.float32)
+    field[900] = 60
+    figure, ax = maps.polar_figure(grid, graticule=False)
+    maps.draw_concentration(ax, field, grid, np.isnan(field))
+    figure.savefig(tmp_path / "a.svg", dpi=50)
+    text = (tmp_path / "a.svg").read_text()
+    images = re.findall(r'base64,([^"]+)"', text)
+    assert len(images) == 2  # land, field
+    with Image.open(io.BytesIO(base64.b64decode(images[1]))) as found:
+        drawn = np.asarray(found.convert("RGBA")).astype(int)
+    rows = np.flatnonzero((drawn[..., 3] == 255).all(axis=1))
+    assert 1 <= rows.size <= 2
+    assert is_close(drawn[rows[0], 5, :3], ice(60))
+
+
 # Graticule
 
 
@@ -607,5 +773,9 @@ def test_without_network_auto_says_why_and_natural_earth_insists(no_natural_eart
 def test_a_damaged_shapefile_is_named(no_natural_earth):
     path = write_shapes(no_natural_earth.folder)
     path.write_bytes(b"garbage")
-    with pytest.raises(InputError, match=r"ne_50m_land\.shp is no readable shapefile .* delete it"):
-        coastlines.find("auto", get_grid("n25000"))
+    message = r"ne_50m_land\.shp is no readable shapefile .* delete it"
+    with pytest.raises(InputError, match=message):
+        coastlines.find("natural_earth", get_grid("n25000"))
+    found, reason = coastlines.find("auto", get_grid("n25000"))
+    assert found is None
+    assert re.search(message, reason) and "\n" not in reason

@@ -229,9 +229,10 @@ METRES = st.floats(-5e6, 5e6)
 @given(west=METRES, width=st.floats(30e3, 2e6), south=METRES, height=st.floats(30e3, 2e6))
 def test_bounds_take_exactly_the_centres_within(west, width, south, height):
     east, north = west + width, south + height
-    within = ((N25.y >= south) & (N25.y < north))[:, None] & ((N25.x >= west) & (N25.x < east))[None, :]
-    if not within.any():
-        with pytest.raises(InputError, match="no cell centre of the grid n25000"):
+    within = ((N25.y >= south) & (N25.y <= north))[:, None] & ((N25.x >= west) & (N25.x <= east))[None]
+    left, right, bottom, top = N25.extent
+    if west < left or east > right or south < bottom or north > top:
+        with pytest.raises(InputError, match="expected bounds within the grid, found west"):
             Box.of_bounds((west, east, south, north), N25)
         return
     box = Box.of_bounds((west, east, south, north), N25)
@@ -239,6 +240,35 @@ def test_bounds_take_exactly_the_centres_within(west, width, south, height):
     expected = np.zeros(N25.shape, bool)
     expected[box.rows, box.columns] = True
     assert np.array_equal(within, expected)
+
+
+def test_centres_on_the_bounds_are_in_the_box():
+    x, y = N25.x, N25.y
+    assert Box.of_bounds((x[3], x[7], y[2], y[5]), N25) == Box(2, 6, 3, 8)
+    assert Box.of_bounds((x[3], x[3], y[2], y[2]), N25) == Box(2, 3, 3, 4)
+    assert Box.of_bounds((x[3] + 1, x[7] - 1, y[2] + 1, y[5] - 1), N25) == Box(3, 5, 4, 7)
+    assert Box.of_bounds(N25.extent, N25) == Box(0, N25.rows, 0, N25.columns)
+
+
+@pytest.mark.parametrize("side", range(4))
+def test_bounds_are_never_clipped(side):
+    bounds = list(N25.extent)
+    bounds[side] += 1.0 if side % 2 else -1.0
+    with pytest.raises(InputError, match=r"expected bounds within the grid, found .*; the grid n25000 "
+                       r".* reaches from -3.85e\+06 to 3.75e\+06 m in x and from"):  # fmt: skip
+        Box.of_bounds(tuple(bounds), N25)
+
+
+def test_bounds_out_of_order_and_between_centres():
+    with pytest.raises(
+        InputError, match=r"expected west <= east and south <= north, found west 5, east"
+    ):
+        Box.of_bounds((5, 0, 0, 5), N25)
+    with pytest.raises(InputError, match=r"found west nan, .*exchange them"):
+        Box.of_bounds((float("nan"), 0, 0, 5), N25)
+    x, y = N25.x[0], N25.y[0]
+    with pytest.raises(InputError, match=r"no cell centre of the grid n25000 .* measure 25000 m"):
+        Box.of_bounds((x + 1, x + 20000, y + 1, y + 20000), N25)
 
 
 def test_named_places_lie_in_their_seas(real_data):

@@ -10,6 +10,7 @@ import netCDF4
 import numpy as np
 import pytest
 from cubes import write_cube
+from matplotlib.legend import Legend
 from PIL import Image
 from test_maps import colour_at, ice, is_close, is_no_value, rgb, snyder, texts_outside
 
@@ -343,6 +344,42 @@ def test_no_land_leaves_cells_without_a_value_visible(files, capsys, tmp_path):
         assert is_no_value(at(image, SIBERIA, panel, **LAYOUT))
 
 
+def test_no_land_has_one_entry_for_what_looks_alike(files):
+    pair = read_pair(files.day, files.cube, date(2024, 1, 10))
+
+    def entries(*, paint_land):
+        figure = pictures._draw_pair(pair, pictures._coast("none", GRID, None), paint_land=paint_land)
+        legend = next(
+            found
+            for found in figure.findobj(Legend)
+            if found.get_title().get_text() == "share of ocean cells"
+        )
+        return [text.get_text() for text in legend.get_texts()]
+
+    assert [e for e in entries(paint_land=False) if "land" in e or "filled" in e] == [
+        "land or not filled"
+    ]
+    with_land = entries(paint_land=True)
+    assert "land" in with_land
+    assert [e for e in with_land if e.startswith("not filled, ")]
+
+
+def test_a_damaged_natural_earth_does_not_stop_auto(files, tmp_path, capsys):
+    folder = tmp_path / "cartopy" / "shapefiles" / "natural_earth" / "physical"
+    folder.mkdir(parents=True)
+    for suffix in ("shp", "shx", "dbf"):
+        (folder / f"ne_50m_land.{suffix}").write_bytes(b"garbage")
+    status, out, err = run(
+        visualization, capsys, "--input_file", files.cube, "--date", "20240110", "--dpi", DPI
+    )
+    assert (status, err) == (0, "")
+    (line,) = [line for line in out.splitlines() if line.startswith("coastlines:")]
+    assert line.startswith("coastlines: the outline of the land mask, because ")
+    assert "ne_50m_land.shp is no readable shapefile" in line
+    said = refused(visualization, capsys, "--input_file", files.day, "--coastlines", "natural_earth")
+    assert "ne_50m_land.shp is no readable shapefile" in said
+
+
 def test_another_file_than_the_cube_was_made_from_is_told(files, capsys, tmp_path):
     raw = files.raw.copy()
     block(raw, SVALBARD, 55)
@@ -447,7 +484,7 @@ def test_inputs_that_cannot_be_drawn(files, capsys, tmp_path, south):
         ([files.day, "--land_mask_file", south.mask], "lies on another grid than"),
         ([files.day, "--land_mask_file", tmp_path / "no"], "no such mask file"),
         ([files.one, "--land_mask_file", files.mask], "is a cube and knows its land"),
-        ([files.day, "--output_file", "a.txt"], "expected a picture such as .png"),
+        ([files.day, "--output_file", "a.txt"], "expected an ending of .png, .pdf, .svg"),
         (
             [files.day, "--output_file", "nowhere/a.png"],
             "the folder of the output does not exist: nowhere",

@@ -13,6 +13,7 @@ import numpy as np
 from seaice import InputError, grids
 from seaice.grids import Grid
 from seaice.sources.bremen import DayFile, RejectedDay
+from seaice.sources.hdf5_rows import read_rows
 
 # Above this an observed 100 percent with rounding is no excuse any more.
 _TOLERANCE = 1e-3
@@ -20,7 +21,9 @@ _PACKING = ("scale_factor", "add_offset", "_FillValue")
 _HDF4_DATASET = "ASI Ice Concentration"
 
 
-def read_day(path: Path, *, grid: Grid | None = None) -> tuple[np.ndarray, Grid]:
+def read_day(
+    path: Path, *, grid: Grid | None = None, out: np.ndarray | None = None
+) -> tuple[np.ndarray, Grid]:
     """Read one daily file and check that it can be used.
 
     Parameters
@@ -29,12 +32,15 @@ def read_day(path: Path, *, grid: Grid | None = None) -> tuple[np.ndarray, Grid]
         A ``.nc``, ``.hdf`` or ``.tif`` file of the Bremen layout.
     grid : Grid, optional
         The grid expected.
+    out : ndarray of float32, shape (rows, columns), optional
+        An array that may be used for the result (whoever reads many days saves memory and
+        time with it); what it holds after an error is of no use.
 
     Returns
     -------
     concentration : ndarray of float32, shape (rows, columns)
         Percent, 0..100; NaN is missing (land, pole hole or not observed). Row 0 is
-        the smallest y.
+        the smallest y. It may be ``out`` or another array.
     grid : Grid
         The file's grid.
 
@@ -44,17 +50,19 @@ def read_day(path: Path, *, grid: Grid | None = None) -> tuple[np.ndarray, Grid]
         If the file is no such file, is damaged, lies on another grid, or holds only
         missing values, only zeros, or values outside 0..100. The message is the reason.
     """
-    concentration, found = read_unjudged(path, grid=grid)
+    concentration, found = read_unjudged(path, grid=grid, out=out)
     _check_values(concentration)
     return concentration, found
 
 
-def read_unjudged(path: Path, *, grid: Grid | None = None) -> tuple[np.ndarray, Grid]:
+def read_unjudged(
+    path: Path, *, grid: Grid | None = None, out: np.ndarray | None = None
+) -> tuple[np.ndarray, Grid]:
     """As :func:`read_day`, but whatever the values are.
 
     For a download: a day that holds nothing but missing values is what upstream has.
     """
-    concentration, found = _read(Path(path))
+    concentration, found = _read(Path(path), out)
     if grid is not None and not grid.same_cells(found):
         raise RejectedDay(f"on another grid: expected {grid}, found {found}")
     return concentration, found
@@ -69,9 +77,11 @@ def read_grid_of(path: Path) -> Grid:
     return _read(path)[1]
 
 
-def _read(path: Path) -> tuple[np.ndarray, Grid]:
+def _read(path: Path, out: np.ndarray | None = None) -> tuple[np.ndarray, Grid]:
     _check_content_type(path)
-    reader = {".nc": _read_netcdf, ".hdf": _read_hdf4, ".tif": _read_geotiff}.get(path.suffix)
+    if path.suffix == ".nc":
+        return _read_netcdf(path, out)
+    reader = {".hdf": _read_hdf4, ".tif": _read_geotiff}.get(path.suffix)
     if reader is None:
         raise RejectedDay(f"expected a .nc, .hdf or .tif file, found {path.name}")
     return reader(path)
@@ -113,13 +123,15 @@ def _open_netcdf(path: Path) -> Any:
         raise RejectedDay(f"no readable NetCDF file, truncated or damaged ({_short(error)})") from None
 
 
-def _read_netcdf(path: Path) -> tuple[np.ndarray, Grid]:
+def _read_netcdf(path: Path, out: np.ndarray | None) -> tuple[np.ndarray, Grid]:
     with _open_netcdf(path) as dataset:
         grid = _netcdf_grid(dataset)
         variable = dataset.variables["z"]
         if variable.dimensions != ("y", "x"):
             raise RejectedDay(f"expected z(y, x), found z({', '.join(variable.dimensions)})")
         plain = _is_plain(variable)
+        if plain and out is not None and out.shape == grid.shape and read_rows(path, "z", out):
+            return out, grid
         variable.set_auto_maskandscale(not plain)
         try:
             values = variable[:]
