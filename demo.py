@@ -30,7 +30,7 @@ from seaice.sources.bremen import DayFile
 HERE = Path(__file__).resolve().parent
 START = date(2024, 2, 20)
 END = START + timedelta(days=39)
-ABSENT = [START + timedelta(days=i) for i in (4, *range(14, 24))]
+ABSENT = [START + timedelta(days=i) for i in (4, *range(14, 23))]
 BAD = START + timedelta(days=31)
 
 TRAIN = """

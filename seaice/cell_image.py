@@ -131,14 +131,13 @@ def draw_cells(
     """
     from matplotlib.image import AxesImage
 
+    colours = {name: options[name] for name in ("cmap", "norm")}
+
     class CellImage(AxesImage):
         """Looks at the size of a dot when it is drawn, for only then it is known."""
 
         def set_data(self, data: Any) -> None:
             super().set_data(data if land is None else np.where(land, np.nan, data))
-
-        def can_composite(self) -> bool:
-            return False  # matplotlib would put images together without draw()
 
         def draw(self, renderer: Any) -> None:
             per_unit = renderer.get_image_magnification()
@@ -153,11 +152,11 @@ def draw_cells(
             corners = np.array([(left, bottom), (right, top)]) / per_unit
             (west, south), (east, north) = ax.transData.inverted().transform(corners)
             coarse = AxesImage(
-                ax, cmap=self.cmap, norm=self.norm, origin="lower", interpolation="nearest",
+                ax, **colours, origin="lower", interpolation="nearest",
                 extent=(west, east, south, north),
             )  # fmt: skip
-            cells = np.ma.asarray(self.get_array()).astype(np.float32)
-            coarse.set_data(reduce(cells.filled(np.nan), rows, columns))
+            cells = np.ma.filled(np.ma.asarray(self.get_array()).astype(np.float32), np.nan)
+            coarse.set_data(reduce(cells, rows, columns))
             coarse.set_figure(ax.get_figure())
             coarse.set_transform(ax.transData)
             coarse.set_clip_path(ax.patch)

@@ -68,9 +68,15 @@ class CubeFile:
             )
         self._dataset.set_auto_maskandscale(False)
         self._dataset.set_auto_chartostring(False)
-        self.dates: list[date] = [from_day_number(n) for n in self._dataset["time"][:]]
-        self.grid: Grid = products.read_grid(self._dataset)
-        self.surface: np.ndarray = np.asarray(self._dataset["surface"][:])
+        try:
+            self.dates: list[date] = [from_day_number(n) for n in self._dataset["time"][:]]
+            self.grid: Grid = products.read_grid(self._dataset)
+            self.surface: np.ndarray = np.asarray(self._dataset["surface"][:])
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f"{self.path} is damaged: its axes or surface cannot be read ({error}); make the "
+                "cube again with consolidate_data.py --force"
+            ) from None
         self.attributes: dict[str, Any] = {
             k: self._dataset.getncattr(k) for k in self._dataset.ncattrs()
         }

@@ -74,7 +74,9 @@ def load_ocean_mask(path: Path) -> torch.Tensor:
         try:
             with CubeFile(Path(path)) as cube:
                 ocean = cube.ocean
-        except InputError:
+        except InputError as no_cube:
+            if "is damaged" in str(no_cube):
+                raise
             raise InputError(f"{no_mask}; a cube of consolidate_data.py would do too") from None
     return torch.from_numpy(ocean.astype(np.float32))
 

@@ -220,6 +220,7 @@ def _draw_region(ax: Axes, series: IndexSeries, number: int, *, small: bool) -> 
             ax.vlines(days, extent, extent + missing, color="#c9c9c9", linewidth=6, label=label)
         else:
             ax.fill_between(days, extent, extent + missing, color="#c9c9c9", linewidth=0, label=label)
+    _shade_filled_days(ax, days, series.filled_share[:, number])
     ax.plot(days, extent, color="#14304f", linewidth=1.5, marker=marker, label="extent")
     ax.plot(days, area, color="#3f8fc5", linewidth=1.5, marker=marker, label="area")
     ax.set_title(series.regions[number], fontsize=8 if small else 10)
@@ -235,3 +236,13 @@ def _draw_region(ax: Axes, series: IndexSeries, number: int, *, small: bool) -> 
     ax.tick_params(labelsize=7 if small else 9)
     ax.grid(color="#e4e4e4", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def _shade_filled_days(ax: Axes, days: np.ndarray, filled_share: np.ndarray) -> None:
+    """Mark the days of which most of the extent rests on values that were not observed."""
+    half_a_day = np.timedelta64(12, "h")
+    label: str | None = "days mostly filled"
+    for day in days[np.nan_to_num(filled_share) > 0.5]:
+        middle = day.astype("datetime64[h]")
+        ax.axvspan(middle - half_a_day, middle + half_a_day, color="#f3ead8", linewidth=0, label=label)
+        label = None  # one entry in the legend

@@ -152,7 +152,7 @@ def _are_shares(shares: Any) -> bool:
     return (
         isinstance(shares, Mapping)
         and len(shares) > 0
-        and all(isinstance(share, Real) and 0 < share < float("inf") for share in shares.values())
+        and all(isinstance(share, Real) and 0 < float(share) < float("inf") for share in shares.values())
     )
 
 

@@ -395,5 +395,5 @@ def _whole(value: Any) -> int | None:
 
 def check_share(name: str, value: Any) -> None:
     """Refuse a share outside 0..1; InputError names it."""
-    if not isinstance(value, Real) or not 0 <= value <= 1:
+    if not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise InputError(f"expected {name} from 0 to 1, found {value!r}")

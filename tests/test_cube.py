@@ -627,3 +627,17 @@ def test_max_gap_alone_may_be_short(case, tmp_path):
     assert script.main(words(folder, target, *masked, "--max_gap_days", "2", last=4)) == 0
     with CubeFile(target) as cube:
         assert cube.parameters["one_sided_days"] == 2
+
+
+@pytest.mark.parametrize("variable", ["surface", "sea_ice_conc"])
+def test_a_damaged_chunk_is_named(case, tmp_path, variable):
+    from cubes import damage
+
+    from seaice import InputError
+
+    _, _, path = case
+    target = tmp_path / "c.nc"
+    target.write_bytes(path.read_bytes())
+    damage(target, variable)
+    with pytest.raises(InputError, match=r"c\.nc is damaged: .* --force"), CubeFile(target) as cube:
+        cube.concentration(0)

@@ -723,6 +723,7 @@ def test_a_full_frame_item_makes_at_most_two_copies(tmp_path):
             "custom_part (2 x 3 cells of 25 km) of CUBE holds no ocean cell; choose another region",
         ),
         ({"region": (0, 7, 0, 6), "bounds": (0, 0, 1, 1)}, "give either region"),
+        ({"bounds": (0, 0, 1e7, 1)}, "expected bounds within the grid, found west 0, east 1e+07"),
         ({"bounds": (0, 1, 10, 11)}, "no cell centre of the grid custom (7 x 6 cells of 25 km)"),
         (
             {"patch_size": (3, 7)},

@@ -425,6 +425,20 @@ def test_a_strait_of_one_cell_is_seen_on_any_map(dpi, with_land):
         assert grey(elsewhere).all()
 
 
+def test_a_dot_without_a_value_is_land_if_half_of_it_is():
+    grid = get_grid("n3125")
+    for every, expected in ((2, rgb(palette.LAND)), (12, None)):
+        land = np.broadcast_to(np.arange(grid.columns) % every == 0, grid.shape)
+        figure, ax = maps.polar_figure(grid, graticule=False)
+        maps.draw_concentration(ax, np.full(grid.shape, np.nan, np.float32), grid, land)
+        image, xs, _ = dots(figure, ax, 25)
+        assert xs[1] - xs[0] > 12 * grid.step
+        if expected is None:
+            assert grey(image).all()
+        else:
+            assert (np.abs(image - expected).max(axis=2) <= 6).mean() > 0.4
+
+
 def test_land_shows_no_value_in_any_frame():
     grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
     land = np.zeros(grid.shape, bool)

@@ -13,6 +13,7 @@ from cubes import small_grid, write_cube
 
 from seaice.land_mask import write_mask
 from seaice.masks import FillFlag, Mask, Surface
+from seaice.period import as_date
 
 PAGE = Path(__file__).parent.parent / "docs" / "training.md"
 ROWS, COLUMNS, DAYS = 14, 12, 40
@@ -39,6 +40,7 @@ def folder(tmp_path_factory):
         surface=surface,
         grid=grid,
         flags=flags,
+        parameters={"method": "gaussian", "time_window": 10},
     )
     write_mask(folder / "mask.nc", Mask(surface, np.zeros(surface.shape, np.float32), grid), {})
     return folder
@@ -96,7 +98,9 @@ def test_the_parts_share_no_day(ran):
     days = {name: set(dataset.GetTimes().ravel()) for name, dataset in ran["datasets"].items()}
     assert days["train"]
     assert days["validation"]
-    assert int(min(days["validation"]) - max(days["train"])) > 8
+    ends = {name: (min(d), max(d)) for name, d in days.items()}
+    free = as_date(ends["validation"][0]) - as_date(ends["train"][1])
+    assert free.days > 10  # the cube's filling reaches 10 days
     assert ran["statistics"].periods == tuple(str(block) for block in ran["parts"]["train"])
 
 
@@ -120,9 +124,39 @@ def test_the_loss_falls_when_training_goes_on(ran):
     assert last < first / 2
 
 
+def test_the_scores_are_those_of_the_cells(ran):
+    """The same numbers cell by cell, for a forecast with known errors."""
+    _, scores, *_ = blocks_of_page()
+    batch, ocean = ran["batch"], ran["ocean"]
+    targets, weights = batch["targets"], batch["target_weights"]
+    ran["prediction"] = torch.where(ocean == 1, targets, 0.9)  # wrong on land, which must not count
+    ran["prediction"][:, 1, 0, 0, 6] = 0.4  # ice where there is water
+    ran["prediction"][weights < 1] = 0.8  # filled or land: must not count
+    exec(compile(scores, str(PAGE), "exec"), ran)
+    perfect, wrong = ran["scores"]
+    assert (perfect["rmse"], perfect["binary_accuracy"], perfect["ice_edge_error"]) == (0, 1, 0)
+    assert targets[:, 1, 0, 0, 6].max() < 0.15
+    area = ran["datasets"]["validation"].grid.cell_area()
+    assert abs(area[0, 6] / 625 - 1) > 0.01
+    days, compared, squares, extent = len(targets), 0.0, 0.0, 0.0
+    for day in range(days):
+        for row in range(ROWS):
+            for column in range(COLUMNS):
+                cell = (day, 1, 0, row, column)
+                if weights[cell] != 1:
+                    continue
+                compared += area[row, column]
+                squares += area[row, column] * float(ran["prediction"][cell] - targets[cell]) ** 2
+                extent += area[row, column] * float(ran["prediction"][cell] >= 0.15)
+    assert wrong["ice_edge_error"] == pytest.approx(area[0, 6])
+    assert wrong["binary_accuracy"] == pytest.approx(1 - days * area[0, 6] / compared)
+    assert wrong["rmse"] == pytest.approx((squares / compared) ** 0.5)
+    assert wrong["extent"] == pytest.approx(extent / days)
+
+
 def test_the_other_blocks_run(ran, capsys):
     _, *others = blocks_of_page()
-    assert len(others) == 4
+    assert len(others) == 5
     for block in others:
         exec(compile(block, str(PAGE), "exec"), ran)
     assert capsys.readouterr().out.startswith("[20240501, 20240502, 20240503, 20240504, 20240505]")
