@@ -14,6 +14,10 @@ from pathlib import Path
 from seaice import InputError
 
 
+class HeldByAnother(InputError):
+    """Another run holds the right to write a file; the message names that run."""
+
+
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the right to write ``path``; refuse while another process holds it.
@@ -22,8 +26,10 @@ def exclusive(path: Path) -> Iterator[None]:
 
     Raises
     ------
+    HeldByAnother
+        If another run holds it.
     InputError
-        If another run holds it (the message names that run), or there is no such folder.
+        If there is no such folder, or a folder of that name.
     OSError
         If the folder may not be written to.
     """
@@ -36,7 +42,7 @@ def exclusive(path: Path) -> Iterator[None]:
         except BlockingIOError:
             holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
             os.close(handle)
-            raise InputError(
+            raise HeldByAnother(
                 f"{path} is being written by {holder}; wait for it or choose another output"
             ) from None
         try:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import seaice
 from seaice import InputError
-from seaice.atomic import exclusive
+from seaice.atomic import HeldByAnother, exclusive
 from seaice.hosts import HostSearch, Pauses, Policy, TransferError, host_of
 from seaice.http_answer import NotThere, Refused, Transient, explain, identity_of, judge_answer
 from seaice.partial_file import Identity, PartialFile, file_sha256, public_url
@@ -80,7 +80,7 @@ def only_writer(path: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(exclusive(path))
-        except InputError as error:
+        except HeldByAnother as error:
             raise Busy(str(error)) from None
         yield
 

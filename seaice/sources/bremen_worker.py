@@ -154,6 +154,8 @@ class DayWorker:
             return Outcome(file.day, "stopped")
         except TransferError as error:
             return Outcome(file.day, "failed", str(error), unreachable=error.unreachable)
+        except InputError as error:
+            return Outcome(file.day, "failed", str(error))
         except OSError as error:
             fatal = error.errno in _FATAL
             place = self._task.folder if fatal else self._task.path(file)
