@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import config
 from seaice import cli
 from seaice.day_folder import find_missing
 
@@ -26,7 +27,10 @@ def build_parser() -> argparse.ArgumentParser:
     """Command line of this stage."""
     parser = cli.make_parser(__doc__, find_missing)
     parser.add_argument(
-        "--source_dir", type=Path, required=True, help="folder of daily files (subfolders too)"
+        "--source_dir",
+        type=Path,
+        default=config.data_dir(),
+        help="folder of daily files, subfolders too (default %(default)s, or SEAICE_DATA_DIR)",
     )
     cli.add_period(parser)
     box = parser.add_argument_group("the box: four index limits, or bounds in metres")
