@@ -5,7 +5,7 @@ value can be used is what consolidate_data.py checks.
 
 Examples
   python get_dims.py --source_dir data
-  python get_dims.py --source_dir data/n3125
+  python get_dims.py --source_dir .
 """
 
 import argparse

@@ -10,10 +10,11 @@ the result, and a day without any value has an empty row. What is made of the po
 
 Examples
   python ice_index.py --input_file cube.nc --output_csv index.csv --plot index.png
-  python ice_index.py --input_file cube.nc --output_file index.nc \
-      --region Arctic_region_mask_Meier_AnnGlaciol2007.msk fram=1360,1560,1400,1600
+  python ice_index.py --input_file cube.nc --output_file index.nc --region box=160,220,120,180
+  python ice_index.py --input_file cube.nc --output_csv seas.csv \
+      --region Arctic_region_mask_Meier_AnnGlaciol2007.msk   # from NSIDC, 25 km
   python ice_index.py --input_file cube.nc --animation winter.gif --fps 8 --pixels 600 \
-      --start_date 20231201 --end_date 20240229
+      --start_date 20240101 --end_date 20240229
 
 References
   Regions: Meier et al. 2007, doi:10.3189/172756407782871170;

@@ -90,7 +90,7 @@ def atomic(
     path = _target(path)
     with nullcontext() if locked else exclusive(path):
         temporary = path.with_name(f".{path.name}.part{path.suffix}")
-        _remove(temporary)  # what a killed run left; nobody else can be writing it
+        temporary.unlink(missing_ok=True)  # what a killed run left; nobody else can be writing it
         try:
             yield temporary
             flush(temporary)
@@ -100,7 +100,7 @@ def atomic(
             flush(path.parent)
         except BaseException as error:
             explained = _explained(error, temporary)
-            _remove(temporary)
+            temporary.unlink(missing_ok=True)
             if explained is error:
                 raise
             raise explained from error
@@ -111,7 +111,7 @@ def _target(path: Path) -> Path:
     path = Path(path).resolve()
     if not path.parent.is_dir():
         raise InputError(f"the folder of the output does not exist: {path.parent}; make it first")
-    if path.is_dir() and path.suffix != ".zarr":
+    if path.is_dir():
         raise InputError(f"expected a file name for the output, found a folder: {path}")
     return path
 
@@ -127,13 +127,6 @@ def _explained(error: BaseException, temporary: Path) -> BaseException:
         "file-size limit is full",
         str(temporary.parent),
     )
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def flush(path: Path) -> None:

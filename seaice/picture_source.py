@@ -65,10 +65,8 @@ def kind_of(path: Path) -> Kind:
 
     if not path.exists():
         raise InputError(f"no such file: {path}")
-    if path.is_dir() and path.suffix != ".zarr":
+    if path.is_dir():
         raise InputError(f"expected a file, found the folder {path}")
-    if path.suffix == ".zarr":
-        return "cube"
     if path.suffix != ".nc":
         return "daily"
     try:
