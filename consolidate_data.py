@@ -24,6 +24,7 @@ import config
 from seaice import cli
 from seaice.cube import consolidate
 from seaice.gapfill import METHODS
+from seaice.packing import COMPRESSIONS
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,8 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--batch_size",
         type=cli.at_least(1),
         metavar="DAYS",
-        help="days between two flushes to the disk; the result does not depend on it "
-        "(default %(default)s)",
+        help="days kept together when they are finished, and what a stop costs at most; the result "
+        "does not depend on it (default %(default)s)",
     )
     add(
         "--max_gap_days",
@@ -87,6 +88,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--halo", action="store_true", help="let days outside the period help to fill its ends")
     add("--append", action="store_true", help="extend the cube that is there to --end_date")
     add("--lat_lon", action="store_true", help="store latitude and longitude of every cell")
+    add("--compression", choices=COMPRESSIONS, help="of the daily fields (default %(default)s)")
+    cli.add_engine(parser)
     add("--grid", help="take only files of this grid, e.g. n3125")
     add("--bad_days_file", type=Path, help="YAML list of days not to use, with reasons")
     add("-f", "--force", action="store_true", help="replace the cube that is there")

@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=cli.between(0, 1),
         help="share of missing days from which a cell is land (default %(default)s)",
     )
+    cli.add_engine(parser)
     parser.add_argument("--grid", help="take only files of this grid, e.g. n3125")
     parser.add_argument("--bad_days_file", type=Path, help="YAML list of days not to use, with reasons")
     return parser

@@ -120,12 +120,18 @@ def _explained(error: BaseException, temporary: Path) -> BaseException:
     """Name the likely cause when the NetCDF library only says «HDF error»."""
     if not isinstance(error, RuntimeError) or "HDF" not in str(error):
         return error
-    free = shutil.disk_usage(temporary.parent).free
+    return full_disk(error, temporary.parent)
+
+
+def full_disk(error: BaseException, folder: Path) -> OSError:
+    """The error to raise where writing into a folder has failed for want of space."""
+    free = shutil.disk_usage(folder).free
+    reason = error.strerror if isinstance(error, OSError) else error
     return OSError(
         errno.ENOSPC,
-        f"writing failed ({error}) with {free / 1e6:.0f} MB free: the disk, a quota or a "
+        f"writing failed ({reason}) with {free / 1e6:.0f} MB free: the disk, a quota or a "
         "file-size limit is full",
-        str(temporary.parent),
+        str(folder),
     )
 
 

@@ -133,6 +133,22 @@ def add_period(parser: argparse.ArgumentParser, *, required: bool = True) -> Non
         )
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add ``--workers`` and ``--dask``."""
+    parser.add_argument(
+        "--workers",
+        type=at_least(1),
+        metavar="N",
+        help="local processes that share the days (default %(default)s)",
+    )
+    parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="share the days among the workers of this dask.distributed scheduler; «local» starts "
+        "--workers of them here",
+    )
+
+
 def run(
     parser: argparse.ArgumentParser,
     stage: Callable[..., Report],
@@ -174,7 +190,7 @@ def _guarded(work: Callable[[], Report], *, verbose: bool) -> int:
             print(line)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("interrupted: nothing half-made is left; run the same command again", file=sys.stderr)
+        print("interrupted: no half-made output is left; run the same command again", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; silence the flush at exit too.

@@ -1,44 +1,33 @@
 """Consolidation: a folder of daily grids becomes one gap-free, flagged cube.
 
-The days are streamed: the days within reach of a fill (11 for the default) are in memory,
-whatever the length of the period. Cost is O(days x cells).
+The days are streamed: the days within reach of a fill (14 for the default) are in memory,
+whatever the length of the period. Cost is O(days x cells). Finished batches are kept on disk,
+so that a stopped run continues.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import shutil
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from seaice import InputError
-from seaice.atomic import atomic, exclusive
-from seaice.cube_file import CubeFile
+from seaice import InputError, cube_run
+from seaice.atomic import exclusive
 from seaice.cube_job import Job, Settings
-from seaice.cube_report import Totals, already_done, day_line, finished
-from seaice.cube_update import (
-    Existing,
-    appended_period,
-    check_output,
-    first_stale_day,
-    read_existing,
-)
-from seaice.cube_writer import CubeWriter, create
-from seaice.daily import DailyGrids, DayRecord
+from seaice.cube_update import appended_period, check_output, read_existing
+from seaice.daily import DailyGrids
+from seaice.engine import Engine
 from seaice.gapfill import get_method, temporal
-from seaice.gapfill.stream import FillStream
 from seaice.grids import Grid
 from seaice.land_mask import assumed_pole_hole
 from seaice.masks import Surface, read_mask
-from seaice.period import Period, day_number, from_day_number
-from seaice.report import Progress, Report
-
-logger = logging.getLogger(__name__)
+from seaice.packing import Storage
+from seaice.period import Period
+from seaice.products import tile_of
+from seaice.report import Report
 
 
 def consolidate(
@@ -61,6 +50,9 @@ def consolidate(
     halo: bool = False,
     append: bool = False,
     lat_lon: bool = False,
+    compression: Literal["zlib", "zstd", "none"] = "zlib",
+    workers: int = 1,
+    dask: str | None = None,
     grid: str | None = None,
     bad_days_file: Path | None = None,
     force: bool = False,
@@ -81,7 +73,8 @@ def consolidate(
     method : str
         See :mod:`seaice.gapfill`.
     batch_size : int
-        Days between two flushes to the disk; no influence on the result.
+        Days that are kept together when they are finished: what a stop costs at most. No
+        influence on the result.
     time_window, space_window, alpha, sigma
         Of the Gaussian fill (:func:`seaice.gapfill.gaussian.fill`): days, cells, 1, cells.
     max_gap_days, one_sided_days : int
@@ -98,6 +91,13 @@ def consolidate(
         whose fill can now look further forward.
     lat_lon : bool
         Store latitude and longitude of every cell too.
+    compression : str
+        Of the daily fields: ``zlib``, which every HDF5 reads, ``zstd``, which is read and
+        written faster but needs HDF5's Zstandard filter, or ``none``.
+    workers : int
+        Local processes that share the days.
+    dask : str, optional
+        ``local`` or the address of a dask.distributed scheduler, whose workers share the days.
     grid : str, optional
         Take only files of this grid id.
     bad_days_file : Path, optional
@@ -125,11 +125,13 @@ def consolidate(
         "one_sided_days": _one_sided(one_sided_days, max_gap_days),
         "past_only": past_only,
     }
+    engine = Engine(workers, dask)
     output_file = Path(output_file)
     check_output(output_file, land_mask_file)
     period = Period.of(start_date, end_date)
     chosen = get_method(method)
     parameters = {"method": method, **chosen.own(options), "pole_hole": pole_hole, "halo": halo}
+    parameters["compression"] = compression
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, found {batch_size}")
     reach = chosen.reach(parameters)
@@ -149,9 +151,11 @@ def consolidate(
         surface = mask.surface if mask else (kept.surface if kept else _ocean_all(days.grid))
         parameters["surface_sha256"] = hashlib.sha256(surface.tobytes()).hexdigest()
         settings = Settings(chosen, parameters, days.grid, surface, pole_hole == "fill")
-        job = Job(settings, days, period, output_file, batch_size, lat_lon, land_mask_file)
+        shape = days.grid.shape
+        storage = Storage(compression, False, shape, tile_of(shape))
+        job = Job(settings, days, period, output_file, batch_size, storage, lat_lon, land_mask_file)
         notes = [] if mask or kept else [_no_mask_note(parameters, days.grid)]
-        return _run(job, existing, notes, append=append)
+        return cube_run.run(job, existing, notes, append=append, engine=engine)
 
 
 def _one_sided(one_sided_days: int | None, max_gap_days: int) -> int:
@@ -174,60 +178,3 @@ def _no_mask_note(parameters: dict[str, Any], grid: Grid) -> str:
             "values and land cannot be told from missing data"
         )
     return f"no --land_mask_file, so land counts as ocean{cost}; create_mask.py makes one"
-
-
-def _run(job: Job, existing: Existing | None, notes: list[str], *, append: bool) -> Report:
-    first = job.period.start
-    if existing is not None:
-        stale = first_stale_day(job, existing, append=append)
-        if stale is None:
-            return already_done(job, notes, append=append)
-        first = stale
-    verify = partial(_verify, job=job)
-    with atomic(job.output_file, verify=verify, locked=True) as temporary:
-        if append:
-            shutil.copyfile(job.output_file, temporary)
-        else:
-            create(
-                temporary,
-                grid=job.settings.grid,
-                surface=job.settings.surface,
-                lat_lon=job.lat_lon,
-                attributes=job.attributes(),
-            )
-        with CubeWriter(temporary, start=job.period.start, hole=job.settings.hole) as writer:
-            totals = _stream(job, Period(first, job.period.end), writer)
-            if append:
-                writer.annotate(job.attributes())
-    return finished(job, totals, notes, first)
-
-
-def _stream(job: Job, period: Period, writer: CubeWriter) -> Totals:
-    records: dict[int, DayRecord] = {}
-
-    def read(number: int, frame: np.ndarray) -> None:
-        found, records[number] = job.days.read(from_day_number(number), out=frame)
-        if found is not frame:
-            frame[:] = np.nan if found is None else found
-
-    # Days the cube may not look at do not exist: they must not be filled and then used.
-    seen = day_number(job.days.period.start), day_number(job.days.period.end)
-    stream = FillStream(read, seen, job.settings.ocean, job.settings.stages())
-    totals = Totals()
-    with Progress(total=len(period), label="days", logger=logger) as progress:
-        days = stream.days(day_number(period.start), day_number(period.end))
-        for i, filled in enumerate(days, start=1):
-            record = records.pop(day_number(period.start) + i - 1)
-            counts = writer.write(filled, record)
-            totals.add(record, counts)
-            progress.unit(day_line(record, counts))
-            if i % job.batch_size == 0:
-                writer.flush()
-    return totals
-
-
-def _verify(path: Path, job: Job) -> None:
-    with CubeFile(path) as cube:
-        if cube.dates != list(job.period):
-            raise OSError(f"the file just written does not hold every day of {job.period}: {path}")
-        cube.concentration(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from seaice.cube_writer import cube_attributes
+import seaice
+from seaice.cube_table import cube_attributes
 from seaice.daily import DailyGrids
 from seaice.gapfill import Method, Stage
 from seaice.grids import Grid
 from seaice.masks import Surface
+from seaice.packing import Storage
 from seaice.period import Period
 
 
@@ -65,6 +68,7 @@ class Job:
         The days of the cube.
     output_file : Path
     batch_size : int
+    storage : Storage
     lat_lon : bool
     land_mask_file : Path or None
         Named in the history.
@@ -75,8 +79,21 @@ class Job:
     period: Period
     output_file: Path
     batch_size: int
+    storage: Storage
     lat_lon: bool
     land_mask_file: Path | None
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything but the input that a packed day depends on."""
+        told = [
+            self.settings.parameters,
+            vars(self.storage),
+            vars(self.settings.grid),
+            seaice.__version__,
+        ]
+        text = json.dumps(told, default=str, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def attributes(self) -> dict[str, Any]:
         """Global attributes of the cube."""

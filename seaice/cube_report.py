@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 from seaice.cube_file import CubeFile
 from seaice.cube_job import Job
-from seaice.cube_writer import describe_windows
+from seaice.cube_table import describe_windows
 from seaice.daily import DayRecord, describe_days
 from seaice.masks import DayStatus
 from seaice.report import Report, listing
+from seaice.spool import Made
 
 
 def day_line(record: DayRecord, counts: dict[str, int]) -> str:
@@ -30,6 +32,14 @@ class Totals:
         self.cells: Counter[str] = Counter()
         self.incomplete: list[str] = []
         self.one_sided: list[date] = []
+
+    @classmethod
+    def of(cls, days: Iterable[Made]) -> Totals:
+        """Count written days."""
+        totals = cls()
+        for made in days:
+            totals.add(made.record, made.counts)
+        return totals
 
     def add(self, record: DayRecord, counts: dict[str, int]) -> None:
         """Count one written day."""

@@ -14,7 +14,7 @@ import numpy as np
 from seaice import InputError
 from seaice.cube_file import CubeFile
 from seaice.cube_job import Job
-from seaice.cube_writer import same_parameters
+from seaice.cube_table import same_parameters
 from seaice.grids import Grid
 from seaice.masks import DayStatus
 from seaice.period import Period
@@ -72,7 +72,8 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> Existing |
                 output_file,
                 Period(cube.dates[0], cube.dates[-1]),
                 cube.grid,
-                cube.parameters,
+                # Cubes of the first version do not tell: they are all deflated.
+                {"compression": "zlib", **cube.parameters},
                 cube.surface,
                 cube.variable("day_status"),
                 cube.texts("input_file"),

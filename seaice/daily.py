@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 from collections import Counter
@@ -96,6 +97,14 @@ class DailyGrids:
         self._grid = grid or usual
         self.source_dir = Path(source_dir)
 
+    def within(self, period: Period) -> DailyGrids:
+        """The days of a shorter period, to be read elsewhere."""
+        part = copy.copy(self)
+        part.period = period
+        part._candidates = {d: files for d, files in self._candidates.items() if d in period}
+        part.files = {day: files[0] for day, files in part._candidates.items()}
+        return part
+
     @property
     def grid(self) -> Grid:
         """The grid of the files; InputError if not one of them can be read."""
@@ -155,6 +164,22 @@ class DailyGrids:
     def is_bad(self, day: date) -> bool:
         """Whether the day stands in the list of bad days."""
         return day in self._special.bad
+
+    def signature(self, day: date, record: DayRecord | None = None) -> str:
+        """What the reading of a day depends on: the names and digests of its files.
+
+        Parameters
+        ----------
+        day : date
+        record : DayRecord, optional
+            Of the day just read; saves reading its only file again.
+        """
+        if self.is_bad(day):
+            return "bad"
+        files = self._candidates.get(day, [])
+        if record is not None and len(files) == 1:
+            return f"{record.file} {record.sha256}"
+        return ", ".join(f"{file.path.name} {_sha256(file.path)}" for file in files)
 
     def digest(self, day: date, *, name: str = "") -> str:
         """SHA-256 of a day's file, hexadecimal; empty if it has none or cannot be read.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import numpy as np
 
 from seaice import InputError, products
 from seaice.atomic import atomic, exclusive
+from seaice.bands import use_threads
 from seaice.daily import DailyGrids, DayRecord, describe_days
+from seaice.engine import Engine, spans
 from seaice.grids import Grid
 from seaice.masks import DayStatus, Mask, Surface, read_mask
-from seaice.period import Period
+from seaice.period import Period, day_number, from_day_number
 from seaice.report import Progress, Report
 
 logger = logging.getLogger(__name__)
@@ -24,6 +27,7 @@ LARGEST_POLE_HOLE_RADIUS = 165_000.0
 # Without statistics: the hole seen in Bremen files ends 94 to 97 km from the pole.
 USUAL_POLE_HOLE_RADIUS = 110_000.0
 FEW_DAYS = 20
+_SPANS_PER_WORKER = 2
 
 
 def create_mask(
@@ -35,6 +39,8 @@ def create_mask(
     threshold: float = 0.85,
     grid: str | None = None,
     bad_days_file: Path | None = None,
+    workers: int = 1,
+    dask: str | None = None,
 ) -> Report:
     """Make a mask file from daily grids: one pass, one day in memory, O(days x cells).
 
@@ -52,6 +58,10 @@ def create_mask(
         Take only files of this grid id.
     bad_days_file : Path, optional
         YAML list of days not to use.
+    workers : int
+        Local processes that share the days.
+    dask : str, optional
+        ``local`` or the address of a dask.distributed scheduler, whose workers share the days.
 
     Returns
     -------
@@ -63,6 +73,7 @@ def create_mask(
     InputError
         If no day can be read, the threshold is out of range, or the output is another file.
     """
+    engine = Engine(workers, dask)
     if not 0 <= threshold <= 1:
         raise InputError(f"threshold must be from 0 to 1, found {threshold}")
     output_file = Path(output_file)
@@ -72,11 +83,13 @@ def create_mask(
     period = Period.of(start_date, end_date)
     days = DailyGrids(source_dir=source_dir, period=period, grid_id=grid, bad_days_file=bad_days_file)
     with exclusive(output_file):
-        return _create_mask(days, period, output_file, threshold)
+        return _create_mask(days, period, output_file, threshold, engine)
 
 
-def _create_mask(days: DailyGrids, period: Period, output_file: Path, threshold: float) -> Report:
-    missing, records = _count_missing(days)
+def _create_mask(
+    days: DailyGrids, period: Period, output_file: Path, threshold: float, engine: Engine
+) -> Report:
+    missing, records = _count_missing(days, period, engine)
     used = sum(r.status == DayStatus.PRESENT for r in records)
     if not used:
         raise InputError(
@@ -98,18 +111,58 @@ def _create_mask(days: DailyGrids, period: Period, output_file: Path, threshold:
     return _report(output_file, mask, records, period, threshold)
 
 
-def _count_missing(days: DailyGrids) -> tuple[np.ndarray, list[DayRecord]]:
+def _count_missing(
+    days: DailyGrids, period: Period, engine: Engine
+) -> tuple[np.ndarray, list[DayRecord]]:
     missing = np.zeros(days.grid.shape, np.int32)
-    frame = np.empty(days.grid.shape, np.float32)
-    records = []
-    with Progress(total=len(days.period), label="days", logger=logger) as progress:
-        for day in days.period:
-            concentration, record = days.read(day, out=frame)
-            records.append(record)
-            if concentration is not None:
-                missing += np.isnan(concentration)
-            progress.unit(f"{day} {record.status.name.lower()} {record.reason}".rstrip())
+    found: dict[date, DayRecord] = {}
+    with Progress(total=len(period), label="days", logger=logger) as progress:
+
+        def tell(record: DayRecord) -> None:
+            found[record.day] = record
+            progress.unit(f"{record.day} {record.status.name.lower()} {record.reason}".rstrip())
+
+        if engine.is_here:
+            _count_days(days, missing, tell)
+        else:
+            numbers = day_number(period.start), day_number(period.end)
+            parts = _SPANS_PER_WORKER * engine.workers
+            cut = [tuple(map(from_day_number, s)) for s in spans(*numbers, parts=parts, multiple=1)]
+            units = [(days.within(Period(a, b)), engine.threads) for a, b in cut]
+
+            def add(i: int, counted: tuple[np.ndarray, list[DayRecord]]) -> None:
+                np.add(missing, counted[0], out=missing)
+                for record in counted[1]:
+                    tell(record)
+
+            with engine.start() as crew:
+                crew.do(count_missing, units, add)
+    return missing, [found[day] for day in period]
+
+
+def count_missing(days: DailyGrids, threads: int | None) -> tuple[np.ndarray, list[DayRecord]]:
+    """On how many of some days a cell is missing; the unit of work of a mask.
+
+    Returns
+    -------
+    missing : ndarray of int32, shape (rows, columns)
+    records : list of DayRecord
+        What was found for every day.
+    """
+    use_threads(threads)
+    missing = np.zeros(days.grid.shape, np.int32)
+    records: list[DayRecord] = []
+    _count_days(days, missing, records.append)
     return missing, records
+
+
+def _count_days(days: DailyGrids, missing: np.ndarray, tell: Callable[[DayRecord], None]) -> None:
+    frame = np.empty(days.grid.shape, np.float32)
+    for day in days.period:
+        concentration, record = days.read(day, out=frame)
+        if concentration is not None:
+            missing += np.isnan(concentration)
+        tell(record)
 
 
 def classify(missing: np.ndarray, days: int, grid: Grid, *, threshold: float = 0.85) -> np.ndarray:

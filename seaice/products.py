@@ -172,10 +172,12 @@ def define(
     gridded = row.dimensions[-2:] == ("y", "x")
     options: dict[str, Any] = {}
     if gridded:
-        tile = [_tile(len(dataset.dimensions[d])) for d in ("y", "x")]
-        options["chunksizes"] = [1] * (len(row.dimensions) - 2) + tile
+        tile = tile_of(tuple(len(dataset.dimensions[d]) for d in ("y", "x")))
+        options["chunksizes"] = [*[1] * (len(row.dimensions) - 2), *tile]
         if compression:
-            options |= {"compression": compression, "complevel": level, "shuffle": row.dtype != "u1"}
+            # Shuffling helps deflate; zstd does as well without and is read faster.
+            shuffle = compression == "zlib" and row.dtype != "u1"
+            options |= {"compression": compression, "complevel": level, "shuffle": shuffle}
     elif "time" in row.dimensions:
         options["chunksizes"] = [1024] + [len(dataset.dimensions[d]) for d in row.dimensions[1:]]
     variable = dataset.createVariable(
@@ -193,14 +195,14 @@ def define(
     return variable
 
 
-def _tile(cells: int) -> int:
-    """Chunk length along one axis: the axis in equal parts of about 400 cells.
+def tile_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of a chunk: each axis of a grid in equal parts of about 400 cells.
 
     One day deep and a few hundred cells wide, so that a random day is one short read and
     a patch touches few chunks.
     """
-    parts = max(1, round(cells / 400))
-    return -(-cells // parts)
+    rows, columns = (-(-cells // max(1, round(cells / 400))) for cells in shape)
+    return rows, columns
 
 
 def write_grid(dataset: netCDF4.Dataset, grid: Grid, *, lat_lon: bool = False) -> None:
@@ -293,6 +295,14 @@ def global_attributes(
         "parameters": json.dumps(parameters, default=str, sort_keys=True),
         "software_version": f"seaice {seaice.__version__}",
     }
+
+
+def with_history(attributes: Mapping[str, Any], before: str) -> dict[str, Any]:
+    """The attributes, with what a file's ``history`` said before below their own."""
+    merged = dict(attributes)
+    if "history" in merged and before and before != merged["history"]:
+        merged["history"] = f"{merged['history']}\n{before}"
+    return merged
 
 
 def history_line(stage: str, parameters: Mapping[str, Any]) -> str:

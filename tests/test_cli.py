@@ -97,7 +97,7 @@ def test_hyphens_are_accepted(capsys):
             1,
             "error: No space left on device: /data/x; make space and run the same command again\n",
         ),
-        ("interrupt", 130, "interrupted: nothing half-made is left; run the same command again\n"),
+        ("interrupt", 130, "interrupted: no half-made output is left; run the same command again\n"),
         ("bug", 1, "error: KeyError: 'x' (unexpected; run again with --verbose for the details)\n"),
     ],
 )

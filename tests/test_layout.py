@@ -27,6 +27,9 @@ LAZY = (
     "yaml",
     "PIL",
     "tqdm",
+    "zarr",
+    "numcodecs",
+    "distributed",
 )
 # The modules whose noun is the library itself.
 MAY_IMPORT_AT_TOP = {"dataset.py": {"torch"}, "_kernels.py": {"numba"}}

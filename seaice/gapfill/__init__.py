@@ -4,8 +4,8 @@ A method is a function ``fill(stack, ocean, **parameters) -> Filled``. It never 
 an observed cell, never fills or uses land, and flags every value it invents. Days are
 calendar days: frame i + 1 is the day after frame i, an absent day is a frame of NaN.
 
-A method that works day by day also names its ``stages``: each fills one day from the
-frames around it that the stage before has made. :func:`fill_stack` runs them over an
+A method that works day by day also names its ``stages``: each fills one day, where it lies,
+from the days around it that the stage before has seen. :func:`fill_stack` runs them over an
 array, :class:`seaice.gapfill.stream.FillStream` over days that are read one by one.
 """
 
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seaice import InputError
+from seaice.bands import each_band
 
 
 class Filled(NamedTuple):
@@ -45,15 +46,16 @@ class Filled(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """Consecutive days: the i-th of them is ``values[order[i]]``.
+    """Consecutive days: the i-th of them is ``filled.day(order[i])``.
 
     Attributes
     ----------
-    values : ndarray of float32, shape (slots, rows, columns)
+    filled : Filled
+        Arrays of shape (slots, rows, columns).
     order : ndarray of int64, shape (days,)
     """
 
-    values: np.ndarray
+    filled: Filled
     order: np.ndarray
 
 
@@ -65,13 +67,13 @@ class Stage(NamedTuple):
     reach : int
         Days to either side that it looks at.
     fill_day : callable
-        ``fill_day(frames, t, ocean, day)`` fills what is flagged NOT_FILLED in ``day`` (a
-        :class:`Filled` of one day, shape (rows, columns), changed in place) from ``frames``,
-        of which the t-th is that day. It changes nothing else.
+        ``fill_day(frames, t)`` fills cells of the t-th day of ``frames`` that are flagged
+        NOT_FILLED, in place, and flags them. It changes nothing else, and takes as sources
+        only cells whose flag says that they were there before this step.
     """
 
     reach: int
-    fill_day: Callable[[Frames, int, np.ndarray, Filled], None]
+    fill_day: Callable[[Frames, int], None]
 
 
 @dataclass(frozen=True)
@@ -168,20 +170,16 @@ def fill_stack(
     first, end, step = days.indices(len(stack))
     if step != 1:
         raise InputError("days must be a slice of step 1")
-    source, start = stack, 0
-    filled: Filled | None = None
+    filled = empty(stack.shape)
+    filled.values[...] = stack
+    for t in range(len(stack)):
+        begin_day(filled.day(t), ocean)
+    frames = Frames(filled, np.arange(len(stack)))
     for k, stage in enumerate(stages):
         later = sum(s.reach for s in stages[k + 1 :])
-        a, b = max(0, first - later), min(len(stack), max(first, end) + later)
-        made = empty((b - a, *ocean.shape))
-        frames = Frames(source, np.arange(len(source)))
-        for t in range(a, b):
-            day = made.day(t - a)
-            begin_day(source[t - start] if filled is None else filled.day(t - start), ocean, day)
-            stage.fill_day(frames, t - start, ocean, day)
-        filled, source, start = made, made.values, a
-    assert filled is not None  # every method has a stage
-    return filled
+        for t in range(max(0, first - later), min(len(stack), max(first, end) + later)):
+            stage.fill_day(frames, t)
+    return Filled(*(array[days] for array in filled))
 
 
 def empty(shape: tuple[int, ...]) -> Filled:
@@ -189,12 +187,8 @@ def empty(shape: tuple[int, ...]) -> Filled:
     return Filled(np.empty(shape, np.float32), np.empty(shape, np.uint8), np.empty(shape, np.uint8))
 
 
-def begin_day(source: np.ndarray | Filled, ocean: np.ndarray, day: Filled) -> None:
-    """Copy a raw frame, or what the stage before has made of the day, into ``day``."""
-    if isinstance(source, Filled):
-        for target, made in zip(day, source, strict=True):
-            target[...] = made
-        return
+def begin_day(day: Filled, ocean: np.ndarray) -> None:
+    """Flag what a raw frame in ``day.values`` holds, and make land missing."""
     from seaice.gapfill import _kernels
 
-    _kernels.classify(source, ocean, *day)
+    each_band(_kernels.classify, len(ocean), ocean, *day)

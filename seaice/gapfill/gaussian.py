@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from seaice import InputError
+from seaice.bands import each_band
 from seaice.gapfill import Filled, Frames, Stage, fill_stack
 
 # Below this sum of weights nothing is said: such sources are too far away.
@@ -53,12 +54,13 @@ def stages(
 
     outside_hole = None if hole is None else ~hole
 
-    def fill_day(frames: Frames, t: int, ocean: np.ndarray, day: Filled) -> None:
+    def fill_day(frames: Frames, t: int) -> None:
         from seaice.gapfill import _kernels
 
-        need = ocean if outside_hole is None else outside_hole
+        values, flag, _ = frames.filled
+        need = np.ones(flag.shape[1:], bool) if outside_hole is None else outside_hole
         kernel = (in_time, in_space, SMALLEST_WEIGHT)
-        _kernels.gaussian(*frames, t, past_only, ocean, need, *kernel, day.values, day.flag)
+        each_band(_kernels.gaussian, len(need), values, flag, frames.order, t, past_only, need, *kernel)
 
     return [Stage(time_window, fill_day)]
 

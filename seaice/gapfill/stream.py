@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from seaice.gapfill import Filled, Frames, Stage, begin_day, empty
 
+# Days that are read while another is filled.
+_AHEAD = 2
+
 
 class FillStream:
     """Runs the stages of a method over a run of days.
 
-    Each stage keeps the frames it looks at in a ring that is written over as the days go
-    by: memory is one frame for every day within reach, whatever the length of the run.
+    All days lie in one ring that is written over as the days go by: memory is one frame for
+    every day within reach and a few more, whatever the length of the run. Days ahead are read
+    in a thread of their own.
 
     Parameters
     ----------
     read : callable
         ``read(day, frame)`` puts the raw values of a day (an integer) into ``frame``,
-        float32 (rows, columns), NaN for missing. Called once a day, in order.
+        float32 (rows, columns), NaN for missing. Called once a day, in order, in one thread.
     seen : (int, int)
         First and last day that may be looked at; days beyond do not exist.
     ocean : ndarray of bool, shape (rows, columns)
     stages : sequence of Stage
         At least one.
+    keep : int
+        The arrays of a day stay as they are until so many further days have been yielded.
 
     Examples
     --------
@@ -43,50 +50,54 @@ class FillStream:
         seen: tuple[int, int],
         ocean: np.ndarray,
         stages: Sequence[Stage],
+        *,
+        keep: int = 1,
     ) -> None:
         self._read = read
         self._seen = seen
         self._ocean = ocean
         self._stages = list(stages)
-        raw = np.empty((2 * stages[0].reach + 1, *ocean.shape), np.float32)
-        self._rings: list[np.ndarray | Filled] = [raw]
-        self._rings += [empty((2 * s.reach + 1, *ocean.shape)) for s in stages[1:]]
-        self._next: list[int] = []
+        # How far each stage runs ahead of the last one, and how far the whole looks ahead.
+        self._lead = [sum(s.reach for s in stages[k + 1 :]) for k in range(len(stages))]
+        self._ahead = sum(s.reach for s in stages)
+        back = max(s.reach - lead for s, lead in zip(stages, self._lead, strict=True))
+        self._back = max(back, keep)
+        self._ring = empty((self._back + 1 + self._ahead + _AHEAD, *ocean.shape))
 
     def days(self, first: int, last: int) -> Iterator[Filled]:
-        """Yield every day from first to last, filled.
+        """Yield every day from first to last, filled; arrays of shape (rows, columns)."""
+        begin = max(self._seen[0], first - self._ahead)
+        end = min(self._seen[1], last + self._ahead)
+        done = [max(self._seen[0], first - lead) for lead in self._lead]
+        read = arrived = begin
+        coming: dict[int, Future[None]] = {}
+        with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
+            try:
+                # The days before the first are gone through too, so that the ring is wide enough.
+                for number in range(first - self._ahead, last + 1):
+                    while read <= min(end, number + self._ahead + _AHEAD):
+                        frame = self._ring.values[self._slot(read)]
+                        coming[read] = reader.submit(self._read, read, frame)
+                        read += 1
+                    while arrived <= min(end, number + self._ahead):
+                        coming.pop(arrived).result()
+                        begin_day(self._ring.day(self._slot(arrived)), self._ocean)
+                        arrived += 1
+                    for k, lead in enumerate(self._lead):
+                        while done[k] <= min(end, number + lead):
+                            self._fill(self._stages[k], done[k], begin, arrived - 1)
+                            done[k] += 1
+                    if number >= first:
+                        yield self._ring.day(self._slot(number))
+            finally:
+                for future in coming.values():
+                    future.cancel()
 
-        The arrays of a day (rows, columns) are used again for the next one: copy what is to
-        be kept.
-        """
-        reaches = [stage.reach for stage in self._stages]
-        ahead = [sum(reaches[k:]) for k in range(len(reaches))]
-        self._next = [max(self._seen[0], first - reach) for reach in ahead]
-        day = empty(self._ocean.shape)
-        for number in range(first, last + 1):
-            self._make(len(self._stages), number, day)
-            yield day
+    def _slot(self, number: int) -> int:
+        return number % len(self._ring.values)
 
-    def _make(self, level: int, number: int, day: Filled) -> None:
-        """Run stage ``level`` (1 is the first) for one day."""
-        stage, ring = self._stages[level - 1], self._rings[level - 1]
-        self._supply(level - 1, number + stage.reach)
-        slots = len(ring.values if isinstance(ring, Filled) else ring)
-        begin = max(self._seen[0], number - stage.reach)
-        end = min(self._seen[1], number + stage.reach)
-        order = np.arange(begin, end + 1) % slots
-        values = ring.values if isinstance(ring, Filled) else ring
-        here = number % slots
-        begin_day(ring.day(here) if isinstance(ring, Filled) else ring[here], self._ocean, day)
-        stage.fill_day(Frames(values, order), number - begin, self._ocean, day)
-
-    def _supply(self, level: int, until: int) -> None:
-        """Put the days up to ``until`` into the ring that stage ``level`` + 1 looks at."""
-        ring = self._rings[level]
-        while self._next[level] <= min(until, self._seen[1]):
-            number = self._next[level]
-            if isinstance(ring, Filled):
-                self._make(level, number, ring.day(number % len(ring.values)))
-            else:
-                self._read(number, ring[number % len(ring)])
-            self._next[level] += 1
+    def _fill(self, stage: Stage, number: int, begin: int, end: int) -> None:
+        earliest = max(begin, number - stage.reach)
+        latest = min(end, number + stage.reach)
+        order = np.arange(earliest, latest + 1) % len(self._ring.values)
+        stage.fill_day(Frames(self._ring, order), number - earliest)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from seaice import InputError
+from seaice.bands import each_band
 from seaice.gapfill import Filled, Frames, Stage, fill_stack
 
 # days_back_forward holds one decimal digit for either side.
@@ -24,10 +25,12 @@ def stages(
     """The one step of this method; the parameters are those of :func:`fill`."""
     _check_limits(max_gap_days=max_gap_days, one_sided_days=one_sided_days)
 
-    def fill_day(frames: Frames, t: int, ocean: np.ndarray, day: Filled) -> None:
+    def fill_day(frames: Frames, t: int) -> None:
         from seaice.gapfill import _kernels
 
-        _kernels.temporal(*frames, t, max_gap_days, one_sided_days, past_only, *day)
+        rows = frames.filled.flag.shape[1]
+        limits = (max_gap_days, one_sided_days, past_only)
+        each_band(_kernels.temporal, rows, *frames.filled, frames.order, t, *limits)
 
     return [Stage(max_gap_days, fill_day)]
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 
-@njit(parallel=True, cache=True)
-def unshuffle(shuffled, words):  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True)
+def unshuffle(y0, y1, shuffled, words):  # type: ignore[no-untyped-def]
     """Undo HDF5's shuffle filter of rows of 4-byte values.
 
     A row of ``shuffled`` (rows, 4 columns) uint8 holds the lowest bytes of all its values,
     then the next ones, and so on; ``words`` (rows, columns) uint32 receives the values.
     """
-    rows, columns = words.shape
-    for y in prange(rows):
+    columns = words.shape[1]
+    for y in range(y0, y1):
         row = shuffled[y]
         for x in range(columns):
             words[y, x] = (

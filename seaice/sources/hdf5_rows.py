@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from seaice.bands import each_band
+
 _FILTERS = [2, 1]  # shuffle, then deflate
 _scratch = threading.local()  # one day of shuffled bytes a thread, used again and again
 
@@ -80,5 +82,5 @@ def _inflate(content: memoryview, chunks: list[Any], out: np.ndarray) -> bool:
             )
     except damaged:
         return False
-    _kernels.unshuffle(shuffled, out.view(np.uint32))
+    each_band(_kernels.unshuffle, rows, shuffled, out.view(np.uint32))
     return True

@@ -1,0 +1,167 @@
+"""The unit of work of a consolidation: a run of days, filled, packed and kept in a spool."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seaice.bands import use_threads
+from seaice.cube_job import Job
+from seaice.daily import DayRecord
+from seaice.gapfill import Filled
+from seaice.gapfill.stream import FillStream
+from seaice.packing import pack_day
+from seaice.period import day_number, from_day_number
+from seaice.spool import BatchWriter, Made, iso
+
+# Days that are packed and written while the next ones are filled.
+_BEHIND = 2
+_JOB_FILE = "job.pickle"
+_TOKEN_FILE = "run"
+
+
+class Superseded(RuntimeError):
+    """The run that asked for these days is over."""
+
+
+class DayMaker:
+    """Fills and packs runs of days; the results are batch files.
+
+    Reading ahead, filling and packing behind go on at the same time, each in a thread.
+
+    Parameters
+    ----------
+    job : Job
+    folder : Path
+        Of the spool.
+    """
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self._job = job
+        self._folder = folder
+        self._records: dict[int, DayRecord] = {}
+        self._signatures: dict[int, str] = {}
+        self._seen = day_number(job.days.period.start), day_number(job.days.period.end)
+
+    def make(self, first: int, last: int, tell: Callable[[Made], None]) -> None:
+        """Make the days from first to last, in batches; ``tell`` hears of every day."""
+        settings, size = self._job.settings, self._job.batch_size
+        stages = settings.stages()
+        stream = FillStream(self._read, self._seen, settings.ocean, stages, keep=_BEHIND)
+        behind: deque[Future[Made]] = deque()
+        with ExitStack() as stack:
+            writer = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="writer"))
+            batch: BatchWriter | None = None
+            for number, filled in enumerate(stream.days(first, last), start=first):
+                if batch is None:
+                    batch = stack.enter_context(BatchWriter(self._folder))
+                    begin = number
+                behind.append(writer.submit(self._add, batch, number, filled))
+                if len(behind) >= _BEHIND:
+                    tell(behind.popleft().result())
+                if number == last or number - begin + 1 == size:
+                    while behind:
+                        tell(behind.popleft().result())
+                    batch.commit(self._made_of(begin, number))
+                    batch = None
+
+    def _read(self, number: int, frame: np.ndarray) -> None:
+        day = from_day_number(number)
+        found, record = self._job.days.read(day, out=frame)
+        if found is not frame:
+            frame[:] = np.nan if found is None else found
+        self._records[number] = record
+        self._signatures[number] = self._job.days.signature(day, record)
+
+    def _add(self, batch: BatchWriter, number: int, filled: Filled) -> Made:
+        packed = pack_day(filled, self._job.settings.hole, self._job.storage)
+        record = self._records.pop(number)
+        batch.add(record, packed)
+        return Made(record, packed.counts)
+
+    def _made_of(self, first: int, last: int) -> dict[str, Any]:
+        window = inputs_of(self._job, first, last)
+        return {
+            "fingerprint": self._job.fingerprint,
+            "inputs": {iso(number): self._signatures[number] for number in window},
+        }
+
+
+def inputs_of(job: Job, first: int, last: int) -> range:
+    """The days whose files a run of days depends on."""
+    seen, reach = job.days.period, job.settings.reach
+    begin = max(day_number(seen.start), first - reach)
+    return range(begin, min(day_number(seen.end), last + reach) + 1)
+
+
+def expected(job: Job, first: int, last: int) -> dict[str, Any]:
+    """What a batch made by this job, from the files as they are now, would say it is made of."""
+    window = inputs_of(job, first, last)
+    return {
+        "fingerprint": job.fingerprint,
+        "inputs": {iso(n): job.days.signature(from_day_number(n)) for n in window},
+    }
+
+
+def publish(job: Job, folder: Path, token: str) -> None:
+    """Put the job where workers on any machine find it."""
+    (folder / _JOB_FILE).write_bytes(pickle.dumps(job))
+    (folder / _TOKEN_FILE).write_text(token)
+
+
+def withdraw(folder: Path) -> None:
+    """Tell workers that are still at it to stop."""
+    (folder / _TOKEN_FILE).unlink(missing_ok=True)
+
+
+def make_days(
+    folder: Path, token: str, threads: int | None, parent: int | None, first: int, last: int
+) -> None:
+    """Make the days of a published job in a process of its own.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the spool; the same for every machine.
+    token : str
+        Of the run that asks. Work stops when the run is over.
+    threads : int, optional
+        Threads to use.
+    parent : int, optional
+        The process without which this one shall not go on.
+    first, last : int
+        Day numbers.
+
+    Raises
+    ------
+    Superseded
+        If the run is over.
+    """
+
+    def check(made: Made | None = None) -> None:
+        orphaned = parent is not None and os.getppid() != parent
+        try:
+            current = (folder / _TOKEN_FILE).read_text() == token
+        except FileNotFoundError:
+            current = False
+        if orphaned or not current:
+            raise Superseded(f"the run that asked for {iso(first)} to {iso(last)} is over")
+
+    check()
+    use_threads(threads)
+    DayMaker(_job_of(folder, token), folder).make(first, last, check)
+
+
+@lru_cache(maxsize=1)
+def _job_of(folder: Path, token: str) -> Job:
+    job: Job = pickle.loads((folder / _JOB_FILE).read_bytes())
+    return job

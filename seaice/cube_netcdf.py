@@ -1,0 +1,131 @@
+"""A cube in the making as a NetCDF-4 file: its variables, then packed days, then attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from seaice import products
+from seaice.cube_table import PER_DAY, TEXT_WIDTHS
+from seaice.grids import Grid
+from seaice.packing import PACKED, Storage
+
+
+def create(
+    path: Path,
+    *,
+    grid: Grid,
+    surface: np.ndarray,
+    lat_lon: bool,
+    attributes: Mapping[str, Any],
+    storage: Storage,
+) -> None:
+    """Make an empty cube with all its variables; days are added by :class:`NetcdfCube`."""
+    import netCDF4
+
+    with netCDF4.Dataset(path, "w") as dataset:
+        dataset.setncatts(dict(attributes))
+        products.write_time(dataset)
+        products.write_grid(dataset, grid, lat_lon=lat_lon)
+        dataset.createDimension("text", TEXT_WIDTHS["input_file"])
+        dataset.createDimension("digest", TEXT_WIDTHS["input_sha256"])
+        products.define(dataset, "surface")[:] = surface
+        codec = None if storage.compression == "none" else storage.compression
+        for name in PACKED:
+            products.define(dataset, name, compression=codec)
+        for name in (*PER_DAY, *TEXT_WIDTHS):
+            products.define(dataset, name)
+
+
+class NetcdfCube:
+    """Puts packed days into a cube.
+
+    The table is written by the NetCDF library. Chunks go past its filters: they are stored
+    as they are given.
+
+    Parameters
+    ----------
+    path : Path
+        A cube made by :func:`create`, or a copy of a finished one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: Any = None
+        self._tiles: dict[str, list[tuple[int, int]]] = {}
+
+    def annotate(self, attributes: Mapping[str, Any]) -> None:
+        """Replace global attributes; a ``history`` is put before the one there is."""
+        with self._library() as dataset:
+            before = dataset.getncattr("history") if "history" in dataset.ncattrs() else ""
+            dataset.setncatts(products.with_history(attributes, before))
+
+    def put_table(self, first: int, table: Mapping[str, np.ndarray | Sequence[str]]) -> None:
+        """Write the per-day variables of a run of days; the time axis grows to hold them.
+
+        Parameters
+        ----------
+        first : int
+            Position of the first day on the axis.
+        table : mapping
+            Arrays with one row a day, texts as lists.
+        """
+        with self._library() as dataset:
+            for name, rows in table.items():
+                if name in TEXT_WIDTHS:
+                    width = TEXT_WIDTHS[name]
+                    rows = np.stack([products.text_row(str(text), width) for text in rows])
+                dataset[name][first : first + len(rows)] = rows
+
+    def put_day(self, i: int, chunks: Mapping[str, Sequence[bytes]]) -> None:
+        """Store the packed chunks (:class:`seaice.packing.PackedDay`) of the day at a position."""
+        if self._file is None:
+            self._open()
+        for name, some in chunks.items():
+            variable = self._file[name].id
+            for (y, x), chunk in zip(self._tiles[name], some, strict=True):
+                variable.write_direct_chunk((i, y, x), chunk)
+
+    def _open(self) -> None:
+        import h5py
+
+        self._file = h5py.File(self._path, "r+")
+        days = len(self._file["time"])
+        for name in PACKED:
+            variable = self._file[name]
+            variable.resize(days, axis=0)
+            rows, columns = (
+                range(0, n, step)
+                for n, step in zip(variable.shape[1:], variable.chunks[1:], strict=True)
+            )
+            self._tiles[name] = [(y, x) for y in rows for x in columns]
+
+    def _library(self) -> Any:
+        import netCDF4
+
+        self.close()
+        dataset = netCDF4.Dataset(self._path, "r+")
+        dataset.set_auto_maskandscale(False)
+        dataset.set_auto_chartostring(False)
+        return dataset
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> NetcdfCube:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

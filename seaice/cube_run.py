@@ -1,0 +1,139 @@
+"""Running a consolidation: what is finished already, the rest of the days, the whole cube."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from seaice import cube_netcdf
+from seaice.atomic import atomic
+from seaice.cube_days import DayMaker, expected, make_days, publish, withdraw
+from seaice.cube_file import CubeFile
+from seaice.cube_job import Job
+from seaice.cube_report import Totals, already_done, day_line, finished
+from seaice.cube_table import table_of
+from seaice.cube_update import Existing, first_stale_day
+from seaice.engine import Engine, spans
+from seaice.period import Period, day_number
+from seaice.report import Progress, Report
+from seaice.spool import Batch, Made, Spool, runs
+
+logger = logging.getLogger(__name__)
+
+# Spans for each worker: enough that all end at about the same time; each costs the reading of
+# the days within reach of its ends.
+_SPANS_PER_WORKER = 4
+
+
+def run(
+    job: Job, existing: Existing | None, notes: list[str], *, append: bool, engine: Engine
+) -> Report:
+    """Make what is stale and put the cube together; the caller holds the lock of the output."""
+    first = job.period.start
+    if existing is not None:
+        stale = first_stale_day(job, existing, append=append)
+        if stale is None:
+            return already_done(job, notes, append=append)
+        first = stale
+    spool = Spool(job.output_file)
+    try:
+        _make(job, spool, Period(first, job.period.end), engine)
+        with atomic(job.output_file, verify=partial(_verify, job=job), locked=True) as temporary:
+            days = assemble(job, spool, temporary, append=append)
+    except BaseException:
+        kept = spool.leave()
+        if kept:
+            logger.info("%d finished days are kept in %s; the same command goes on", kept, spool.path)
+        raise
+    spool.remove()
+    return finished(job, Totals.of(days), notes, first)
+
+
+def _make(job: Job, spool: Spool, period: Period, engine: Engine) -> None:
+    wanted = range(day_number(period.start), day_number(period.end) + 1)
+    there = {
+        number for batch in spool.open(partial(_is_current, job, wanted)) for number in batch.numbers
+    }
+    pending = [number for number in wanted if number not in there]
+    if there:
+        logger.info("%d of %d days are finished already, in %s", len(there), len(wanted), spool.path)
+    with Progress(total=len(pending), label="days", logger=logger) as progress:
+
+        def tell(made: Made) -> None:
+            progress.unit(day_line(made.record, made.counts))
+
+        if engine.is_here:
+            maker = DayMaker(job, spool.path)
+            for first, last in runs(pending):
+                maker.make(first, last, tell)
+        elif pending:
+            _make_elsewhere(job, spool, pending, engine, tell)
+
+
+def _is_current(job: Job, wanted: range, batch: Batch) -> bool:
+    numbers = batch.numbers
+    inside = all(number in wanted for number in (numbers[0], numbers[-1]))
+    return inside and batch.made_of == expected(job, numbers[0], numbers[-1])
+
+
+def _make_elsewhere(
+    job: Job, spool: Spool, pending: list[int], engine: Engine, tell: Callable[[Made], None]
+) -> None:
+    token = uuid.uuid4().hex
+    publish(job, spool.path, token)
+    found = runs(pending)
+    parts = -(-_SPANS_PER_WORKER * engine.workers // len(found))
+    cut = [span for a, b in found for span in spans(a, b, parts=parts, multiple=job.batch_size)]
+    units = [(spool.path, token, engine.threads, engine.parent, a, b) for a, b in cut]
+    waiting, told = set(pending), set[Path]()
+
+    def look() -> None:
+        for path in sorted(set(spool.path.glob("*.days")) - told):
+            told.add(path)
+            for made in Batch(path).days:
+                if day_number(made.record.day) in waiting:
+                    tell(made)
+
+    try:
+        with engine.start() as crew:
+            crew.do(make_days, units, lambda i, found: look(), look)
+    finally:
+        withdraw(spool.path)
+
+
+def assemble(job: Job, spool: Spool, target: Path, *, append: bool) -> Sequence[Made]:
+    """Put the cube together from the finished batches; returns the days that were written."""
+    if append:
+        shutil.copyfile(job.output_file, target)
+    else:
+        settings = job.settings
+        cube_netcdf.create(
+            target,
+            grid=settings.grid,
+            surface=settings.surface,
+            lat_lon=job.lat_lon,
+            attributes=job.attributes(),
+            storage=job.storage,
+        )
+    batches = spool.batches()
+    days = [made for batch in batches for made in batch.days]
+    start = day_number(job.period.start)
+    with cube_netcdf.NetcdfCube(target) as cube:
+        cube.put_table(day_number(days[0].record.day) - start, table_of(days))
+        if append:
+            cube.annotate(job.attributes())
+        for batch in batches:
+            for made, chunks in batch.chunks():
+                cube.put_day(day_number(made.record.day) - start, chunks)
+    return days
+
+
+def _verify(path: Path, job: Job) -> None:
+    with CubeFile(path) as cube:
+        if cube.dates != list(job.period):
+            raise OSError(f"the file just written does not hold every day of {job.period}: {path}")
+        cube.concentration(-1)

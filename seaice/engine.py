@@ -1,0 +1,251 @@
+"""Units of work on other processes or machines; a unit whose worker dies is done again.
+
+A unit is a call of one function with small arguments. Units do not depend on each other and
+write to disjoint places, or return what they found.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from seaice import InputError
+
+logger = logging.getLogger(__name__)
+
+# A unit that has taken so many workers down with it is given up.
+ATTEMPTS = 3
+_LOOK_SECONDS = 0.5
+_ANSWER_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where units are done.
+
+    Attributes
+    ----------
+    workers : int
+        Local processes; 1 does everything in this one.
+    dask : str, optional
+        ``local``, or the address of a dask.distributed scheduler. The workers need this
+        package and the same paths.
+    """
+
+    workers: int = 1
+    dask: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise InputError(f"workers must be at least 1, found {self.workers}")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether everything is done in this process."""
+        return self.workers == 1 and self.dask is None
+
+    @property
+    def threads(self) -> int | None:
+        """Threads for each worker process so that together they use this machine once."""
+        if self.dask not in (None, "local"):
+            return None
+        return max(1, len(os.sched_getaffinity(0)) // self.workers) if _has_affinity() else 1
+
+    @property
+    def parent(self) -> int | None:
+        """The process a worker must not outlive."""
+        return os.getpid() if self.dask is None else None
+
+    @contextmanager
+    def start(self) -> Iterator[Crew]:
+        """Start the workers; leaving stops those that were started."""
+        crew: Crew = _Processes(self.workers) if self.dask is None else _Dask(self.dask, self.workers)
+        try:
+            yield crew
+        finally:
+            crew.stop()
+
+
+def _has_affinity() -> bool:
+    return hasattr(os, "sched_getaffinity")
+
+
+class Crew:
+    """Workers that are running."""
+
+    def do(
+        self,
+        function: Callable[..., Any],
+        units: Sequence[tuple[Any, ...]],
+        tell: Callable[[int, Any], None],
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Call ``function(*unit)`` for every unit, in any order.
+
+        Parameters
+        ----------
+        function : callable
+            Importable by name on every worker.
+        units : sequence of tuple
+        tell : callable
+            Given the position of a finished unit and what the function returned.
+        look : callable
+            Called now and then while units are being done.
+
+        Raises
+        ------
+        OSError
+            If the workers that do a unit die again and again.
+        Exception
+            What a unit raised.
+        """
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop the workers, at once."""
+        raise NotImplementedError
+
+
+class _Processes(Crew):
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._children: list[multiprocessing.process.BaseProcess] = []
+
+    def do(
+        self,
+        function: Callable[..., Any],
+        units: Sequence[tuple[Any, ...]],
+        tell: Callable[[int, Any], None],
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
+        waiting = dict.fromkeys(range(len(units)), 0)
+        while waiting:
+            done_before = len(waiting)
+            try:
+                self._round(function, units, list(waiting), waiting, tell, look)
+            except BrokenProcessPool:
+                stuck = len(waiting) == done_before
+                for i in waiting:
+                    waiting[i] = waiting[i] + 1 if stuck else 0
+                logger.warning("a worker process died; its work is done again")
+                if stuck and max(waiting.values()) >= ATTEMPTS:
+                    raise OSError(
+                        f"worker processes died {ATTEMPTS} times in a row (killed for memory?); "
+                        "use fewer --workers and run the same command again"
+                    ) from None
+
+    def _round(
+        self,
+        function: Callable[..., Any],
+        units: Sequence[tuple[Any, ...]],
+        numbers: list[int],
+        waiting: dict[int, int],
+        tell: Callable[[int, Any], None],
+        look: Callable[[], None],
+    ) -> None:
+        # Spawn: a forked child would inherit locks of our threads in whatever state.
+        context = multiprocessing.get_context("spawn")
+        before = set(multiprocessing.active_children())
+        pool = ProcessPoolExecutor(min(self._workers, len(numbers)), mp_context=context)
+        try:
+            pending = {pool.submit(function, *units[i]): i for i in numbers}
+            self._children = [p for p in multiprocessing.active_children() if p not in before]
+            _collect(pending, waiting, tell, look)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            self._children = []
+
+    def stop(self) -> None:
+        for child in self._children:
+            child.terminate()
+
+
+class _Dask(Crew):
+    def __init__(self, address: str, workers: int) -> None:
+        try:
+            from distributed import Client, LocalCluster
+        except ModuleNotFoundError:
+            raise InputError(
+                "--dask needs dask.distributed: pip install -r requirements-dask.txt"
+            ) from None
+        self._cluster = None
+        if address == "local":
+            self._cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=40
+            )
+            address = self._cluster.scheduler_address
+        try:
+            self._client = Client(address, timeout=_ANSWER_SECONDS, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise InputError(
+                f"no dask scheduler answers at {address} ({error}); start one, or use --dask local"
+            ) from None
+
+    def do(
+        self,
+        function: Callable[..., Any],
+        units: Sequence[tuple[Any, ...]],
+        tell: Callable[[int, Any], None],
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
+        from distributed import KilledWorker
+
+        waiting = dict.fromkeys(range(len(units)), 0)
+        # Not pure: a unit that is asked for again shall be done again.
+        executor = self._client.get_executor(pure=False)
+        pending = {executor.submit(function, *unit): i for i, unit in enumerate(units)}
+        try:
+            _collect(pending, waiting, tell, look)
+        except KilledWorker as error:
+            raise OSError(
+                f"dask workers died again and again at the same work ({error}); give them more "
+                "memory and run the same command again"
+            ) from None
+        finally:
+            executor.shutdown(wait=False)
+
+    def stop(self) -> None:
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+
+def _collect(
+    pending: dict[Future[Any], int],
+    waiting: dict[int, int],
+    tell: Callable[[int, Any], None],
+    look: Callable[[], None],
+) -> None:
+    """Hear of every finished unit and take it from ``waiting``; raise what a unit raised."""
+    while pending:
+        done, _ = wait(pending, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        # What is finished counts even if another unit of the same moment has failed.
+        for future in sorted(done, key=lambda f: f.exception() is not None):
+            i = pending.pop(future)
+            found = future.result()
+            del waiting[i]
+            tell(i, found)
+        look()
+
+
+def spans(first: int, last: int, *, parts: int, multiple: int) -> list[tuple[int, int]]:
+    """Cut a run of days into at most ``parts`` runs whose lengths are multiples of a batch.
+
+    Examples
+    --------
+    >>> spans(1, 100, parts=3, multiple=30)
+    [(1, 60), (61, 100)]
+    """
+    batches = -(-(last - first + 1) // multiple)
+    step = multiple * -(-batches // parts)
+    return [(a, min(last, a + step - 1)) for a in range(first, last + 1, step)]

@@ -1,0 +1,161 @@
+"""Work on local processes and on dask: the same result, and dead workers' work done again."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+from days import make_folder
+from test_cube import assert_same_cube, words
+
+import consolidate_data
+import create_mask
+from seaice import InputError
+from seaice.cube_days import Superseded, make_days, publish, withdraw
+from seaice.engine import Engine, spans
+from seaice.spool import Spool
+
+# dask's own: it opens sockets and closes loops in other threads at exit.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:tornado"),
+]
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    top = tmp_path_factory.mktemp("engine")
+    folder = make_folder(top / "in")
+    assert create_mask.main(words(folder, top / "mask.nc")) == 0
+    masked = ["--land_mask_file", str(top / "mask.nc")]
+    assert consolidate_data.main(words(folder, top / "cube.nc", *masked)) == 0
+    return folder, masked, top
+
+
+def die_once(marker: Path, number: int) -> int:
+    """Kill the own process the first time it is called with 1."""
+    if number == 1 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 10 * number
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(number: int) -> None:
+    raise InputError(f"no {number}")
+
+
+def collected(engine: Engine, function, units) -> dict[int, int]:
+    found = {}
+    with engine.start() as crew:
+        crew.do(function, units, found.__setitem__)
+    return found
+
+
+ENGINES = {"processes": Engine(2), "dask": Engine(2, "local")}
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_a_dead_workers_unit_is_done_again(engine, tmp_path):
+    units = [(tmp_path / "died", n) for n in range(6)]
+    assert collected(engine, die_once, units) == {n: 10 * n for n in range(6)}
+    assert (tmp_path / "died").exists()
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_a_unit_that_always_kills_its_worker_is_given_up(engine):
+    with pytest.raises(OSError, match="run the same command again"):
+        collected(engine, die, [(1,)])
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_what_a_unit_raises_is_raised(engine):
+    with pytest.raises(InputError, match="no 3"):
+        collected(engine, refuse, [(3,)])
+
+
+def test_no_scheduler_and_no_workers(monkeypatch):
+    monkeypatch.setattr("seaice.engine._ANSWER_SECONDS", 1)
+    with pytest.raises(InputError, match="no dask scheduler answers at"):
+        Engine(1, "127.0.0.1:1").start().__enter__()
+    with pytest.raises(InputError, match="workers must be at least 1"):
+        Engine(0)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "parts", "multiple"), [(0, 99, 8, 30), (5, 5, 4, 30), (0, 89, 3, 30), (0, 9, 4, 1)]
+)
+def test_spans_are_the_days_in_whole_batches(first, last, parts, multiple):
+    cut = spans(first, last, parts=parts, multiple=multiple)
+    assert [n for a, b in cut for n in range(a, b + 1)] == list(range(first, last + 1))
+    assert len(cut) <= parts
+    assert all((b - a + 1) % multiple == 0 for a, b in cut[:-1])
+
+
+@pytest.mark.parametrize("more", [["--workers", "2"], ["--dask", "local", "--workers", "2"]])
+def test_the_same_cube_and_mask(case, tmp_path, more, capsys):
+    folder, masked, top = case
+    options = words(folder, tmp_path / "c.nc", *masked, "--batch_size", "3", *more)
+    assert consolidate_data.main(options) == 0
+    assert_same_cube(top / "cube.nc", tmp_path / "c.nc")
+    said = capsys.readouterr().err
+    assert "[24/24]" in said
+    assert create_mask.main(words(folder, tmp_path / "mask.nc", *more)) == 0
+    with netCDF4.Dataset(top / "mask.nc") as a, netCDF4.Dataset(tmp_path / "mask.nc") as b:
+        for name in ("surface", "nan_ratio", "land_mask"):
+            np.testing.assert_array_equal(a[name][:], b[name][:])
+    assert "[24/24]" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.nc", "mask.nc"]
+
+
+def kill_a_worker_when(there, stop: threading.Event, killed: list[int]) -> None:
+    """Kill one process started by this one as soon as ``there()``."""
+    import multiprocessing
+
+    while not stop.is_set():
+        children = [c for c in multiprocessing.active_children() if c.pid]
+        if children and there():
+            os.kill(children[0].pid, signal.SIGKILL)
+            killed.append(children[0].pid)
+            return
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("more", [["--workers", "2"], ["--dask", "local", "--workers", "2"]])
+def test_a_worker_killed_on_the_way_changes_nothing(case, tmp_path, more):
+    folder, masked, top = case
+    target = tmp_path / "c.nc"
+    spool = Spool(target).path
+    stop, killed = threading.Event(), []
+    there = lambda: any(spool.glob("*.days"))  # noqa: E731
+    killer = threading.Thread(target=kill_a_worker_when, args=(there, stop, killed))
+    killer.start()
+    try:
+        options = words(folder, target, *masked, "--batch_size", "1", *more)
+        assert consolidate_data.main(options) == 0
+    finally:
+        stop.set()
+        killer.join()
+    assert killed
+    assert_same_cube(top / "cube.nc", target)
+
+
+def test_work_of_a_run_that_is_over_is_refused(tmp_path):
+    (tmp_path / "spool").mkdir()
+    publish(None, tmp_path / "spool", "now")
+    with pytest.raises(Superseded):
+        make_days(tmp_path / "spool", "before", 1, None, 0, 1)
+    with pytest.raises(Superseded):
+        make_days(tmp_path / "spool", "now", 1, os.getpid(), 0, 1)
+    withdraw(tmp_path / "spool")
+    with pytest.raises(Superseded):
+        make_days(tmp_path / "spool", "now", 1, None, 0, 1)
