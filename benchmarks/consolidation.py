@@ -1,17 +1,21 @@
-"""Consolidation on the full 3.125 km grid against merely reading the inputs and writing the output.
+"""Consolidation against merely reading the inputs and writing the output.
 
-The named alternative reads the same files with netCDF4 and writes the same three variables
-with the same chunks and filters, and fills nothing. Both are run in turn in one process,
-after a warm-up; cost per day is marginal (a longer run less a shorter one). Peak memory is
-that of a process of its own, for several numbers of days.
+Claim: a day costs no more than netCDF4 takes to read its file and to write the same three
+variables with the same chunks and filters, nothing filled. Both are run in turn in one process,
+after a warm-up; the cost of a day is marginal (a longer run less a shorter one, both longer than
+the ring of days that is in memory). Then cost and peak memory of processes of their own, for
+several numbers of days: the cost grows linearly, the memory does not.
 
-  python benchmarks/consolidation.py --days 12
-  python benchmarks/consolidation.py --days 12 --grid n6250 --memory_days 12 24
+Twelve days are simulated and linked forwards and backwards under as many dates as are wanted.
+
+  python benchmarks/consolidation.py --grid n12500 --days 60
+  python benchmarks/consolidation.py --grid n3125 --days 60 --scaling_days 10 50 200
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -32,14 +36,20 @@ from seaice.gapfill import hybrid  # noqa: E402
 from seaice.grids import get_grid  # noqa: E402
 from seaice.land_mask import create_mask  # noqa: E402
 from seaice.simulate import simulate_days  # noqa: E402
+from seaice.sources.bremen import DayFile  # noqa: E402
 from seaice.sources.bremen_reader import read_day  # noqa: E402
 
 START = date(2024, 1, 1)
+SIMULATED = 12
+SHORT = 20
 MEASURE = """
 import sys
 sys.path.insert(0, {root!r})
 import consolidate_data
+import time
+begin = time.perf_counter()
 status = consolidate_data.main(sys.argv[1:])
+print("seconds", time.perf_counter() - begin)
 # Not ru_maxrss: a process inherits that from the one that started it.
 lines = open("/proc/self/status").read().splitlines()
 print("peak", next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024)
@@ -87,22 +97,27 @@ def run_consolidation(folder: Path, days: int, target: Path) -> float:
     return time.perf_counter() - begin
 
 
-def fill_seconds(folder: Path, sources: list[Path], days: int) -> float:
-    stack = np.stack([read_day(s)[0] for s in sources[: min(days, 19)]])
+def fill_seconds(folder: Path, sources: list[Path]) -> float:
     from seaice.masks import read_mask
 
+    stack = np.stack([read_day(s)[0] for s in sources[:19]])
     ocean = read_mask(folder / "mask.nc").ocean
-    inner = slice(8, len(stack) - 8) if len(stack) > 16 else slice(None)
+    inner = slice(8, len(stack) - 8)
     hybrid.fill(stack[:, :64, :64].copy(), ocean[:64, :64].copy())
     times = []
     for _ in range(3):
         begin = time.perf_counter()
+        hybrid.fill(stack, ocean)
+        whole = time.perf_counter() - begin
+        begin = time.perf_counter()
         hybrid.fill(stack, ocean, days=inner)
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times) / len(range(*inner.indices(len(stack))))
+        part = time.perf_counter() - begin
+        times.append((whole - part) / (len(stack) - 3 - 2 * 3))
+    return statistics.median(times)
 
 
-def peak_memory(folder: Path, days: int) -> float:
+def alone(folder: Path, days: int) -> tuple[float, float]:
+    """Seconds and peak megabytes of a process of its own."""
     words = ["--source_dir", folder / "days", "--start_date", START, "--end_date", day(days - 1)]
     words += ["--land_mask_file", folder / "mask.nc", "--output_file", folder / "m.nc", "--force"]
     done = subprocess.run(
@@ -111,57 +126,69 @@ def peak_memory(folder: Path, days: int) -> float:
         text=True,
         check=True,
     )
-    return float(done.stdout.split()[-1])
+    seconds, peak = (float(line.split()[1]) for line in done.stdout.splitlines()[-2:])
+    return seconds, peak
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--grid", default="n3125")
-    parser.add_argument("--days", type=int, default=12)
+    parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--memory_days", type=int, nargs="*", default=[])
-    parser.add_argument("--folder", type=Path, help="keep the simulated days here")
+    parser.add_argument("--scaling_days", type=int, nargs="*", default=[])
+    parser.add_argument("--folder", type=Path, help="keep the days here")
     options = parser.parse_args()
+    if options.days <= SHORT:
+        parser.error(f"--days must be above {SHORT}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        count = max([options.days, *options.memory_days])
-        if not (folder / "mask.nc").exists():
-            simulate_days(
-                output_dir=folder / "days", start_date=START, end_date=day(count - 1), grid=options.grid
-            )
-            create_mask(
-                source_dir=folder / "days",
-                start_date=START,
-                end_date=day(count - 1),
-                output_file=folder / "mask.nc",
-            )
+        make_days(folder, options.grid, max([options.days, *options.scaling_days]))
         measure(folder, options)
 
 
+def make_days(folder: Path, grid: str, count: int) -> None:
+    end = day(SIMULATED - 1)
+    if not (folder / "mask.nc").exists():
+        simulate_days(output_dir=folder / "simulated", start_date=START, end_date=end, grid=grid)
+        create_mask(
+            source_dir=folder / "simulated",
+            start_date=START,
+            end_date=end,
+            output_file=folder / "mask.nc",
+        )
+    sources = sorted((folder / "simulated").rglob("*.nc"))
+    there_and_back = [*sources, *sources[-2:0:-1]]
+    (folder / "days").mkdir(exist_ok=True)
+    for i in range(count):
+        target = folder / "days" / DayFile("AMSR2", grid, day(i), "5.4", "nc").name
+        if not target.exists():
+            os.link(there_and_back[i % len(there_and_back)], target)
+
+
 def measure(folder: Path, options: argparse.Namespace) -> None:
-    grid = get_grid(options.grid)
-    sources = sorted((folder / "days").rglob("*.nc"))
-    short, long = max(2, options.days // 4), options.days
+    sources = sorted((folder / "days").glob("*.nc"))
+    long, between = options.days, options.days - SHORT
     cube, other = folder / "cube.nc", folder / "other.nc"
-    run_consolidation(folder, short, cube)  # warm-up: compiles the kernels
-    ours, theirs = [], []
+    run_consolidation(folder, SHORT, cube)  # warm-up: compiles the kernels
+    ours, theirs, cpu = [], [], []
     for _ in range(options.repeats):
-        ours.append(
-            (run_consolidation(folder, long, cube) - run_consolidation(folder, short, cube))
-            / (long - short)
-        )
-        theirs.append(
-            (read_and_write(sources[:long], cube, other) - read_and_write(sources[:short], cube, other))
-            / (long - short)
-        )
+        begin = time.process_time()
+        less = run_consolidation(folder, SHORT, cube)
+        middle = time.process_time()
+        more = run_consolidation(folder, long, cube)
+        cpu.append((time.process_time() - middle - (middle - begin)) / between)
+        ours.append((more - less) / between)
+        less = read_and_write(sources[:SHORT], cube, other)
+        theirs.append((read_and_write(sources[:long], cube, other) - less) / between)
     own, plain = statistics.median(ours), statistics.median(theirs)
-    print(f"grid {grid}, {long} days, medians of {options.repeats}")
-    print(f"fill (hybrid)                  {fill_seconds(folder, sources, long):7.3f} s a day")
-    print(f"consolidation                  {own:7.3f} s a day")
+    print(f"grid {get_grid(options.grid)}, {long} days, medians of {options.repeats}")
+    print(f"fill (hybrid)                  {fill_seconds(folder, sources):7.3f} s a day")
+    print(f"consolidation                  {own:7.3f} s a day ({statistics.median(cpu):.3f} s of CPU)")
     print(f"read and write, nothing filled {plain:7.3f} s a day")
     print(f"ratio                          {own / plain:7.2f}")
-    for days in options.memory_days:
-        print(f"peak memory, {days:>4} days         {peak_memory(folder, days):7.0f} MB")
+    for days in options.scaling_days:
+        seconds, peak = alone(folder, days)
+        print(f"{days:>4} days, a process of its own {seconds:9.1f} s {peak:7.0f} MB at most")
 
 
 if __name__ == "__main__":

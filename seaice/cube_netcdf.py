@@ -9,10 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from seaice import products
+from seaice import InputError, products
 from seaice.cube_table import PER_DAY, TEXT_WIDTHS
 from seaice.grids import Grid
 from seaice.packing import PACKED, Storage
+
+# Numbers of HDF5's filters by compression, for words and for bytes: shuffle, deflate, Zstandard.
+_FILTERS = {
+    ("zlib", True): [2, 1],
+    ("zlib", False): [1],
+    ("zstd", True): [32015],
+    ("zstd", False): [32015],
+    ("none", True): [],
+    ("none", False): [],
+}
 
 
 def create(
@@ -39,6 +49,31 @@ def create(
             products.define(dataset, name, compression=codec)
         for name in (*PER_DAY, *TEXT_WIDTHS):
             products.define(dataset, name)
+
+
+def check_storage(path: Path, storage: Storage) -> None:
+    """Refuse a cube whose chunks are not as this storage makes them; InputError.
+
+    Chunks are appended as they are, so they must be what the file says they are.
+    """
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        for name in PACKED:
+            chunks, filters = file[name].chunks, _filters(file[name])
+            if (
+                chunks != (1, *storage.tile)
+                or filters != _FILTERS[storage.compression, name == PACKED[0]]
+            ):
+                raise InputError(
+                    f"{path} was stored by another program: {name} has chunks {chunks} and HDF5 filters "
+                    f"{filters}; make the cube again with --force to extend it"
+                )
+
+
+def _filters(variable: Any) -> list[int]:
+    creation = variable.id.get_create_plist()
+    return [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
 
 
 class NetcdfCube:

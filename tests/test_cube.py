@@ -14,10 +14,13 @@ from days import GRID, Folder, make_folder
 
 import consolidate_data as script
 import create_mask
+from seaice import InputError
 from seaice.cube_file import CubeFile
+from seaice.cube_netcdf import check_storage
 from seaice.gapfill import hybrid, pole_hole
 from seaice.grids import get_grid
 from seaice.masks import DayStatus, FillFlag, Surface
+from seaice.packing import Storage
 from seaice.simulate import write_day
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -554,6 +557,49 @@ def test_a_link_is_followed_not_replaced(case, tmp_path):
     assert script.main(words(folder, link, *masked)) == 0
     assert link.is_symlink()
     assert_same_cube(path, real)
+
+
+@pytest.mark.parametrize(("compression", "filters"), [("zstd", [32015]), ("none", [])])
+def test_compression_changes_the_bytes_alone(case, tmp_path, capsys, compression, filters):
+    import h5py
+
+    folder, masked, path = case
+    target = tmp_path / "c.nc"
+    short = words(folder, target, *masked, "--compression", compression, last=15)
+    assert script.main(short) == 0
+    more = words(folder, target, *masked, "--append")
+    assert script.main(more) == 1
+    assert f"compression {compression} -> zlib" in capsys.readouterr().err
+    assert script.main([*more, "--compression", compression]) == 0
+    with CubeFile(path) as a, CubeFile(target) as b:
+        for name in ("sea_ice_conc", "fill_flag", "days_back_forward", "missing_ocean_cells"):
+            np.testing.assert_array_equal(a.variable(name), b.variable(name))
+    with h5py.File(target) as file:
+        creation = file["sea_ice_conc"].id.get_create_plist()
+        assert [creation.get_filter(i)[0] for i in range(creation.get_nfilters())] == filters
+
+
+def test_a_cube_of_the_first_version_is_extended(case, tmp_path):
+    """It does not tell its compression."""
+    folder, masked, path = case
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked, last=15)) == 0
+    with netCDF4.Dataset(target, "r+") as dataset:
+        told = json.loads(dataset.parameters)
+        assert told.pop("compression") == "zlib"
+        dataset.parameters = json.dumps(told)
+    assert script.main(words(folder, target, *masked, "--append")) == 0
+    with CubeFile(path) as a, CubeFile(target) as b:
+        np.testing.assert_array_equal(a.variable("sea_ice_conc"), b.variable("sea_ice_conc"))
+
+
+@pytest.mark.parametrize(("compression", "tile"), [("zlib", (20, 36)), ("zstd", (40, 36))])
+def test_chunks_are_appended_only_where_they_fit(case, compression, tile):
+    """A cube that another program has repacked must not get chunks it cannot read."""
+    _, _, path = case
+    check_storage(path, Storage("zlib", False, (40, 36), (40, 36)))
+    with pytest.raises(InputError, match="was stored by another program: sea_ice_conc has chunks"):
+        check_storage(path, Storage(compression, False, (40, 36), tile))
 
 
 def test_lat_lon_on_request(case, tmp_path, capsys):

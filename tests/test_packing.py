@@ -1,0 +1,132 @@
+"""Packing days into chunks: parity with plain arithmetic, and every storage read back."""
+
+import gzip
+import os
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numcodecs import zstd
+
+from seaice import InputError, bands
+from seaice.gapfill import Filled
+from seaice.masks import FillFlag
+from seaice.packing import COMPRESSIONS, COUNTED, PACKED, Storage, pack_day
+
+NAN = np.nan
+
+
+def some_day(shape, seed=0) -> tuple[Filled, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    flag = rng.choice([int(f) for f in FillFlag], shape).astype(np.uint8)
+    values = rng.uniform(0, 100, shape).astype(np.float32)
+    values[flag >= FillFlag.LAND] = NAN
+    return Filled(values, flag, rng.integers(0, 100, shape).astype(np.uint8)), rng.random(shape) < 0.3
+
+
+def unpacked(storage: Storage, chunk: bytes, words: bool) -> np.ndarray:
+    """The tile in a chunk, by the standard library where it can."""
+    inflate = {"zlib": gzip.decompress if storage.zarr else zlib.decompress, "zstd": zstd.decompress}
+    octets = np.frombuffer(inflate.get(storage.compression, bytes)(chunk), np.uint8)
+    if not words:
+        return octets.reshape(storage.tile)
+    if storage.shuffled:
+        octets = octets.reshape(2, -1).T.copy().reshape(-1)
+    return octets.view("<i2").reshape(storage.tile)
+
+
+def field(storage: Storage, chunks: list[bytes], words: bool) -> np.ndarray:
+    rows, columns = storage.shape
+    whole = np.full((rows + storage.tile[0], columns + storage.tile[1]), -1, np.int64)
+    assert len(chunks) == len(storage.corners)
+    for (y, x), chunk in zip(storage.corners, chunks, strict=True):
+        tile = unpacked(storage, chunk, words)
+        whole[y : y + storage.tile[0], x : x + storage.tile[1]] = tile
+    # What overhangs is missing or nothing, never a value.
+    assert set(np.unique(whole[rows:]).tolist()) <= {-1, -32768 if words else 0}
+    return whole[:rows, :columns]
+
+
+@pytest.mark.parametrize("zarr", [False, True])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_chunks_hold_the_day(compression, zarr):
+    filled, hole = some_day((23, 31))
+    storage = Storage(compression, zarr, (23, 31), (8, 11))
+    packed = pack_day(filled, hole, storage)
+    expected = np.where(np.isnan(filled.values), -32768, np.rint(filled.values.astype(np.float64) * 100))
+    np.testing.assert_array_equal(field(storage, packed.chunks["sea_ice_conc"], True), expected)
+    np.testing.assert_array_equal(field(storage, packed.chunks["fill_flag"], False), filled.flag)
+    back = field(storage, packed.chunks["days_back_forward"], False)
+    np.testing.assert_array_equal(back, filled.days_back_forward)
+    assert tuple(packed.chunks) == PACKED
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(1, 40), st.integers(1, 40), st.integers(1, 17), st.integers(1, 17), st.integers(0, 99)
+)
+def test_counts_are_those_of_the_flags_whatever_the_tiles(rows, columns, height, width, seed):
+    filled, hole = some_day((rows, columns), seed)
+    counts = pack_day(filled, hole, Storage("none", False, (rows, columns), (height, width))).counts
+    kinds = [FillFlag.OBSERVED, 1, 2, 3, FillFlag.POLE_HOLE]
+    expected = [int((filled.flag == kind).sum()) for kind in kinds]
+    missing = filled.flag == FillFlag.NOT_FILLED
+    expected += [int((missing & ~hole).sum()), int((missing & hole).sum())]
+    assert counts == dict(zip(COUNTED, expected, strict=True))
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_threads_do_not_matter(compression):
+    filled, hole = some_day((50, 40))
+    storage = Storage(compression, False, (50, 40), (9, 7))
+    found = []
+    try:
+        for count in (1, 3):
+            bands.use_threads(count)
+            found.append(pack_day(filled, hole, storage))
+    finally:
+        bands.use_threads(None)
+    assert found[0] == found[1]
+
+
+def test_an_unknown_compression_is_refused():
+    with pytest.raises(InputError, match="expected a compression out of zlib, zstd, none, found 'lz4'"):
+        Storage("lz4", False, (1, 1), (1, 1))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("rows", [1, 31, 32, 33, 400])
+def test_bands_are_every_row_once(threads, rows):
+    count = np.zeros(rows, int)
+
+    def add(first, end, by):
+        assert first % 32 == 0
+        count[first:end] += by
+
+    try:
+        bands.use_threads(threads)
+        bands.each_band(add, rows, 2)
+        bands.each_band(add, rows, 1)
+    finally:
+        bands.use_threads(None)
+    assert (count == 3).all()
+
+
+def test_what_a_thread_raises_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        bands.for_each(lambda n: 1 // n, [1, 0])
+
+
+def test_bands_work_in_a_forked_child():
+    """The parent's threads are not there after a fork."""
+    bands.use_threads(2)
+    try:
+        assert bands.for_each(abs, [-1, 2]) == [1, 2]
+        child = os.fork()
+        if child == 0:
+            os._exit(bands.for_each(abs, [-3, 4]) != [3, 4])
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        bands.use_threads(None)
