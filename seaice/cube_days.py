@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections import deque
 from collections.abc import Callable
@@ -123,9 +122,7 @@ def withdraw(folder: Path) -> None:
     (folder / _TOKEN_FILE).unlink(missing_ok=True)
 
 
-def make_days(
-    folder: Path, token: str, threads: int | None, parent: int | None, first: int, last: int
-) -> None:
+def make_days(folder: Path, token: str, threads: int | None, first: int, last: int) -> None:
     """Make the days of a published job in a process of its own.
 
     Parameters
@@ -136,8 +133,6 @@ def make_days(
         Of the run that asks. Work stops when the run is over.
     threads : int, optional
         Threads to use.
-    parent : int, optional
-        The process without which this one shall not go on.
     first, last : int
         Day numbers.
 
@@ -148,12 +143,11 @@ def make_days(
     """
 
     def check(made: Made | None = None) -> None:
-        orphaned = parent is not None and os.getppid() != parent
         try:
             current = (folder / _TOKEN_FILE).read_text() == token
         except FileNotFoundError:
             current = False
-        if orphaned or not current:
+        if not current:
             raise Superseded(f"the run that asked for {iso(first)} to {iso(last)} is over")
 
     check()

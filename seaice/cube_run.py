@@ -88,7 +88,7 @@ def _make_elsewhere(
     found = runs(pending)
     parts = -(-_SPANS_PER_WORKER * engine.workers // len(found))
     cut = [span for a, b in found for span in spans(a, b, parts=parts, multiple=job.batch_size)]
-    units = [(spool.path, token, engine.threads, engine.parent, a, b) for a, b in cut]
+    units = [(spool.path, token, engine.threads, a, b) for a, b in cut]
     waiting, told = set(pending), set[Path]()
 
     def look() -> None:

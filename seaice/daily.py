@@ -83,7 +83,8 @@ class DailyGrids:
         self.period = period
         self._special = bremen.special_days(bad_days_file)
         wanted = grid_id or (grid.id if grid is not None and grid.id in _named_grids() else None)
-        self._candidates = bremen.list_days(Path(source_dir), period, grid_id=wanted)
+        # Absolute: the days may be read by another process, in another folder.
+        self._candidates = bremen.list_days(Path(source_dir).absolute(), period, grid_id=wanted)
         self.files = {day: files[0] for day, files in self._candidates.items()}
         usual = _usual_grid([f.path for f in self.files.values()])
         if grid is not None and usual is not None and not grid.same_cells(usual):

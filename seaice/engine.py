@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import multiprocessing.connection
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -57,11 +60,6 @@ class Engine:
         if self.dask not in (None, "local"):
             return None
         return max(1, len(os.sched_getaffinity(0)) // self.workers) if _has_affinity() else 1
-
-    @property
-    def parent(self) -> int | None:
-        """The process a worker must not outlive."""
-        return os.getpid() if self.dask is None else None
 
     @contextmanager
     def start(self) -> Iterator[Crew]:
@@ -153,7 +151,8 @@ class _Processes(Crew):
         # Spawn: a forked child would inherit locks of our threads in whatever state.
         context = multiprocessing.get_context("spawn")
         before = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(min(self._workers, len(numbers)), mp_context=context)
+        count = min(self._workers, len(numbers))
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker)
         try:
             pending = {pool.submit(function, *units[i]): i for i in numbers}
             self._children = [p for p in multiprocessing.active_children() if p not in before]
@@ -168,6 +167,20 @@ class _Processes(Crew):
     def stop(self) -> None:
         for child in self._children:
             child.terminate()
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C, which reaches every process of a terminal, to the parent; end when it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # A killed parent does not close the queue its workers wait at: they would stay for ever.
+        multiprocessing.connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _Dask(Crew):

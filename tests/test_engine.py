@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -10,7 +12,7 @@ import netCDF4
 import numpy as np
 import pytest
 from days import make_folder
-from test_cube import assert_same_cube, words
+from test_cube import ROOT, assert_same_cube, words
 
 import consolidate_data
 import create_mask
@@ -149,13 +151,43 @@ def test_a_worker_killed_on_the_way_changes_nothing(case, tmp_path, more):
     assert_same_cube(top / "cube.nc", target)
 
 
+def alone_until(text: str, number: int, command: list[str]) -> tuple[int, float]:
+    """Signal a command once it says a text; its status, and how long its processes lived on."""
+    pipe = {"stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipe) as process:
+        for line in process.stderr:
+            if text in line:
+                process.send_signal(number)
+                break
+        begin = time.monotonic()
+        status = process.wait()
+    while time.monotonic() < begin + 20:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.05)
+    return status, time.monotonic() - begin
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_workers_do_not_outlive_the_run(case, tmp_path, number, status):
+    folder, masked, top = case
+    options = words(folder, tmp_path / "c.nc", *masked, "--batch_size", "1", "--workers", "2")
+    command = [sys.executable, str(ROOT / "consolidate_data.py"), *options]
+    found, seconds = alone_until("[2/24]", number, command)
+    assert found == status
+    assert seconds < 15
+    assert not (tmp_path / "c.nc").exists()
+    assert consolidate_data.main(options) == 0
+    assert_same_cube(top / "cube.nc", tmp_path / "c.nc")
+
+
 def test_work_of_a_run_that_is_over_is_refused(tmp_path):
     (tmp_path / "spool").mkdir()
     publish(None, tmp_path / "spool", "now")
     with pytest.raises(Superseded):
-        make_days(tmp_path / "spool", "before", 1, None, 0, 1)
-    with pytest.raises(Superseded):
-        make_days(tmp_path / "spool", "now", 1, os.getpid(), 0, 1)
+        make_days(tmp_path / "spool", "before", 1, 0, 1)
     withdraw(tmp_path / "spool")
     with pytest.raises(Superseded):
-        make_days(tmp_path / "spool", "now", 1, None, 0, 1)
+        make_days(tmp_path / "spool", "now", 1, 0, 1)
