@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from seaice.gapfill import Filled
 from seaice.gapfill.stream import FillStream
 from seaice.packing import pack_day
 from seaice.period import day_number, from_day_number
-from seaice.spool import BatchWriter, Made, iso
+from seaice.spool import Batch, BatchWriter, Made, iso
 
 # Days that are packed and written while the next ones are filled.
 _BEHIND = 2
@@ -102,13 +102,17 @@ def inputs_of(job: Job, first: int, last: int) -> range:
     return range(begin, min(day_number(seen.end), last + reach) + 1)
 
 
-def expected(job: Job, first: int, last: int) -> dict[str, Any]:
-    """What a batch made by this job, from the files as they are now, would say it is made of."""
-    window = inputs_of(job, first, last)
-    return {
-        "fingerprint": job.fingerprint,
-        "inputs": {iso(n): job.days.signature(from_day_number(n)) for n in window},
-    }
+def is_current(job: Job, wanted: range) -> Callable[[Batch], bool]:
+    """Whether a batch holds wanted days, made as this job would make them from the files of now."""
+    signature = cache(lambda number: job.days.signature(from_day_number(number)))
+
+    def check(batch: Batch) -> bool:
+        first, last = batch.numbers[0], batch.numbers[-1]
+        inputs = {iso(number): signature(number) for number in inputs_of(job, first, last)}
+        same = batch.made_of == {"fingerprint": job.fingerprint, "inputs": inputs}
+        return same and first in wanted and last in wanted
+
+    return check
 
 
 def publish(job: Job, folder: Path, token: str) -> None:

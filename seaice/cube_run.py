@@ -11,7 +11,7 @@ from pathlib import Path
 
 from seaice import cube_netcdf
 from seaice.atomic import atomic
-from seaice.cube_days import DayMaker, expected, make_days, publish, withdraw
+from seaice.cube_days import DayMaker, make_days, publish, withdraw
 from seaice.cube_file import CubeFile
 from seaice.cube_job import Job
 from seaice.cube_report import Totals, already_done, day_line, finished
@@ -55,9 +55,7 @@ def run(
 
 def _make(job: Job, spool: Spool, period: Period, engine: Engine) -> None:
     wanted = range(day_number(period.start), day_number(period.end) + 1)
-    there = {
-        number for batch in spool.open(partial(_is_current, job, wanted)) for number in batch.numbers
-    }
+    there = {number for batch in spool.open(is_current(job, wanted)) for number in batch.numbers}
     pending = [number for number in wanted if number not in there]
     if there:
         logger.info("%d of %d days are finished already, in %s", len(there), len(wanted), spool.path)
@@ -74,12 +72,6 @@ def _make(job: Job, spool: Spool, period: Period, engine: Engine) -> None:
             _make_elsewhere(job, spool, pending, engine, tell)
 
 
-def _is_current(job: Job, wanted: range, batch: Batch) -> bool:
-    numbers = batch.numbers
-    inside = all(number in wanted for number in (numbers[0], numbers[-1]))
-    return inside and batch.made_of == expected(job, numbers[0], numbers[-1])
-
-
 def _make_elsewhere(
     job: Job, spool: Spool, pending: list[int], engine: Engine, tell: Callable[[Made], None]
 ) -> None:
@@ -87,7 +79,9 @@ def _make_elsewhere(
     publish(job, spool.path, token)
     found = runs(pending)
     parts = -(-_SPANS_PER_WORKER * engine.workers // len(found))
-    cut = [span for a, b in found for span in spans(a, b, parts=parts, multiple=job.batch_size)]
+    # Few days: smaller batches, so that every worker gets some.
+    size = min(job.batch_size, -(-len(pending) // engine.workers))
+    cut = [span for a, b in found for span in spans(a, b, parts=parts, multiple=size)]
     units = [(spool.path, token, engine.threads, a, b) for a, b in cut]
     waiting, told = set(pending), set[Path]()
 
