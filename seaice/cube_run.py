@@ -11,7 +11,7 @@ from pathlib import Path
 
 from seaice import cube_netcdf
 from seaice.atomic import atomic
-from seaice.cube_days import DayMaker, make_days, publish, withdraw
+from seaice.cube_days import DayMaker, is_current, make_days, publish, withdraw
 from seaice.cube_file import CubeFile
 from seaice.cube_job import Job
 from seaice.cube_report import Totals, already_done, day_line, finished
