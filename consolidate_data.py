@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="folder of daily files, subfolders too (default %(default)s, or SEAICE_DATA_DIR)",
     )
     cli.add_period(parser)
-    add("--output_file", type=Path, required=True, help="cube to write (.nc)")
+    add("--output_file", type=Path, required=True, help="cube to write (.nc or .zarr)")
     add("--land_mask_file", type=Path, help="mask of create_mask.py; without it land is filled too")
     add("--method", choices=list(METHODS), help="how to fill (default %(default)s)")
     add(

@@ -33,7 +33,9 @@ from seaice.ice_index import POLE_HOLE_RULES, ice_index
 def build_parser() -> argparse.ArgumentParser:
     """Command line of this stage."""
     parser = cli.make_parser(__doc__, ice_index)
-    parser.add_argument("--input_file", type=Path, required=True, help="cube of consolidate_data.py")
+    parser.add_argument(
+        "--input_file", type=Path, required=True, help="cube of consolidate_data.py (.nc, .zarr)"
+    )
     cli.add_period(parser, required=False)
     parser.add_argument(
         "--output_csv", type=Path, help="series as CSV, one row a day and region, in km2"

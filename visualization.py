@@ -26,7 +26,12 @@ def build_parser() -> argparse.ArgumentParser:
     """Command line of this stage."""
     parser = cli.make_parser(__doc__, visualize)
     add = parser.add_argument
-    add("--input_file", type=Path, required=True, help="daily file (.nc, .hdf, .tif) or cube")
+    add(
+        "--input_file",
+        type=Path,
+        required=True,
+        help="daily file (.nc, .hdf, .tif) or cube (.nc, .zarr)",
+    )
     add("--output_file", type=Path, help="picture to write (default: named after the input, .png)")
     add("--date", type=cli.day, help="day of a cube, YYYYMMDD or YYYY-MM-DD")
     add("--land_mask_file", type=Path, help="mask that tells land from missing in a daily file")

@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser(__doc__, compare)
     add = parser.add_argument
     add("--original_file", type=Path, required=True, help="daily file (.nc, .hdf, .tif)")
-    add("--consolidated_file", type=Path, required=True, help="cube of consolidate_data.py")
+    add("--consolidated_file", type=Path, required=True, help="cube of consolidate_data.py (.nc, .zarr)")
     add("--date", type=cli.day, required=True, help="day, YYYYMMDD or YYYY-MM-DD")
     add("--output_file", type=Path, help="picture (default: interpolation_comparison_YYYYMMDD.png)")
     add("--no_land", action="store_true", help="do not paint land over cells without a value")

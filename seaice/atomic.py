@@ -1,4 +1,7 @@
-"""Writing so that a file appears whole or not at all, one writer at a time."""
+"""Writing so that an output appears whole or not at all, one writer at a time.
+
+An output is a file, or a folder where its name ends in ``.zarr``.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,9 @@ from pathlib import Path
 
 from seaice import InputError
 
+# An output of this ending is a folder.
+FOLDER_ENDING = ".zarr"
+
 
 class HeldByAnother(InputError):
     """Another run holds the right to write a file; the message names that run."""
@@ -23,6 +29,7 @@ def exclusive(path: Path) -> Iterator[None]:
     """Hold the right to write ``path``; refuse while another process holds it.
 
     The lock is the kernel's (flock on a sibling file), so a killed process leaves none.
+    A folder that a killed process had moved aside and not yet replaced is put back.
 
     Raises
     ------
@@ -55,6 +62,7 @@ def exclusive(path: Path) -> Iterator[None]:
     try:
         os.ftruncate(handle, 0)
         os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        _recover(path)
         yield
     finally:
         lock.unlink(missing_ok=True)
@@ -65,18 +73,21 @@ def exclusive(path: Path) -> Iterator[None]:
 def atomic(
     path: Path, *, verify: Callable[[Path], object] | None = None, locked: bool = False
 ) -> Iterator[Path]:
-    """Write a file so that it appears whole or not at all.
+    """Write a file, or a folder of that ending, so that it appears whole or not at all.
 
-    Yields the path of a temporary sibling. On leaving, the sibling is flushed to the
-    disk, checked by ``verify`` and renamed to ``path``; on any error it is removed and
-    what stood at ``path`` before stays untouched. Only one process at a time may do so.
-    A symbolic link at ``path`` is followed, not replaced.
+    Yields the path of a temporary sibling, which does not exist. On leaving, the sibling is
+    flushed to the disk, checked by ``verify`` and renamed to ``path``; on any error it is
+    removed and what stood at ``path`` before stays untouched. Only one process at a time
+    may do so. A symbolic link at ``path`` is followed, not replaced.
+
+    A folder cannot be replaced in one step: for a moment the earlier one stands aside under
+    a hidden name. Who is killed then leaves it there, and :func:`exclusive` puts it back.
 
     Parameters
     ----------
     path : Path
     verify : callable, optional
-        Given the temporary file; raises if it is not what it should be.
+        Given the temporary sibling; raises if it is not what it should be.
     locked : bool
         The caller holds :func:`exclusive` for this path already.
 
@@ -90,37 +101,94 @@ def atomic(
     path = _target(path)
     with nullcontext() if locked else exclusive(path):
         temporary = path.with_name(f".{path.name}.part{path.suffix}")
-        temporary.unlink(missing_ok=True)  # what a killed run left; nobody else can be writing it
+        _remove(temporary)  # what a killed run left; nobody else can be writing it
         try:
             yield temporary
-            flush(temporary)
+            _flush_all(temporary)
             if verify is not None:
                 verify(temporary)
-            os.replace(temporary, path)
-            flush(path.parent)
+            _replace(path, temporary)
         except BaseException as error:
             explained = _explained(error, temporary)
-            temporary.unlink(missing_ok=True)
+            _recover(path)
+            _remove(temporary)
             if explained is error:
                 raise
             raise explained from error
 
 
 def _target(path: Path) -> Path:
-    """The file a path stands for, in a folder that exists."""
+    """The output a path stands for, in a folder that exists."""
     path = Path(path).resolve()
     if not path.parent.is_dir():
         raise InputError(f"the folder of the output does not exist: {path.parent}; make it first")
-    if path.is_dir():
+    if path.suffix == FOLDER_ENDING:
+        if path.exists() and not (path / "zarr.json").is_file():
+            found = "another folder" if path.is_dir() else "a file"
+            raise InputError(
+                f"expected a Zarr group or nothing at the output, found {found}: {path}; remove it or "
+                "choose another name"
+            )
+    elif path.is_dir():
         raise InputError(f"expected a file name for the output, found a folder: {path}")
     return path
 
 
+def aside(path: Path) -> Path:
+    """Where an earlier folder stands while it is replaced."""
+    return path.with_name(f".{path.name}.old{path.suffix}")
+
+
+def _replace(path: Path, temporary: Path) -> None:
+    """Rename the temporary sibling to the output."""
+    earlier = path.is_dir()  # a file is replaced in one step
+    if earlier:
+        path.rename(aside(path))
+    os.replace(temporary, path)
+    flush(path.parent)
+    if earlier:
+        # Under a name that is never put back: from here on it may be half removed.
+        aside(path).rename(temporary)
+        shutil.rmtree(temporary, ignore_errors=True)  # the next run removes what is left
+
+
+def _recover(path: Path) -> None:
+    """Put back a folder that stands aside, or remove it where it has been replaced."""
+    left = aside(path)
+    if path.suffix != FOLDER_ENDING or not left.is_dir():
+        return
+    if path.exists():
+        shutil.rmtree(left)
+    else:
+        left.rename(path)
+        flush(path.parent)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush_all(path: Path) -> None:
+    """Have the kernel write a file, or a folder with all that is in it, to the disk."""
+    if path.is_dir():
+        for folder, _, names in os.walk(path):
+            for name in names:
+                flush(Path(folder, name))
+            flush(Path(folder))
+    else:
+        flush(path)
+
+
 def _explained(error: BaseException, temporary: Path) -> BaseException:
-    """Name the likely cause when the NetCDF library only says «HDF error»."""
-    if not isinstance(error, RuntimeError) or "HDF" not in str(error):
-        return error
-    return full_disk(error, temporary.parent)
+    """Name the likely cause when the NetCDF library only says «HDF error», and the room left."""
+    if isinstance(error, RuntimeError) and "HDF" in str(error):
+        return full_disk(error, temporary.parent)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return full_disk(error, temporary.parent)
+    return error
 
 
 def full_disk(error: BaseException, folder: Path) -> OSError:

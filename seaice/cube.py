@@ -66,7 +66,7 @@ def consolidate(
     start_date, end_date : date
         The days of the cube. Absent days are there too, filled or missing.
     output_file : Path
-        NetCDF file to write.
+        NetCDF file to write, or Zarr v3 group if the name ends in ``.zarr``; equal content.
     land_mask_file : Path, optional
         From ``create_mask.py``. Without it every cell counts as ocean and the Gaussian
         fill smears ``space_window`` cells of invented ice onto the land.
@@ -152,7 +152,7 @@ def consolidate(
         parameters["surface_sha256"] = hashlib.sha256(surface.tobytes()).hexdigest()
         settings = Settings(chosen, parameters, days.grid, surface, pole_hole == "fill")
         shape = days.grid.shape
-        storage = Storage(compression, False, shape, tile_of(shape))
+        storage = Storage(compression, output_file.suffix == ".zarr", shape, tile_of(shape))
         job = Job(settings, days, period, output_file, batch_size, storage, lat_lon, land_mask_file)
         notes = [] if mask or kept else [_no_mask_note(parameters, days.grid)]
         return cube_run.run(job, existing, notes, append=append, engine=engine)

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from seaice import InputError, masks, products
+from seaice import InputError, masks
+from seaice.atomic import aside
+from seaice.cube_storage import DAMAGE, open_storage
 from seaice.grids import Grid
 from seaice.period import as_date, from_day_number
 
@@ -25,11 +27,12 @@ class CubeFile:
     Parameters
     ----------
     path : Path
+        NetCDF file, or folder that is a Zarr group.
 
     Raises
     ------
     InputError
-        If the file is missing, unreadable or no cube.
+        If it is missing, unreadable or no cube.
 
     Attributes
     ----------
@@ -44,45 +47,36 @@ class CubeFile:
     """
 
     def __init__(self, path: Path) -> None:
-        import netCDF4
-
         self.path = Path(path)
         if not self.path.exists():
-            raise InputError(f"no such cube: {self.path}; make it with consolidate_data.py")
-        try:
-            self._dataset = netCDF4.Dataset(self.path)
-        except (OSError, RuntimeError) as error:
-            raise InputError(f"{self.path} is no readable NetCDF file ({error})") from None
+            raise InputError(f"no such cube: {self.path}{_left_aside(self.path)}")
+        self._storage = open_storage(self.path)
         try:
             self._read_axes()
         except BaseException:
-            self._dataset.close()
+            self._storage.close()
             raise
 
     def _read_axes(self) -> None:
         needed = ("time", "sea_ice_conc", "fill_flag", "surface", "x", "y")
-        missing = [n for n in needed if n not in self._dataset.variables]
+        missing = [n for n in needed if not self._storage.has(n)]
         if missing:
             raise InputError(
                 f"{self.path} is no cube of consolidate_data.py: it lacks {', '.join(missing)}"
             )
-        self._dataset.set_auto_maskandscale(False)
-        self._dataset.set_auto_chartostring(False)
         try:
-            self.dates: list[date] = [from_day_number(n) for n in self._dataset["time"][:]]
-            self.grid: Grid = products.read_grid(self._dataset)
-            self.surface: np.ndarray = np.asarray(self._dataset["surface"][:])
-        except (OSError, RuntimeError) as error:
+            self.dates: list[date] = [from_day_number(n) for n in self._storage.read("time")]
+            self.grid: Grid = self._storage.grid()
+            self.surface: np.ndarray = self._storage.read("surface")
+        except DAMAGE as error:
             raise InputError(
                 f"{self.path} is damaged: its axes or surface cannot be read ({error}); make the "
                 "cube again with consolidate_data.py --force"
             ) from None
-        self.attributes: dict[str, Any] = {
-            k: self._dataset.getncattr(k) for k in self._dataset.ncattrs()
-        }
-        packed = self._dataset["sea_ice_conc"]
-        self._scale = np.float32(packed.scale_factor)
-        self._fill = packed._FillValue
+        self.attributes: dict[str, Any] = self._storage.attributes
+        packed = self._storage.attributes_of("sea_ice_conc")
+        self._scale = np.float32(packed["scale_factor"])
+        self._fill = np.int16(packed["_FillValue"])
         self._number = {day: i for i, day in enumerate(self.dates)}
 
     @property
@@ -100,7 +94,7 @@ class CubeFile:
 
     def has(self, name: str) -> bool:
         """Whether the file holds a variable."""
-        return name in self._dataset.variables
+        return self._storage.has(name)
 
     def index(self, day: Any) -> int:
         """Position of a day on the axis; InputError if the cube does not reach it."""
@@ -134,25 +128,30 @@ class CubeFile:
 
     def flag_value(self, meaning: str, variable: str = "fill_flag") -> int:
         """The code that means ``meaning`` in this file (see :func:`seaice.masks.value_for_meaning`)."""
-        stored = self._dataset[variable]
-        return masks.value_for_meaning({k: stored.getncattr(k) for k in stored.ncattrs()}, meaning)
+        return masks.value_for_meaning(self._storage.attributes_of(variable), meaning)
 
     def variable(self, name: str, days: int | slice = WHOLE) -> np.ndarray:
-        """A stored array of any other variable, as stored."""
+        """A stored array of any other variable, as stored; for texts see :meth:`texts`."""
         return self._read(name, days)
 
     def texts(self, name: str) -> list[str]:
         """A per-day text variable (``input_file``, ``input_sha256``, ``day_reason``)."""
-        return [products.row_text(row) for row in self._read(name, WHOLE)]
+        try:
+            return self._storage.texts(name)
+        except DAMAGE as error:
+            raise self._damaged(name, WHOLE, error) from None
 
     def _read(self, name: str, *index: int | slice) -> np.ndarray:
         try:
-            return np.asarray(self._dataset[name][index])
-        except (OSError, RuntimeError) as error:
-            raise InputError(
-                f"{self.path} is damaged: {name} cannot be read at {self._named_days(index[0])} "
-                f"({error}); make the cube again with consolidate_data.py --force"
-            ) from None
+            return self._storage.read(name, index)
+        except DAMAGE as error:
+            raise self._damaged(name, index[0], error) from None
+
+    def _damaged(self, name: str, days: int | slice, error: Exception) -> InputError:
+        return InputError(
+            f"{self.path} is damaged: {name} cannot be read at {self._named_days(days)} "
+            f"({error}); make the cube again with consolidate_data.py --force"
+        )
 
     def _named_days(self, days: int | slice) -> str:
         chosen = self.dates[days] if isinstance(days, slice) else [self.dates[days]]
@@ -160,8 +159,7 @@ class CubeFile:
 
     def close(self) -> None:
         """Close the file."""
-        if self._dataset.isopen():
-            self._dataset.close()
+        self._storage.close()
 
     def __enter__(self) -> CubeFile:
         return self
@@ -173,3 +171,11 @@ class CubeFile:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _left_aside(path: Path) -> str:
+    """What to do about a cube that is not there."""
+    left = aside(path.resolve())
+    if left.is_dir():
+        return f", but {left}, which a killed run moved aside; run consolidate_data.py again"
+    return "; make it with consolidate_data.py"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from seaice import InputError, products
-from seaice.cube_table import PER_DAY, TEXT_WIDTHS
+from seaice.cube_table import PER_DAY
 from seaice.grids import Grid
 from seaice.packing import PACKED, Storage
+from seaice.period import day_number
 
 # Numbers of HDF5's filters by compression, for words and for bytes: shuffle, deflate, Zstandard.
 _FILTERS = {
@@ -28,27 +31,37 @@ _FILTERS = {
 def create(
     path: Path,
     *,
+    start: date,
+    days: int,
     grid: Grid,
     surface: np.ndarray,
     lat_lon: bool,
     attributes: Mapping[str, Any],
-    storage: Storage,
+    compression: str,
 ) -> None:
-    """Make an empty cube with all its variables; days are added by :class:`NetcdfCube`."""
+    """Make a cube with all its variables and its time axis; :class:`Cube` adds the days.
+
+    Parameters are those of :func:`seaice.cube_zarr.create`.
+    """
     import netCDF4
 
     with netCDF4.Dataset(path, "w") as dataset:
         dataset.setncatts(dict(attributes))
-        products.write_time(dataset)
+        products.write_time(dataset, day_number(start) + np.arange(days, dtype=np.int32))
         products.write_grid(dataset, grid, lat_lon=lat_lon)
-        dataset.createDimension("text", TEXT_WIDTHS["input_file"])
-        dataset.createDimension("digest", TEXT_WIDTHS["input_sha256"])
+        dataset.createDimension("text", products.TEXT_WIDTHS["input_file"])
+        dataset.createDimension("digest", products.TEXT_WIDTHS["input_sha256"])
         products.define(dataset, "surface")[:] = surface
-        codec = None if storage.compression == "none" else storage.compression
+        codec = None if compression == "none" else compression
         for name in PACKED:
             products.define(dataset, name, compression=codec)
-        for name in (*PER_DAY, *TEXT_WIDTHS):
+        for name in (*PER_DAY, *products.TEXT_WIDTHS):
             products.define(dataset, name)
+
+
+def clone(source: Path, target: Path) -> None:
+    """Make a copy of a cube that can be written to."""
+    shutil.copyfile(source, target)
 
 
 def check_storage(path: Path, storage: Storage) -> None:
@@ -76,7 +89,7 @@ def _filters(variable: Any) -> list[int]:
     return [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
 
 
-class NetcdfCube:
+class Cube:
     """Puts packed days into a cube.
 
     The table is written by the NetCDF library. Chunks go past its filters: they are stored
@@ -111,8 +124,8 @@ class NetcdfCube:
         """
         with self._library() as dataset:
             for name, rows in table.items():
-                if name in TEXT_WIDTHS:
-                    width = TEXT_WIDTHS[name]
+                if name in products.TEXT_WIDTHS:
+                    width = products.TEXT_WIDTHS[name]
                     rows = np.stack([products.text_row(str(text), width) for text in rows])
                 dataset[name][first : first + len(rows)] = rows
 
@@ -154,7 +167,7 @@ class NetcdfCube:
             self._file.close()
             self._file = None
 
-    def __enter__(self) -> NetcdfCube:
+    def __enter__(self) -> Cube:
         return self
 
     def __exit__(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from seaice import cube_netcdf
+from seaice import cube_netcdf, cube_zarr
 from seaice.atomic import atomic
 from seaice.cube_days import DayMaker, is_current, make_days, publish, withdraw
 from seaice.cube_file import CubeFile
@@ -43,7 +42,7 @@ def run(
     try:
         _make(job, spool, Period(first, job.period.end), engine)
         with atomic(job.output_file, verify=partial(_verify, job=job), locked=True) as temporary:
-            days = assemble(job, spool, temporary, append=append)
+            days = assemble(job, spool, temporary, append=append, engine=engine)
     except BaseException:
         kept = spool.leave()
         if kept:
@@ -99,31 +98,50 @@ def _make_elsewhere(
         withdraw(spool.path)
 
 
-def assemble(job: Job, spool: Spool, target: Path, *, append: bool) -> Sequence[Made]:
+def assemble(job: Job, spool: Spool, target: Path, *, append: bool, engine: Engine) -> Sequence[Made]:
     """Put the cube together from the finished batches; returns the days that were written."""
+    container = cube_zarr if job.storage.zarr else cube_netcdf
     if append:
-        shutil.copyfile(job.output_file, target)
+        container.clone(job.output_file, target)
     else:
         settings = job.settings
-        cube_netcdf.create(
+        container.create(
             target,
+            start=job.period.start,
+            days=len(job.period),
             grid=settings.grid,
             surface=settings.surface,
             lat_lon=job.lat_lon,
             attributes=job.attributes(),
-            storage=job.storage,
+            compression=job.storage.compression,
         )
     batches = spool.batches()
     days = [made for batch in batches for made in batch.days]
     start = day_number(job.period.start)
-    with cube_netcdf.NetcdfCube(target) as cube:
+    with container.Cube(target) as cube:
         cube.put_table(day_number(days[0].record.day) - start, table_of(days))
         if append:
             cube.annotate(job.attributes())
-        for batch in batches:
-            for made, chunks in batch.chunks():
-                cube.put_day(day_number(made.record.day) - start, chunks)
+        if engine.is_here or not job.storage.zarr:
+            for batch in batches:
+                _put(cube, batch, start)
+            return days
+    # Every day is files of its own, so that anyone may write them.
+    with engine.start() as crew:
+        units = [(target, batch.path, start) for batch in batches]
+        crew.do(put_batch, units, lambda i, found: None)
     return days
+
+
+def put_batch(target: Path, batch: Path, start: int) -> None:
+    """Put the days of a batch into a Zarr cube whose axis begins with the day ``start``."""
+    with cube_zarr.Cube(target) as cube:
+        _put(cube, Batch(batch), start)
+
+
+def _put(cube: cube_zarr.Cube | cube_netcdf.Cube, batch: Batch, start: int) -> None:
+    for made, chunks in batch.chunks():
+        cube.put_day(day_number(made.record.day) - start, chunks)
 
 
 def _verify(path: Path, job: Job) -> None:

@@ -14,8 +14,6 @@ from seaice.packing import COUNTED
 from seaice.period import Period, day_number
 from seaice.spool import Made
 
-# Bytes of the texts that are kept for every day.
-TEXT_WIDTHS = {"day_reason": 160, "input_file": 160, "input_sha256": 64}
 PER_DAY = ("missing_ocean_cells", "missing_pole_cells", "filled_ocean_cells", "day_status")
 
 

@@ -46,10 +46,10 @@ def check_output(output_file: Path, land_mask_file: Path | None) -> None:
     Raises
     ------
     InputError
-        If the output is no ``.nc`` file, or is the mask, or bears the name of a daily file.
+        If the output is no ``.nc`` or ``.zarr``, or is the mask, or bears the name of a daily file.
     """
-    if output_file.suffix != ".nc":
-        raise InputError(f"expected an output name that ends in .nc, found {output_file}")
+    if output_file.suffix not in (".nc", ".zarr"):
+        raise InputError(f"expected an output name that ends in .nc or .zarr, found {output_file}")
     if land_mask_file is not None and output_file.resolve() == Path(land_mask_file).resolve():
         raise InputError(f"the output would replace the mask: {output_file}; choose another name")
     if DayFile.parse(output_file.name) is not None:

@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -84,7 +84,11 @@ class DailyGrids:
         self._special = bremen.special_days(bad_days_file)
         wanted = grid_id or (grid.id if grid is not None and grid.id in _named_grids() else None)
         # Absolute: the days may be read by another process, in another folder.
-        self._candidates = bremen.list_days(Path(source_dir).absolute(), period, grid_id=wanted)
+        found = bremen.list_days(Path(source_dir), period, grid_id=wanted)
+        self._candidates = {
+            day: [replace(file, path=file.path.absolute()) for file in files]
+            for day, files in found.items()
+        }
         self.files = {day: files[0] for day, files in self._candidates.items()}
         usual = _usual_grid([f.path for f in self.files.values()])
         if grid is not None and usual is not None and not grid.same_cells(usual):

@@ -65,6 +65,8 @@ def kind_of(path: Path) -> Kind:
 
     if not path.exists():
         raise InputError(f"no such file: {path}")
+    if path.suffix == ".zarr" or (path / "zarr.json").is_file():
+        return "cube"  # whose reader says what is wrong with the folder
     if path.is_dir():
         raise InputError(f"expected a file, found the folder {path}")
     if path.suffix != ".nc":

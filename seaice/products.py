@@ -159,6 +159,51 @@ _TABLE = (
 )
 VARIABLES: dict[str, Variable] = {v.name: v for v in _TABLE}
 
+# Bytes of the texts that are kept for every day; longer ones are cut.
+TEXT_WIDTHS = {"day_reason": 160, "input_file": 160, "input_sha256": 64}
+
+TIME_ATTRIBUTES = {
+    "standard_name": "time",
+    "long_name": "day, UTC",
+    "units": "days since 1970-01-01",
+    "calendar": "standard",
+    "units_metadata": "leap_seconds: none",
+    "axis": "T",
+    "bounds": "time_bnds",
+}
+
+
+def axis_attributes(name: str) -> dict[str, str]:
+    """CF attributes of the coordinate ``x`` or ``y``."""
+    return {
+        "standard_name": f"projection_{name}_coordinate",
+        "long_name": f"{name} coordinate of projection, cell centre",
+        "units": "m",
+        "axis": name.upper(),
+    }
+
+
+def crs_attributes(grid: Grid) -> dict[str, Any]:
+    """CF attributes of the grid-mapping variable ``crs``."""
+    return {"long_name": "coordinate reference system", **grid.to_cf()}
+
+
+def attributes_of(name: str, *, lat_lon: bool) -> dict[str, Any]:
+    """CF attributes of a variable of the table in its file.
+
+    Parameters
+    ----------
+    name : str
+    lat_lon : bool
+        The file holds ``lat`` and ``lon``.
+    """
+    attributes = dict(VARIABLES[name].attributes)
+    if VARIABLES[name].dimensions[-2:] == ("y", "x"):
+        attributes["grid_mapping"] = "crs"
+        if lat_lon and name not in ("lat", "lon"):
+            attributes["coordinates"] = "lat lon"
+    return attributes
+
 
 def define(
     dataset: netCDF4.Dataset, name: str, *, compression: str | None = "zlib", level: int = 1
@@ -184,11 +229,7 @@ def define(
         row.name, row.dtype, row.dimensions, fill_value=row.fill_value, **options
     )
     variable.set_auto_maskandscale(False)
-    attributes = dict(row.attributes)
-    if gridded:
-        attributes["grid_mapping"] = "crs"
-        if "lat" in dataset.variables and name not in ("lat", "lon"):
-            attributes["coordinates"] = "lat lon"
+    attributes = attributes_of(name, lat_lon="lat" in dataset.variables)
     if row.dtype == "S1":
         attributes["_Encoding"] = "utf-8"
     variable.setncatts(attributes)
@@ -210,17 +251,10 @@ def write_grid(dataset: netCDF4.Dataset, grid: Grid, *, lat_lon: bool = False) -
     for name, values in (("y", grid.y), ("x", grid.x)):
         dataset.createDimension(name, values.size)
         variable = dataset.createVariable(name, "f8", (name,))
-        variable.setncatts(
-            {
-                "standard_name": f"projection_{name}_coordinate",
-                "long_name": f"{name} coordinate of projection, cell centre",
-                "units": "m",
-                "axis": name.upper(),
-            }
-        )
+        variable.setncatts(axis_attributes(name))
         variable[:] = values
     crs = dataset.createVariable("crs", "i4", ())
-    crs.setncatts({"long_name": "coordinate reference system", **grid.to_cf()})
+    crs.setncatts(crs_attributes(grid))
     crs[...] = 0
     dataset.setncattr("grid_id", grid.id)
     if lat_lon:
@@ -245,17 +279,7 @@ def write_time(dataset: netCDF4.Dataset, numbers: np.ndarray | None = None) -> N
     dataset.createDimension("time", None)
     dataset.createDimension("bnds", 2)
     time = dataset.createVariable("time", "i4", ("time",), chunksizes=(1024,))
-    time.setncatts(
-        {
-            "standard_name": "time",
-            "long_name": "day, UTC",
-            "units": "days since 1970-01-01",
-            "calendar": "standard",
-            "units_metadata": "leap_seconds: none",
-            "axis": "T",
-            "bounds": "time_bnds",
-        }
-    )
+    time.setncatts(TIME_ATTRIBUTES)
     bounds = dataset.createVariable("time_bnds", "i4", ("time", "bnds"), chunksizes=(1024, 2))
     if numbers is not None:
         time[:] = numbers

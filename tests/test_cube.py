@@ -324,7 +324,7 @@ def test_wrong_usage(case, tmp_path, capsys, more, message):
         (["--source_dir", "no/folder"], "expected a folder of daily files, but no/folder does not"),
         (["--land_mask_file", "no/mask.nc"], "no such mask file: no/mask.nc"),
         (["--output_file", "no/c.nc"], "the folder of the output does not exist: "),
-        (["--output_file", "c.zarr"], "expected an output name that ends in .nc, found c.zarr"),
+        (["--output_file", "c.h5"], "expected an output name that ends in .nc or .zarr, found c.h5"),
         (
             ["--start_date", "20300101", "--end_date", "20300102"],
             "no daily file from 2030-01-01 to 2030-01-02",

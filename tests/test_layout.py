@@ -29,6 +29,7 @@ LAZY = (
     "tqdm",
     "zarr",
     "numcodecs",
+    "google_crc32c",
     "distributed",
 )
 # The modules whose noun is the library itself.

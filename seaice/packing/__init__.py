@@ -78,7 +78,7 @@ class Storage:
         if self.compression == "zstd":
             from numcodecs import zstd
 
-            return lambda octets: bytes(zstd.compress(octets, LEVEL))
+            return lambda octets: bytes(zstd.compress(octets, LEVEL, checksum=True))
         from isal import isal_zlib
 
         header = 31 if self.zarr else 15  # gzip or zlib around the same deflate

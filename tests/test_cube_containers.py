@@ -1,0 +1,160 @@
+"""The same command with another ending: NetCDF and Zarr cubes of equal content."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from days import make_folder
+from test_cube import words
+from test_cube_stop import fork, names
+
+import consolidate_data as script
+import create_mask
+from seaice import InputError
+from seaice.cube_file import CubeFile
+from seaice.cube_zarr import check_storage
+from seaice.packing import COMPRESSIONS, Storage
+from seaice.spool import Spool
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    top = tmp_path_factory.mktemp("containers")
+    folder = make_folder(top / "in")
+    assert create_mask.main(words(folder, top / "mask.nc")) == 0
+    masked = ["--land_mask_file", str(top / "mask.nc")]
+    for compression in COMPRESSIONS:
+        options = words(folder, top / f"{compression}.nc", *masked, "--compression", compression)
+        assert script.main(options) == 0
+    return folder, masked, top
+
+
+def told(attributes: dict) -> dict:
+    """Global attributes without the time of making."""
+    return {k: v for k, v in attributes.items() if k != "history"}
+
+
+def assert_equal_content(netcdf: Path, zarr: Path) -> None:
+    with xr.open_dataset(netcdf) as a, xr.open_zarr(zarr) as b:
+        xr.testing.assert_equal(a, b)
+        assert told(a.attrs) == told(b.attrs)
+        for name in a.variables:
+            x, y = ({k: np.asarray(v).tolist() for k, v in d[name].attrs.items()} for d in (a, b))
+            assert x == y, name
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_equal_content(case, tmp_path, compression):
+    folder, masked, top = case
+    target = tmp_path / "c.zarr"
+    assert script.main(words(folder, target, *masked, "--compression", compression, "--lat_lon")) == 0
+    assert script.main(words(folder, tmp_path / "c.nc", *masked, "--lat_lon")) == 0
+    assert names(tmp_path) == ["c.nc", "c.zarr"]
+    with xr.open_dataset(tmp_path / "c.nc") as a, xr.open_zarr(target) as b:
+        xr.testing.assert_equal(a, b)
+    target = tmp_path / "d.zarr"
+    assert script.main(words(folder, target, *masked, "--compression", compression)) == 0
+    assert_equal_content(top / f"{compression}.nc", target)
+
+
+def test_second_run_finds_a_zarr_cube_complete(case, tmp_path, capsys):
+    folder, masked, _ = case
+    target = tmp_path / "c.zarr"
+    assert script.main(words(folder, target, *masked)) == 0
+    before = {p: p.stat().st_mtime_ns for p in target.rglob("*")}
+    assert script.main(words(folder, target, *masked)) == 0
+    assert "complete already" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in target.rglob("*")} == before
+
+
+@pytest.mark.parametrize("more", [[], ["--workers", "2"]])
+def test_append_to_a_zarr_cube(case, tmp_path, more):
+    folder, masked, top = case
+    target = tmp_path / "c.zarr"
+    assert script.main(words(folder, target, *masked, last=13)) == 0
+    options = words(folder, target, *masked, "--append", "--batch_size", "2", *more)
+    assert script.main(options) == 0
+    with CubeFile(top / "zlib.nc") as a, CubeFile(target) as b:
+        assert a.dates == b.dates
+        for name in ("sea_ice_conc", "fill_flag", "days_back_forward", "day_status"):
+            np.testing.assert_array_equal(a.variable(name), b.variable(name))
+        assert a.texts("input_sha256") == b.texts("input_sha256")
+        assert b.attributes["history"].count("consolidate(") == 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kills_on_the_way_to_a_zarr_cube(case, tmp_path, seed):
+    folder, masked, top = case
+    target = tmp_path / "c.zarr"
+    options = words(folder, target, *masked, "--batch_size", "3")
+    for pause in np.random.default_rng(seed).uniform(0, 0.6, 2):
+        child = fork(options)
+        time.sleep(pause)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert script.main(options) == 0
+    assert_equal_content(top / "zlib.nc", target)
+    assert names(tmp_path) == ["c.zarr"]
+
+
+def test_batches_for_one_container_do_not_go_into_the_other(case, tmp_path):
+    """A user who changes the ending half-way; and one who moves the batches along."""
+    folder, masked, top = case
+    child = fork(words(folder, tmp_path / "c.nc", *masked, "--batch_size", "1"))
+    while not any(Spool(tmp_path / "c.nc").path.glob("*.days")):
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    shutil.move(Spool(tmp_path / "c.nc").path, Spool(tmp_path / "c.zarr").path)
+    assert script.main(words(folder, tmp_path / "c.zarr", *masked)) == 0
+    assert_equal_content(top / "zlib.nc", tmp_path / "c.zarr")
+
+
+@pytest.mark.parametrize(("kind", "said"), [("folder", "another folder"), ("file", "a file")])
+def test_what_is_no_zarr_cube_is_not_replaced(case, tmp_path, capsys, kind, said):
+    folder, masked, _ = case
+    target = tmp_path / "c.zarr"
+    if kind == "folder":
+        target.mkdir()
+        (target / "mine.txt").write_text("mine")
+    else:
+        target.write_text("mine")
+    assert script.main(words(folder, target, *masked, "--force")) == 1
+    error = capsys.readouterr().err
+    assert f"found {said}" in error
+    assert (target / "mine.txt").exists() or target.read_text() == "mine"
+
+
+def test_chunks_are_appended_only_where_they_fit(case, tmp_path):
+    folder, masked, _ = case
+    target = tmp_path / "c.zarr"
+    assert script.main(words(folder, target, *masked)) == 0
+    check_storage(target, Storage("zlib", True, (40, 36), (40, 36)))
+    for storage in (
+        Storage("zstd", True, (40, 36), (40, 36)),
+        Storage("zlib", True, (40, 36), (20, 36)),
+    ):
+        with pytest.raises(InputError, match="was stored by another program"):
+            check_storage(target, storage)
+
+
+def test_a_flipped_bit_in_a_zstd_chunk_is_noticed(case, tmp_path):
+    folder, masked, _ = case
+    target = tmp_path / "c.zarr"
+    assert script.main(words(folder, target, *masked, "--compression", "zstd")) == 0
+    shard = target / "sea_ice_conc" / "c.3.0.0"
+    content = bytearray(shard.read_bytes())
+    content[40] ^= 1
+    shard.unlink()
+    shard.write_bytes(content)
+    with CubeFile(target) as cube:
+        cube.concentration(2)
+        with pytest.raises(InputError, match="is damaged: sea_ice_conc cannot be read at 2024-01-04"):
+            cube.concentration(3)
+    assert json.loads((target / "zarr.json").read_text())["zarr_format"] == 3
