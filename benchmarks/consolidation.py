@@ -15,16 +15,15 @@ Twelve days are simulated and linked forwards and backwards under as many dates 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+from simulated import START, Days, day, linked, parser_of, simulated_days
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -33,13 +32,9 @@ from seaice import products  # noqa: E402
 from seaice.cube import consolidate  # noqa: E402
 from seaice.cube_file import CubeFile  # noqa: E402
 from seaice.gapfill import hybrid  # noqa: E402
-from seaice.grids import get_grid  # noqa: E402
-from seaice.land_mask import create_mask  # noqa: E402
-from seaice.simulate import simulate_days  # noqa: E402
-from seaice.sources.bremen import DayFile  # noqa: E402
+from seaice.masks import read_mask  # noqa: E402
 from seaice.sources.bremen_reader import read_day  # noqa: E402
 
-START = date(2024, 1, 1)
 SIMULATED = 12
 SHORT = 20
 MEASURE = """
@@ -55,10 +50,6 @@ lines = open("/proc/self/status").read().splitlines()
 print("peak", next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024)
 sys.exit(status)
 """
-
-
-def day(i: int) -> date:
-    return START + timedelta(days=i)
 
 
 def read_and_write(sources: list[Path], cube: Path, target: Path) -> float:
@@ -84,44 +75,44 @@ def read_and_write(sources: list[Path], cube: Path, target: Path) -> float:
     return time.perf_counter() - begin
 
 
-def run_consolidation(folder: Path, days: int, target: Path) -> float:
+def words(sources: list[Path], mask: Path, days: int, target: Path) -> dict[str, object]:
+    """The options of a consolidation of the first days."""
+    return {
+        "source_dir": sources[0].parent,
+        "start_date": START,
+        "end_date": day(days - 1),
+        "land_mask_file": mask,
+        "output_file": target,
+    }
+
+
+def run_consolidation(options: dict[str, object]) -> float:
     begin = time.perf_counter()
-    consolidate(
-        source_dir=folder / "days",
-        start_date=START,
-        end_date=day(days - 1),
-        land_mask_file=folder / "mask.nc",
-        output_file=target,
-        force=True,
-    )
+    consolidate(**options, force=True)
     return time.perf_counter() - begin
 
 
-def fill_seconds(folder: Path, sources: list[Path]) -> float:
-    from seaice.masks import read_mask
-
-    stack = np.stack([read_day(s)[0] for s in sources[:19]])
-    ocean = read_mask(folder / "mask.nc").ocean
+def fill_seconds(days: Days, sources: list[Path]) -> float:
+    stack = np.stack([read_day(path)[0] for path in sources[:19]])
+    ocean = read_mask(days.mask_file).ocean
     inner = slice(8, len(stack) - 8)
-    hybrid.fill(stack[:, :64, :64].copy(), ocean[:64, :64].copy())
+    hybrid.fill(stack, ocean, days=inner)
     times = []
     for _ in range(3):
         begin = time.perf_counter()
         hybrid.fill(stack, ocean)
-        whole = time.perf_counter() - begin
-        begin = time.perf_counter()
+        middle = time.perf_counter()
         hybrid.fill(stack, ocean, days=inner)
-        part = time.perf_counter() - begin
-        times.append((whole - part) / (len(stack) - 3 - 2 * 3))
+        # Both copy and look at the whole stack; the longer one fills so many days more.
+        times.append((2 * middle - begin - time.perf_counter()) / (len(stack) - 3 - 6))
     return statistics.median(times)
 
 
-def alone(folder: Path, days: int) -> tuple[float, float]:
+def alone(options: dict[str, object]) -> tuple[float, float]:
     """Seconds and peak megabytes of a process of its own."""
-    words = ["--source_dir", folder / "days", "--start_date", START, "--end_date", day(days - 1)]
-    words += ["--land_mask_file", folder / "mask.nc", "--output_file", folder / "m.nc", "--force"]
+    said = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE.format(root=str(ROOT)), *map(str, words)],
+        [sys.executable, "-c", MEASURE.format(root=str(ROOT)), *said, "--force"],
         capture_output=True,
         text=True,
         check=True,
@@ -131,64 +122,43 @@ def alone(folder: Path, days: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--grid", default="n3125")
-    parser.add_argument("--days", type=int, default=60)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--scaling_days", type=int, nargs="*", default=[])
-    parser.add_argument("--folder", type=Path, help="keep the days here")
+    parser = parser_of(__doc__, days=60, repeats=3)
+    parser.add_argument(
+        "--scaling_days", type=int, nargs="*", default=[], help="numbers of days to run alone"
+    )
     options = parser.parse_args()
     if options.days <= SHORT:
         parser.error(f"--days must be above {SHORT}")
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        make_days(folder, options.grid, max([options.days, *options.scaling_days]))
-        measure(folder, options)
+    wanted, options.days = options.days, SIMULATED
+    with simulated_days(options) as days, tempfile.TemporaryDirectory(dir=days.folder) as folder:
+        measure(days, Path(folder), wanted, options)
 
 
-def make_days(folder: Path, grid: str, count: int) -> None:
-    end = day(SIMULATED - 1)
-    if not (folder / "mask.nc").exists():
-        simulate_days(output_dir=folder / "simulated", start_date=START, end_date=end, grid=grid)
-        create_mask(
-            source_dir=folder / "simulated",
-            start_date=START,
-            end_date=end,
-            output_file=folder / "mask.nc",
-        )
-    sources = sorted((folder / "simulated").rglob("*.nc"))
-    there_and_back = [*sources, *sources[-2:0:-1]]
-    (folder / "days").mkdir(exist_ok=True)
-    for i in range(count):
-        target = folder / "days" / DayFile("AMSR2", grid, day(i), "5.4", "nc").name
-        if not target.exists():
-            os.link(there_and_back[i % len(there_and_back)], target)
-
-
-def measure(folder: Path, options: argparse.Namespace) -> None:
-    sources = sorted((folder / "days").glob("*.nc"))
-    long, between = options.days, options.days - SHORT
-    cube, other = folder / "cube.nc", folder / "other.nc"
-    run_consolidation(folder, SHORT, cube)  # warm-up: compiles the kernels
+def measure(days: Days, folder: Path, long: int, options: argparse.Namespace) -> None:
+    sources = linked(days, folder, max([long, *options.scaling_days]))
+    cube, other, between = folder / "cube.nc", folder / "other.nc", long - SHORT
+    few = words(sources, days.mask_file, SHORT, cube)
+    many = words(sources, days.mask_file, long, cube)
+    run_consolidation(few)  # warm-up: compiles the kernels
     ours, theirs, cpu = [], [], []
     for _ in range(options.repeats):
         begin = time.process_time()
-        less = run_consolidation(folder, SHORT, cube)
+        less = run_consolidation(few)
         middle = time.process_time()
-        more = run_consolidation(folder, long, cube)
+        more = run_consolidation(many)
         cpu.append((time.process_time() - middle - (middle - begin)) / between)
         ours.append((more - less) / between)
         less = read_and_write(sources[:SHORT], cube, other)
         theirs.append((read_and_write(sources[:long], cube, other) - less) / between)
     own, plain = statistics.median(ours), statistics.median(theirs)
-    print(f"grid {get_grid(options.grid)}, {long} days, medians of {options.repeats}")
-    print(f"fill (hybrid)                  {fill_seconds(folder, sources):7.3f} s a day")
+    print(f"grid {days.grid}, {long} days, medians of {options.repeats}")
+    print(f"fill (hybrid)                  {fill_seconds(days, sources):7.3f} s a day")
     print(f"consolidation                  {own:7.3f} s a day ({statistics.median(cpu):.3f} s of CPU)")
     print(f"read and write, nothing filled {plain:7.3f} s a day")
     print(f"ratio                          {own / plain:7.2f}")
-    for days in options.scaling_days:
-        seconds, peak = alone(folder, days)
-        print(f"{days:>4} days, a process of its own {seconds:9.1f} s {peak:7.0f} MB at most")
+    for count in options.scaling_days:
+        seconds, peak = alone(words(sources, days.mask_file, count, cube))
+        print(f"{count:>4} days, a process of its own {seconds:9.1f} s {peak:7.0f} MB at most")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,144 @@
+"""The benchmarks run, and compare equal results only."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = sorted(p for p in (ROOT / "benchmarks").glob("*.py") if "__main__" in p.read_text())
+# A frame of 448 x 304 cells and few days: seconds, the numbers mean nothing.
+TINY = ["--grid", "n25000", "--repeats", "1"]
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module
+
+
+def help_of(path: Path, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, path, "--help"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
+def test_help_works_and_knows_the_words_of_the_table(path, tmp_path, benchmark):
+    said = help_of(path, tmp_path)
+    assert "usage:" in said
+    for claim in benchmark("run_all").CLAIMS:
+        if claim.script == path.name:
+            for word in [*claim.small.split(), *claim.full.split()]:
+                assert not word.startswith("--") or word in said
+
+
+def test_table_names_existing_scripts(benchmark):
+    claims = benchmark("run_all").CLAIMS
+    assert {c.script for c in claims} - {p.name for p in SCRIPTS} <= {"loading.py"}
+    for key in ("name", "title", "script"):
+        assert len({getattr(c, key) for c in claims}) == len(claims)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Simulated days, made by the first benchmark that is run."""
+    return tmp_path_factory.mktemp("benchmark")
+
+
+def test_fill_kernel_compares_equal_results(benchmark, folder, capsys):
+    words = [*TINY, "--days", "3", "--crop", "64", "--folder", str(folder)]
+    assert benchmark("fill_kernel").main(words) == 0
+    said = capsys.readouterr().out
+    assert said.count("cells compared") == 6
+    assert "CPU, of ours" in said
+
+
+@pytest.mark.parametrize("wrong", [0.001, np.nan])
+def test_fill_kernel_refuses_other_results(benchmark, folder, capsys, monkeypatch, wrong):
+    from seaice.gapfill import gaussian
+
+    true = gaussian.fill
+
+    def perturbed(stack, ocean, **options):
+        filled = true(stack, ocean, **options)
+        cell = tuple(np.argwhere(np.isnan(stack) & ocean)[0])
+        filled.values[cell] += wrong
+        return filled
+
+    monkeypatch.setattr(gaussian, "fill", perturbed)
+    words = [*TINY, "--days", "3", "--crop", "64", "--folder", str(folder)]
+    assert benchmark("fill_kernel").main(words) == 1
+    said = capsys.readouterr().out
+    assert "EXPECTED AT MOST 0.0001" in said
+    assert "CPU, of ours" not in said
+
+
+def test_mask_refuses_other_results(benchmark, folder, capsys, monkeypatch):
+    mask = benchmark("mask")
+    words = [*TINY, "--days", "2", "--folder", str(folder)]
+    assert mask.main(words) == 0
+    assert "create_mask / netCDF4 and np.isnan" in capsys.readouterr().out
+    true = mask.by_netcdf4
+    monkeypatch.setattr(mask, "by_netcdf4", lambda paths: true(paths[:1]))
+    assert mask.main(words) == 1
+    assert "netCDF4 and np.isnan gives other shares" in capsys.readouterr().out
+
+
+def test_storage_refuses_other_content(benchmark, folder, capsys, monkeypatch):
+    storage = benchmark("storage")
+    words = [*TINY, "--days", "2", "--cube_days", "9", "--only", "8 days, about 256"]
+    words += ["--folder", str(folder)]
+    assert storage.main(words) == 0
+    said = capsys.readouterr().out
+    assert "| zstd 1, 8 days, about 256 | 8 x 224 x 304 |" in said
+    true = storage.unpack
+    monkeypatch.setattr(storage, "unpack", lambda stored: true(stored) + np.float32(1e-4))
+    assert storage.main(words) == 1
+    assert "what was read is not what was written" in capsys.readouterr().out
+
+
+@pytest.fixture
+def page(benchmark, monkeypatch, tmp_path):
+    """A page with a section of every claim, and the runner with scripts that only say a word."""
+    run_all = benchmark("run_all")
+    existing = tuple(c for c in run_all.CLAIMS if (ROOT / "benchmarks" / c.script).exists())
+    monkeypatch.setattr(run_all, "CLAIMS", existing)
+    monkeypatch.setattr(run_all, "run", lambda claim, words: f"first {claim.name}\n")
+    path = tmp_path / "benchmarks.md"
+    assert run_all.main(["--output_file", str(path)]) == 0
+    return run_all, path
+
+
+def test_only_one_section_is_replaced(page, monkeypatch):
+    run_all, path = page
+    before = path.read_text()
+    monkeypatch.setattr(run_all, "run", lambda claim, words: f"second {claim.name}\n")
+    assert run_all.main(["--output_file", str(path), "--only", "mask"]) == 0
+    assert path.read_text() == before.replace("first mask", "second mask")
+    assert before.count("\n## ") == len(run_all.CLAIMS)
+    assert before.count(run_all.machine()) == len(run_all.CLAIMS)
+
+
+def test_a_failed_script_leaves_its_section_and_status_1(page, monkeypatch, capsys):
+    run_all, path = page
+    before = path.read_text()
+    monkeypatch.setattr(
+        run_all, "run", lambda claim, words: None if claim.name == "fill" else f"second {claim.name}\n"
+    )
+    assert run_all.main(["--output_file", str(path), "--full"]) == 1
+    assert "first fill" in path.read_text()
+    assert path.read_text().count("second") == before.count("first") - 1
+    assert "failed: fill" in capsys.readouterr().err
+
+
+def test_an_absent_script_is_skipped(page, monkeypatch, capsys):
+    run_all, path = page
+    absent = run_all.Claim("other", "Other", "no_such.py", "", "")
+    monkeypatch.setattr(run_all, "CLAIMS", (*run_all.CLAIMS, absent))
+    assert run_all.main(["--output_file", str(path), "--only", "other"]) == 0
+    assert "other: skipped, there is no benchmarks/no_such.py" in capsys.readouterr().out
