@@ -124,9 +124,14 @@ def pack_day(filled: Filled, hole: np.ndarray, storage: Storage) -> PackedDay:
         octets = np.empty(storage.tile, np.uint8)
         counts = np.zeros(len(COUNTED), np.int64)
         steps, missing = 0.01 / products.CONCENTRATION_SCALE, products.CONCENTRATION_FILL
-        packing = (hole, corner, steps, missing, storage.shuffled, words, counts)
+        packing = (hole, corner, steps, missing, words, counts)
         _kernels.pack(filled.values, filled.flag, *packing)
-        chunks = [compress(words)]
+        if storage.shuffled:
+            shuffled = np.empty(words.nbytes, np.uint8)
+            _kernels.shuffle(words, shuffled)
+            chunks = [compress(shuffled)]
+        else:
+            chunks = [compress(words)]
         for field in (filled.flag, filled.days_back_forward):
             _kernels.cut(field, corner, octets)
             chunks.append(compress(octets))

@@ -9,46 +9,49 @@ LAND, NOT_FILLED = 254, 255
 
 
 @njit(nogil=True, cache=True)
-def pack(  # type: ignore[no-untyped-def]
-    values, flag, hole, corner, steps, fill_value, shuffle, words, counts
-):
+def pack(values, flag, hole, corner, steps, fill_value, words, counts):  # type: ignore[no-untyped-def]
     """Round values to whole steps (``steps`` a unit), and count flags.
 
     ``words`` (rows, columns) int16 receives the tile that begins at ``corner``, filled up with
-    ``fill_value`` where it overhangs the grid. With ``shuffle`` its memory holds all low bytes,
-    then all high bytes. ``counts`` (7,) is added to: observed, two-sided, one-sided, Gaussian,
-    pole hole, missing ocean outside the pole hole, missing pole hole.
+    ``fill_value`` where it overhangs the grid. A value is NaN where the flag says land or not
+    filled, and nowhere else. ``counts`` (7,) is added to: observed, two-sided, one-sided,
+    Gaussian, pole hole, missing ocean outside the pole hole, missing pole hole.
     """
-    rows, columns = flag.shape
-    height, width = words.shape
+    bottom = min(words.shape[0], flag.shape[0] - corner[0])
+    right = min(words.shape[1], flag.shape[1] - corner[1])
+    missing = np.int16(fill_value)
+    words[:] = missing
+    for i in range(bottom):
+        y = corner[0] + i
+        # Two loops: without the counting the first one is done for many cells at once.
+        for j in range(right):
+            v = values[y, corner[1] + j]
+            said = np.float64(v) if v == v else 0.0
+            words[i, j] = np.int16(np.rint(said * steps)) if v == v else missing
+        for j in range(right):
+            code = flag[y, corner[1] + j]
+            if code < LAND:
+                counts[code] += 1
+            elif code == NOT_FILLED:
+                counts[6 if hole[y, corner[1] + j] else 5] += 1
+
+
+@njit(nogil=True, cache=True)
+def shuffle(words, octets):  # type: ignore[no-untyped-def]
+    """Write all low bytes of the words, then all high bytes, as HDF5's shuffle filter does."""
     flat = words.reshape(-1)
-    octets = flat.view(np.uint8)
-    half = height * width
-    for i in range(height):
-        for j in range(width):
-            y, x = corner[0] + i, corner[1] + j
-            word = np.int16(fill_value)
-            if y < rows and x < columns:
-                code = flag[y, x]
-                if code < LAND:
-                    word = np.int16(np.rint(np.float64(values[y, x]) * steps))
-                    counts[code] += 1
-                elif code == NOT_FILLED:
-                    counts[6 if hole[y, x] else 5] += 1
-            k = i * width + j
-            if shuffle:
-                octets[k] = word & 0xFF
-                octets[half + k] = (word >> 8) & 0xFF
-            else:
-                flat[k] = word
+    for k in range(flat.size):
+        octets[k] = flat[k] & 0xFF
+    for k in range(flat.size):
+        octets[flat.size + k] = (flat[k] >> 8) & 0xFF
 
 
 @njit(nogil=True, cache=True)
 def cut(field, corner, octets):  # type: ignore[no-untyped-def]
     """Copy the tile of ``field`` uint8 that begins at ``corner``; 0 where it overhangs."""
-    rows, columns = field.shape
-    height, width = octets.shape
-    for i in range(height):
-        for j in range(width):
-            y, x = corner[0] + i, corner[1] + j
-            octets[i, j] = field[y, x] if y < rows and x < columns else 0
+    bottom = min(octets.shape[0], field.shape[0] - corner[0])
+    right = min(octets.shape[1], field.shape[1] - corner[1])
+    octets[:] = 0
+    for i in range(bottom):
+        for j in range(right):
+            octets[i, j] = field[corner[0] + i, corner[1] + j]
