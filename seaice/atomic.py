@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -100,7 +101,7 @@ def atomic(
     """
     path = _target(path)
     with nullcontext() if locked else exclusive(path):
-        temporary = path.with_name(f".{path.name}.part{path.suffix}")
+        temporary = _sibling(path)
         _remove(temporary)  # what a killed run left; nobody else can be writing it
         try:
             yield temporary
@@ -115,6 +116,15 @@ def atomic(
             if explained is error:
                 raise
             raise explained from error
+
+
+def clear(path: Path) -> None:
+    """Remove what a killed run left beside an output; the caller holds :func:`exclusive`."""
+    _remove(_sibling(_target(path)))
+
+
+def _sibling(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part{path.suffix}")
 
 
 def _target(path: Path) -> Path:
@@ -184,9 +194,14 @@ def _flush_all(path: Path) -> None:
 
 def _explained(error: BaseException, temporary: Path) -> BaseException:
     """Name the likely cause when the NetCDF library only says «HDF error», and the room left."""
+    # h5py has the number in its text only.
+    number = re.search(r"errno = (\d+)", str(error))
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if isinstance(error, RuntimeError) and number and int(number[1]) in full:
+        return full_disk(OSError(int(number[1]), os.strerror(int(number[1]))), temporary.parent)
     if isinstance(error, RuntimeError) and "HDF" in str(error):
         return full_disk(error, temporary.parent)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if isinstance(error, OSError) and error.errno in full:
         return full_disk(error, temporary.parent)
     return error
 

@@ -20,7 +20,7 @@ from seaice.gapfill import Filled
 from seaice.gapfill.stream import FillStream
 from seaice.packing import pack_day
 from seaice.period import day_number, from_day_number
-from seaice.spool import Batch, BatchWriter, Made, iso
+from seaice.spool import Batch, BatchWriter, Made, Spool, full_disk_named, iso, runs
 
 # Days that are packed and written while the next ones are filled.
 _BEHIND = 2
@@ -72,6 +72,7 @@ class DayMaker:
                         tell(behind.popleft().result())
                     batch.commit(self._made_of(begin, number))
                     batch = None
+                    self._forget(number + 1 - self._job.settings.reach)
 
     def _read(self, number: int, frame: np.ndarray) -> None:
         day = from_day_number(number)
@@ -93,6 +94,10 @@ class DayMaker:
             "fingerprint": self._job.fingerprint,
             "inputs": {iso(number): self._signatures[number] for number in window},
         }
+
+    def _forget(self, before: int) -> None:
+        for number in [number for number in self._signatures if number < before]:
+            del self._signatures[number]
 
 
 def inputs_of(job: Job, first: int, last: int) -> range:
@@ -117,8 +122,9 @@ def is_current(job: Job, wanted: range) -> Callable[[Batch], bool]:
 
 def publish(job: Job, folder: Path, token: str) -> None:
     """Put the job where workers on any machine find it."""
-    (folder / _JOB_FILE).write_bytes(pickle.dumps(job))
-    (folder / _TOKEN_FILE).write_text(token)
+    with full_disk_named(folder):
+        (folder / _JOB_FILE).write_bytes(pickle.dumps(job))
+        (folder / _TOKEN_FILE).write_text(token)
 
 
 def withdraw(folder: Path) -> None:
@@ -145,18 +151,23 @@ def make_days(folder: Path, token: str, threads: int | None, first: int, last: i
     Superseded
         If the run is over.
     """
-
-    def check(made: Made | None = None) -> None:
-        try:
-            current = (folder / _TOKEN_FILE).read_text() == token
-        except FileNotFoundError:
-            current = False
-        if not current:
-            raise Superseded(f"the run that asked for {iso(first)} to {iso(last)} is over")
-
-    check()
+    check_current(folder, token)
     use_threads(threads)
-    DayMaker(_job_of(folder, token), folder).make(first, last, check)
+    maker = DayMaker(_job_of(folder, token), folder)
+    # A worker that died at these days may have finished some of them.
+    there = {number for batch in Spool.at(folder).batches() for number in batch.numbers}
+    for a, b in runs([number for number in range(first, last + 1) if number not in there]):
+        maker.make(a, b, lambda made: check_current(folder, token))
+
+
+def check_current(folder: Path, token: str) -> None:
+    """Raise Superseded if the run that asks is over."""
+    try:
+        current = (folder / _TOKEN_FILE).read_text() == token
+    except FileNotFoundError:
+        current = False
+    if not current:
+        raise Superseded(f"the run that asked for work in {folder} is over")
 
 
 @lru_cache(maxsize=1)

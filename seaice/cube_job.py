@@ -113,4 +113,5 @@ class Job:
 
     def halo_inputs(self) -> dict[str, str]:
         """Digests of the days outside the cube that help to fill its ends, by ISO date."""
-        return {str(day): self.days.digest(day) for day in self.days.files if day not in self.period}
+        outside = (day for day in self.days.period if day not in self.period)
+        return {str(day): self.days.signature(day) for day in outside if day in self.days.files}

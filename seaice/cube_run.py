@@ -7,10 +7,18 @@ import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 from seaice import cube_netcdf, cube_zarr
-from seaice.atomic import atomic
-from seaice.cube_days import DayMaker, is_current, make_days, publish, withdraw
+from seaice.atomic import atomic, clear
+from seaice.cube_days import (
+    DayMaker,
+    check_current,
+    is_current,
+    make_days,
+    publish,
+    withdraw,
+)
 from seaice.cube_file import CubeFile
 from seaice.cube_job import Job
 from seaice.cube_report import Totals, already_done, day_line, finished
@@ -36,8 +44,11 @@ def run(
     if existing is not None:
         stale = first_stale_day(job, existing, append=append)
         if stale is None:
+            _clear(job)
             return already_done(job, notes, append=append)
         first = stale
+    if append:
+        _container(job).check_storage(job.output_file, job.storage)
     spool = Spool(job.output_file)
     try:
         _make(job, spool, Period(first, job.period.end), engine)
@@ -52,8 +63,23 @@ def run(
     return finished(job, Totals.of(days), notes, first)
 
 
+def _container(job: Job) -> ModuleType:
+    """What a cube of this ending is stored in."""
+    return cube_zarr if job.storage.zarr else cube_netcdf
+
+
+def _clear(job: Job) -> None:
+    """Remove what a run left that was killed when its cube was there; keep a started append's days."""
+    clear(job.output_file)
+    spool = Spool(job.output_file)
+    inside = range(day_number(job.period.start), day_number(job.period.end) + 1)
+    if all(number in inside for batch in spool.batches() for number in batch.numbers):
+        spool.remove()
+
+
 def _make(job: Job, spool: Spool, period: Period, engine: Engine) -> None:
     wanted = range(day_number(period.start), day_number(period.end) + 1)
+    withdraw(spool.path)  # workers that a killed run has left somewhere
     there = {number for batch in spool.open(is_current(job, wanted)) for number in batch.numbers}
     pending = [number for number in wanted if number not in there]
     if there:
@@ -100,7 +126,7 @@ def _make_elsewhere(
 
 def assemble(job: Job, spool: Spool, target: Path, *, append: bool, engine: Engine) -> Sequence[Made]:
     """Put the cube together from the finished batches; returns the days that were written."""
-    container = cube_zarr if job.storage.zarr else cube_netcdf
+    container = _container(job)
     if append:
         container.clone(job.output_file, target)
     else:
@@ -115,7 +141,7 @@ def assemble(job: Job, spool: Spool, target: Path, *, append: bool, engine: Engi
             attributes=job.attributes(),
             compression=job.storage.compression,
         )
-    batches = spool.batches()
+    batches = _checked(job, spool)
     days = [made for batch in batches for made in batch.days]
     start = day_number(job.period.start)
     with container.Cube(target) as cube:
@@ -127,14 +153,35 @@ def assemble(job: Job, spool: Spool, target: Path, *, append: bool, engine: Engi
                 _put(cube, batch, start)
             return days
     # Every day is files of its own, so that anyone may write them.
-    with engine.start() as crew:
-        units = [(target, batch.path, start) for batch in batches]
-        crew.do(put_batch, units, lambda i, found: None)
+    token = uuid.uuid4().hex
+    publish(job, spool.path, token)
+    try:
+        with engine.start() as crew:
+            units = [(token, target, batch.path, start) for batch in batches]
+            crew.do(put_batch, units, lambda i, found: None)
+    finally:
+        withdraw(spool.path)
     return days
 
 
-def put_batch(target: Path, batch: Path, start: int) -> None:
+def _checked(job: Job, spool: Spool) -> list[Batch]:
+    """The batches of the spool, if they are every day once and made of the same."""
+    batches, inputs = spool.batches(), dict[str, str]()
+    numbers = [number for batch in batches for number in batch.numbers]
+    if not numbers or numbers != list(range(numbers[0], day_number(job.period.end) + 1)):
+        raise OSError(f"days are missing or there twice in {spool.path}; run the same command again")
+    for batch in batches:
+        for day, signature in batch.made_of["inputs"].items():
+            if inputs.setdefault(day, signature) != signature:
+                raise OSError(f"the input of {day} has changed meanwhile; run the same command again")
+        if batch.made_of["fingerprint"] != job.fingerprint:
+            raise OSError(f"{batch.path} was made by another run; run the same command again")
+    return batches
+
+
+def put_batch(token: str, target: Path, batch: Path, start: int) -> None:
     """Put the days of a batch into a Zarr cube whose axis begins with the day ``start``."""
+    check_current(batch.parent, token)
     with cube_zarr.Cube(target) as cube:
         _put(cube, Batch(batch), start)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from seaice import InputError
+from seaice import InputError, products
 from seaice.cube_file import CubeFile
 from seaice.cube_job import Job
 from seaice.cube_table import same_parameters
@@ -48,6 +48,11 @@ def check_output(output_file: Path, land_mask_file: Path | None) -> None:
     InputError
         If the output is no ``.nc`` or ``.zarr``, or is the mask, or bears the name of a daily file.
     """
+    if output_file.resolve().suffix != output_file.suffix:
+        raise InputError(
+            f"the output {output_file} is a link to a file of another kind, {output_file.resolve()}; "
+            "choose another --output_file"
+        )
     if output_file.suffix not in (".nc", ".zarr"):
         raise InputError(f"expected an output name that ends in .nc or .zarr, found {output_file}")
     if land_mask_file is not None and output_file.resolve() == Path(land_mask_file).resolve():
@@ -81,7 +86,7 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> Existing |
                 json.loads(cube.attributes.get("halo_inputs", "{}")),
                 cube.has("lat"),
             )
-    except (InputError, IndexError, ValueError) as error:
+    except (InputError, IndexError, KeyError, ValueError) as error:
         raise InputError(
             f"{output_file} exists and is no complete cube, so it is not touched ({error}); "
             "remove it or choose another --output_file"
@@ -132,15 +137,19 @@ def _first_to_append(job: Job, existing: Existing) -> date | None:
     reach = timedelta(days=job.settings.reach)
     trailing = end - reach + timedelta(days=1)
     logger.info("looking for days whose input has changed since %s was made", existing.path)
-    # An append trusts the digests of days it does not read again: they may be many.
-    stale = [day - reach for day in _changed_days(job, existing, since=trailing - reach)[:1]]
-    if _halo_changed(job, existing):
-        stale.append(start)
-    if job.period.end > end:
-        stale.append(trailing)
-    if not stale:
-        return None
-    first = max(start, min(stale))
+    always = [start] if _halo_changed(job, existing) else []
+    always += [trailing] if job.period.end > end else []
+    # An append trusts the digests of days it does not read again: they may be many. Those it
+    # reads again it compares, and goes back further if they have changed.
+    since = trailing - reach
+    while True:
+        stale = always + [day - reach for day in _changed_days(job, existing, since=since)[:1]]
+        if not stale:
+            return None
+        first = max(start, min(stale))
+        if first - reach >= since:
+            break
+        since = first - reach
     _refuse_lost(job, existing, since=first - reach)
     return first
 
@@ -164,13 +173,16 @@ def _changed_days(job: Job, existing: Existing, *, since: date) -> list[date]:
     """Days whose file is new or judged otherwise, or (from ``since`` on) another one."""
     changed = []
     for i, day in enumerate(existing.period):
+        present = existing.status[i] == DayStatus.PRESENT
         if day not in job.days.files:
-            continue
-        if existing.status[i] != DayStatus.PRESENT or job.days.is_bad(day):
-            again = job.days.read(day)[1]
-            if (again.status, again.sha256) != (existing.status[i], existing.digests[i]):
+            if existing.status[i] == DayStatus.REJECTED:
                 changed.append(day)
-        elif day >= since and job.days.digest(day, name=existing.files[i]) != existing.digests[i]:
+        elif not present or job.days.is_bad(day) or (day >= since and job.days.has_choice(day)):
+            again = job.days.read(day)[1]
+            found = again.status, products.stored_text(again.file), again.sha256
+            if found != (existing.status[i], existing.files[i], existing.digests[i]):
+                changed.append(day)
+        elif day >= since and job.days.digest(day) != existing.digests[i]:
             changed.append(day)
     return changed
 

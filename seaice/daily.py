@@ -179,12 +179,21 @@ class DailyGrids:
         record : DayRecord, optional
             Of the day just read; saves reading its only file again.
         """
-        if self.is_bad(day):
-            return "bad"
         files = self._candidates.get(day, [])
-        if record is not None and len(files) == 1:
-            return f"{record.file} {record.sha256}"
+        if not files:
+            return f"absent: {self._special.absent.get(day, '')}"
+        if record is None or len(files) > 1:
+            told = self._digests(files)
+        else:
+            told = f"{record.file} {record.sha256}"
+        return f"bad: {self._special.bad[day]} {told}" if self.is_bad(day) else told
+
+    def _digests(self, files: list[bremen.DayFile]) -> str:
         return ", ".join(f"{file.path.name} {_sha256(file.path)}" for file in files)
+
+    def has_choice(self, day: date) -> bool:
+        """Whether several files hold the day."""
+        return len(self._candidates.get(day, ())) > 1
 
     def digest(self, day: date, *, name: str = "") -> str:
         """SHA-256 of a day's file, hexadecimal; empty if it has none or cannot be read.

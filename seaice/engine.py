@@ -13,7 +13,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +33,9 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 3
 _LOOK_SECONDS = 0.5
 _ANSWER_SECONDS = 10
+_GUARD = '; a program of your own that asks for workers must do so below if __name__ == "__main__"'
+
+_one_unit = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,9 @@ class Engine:
     workers : int
         Local processes; 1 does everything in this one.
     dask : str, optional
-        ``local``, or the address of a dask.distributed scheduler. The workers need this
-        package and the same paths.
+        ``local``, or the address of a dask.distributed scheduler. Scheduler and workers need
+        this package, the workers the same paths. Whatever the threads of a worker, it does one
+        unit at a time.
     """
 
     workers: int = 1
@@ -134,9 +144,10 @@ class _Processes(Crew):
                     waiting[i] = waiting[i] + 1 if stuck else 0
                 logger.warning("a worker process died; its work is done again")
                 if stuck and max(waiting.values()) >= ATTEMPTS:
+                    unguarded = "" if len(waiting) < len(units) else _GUARD
                     raise OSError(
                         f"worker processes died {ATTEMPTS} times in a row (killed for memory?); "
-                        "use fewer --workers and run the same command again"
+                        f"use fewer --workers and run the same command again{unguarded}"
                     ) from None
 
     def _round(
@@ -154,7 +165,8 @@ class _Processes(Crew):
         count = min(self._workers, len(numbers))
         pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker)
         try:
-            pending = {pool.submit(function, *units[i]): i for i in numbers}
+            with _interrupts_held_back():
+                pending = {pool.submit(function, *units[i]): i for i in numbers}
             self._children = [p for p in multiprocessing.active_children() if p not in before]
             _collect(pending, waiting, tell, look)
         except BaseException:
@@ -167,6 +179,22 @@ class _Processes(Crew):
     def stop(self) -> None:
         for child in self._children:
             child.terminate()
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach before they are ready for it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _alone(function: Callable[..., Any], *unit: Any) -> Any:
+    """Do a unit while no other thread of this process does one: the HDF5 libraries allow but one."""
+    with _one_unit:
+        return function(*unit)
 
 
 def _begin_worker() -> None:
@@ -193,13 +221,16 @@ class _Dask(Crew):
             ) from None
         self._cluster = None
         if address == "local":
-            self._cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=40
-            )
+            with _interrupts_held_back():
+                self._cluster = LocalCluster(
+                    n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=40
+                )
             address = self._cluster.scheduler_address
         try:
             self._client = Client(address, timeout=_ANSWER_SECONDS, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
+            if self._cluster is not None:
+                self._cluster.close()
             raise InputError(
                 f"no dask scheduler answers at {address} ({error}); start one, or use --dask local"
             ) from None
@@ -216,14 +247,25 @@ class _Dask(Crew):
         waiting = dict.fromkeys(range(len(units)), 0)
         # Not pure: a unit that is asked for again shall be done again.
         executor = self._client.get_executor(pure=False)
-        pending = {executor.submit(function, *unit): i for i, unit in enumerate(units)}
+        pending = {executor.submit(_alone, function, *unit): i for i, unit in enumerate(units)}
         try:
             _collect(pending, waiting, tell, look)
         except KilledWorker as error:
             raise OSError(
-                f"dask workers died again and again at the same work ({error}); give them more "
-                "memory and run the same command again"
+                f"dask workers died again and again at the same work ({error}); look at their logs, "
+                "give them more memory and run the same command again"
             ) from None
+        except CancelledError:
+            raise OSError(
+                "the dask scheduler has dropped the work (was it restarted?); run the same command again"
+            ) from None
+        except RuntimeError as error:
+            if "deserialization" not in str(error):
+                raise
+            raise InputError(
+                "the dask scheduler or a worker cannot import this package; install it there too, in "
+                "the same version"
+            ) from error
         finally:
             executor.shutdown(wait=False)
 

@@ -18,6 +18,7 @@ from seaice.grids import Grid
 from seaice.masks import DayStatus, Mask, Surface, read_mask
 from seaice.period import Period, day_number, from_day_number
 from seaice.report import Progress, Report
+from seaice.sources.bremen import DayFile
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,10 @@ def create_mask(
     output_file = Path(output_file)
     if output_file.suffix != ".nc":
         raise InputError(f"expected an output name that ends in .nc, found {output_file}")
+    if DayFile.parse(output_file.name) is not None:
+        raise InputError(
+            f"the output has the name of a daily file: {output_file}; choose another --output_file"
+        )
     _refuse_foreign(output_file)
     period = Period.of(start_date, end_date)
     days = DailyGrids(source_dir=source_dir, period=period, grid_id=grid, bad_days_file=bad_days_file)

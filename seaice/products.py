@@ -333,13 +333,20 @@ def history_line(stage: str, parameters: Mapping[str, Any]) -> str:
     """One line of ``history``: UTC time, program, version and what was called."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     call = ", ".join(f"{k}={v}" for k, v in parameters.items())
-    return f"{now} seaice {seaice.__version__} {stage}({call})"
+    line = f"{now} seaice {seaice.__version__} {stage}({call})"
+    return line.encode("utf-8", "replace").decode("utf-8")
 
 
 def text_row(text: str, width: int) -> np.ndarray:
     """A UTF-8 row of characters for an S1 variable, cut or padded to ``width`` bytes."""
-    data = text.encode("utf-8")[:width].decode("utf-8", "ignore").encode("utf-8")
+    # A file name that is no UTF-8 must not keep a cube from being written.
+    data = text.encode("utf-8", "replace")[:width].decode("utf-8", "ignore").encode("utf-8")
     return np.frombuffer(data.ljust(width, b"\0"), dtype="S1")
+
+
+def stored_text(text: str) -> str:
+    """A text as the variables of :data:`TEXT_WIDTHS` with the most room keep it."""
+    return row_text(text_row(text, max(TEXT_WIDTHS.values())))
 
 
 def row_text(row: np.ndarray) -> str:

@@ -141,7 +141,7 @@ class BatchWriter:
     def add(self, record: DayRecord, packed: PackedDay) -> None:
         """Append a day; days come in order."""
         checksum = 0
-        with _full_disk_named(self._folder):
+        with full_disk_named(self._folder):
             for name in PACKED:
                 for chunk in packed.chunks[name]:
                     self._file.write(chunk)
@@ -154,7 +154,7 @@ class BatchWriter:
         """Give the batch its name; from now on it survives any stop."""
         text = json.dumps({"made_of": made_of, "days": self._days}).encode()
         first, last = (self._days[i]["record"]["day"] for i in (0, -1))
-        with _full_disk_named(self._folder):
+        with full_disk_named(self._folder):
             self._file.write(text)
             self._file.write(_TRAILER.pack(len(text), zlib.crc32(text), _MAGIC))
             self._file.flush()
@@ -167,6 +167,7 @@ class BatchWriter:
         """Remove what was not committed."""
         with contextlib.suppress(OSError):  # a full disk once more: the rest of the buffer
             self._file.close()
+        self._days.clear()
         self._temporary.unlink(missing_ok=True)
 
     def __enter__(self) -> BatchWriter:
@@ -182,7 +183,8 @@ class BatchWriter:
 
 
 @contextlib.contextmanager
-def _full_disk_named(folder: Path) -> Iterator[None]:
+def full_disk_named(folder: Path) -> Iterator[None]:
+    """Tell of a full disk with the folder and the room that is left."""
     try:
         yield
     except OSError as error:
@@ -203,6 +205,13 @@ class Spool:
         output = Path(output).resolve()
         self.path = output.with_name(f".{output.name}{_SUFFIX}")
 
+    @classmethod
+    def at(cls, folder: Path) -> Spool:
+        """The spool that a folder is."""
+        spool = cls.__new__(cls)
+        spool.path = folder
+        return spool
+
     def open(self, is_current: Callable[[Batch], bool]) -> list[Batch]:
         """Make the folder or take it over from a run that was stopped.
 
@@ -219,14 +228,16 @@ class Spool:
         self.path.mkdir(exist_ok=True)
         for left in self.path.glob("*.part"):
             left.unlink(missing_ok=True)
-        usable = []
+        usable: list[Batch] = []
+        covered: set[int] = set()
         for path in sorted(self.path.glob(f"*{_SUFFIX}")):
             try:
                 batch = Batch(path)
-                if is_current(batch):
+                if covered.isdisjoint(batch.numbers) and is_current(batch):
                     usable.append(batch)
+                    covered.update(batch.numbers)
                     continue
-                reason = "other input or other options"
+                reason = "other input or other options, or days of another batch"
             except (ValueError, KeyError, TypeError, OSError) as error:
                 reason = str(error)
             logger.info("%s is not used (%s)", path, reason)
@@ -234,10 +245,13 @@ class Spool:
         return usable
 
     def batches(self) -> list[Batch]:
-        """Every batch there is, by day."""
-        return sorted(
-            (Batch(path) for path in self.path.glob(f"*{_SUFFIX}")), key=lambda batch: batch.numbers
-        )
+        """Every whole batch there is, by day."""
+        found = []
+        for path in self.path.glob(f"*{_SUFFIX}"):
+            # Others may be writing: a file that is gone or not whole is no batch.
+            with contextlib.suppress(ValueError, KeyError, TypeError, FileNotFoundError):
+                found.append(Batch(path))
+        return sorted(found, key=lambda batch: batch.numbers)
 
     def leave(self) -> int:
         """Clear up after a run that has not come to its end; returns the finished days kept."""

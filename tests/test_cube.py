@@ -602,6 +602,97 @@ def test_chunks_are_appended_only_where_they_fit(case, compression, tile):
         check_storage(path, Storage(compression, False, (40, 36), tile))
 
 
+def test_a_cube_that_another_program_has_rewritten_is_not_appended_to(case, tmp_path, capsys):
+    """The same chunks without the shuffle filter: what is appended would be read as noise."""
+    folder, masked, _ = case
+    own, target = tmp_path / "own.nc", tmp_path / "c.nc"
+    assert script.main(words(folder, own, *masked, last=12)) == 0
+    with netCDF4.Dataset(own) as a, netCDF4.Dataset(target, "w") as b:
+        for dataset in (a, b):
+            dataset.set_auto_maskandscale(False)
+            dataset.set_auto_chartostring(False)
+        b.setncatts({k: a.getncattr(k) for k in a.ncattrs()})
+        for name, dimension in a.dimensions.items():
+            b.createDimension(name, None if dimension.isunlimited() else len(dimension))
+        for name, variable in a.variables.items():
+            stored = {k: variable.getncattr(k) for k in variable.ncattrs()}
+            made = b.createVariable(
+                name,
+                variable.dtype,
+                variable.dimensions,
+                fill_value=stored.pop("_FillValue", None),
+                chunksizes=None if variable.chunking() == "contiguous" else variable.chunking(),
+                zlib=True,
+                shuffle=False,
+            )
+            made.setncatts(stored)
+            made[...] = variable[...]
+    before = target.read_bytes()
+    assert script.main(words(folder, target, *masked, "--append")) == 1
+    assert "was stored by another program" in capsys.readouterr().err
+    assert target.read_bytes() == before
+
+
+def copied(folder: Folder, path: Path, leave_out: tuple[int, ...] = ()) -> Folder:
+    path.mkdir()
+    other = Folder(path, folder.land, folder.hole, folder.fields)
+    for i, field in enumerate(folder.fields):
+        if field is not None and i not in leave_out:
+            other.file(i).write_bytes(folder.file(i).read_bytes())
+    return other
+
+
+def test_a_late_day_and_a_changed_one_before_it_are_both_taken_in(case, tmp_path):
+    """Going back for one day brings another changed one into view, with days before it."""
+    folder, masked, _ = case
+    other = copied(folder, tmp_path / "in", leave_out=(9,))
+    target, short = tmp_path / "c.nc", ["--max_gap_days", "1", "--time_window", "1"]
+    assert script.main(words(other, target, *masked, *short, last=20)) == 0
+    other.file(9).write_bytes(folder.file(9).read_bytes())
+    other.file(7).write_bytes(folder.file(8).read_bytes())
+    assert script.main(words(other, target, *masked, *short, "--append")) == 0
+    assert script.main(words(other, tmp_path / "fresh.nc", *masked, *short)) == 0
+    with CubeFile(target) as a, CubeFile(tmp_path / "fresh.nc") as b:
+        for name in ("sea_ice_conc", "fill_flag", "days_back_forward"):
+            np.testing.assert_array_equal(a.variable(name), b.variable(name), err_msg=name)
+
+
+def test_a_better_file_of_a_day_is_taken_in(case, tmp_path, capsys):
+    folder, masked, _ = case
+    other = copied(folder, tmp_path / "in")
+    target = tmp_path / "c.nc"
+    assert script.main(words(other, target, *masked)) == 0
+    better = other.file(8).with_name(other.file(8).name.replace("v5.4", "v5.5"))
+    better.write_bytes(other.file(9).read_bytes())
+    assert script.main(words(other, target, *masked)) == 0
+    assert "complete already" not in capsys.readouterr().out
+    with CubeFile(target) as cube:
+        assert cube.texts("input_file")[8] == better.name
+    assert script.main(words(other, target, *masked)) == 0
+    assert "complete already" in capsys.readouterr().out
+
+
+def test_a_rejected_file_that_was_removed_is_no_failure_any_more(case, tmp_path, capsys):
+    folder, masked, _ = case
+    other = copied(folder, tmp_path / "in")
+    target = tmp_path / "c.nc"
+    other.file(8).write_text("<html>gone</html>")
+    assert script.main(words(other, target, *masked)) == 1
+    other.file(8).unlink()
+    assert script.main(words(other, target, *masked)) == 0
+    assert "complete already" not in capsys.readouterr().out
+
+
+def test_a_bad_day_in_a_halo_is_noticed(case, tmp_path, capsys):
+    folder, masked, _ = case
+    target, bad = tmp_path / "c.nc", tmp_path / "bad.yml"
+    options = words(folder, target, *masked, "--halo", first=8, last=10)
+    assert script.main(options) == 0
+    bad.write_text("bad:\n  - {first: 2024-01-08, last: 2024-01-08, reason: stripes}\n")
+    assert script.main([*options, "--bad_days_file", str(bad)]) == 0
+    assert "complete already" not in capsys.readouterr().out
+
+
 def test_lat_lon_on_request(case, tmp_path, capsys):
     folder, masked, _ = case
     target = tmp_path / "c.nc"

@@ -17,6 +17,8 @@ import create_mask
 from seaice.spool import Batch, Spool
 
 COMMAND = [sys.executable, str(ROOT / "consolidate_data.py")]
+SPOOL = ".c.nc.days"
+LATE = 0  # a little less than the cube needs
 FULL_DISK = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
@@ -143,10 +145,11 @@ def test_an_interruption_keeps_what_is_finished(case, tmp_path):
     assert_same_cube(whole, target)
 
 
-@pytest.mark.parametrize(("limit", "left"), [(2000, []), (15000, [".c.nc.days"])])
+@pytest.mark.parametrize(("limit", "left"), [(2000, []), (15000, [SPOOL]), (LATE, [SPOOL])])
 def test_a_full_disk_is_told_and_the_same_command_goes_on(case, tmp_path, limit, left):
-    """In the first batch; and when the batches are finished but the cube does not fit."""
+    """In the first batch; when the cube is begun; and while the finished days are put into it."""
     folder, masked, whole = case
+    limit = limit or whole.stat().st_size - 3000
     target = tmp_path / "c.nc"
     options = words(folder, target, *masked, "--batch_size", "1")
     done = subprocess.run(
@@ -242,3 +245,42 @@ def test_an_append_goes_on_too(case, tmp_path):
     with netCDF4.Dataset(whole) as a, netCDF4.Dataset(target) as b:
         for name in a.variables:
             np.testing.assert_array_equal(a[name][:], b[name][:], err_msg=name)
+
+
+def test_batches_of_the_same_days_do_not_get_in_each_others_way(case, tmp_path):
+    """Another batch size on another machine; the same command puts it right."""
+    folder, masked, whole = case
+    target = finished_part(case, tmp_path)
+    other = tmp_path / "other" / "c.nc"
+    other.parent.mkdir()
+    kill_at(COMMAND + words(folder, other, *masked, "--batch_size", "3"), "[10/24]")
+    for batch in Spool(other).batches():
+        batch.path.rename(Spool(target).path / batch.path.name)
+    assert script.main(words(folder, target, *masked)) == 0
+    assert_same_cube(whole, target)
+
+
+def test_what_a_run_left_that_was_killed_at_its_very_end_is_removed(case, tmp_path, capsys):
+    folder, masked, _ = case
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked)) == 0
+    Spool(target).path.mkdir()
+    (Spool(target).path / "job.pickle").touch()
+    (tmp_path / ".c.nc.part.nc").touch()
+    assert script.main(words(folder, target, *masked)) == 0
+    assert "complete already" in capsys.readouterr().out
+    assert names(tmp_path) == ["c.nc"]
+
+
+def test_a_bad_day_whose_reason_changes_on_the_way(case, tmp_path):
+    """The cube says what an uninterrupted run would say."""
+    folder, masked, _ = case
+    target, bad = tmp_path / "c.nc", tmp_path / "bad.yml"
+    entry = "bad:\n  - {{first: 2024-01-03, last: 2024-01-03, reason: {}}}\n"
+    bad.write_text(entry.format("stripes"))
+    options = [*masked, "--bad_days_file", str(bad)]
+    kill_at(COMMAND + words(folder, target, *options, "--batch_size", "2"), "[20/24]")
+    bad.write_text(entry.format("spots"))
+    assert script.main(words(folder, target, *options)) == 0
+    assert script.main(words(folder, tmp_path / "d.nc", *options)) == 0
+    assert_same_cube(tmp_path / "d.nc", target)

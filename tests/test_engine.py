@@ -151,6 +151,36 @@ def test_a_worker_killed_on_the_way_changes_nothing(case, tmp_path, more):
     assert_same_cube(top / "cube.nc", target)
 
 
+def test_a_dask_worker_of_many_threads(case, tmp_path):
+    """The default of «dask worker»; the HDF5 libraries allow but one at a time."""
+    from distributed import LocalCluster
+
+    folder, masked, top = case
+    with LocalCluster(
+        n_workers=1, threads_per_worker=4, dashboard_address=None, silence_logs=40
+    ) as cluster:
+        more = ["--dask", cluster.scheduler_address, "--workers", "4", "--batch_size", "2"]
+        assert consolidate_data.main(words(folder, tmp_path / "c.nc", *masked, *more)) == 0
+    assert_same_cube(top / "cube.nc", tmp_path / "c.nc")
+
+
+def together(path: Path, number: int) -> None:
+    """Leave a mark while at work; fail if there is one."""
+    path.touch(exist_ok=False)
+    time.sleep(0.05)
+    path.unlink()
+
+
+def test_units_in_one_process_do_not_overlap(tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=4, dashboard_address=None, silence_logs=40
+    ) as cluster:
+        units = [(tmp_path / "mark", n) for n in range(8)]
+        assert len(collected(Engine(1, cluster.scheduler_address), together, units)) == 8
+
+
 def alone_until(text: str, number: int, command: list[str]) -> tuple[int, float]:
     """Signal a command once it says a text; its status, and how long its processes lived on."""
     pipe = {"stderr": subprocess.PIPE, "text": True}
