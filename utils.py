@@ -20,6 +20,7 @@ _HOMES = {
     "CubeFile": "seaice.cube_file",
     "Period": "seaice.period",
     "Statistics": "seaice.splits",
+    "cache_cube": "seaice.cube_cache",
     "date_blocks": "seaice.splits",
     "extent_and_area": "seaice.ice_index",
     "filling_reach": "seaice.splits",

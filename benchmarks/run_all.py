@@ -81,8 +81,8 @@ CLAIMS = (
         "loading",
         "Loading: samples a second for training",
         "loading.py",
-        "--grid n12500 --days 40 --samples 100",
-        "--grid n3125 --days 40 --samples 400",
+        "--grid n12500 --days 60 --samples 10",
+        "--grid n3125 --days 24 --samples 10",
     ),
 )
 

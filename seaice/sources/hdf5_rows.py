@@ -71,15 +71,14 @@ def _inflate(content: memoryview, chunks: list[Any], out: np.ndarray) -> bool:
     shuffled = getattr(_scratch, "bytes", None)
     if shuffled is None or shuffled.shape != (rows, 4 * columns):
         shuffled = _scratch.bytes = np.empty((rows, 4 * columns), np.uint8)
-    decompress, header = isal_zlib.decompress, 15
+    # A byte more than a row: a buffer that is just full is doubled before its checksum is read.
+    decompress, header, room = isal_zlib.decompress, 15, 4 * columns + 1
     damaged: Any = isal_zlib.error
     try:
         for chunk in chunks:
             data = content[chunk.byte_offset : chunk.byte_offset + chunk.size]
             # A row of another length does not fit: ValueError, as for any damage.
-            shuffled[chunk.chunk_offset[0]] = np.frombuffer(
-                decompress(data, header, 4 * columns), np.uint8
-            )
+            shuffled[chunk.chunk_offset[0]] = np.frombuffer(decompress(data, header, room), np.uint8)
     except damaged:
         return False
     each_band(_kernels.unshuffle, rows, shuffled, out.view(np.uint32))
