@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from seaice import InputError, cube_run
+from seaice import InputError, cube_netcdf, cube_run, cube_zarr
 from seaice.atomic import exclusive
 from seaice.cube_job import Job, Settings
 from seaice.cube_update import appended_period, check_output, read_existing
@@ -151,11 +151,18 @@ def consolidate(
         surface = mask.surface if mask else (kept.surface if kept else _ocean_all(days.grid))
         parameters["surface_sha256"] = hashlib.sha256(surface.tobytes()).hexdigest()
         settings = Settings(chosen, parameters, days.grid, surface, pole_hole == "fill")
-        shape = days.grid.shape
-        storage = Storage(compression, output_file.suffix == ".zarr", shape, tile_of(shape))
+        storage = _storage(output_file, compression, days.grid.shape, append=append)
         job = Job(settings, days, period, output_file, batch_size, storage, lat_lon, land_mask_file)
         notes = [] if mask or kept else [_no_mask_note(parameters, days.grid)]
         return cube_run.run(job, existing, notes, append=append, engine=engine)
+
+
+def _storage(output_file: Path, compression: str, shape: tuple[int, int], *, append: bool) -> Storage:
+    zarr = output_file.suffix == ".zarr"
+    container = cube_zarr if zarr else cube_netcdf
+    # An earlier version may have chosen other chunks.
+    tile = container.stored_tile(output_file) if append else None
+    return Storage(compression, zarr, shape, tile or tile_of(shape))
 
 
 def _one_sided(one_sided_days: int | None, max_gap_days: int) -> int:

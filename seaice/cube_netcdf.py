@@ -64,6 +64,15 @@ def clone(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
+def stored_tile(path: Path) -> tuple[int, int] | None:
+    """Rows and columns of a chunk of a cube, None if its chunks are not one day deep."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        chunks = file[PACKED[0]].chunks
+    return (chunks[1], chunks[2]) if chunks and chunks[0] == 1 else None
+
+
 def check_storage(path: Path, storage: Storage) -> None:
     """Refuse a cube whose chunks are not as this storage makes them; InputError.
 

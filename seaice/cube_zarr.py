@@ -321,6 +321,14 @@ class Cube:
         self.close()
 
 
+def stored_tile(path: Path) -> tuple[int, int] | None:
+    """Rows and columns of a chunk of a cube, None if it is not in shards of one day."""
+    import zarr
+
+    layout = layout_of(zarr.open_group(str(path), mode="r", zarr_format=3)[GRIDDED[0]].metadata)
+    return layout.tile if layout else None
+
+
 def check_storage(path: Path, storage: Storage) -> None:
     """Refuse a cube whose chunks are not as this storage makes them; InputError."""
     import zarr

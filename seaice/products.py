@@ -237,12 +237,12 @@ def define(
 
 
 def tile_of(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns of a chunk: each axis of a grid in equal parts of about 400 cells.
+    """Rows and columns of a chunk: each axis of a grid in equal parts of about 256 cells.
 
     One day deep and a few hundred cells wide, so that a random day is one short read and
     a patch touches few chunks.
     """
-    rows, columns = (-(-cells // max(1, round(cells / 400))) for cells in shape)
+    rows, columns = (-(-cells // max(1, round(cells / 256))) for cells in shape)
     return rows, columns
 
 

@@ -133,7 +133,7 @@ def test_a_failed_script_leaves_its_section_and_status_1(page, monkeypatch, caps
     assert run_all.main(["--output_file", str(path), "--full"]) == 1
     assert "first fill" in path.read_text()
     assert all(f"first {claim.name}" in before for claim in run_all.CLAIMS)
-    assert path.read_text().count("second ") == len(run_all.CLAIMS) - 1
+    assert path.read_text().count("\nsecond ") == len(run_all.CLAIMS) - 1
     assert "failed: fill" in capsys.readouterr().err
 
 

@@ -14,7 +14,7 @@ from days import GRID, Folder, make_folder
 
 import consolidate_data as script
 import create_mask
-from seaice import InputError
+from seaice import InputError, cube_netcdf, cube_zarr
 from seaice.cube_file import CubeFile
 from seaice.cube_netcdf import check_storage
 from seaice.gapfill import hybrid, pole_hole
@@ -691,6 +691,21 @@ def test_a_bad_day_in_a_halo_is_noticed(case, tmp_path, capsys):
     bad.write_text("bad:\n  - {first: 2024-01-08, last: 2024-01-08, reason: stripes}\n")
     assert script.main([*options, "--bad_days_file", str(bad)]) == 0
     assert "complete already" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ending", ["nc", "zarr"])
+def test_a_cube_with_other_chunks_keeps_them_when_it_is_extended(case, tmp_path, monkeypatch, ending):
+    folder, masked, path = case
+    target = tmp_path / f"c.{ending}"
+    with monkeypatch.context() as patched:
+        patched.setattr("seaice.cube.tile_of", lambda shape: (20, 9))
+        patched.setattr("seaice.products.tile_of", lambda shape: (20, 9))
+        assert script.main(words(folder, target, *masked, last=15)) == 0
+    assert script.main(words(folder, target, *masked, "--append")) == 0
+    container = cube_zarr if ending == "zarr" else cube_netcdf
+    assert container.stored_tile(target) == (20, 9)
+    with CubeFile(path) as a, CubeFile(target) as b:
+        np.testing.assert_array_equal(a.variable("sea_ice_conc"), b.variable("sea_ice_conc"))
 
 
 def test_lat_lon_on_request(case, tmp_path, capsys):
