@@ -10,8 +10,11 @@ Examples
       --land_mask_file land_mask.nc --output_file cube.nc --append
   python consolidate_data.py --source_dir data --start_date 20240101 --end_date 20240331 \
       --land_mask_file land_mask.nc --output_file simple.nc --method temporal --pole_hole keep
+  python consolidate_data.py --source_dir data --start_date 20240101 --end_date 20241231 \
+      --land_mask_file land_mask.nc --output_file cube.zarr --compression zstd --workers 2
 
-The same command run again finds the cube complete, or makes it again if an input changed.
+The same command run again finds the cube complete, makes it again if an input changed, or goes
+on where it was stopped: finished days wait in a hidden folder beside the output.
 Filling in time follows the NOAA/NSIDC Climate Data Record, doi:10.7265/efmz-2t65.
 """
 
