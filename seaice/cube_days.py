@@ -96,8 +96,9 @@ class DayMaker:
         }
 
     def _forget(self, before: int) -> None:
-        for number in [number for number in self._signatures if number < before]:
-            del self._signatures[number]
+        for number in list(self._signatures):  # a copy: the reader goes on adding
+            if number < before:
+                del self._signatures[number]
 
 
 def inputs_of(job: Job, first: int, last: int) -> range:
