@@ -133,7 +133,7 @@ class BatchWriter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # Two machines may make the same batch at once; both make the same bytes.
+        # Two machines may make the same batch at once; both say the same in it.
         self._temporary = folder / f"{uuid.uuid4().hex}.part"
         self._file = self._temporary.open("xb")
         self._days: list[dict[str, Any]] = []

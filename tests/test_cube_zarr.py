@@ -30,7 +30,7 @@ from seaice.shards import Layout, read_shard, write_shard
 
 ROOT = Path(__file__).resolve().parent.parent
 DAYS = 4
-GRID = small_grid(701, 611, 10000.0)  # two by two tiles of 351 x 306 that reach beyond it
+GRID = small_grid(451, 411, 10000.0)  # two by two tiles of 226 x 206 that reach beyond it
 
 
 def write_netcdf(path: Path) -> Path:
@@ -125,7 +125,7 @@ def test_zarr_python_reads_every_array(pair, tmp_path, compression):
                 np.testing.assert_array_equal(array[...], dataset[name][...], err_msg=name)
         assert group["input_sha256"][:].tolist() == ["", TEXTS["input_sha256"], "", ""]
     daily = group["sea_ice_conc"]
-    assert (daily.shards, daily.chunks) == ((1, 702, 612), (1, 351, 306))
+    assert (daily.shards, daily.chunks) == ((1, 452, 412), (1, 226, 206))
     codec = {"zstd": "zstd", "zlib": "gzip", "none": None}[compression]
     assert [c.to_dict()["name"] for c in daily.compressors] == ([codec] if codec else [])
     assert names(path / "fill_flag") == [*(f"c.{i}.0.0" for i in range(DAYS)), "zarr.json"]
@@ -140,7 +140,7 @@ def test_cube_file_gives_the_same_from_both(pair):
         np.testing.assert_array_equal(one.surface, two.surface)
         np.testing.assert_array_equal(one.ocean, two.ocean)
         parts = [(0,), (-1,), (slice(None),), (slice(1, 3),), (slice(3, 9), slice(340, 360))]
-        parts += [(2, slice(0, 351), slice(306, 611)), (1, slice(700, 701), slice(0, 1))]
+        parts += [(2, slice(0, 226), slice(206, 411)), (1, slice(450, 451), slice(0, 1))]
         parts += [(slice(0, 4, 2), slice(10, 500, 3), slice(-20, None)), (slice(2, 2),)]
         parts += [(0, slice(20, 3, -4)), (slice(None, None, -1), slice(5, 5))]
         for part in parts:
@@ -265,10 +265,10 @@ def test_the_index_of_a_shard_by_hand(tmp_path):
 
 
 def test_chunks_that_zarr_python_left_out_are_fill_values(own):
-    zarr.open_group(str(own), mode="r+")["sea_ice_conc"][1, :351, :306] = -32768
+    zarr.open_group(str(own), mode="r+")["sea_ice_conc"][1, :226, :206] = -32768
     with CubeFile(own) as cube:
-        assert np.isnan(cube.concentration(1, slice(0, 351), slice(0, 306))).all()
-        assert not np.isnan(cube.concentration(1, slice(351, 701), slice(306, 611))).all()
+        assert np.isnan(cube.concentration(1, slice(0, 226), slice(0, 206))).all()
+        assert not np.isnan(cube.concentration(1, slice(226, 451), slice(206, 411))).all()
 
 
 def test_days_may_be_put_from_threads(pair, tmp_path):
