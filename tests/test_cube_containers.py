@@ -1,10 +1,7 @@
 """The same command with another ending: NetCDF and Zarr cubes of equal content."""
 
 import json
-import os
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +9,7 @@ import pytest
 import xarray as xr
 from days import make_folder
 from test_cube import words
-from test_cube_stop import fork, names
+from test_cube_stop import COMMAND, kill_after, kill_at, names
 
 import consolidate_data as script
 import create_mask
@@ -93,11 +90,8 @@ def test_kills_on_the_way_to_a_zarr_cube(case, tmp_path, seed):
     folder, masked, top = case
     target = tmp_path / "c.zarr"
     options = words(folder, target, *masked, "--batch_size", "3")
-    for pause in np.random.default_rng(seed).uniform(0, 0.6, 2):
-        child = fork(options)
-        time.sleep(pause)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    for pause in np.random.default_rng(seed).uniform(0, 0.4, 2):
+        kill_after(options, pause)
     assert script.main(options) == 0
     assert_equal_content(top / "zlib.nc", target)
     assert names(tmp_path) == ["c.zarr"]
@@ -106,11 +100,7 @@ def test_kills_on_the_way_to_a_zarr_cube(case, tmp_path, seed):
 def test_batches_for_one_container_do_not_go_into_the_other(case, tmp_path):
     """A user who changes the ending half-way; and one who moves the batches along."""
     folder, masked, top = case
-    child = fork(words(folder, tmp_path / "c.nc", *masked, "--batch_size", "1"))
-    while not any(Spool(tmp_path / "c.nc").path.glob("*.days")):
-        time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    kill_at(COMMAND + words(folder, tmp_path / "c.nc", *masked, "--batch_size", "1"), "[9/24]")
     shutil.move(Spool(tmp_path / "c.nc").path, Spool(tmp_path / "c.zarr").path)
     assert script.main(words(folder, tmp_path / "c.zarr", *masked)) == 0
     assert_equal_content(top / "zlib.nc", tmp_path / "c.zarr")
