@@ -14,8 +14,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from seaice.loading.watched_file import FileState, WatchedFile
+from seaice.packing import decompress
 
-Filter = Literal["shuffle", "deflate", "gzip", "zstd"]
+Filter = Literal["shuffle", "deflate", "zstd"]
 
 # By HDF5's registered numbers; a pipeline of any other kind is left to the library.
 _FILTERS: dict[int, Filter] = {1: "deflate", 2: "shuffle", 32015: "zstd"}
@@ -42,7 +43,7 @@ class Tiling:
     fill : int
         Value of chunks that were never written.
     filters : tuple of str
-        As they were applied when writing.
+        As they were applied when writing; at most one besides ``shuffle``.
     scale, missing : float and int, optional
         Of packed values: the scale factor and the code of NaN.
     """
@@ -102,27 +103,12 @@ class Tiling:
         ChunkDamage
         """
         applied = [f for i, f in enumerate(self.filters) if not skipped >> i & 1]
-        for name in reversed(applied):
-            if name != "shuffle":
-                data = _inflated(name, data, self.tile_bytes)
-        if len(data) != self.tile_bytes:
-            raise ChunkDamage(f"expected {self.tile_bytes} bytes in a chunk, found {len(data)}")
-        return np.frombuffer(data, np.uint8), "shuffle" in applied and self.codes.itemsize > 1
-
-
-def _inflated(name: str, data: bytes | memoryview, size: int) -> bytes:
-    from isal import isal_zlib
-
-    damage: Any = (isal_zlib.error, RuntimeError, ValueError)
-    try:
-        if name == "zstd":
-            from numcodecs import zstd
-
-            return bytes(zstd.decompress(data))
-        # A byte more than there is: a buffer that is full before the checksum is read would be doubled.
-        return bytes(isal_zlib.decompress(data, 31 if name == "gzip" else 15, size + 1))
-    except damage as error:
-        raise ChunkDamage(" ".join(str(error).split()) or type(error).__name__) from None
+        codec = next((f for f in applied if f != "shuffle"), "")
+        try:
+            cells = decompress(codec, data, self.tile_bytes)
+        except ValueError as error:
+            raise ChunkDamage(str(error)) from None
+        return np.frombuffer(cells, np.uint8), "shuffle" in applied and self.codes.itemsize > 1
 
 
 class Places(NamedTuple):
@@ -158,7 +144,7 @@ class ChunkTable(Protocol):
         """Raise InputError if the cube is not the one that was listed."""
 
     def places(self, day: int) -> Places:
-        """The chunks of the day at a position; ChunkDamage if they cannot be told."""
+        """The chunks of the day at a position; ChunkDamage or OSError if they cannot be told."""
 
     def close(self) -> None:
         """Let go of what this process holds open."""

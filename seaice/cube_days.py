@@ -6,8 +6,8 @@ import pickle
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from functools import cache, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -56,23 +56,20 @@ class DayMaker:
         settings, size = self._job.settings, self._job.batch_size
         stages = settings.stages()
         stream = FillStream(self._read, self._seen, settings.ocean, stages, keep=_BEHIND)
-        behind: deque[Future[Made]] = deque()
-        with ExitStack() as stack:
-            writer = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="writer"))
-            batch: BatchWriter | None = None
-            for number, filled in enumerate(stream.days(first, last), start=first):
-                if batch is None:
-                    batch = stack.enter_context(BatchWriter(self._folder))
-                    begin = number
-                behind.append(writer.submit(self._add, batch, number, filled))
-                if len(behind) >= _BEHIND:
-                    tell(behind.popleft().result())
-                if number == last or number - begin + 1 == size:
+        days = enumerate(stream.days(first, last), start=first)
+        with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
+            for begin in range(first, last + 1, size):
+                end = min(last, begin + size - 1)
+                behind: deque[Future[Made]] = deque()
+                with BatchWriter(self._folder) as batch:
+                    for number, filled in islice(days, end - begin + 1):
+                        behind.append(writer.submit(self._add, batch, number, filled))
+                        if len(behind) >= _BEHIND:
+                            tell(behind.popleft().result())
                     while behind:
                         tell(behind.popleft().result())
-                    batch.commit(self._made_of(begin, number))
-                    batch = None
-                    self._forget(number + 1 - self._job.settings.reach)
+                    batch.commit(self._made_of(begin, end))
+                self._forget(end + 1 - self._job.settings.reach)
 
     def _read(self, number: int, frame: np.ndarray) -> None:
         day = from_day_number(number)
@@ -156,7 +153,7 @@ def make_days(folder: Path, token: str, threads: int | None, first: int, last: i
     use_threads(threads)
     maker = DayMaker(_job_of(folder, token), folder)
     # A worker that died at these days may have finished some of them.
-    there = {number for batch in Spool.at(folder).batches() for number in batch.numbers}
+    there = {number for batch in Spool(folder).batches() for number in batch.numbers}
     for a, b in runs([number for number in range(first, last + 1) if number not in there]):
         maker.make(a, b, lambda made: check_current(folder, token))
 

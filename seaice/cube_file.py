@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from seaice import InputError, masks
 from seaice.atomic import aside
-from seaice.cube_storage import DAMAGE, open_storage
+from seaice.cube_storage import DAMAGE, open_container
 from seaice.grids import Grid
 from seaice.period import as_date, from_day_number
 
@@ -50,31 +49,31 @@ class CubeFile:
         self.path = Path(path)
         if not self.path.exists():
             raise InputError(f"no such cube: {self.path}{_left_aside(self.path)}")
-        self._storage = open_storage(self.path)
+        self._container = open_container(self.path)
         try:
             self._read_axes()
         except BaseException:
-            self._storage.close()
+            self._container.close()
             raise
 
     def _read_axes(self) -> None:
         needed = ("time", "sea_ice_conc", "fill_flag", "surface", "x", "y")
-        missing = [n for n in needed if not self._storage.has(n)]
+        missing = [n for n in needed if not self._container.has(n)]
         if missing:
             raise InputError(
                 f"{self.path} is no cube of consolidate_data.py: it lacks {', '.join(missing)}"
             )
         try:
-            self.dates: list[date] = [from_day_number(n) for n in self._storage.read("time")]
-            self.grid: Grid = self._storage.grid()
-            self.surface: np.ndarray = self._storage.read("surface")
+            self.dates: list[date] = [from_day_number(n) for n in self._container.read("time")]
+            self.grid: Grid = self._container.grid()
+            self.surface: np.ndarray = self._container.read("surface")
         except DAMAGE as error:
             raise InputError(
                 f"{self.path} is damaged: its axes or surface cannot be read ({error}); make the "
                 "cube again with consolidate_data.py --force"
             ) from None
-        self.attributes: dict[str, Any] = self._storage.attributes
-        packed = self._storage.attributes_of("sea_ice_conc")
+        self.attributes: dict[str, Any] = self._container.attributes
+        packed = self._container.attributes_of("sea_ice_conc")
         self._scale = np.float32(packed["scale_factor"])
         self._fill = np.int16(packed["_FillValue"])
         self._number = {day: i for i, day in enumerate(self.dates)}
@@ -94,7 +93,7 @@ class CubeFile:
 
     def has(self, name: str) -> bool:
         """Whether the file holds a variable."""
-        return self._storage.has(name)
+        return self._container.has(name)
 
     def index(self, day: Any) -> int:
         """Position of a day on the axis; InputError if the cube does not reach it."""
@@ -128,7 +127,7 @@ class CubeFile:
 
     def flag_value(self, meaning: str, variable: str = "fill_flag") -> int:
         """The code that means ``meaning`` in this file (see :func:`seaice.masks.value_for_meaning`)."""
-        return masks.value_for_meaning(self._storage.attributes_of(variable), meaning)
+        return masks.value_for_meaning(self._container.attributes_of(variable), meaning)
 
     def variable(self, name: str, days: int | slice = WHOLE) -> np.ndarray:
         """A stored array of any other variable, as stored; for texts see :meth:`texts`."""
@@ -137,13 +136,13 @@ class CubeFile:
     def texts(self, name: str) -> list[str]:
         """A per-day text variable (``input_file``, ``input_sha256``, ``day_reason``)."""
         try:
-            return self._storage.texts(name)
+            return self._container.texts(name)
         except DAMAGE as error:
             raise self._damaged(name, WHOLE, error) from None
 
     def _read(self, name: str, *index: int | slice) -> np.ndarray:
         try:
-            return self._storage.read(name, index)
+            return self._container.read(name, index)
         except DAMAGE as error:
             raise self._damaged(name, index[0], error) from None
 
@@ -159,17 +158,12 @@ class CubeFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._storage.close()
+        self._container.close()
 
-    def __enter__(self) -> CubeFile:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

@@ -49,7 +49,7 @@ def run(
         first = stale
     if append:
         _container(job).check_storage(job.output_file, job.storage)
-    spool = Spool(job.output_file)
+    spool = Spool.beside(job.output_file)
     try:
         _make(job, spool, Period(first, job.period.end), engine)
         with atomic(job.output_file, verify=partial(_verify, job=job), locked=True) as temporary:
@@ -71,7 +71,7 @@ def _container(job: Job) -> ModuleType:
 def _clear(job: Job) -> None:
     """Remove what a run left that was killed when its cube was there; keep a started append's days."""
     clear(job.output_file)
-    spool = Spool(job.output_file)
+    spool = Spool.beside(job.output_file)
     inside = range(day_number(job.period.start), day_number(job.period.end) + 1)
     if all(number in inside for batch in spool.batches() for number in batch.numbers):
         spool.remove()

@@ -13,7 +13,7 @@ import numpy as np
 
 from seaice import InputError, grids, products
 from seaice.grids import Grid
-from seaice.shards import Layout, has_own_keys, layout_of, read_shard
+from seaice.shards import Layout, has_own_keys, own_layout, read_shard
 
 Index = tuple[int | slice, ...]
 
@@ -22,7 +22,7 @@ _DAMAGE = (OSError, RuntimeError, ValueError, EOFError, zlib.error)
 DAMAGE = (OSError, RuntimeError)
 
 
-class Storage(Protocol):
+class Container(Protocol):
     """An open container."""
 
     attributes: dict[str, Any]
@@ -46,7 +46,7 @@ class Storage(Protocol):
         """Close the container; a second time does nothing."""
 
 
-def open_storage(path: Path) -> Storage:
+def open_container(path: Path) -> Container:
     """Open a NetCDF file, or a folder that is a Zarr v3 group.
 
     Raises
@@ -54,10 +54,10 @@ def open_storage(path: Path) -> Storage:
     InputError
         If it is neither; the message says what was found.
     """
-    return ZarrStorage(path) if path.is_dir() else NetCDFStorage(path)
+    return ZarrContainer(path) if path.is_dir() else NetCDFContainer(path)
 
 
-class NetCDFStorage:
+class NetCDFContainer:
     """A NetCDF file, read as stored."""
 
     def __init__(self, path: Path) -> None:
@@ -98,7 +98,7 @@ class NetCDFStorage:
             self._dataset.close()
 
 
-class ZarrStorage:
+class ZarrContainer:
     """A Zarr v3 group in a folder.
 
     Variables in the layout of :mod:`seaice.cube_zarr` are read past zarr-python, which
@@ -116,7 +116,7 @@ class ZarrStorage:
         except (*_DAMAGE, KeyError, TypeError) as error:
             raise InputError(f"{path} is no readable Zarr group ({error})") from None
         self.attributes: dict[str, Any] = group.attrs.asdict()
-        self._layouts = {name: layout_of(array.metadata) for name, array in self._arrays.items()}
+        self._layouts = {name: own_layout(array) for name, array in self._arrays.items()}
 
     def has(self, name: str) -> bool:
         """Whether there is an array of that name."""
@@ -133,7 +133,7 @@ class ZarrStorage:
         if layout is not None:
             return self._read_shards(name, layout, index, _ranges(index, array.shape))
         try:
-            if has_own_keys(array.metadata):
+            if has_own_keys(array.metadata.to_dict()):
                 self._check_files(name)
             return np.asarray(array[index or ...])
         except _DAMAGE as error:

@@ -17,8 +17,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -26,7 +25,7 @@ from seaice import InputError, products
 from seaice.grids import Grid
 from seaice.packing import Storage
 from seaice.period import day_number
-from seaice.shards import CHUNK_KEYS, Layout, layout_of, write_shard
+from seaice.shards import CHUNK_KEYS, Layout, own_layout, write_shard
 
 if TYPE_CHECKING:
     import zarr
@@ -205,7 +204,7 @@ class Cube:
         self._group = zarr.open_group(str(path), mode="r+", zarr_format=3, use_consolidated=False)
         self._arrays = {name: stored_whole(array) for name, array in self._group.arrays()}
         daily = self._arrays[GRIDDED[0]]
-        layout = layout_of(daily.metadata)
+        layout = own_layout(daily)
         if layout is None:
             raise InputError(f"{path} was not laid out by this toolbox, so no day can be put into it")
         self.days, self.tiles = daily.shape[0], layout.tiles
@@ -309,15 +308,10 @@ class Cube:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def __enter__(self) -> Cube:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -325,7 +319,7 @@ def stored_tile(path: Path) -> tuple[int, int] | None:
     """Rows and columns of a chunk of a cube, None if it is not in shards of one day."""
     import zarr
 
-    layout = layout_of(zarr.open_group(str(path), mode="r", zarr_format=3)[GRIDDED[0]].metadata)
+    layout = own_layout(zarr.open_group(str(path), mode="r", zarr_format=3)[GRIDDED[0]])
     return layout.tile if layout else None
 
 
@@ -336,7 +330,7 @@ def check_storage(path: Path, storage: Storage) -> None:
     codec = CODECS[storage.compression].get("name", "")
     group = zarr.open_group(str(path), mode="r", zarr_format=3)
     for name in GRIDDED:
-        layout = layout_of(group[name].metadata)
+        layout = own_layout(group[name])
         if layout is None or (layout.tile, layout.codec) != (storage.tile, codec):
             raise InputError(
                 f"{path} was stored by another program: {name} is not in shards of one day with chunks "

@@ -39,7 +39,7 @@ class DayRecord:
     file : str
         Name of the day's file, empty if there is none.
     sha256 : str
-        Digest of that file, hexadecimal.
+        Digest of that file, hexadecimal; empty if it was not asked for.
     """
 
     day: date
@@ -114,14 +114,16 @@ class DailyGrids:
     def grid(self) -> Grid:
         """The grid of the files; InputError if not one of them can be read."""
         if self._grid is None:
-            problems = [self.read(day)[1].reason for day in list(self.files)[:1]]
+            problems = [self.read(day, with_digest=False)[1].reason for day in list(self.files)[:1]]
             raise InputError(
                 f"not one of the {len(self.files)} daily files in {self.source_dir} can be read "
                 f"({listing(problems)}); fetch them again with download.py"
             )
         return self._grid
 
-    def read(self, day: date, *, out: np.ndarray | None = None) -> tuple[np.ndarray | None, DayRecord]:
+    def read(
+        self, day: date, *, out: np.ndarray | None = None, with_digest: bool = True
+    ) -> tuple[np.ndarray | None, DayRecord]:
         """Read a day; where several files hold it, the best one that can be used.
 
         Parameters
@@ -129,6 +131,8 @@ class DailyGrids:
         day : date
         out : ndarray of float32, shape (rows, columns), optional
             An array that may be used for the result.
+        with_digest : bool
+            Have the SHA-256 of the file in the record, which takes a second look at its bytes.
 
         Returns
         -------
@@ -143,7 +147,7 @@ class DailyGrids:
             reason = known or "no file in the source folder"
             return None, DayRecord(day, DayStatus.ABSENT, reason, known is not None)
         if day in self._special.bad:
-            return None, self._rejected(day, self._special.bad[day], known=True)
+            return None, self._rejected(day, self._special.bad[day], known=True, digest=with_digest)
         reasons = []
         for file in files:
             try:
@@ -153,14 +157,13 @@ class DailyGrids:
                 continue
             if reasons:
                 logger.warning("%s: %s is used, for %s: %s", day, file.path, files[0].path, reasons[0])
-            return concentration, DayRecord(
-                day, DayStatus.PRESENT, file=file.path.name, sha256=_sha256(file.path)
-            )
-        return None, self._rejected(day, reasons[0], known=False)
+            sha256 = _sha256(file.path) if with_digest else ""
+            return concentration, DayRecord(day, DayStatus.PRESENT, file=file.path.name, sha256=sha256)
+        return None, self._rejected(day, reasons[0], known=False, digest=with_digest)
 
-    def _rejected(self, day: date, reason: str, *, known: bool) -> DayRecord:
-        name = self.files[day].path.name
-        return DayRecord(day, DayStatus.REJECTED, reason, known, name, self.digest(day))
+    def _rejected(self, day: date, reason: str, *, known: bool, digest: bool) -> DayRecord:
+        name, sha256 = self.files[day].path.name, self.digest(day) if digest else ""
+        return DayRecord(day, DayStatus.REJECTED, reason, known, name, sha256)
 
     def is_known(self, day: date) -> bool:
         """Whether the day stands in the list of special days."""

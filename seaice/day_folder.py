@@ -216,7 +216,7 @@ def find_missing(
     first: tuple[np.ndarray, BoxDay] | None = None
     with Progress(total=len(daily.period), label="days", logger=logger) as progress:
         for day in daily.period:
-            field, record = daily.read(day)
+            field, record = daily.read(day, with_digest=False)
             missing = None if field is None else missing_in(field[box.rows, box.columns], inside)
             days.append(BoxDay(record, cells, missing))
             if first is None and field is not None:

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from seaice import InputError
+from seaice import InputError, bands
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Engine:
         """Threads for each worker process so that together they use this machine once."""
         if self.dask not in (None, "local"):
             return None
-        return max(1, len(os.sched_getaffinity(0)) // self.workers) if _has_affinity() else 1
+        return max(1, bands.threads() // self.workers)
 
     @contextmanager
     def start(self) -> Iterator[Crew]:
@@ -81,8 +81,21 @@ class Engine:
             crew.stop()
 
 
-def _has_affinity() -> bool:
-    return hasattr(os, "sched_getaffinity")
+@dataclass(frozen=True)
+class _Work:
+    """What a crew was asked for, see :meth:`Crew.do`.
+
+    Attributes
+    ----------
+    waiting : dict of int to int
+        By the position of every unit that is not done: how many workers it may have killed.
+    """
+
+    function: Callable[..., Any]
+    units: Sequence[tuple[Any, ...]]
+    tell: Callable[[int, Any], None]
+    look: Callable[[], None]
+    waiting: dict[int, int]
 
 
 class Crew:
@@ -114,6 +127,9 @@ class Crew:
         Exception
             What a unit raised.
         """
+        self._do(_Work(function, units, tell, look, dict.fromkeys(range(len(units)), 0)))
+
+    def _do(self, work: _Work) -> None:
         raise NotImplementedError
 
     def stop(self) -> None:
@@ -126,49 +142,35 @@ class _Processes(Crew):
         self._workers = workers
         self._children: list[multiprocessing.process.BaseProcess] = []
 
-    def do(
-        self,
-        function: Callable[..., Any],
-        units: Sequence[tuple[Any, ...]],
-        tell: Callable[[int, Any], None],
-        look: Callable[[], None] = lambda: None,
-    ) -> None:
-        waiting = dict.fromkeys(range(len(units)), 0)
+    def _do(self, work: _Work) -> None:
+        waiting = work.waiting
         while waiting:
             done_before = len(waiting)
             try:
-                self._round(function, units, list(waiting), waiting, tell, look)
+                self._round(work)
             except BrokenProcessPool:
                 stuck = len(waiting) == done_before
                 for i in waiting:
                     waiting[i] = waiting[i] + 1 if stuck else 0
                 logger.warning("a worker process died; its work is done again")
                 if stuck and max(waiting.values()) >= ATTEMPTS:
-                    unguarded = "" if len(waiting) < len(units) else _GUARD
+                    unguarded = "" if len(waiting) < len(work.units) else _GUARD
                     raise OSError(
                         f"worker processes died {ATTEMPTS} times in a row (killed for memory?); "
                         f"use fewer --workers and run the same command again{unguarded}"
                     ) from None
 
-    def _round(
-        self,
-        function: Callable[..., Any],
-        units: Sequence[tuple[Any, ...]],
-        numbers: list[int],
-        waiting: dict[int, int],
-        tell: Callable[[int, Any], None],
-        look: Callable[[], None],
-    ) -> None:
+    def _round(self, work: _Work) -> None:
         # Spawn: a forked child would inherit locks of our threads in whatever state.
         context = multiprocessing.get_context("spawn")
         before = set(multiprocessing.active_children())
-        count = min(self._workers, len(numbers))
+        count = min(self._workers, len(work.waiting))
         pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker)
         try:
             with _interrupts_held_back():
-                pending = {pool.submit(function, *units[i]): i for i in numbers}
+                pending = {pool.submit(work.function, *work.units[i]): i for i in work.waiting}
             self._children = [p for p in multiprocessing.active_children() if p not in before]
-            _collect(pending, waiting, tell, look)
+            _collect(pending, work)
         except BaseException:
             self.stop()
             raise
@@ -235,21 +237,14 @@ class _Dask(Crew):
                 f"no dask scheduler answers at {address} ({error}); start one, or use --dask local"
             ) from None
 
-    def do(
-        self,
-        function: Callable[..., Any],
-        units: Sequence[tuple[Any, ...]],
-        tell: Callable[[int, Any], None],
-        look: Callable[[], None] = lambda: None,
-    ) -> None:
+    def _do(self, work: _Work) -> None:
         from distributed import KilledWorker
 
-        waiting = dict.fromkeys(range(len(units)), 0)
         # Not pure: a unit that is asked for again shall be done again.
         executor = self._client.get_executor(pure=False)
-        pending = {executor.submit(_alone, function, *unit): i for i, unit in enumerate(units)}
+        pending = {executor.submit(_alone, work.function, *unit): i for i, unit in enumerate(work.units)}
         try:
-            _collect(pending, waiting, tell, look)
+            _collect(pending, work)
         except KilledWorker as error:
             raise OSError(
                 f"dask workers died again and again at the same work ({error}); look at their logs, "
@@ -275,22 +270,17 @@ class _Dask(Crew):
             self._cluster.close()
 
 
-def _collect(
-    pending: dict[Future[Any], int],
-    waiting: dict[int, int],
-    tell: Callable[[int, Any], None],
-    look: Callable[[], None],
-) -> None:
-    """Hear of every finished unit and take it from ``waiting``; raise what a unit raised."""
+def _collect(pending: dict[Future[Any], int], work: _Work) -> None:
+    """Hear of every finished unit, which then waits no more; raise what a unit raised."""
     while pending:
         done, _ = wait(pending, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
         # What is finished counts even if another unit of the same moment has failed.
         for future in sorted(done, key=lambda f: f.exception() is not None):
             i = pending.pop(future)
             found = future.result()
-            del waiting[i]
-            tell(i, found)
-        look()
+            del work.waiting[i]
+            work.tell(i, found)
+        work.look()
 
 
 def spans(first: int, last: int, *, parts: int, multiple: int) -> list[tuple[int, int]]:

@@ -164,7 +164,7 @@ def count_missing(days: DailyGrids, threads: int | None) -> tuple[np.ndarray, li
 def _count_days(days: DailyGrids, missing: np.ndarray, tell: Callable[[DayRecord], None]) -> None:
     frame = np.empty(days.grid.shape, np.float32)
     for day in days.period:
-        concentration, record = days.read(day, out=frame)
+        concentration, record = days.read(day, out=frame, with_digest=False)
         if concentration is not None:
             missing += np.isnan(concentration)
         tell(record)

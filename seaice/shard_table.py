@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from seaice.chunk_table import ChunkDamage, Filter, Places, Tiling
+from seaice.chunk_table import ChunkDamage, Places, Tiling
 from seaice.loading.watched_file import FileState, WatchedFile, another_cube
-
-_CODECS: dict[str, tuple[Filter, ...]] = {"": (), "gzip": ("gzip",), "zstd": ("zstd",)}
-_CHECKSUM = 4  # bytes of the CRC-32C behind the index
+from seaice.shards import Layout, key_separator, layout_of, read_index
 
 
 class ShardChunks:
@@ -51,9 +49,10 @@ class ShardChunks:
 
         Raises
         ------
+        OSError
+            If the file is cut off or its index does not fit its checksum.
         ChunkDamage
-            If the file is cut off, its index does not fit its checksum, or a cube of this
-            toolbox has lost it.
+            If a cube of this toolbox has lost the file.
         """
         path = self._folder / self._separator.join(["c", str(day), "0", "0"])
         tiles = self.tiling.tiles[0] * self.tiling.tiles[1]
@@ -64,9 +63,7 @@ class ShardChunks:
             if self._separator == ".":
                 raise ChunkDamage(f"{path} is not there") from None
             return _nothing(WatchedFile(self._folder / "zarr.json"), tiles)
-        file.handle()
-        # A chunk that was not stored has 2**64 - 1 here, which is -1 when read with a sign.
-        offset, size = _index(file, tiles).T
+        offset, size = read_index(file.handle(), tiles, path).T
         return Places(file, offset, size, np.zeros(tiles, np.uint32))
 
     def close(self) -> None:
@@ -76,18 +73,6 @@ class ShardChunks:
 def _nothing(file: WatchedFile, tiles: int) -> Places:
     none = np.zeros(tiles, np.int64)
     return Places(file, none, none - 1, none.astype(np.uint32))
-
-
-def _index(file: WatchedFile, tiles: int) -> np.ndarray:
-    from seaice.loading import _kernels
-
-    length = 16 * tiles + _CHECKSUM
-    table = file.read(max(0, file.state.size - length), length)
-    stored = int.from_bytes(table[-_CHECKSUM:], "little")
-    content = np.frombuffer(table[:-_CHECKSUM], np.uint8)
-    if len(table) < length or _kernels.crc32c(content) != stored:
-        raise ChunkDamage(f"the index of {file.path} does not fit its checksum")
-    return content.view("<i8").reshape(tiles, 2)
 
 
 def list_shards(path: Path, name: str, state: FileState) -> ShardChunks | None:
@@ -109,42 +94,26 @@ def list_shards(path: Path, name: str, state: FileState) -> ShardChunks | None:
     """
     try:
         stored = json.loads((path / name / "zarr.json").read_text(encoding="utf-8"))
-        tiling = _tiling(name, stored)
-        separator = stored["chunk_key_encoding"].get("configuration", {}).get("separator", "/")
-        known = stored["chunk_key_encoding"]["name"] == "default"
+        layout, separator = layout_of(stored), key_separator(stored)
+        tiling = _tiling(name, stored, layout) if layout else None
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
-    return ShardChunks(tiling, path / name, separator, state) if tiling and known else None
+    return ShardChunks(tiling, path / name, separator, state) if tiling and separator else None
 
 
-def _tiling(name: str, stored: dict[str, Any]) -> Tiling | None:
-    """The tiling that an array's metadata describe; None if it is another library's business."""
-    (sharding,) = stored["codecs"]
-    inner = sharding["configuration"]
+def _tiling(name: str, stored: dict[str, Any], layout: Layout) -> Tiling | None:
+    """The tiling of an array of a day to a shard; None if it is another library's business."""
     attributes = stored["attributes"]
     packed = {"scale_factor", "_FillValue"} <= set(attributes)
-    order, *compression = inner["codecs"]
-    codec = "+".join(c["name"] for c in compression)
-    tiling = Tiling(
+    if len(stored["shape"]) != 3 or layout.dtype != ("int16" if packed else "uint8"):
+        return None
+    return Tiling(
         name=name,
         shape=tuple(stored["shape"]),
-        tile=tuple(inner["chunk_shape"][1:]),
+        tile=layout.tile,
         dtype="<i2" if packed else "|u1",
-        fill=int(stored["fill_value"]),
-        filters=_CODECS[codec],
+        fill=int(layout.fill),
+        filters=(layout.codec,) if layout.codec else (),
         scale=float(attributes["scale_factor"]) if packed else None,
         missing=int(attributes["_FillValue"]) if packed else None,
     )
-    shard = [1, *(n * cells for n, cells in zip(tiling.tiles, tiling.tile, strict=True))]
-    usual = (
-        sharding["name"] == "sharding_indexed"
-        and order["name"] == "bytes"
-        and order.get("configuration", {}).get("endian", "little") == "little"
-        and [c["name"] for c in inner["index_codecs"]] == ["bytes", "crc32c"]
-        and inner.get("index_location", "end") == "end"
-        and stored["data_type"] == ("int16" if packed else "uint8")
-        and inner["chunk_shape"][0] == 1
-        and list(stored["chunk_grid"]["configuration"]["chunk_shape"]) == shard
-        and not stored.get("storage_transformers")
-    )
-    return tiling if usual else None

@@ -8,17 +8,18 @@ a millisecond where zarr-python takes several for the same bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from seaice.packing import decompress
+
 # No folder for every day: "c.7.0.0", not "c/7/0/0". Readers take it from the metadata.
 CHUNK_KEYS: dict[str, Any] = {"name": "default", "separator": "."}
 
-_ABSENT = 2**64 - 1  # offset and length of a chunk that was not stored
 _CHECKSUM = 4  # bytes of the CRC32C behind the index
 
 
@@ -57,49 +58,62 @@ class Layout:
         """Rows and columns of a shard, whole tiles."""
         return self.tiles[0] * self.tile[0], self.tiles[1] * self.tile[1]
 
-    @property
-    def index_bytes(self) -> int:
-        """Size of the index with its checksum."""
-        return 16 * self.tiles[0] * self.tiles[1] + _CHECKSUM
 
-
-def layout_of(metadata: Any) -> Layout | None:
-    """The layout of an array whose shards span the grid; None if it is another's.
+def layout_of(stored: Mapping[str, Any]) -> Layout | None:
+    """The layout of an array whose shards span the grid, one to a file; None if it is another's.
 
     Parameters
     ----------
-    metadata : zarr.core.metadata.ArrayV3Metadata
+    stored : mapping
+        The array's metadata, as in its ``zarr.json``.
     """
-    stored = metadata.to_dict()
-    codec = stored["codecs"][0]
-    inner = [c["name"] for c in codec.get("configuration", {}).get("codecs", ())]
-    if codec["name"] != "sharding_indexed" or not has_own_keys(metadata) or inner[:1] != ["bytes"]:
+    sharding, *others = stored["codecs"]
+    inner = sharding.get("configuration", {})
+    codecs = [c["name"] for c in inner.get("codecs", ())]
+    if sharding["name"] != "sharding_indexed" or others or codecs[:1] != ["bytes"]:
         return None
-    sharding = codec["configuration"]
-    outer, tile = stored["chunk_grid"]["configuration"]["chunk_shape"], sharding["chunk_shape"]
+    try:
+        # NaN is a text in JSON.
+        fill = np.dtype(stored["data_type"]).type(stored["fill_value"]).item()
+    except (TypeError, ValueError, KeyError, OverflowError):  # a type that NumPy does not have
+        return None
+    outer = tuple(stored["chunk_grid"]["configuration"]["chunk_shape"])
     layout = Layout(
         grid=tuple(stored["shape"][-2:]),
-        tile=tuple(tile[-2:]),
+        tile=tuple(inner["chunk_shape"][-2:]),
         dtype=stored["data_type"],
-        codec="".join(inner[1:]),
-        fill=metadata.fill_value,
+        codec="+".join(codecs[1:]),
+        fill=fill,
     )
     as_written = (
         layout.codec in ("zstd", "gzip", "")
         and outer[-2:] == layout.shard
         and set(outer[:-2]) <= {1}
-        and sharding["codecs"][0].get("configuration", {}).get("endian", "little") == "little"
-        and [c["name"] for c in sharding["index_codecs"]] == ["bytes", "crc32c"]
-        and sharding["index_location"] == "end"
-        and len(stored["codecs"]) == 1
+        and inner["codecs"][0].get("configuration", {}).get("endian", "little") == "little"
+        and [c["name"] for c in inner["index_codecs"]] == ["bytes", "crc32c"]
+        and inner.get("index_location", "end") == "end"
+        and not stored.get("storage_transformers")
     )
     return layout if as_written else None
 
 
-def has_own_keys(metadata: Any) -> bool:
-    """Whether the chunk files of an array are named as this module names them."""
-    keys = metadata.to_dict()["chunk_key_encoding"]
-    return bool(keys.get("configuration", {}).get("separator") == CHUNK_KEYS["separator"])
+def key_separator(stored: Mapping[str, Any]) -> str | None:
+    """What joins the name of a chunk's file, ``c/7/0/0`` or ``c.7.0.0``; None for other names."""
+    keys = stored["chunk_key_encoding"]
+    if keys["name"] != "default":
+        return None
+    return str(keys.get("configuration", {}).get("separator", "/"))
+
+
+def has_own_keys(stored: Mapping[str, Any]) -> bool:
+    """Whether the chunk files of an array are named as this toolbox names them."""
+    return key_separator(stored) == CHUNK_KEYS["separator"]
+
+
+def own_layout(array: Any) -> Layout | None:
+    """The layout of a zarr.Array as this toolbox writes them; None if it is another's."""
+    stored = array.metadata.to_dict()
+    return layout_of(stored) if has_own_keys(stored) else None
 
 
 def write_shard(path: Path, chunks: Sequence[bytes]) -> None:
@@ -138,29 +152,51 @@ def read_shard(path: Path, layout: Layout, rows: slice, columns: slice, out: np.
     """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        index = _read_index(handle, layout, path)
+        index = read_index(handle, layout.tiles[0] * layout.tiles[1], path)
         for i, inner_rows, outer_rows in _pieces(rows, layout.tile[0]):
             for j, inner_columns, outer_columns in _pieces(columns, layout.tile[1]):
-                offset, length = map(int, index[i, j])
+                offset, size = index[i * layout.tiles[1] + j].tolist()
                 target = out[outer_rows, outer_columns]
-                if offset == length == _ABSENT:
+                if size < 0:
                     target[...] = layout.fill
                     continue
-                tile = _decoded(os.pread(handle, length, offset), layout, path)
+                tile = _decoded(os.pread(handle, size, offset), layout, path)
                 target[...] = tile[inner_rows, inner_columns]
     finally:
         os.close(handle)
 
 
-def _read_index(handle: int, layout: Layout, path: Path) -> np.ndarray:
+def read_index(handle: int, tiles: int, path: Path) -> np.ndarray:
+    """Where the chunks of a shard lie in its file.
+
+    Parameters
+    ----------
+    handle : int
+        Descriptor of the open file.
+    tiles : int
+        Chunks that a shard has.
+    path : Path
+        For the message.
+
+    Returns
+    -------
+    ndarray of int64, shape (tiles, 2)
+        Offset and size; both are -1 where a chunk was not stored.
+
+    Raises
+    ------
+    OSError
+        If the file is cut off or its index does not fit its checksum.
+    """
     from google_crc32c import value as crc32c
 
-    size = os.fstat(handle).st_size
-    table = os.pread(handle, layout.index_bytes, max(0, size - layout.index_bytes))
+    length = 16 * tiles + _CHECKSUM
+    table = os.pread(handle, length, max(0, os.fstat(handle).st_size - length))
     index, checksum = table[:-_CHECKSUM], table[-_CHECKSUM:]
-    if len(table) < layout.index_bytes or crc32c(index) != int.from_bytes(checksum, "little"):
+    if len(table) < length or crc32c(index) != int.from_bytes(checksum, "little"):
         raise OSError(f"{path} is truncated or damaged: its index does not fit its checksum")
-    return np.frombuffer(index, "<u8").reshape(*layout.tiles, 2)
+    # A chunk that was not stored has 2**64 - 1, which is -1 when read with a sign.
+    return np.frombuffer(index, "<i8").reshape(tiles, 2)
 
 
 def _pieces(part: slice, tile: int) -> list[tuple[int, slice, slice]]:
@@ -174,17 +210,9 @@ def _pieces(part: slice, tile: int) -> list[tuple[int, slice, slice]]:
 
 
 def _decoded(chunk: bytes, layout: Layout, path: Path) -> np.ndarray:
-    from isal import isal_zlib
-
-    damaged: Any = isal_zlib.error  # of a type that is neither of the others
-    size = layout.tile[0] * layout.tile[1] * np.dtype(layout.dtype).itemsize
+    dtype = np.dtype(layout.dtype).newbyteorder("<")
     try:
-        if layout.codec == "zstd":
-            from numcodecs.zstd import Zstd
-
-            chunk = Zstd().decode(chunk)
-        elif layout.codec == "gzip":
-            chunk = isal_zlib.decompress(chunk, 31, size)
-        return np.frombuffer(chunk, np.dtype(layout.dtype).newbyteorder("<")).reshape(layout.tile)
-    except (RuntimeError, ValueError, EOFError, damaged) as error:
+        cells = decompress(layout.codec, chunk, layout.tile[0] * layout.tile[1] * dtype.itemsize)
+    except ValueError as error:
         raise OSError(f"{path} is damaged: {error}") from None
+    return np.frombuffer(cells, dtype).reshape(layout.tile)

@@ -21,8 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from seaice.atomic import flush, full_disk
 from seaice.daily import DayRecord
@@ -170,15 +169,10 @@ class BatchWriter:
         self._days.clear()
         self._temporary.unlink(missing_ok=True)
 
-    def __enter__(self) -> BatchWriter:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -194,23 +188,21 @@ def full_disk_named(folder: Path) -> Iterator[None]:
 
 
 class Spool:
-    """The folder of finished batches beside an output.
+    """A folder of finished batches.
 
     Parameters
     ----------
-    output : Path
+    path : Path
     """
 
-    def __init__(self, output: Path) -> None:
-        output = Path(output).resolve()
-        self.path = output.with_name(f".{output.name}{_SUFFIX}")
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     @classmethod
-    def at(cls, folder: Path) -> Spool:
-        """The spool that a folder is."""
-        spool = cls.__new__(cls)
-        spool.path = folder
-        return spool
+    def beside(cls, output: Path) -> Self:
+        """The spool of an output."""
+        output = Path(output).resolve()
+        return cls(output.with_name(f".{output.name}{_SUFFIX}"))
 
     def open(self, is_current: Callable[[Batch], bool]) -> list[Batch]:
         """Make the folder or take it over from a run that was stopped.

@@ -1,5 +1,6 @@
 """University of Bremen files: names, places, listing, reading."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -107,6 +108,8 @@ def test_the_next_best_file_is_used_where_the_best_cannot_be(tmp_path, caplog):
     np.testing.assert_array_equal(values, folder.fields[1])
     assert (record.status, record.file) == (DayStatus.PRESENT, older.name)
     assert days.digest(folder.day(1), name=older.name) == record.sha256
+    undigested = days.read(folder.day(1), with_digest=False)[1]
+    assert undigested == replace(record, sha256="")
     assert "is used, for" in caplog.text
 
 

@@ -101,7 +101,7 @@ def test_batches_for_one_container_do_not_go_into_the_other(case, tmp_path):
     """A user who changes the ending half-way; and one who moves the batches along."""
     folder, masked, top = case
     kill_at(COMMAND + words(folder, tmp_path / "c.nc", *masked, "--batch_size", "1"), "[9/24]")
-    shutil.move(Spool(tmp_path / "c.nc").path, Spool(tmp_path / "c.zarr").path)
+    shutil.move(Spool.beside(tmp_path / "c.nc").path, Spool.beside(tmp_path / "c.zarr").path)
     assert script.main(words(folder, tmp_path / "c.zarr", *masked)) == 0
     assert_equal_content(top / "zlib.nc", tmp_path / "c.zarr")
 

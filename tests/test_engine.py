@@ -136,7 +136,7 @@ def kill_a_worker_when(there, stop: threading.Event, killed: list[int]) -> None:
 def test_a_worker_killed_on_the_way_changes_nothing(case, tmp_path, more):
     folder, masked, top = case
     target = tmp_path / "c.nc"
-    spool = Spool(target).path
+    spool = Spool.beside(target).path
     stop, killed = threading.Event(), []
     there = lambda: any(spool.glob("*.days"))  # noqa: E731
     killer = threading.Thread(target=kill_a_worker_when, args=(there, stop, killed))

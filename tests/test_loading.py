@@ -11,6 +11,7 @@ from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 
+import google_crc32c
 import h5py
 import netCDF4
 import numpy as np
@@ -34,6 +35,7 @@ from seaice.loading.tiles import TileSource
 from seaice.loading.watched_file import FileState, WatchedFile
 from seaice.masks import FillFlag, Surface
 from seaice.shard_table import list_shards
+from seaice.shards import read_index
 from seaice.splits import Statistics
 
 ROWS, COLUMNS, DAYS = 23, 17, 7
@@ -331,15 +333,24 @@ def test_loops_are_a_look_up(codes, with_land, cut):
             np.testing.assert_array_equal(out, expected)
 
 
-def test_checksum_is_the_published_one():
-    """Check values of the CRC-32C from RFC 3720, appendix B.4."""
+def test_checksum_is_the_published_one(tmp_path):
+    """Check values of the CRC-32C from RFC 3720, appendix B.4, as indexes of two tiles."""
+    assert google_crc32c.value(b"123456789") == 0xE3069283
     for data, value in (
-        (b"123456789", 0xE3069283),
         (bytes(32), 0x8A9136AA),
         (b"\xff" * 32, 0x62A8AB43),
         (bytes(range(32)), 0x46DD794E),
     ):
-        assert _kernels.crc32c(np.frombuffer(data, np.uint8)) == value
+        assert google_crc32c.value(data) == value
+        for checksum in (value, value ^ 1):
+            path = tmp_path / f"{checksum}"
+            path.write_bytes(b"chunks" + data + checksum.to_bytes(4, "little"))
+            with path.open("rb") as file:
+                if checksum == value:
+                    assert read_index(file.fileno(), 2, path).astype("<i8").tobytes() == data
+                    continue
+                with pytest.raises(OSError, match="its index does not fit its checksum"):
+                    read_index(file.fileno(), 2, path)
 
 
 def test_threads_do_every_job_once_and_raise_the_first_error(monkeypatch):

@@ -105,16 +105,3 @@ def look_up_shuffled(  # type: ignore[no-untyped-def]
             dry = land[to_row + y, to_column : to_column + width]
             for x in range(width):
                 target[x] = land_value if dry[x] else target[x]
-
-
-@njit([types.uint32(_BYTES)], nogil=True, cache=True)
-def crc32c(data):  # type: ignore[no-untyped-def]
-    """CRC-32C (Castagnoli) of bytes, bit by bit: for an index of a few hundred."""
-    value = np.uint32(0xFFFFFFFF)
-    for byte in data:
-        value ^= np.uint32(byte)
-        for _ in range(8):
-            value = (value >> np.uint32(1)) ^ (
-                np.uint32(0x82F63B78) if value & np.uint32(1) else np.uint32(0)
-            )
-    return value ^ np.uint32(0xFFFFFFFF)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -83,6 +83,45 @@ class Storage:
 
         header = 31 if self.zarr else 15  # gzip or zlib around the same deflate
         return lambda octets: bytes(isal_zlib.compress(octets, LEVEL, header))
+
+
+def decompress(codec: str, data: bytes | memoryview, size: int) -> bytes | memoryview:
+    """The bytes that a :meth:`Storage.compressor` was given.
+
+    Parameters
+    ----------
+    codec : {"zstd", "gzip", "deflate", ""}
+        As the containers call it; empty is none. Deflate is in the wrapping of zlib.
+    data : bytes
+        A chunk.
+    size : int
+        Bytes that are expected.
+
+    Raises
+    ------
+    ValueError
+        If there is another number of bytes or they are damaged; the message says it in few words.
+    """
+    if codec:
+        data = _inflated(codec, data, size)
+    if len(data) != size:
+        raise ValueError(f"expected {size} bytes in a chunk, found {len(data)}")
+    return data
+
+
+def _inflated(codec: str, data: bytes | memoryview, size: int) -> bytes:
+    from isal import isal_zlib
+
+    damage: Any = (isal_zlib.error, RuntimeError, ValueError, EOFError)
+    try:
+        if codec == "zstd":
+            from numcodecs import zstd
+
+            return bytes(zstd.decompress(data))
+        # A byte more than there is: a buffer that is full before the checksum is read would be doubled.
+        return bytes(isal_zlib.decompress(data, 31 if codec == "gzip" else 15, size + 1))
+    except damage as error:
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
 
 
 class PackedDay(NamedTuple):

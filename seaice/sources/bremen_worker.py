@@ -158,6 +158,8 @@ class DayWorker:
             return Outcome(file.day, "failed", str(error))
         except OSError as error:
             fatal = error.errno in _FATAL
+            if fatal:  # here, or this thread would begin another day before anyone hears of it
+                self._task.stop.set()
             place = self._task.folder if fatal else self._task.path(file)
             return Outcome(file.day, "failed", f"{error.strerror or error}: {place}", fatal=fatal)
 
