@@ -19,3 +19,8 @@ def bremen_hosts() -> list[str]:
     An empty list means the hosts the package knows.
     """
     return os.environ.get("SEAICE_BREMEN_HOSTS", "").split()
+
+
+def gportal_account() -> tuple[str | None, str | None]:
+    """User name and password of JAXA G-Portal: ``GPORTAL_USERNAME``, ``GPORTAL_PASSWORD``."""
+    return os.environ.get("GPORTAL_USERNAME") or None, os.environ.get("GPORTAL_PASSWORD") or None

@@ -27,6 +27,7 @@ _HOMES = {
     "fold_tensor": "seaice.space_depth",
     "ice_edge_error": "seaice.ice_index",
     "load_ocean_mask": "seaice.dataset",
+    "load_swaths": "seaice.archive",
     "measure_statistics": "seaice.splits",
     "read_mask": "seaice.masks",
     "unfold_StackOverChannel": "seaice.space_depth",

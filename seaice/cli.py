@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import getpass
 import inspect
 import logging
 import os
@@ -16,13 +17,14 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from types import FrameType
 from typing import Any, NoReturn
 
 from seaice import InputError
+from seaice.moments import as_moment
 from seaice.period import as_date
 from seaice.report import Report
 
@@ -87,6 +89,52 @@ def day(text: str) -> date:
         return as_date(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def moment(*, last: bool = False) -> Callable[[str], datetime]:
+    """Argument type: an instant, UTC; of a date alone its first second, or its last one."""
+
+    def parse(text: str) -> datetime:
+        try:
+            return as_moment(text, last=last)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse
+
+
+def asker() -> Callable[[str, bool], str] | None:
+    """A function that asks the person at the terminal; None where there is none.
+
+    It takes the question and whether the answer is secret.
+    """
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def ask(question: str, secret: bool) -> str:
+        if secret:
+            return getpass.getpass(question)
+        print(question, end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip()
+
+    return ask
+
+
+def ask_options(questions: Mapping[str, str]) -> list[str]:
+    """Words of a command line from the answers of a person; none where there is no terminal.
+
+    Parameters
+    ----------
+    questions : mapping of str to str
+        Option and question. An empty answer leaves the option out.
+    """
+    ask = asker()
+    words = []
+    for option, question in questions.items() if ask else ():
+        answer = ask(f"{question}: ", False) if ask else ""
+        if answer:
+            words += [option, answer]
+    return words
 
 
 def at_least(minimum: float, kind: type = int) -> Callable[[str], Any]:
@@ -175,9 +223,10 @@ def run(
     """
     options = vars(parser.parse_args(argv))
     verbose = options.pop("verbose")
-    start, end = options.get("start_date"), options.get("end_date")
-    if start is not None and end is not None and end < start:
-        parser.error(f"--end_date {end} is before --start_date {start}: exchange them")
+    for first, last in (("start_date", "end_date"), ("start", "end")):
+        start, end = options.get(first), options.get(last)
+        if start is not None and end is not None and end < start:
+            parser.error(f"--{last} {end} is before --{first} {start}: exchange them")
     with _logging(verbose=verbose):
         return _guarded(lambda: stage(**(options | fixed)), verbose=verbose)
 

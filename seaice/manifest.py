@@ -7,16 +7,13 @@ that several runs may share a folder and a kill costs at most the line being wri
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import json
 import logging
-import os
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from seaice.json_lines import append_line, objects
 from seaice.partial_file import Identity
 
 logger = logging.getLogger(__name__)
@@ -93,19 +90,7 @@ class Manifest:
         OSError
             If it cannot be written whole; the file is then as it was before.
         """
-        line = (json.dumps(asdict(record)) + "\n").encode()
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            end = os.fstat(handle).st_size
-            if end and os.pread(handle, 1, end - 1) != b"\n":
-                line = b"\n" + line  # a killed run left half a line
-            if os.write(handle, line) != len(line):
-                os.ftruncate(handle, end)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        append_line(self.path, asdict(record))
         self._records[record.name] = record
 
     def refresh(self) -> None:
@@ -119,17 +104,17 @@ class Manifest:
                 return
             whole = text[: text.rfind(b"\n") + 1]  # the last line may be in the making
             self._read_to += len(whole)
-            self._take_in(whole.splitlines())
+            self._take_in(whole)
 
-    def _take_in(self, lines: list[bytes]) -> None:
+    def _take_in(self, text: bytes) -> None:
         known = {field.name for field in fields(Record)}
         damaged = 0
-        for line in lines:
+        for content in objects(text):
             try:
-                content = json.loads(line)
-                record = Record(**{key: value for key, value in content.items() if key in known})
+                parts = (content or {}).items()
+                record = Record(**{key: value for key, value in parts if key in known})
                 self._records[record.name] = record
-            except (ValueError, TypeError, AttributeError):
-                damaged += bool(line.strip())
+            except TypeError:
+                damaged += 1
         if damaged:
             logger.warning("%s: %d damaged lines left out", self.path, damaged)

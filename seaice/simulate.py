@@ -1,13 +1,13 @@
-"""Simulated daily files in the true layout of the University of Bremen, for trials and tests.
+"""Simulated files in the true layout of their archives, for trials and tests.
 
-Small, realistic and free of rights: coasts, a pack that grows, melts and drifts
-(:mod:`seaice.synthetic_sea`), and gaps as a real orbit makes them (:mod:`seaice.orbit`).
+Daily files of the University of Bremen, small, realistic and free of rights: coasts, a pack
+that grows, melts and drifts (:mod:`seaice.synthetic_sea`), and gaps as a real orbit makes them
+(:mod:`seaice.orbit`). Granules of AMSR2 level 1 come from :mod:`seaice.simulated_swaths`.
 No value in these files was measured, and each says so.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -16,22 +16,34 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from seaice import InputError, grids, orbit
+from seaice import InputError, file_damage, grids, orbit
 from seaice.grids import Grid
 from seaice.period import Period, as_date
 from seaice.report import listing
+from seaice.simulated_swaths import (
+    GranuleDefect,
+    SimulatedGranule,
+    simulated_granules,
+    true_positions,
+    write_granule,
+)
 from seaice.sources.bremen import VERSION, DayFile
 from seaice.sources.bremen_writer import write_day, write_day_geotiff, write_day_hdf4
 from seaice.synthetic_sea import SyntheticSea
 
 __all__ = [
     "Defect",
+    "GranuleDefect",
     "SimulatedDays",
+    "SimulatedGranule",
     "SimulatedObservations",
     "simulate_days",
+    "simulated_granules",
+    "true_positions",
     "write_day",
     "write_day_geotiff",
     "write_day_hdf4",
+    "write_granule",
 ]
 
 Defect = Literal[
@@ -277,7 +289,7 @@ def _write(path: Path, values: np.ndarray, grid: Grid, defect: Defect | None) ->
         path.write_bytes(b"")
         return
     if defect == "html":
-        path.write_text("<!DOCTYPE html>\n<html><body><h1>404 Not Found</h1></body></html>\n")
+        path.write_text(file_damage.ERROR_PAGE)
         return
     if defect == "all_zero":
         values[~np.isnan(values)] = 0
@@ -291,35 +303,11 @@ def _write(path: Path, values: np.ndarray, grid: Grid, defect: Defect | None) ->
         grid, values = other, np.full(other.shape, 50, np.float32)
     write_day(path, values, grid)
     if defect == "truncated":
-        content = path.read_bytes()
-        path.write_bytes(content[: len(content) // 2])
+        file_damage.cut_in_half(path)
     elif defect == "bit_flipped":
-        _flip_bit(path)
+        file_damage.flip_bit(path, "z")
     elif defect == "no_variable":
         _rename_variable(path)
-
-
-def _flip_bit(path: Path) -> None:
-    """Change one bit of the compressed values, one that makes a difference.
-
-    Not every bit does: zlib can often code the same bytes in more than one way.
-    """
-    import h5py
-
-    with h5py.File(path) as file:
-        stored = file["z"].id
-        chunks = [stored.get_chunk_info(i) for i in range(stored.get_num_chunks())]
-    largest = max(chunks, key=lambda chunk: chunk.size)
-    content = bytearray(path.read_bytes())
-    chunk = slice(largest.byte_offset, largest.byte_offset + largest.size)
-    for position in range(largest.byte_offset + largest.size // 2, chunk.stop):
-        content[position] ^= 0b100
-        try:
-            zlib.decompress(content[chunk])
-        except zlib.error:
-            break
-        content[position] ^= 0b100
-    path.write_bytes(content)
 
 
 def _rename_variable(path: Path) -> None:

@@ -1,0 +1,191 @@
+"""What all layouts of a swath archive have in common."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, Self, overload
+
+from seaice import InputError
+from seaice.swath import Swath, as_utc
+
+LAYOUTS = ("swath_array", "flat", "hdf5")
+SUFFIXES = {"swath_array": ".npz", "flat": ".npz", "hdf5": ".h5"}
+INDEX = "index.json"  # the member or dataset that describes an archive
+FORMAT = "AMSR2 swath archive"
+VERSION = 1
+
+_NAME = re.compile(
+    r"AMSR2_(?P<what>temp_only|swaths)_(?P<start>\d{8}_\d{6})_to_(?P<end>\d{8}_\d{6})(?P<incomplete>_incomplete)?"
+)
+
+
+class SwathArchive(Sequence[Swath]):
+    """Swaths of a file, each read when it is asked for.
+
+    Attributes
+    ----------
+    path : Path
+    layout : str
+        "swath_array", "flat" or "hdf5".
+    info : dict
+        What the file says about itself: ``period``, ``complete``, ``missing`` (granules that
+        should be there, with reasons), ``parameters``, ... Empty in old archives.
+    entries : list of dict
+        Metadata of every swath.
+    damage : str
+        Empty, or what is wrong with the file as a whole.
+    """
+
+    path: Path
+    layout: str
+    info: dict[str, Any]
+    entries: list[dict[str, Any]]
+    damage: str = ""
+
+    @abstractmethod
+    def _read(self, index: int) -> Swath: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file."""
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @overload
+    def __getitem__(self, index: int) -> Swath: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Swath]: ...
+    def __getitem__(self, index: int | slice) -> Swath | list[Swath]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"swath {index} of {len(self)}: {self.path}")
+        return self._read(place)
+
+    def __iter__(self) -> Iterator[Swath]:
+        return (self._read(index) for index in range(len(self)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class ArchiveWriter(Protocol):
+    """Writes an archive swath by swath, with memory for one of them."""
+
+    def add(self, swath: Swath) -> None:
+        """Write a swath."""
+
+    def copy(self, archive: SwathArchive, index: int) -> None:
+        """Write a swath of another archive, as it lies there where both have one layout."""
+
+    def finish(self, info: Mapping[str, Any]) -> None:
+        """Write what describes the archive, and close it."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class ArchiveName:
+    """What the name of an archive says.
+
+    Attributes
+    ----------
+    start, end : datetime
+        UTC, whole seconds.
+    coordinates : bool
+        With positions: ``AMSR2_swaths_...``; without: ``AMSR2_temp_only_...``.
+    complete : bool
+        False: ``..._incomplete``.
+    """
+
+    start: datetime
+    end: datetime
+    coordinates: bool
+    complete: bool = True
+
+    @property
+    def stem(self) -> str:
+        """File name without its suffix.
+
+        Examples
+        --------
+        >>> day = datetime(2020, 1, 1, tzinfo=UTC)
+        >>> ArchiveName(day, day, coordinates=False).stem
+        'AMSR2_temp_only_20200101_000000_to_20200101_000000'
+        """
+        what = "swaths" if self.coordinates else "temp_only"
+        first, last = (f"{time:%Y%m%d_%H%M%S}" for time in (self.start, self.end))
+        return f"AMSR2_{what}_{first}_to_{last}" + ("" if self.complete else "_incomplete")
+
+    @classmethod
+    def parse(cls, name: str) -> ArchiveName | None:
+        """The parts of a file name; None of any other name."""
+        found = _NAME.match(name)
+        if not found:
+            return None
+        try:
+            start, end = (
+                datetime.strptime(found[which], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+                for which in ("start", "end")
+            )
+        except ValueError:
+            return None
+        return cls(start, end, found["what"] == "swaths", found["incomplete"] is None)
+
+
+def period_text(start: datetime, end: datetime) -> str:
+    """The ``period`` of an archive: «ISO to ISO»."""
+    return f"{start:%Y-%m-%dT%H:%M:%S} to {end:%Y-%m-%dT%H:%M:%S}"
+
+
+def period_of(archive: SwathArchive) -> tuple[datetime, datetime] | None:
+    """First and last second an archive is meant for, as it says or as it is called."""
+    said = str(archive.info.get("period", "")).split(" to ")
+    if len(said) == 2:
+        try:
+            return as_utc(said[0].strip()), as_utc(said[1].strip())
+        except ValueError:
+            pass
+    name = ArchiveName.parse(archive.path.name)
+    return (name.start, name.end) if name else None
+
+
+def described(
+    entries: Sequence[Mapping[str, Any]], layout: str, info: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The index of an archive: its own description and one entry a swath."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "layout": layout,
+        "num_swaths": len(entries),
+        **info,
+        "swaths": list(entries),
+    }
+
+
+def entries_of(index: Any, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Description and entries of an index that was read.
+
+    Raises
+    ------
+    InputError
+        If it is no index of an archive.
+    """
+    if not isinstance(index, dict) or not isinstance(index.get("swaths"), list):
+        raise InputError(f"expected the index of a swath archive, found something else: {path}")
+    entries = index.pop("swaths")
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"damaged: the index of the archive lists no swaths: {path}")
+    return index, entries

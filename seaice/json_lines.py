@@ -1,0 +1,46 @@
+"""A file of one JSON object a line that grows by whole lines, however many write to it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def append_line(path: Path, content: Mapping[str, Any]) -> None:
+    """Append a line under a lock of the kernel, and have it written to the disk.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written whole; the file is then as it was before.
+    """
+    line = (json.dumps(content) + "\n").encode()
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        end = os.fstat(handle).st_size
+        if end and os.pread(handle, 1, end - 1) != b"\n":
+            line = b"\n" + line  # a killed run left half a line
+        if os.write(handle, line) != len(line):
+            os.ftruncate(handle, end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def objects(text: bytes) -> Iterator[dict[str, Any] | None]:
+    """The object of every line that has something on it; None for a damaged one."""
+    for line in text.splitlines():
+        if not line.strip():
+            continue
+        try:
+            content = json.loads(line)
+        except ValueError:
+            content = None
+        yield content if isinstance(content, dict) else None

@@ -1,0 +1,285 @@
+"""JAXA G-Portal: which AMSR2 Level 1B granules there are, through the gportal package.
+
+References
+----------
+JAXA, G-Portal User's Manual, appendix 7 (catalogue service), https://gportal.jaxa.jp.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any, Literal
+
+from seaice import InputError
+from seaice.sources.amsr2_l1b import GranuleName
+from seaice.swath import as_text, as_utc
+
+logger = logging.getLogger(__name__)
+
+L1B_DATASET = "11001001"
+Orbit = Literal["A", "D", "both"]
+
+_PAGE = 500
+_SPAN = timedelta(days=31)  # asked for at a time: a failure repeats no more than this
+_LONGEST_GRANULE = timedelta(hours=1)
+
+
+class CatalogueError(InputError):
+    """The catalogue gives no usable answer; the message is the reason."""
+
+
+class Halted(Exception):
+    """The run is being stopped."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a thing is tried, and how long one waits in between.
+
+    Attributes
+    ----------
+    retries : int
+        Further attempts after the first.
+    delay : float
+        Seconds before the first further attempt; twice as many before each next, and up to
+        two fifths of ``delay`` more by chance.
+    timeout : float
+        Longest silence of the server, seconds.
+    """
+
+    retries: int = 3
+    delay: float = 5.0
+    timeout: float = 60.0
+
+    def wait(self, failures: int, stop: threading.Event) -> float:
+        """Wait after so many failures (from 1); returns the seconds.
+
+        Raises
+        ------
+        Halted
+            If ``stop`` is set meanwhile.
+        """
+        seconds = self.delay * 2.0 ** min(failures - 1, 10) + random.uniform(0, 0.4 * self.delay)
+        if stop.wait(seconds):
+            raise Halted
+        return seconds
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A granule in the catalogue.
+
+    Attributes
+    ----------
+    granule_id : str
+    remote : str
+        Path on the SFTP server, or of a local file.
+    size : int or None
+        Bytes; None where the catalogue does not say.
+    start : datetime
+        UTC, of the first scan that is not overlap.
+    orbit_type : str
+        "A" or "D".
+    """
+
+    granule_id: str
+    remote: str
+    size: int | None
+    start: datetime
+    orbit_type: str
+
+
+def search_granules(
+    *,
+    start: datetime,
+    end: datetime,
+    orbit: Orbit = "both",
+    bbox: Sequence[float] | None = None,
+    patience: Patience | None = None,
+    stop: threading.Event | None = None,
+) -> list[Listed]:
+    """Granules of a period, in order of time.
+
+    A granule belongs to the period in which its nominal part starts, so that periods that
+    follow each other share none. Of several versions of one half orbit the newest is taken.
+
+    Parameters
+    ----------
+    start, end : datetime
+        UTC; first and last second.
+    orbit : {"A", "D", "both"}
+    bbox : sequence of four float, optional
+        West, south, east, north in degrees: only granules that meet it.
+    patience : Patience, optional
+    stop : threading.Event, optional
+
+    Raises
+    ------
+    CatalogueError
+        If the catalogue gives no usable answer.
+    Halted
+        If ``stop`` was set.
+    """
+    patience, stop = patience or Patience(), stop or threading.Event()
+    found: dict[tuple[str, str], tuple[str, Listed]] = {}
+    first = start - _LONGEST_GRANULE
+    while first < end + timedelta(seconds=1):
+        last = min(end + timedelta(seconds=1), first + _SPAN)
+        for listed, version in _search_span(first, last, bbox, patience, stop):
+            if not start <= listed.start < end + timedelta(seconds=1):
+                continue
+            if orbit != "both" and listed.orbit_type != orbit:
+                continue
+            half_orbit = listed.granule_id.rpartition("_")[0], listed.orbit_type
+            if half_orbit not in found or found[half_orbit][0] < version:
+                found[half_orbit] = version, listed
+        first = last
+    return sorted((listed for _, listed in found.values()), key=lambda each: each.granule_id)
+
+
+def _search_span(
+    start: datetime,
+    end: datetime,
+    bbox: Sequence[float] | None,
+    patience: Patience,
+    stop: threading.Event,
+) -> list[tuple[Listed, str]]:
+    failures = 0
+    while True:
+        try:
+            return list(_pages(start, end, bbox, patience.timeout, stop))
+        except CatalogueError as error:
+            failures += 1
+            if failures > patience.retries or not _may_pass(error.__cause__):
+                raise
+            logger.warning("%s; trying again (%d of %d)", error, failures, patience.retries)
+            patience.wait(failures, stop)
+
+
+def _may_pass(cause: BaseException | None) -> bool:
+    """Whether the same question may have an answer later."""
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    return status is None or status == 429 or status >= 500
+
+
+def _pages(
+    start: datetime,
+    end: datetime,
+    bbox: Sequence[float] | None,
+    timeout: float,
+    stop: threading.Event,
+) -> Iterator[tuple[Listed, str]]:
+    import gportal
+    import requests
+
+    search = gportal.search(
+        dataset_ids=[L1B_DATASET],
+        bbox=list(bbox) if bbox else None,
+        start_time=f"{start:%Y-%m-%dT%H:%M:%S}Z",
+        end_time=f"{end:%Y-%m-%dT%H:%M:%S}Z",
+        count=_PAGE,
+        timeout=timeout,
+    )
+    seen = 0
+    try:
+        for page in search.pages():
+            if stop.is_set():
+                raise Halted
+            numbers = page["properties"]
+            for feature in page.get("features", []):
+                yield _listed(gportal.product.Product(feature, convert_types=False))
+            seen += numbers["numberOfRecordsReturned"]
+            if not numbers["numberOfRecordsReturned"] and seen < numbers["numberOfRecordsMatched"]:
+                # The package would ask for ever.
+                matched = numbers["numberOfRecordsMatched"]
+                raise CatalogueError(f"the catalogue says {matched} granules and lists {seen}")
+    except CatalogueError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # JSON that is none, too
+        raise CatalogueError(
+            f"the G-Portal catalogue answers something that is no list of granules ({_reason(error)})"
+        ) from error
+    except requests.RequestException as error:
+        raise CatalogueError(f"no answer from the G-Portal catalogue ({_reason(error)})") from error
+
+
+def _listed(product: Any) -> tuple[Listed, str]:
+    granule_id, remote = str(product.id), product.data_path
+    name = GranuleName.parse(granule_id)
+    if name is None or not remote:
+        raise CatalogueError(f"the catalogue lists something that is no L1B granule: {granule_id}")
+    size = (product.properties.get("product") or {}).get("size")
+    start = as_utc(str(product.properties.get("beginPosition") or f"{name.start:%Y-%m-%dT%H:%M:%S}Z"))
+    return Listed(granule_id, remote, int(size) if size else None, start, name.orbit_type), name.version
+
+
+def _reason(error: Exception) -> str:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return f"HTTP {status}" if status else " ".join(str(error).split())[:150]
+
+
+def gaps(
+    granules: Sequence[Listed], *, start: datetime, end: datetime, orbit: Orbit
+) -> list[tuple[datetime, datetime]]:
+    """Spans of a period in which a half orbit should begin and none does.
+
+    For granules that were found in a folder, where no catalogue says what should be there.
+    """
+    step = timedelta(minutes=49.4 if orbit == "both" else 98.9)
+    times = [start - step / 4, *(granule.start for granule in granules), end + step / 4]
+    return [(before, after) for before, after in pairwise(times) if after - before > 1.5 * step]
+
+
+def account(
+    username: str | None,
+    password: str | None,
+    *,
+    ask: Callable[[str, bool], str] | None = None,
+) -> tuple[str, str]:
+    """User name and password of G-Portal: as given, else ~/.netrc, else asked for.
+
+    Parameters
+    ----------
+    username, password : str or None
+        From the environment.
+    ask : callable, optional
+        Asks a person; takes the question and whether the answer is secret.
+
+    Raises
+    ------
+    InputError
+        If there is no account.
+    """
+    import netrc
+
+    import gportal
+
+    if username and password:
+        return username, password
+    try:
+        known = netrc.netrc().authenticators(gportal.SFTP.HOST)
+    except (OSError, netrc.NetrcParseError) as error:
+        if not isinstance(error, FileNotFoundError):
+            logger.warning("~/.netrc is not used: %s", getattr(error, "msg", error))
+        known = None
+    if known and known[0] and known[2] and username in (None, "", known[0]):
+        return known[0], known[2]
+    if ask is not None:
+        name = username or ask("G-Portal user name: ", False)
+        return name, ask("G-Portal password: ", True)
+    raise InputError(
+        "expected a G-Portal account, found none: set GPORTAL_USERNAME and GPORTAL_PASSWORD, or add "
+        f"«machine {gportal.SFTP.HOST} login NAME password PASSWORD» to ~/.netrc (accounts are free at "
+        "https://gportal.jaxa.jp)"
+    )
+
+
+def now() -> str:
+    """The present in UTC, as text."""
+    return as_text(datetime.now(UTC))

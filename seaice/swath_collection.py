@@ -1,0 +1,352 @@
+"""Collecting the swaths of a period into an archive: search, fetch, extract, put together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from seaice import InputError, atomic, products
+from seaice.archive import LAYOUTS, load_swaths, period_text
+from seaice.archive.checkpoint import Checkpoints
+from seaice.channels import as_channels
+from seaice.crew import work_off
+from seaice.moments import as_moment
+from seaice.report import Progress, Report, listing
+from seaice.sources.amsr2_l1b import DEFAULT_CHANNELS, Overlap
+from seaice.sources.gportal import Listed, Orbit, Patience, account, gaps, now
+from seaice.sources.gportal_session import Door
+from seaice.sources.gportal_worker import GranuleWorker, Outcome, Task
+from seaice.swath_request import Request, already_done, wanted_granules
+
+logger = logging.getLogger(__name__)
+
+Layout = Literal["swath_array", "flat", "hdf5"]
+MOST_THREADS = 16
+KEPT_DIR = "l1b"  # folder of the granules that are kept
+
+_IN_A_ROW = 10  # failures after which a careful run stops
+# So long after its end a period of the catalogue gets no further granules.
+_SETTLED = timedelta(days=30)
+_REFERENCES = "JAXA GCOM-W1 AMSR2 Level 1B brightness temperatures, https://gportal.jaxa.jp"
+
+
+def collect_swaths(
+    *,
+    start: datetime | str,
+    end: datetime | str,
+    output_dir: Path,
+    input_dir: Path | None = None,
+    channels: Sequence[str] = DEFAULT_CHANNELS,
+    coordinates: bool = True,
+    layout: Layout = "swath_array",
+    orbit: Orbit = "both",
+    bbox: Sequence[float] | None = None,
+    overlap: Overlap = "trim",
+    threads: int = 4,
+    save_interval: int = 100,
+    max_retries: int = 3,
+    retry_delay: float = 5.0,
+    timeout: float = 60.0,
+    robust: bool = False,
+    keep_hdf5: bool = False,
+    username: str | None = None,
+    password: str | None = None,
+    ask: Callable[[str, bool], str] | None = None,
+) -> Report:
+    """Collect the AMSR2 L1B swaths of a period into one archive.
+
+    Every finished granule is on the disk at once, and the same call continues after a kill
+    or a failure. An archive that lacks granules is called ``..._incomplete`` and lists them.
+
+    Parameters
+    ----------
+    start, end : datetime or str
+        First and last second, UTC; a date alone means its first and its last second.
+    output_dir : Path
+        Made where it does not exist.
+    input_dir : Path, optional
+        Folder of L1B granules to take instead of fetching them; they stay.
+    channels : sequence of str
+        Such as "36.5H"; see :data:`seaice.channels.CHANNELS`.
+    coordinates : bool
+        Positions as well, co-registered for every frequency.
+    layout : {"swath_array", "flat", "hdf5"}
+        See :mod:`seaice.archive`.
+    orbit : {"A", "D", "both"}
+        Ascending or descending half orbits.
+    bbox : sequence of four float, optional
+        West, south, east, north, degrees: only granules that meet it.
+    overlap : {"trim", "keep"}
+        Scans before and after the nominal part, which the neighbour granules have too.
+    threads : int
+        Granules worked on at a time, 1..16, each with its own connection.
+    save_interval : int
+        Say after so many granules what is done and how long the rest will take.
+    max_retries : int
+        Further attempts at a granule.
+    retry_delay : float
+        Seconds before the first of them; doubled each time.
+    timeout : float
+        Longest silence of a server, seconds.
+    robust : bool
+        One granule at a time, with a pause after each; stops after 10 failures in a row.
+    keep_hdf5 : bool
+        Keep the granules in ``output_dir/l1b``.
+    username, password : str, optional
+        G-Portal account; else from ~/.netrc, else asked for.
+    ask : callable, optional
+        Asks a person; takes the question and whether the answer is secret.
+
+    Returns
+    -------
+    Report
+        ``values``: granules ``listed``, ``done``, ``failed``, ``absent``, ``received`` bytes.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to collect, no account, or an archive of other parameters.
+    """
+    first, last = as_moment(start), as_moment(end, last=True)
+    if last < first:
+        raise InputError(f"the period ends ({last}) before it starts ({first}); exchange the two")
+    if layout not in LAYOUTS:
+        raise InputError(f"expected a layout out of {', '.join(LAYOUTS)}, found {layout!r}")
+    if input_dir and bbox:
+        raise InputError("--bbox chooses in the catalogue of G-Portal; it does nothing for --input_dir")
+    request = Request(
+        start=first,
+        end=last,
+        input_dir=input_dir,
+        channels=tuple(channel.name for channel in as_channels(channels)),
+        coordinates=coordinates,
+        layout=layout,
+        orbit=orbit,
+        bbox=tuple(bbox) if bbox else None,
+        overlap=overlap,
+    )
+    output_dir.mkdir(parents=True, exist_ok=True)
+    patience = Patience(retries=max_retries, delay=retry_delay, timeout=timeout)
+    with atomic.exclusive(request.path(output_dir)):
+        done = already_done(request, output_dir)
+        if done:
+            return done
+        listed = wanted_granules(request, patience)
+        door = None
+        if input_dir is None:
+            name, secret = account(username, password, ask=ask)
+            door = Door(name, secret, timeout=timeout)
+        collection = _Collection(request, output_dir, listed)
+        task = Task(
+            checkpoints=collection.checkpoints,
+            channels=request.channels,
+            coordinates=coordinates,
+            overlap=overlap,
+            keep=_kept_dir(output_dir) if keep_hdf5 and door else None,
+            door=door,
+            patience=patience,
+            careful=robust,
+        )
+        collection.work(
+            task, threads=1 if robust else min(threads, MOST_THREADS), interval=save_interval
+        )
+        return collection.finish()
+
+
+def _kept_dir(output_dir: Path) -> Path:
+    folder = output_dir / KEPT_DIR
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+class _Collection:
+    """The granules of a run and what became of them."""
+
+    def __init__(self, request: Request, output_dir: Path, listed: list[Listed]) -> None:
+        self._request = request
+        self._output_dir = output_dir
+        self._listed = listed
+        self._ids = [granule.granule_id for granule in listed]
+        self._asked = now()
+        self._received = 0
+        self._not_tried = ""  # why some were not
+        path = request.path(output_dir)
+        self.checkpoints = Checkpoints(path, layout=request.layout, parameters=request.parameters)
+        self._take_over(path)
+
+    def _take_over(self, path: Path) -> None:
+        """Use the swaths of an earlier archive of this name that lacks what came since."""
+        if not path.exists():
+            return
+        with load_swaths(path) as swaths:
+            for index, entry in enumerate(swaths.entries):
+                name = str(entry.get("granule_id"))
+                if name in self._ids and not self.checkpoints.is_done(name):
+                    self.checkpoints.add(swaths[index])
+
+    def work(self, task: Task, *, threads: int, interval: int) -> None:
+        """Fetch and extract what is not done."""
+        waiting = [
+            granule for granule in self._listed if not self.checkpoints.is_done(granule.granule_id)
+        ]
+        there = len(self._listed) - len(waiting)
+        logger.info("%d granules listed, %d of them done before", len(self._listed), there)
+        pace = _Pace(total=len(self._listed), done=there, interval=interval)
+        in_a_row = 0
+        with (
+            Progress(total=len(waiting), label="granules", logger=logger) as progress,
+            contextlib.closing(
+                work_off(waiting, lambda: GranuleWorker(task), threads=threads, stop=task.stop)
+            ) as outcomes,
+        ):
+            for outcome in outcomes:
+                if outcome.kind == "stopped":
+                    continue
+                self._take(outcome)
+                progress.unit(f"{outcome.granule_id}: {outcome.kind}: {outcome.text}")
+                pace.count(outcome, progress_logger=logger)
+                in_a_row = in_a_row + 1 if outcome.kind == "failed" else 0
+                if outcome.fatal:
+                    self._not_tried = outcome.text
+                elif task.careful and in_a_row >= _IN_A_ROW:
+                    self._not_tried = f"stopped after {_IN_A_ROW} failures in a row"
+                    task.stop.set()
+
+    def _take(self, outcome: Outcome) -> None:
+        self._received += outcome.received
+        if outcome.kind in ("failed", "absent"):
+            state: Literal["failed", "absent"] = "failed" if outcome.kind == "failed" else "absent"
+            with contextlib.suppress(OSError):  # of a full disk the report says enough
+                self.checkpoints.note(outcome.granule_id, state, outcome.text)
+
+    def finish(self) -> Report:
+        """Put the archive together and say what is in it and what is not."""
+        request = self._request
+        done = [name for name in self._ids if self.checkpoints.is_done(name)]
+        missing = self._missing()
+        report = Report()
+        states = [entry["state"] for entry in missing]
+        report.values |= {
+            "listed": len(self._ids),
+            "done": len(done),
+            "failed": states.count("failed"),
+            "absent": states.count("absent"),
+            "received": self._received,
+        }
+        report.failed += _grouped(missing)
+        if not done:
+            report.failed.append(f"no swath of {len(self._ids)} was collected; no archive is written")
+            return report
+        path = request.path(self._output_dir, complete=not missing)
+        title = f"AMSR2 L1B brightness temperatures, {', '.join(request.channels)}"
+        with atomic.atomic(path, verify=_opens, locked=not missing) as part:
+            self.checkpoints.assemble(part, done, self._info(title, missing))
+        if missing:
+            lacking = len(self._ids) - len(done)
+            text = f"lacks {lacking} of {len(self._ids)} granules: the same command continues"
+            if not lacking:
+                text = "has gaps: add granules to the folder and run the same command again"
+            report.failed.append(f"{path.name} {text}")
+        else:
+            request.path(self._output_dir, complete=False).unlink(missing_ok=True)
+            self.checkpoints.remove()
+        report.outputs.append(path)
+        megabytes = path.stat().st_size / 1e6
+        report.lines.append(f"{path}: {len(done)} of {len(self._ids)} granules, {megabytes:.1f} MB")
+        return report
+
+    def _missing(self) -> list[dict[str, str]]:
+        missing = self.checkpoints.missing(self._ids)
+        if self._not_tried:
+            missing = [
+                {**entry, "reason": f"not tried: {self._not_tried}"}
+                if entry["reason"] == "not tried"
+                else entry
+                for entry in missing
+            ]
+        if self._request.input_dir is not None:
+            request = self._request
+            for before, after in gaps(
+                self._listed, start=request.start, end=request.end, orbit=request.orbit
+            ):
+                text = f"no granule between {before:%Y-%m-%d %H:%M} and {after:%Y-%m-%d %H:%M}"
+                missing.append({"granule_id": "", "state": "gap", "reason": text})
+        return missing
+
+    def _info(self, title: str, missing: list[dict[str, str]]) -> dict[str, Any]:
+        """What the archive says about itself."""
+        request = self._request
+        attributes = products.global_attributes(
+            title=title,
+            summary="Swaths as they were measured, one for each half orbit, in order of time.",
+            source="AMSR2 on GCOM-W1, product L1SGBTBR of JAXA",
+            stage="collect_swaths",
+            parameters=request.parameters,
+            references=_REFERENCES,
+            call={"start": request.start.isoformat(), "end": request.end.isoformat()},
+        )
+        return {
+            **attributes,
+            "parameters": request.parameters,
+            "period": period_text(request.start, request.end),
+            "complete": not missing,
+            "granules_listed": len(self._ids),
+            "missing": missing,
+            "catalogue_asked": self._asked,
+        }
+
+
+def _opens(path: Path) -> None:
+    with load_swaths(path) as swaths:
+        if not len(swaths):
+            raise InputError(f"no swath was written: {path}")
+
+
+def _grouped(missing: list[dict[str, str]]) -> list[str]:
+    """One line for each reason, with the granules that share it."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for entry in missing:
+        reason = (
+            entry["reason"].replace(entry["granule_id"], "…") if entry["granule_id"] else entry["reason"]
+        )
+        by_reason.setdefault((entry["state"], reason), []).append(entry["granule_id"])
+    lines = []
+    for (state, reason), names in by_reason.items():
+        lines.append(f"{state}: {listing(names)}: {reason}" if names[0] else f"{state}: {reason}")
+    return lines
+
+
+class _Pace:
+    """Says now and then how far the run is."""
+
+    def __init__(self, *, total: int, done: int, interval: int) -> None:
+        self._total, self._before, self._interval = total, done, interval
+        self._done = self._other = self._received = self._kept = 0
+        self._began = time.monotonic()
+
+    def count(self, outcome: Outcome, *, progress_logger: logging.Logger) -> None:
+        """Count an outcome; every so often log the state."""
+        self._done += outcome.kind == "done"
+        self._other += outcome.kind != "done"
+        self._received += outcome.received
+        self._kept += outcome.kept
+        finished = self._done + self._other
+        if finished % self._interval:
+            return
+        seconds = time.monotonic() - self._began
+        left = (self._total - self._before - finished) * seconds / finished
+        progress_logger.info(
+            "%d of %d granules are safe on the disk (%.1f MB now), %d failed or absent; "
+            "%.1f MB/s; about %s left",
+            self._before + self._done,
+            self._total,
+            self._kept / 1e6,
+            self._other,
+            self._received / 1e6 / max(seconds, 1e-9),
+            str(timedelta(seconds=round(left))),
+        )
