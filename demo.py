@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,7 +24,7 @@ import numpy as np
 
 from seaice.cube_file import CubeFile
 from seaice.masks import FillFlag
-from seaice.simulate import SimulatedDays, simulate_days
+from seaice.simulate import SimulatedDays, simulate_days, simulated_granules, write_granule
 from seaice.sources.bremen import DayFile
 
 HERE = Path(__file__).resolve().parent
@@ -43,6 +43,14 @@ print(f"{{len(dataset)}} samples")
 print(f"a batch: inputs {{tuple(inputs.shape)}}, targets {{tuple(targets.shape)}}")
 mean = (inputs * ocean).sum() / (ocean.sum() * len(inputs) * 5)
 print(f"mean concentration over the ocean {{mean:.3f}}")
+"""
+
+
+SWATHS = datetime(2024, 3, 21, tzinfo=UTC), datetime(2024, 3, 21, 4, tzinfo=UTC)
+OPEN = """
+from utils import load_swaths
+with load_swaths("{archive}") as swaths:
+    print(swaths[2].to_xarray())
 """
 
 
@@ -75,6 +83,21 @@ def run(*words: object, expected: tuple[int, ...] = (0,)) -> None:
     status = subprocess.run([sys.executable, *map(str, words)], cwd=HERE).returncode
     if status not in expected:
         raise SystemExit(f"demo: {words[0]} ended with status {status}")
+
+
+def swaths(out: Path) -> None:
+    """Collect simulated half orbits, check the archive, split it, open one."""
+    begin, end = SWATHS
+    for granule in simulated_granules(begin, end):
+        write_granule(out / "l1b", granule)
+    folder = out / "swaths"
+    span = ["--start", f"{begin:%Y-%m-%d %H:%M}", "--end", f"{end:%Y-%m-%d %H:%M}"]
+    taken = ["--input_dir", out / "l1b", "--channels", "36.5V", "36.5H", "--layout", "flat"]
+    run("amsr2_processor.py", *span, "--output_dir", folder, *taken)
+    (archive,) = folder.glob("AMSR2_swaths_*.npz")
+    run("verify_archive.py", archive, "--plot", 3, "--output_dir", out)
+    run("split_amsr_files.py", "--input", archive, "--output_dir", out / "parts", "--chunk_size", 3)
+    run("-c", OPEN.format(archive=archive))
 
 
 def gappiest_day(cube_path: Path) -> date:
@@ -140,6 +163,7 @@ def main() -> None:
     run("ice_index.py", "--input_file", cube, *series, "--animation", out / "cube.gif")
     run("-c", TRAIN.format(cube=cube, mask=mask, start=START, end=END))
     score(days, cube)
+    swaths(out)
     print(f"\nmade in {out} ({time.perf_counter() - begin:.0f} s):")
     for path in sorted(out.iterdir()):
         print(f"  {path.name}")

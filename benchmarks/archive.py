@@ -28,9 +28,12 @@ from typing import Any
 
 import numpy as np
 
-from seaice.archive import create_archive, load_swaths
-from seaice.archive.checkpoint import Checkpoints
-from seaice.swath import COREGISTERED, Positions, Swath
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from seaice.archive import create_archive, load_swaths  # noqa: E402
+from seaice.archive.checkpoint import Checkpoints  # noqa: E402
+from seaice.swath import COREGISTERED, Positions, Swath  # noqa: E402
 
 SIDES = ("numpy", "swath_array", "flat", "hdf5", "delta_zstd")
 TITLES = {

@@ -84,6 +84,22 @@ CLAIMS = (
         "--grid n12500 --days 60 --samples 10",
         "--grid n3125 --days 24 --samples 10",
     ),
+    Claim(
+        "archive",
+        "Swath archives: one swath opens 100 times faster than the classic archive loads",
+        "archive.py",
+        "--swaths 60",
+        "--swaths 300 --scans 2040",
+        takes_folder=False,
+    ),
+    Claim(
+        "collection",
+        "Swath collection: a failing server and a killed client lose nothing",
+        "collection.py",
+        "--days 1 --kills 4",
+        "--days 7 --scans 40 --kills 20",
+        takes_folder=False,
+    ),
 )
 
 

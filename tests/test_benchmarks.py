@@ -102,6 +102,21 @@ def test_storage_refuses_other_content(benchmark, folder, capsys, monkeypatch):
     assert "what was read is not what was written" in capsys.readouterr().out
 
 
+def test_archive_refuses_other_counts(benchmark, tmp_path, monkeypatch):
+    archive = benchmark("archive")
+    (tmp_path / "warm").mkdir()
+    for place, swaths in ((tmp_path, 3), (tmp_path / "warm", 1)):
+        archive.make_counts(place / "counts.npy", swaths, 20)
+    for side in archive.SIDES:
+        found = archive.run_side(side, tmp_path, coordinates=False)
+        assert found["equal"] and found["bytes"] > 0, side
+    true = archive.open_one
+    monkeypatch.setattr(archive, "open_one", lambda *given: true(*given) + np.uint16(1))
+    for path in (tmp_path / "flat.npz", tmp_path / "warm_flat.npz"):
+        path.unlink()
+    assert not archive.run_side("flat", tmp_path, coordinates=False)["equal"]
+
+
 @pytest.fixture
 def page(benchmark, monkeypatch, tmp_path):
     """A page with a section of every claim, and the runner with scripts that only say a word."""
