@@ -188,32 +188,38 @@ def crs_attributes(grid: Grid) -> dict[str, Any]:
     return {"long_name": "coordinate reference system", **grid.to_cf()}
 
 
-def attributes_of(name: str, *, lat_lon: bool) -> dict[str, Any]:
-    """CF attributes of a variable of the table in its file.
+def attributes_of(variable: str | Variable, *, lat_lon: bool) -> dict[str, Any]:
+    """CF attributes of a variable in its file.
 
     Parameters
     ----------
-    name : str
+    variable : str or Variable
+        A name of the table, or a row of another.
     lat_lon : bool
         The file holds ``lat`` and ``lon``.
     """
-    attributes = dict(VARIABLES[name].attributes)
-    if VARIABLES[name].dimensions[-2:] == ("y", "x"):
+    row = VARIABLES[variable] if isinstance(variable, str) else variable
+    attributes = dict(row.attributes)
+    if row.dimensions[-2:] == ("y", "x"):
         attributes["grid_mapping"] = "crs"
-        if lat_lon and name not in ("lat", "lon"):
+        if lat_lon and row.name not in ("lat", "lon"):
             attributes["coordinates"] = "lat lon"
     return attributes
 
 
 def define(
-    dataset: netCDF4.Dataset, name: str, *, compression: str | None = "zlib", level: int = 1
+    dataset: netCDF4.Dataset,
+    name: str | Variable,
+    *,
+    compression: str | None = "zlib",
+    level: int = 1,
 ) -> netCDF4.Variable:
-    """Create the table's variable ``name`` in an open file, attributes and all.
+    """Create the table's variable ``name``, or a given one, in an open file, attributes and all.
 
     Variables with a ``time`` dimension get chunks one day deep. Automatic scaling and
     masking are switched off: arrays are written and read as stored.
     """
-    row = VARIABLES[name]
+    row = VARIABLES[name] if isinstance(name, str) else name
     gridded = row.dimensions[-2:] == ("y", "x")
     options: dict[str, Any] = {}
     if gridded:
@@ -229,7 +235,7 @@ def define(
         row.name, row.dtype, row.dimensions, fill_value=row.fill_value, **options
     )
     variable.set_auto_maskandscale(False)
-    attributes = attributes_of(name, lat_lon="lat" in dataset.variables)
+    attributes = attributes_of(row, lat_lon="lat" in dataset.variables)
     if row.dtype == "S1":
         attributes["_Encoding"] = "utf-8"
     variable.setncatts(attributes)
@@ -274,8 +280,13 @@ def read_grid(dataset: netCDF4.Dataset) -> Grid:
     return grids.from_coordinates(x, y, attributes)
 
 
-def write_time(dataset: netCDF4.Dataset, numbers: np.ndarray | None = None) -> None:
-    """Define the unlimited ``time`` with ``time_bnds`` (one UTC day each) and write day numbers."""
+def write_time(
+    dataset: netCDF4.Dataset, numbers: np.ndarray | None = None, ends: np.ndarray | None = None
+) -> None:
+    """Define the unlimited ``time`` with ``time_bnds`` and write day numbers.
+
+    A step ends one UTC day after its number unless ``ends`` says otherwise.
+    """
     dataset.createDimension("time", None)
     dataset.createDimension("bnds", 2)
     time = dataset.createVariable("time", "i4", ("time",), chunksizes=(1024,))
@@ -283,7 +294,7 @@ def write_time(dataset: netCDF4.Dataset, numbers: np.ndarray | None = None) -> N
     bounds = dataset.createVariable("time_bnds", "i4", ("time", "bnds"), chunksizes=(1024, 2))
     if numbers is not None:
         time[:] = numbers
-        bounds[:] = np.stack([numbers, numbers + 1], axis=1)
+        bounds[:] = np.stack([numbers, numbers + 1 if ends is None else ends], axis=1)
 
 
 def global_attributes(
