@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--plot",
-        type=cli.at_least(0),
+        type=cli.between(0, 50, int),
         metavar="N",
         help="draw N swaths of each archive into NAME_swaths.png (default %(default)s)",
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import xarray
 
 FILL_VALUE = 65535  # raw count of a missing pixel in an archive
+SCALE = 0.01  # kelvin per count where an archive does not say
 UNUSABLE = 65534  # from here on a raw count of a granule is no measurement
 UNKNOWN = "unknown"  # channel or frequency of an archive that does not say
 TIME_UNITS = "seconds since 1970-01-01T00:00:00Z"
@@ -135,7 +136,8 @@ class Swath:
                 f"({self.granule_id or 'swath without a name'})"
             )
         counts = as_counts(self.counts[name])
-        scale = self.scale_factors.get(name, 0.01 if counts.dtype.kind == "u" else 1.0)
+        # Floats are kelvin already, whatever the metadata say.
+        scale = 1.0 if counts.dtype.kind == "f" else self.scale_factors.get(name, SCALE)
         kelvin = (counts * np.float64(scale)).astype(np.float32)  # the nearest to the decimal
         kelvin[is_missing(counts)] = np.nan
         return kelvin
@@ -151,7 +153,7 @@ class Swath:
         Returns
         -------
         xarray.Dataset
-            ``brightness_temperature_36.5H(scan, pixel)`` in kelvin with NaN; coordinates
+            ``brightness_temperature_36_5H(scan, pixel)`` in kelvin with NaN; coordinates
             ``time(scan)``, ``lat(scan, pixel)``, ``lon(scan, pixel)`` where known.
 
         Raises
@@ -176,7 +178,7 @@ class Swath:
             "end_time": end and as_text(end),
             "channels": list(self.channels),
             "shape": list(self.shape),
-            "scale_factor": self.scale_factors[first],
+            "scale_factor": self.scale_factors.get(first),
             "scale_factors": dict(self.scale_factors),
             "fill_value": FILL_VALUE,
             "temp_range": [valid.min().item(), valid.max().item()] if valid.size else None,
@@ -186,7 +188,8 @@ class Swath:
         for places in list(self.positions.values())[:1]:
             said["lat_range"] = _range(places.latitude)
             said["lon_range"] = _range(places.longitude)
-        return {**self.details, **said}
+        # In one order, so that a swath that was read is written as it was.
+        return {**{key: value for key, value in self.details.items() if key not in said}, **said}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of the swath by the names that archives give them.
@@ -211,8 +214,19 @@ def from_parts(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Swa
     Raises
     ------
     InputError
-        If there is no array called ``temperature``, or one is not what its name says.
+        If there is no array called ``temperature``, or metadata or an array is not what its
+        name says.
     """
+    try:
+        return _from_parts(said, arrays)
+    except InputError:
+        raise
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise InputError(f"damaged: the metadata of a swath are none ({reason})") from None
+
+
+def _from_parts(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Swath:
     names = [name for name in arrays if name == "temperature" or name.startswith("temperature_")]
     if not names:
         raise InputError(
@@ -221,7 +235,7 @@ def from_parts(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Swa
     known = [str(name) for name in said.get("channels") or []]
     if len(names) > 1 and "temperature" in names:
         names.remove("temperature")  # the classic layout repeats the first channel under this name
-    channels = [name.partition("_")[2] for name in names] if len(names) > 1 else (known[:1] or [UNKNOWN])
+    channels = [name.partition("_")[2] or (known or [UNKNOWN])[0] for name in names]
     counts = {channel: arrays[name] for channel, name in zip(channels, names, strict=True)}
     for channel, values in counts.items():
         if values.ndim != 2 or values.dtype.kind not in "iuf":
@@ -234,6 +248,8 @@ def from_parts(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Swa
     # Seven digits: a factor that went through float32 is the decimal it was meant to be.
     scales = {n: float(f"{float(np.ravel(v)[0]):.7g}") for n, v in given.items() if v is not None}
     times = arrays.get("scan_times")
+    if times is not None and (times.ndim != 1 or times.dtype.kind not in "iuf"):
+        raise InputError(f"expected numbers as scan times, found {times.dtype} {times.shape}")
     taken = {"channels", "scale_factor", "scale_factors", "positions", "orbit_type", "granule_id"}
     taken |= {"scan_times", "scan_time_units", "fill_value", "member", "group"}
     return Swath(
@@ -258,6 +274,9 @@ def _positions(
             ending = name.removeprefix("latitude")
             if f"longitude{ending}" not in arrays:
                 continue
+            for values in (arrays[name], arrays[f"longitude{ending}"]):
+                if values.ndim != 2 or values.dtype.kind != "f":
+                    raise InputError(f"expected positions, found {values.dtype} {values.shape}: {name}")
             frequency = ending[1:] or next(iter(methods), first)
             method = str(methods.get(frequency, UNKNOWN))
             found[frequency] = Positions(arrays[name], arrays[f"longitude{ending}"], method)
@@ -273,7 +292,8 @@ def frequency_of(channel: str) -> str:
 
 def as_counts(values: np.ndarray) -> np.ndarray:
     """Raw counts as what they are: older archives hold unsigned counts in signed integers."""
-    return values.view(np.uint16) if values.dtype == np.int16 else values
+    signed = values.dtype.kind == "i" and values.dtype.itemsize == 2
+    return values.view(values.dtype.str.replace("i", "u")) if signed else values
 
 
 def is_missing(values: np.ndarray) -> np.ndarray:
@@ -297,7 +317,10 @@ def as_utc(text: str) -> datetime:
         If the text is no such time.
     """
     time = datetime.fromisoformat(text)
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    try:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"a time at the end of the calendar: {text}") from error
 
 
 def expected_pixels(channel: str) -> int | None:

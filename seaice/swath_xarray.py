@@ -12,12 +12,19 @@ from seaice.swath import TIME_UNITS, Swath, frequency_of
 if TYPE_CHECKING:
     import xarray
 
+_LAST = 9.2e9  # seconds since 1970 that fit into 64 bits of nanoseconds
+
 LATITUDE = {"standard_name": "latitude", "units": "degrees_north", "long_name": "latitude of the pixel"}
 LONGITUDE = {
     "standard_name": "longitude",
     "units": "degrees_east",
     "long_name": "longitude of the pixel",
 }
+
+
+def temperature_name(channel: str) -> str:
+    """Name of a channel's variable in a CF file: 36.5H is ``brightness_temperature_36_5H``."""
+    return f"brightness_temperature_{channel.replace('.', '_')}"
 
 
 def temperature_attributes(channel: str) -> dict[str, Any]:
@@ -41,9 +48,18 @@ def dataset_of(swath: Swath, frequency: str) -> xarray.Dataset:
     if not channels:
         there = ", ".join(dict.fromkeys(frequency_of(name) for name in swath.channels))
         raise InputError(f"expected a frequency out of {there}, found {frequency!r}")
+    positions = swath.positions.get(frequency)
+    shapes = {swath.counts[name].shape for name in channels}
+    shapes |= {positions.latitude.shape, positions.longitude.shape} if positions else set()
+    times = swath.scan_times
+    if len(shapes) > 1 or (times is not None and len(times) != next(iter(shapes))[0]):
+        raise InputError(
+            f"expected temperatures, positions and times of one shape, found {sorted(shapes)} "
+            f"({swath.granule_id or 'swath without a name'}, {frequency})"
+        )
     dataset = xarray.Dataset(
         {
-            f"brightness_temperature_{name}": (
+            temperature_name(name): (
                 ("scan", "pixel"),
                 swath.kelvin(name),
                 temperature_attributes(name),
@@ -59,13 +75,12 @@ def dataset_of(swath: Swath, frequency: str) -> xarray.Dataset:
             "instrument": "AMSR2",
         },
     )
-    positions = swath.positions.get(frequency)
     if positions is not None:
         dataset.coords["lat"] = (("scan", "pixel"), positions.latitude, LATITUDE)
         dataset.coords["lon"] = (("scan", "pixel"), positions.longitude, LONGITUDE)
         dataset.attrs["positions"] = positions.method
-    if swath.scan_times is not None:
-        dataset.coords["time"] = ("scan", _instants(swath.scan_times), _time_attributes())
+    if times is not None:
+        dataset.coords["time"] = ("scan", _instants(times), _time_attributes())
     return dataset
 
 
@@ -76,7 +91,7 @@ def _time_attributes() -> dict[str, str]:
 def _instants(seconds: np.ndarray) -> np.ndarray:
     """Seconds as datetime64[ns] to the microsecond; NaN as NaT."""
     microseconds = np.full(seconds.shape, np.iinfo(np.int64).min)
-    known = np.isfinite(seconds)
+    known = np.abs(seconds) < _LAST  # false of NaN
     microseconds[known] = np.round(seconds[known] * 1e6)
     return microseconds.astype("datetime64[us]").astype("datetime64[ns]")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,11 @@ SUFFIXES = {"swath_array": ".npz", "flat": ".npz", "hdf5": ".h5"}
 INDEX = "index.json"  # the member or dataset that describes an archive
 FORMAT = "AMSR2 swath archive"
 VERSION = 1
+
+# Twelve years of half orbits, and ten times the index of one: more is damage or malice.
+MOST_SWATHS = 1 << 17
+LARGEST_INDEX = 1 << 26
+_MOST_VALUES = 1 << 22
 
 _NAME = re.compile(
     r"AMSR2_(?P<what>temp_only|swaths)_(?P<start>\d{8}_\d{6})_to_(?P<end>\d{8}_\d{6})(?P<incomplete>_incomplete)?"
@@ -175,6 +181,26 @@ def described(
     }
 
 
+def parsed(content: bytes, where: str) -> Any:
+    """What a JSON text says; NaN becomes None.
+
+    Raises
+    ------
+    InputError
+        If it is none, or longer than any that an archive needs.
+    """
+    if len(content) > LARGEST_INDEX:
+        raise InputError(
+            f"expected at most {LARGEST_INDEX} bytes of text, found {len(content)}: {where}"
+        )
+    if sum(map(content.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise InputError(f"refused: {where} unpacks to absurdly much")
+    try:
+        return json.loads(content, parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"damaged: {where} cannot be read ({error})") from None
+
+
 def entries_of(index: Any, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Description and entries of an index that was read.
 
@@ -188,4 +214,7 @@ def entries_of(index: Any, path: Path) -> tuple[dict[str, Any], list[dict[str, A
     entries = index.pop("swaths")
     if not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"damaged: the index of the archive lists no swaths: {path}")
+    places = [str(entry.get("member", entry.get("group"))) for entry in entries]
+    if len(set(places)) < len(places) or len(places) > MOST_SWATHS:
+        raise InputError(f"damaged: the index of the archive lists a swath more than once: {path}")
     return index, entries

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from seaice import InputError, atomic
 from seaice.archive import SUFFIXES, create_archive, load_swaths
@@ -86,9 +86,15 @@ class Checkpoints:
         try:
             before = json.loads(note.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):  # new, or killed in the first moment
+            before = None
+        if before is None and not any(self.folder.glob(f"*{SUFFIXES[self._form]}")):
             with atomic.atomic(note) as part:
                 part.write_text(json.dumps(parameters), encoding="utf-8")
             before = parameters
+        if not isinstance(before, dict):
+            raise InputError(
+                f"expected checkpoints of a known run, found {note} lost: remove the folder"
+            )
         if before != parameters:
             differing = sorted(k for k in before | parameters if before.get(k) != parameters.get(k))
             raise InputError(
@@ -108,7 +114,8 @@ class Checkpoints:
                 entry = Entry(**(content or {}))
             except TypeError:
                 continue
-            self._entries[entry.granule_id] = entry
+            if isinstance(entry.granule_id, str) and entry.state in get_args(State):
+                self._entries[entry.granule_id] = entry
 
     def _compare_with_files(self) -> None:
         """Believe the journal only where the files agree, and the files where it is silent."""
@@ -168,8 +175,9 @@ class Checkpoints:
         Raises
         ------
         InputError
-            If a checkpoint is damaged; it is removed then, and noted as failed.
+            If checkpoints are damaged; they are removed then, and noted as failed.
         """
+        damaged = []
         with create_archive(path, layout=self._layout, count=len(granule_ids)) as writer:
             for name in granule_ids:
                 try:
@@ -179,7 +187,12 @@ class Checkpoints:
                 except (InputError, IndexError) as error:
                     self._path(name).unlink(missing_ok=True)
                     self.note(name, "failed", "its checkpoint was damaged")
-                    raise InputError(f"{error}; it was removed: run the same command again") from None
+                    damaged.append(str(error))
+            if damaged:
+                raise InputError(
+                    f"{len(damaged)} checkpoints were damaged and are removed ({damaged[0]}): run the "
+                    "same command again"
+                )
             writer.finish(info)
 
     def missing(self, granule_ids: Iterable[str]) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from seaice.archive.base import SwathArchive, period_of
-from seaice.swath import Swath, as_counts, expected_pixels, is_missing
+from seaice.swath import Swath, as_counts, expected_pixels
 
 WARMEST, COLDEST = 350.0, 0.0  # kelvin; beyond is no natural brightness temperature
 _OUT_OF_RANGE = 0.01  # share of a swath's measurements: a few are radio interference
@@ -70,16 +70,18 @@ def check_swath(swath: Swath, index: int, said: dict[str, object]) -> SwathCheck
         Its entry in the index.
     """
     problems = [*_shape_problems(swath, said), *_position_problems(swath), *_time_problems(swath)]
-    counts = as_counts(swath.counts[swath.channels[0]])
-    missing = is_missing(counts)
-    kelvin = swath.kelvin()
-    known = kelvin[~missing]
-    if not known.size:
+    if swath.is_empty:
         problems.append("no pixel has a measurement")
-    else:
+    for channel in swath.channels[::-1]:  # the first one last: its values are reported
+        kelvin = swath.kelvin(channel)
+        known = kelvin[~np.isnan(kelvin)]
         beyond = np.count_nonzero((known > WARMEST) | (known <= COLDEST))
         if beyond > _OUT_OF_RANGE * known.size:
-            problems.append(f"{beyond} of {known.size} values outside {COLDEST:g} to {WARMEST:g} K")
+            where = "" if len(swath.channels) == 1 else f" of {channel}"
+            problems.append(
+                f"{beyond} of {known.size} values{where} outside {COLDEST:g} to {WARMEST:g} K"
+            )
+    counts = as_counts(swath.counts[swath.channels[0]])
     return SwathCheck(
         index=index,
         granule_id=swath.granule_id,
@@ -185,8 +187,12 @@ class ArchiveCheck:
 def judge_together(check: ArchiveCheck, archive: SwathArchive) -> None:
     """Look at the swaths of an archive as a series: duplicates, gaps, completeness."""
     check.duplicates = _duplicates(check.swaths)
-    told = archive.info.get("missing") or []
-    check.missing = [str(entry.get("granule_id") or entry.get("reason")) for entry in told]
+    told = archive.info.get("missing")
+    check.missing = [
+        str(entry.get("granule_id") or entry.get("reason"))
+        for entry in (told if isinstance(told, list) else [])
+        if isinstance(entry, dict)
+    ]
     check.gaps = _gaps(check.swaths, archive)
     complete = archive.info.get("complete")
     dated = bool(check.swaths) and all(swath.start for swath in check.swaths)
@@ -201,8 +207,8 @@ def _duplicates(swaths: Sequence[SwathCheck]) -> list[tuple[str, str]]:
     by_id: dict[str, SwathCheck] = {}
     by_content: dict[str, SwathCheck] = {}
     for swath in swaths:
-        if not swath.digest:
-            continue
+        if swath.problems:
+            continue  # the good one of two is no repetition of a damaged one
         before = by_id.get(swath.granule_id) if swath.granule_id else None
         before = before or by_content.get(swath.digest)
         if before is not None:
@@ -217,12 +223,19 @@ def _duplicates(swaths: Sequence[SwathCheck]) -> list[tuple[str, str]]:
 def _gaps(swaths: Sequence[SwathCheck], archive: SwathArchive) -> list[tuple[datetime, datetime]]:
     """Gaps between swaths and, of a whole archive, to the ends of its period."""
     times = sorted(swath.start for swath in swaths if swath.start)
-    if not times or archive.info.get("parameters", {}).get("bbox"):
+    asked = archive.info.get("parameters")
+    if not times or (isinstance(asked, dict) and asked.get("bbox")):
         return []
     kinds = {swath.orbit_type for swath in swaths}
     step = _HALF_ORBIT if kinds != {"A"} and kinds != {"D"} else 2 * _HALF_ORBIT
     period = period_of(archive)
     ends = [] if period is None or archive.info.get("part") else list(period)
     if ends:
-        times = [ends[0] - step / 4, *times, ends[1] + step / 4]
-    return [(before, after) for before, after in pairwise(times) if after - before > 1.5 * step]
+        found = [(ends[0], times[0])] if times[0] - ends[0] > 1.25 * step else []
+        found += _wide(times, 1.5 * step)
+        return found + ([(times[-1], ends[1])] if ends[1] - times[-1] > 1.25 * step else [])
+    return _wide(times, 1.5 * step)
+
+
+def _wide(times: list[datetime], limit: timedelta) -> list[tuple[datetime, datetime]]:
+    return [(before, after) for before, after in pairwise(times) if after - before > limit]

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import pickle
-import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
 
 import numpy as np
 
 from seaice import InputError
-from seaice.archive.base import INDEX, SwathArchive, described
-from seaice.archive.flat import plain_npy
-from seaice.archive.unpickling import SafeUnpickler, Spill, SpilledArray
+from seaice.archive.base import INDEX, MOST_SWATHS, SwathArchive, described, parsed
+from seaice.archive.npy import plain_npy, read_header, read_text
+from seaice.archive.spill import Spill, SpilledArray
+from seaice.archive.unpickling import RefusedPickle, SafeUnpickler
 from seaice.archive.zip_file import MemberStream, ZipReader, ZipWriter
-from seaice.swath import TIME_UNITS, Swath, from_parts
+from seaice.swath import TIME_UNITS, Swath, as_text, from_parts
 
 MEMBER = "swath_array.npy"
 _PROTOCOL = 3  # its memo has explicit places: swaths pickled one by one can follow each other
@@ -39,6 +42,8 @@ _BEFORE = (
     b"(K\x03X\x01\x00\x00\x00|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?tb\x89]"
 )
 _AFTER = b"tb."
+_CHECKSUMS = "crc32"
+_FEW = 16  # numbers of an array that is a fact and no measurement
 
 
 class ClassicWriter:
@@ -101,11 +106,19 @@ class ClassicWriter:
 
 def _dictionary(swath: Swath, said: dict[str, Any]) -> dict[str, Any]:
     """A swath as the dictionary of the classic layout."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in swath.arrays().items()}
+    # Objects of our own making: a pickle tells whether two equal ones were one, so that where
+    # a swath came from would show in the bytes.
+    said = json.loads(json.dumps(said))
+    arrays = {
+        name: np.ascontiguousarray(array).view(np.dtype(array.dtype.str))
+        for name, array in swath.arrays().items()
+    }
     metadata: dict[str, Any] = {
         **said,
         "shape": tuple(said["shape"]),
         "temp_range": tuple(said["temp_range"] or (np.nan, np.nan)),
+        # That of the member says that something is damaged, but not which swath.
+        _CHECKSUMS: {name: _checksum(array) for name, array in arrays.items()},
     }
     if "scan_times" in arrays:
         metadata |= {"scan_times": arrays.pop("scan_times"), "scan_time_units": TIME_UNITS}
@@ -138,43 +151,66 @@ class ClassicArchive(SwathArchive):
     """
 
     layout = "swath_array"
+    _spill: Spill | None = None
 
     def __init__(self, path: Path, *, salvage: bool = False, spill_dir: Path | None = None) -> None:
         self.path = path
-        self._spill_dir = spill_dir
+        self._options: dict[str, Any] = {"salvage": salvage, "spill_dir": spill_dir}
         self._zip = ZipReader(path, salvage=salvage)
         self.damage = self._zip.damage
         folder = spill_dir or (
             path.absolute().parent if os.access(path.absolute().parent, os.W_OK) else None
         )
-        self._spill = Spill(folder)
         try:
-            self._swaths = self._load(salvage=salvage)
+            self._spill = spill = Spill(folder)
+            self._swaths = self._load(spill, salvage=salvage)
             self.info = self._description()
+            self.entries = self._metadata(spill.room)
         except BaseException:
             self.close()
             raise
-        self.entries = [_metadata(swath) for swath in self._swaths]
 
-    def _load(self, *, salvage: bool) -> list[dict[str, Any]]:
+    def _load(self, spill: Spill, *, salvage: bool) -> list[dict[str, Any]]:
         reader: SafeUnpickler | None = None
         try:
             with self._pickle() as file:
-                reader = SafeUnpickler(file, self._spill)
+                reader = SafeUnpickler(file, spill)
                 swaths = reader.load()
                 if file.read(1):
                     raise InputError(f"damaged: something follows the swaths in {self.path}")
-        except (zipfile.BadZipFile, zlib.error, EOFError, InputError) as error:
-            reason = str(error) if isinstance(error, InputError) else f"damaged: {error}"
-            if not salvage or type(error).__name__ == "RefusedPickle":
-                raise type(error if isinstance(error, InputError) else InputError(""))(
-                    f"{reason}: {self.path}" if str(self.path) not in reason else reason
-                ) from None
-            self.damage = self.damage or reason
+        except InputError as error:
+            found = error
+            if isinstance(error, RefusedPickle):
+                found = self._damage() or error
+            reason = str(found)
+            if not salvage or isinstance(found, RefusedPickle):
+                reason = reason if str(self.path) in reason else f"{reason}: {self.path}"
+                raise type(found)(reason) from None
+            self.damage = self.damage or f"{reason}; only checksums of swaths tell which it hit"
             swaths = reader.whole_dicts() if reader else []
         if not isinstance(swaths, list):
             raise InputError(f"expected an array of swaths, found {type(swaths).__name__}: {self.path}")
+        if len(swaths) > MOST_SWATHS:
+            raise InputError(f"expected at most {MOST_SWATHS} swaths, found {len(swaths)}: {self.path}")
         return [swath if isinstance(swath, dict) else {} for swath in swaths]
+
+    def _damage(self) -> InputError | None:
+        """What is wrong with the bytes of the member: damage can look like malice."""
+        try:
+            with self._zip.stream(MEMBER) as stream:
+                while stream.read(1 << 20):
+                    pass
+        except InputError as error:
+            return error
+        return None
+
+    def _metadata(self, room: int) -> list[dict[str, Any]]:
+        """The metadata of all swaths without arrays, in the types of JSON."""
+        left = [room]
+        try:
+            return [_plain(_said(stored), left) for stored in self._swaths]
+        except RecursionError:
+            raise InputError(f"damaged: metadata within metadata without end: {self.path}") from None
 
     @contextmanager
     def _pickle(self) -> Iterator[IO[bytes]]:
@@ -183,15 +219,7 @@ class ClassicArchive(SwathArchive):
             there = ", ".join(list(self._zip.members)[:8]) or "nothing"
             raise InputError(f"expected the array «swath_array», found {there}: {self.path}")
         with self._zip.stream(MEMBER) as stream:
-            try:
-                version = np.lib.format.read_magic(stream)
-                read = np.lib.format.read_array_header_1_0
-                if version != (1, 0):
-                    read = np.lib.format.read_array_header_2_0
-                dtype = read(stream)[2]
-            except (ValueError, SyntaxError, TypeError) as error:
-                reason = " ".join(str(error).split())[:100]
-                raise InputError(f"damaged: «swath_array» is no array ({reason}): {self.path}") from None
+            dtype = read_header(stream, f"«swath_array» in {self.path}")[1]
             if not dtype.hasobject:
                 raise InputError(f"expected an array of dictionaries, found {dtype}: {self.path}")
             yield stream
@@ -200,15 +228,13 @@ class ClassicArchive(SwathArchive):
         """The index without its entries; of an old archive what its members say."""
         if INDEX in self._zip.members:
             try:
-                index = json.loads(self._zip.read(INDEX))
-                return {key: value for key, value in index.items() if key != "swaths"}
-            except (ValueError, InputError, AttributeError) as error:
+                index = parsed(self._zip.read(INDEX), f"{INDEX} in {self.path}")
+                return {key: value for key, value in dict(index).items() if key != "swaths"}
+            except (ValueError, TypeError) as error:
                 self.damage = self.damage or str(error)
         try:
-            content = self._zip.read("period.npy")
-            period = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-            return {"period": str(period)}
-        except (KeyError, ValueError, InputError):
+            return {"period": read_text(self._zip.read("period.npy"), "period")}
+        except (KeyError, InputError):
             return {}
 
     def _read(self, index: int) -> Swath:
@@ -219,15 +245,25 @@ class ClassicArchive(SwathArchive):
         times = _said(stored).get("scan_times")
         if isinstance(times, SpilledArray):
             arrays["scan_times"] = times.load()
-        return from_parts(self.entries[index], arrays)
+        said = dict(self.entries[index])
+        checksums = said.pop(_CHECKSUMS, None)
+        for name, expected in checksums.items() if isinstance(checksums, dict) else ():
+            if name not in arrays or _checksum(arrays[name]) != expected:
+                raise InputError(f"damaged: the checksum of {name} in swath {index} of {self.path}")
+        return from_parts(said, arrays)
 
     def close(self) -> None:
         """Close the file and give the space on the disk back."""
         self._zip.close()
-        self._spill.close()
+        if self._spill is not None:
+            self._spill.close()
 
     def __reduce__(self) -> Any:
-        return ClassicArchive, (self.path,)
+        return partial(ClassicArchive, **self._options), (self.path,)
+
+
+def _checksum(array: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).data)
 
 
 def _said(stored: dict[str, Any]) -> dict[str, Any]:
@@ -235,13 +271,24 @@ def _said(stored: dict[str, Any]) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _metadata(stored: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of a swath without arrays, in the types of JSON."""
-    said = {}
-    for key, value in _said(stored).items():
-        if isinstance(value, SpilledArray):
-            if value.shape == () or value.shape == (1,):
-                said[str(key)] = value.load().ravel()[0].item()
-            continue
-        said[str(key)] = list(value) if isinstance(value, tuple) else value
-    return said
+def _plain(value: Any, left: list[int]) -> Any:
+    """A value in the types of JSON, where NaN and long arrays have no place.
+
+    ``left`` counts down: shared containers would grow without end when they are copied.
+    """
+    left[0] -= 1
+    if left[0] < 0:
+        raise RecursionError
+    if isinstance(value, SpilledArray):
+        return _plain(value.load().tolist(), left) if math.prod(value.shape) <= _FEW else None
+    if isinstance(value, dict):
+        return {str(key): _plain(each, left) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each, left) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return as_text(value)
+    if isinstance(value, bytes | bytearray):
+        return value.decode("utf-8", "replace")
+    return value if value is None or isinstance(value, str | int) else str(value)

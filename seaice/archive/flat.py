@@ -10,13 +10,15 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from seaice import InputError
-from seaice.archive.base import INDEX, SwathArchive, described, entries_of
+from seaice.archive.base import INDEX, SwathArchive, described, entries_of, parsed
+from seaice.archive.npy import plain_npy, read_header
 from seaice.archive.zip_file import Member, ZipReader, ZipWriter
 from seaice.swath import Swath, from_parts
 
@@ -88,6 +90,7 @@ class FlatArchive(SwathArchive):
 
     def __init__(self, path: Path, *, salvage: bool = False) -> None:
         self.path = path
+        self._salvage = salvage
         self._zip = ZipReader(path, salvage=salvage)
         self.damage = self._zip.damage
         try:
@@ -102,16 +105,13 @@ class FlatArchive(SwathArchive):
     def _index(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         if INDEX not in self._zip.members:
             raise InputError(f"damaged: the archive has no {INDEX}: {self.path}")
-        try:
-            index = json.loads(self._zip.read(INDEX))
-        except ValueError as error:
-            raise InputError(f"damaged: {INDEX} cannot be read ({error}): {self.path}") from None
-        return entries_of(index, self.path)
+        return entries_of(parsed(self._zip.read(INDEX), f"{INDEX} in {self.path}"), self.path)
 
     def _entries_of_members(self) -> list[dict[str, Any]]:
         """The metadata that stand in the swaths themselves."""
         entries = []
-        for name in sorted(n for n in self._zip.members if n.startswith("swath_")):
+        names = [name for name in self._zip.members if name.startswith("swath_")]
+        for name in sorted(names, key=lambda name: (len(name), name)):
             try:
                 said = _parts(self._zip.read(name), name)[0]
             except InputError as error:
@@ -139,14 +139,7 @@ class FlatArchive(SwathArchive):
         self._zip.close()
 
     def __reduce__(self) -> Any:  # to a worker process by name
-        return FlatArchive, (self.path,)
-
-
-def plain_npy(array: np.ndarray) -> bytes:
-    """An array as the content of a .npy file, without pickle."""
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+        return partial(FlatArchive, salvage=self._salvage), (self.path,)
 
 
 def _npy(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -162,21 +155,14 @@ def _npy(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
 
 def _parts(content: bytes, where: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Metadata and arrays of a member."""
-    try:
-        file = io.BytesIO(content)
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-        if shape != () or dtype.names is None or dtype.hasobject:
-            raise InputError(f"expected the fields of a swath, found {dtype} {shape}: {where}")
-        record = np.frombuffer(content, dtype, count=1, offset=file.tell())[0]
-        said = json.loads(record[_METADATA]) if _METADATA in dtype.names else {}
-        return said, {name: record[name] for name in dtype.names if name != _METADATA}
-    except InputError:
-        raise
-    except (ValueError, TypeError, KeyError, SyntaxError) as error:
-        raise InputError(
-            f"damaged: {where} is no swath ({' '.join(str(error).split())[:100]})"
-        ) from None
+    file = io.BytesIO(content)
+    shape, dtype = read_header(file, where)
+    if shape != () or dtype.names is None or dtype.hasobject:
+        raise InputError(f"expected the fields of a swath, found {dtype} {shape}: {where}")
+    if len(content) - file.tell() != dtype.itemsize:
+        raise InputError(f"damaged: {where} is longer or shorter than its header says")
+    record = np.frombuffer(content, dtype, count=1, offset=file.tell())[0]
+    said = parsed(bytes(record[_METADATA]), where) if _METADATA in dtype.names else {}
+    if not isinstance(said, dict):
+        raise InputError(f"damaged: {where} has no metadata")
+    return said, {name: record[name] for name in dtype.names if name != _METADATA}

@@ -16,8 +16,18 @@ from typing import Any, Self
 import numpy as np
 
 from seaice import InputError
-from seaice.archive.base import INDEX, SwathArchive, described, entries_of
-from seaice.swath import FILL_VALUE, TIME_UNITS, Swath, frequency_of, from_parts
+from seaice.archive.base import INDEX, LARGEST_INDEX, SwathArchive, described, entries_of, parsed
+from seaice.archive.zip_file import LARGEST
+from seaice.swath import (
+    FILL_VALUE,
+    SCALE,
+    TIME_UNITS,
+    Swath,
+    as_counts,
+    frequency_of,
+    from_parts,
+    is_missing,
+)
 from seaice.swath_xarray import LATITUDE, LONGITUDE, temperature_attributes
 
 _LEVEL = 1
@@ -45,15 +55,16 @@ class Hdf5Writer:
         said = swath.summary()
         group = self._begin(said)
         for name, array in swath.arrays().items():
+            array = _marked(array) if name.startswith("temperature") else array
             plain = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
-            _create(group, name, plain.shape, plain.dtype).id.write_direct_chunk(
-                (0,) * plain.ndim, _packed(plain)
-            )
+            created = _create(group, name, plain.shape, plain.dtype)
+            if plain.size:
+                created.id.write_direct_chunk((0,) * plain.ndim, _packed(plain))
         self._describe(group, said)
 
     def copy(self, archive: SwathArchive, index: int) -> None:
         """Write a swath of another archive; the chunks of an HDF5 one are taken as they are."""
-        if not isinstance(archive, Hdf5Archive):
+        if not isinstance(archive, Hdf5Archive) or not archive.is_as_written(index):
             self.add(archive[index])
             return
         said = {key: value for key, value in archive.entries[index].items() if key != "group"}
@@ -130,8 +141,12 @@ class Hdf5Archive(SwathArchive):
         try:
             if INDEX not in self._file:
                 raise InputError(f"expected a swath archive, found an HDF5 file without {INDEX}: {path}")
-            self.info, self.entries = entries_of(json.loads(self._file[INDEX][:].tobytes()), path)
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            index = self._file[INDEX]
+            if index.nbytes > LARGEST_INDEX or index.dtype != np.uint8:
+                raise InputError(f"damaged: {INDEX} is no text of an archive: {path}")
+            said = parsed(index[:].tobytes(), f"{INDEX} in {path}")
+            self.info, self.entries = entries_of(said, path)
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             self._file.close()
             if isinstance(error, InputError):
                 raise
@@ -147,11 +162,36 @@ class Hdf5Archive(SwathArchive):
             raise InputError(f"damaged: the group {name} is not in {self.path}")
         return self._file[name]
 
+    def is_as_written(self, index: int) -> bool:
+        """Whether the chunks of a swath are as this module writes them; others repack files."""
+        stored = self._datasets(index).values()
+        return all(
+            data.chunks == data.shape
+            and data.compression == "gzip"
+            and data.shuffle
+            and not data.fletcher32
+            for data in stored
+        )
+
+    def _datasets(self, index: int) -> dict[str, Any]:
+        """The arrays of a swath; a link to another place or file is none."""
+        import h5py
+
+        group = self.group(index)
+        found = {}
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise InputError(f"refused: {name} of {group.name} is a link: {self.path}")
+            if group[name].chunks is not None:
+                found[name] = group[name]
+                if group[name].nbytes > LARGEST:
+                    raise InputError(f"expected at most {LARGEST} bytes of {name}: {self.path}")
+        return found
+
     def _read(self, index: int) -> Swath:
         try:
-            group = self.group(index)
-            arrays = {name: data[:] for name, data in group.items() if data.chunks is not None}
-        except (OSError, RuntimeError, KeyError, AttributeError, ValueError) as error:
+            arrays = {name: data[:] for name, data in self._datasets(index).items()}
+        except (OSError, RuntimeError, KeyError, AttributeError, ValueError, TypeError) as error:
             if isinstance(error, InputError):
                 raise
             name, reason = self.entries[index].get("group"), " ".join(str(error).split())
@@ -171,8 +211,17 @@ def _create(group: Any, name: str, shape: tuple[int, ...], dtype: np.dtype) -> A
     chunk = tuple(max(1, length) for length in shape)
     options = {"chunks": chunk, "shuffle": True, "compression": "gzip", "compression_opts": _LEVEL}
     if name.startswith("temperature"):
-        options["fillvalue"] = FILL_VALUE if dtype == np.uint16 else 0
+        options["fillvalue"] = FILL_VALUE if dtype == np.uint16 else np.nan if dtype.kind == "f" else 0
     return group.create_dataset(name, shape, dtype, **options)
+
+
+def _marked(temperature: np.ndarray) -> np.ndarray:
+    """Counts with one fill value, which is all that CF readers know; older archives have zeros."""
+    counts = as_counts(temperature)
+    missing = is_missing(counts) & (counts != FILL_VALUE)
+    if counts.dtype.kind == "f" or not missing.any():
+        return counts
+    return np.where(missing, counts.dtype.type(FILL_VALUE), counts)
 
 
 def _packed(array: np.ndarray) -> bytes:
@@ -195,7 +244,7 @@ def _describe(group: Any, name: str, said: Mapping[str, Any], channels: list[str
         scales = said.get("scale_factors") or {}
         attributes = temperature_attributes(channel)
         if dataset.dtype == np.uint16:
-            attributes["scale_factor"] = float(scales.get(channel, said.get("scale_factor") or 0.01))
+            attributes["scale_factor"] = float(scales.get(channel, said.get("scale_factor") or SCALE))
             attributes["_FillValue"] = np.uint16(FILL_VALUE)
         ending = f"_{frequency}" if f"latitude_{frequency}" in group else ""
         if f"latitude{ending}" in group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,24 +68,29 @@ def split_archives(
 
     Raises
     ------
+    InputError
+        If two archives would have parts of one name.
     OSError
         If a part cannot be written.
     """
+    if by not in ("count", *_ENDINGS) or chunk_size < 1:
+        raise InputError(
+            f"expected parts by count, day or month, of one swath at least, found {by!r}, {chunk_size}"
+        )
     if layout != "same" and layout not in LAYOUTS:
         raise InputError(f"expected a layout out of same, {', '.join(LAYOUTS)}, found {layout!r}")
     output_dir.mkdir(parents=True, exist_ok=True)
     report = Report(values={"parts": 0})
-    for path in dict.fromkeys(input):
+    paths = list(dict.fromkeys(input))
+    for first, second in combinations(paths, 2):
+        if first.stem == second.stem and first.resolve() != second.resolve():
+            raise InputError(f"the parts of {first} and {second} would have one name: split them apart")
+    for path in paths:
         try:
             with load_swaths(path, spill_dir=output_dir) as archive:
                 form = archive.layout if layout == "same" else layout
-                _split(
-                    archive,
-                    list(parts_of(archive, chunk_size=chunk_size, by=by)),
-                    output_dir,
-                    form,
-                    report,
-                )
+                parts = list(parts_of(archive, chunk_size=chunk_size, by=by))
+                _split(archive, parts, output_dir, form, report)
         except InputError as error:
             report.failed.append(str(error))
     return report
@@ -157,6 +163,7 @@ def load_swaths_whole(path: Path) -> None:
 def _info(archive: SwathArchive, part: Part, number: int, count: int) -> dict[str, Any]:
     taken = ("format", "version", "layout", "num_swaths", "history", "swaths")
     info = {key: value for key, value in archive.info.items() if key not in taken}
+    said = archive.path.stat()
     call = {"input": archive.path.name, "part": f"{number} of {count}"}
     return {
         **info,
@@ -166,7 +173,8 @@ def _info(archive: SwathArchive, part: Part, number: int, count: int) -> dict[st
         )["history"],
         "part": {
             "of": archive.path.name,
-            "bytes": archive.path.stat().st_size,
+            "bytes": said.st_size,
+            "modified": said.st_mtime_ns,
             "number": number,
             "count": count,
             "swaths": [part.indices[0], part.indices[-1]],

@@ -10,21 +10,21 @@ come: an archive of several gigabytes is read within some tens of megabytes.
 from __future__ import annotations
 
 import math
-import os
 import pickletools
-import tempfile
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
 
 from seaice import InputError
+from seaice.archive.spill import SMALL, Spill, SpilledArray
 
-_SMALL = 4096  # bytes; shorter arrays stay in memory
-_LONGEST = 1 << 30  # bytes of one array or text: the longest half orbit has 16 MB
-_KINDS = "biufcSUMm?"
+_LONGEST = 1 << 28  # bytes of one array or text: the longest half orbit has 16 MB
+_MOST_HELD = 1 << 28  # bytes of texts in memory
+_GREATEST = 1 << 64  # numbers beyond are no part of an archive
+_KINDS = "biufcSUMm"
+_NAME = re.compile(rf"[{_KINDS}]\d{{1,9}}")
 _MARK = object()
 _FORGOTTEN = object()
 
@@ -32,63 +32,12 @@ _RECONSTRUCT = {"numpy.core.multiarray _reconstruct", "numpy._core.multiarray _r
 _SCALAR = {"numpy.core.multiarray scalar", "numpy._core.multiarray scalar"}
 _FROM_BUFFER = {"numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer"}
 _ARRAY, _DTYPE, _ORDERED = "numpy ndarray", "numpy dtype", "collections OrderedDict"
-_ENCODE = "_codecs encode"  # how protocol 2 writes bytes
-_ALLOWED = _RECONSTRUCT | _SCALAR | _FROM_BUFFER | {_ARRAY, _DTYPE, _ORDERED, _ENCODE}
+_ENCODE, _EMPTY = "_codecs encode", "__builtin__ bytes"  # how protocol 2 writes bytes
+_ALLOWED = _RECONSTRUCT | _SCALAR | _FROM_BUFFER | {_ARRAY, _DTYPE, _ORDERED, _ENCODE, _EMPTY}
 
 
 class RefusedPickle(InputError):
     """The pickle asks for more than arrays, numbers, texts and plain containers."""
-
-
-class Spill:
-    """A nameless file that holds arrays; it goes when this object goes.
-
-    Parameters
-    ----------
-    folder : Path, optional
-        Where; the system's folder for temporary files by default.
-    """
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-        self._end = 0
-
-    def keep(self, content: bytes, dtype: np.dtype, shape: tuple[int, ...], order: str) -> SpilledArray:
-        """Put the bytes of an array on the disk."""
-        if len(content) < _SMALL:
-            return SpilledArray(None, 0, dtype, shape, order, content)
-        array = SpilledArray(self, self._end, dtype, shape, order)
-        self._file.write(content)
-        self._file.flush()
-        self._end += len(content)
-        return array
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Bytes that were kept."""
-        return os.pread(self._file.fileno(), size, offset)
-
-    def close(self) -> None:
-        """Give the space back."""
-        self._file.close()
-
-
-@dataclass(frozen=True)
-class SpilledArray:
-    """An array that waits on the disk."""
-
-    spill: Spill | None
-    offset: int
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    order: str
-    content: bytes = b""
-
-    def load(self) -> np.ndarray:
-        """The array, in memory and writable."""
-        size = self.dtype.itemsize * math.prod(self.shape)
-        content = self.content if self.spill is None else self.spill.read(self.offset, size)
-        flat = np.frombuffer(bytearray(content), self.dtype)
-        return flat.reshape(self.shape, order="F" if self.order == "F" else "C")
 
 
 class _Global(str):
@@ -116,7 +65,10 @@ class _Limited:
         return self._file.read(size)
 
     def readline(self) -> bytes:
-        return self._file.readline(_LONGEST)
+        line = self._file.readline(_LONGEST)
+        if b"\\" in line:  # no name has one, and taking it apart makes the library warn
+            raise ValueError("a backslash in a name")
+        return line
 
 
 class SafeUnpickler:
@@ -132,8 +84,10 @@ class SafeUnpickler:
     --------
     >>> import io, pickle
     >>> content = pickle.dumps({"a": np.arange(3)}, 4)
-    >>> SafeUnpickler(io.BytesIO(content), Spill()).load()["a"].load().tolist()
+    >>> spill = Spill()
+    >>> SafeUnpickler(io.BytesIO(content), spill).load()["a"].load().tolist()
     [0, 1, 2]
+    >>> spill.close()
     """
 
     def __init__(self, file: IO[bytes], spill: Spill) -> None:
@@ -141,6 +95,7 @@ class SafeUnpickler:
         self._spill = spill
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+        self._held = 0  # bytes of texts in memory
 
     def load(self) -> Any:
         """The object; arrays in it are :class:`SpilledArray`.
@@ -153,12 +108,16 @@ class SafeUnpickler:
             If it is damaged.
         """
         try:
-            for opcode, argument, _ in pickletools.genops(cast(IO[bytes], self._file)):
+            operations = pickletools.genops(cast(IO[bytes], self._file))
+            for count, (opcode, argument, _) in enumerate(operations):
                 action = _ACTIONS.get(opcode.name)
+                if count > self._spill.room or self._held > _MOST_HELD:
+                    raise RefusedPickle("refused: the pickle unpacks to absurdly much")
                 if action is None:
                     raise RefusedPickle(f"expected plain data, found the pickle operation {opcode.name}")
                 action(self, argument)
-            return _built(self._stack[-1])
+            self._stack.append(_built(self._pop()))
+            return self._stack[-1]
         except InputError:
             raise
         except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -178,6 +137,10 @@ class SafeUnpickler:
     # Every action takes the machine and the argument of the operation.
 
     def _push(self, value: Any) -> None:
+        if isinstance(value, str | bytes | bytearray):
+            self._held += len(value)
+        elif isinstance(value, int) and abs(value) > _GREATEST:
+            raise ValueError("a number of more than 64 bits")
         self._stack.append(value)
 
     def _pop(self) -> Any:
@@ -196,9 +159,12 @@ class SafeUnpickler:
 
     def _put(self, key: int) -> None:
         value = self._stack[-1]
-        # The bytes of an array are memorised by every writer and asked for by none.
-        large = isinstance(value, bytes) and len(value) >= _SMALL
-        self._memo[key] = _FORGOTTEN if large else value
+        if not 0 <= key <= 0xFFFFFFFF:
+            raise ValueError("a place to remember that is none")
+        # The bytes of an array, and the tuple around them, are memorised by every writer and
+        # asked for by none.
+        items = value if isinstance(value, tuple) else (value,)
+        self._memo[key] = _FORGOTTEN if any(map(_is_large, items)) else value
 
     def _get(self, key: int) -> None:
         value = self._memo[key]
@@ -217,8 +183,8 @@ class SafeUnpickler:
         if not isinstance(target, dict) or len(items) % 2:
             raise ValueError("items of no dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str | int | float | bool | bytes | None):
-                raise ValueError("a key that is no plain value")
+            if not isinstance(key, str):  # equal hashes of numbers can be made on purpose
+                raise ValueError("a key that is no text")
             target[key] = _built(value)
 
     def _tuple(self, count: int) -> None:
@@ -228,14 +194,14 @@ class SafeUnpickler:
     def _global(self, name: str) -> None:
         if name not in _ALLOWED:
             raise RefusedPickle(
-                f"refused: the pickle asks to import «{name.replace(' ', '.')}», which may run "
+                f"refused: the pickle asks to import «{_shown(name)}», which may run "
                 "anything: only numpy arrays, numbers, texts and plain containers are read"
             )
         self._push(_Global(name))
 
     def _stack_global(self, _: Any) -> None:
         name, module = self._pop(), self._pop()
-        self._global(f"{module} {name}")
+        self._global(f"{_text(module)} {_text(name)}")
 
     def _reduce(self, _: Any) -> None:
         arguments, called = self._pop(), self._pop()
@@ -247,18 +213,22 @@ class SafeUnpickler:
         if called in _RECONSTRUCT:
             return _Unbuilt("array")
         if called == _DTYPE:
-            return _Unbuilt("dtype", str(arguments[0]))
+            return _Unbuilt("dtype", _text(arguments[0]))
         if called == _ORDERED and not arguments:
             return {}
-        if called == _ENCODE and arguments[1:] == ("latin1",):
-            return str(arguments[0]).encode("latin1")
+        if called == _EMPTY and not arguments:
+            return b""
+        if called == _ENCODE and arguments[1:] == ("latin1",) and isinstance(arguments[0], str):
+            return arguments[0].encode("latin1")
         if called in _SCALAR:
             dtype, content = arguments
-            value = np.frombuffer(_bytes(content), _plain(dtype))
-            return value[0].item()
+            kind, octets = _plain(dtype), _bytes(content)
+            if len(octets) != kind.itemsize:
+                raise ValueError(f"{len(octets)} bytes for a number of {kind}")
+            return np.frombuffer(octets, kind)[0].item() if octets else kind.type().item()
         if called in _FROM_BUFFER:
             content, dtype, shape, order = arguments
-            return self._array(_bytes(content), _plain(dtype), _shape(shape), str(order))
+            return self._array(_bytes(content), _plain(dtype), _shape(shape), _text(order))
         raise RefusedPickle(f"refused: the pickle calls {called}")
 
     def _build(self, _: Any) -> None:
@@ -270,7 +240,9 @@ class SafeUnpickler:
         else:
             _, shape, dtype, fortran, content = state
             if isinstance(content, list):
-                target.value = content  # an array of objects
+                if math.prod(_shape(shape)) != len(content):
+                    raise ValueError(f"{len(content)} objects for an array of {shape}")
+                target.value = content
             else:
                 order = "F" if fortran else "C"
                 target.value = self._array(_bytes(content), _plain(dtype), _shape(shape), order)
@@ -280,6 +252,10 @@ class SafeUnpickler:
     ) -> SpilledArray | Any:
         if dtype.itemsize * math.prod(shape) != len(content):
             raise ValueError(f"{len(content)} bytes for an array of {dtype} {shape}")
+        if len(content) >= SMALL:
+            self._held -= len(content)
+            if self._held < 0:
+                raise ValueError("two arrays share their bytes")
         return self._spill.keep(content, dtype, shape, order)
 
 
@@ -292,30 +268,49 @@ def _built(value: Any) -> Any:
     return value
 
 
+def _shown(name: str) -> str:
+    # Of a hostile file: nothing that moves the cursor.
+    return ascii(name[:100])[1:-1].replace(" ", ".")
+
+
+def _is_large(value: Any) -> bool:
+    # Protocol 2 has bytes as texts.
+    return isinstance(value, str | bytes | bytearray) and len(value) >= SMALL
+
+
+def _text(value: Any) -> str:
+    # Never str(): of lists within lists it takes for ever.
+    if not isinstance(value, str):
+        raise ValueError("something else where a text should be")
+    return value
+
+
 def _bytes(content: Any) -> bytes:
     if not isinstance(content, bytes | bytearray):
         raise ValueError("an array without bytes")
-    return bytes(content)
+    return content if isinstance(content, bytes) else bytes(content)
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
-    lengths = tuple(shape)
-    if len(lengths) > 8 or not all(isinstance(n, int) and 0 <= n < 1 << 40 for n in lengths):
-        raise ValueError(f"the shape {shape!r}")
-    return lengths
+    if not isinstance(shape, tuple) or len(shape) > 8:
+        raise ValueError("a shape that is none")
+    if not all(isinstance(n, int) and 0 <= n < 1 << 40 for n in shape):
+        raise ValueError("a shape that is none")
+    return shape
 
 
 def _dtype(name: str, state: tuple[Any, ...]) -> np.dtype:
     """The dtype of a name such as ``u2`` and its pickled state, of which the byte order counts."""
     if state[3] is not None or state[4] is not None:
         raise RefusedPickle("refused: arrays of records are no part of an archive")
-    if name.startswith("O"):
+    if name == "O8":
         return np.dtype(object)
+    if not _NAME.fullmatch(name):
+        raise RefusedPickle(f"refused: an array of {_shown(name)}")
     dtype = np.dtype(name)
-    if dtype.kind not in _KINDS:
-        raise RefusedPickle(f"refused: an array of {name}")
-    if dtype.kind in "SU" and isinstance(state[5], int) and 0 <= state[5] <= _LONGEST:
-        dtype = np.dtype((dtype.type, state[5] // (4 if dtype.kind == "U" else 1)))
+    if dtype.kind in "Mm" and len(state) > 8:
+        unit, number = state[8][1][:2]
+        dtype = np.dtype(f"{name}[{int(number)}{_bytes(unit).decode('ascii')}]")
     return dtype.newbyteorder(">") if state[1] == ">" else dtype
 
 
@@ -323,7 +318,7 @@ def _plain(dtype: Any) -> np.dtype:
     """The dtype of numbers or texts that a pickle names."""
     found = dtype.value if isinstance(dtype, _Unbuilt) else None
     if isinstance(dtype, _Unbuilt) and dtype.what == "dtype" and found is None:
-        found = np.dtype(dtype.name)
+        found = _dtype(dtype.name, (3, "|", None, None, None))
     if not isinstance(found, np.dtype) or found.kind not in _KINDS:
         raise RefusedPickle("refused: an array of objects inside an archive")
     return found

@@ -49,20 +49,27 @@ def verify_archives(
     if output_dir is not None:
         output_dir.mkdir(parents=True, exist_ok=True)
     for path in dict.fromkeys(archives):
+        report.values[str(path)] = None
         try:
-            with load_swaths(path, salvage=True, spill_dir=output_dir) as archive:
-                check = check_archive(archive)
-                _tell(archive, check, report)
-                folder = output_dir or path.parent
+            archive = load_swaths(path, salvage=True, spill_dir=output_dir)
+        except InputError as error:
+            report.lines.append(f"{path}: DAMAGED")
+            report.failed.append(str(error))
+            continue
+        except OSError as error:
+            report.failed.append(f"{path} cannot be read: {error.strerror or error}")
+            continue
+        with archive:
+            check = report.values[str(path)] = check_archive(archive)
+            _tell(archive, check, report)
+            folder = output_dir or path.parent
+            try:
                 if repair:
                     _repair(archive, check, folder, report)
                 if plot:
                     _draw(archive, check, folder, plot, dpi, report)
-        except InputError as error:
-            check = None
-            report.lines.append(f"{path}: DAMAGED")
-            report.failed.append(str(error))
-        report.values[str(path)] = check
+            except InputError as error:  # such as another run that writes the same
+                report.failed.append(str(error))
     return report
 
 
@@ -150,7 +157,8 @@ def _repair(archive: SwathArchive, check: ArchiveCheck, folder: Path, report: Re
     if all(swath.start for swath in kept):
         kept.sort(key=lambda swath: (swath.start, swath.granule_id))
     path = folder / f"{archive.path.stem}_repaired{archive.path.suffix}"
-    lost = [swath for swath in check.swaths if swath.problems]
+    names = {swath.granule_id for swath in kept} - {""}
+    lost = [swath for swath in check.swaths if swath.problems and swath.granule_id not in names]
     with (
         atomic.atomic(path) as temporary,
         create_archive(temporary, layout=archive.layout, count=len(kept)) as writer,
@@ -171,20 +179,17 @@ def _repaired_info(
     info = {key: value for key, value in archive.info.items() if key not in taken}
     line = products.history_line("verify_archives", {"repair": archive.path.name})
     before = str(info.get("history", ""))
-    missing = list(info.get("missing") or [])
+    told = info.get("missing")
+    missing = list(told) if isinstance(told, list) else []
     missing += [
         {"granule_id": swath.granule_id, "state": "damaged", "reason": "; ".join(swath.problems)}
         for swath in lost
     ]
     if check.damage:
         missing.append({"granule_id": "", "state": "damaged", "reason": check.damage})
-    known = bool(info.get("complete")) and not missing
-    return {
-        **info,
-        "history": f"{line}\n{before}" if before else line,
-        "complete": known,
-        "missing": missing,
-    }
+    if missing:
+        info["complete"] = False
+    return {**info, "history": f"{line}\n{before}" if before else line, "missing": missing}
 
 
 def _draw(

@@ -22,12 +22,22 @@ from seaice import InputError
 
 # A higher level takes three times as long and makes the noise of a radiometer no smaller.
 LEVEL = 1
-_DEFLATED = 8
+# Bytes of a member that is read in one go: a half orbit of all channels has 60 MB.
+LARGEST = 1 << 28
+_STORED, _DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
+_ENCRYPTED = 1  # bits of a member's flags
+_LENGTH_FOLLOWS = 8
+# What is streamed may be longer, but no archive with measurements shrinks so much.
+_MOST_INFLATION = 128
+_FREE_INFLATION = 1 << 26
+_BLOCK = 1 << 18
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64 = struct.Struct("<4sLQL")
+# What the standard library raises on damaged directories beside its own errors.
+_UNFORESEEN = (struct.error, OverflowError, EOFError, IndexError, MemoryError)
 _DATE = 0x21  # 1980-01-01: equal content makes equal bytes
 _BIG = 0xFFFFFFFF
 
@@ -64,6 +74,7 @@ class ZipWriter:
     def __init__(self, path: Path) -> None:
         self._file = path.open("xb")
         self._members: list[Member] = []
+        self._open_stream: MemberStream | None = None
 
     def add(self, name: str, content: bytes) -> None:
         """Deflate a member and write it."""
@@ -78,7 +89,8 @@ class ZipWriter:
 
     def stream(self, name: str) -> MemberStream:
         """A file to write a member to, of whatever length; close it before the next member."""
-        return MemberStream(self, name)
+        self._open_stream = MemberStream(self, name)
+        return self._open_stream
 
     def _note(self, member: Member, offset: int) -> None:
         parts = (member.name, member.crc, member.compressed, member.size)
@@ -96,6 +108,8 @@ class ZipWriter:
 
     def abandon(self) -> None:
         """Close the file as it is; nothing happens where it was closed whole."""
+        if self._open_stream is not None:
+            self._open_stream.abandon()
         self._file.close()
 
 
@@ -137,6 +151,10 @@ class MemberStream(io.RawIOBase):
         self._writer._note(member, self._offset)
         super().close()
 
+    def abandon(self) -> None:
+        """Leave the member as it is."""
+        super().close()
+
 
 class ZipReader:
     """Reads members of a zip file, from any thread or forked process at a time.
@@ -164,30 +182,35 @@ class ZipReader:
         self.path = path
         self.damage = ""
         self._file = path.open("rb")
+        self._end = os.fstat(self._file.fileno()).st_size
         try:
             with zipfile.ZipFile(self._file) as directory:
                 self.members = {info.filename: info for info in directory.infolist()}
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
-            self._file.close()
-            if not salvage:
-                raise InputError(_no_zip(path, error)) from None
-            self._file = path.open("rb")
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, *_UNFORESEEN) as error:
+            if not salvage or os.pread(self._file.fileno(), 4, 0) != b"PK\x03\x04":
+                text = self._no_zip(error)
+                self._file.close()
+                raise InputError(text) from None
             self.damage = str(error)
             self.members = {info.filename: info for info in self._scan()}
 
     def _scan(self) -> Iterator[zipfile.ZipInfo]:
-        """Members by their local headers, until one is cut or says nothing of its length."""
-        position, end = 0, os.fstat(self._file.fileno()).st_size
-        while position + _LOCAL.size <= end:
+        """Members by their local headers, to the first that is cut or says nothing of its length."""
+        position = 0
+        while position + _LOCAL.size <= self._end:
             header = os.pread(self._file.fileno(), _LOCAL.size, position)
             signature, _, flags, method, _, _, crc, packed, size, name, extra = _LOCAL.unpack(header)
-            data = position + _LOCAL.size + name + extra
-            if signature != b"PK\x03\x04" or flags & 8 or packed == _BIG or data + packed > end:
+            if signature != b"PK\x03\x04":
                 return
-            title = os.pread(self._file.fileno(), name, position + _LOCAL.size)
-            info = zipfile.ZipInfo(title.decode("ascii", "replace"))
+            data = position + _LOCAL.size + name + extra
+            texts = os.pread(self._file.fileno(), name + extra, position + _LOCAL.size)
+            if packed == _BIG and texts[name : name + 4] == b"\1\0\x10\0" and len(texts) >= name + 20:
+                size, packed = struct.unpack_from("<2Q", texts, name + 4)
+            if flags & _LENGTH_FOLLOWS or not packed or data + packed > self._end:
+                packed = max(0, self._end - data)
+            info = zipfile.ZipInfo(texts[:name].decode("ascii", "replace"))
             info.compress_type, info.CRC, info.compress_size, info.file_size = method, crc, packed, size
-            info.header_offset = position
+            info.header_offset, info.flag_bits = position, flags
             yield info
             position = data + packed
 
@@ -206,15 +229,23 @@ class ZipReader:
         return Member(name, info.CRC, info.compress_size, info.file_size), content
 
     def _raw(self, info: zipfile.ZipInfo) -> bytes:
-        handle = self._file.fileno()
-        header = os.pread(handle, _LOCAL.size, info.header_offset)
-        if len(header) == _LOCAL.size and header[:4] == b"PK\x03\x04":
-            *_, name, extra = _LOCAL.unpack(header)
-            start = info.header_offset + _LOCAL.size + name + extra
-            content = os.pread(handle, info.compress_size, start)
-            if len(content) == info.compress_size:
-                return content
+        start = self._start(info)
+        if start + info.compress_size <= self._end:
+            return os.pread(self._file.fileno(), info.compress_size, start)
         raise InputError(f"damaged: the member {info.filename} is not there whole: {self.path}")
+
+    def _start(self, info: zipfile.ZipInfo) -> int:
+        """Where the content of a member begins."""
+        if info.compress_type not in (_STORED, _DEFLATED) or info.flag_bits & _ENCRYPTED:
+            raise InputError(
+                f"expected a deflated member, found another: {info.filename} in {self.path}"
+            )
+        if 0 <= info.header_offset < self._end:
+            header = os.pread(self._file.fileno(), _LOCAL.size, info.header_offset)
+            if len(header) == _LOCAL.size and header[:4] == b"PK\x03\x04":
+                *_, name, extra = _LOCAL.unpack(header)
+                return info.header_offset + _LOCAL.size + int(name) + int(extra)
+        raise InputError(f"damaged: the member {info.filename} is not there: {self.path}")
 
     def read(self, name: str) -> bytes:
         """Content of a member, its checksum compared.
@@ -227,14 +258,15 @@ class ZipReader:
         from isal import isal_zlib
 
         info = self.members[name]
-        if info.compress_type not in (_DEFLATED, zipfile.ZIP_STORED):
-            raise InputError(f"expected a deflated member, found another: {name} in {self.path}")
+        if max(info.file_size, info.compress_size) > LARGEST:
+            raise InputError(
+                f"expected at most {LARGEST} bytes of a member, found {info.file_size} announced: "
+                f"{name} in {self.path}"
+            )
         content = self._raw(info)
         if info.compress_type == _DEFLATED:
-            # No more room than a deflated stream can fill, whatever the header says.
-            room = min(info.file_size, 1032 * len(content)) + 1
             try:
-                content = isal_zlib.decompress(content, -15, room)
+                content = isal_zlib.decompressobj(-15).decompress(content, info.file_size + 1)
             except isal_zlib.error as error:  # type: ignore[misc]
                 raise InputError(f"damaged: {name} in {self.path} ({error})") from None
         if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
@@ -245,15 +277,83 @@ class ZipReader:
     def stream(self, name: str) -> Iterator[IO[bytes]]:
         """A file that inflates a member while it is read.
 
-        Where a member is damaged, reading raises ``zipfile.BadZipFile``, ``zlib.error`` or
-        ``EOFError``.
+        Where the member is damaged, reading raises ``InputError``: at the damage, or at the
+        end if only the checksum tells.
         """
-        with zipfile.ZipFile(self.path) as archive, archive.open(name) as file:
+        info = self.members[name]
+        member = _MemberFile(self._file.fileno(), info, self._start(info), f"{name} in {self.path}")
+        with io.BufferedReader(member, _BLOCK) as file:
             yield file
+
+    def _no_zip(self, error: Exception) -> str:
+        start = os.pread(self._file.fileno(), 512, 0).lower()
+        if b"<html" in start or b"<!doctype" in start:
+            found = "a web page"
+        elif start.startswith(b"pk\x03\x04"):
+            found = f"one that is cut or damaged ({' '.join(str(error).split())})"
+        else:
+            found = f"something else ({self._end} bytes)"
+        return f"expected a swath archive (.npz), found {found}: {self.path}"
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+class _MemberFile(io.RawIOBase):
+    """The content of a member, inflated while it is read."""
+
+    def __init__(self, handle: int, info: zipfile.ZipInfo, start: int, where: str) -> None:
+        from isal import isal_zlib
+
+        self._handle, self._info, self._where = handle, info, where
+        self._at, self._left = start, info.compress_size
+        self._packed = self._size = self._crc = 0
+        self._pending = b""
+        self._inflater = isal_zlib.decompressobj(-15) if info.compress_type == _DEFLATED else None
+        self._error: Any = isal_zlib.error
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; 0 at the end of a member that is whole."""
+        view = memoryview(buffer).cast("B")
+        try:
+            content = self._next(len(view))
+        except self._error as error:
+            raise InputError(f"damaged: {self._where} ({error})") from None
+        if not content and (self._size != self._info.file_size or self._crc != self._info.CRC):
+            raise InputError(f"damaged: the checksum of {self._where} is wrong")
+        self._size += len(content)
+        self._crc = zlib.crc32(content, self._crc)
+        if self._size > _MOST_INFLATION * self._packed + _FREE_INFLATION:
+            raise InputError(f"refused: {self._where} inflates to absurdly much")
+        view[: len(content)] = content
+        return len(content)
+
+    def _next(self, size: int) -> bytes:
+        if self._inflater is None:
+            return self._fetch(min(size, self._left))
+        while not self._inflater.eof:
+            if not self._pending:
+                self._pending = self._fetch(min(_BLOCK, self._left))
+            whole = bool(self._pending)
+            content = self._inflater.decompress(self._pending, size)
+            self._pending = self._inflater.unconsumed_tail
+            if content:
+                return bytes(content)
+            if not whole:
+                raise InputError(f"damaged: {self._where} is cut")
+        return b""
+
+    def _fetch(self, size: int) -> bytes:
+        content = os.pread(self._handle, size, self._at)
+        self._at += len(content)
+        self._left -= len(content)
+        self._packed += len(content)
+        return content
 
 
 def deflated(name: str, content: bytes) -> tuple[Member, bytes]:
@@ -261,18 +361,6 @@ def deflated(name: str, content: bytes) -> tuple[Member, bytes]:
     compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -15)
     packed = compressor.compress(content) + compressor.flush()
     return Member(name, zlib.crc32(content), len(packed), len(content)), packed
-
-
-def _no_zip(path: Path, error: Exception) -> str:
-    start = path.open("rb").read(512).lower()
-    size = path.stat().st_size
-    if b"<html" in start or b"<!doctype" in start:
-        found = "a web page"
-    elif start.startswith(b"pk\x03\x04"):
-        found = f"one that is cut or damaged ({error})"
-    else:
-        found = f"something else ({size} bytes)"
-    return f"expected a swath archive (.npz), found {found}: {path}"
 
 
 def _local_header(member: Member, *, wide: bool = False) -> bytes:
