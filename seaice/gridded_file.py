@@ -18,6 +18,7 @@ from seaice.channels import CHANNELS
 from seaice.grids import Grid
 from seaice.period import day_number
 from seaice.products import Variable
+from seaice.swath_xarray import temperature_name
 
 _DIMENSIONS = ("time", "y", "x")
 FILL = float(np.float32(9.96921e36))  # the netCDF default for float32
@@ -84,11 +85,6 @@ def freeboard_variables(product: str = "ATL10") -> tuple[Variable, ...]:
         _mean("segment_length_mean", "mean segment length", "m", method="area: time: mean"),
         _number("track_count", "number of ground tracks (beams of granules)"),
     )
-
-
-def temperature_name(channel: str) -> str:
-    """Name of a channel's variable: 36.5H is ``brightness_temperature_36_5H``."""
-    return f"brightness_temperature_{channel.replace('.', '_')}"
 
 
 def temperature_variables(channels: Sequence[str], *, statistics: bool) -> tuple[Variable, ...]:
@@ -160,15 +156,17 @@ def write_gridded(
 
     starts = np.array([day_number(step.start) for step in steps])
     ends = np.array([day_number(step.end) + 1 for step in steps])
-    with atomic.atomic(path, verify=_opens, locked=locked) as part:
-        with netCDF4.Dataset(part, "w") as dataset:
-            dataset.setncatts(dict(attributes))
-            products.write_grid(dataset, grid)
-            products.write_time(dataset, starts, ends)
-            made = {row.name: products.define(dataset, row) for row in variables}
-            for number in range(len(steps)):
-                for name, field in fields(number).items():
-                    made[name][number] = _stored(field, made[name].dtype)
+    with (
+        atomic.atomic(path, verify=_opens, locked=locked) as part,
+        netCDF4.Dataset(part, "w") as dataset,
+    ):
+        dataset.setncatts(dict(attributes))
+        products.write_grid(dataset, grid)
+        products.write_time(dataset, starts, ends)
+        made = {row.name: products.define(dataset, row) for row in variables}
+        for number in range(len(steps)):
+            for name, field in fields(number).items():
+                made[name][number] = _stored(field, made[name].dtype)
 
 
 def _stored(field: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -27,7 +27,7 @@ _RADIAN = math.pi / 180
 
 
 @njit(inline="always")
-def _sine(x):
+def _sine(x: float) -> float:
     """For -pi/4 <= x <= pi/4."""
     z = x * x
     p = 1.0 / 355687428096000.0
@@ -42,7 +42,7 @@ def _sine(x):
 
 
 @njit(inline="always")
-def _cosine(x):
+def _cosine(x: float) -> float:
     """For -pi/4 <= x <= pi/4."""
     z = x * x
     p = 1.0 / 20922789888000.0
@@ -56,7 +56,7 @@ def _cosine(x):
 
 
 @njit(inline="always")
-def _radius(lat, kind, a, e, factor):
+def _radius(lat: float, kind: int, a: float, e: float, factor: float) -> float:
     """Distance from the pole in the plane; ``lat`` counts from the equator to the pole, degrees.
 
     Written in the distance from the pole, so that nothing is lost next to it.
@@ -83,7 +83,7 @@ def _radius(lat, kind, a, e, factor):
 
 
 @njit(inline="always")
-def _atanh_over(z):
+def _atanh_over(z: float) -> float:
     """atanh(z) / z for -0.17 <= z <= 0.17."""
     q = z * z
     p = 1.0 / 21.0
@@ -100,7 +100,7 @@ def _atanh_over(z):
 
 
 @njit(inline="always")
-def _exponential(z):
+def _exponential(z: float) -> float:
     """For -0.01 <= z <= 0.01."""
     p = 1.0 / 720.0
     p = p * z + 1.0 / 120.0
@@ -111,7 +111,18 @@ def _exponential(z):
 
 
 @njit(inline="always")
-def _plane(lat, lon, kind, pole, lon0, a, e, factor, east, north):
+def _plane(
+    lat: float,
+    lon: float,
+    kind: int,
+    pole: float,
+    lon0: float,
+    a: float,
+    e: float,
+    factor: float,
+    east: float,
+    north: float,
+) -> tuple[float, float]:
     """X and y of one point, metres."""
     radius = _radius(pole * lat, kind, a, e, factor)
     turn = lon - lon0
@@ -128,14 +139,29 @@ def _plane(lat, lon, kind, pole, lon0, a, e, factor, east, north):
 
 
 @njit(nogil=True, error_model="numpy")
-def project(lat, lon, kind, pole, lon0, a, e, factor, east, north, x, y):
+def project(
+    lat: np.ndarray,
+    lon: np.ndarray,
+    kind: int,
+    pole: float,
+    lon0: float,
+    a: float,
+    e: float,
+    factor: float,
+    east: float,
+    north: float,
+    x: np.ndarray,
+    y: np.ndarray,
+) -> None:
     """X and y of points, metres; NaN stays NaN."""
     for i in range(lat.size):
         x[i], y[i] = _plane(lat[i], lon[i], kind, pole, lon0, a, e, factor, east, north)
 
 
 @njit(inline="always")
-def _cell(x, y, west, south, step, rows, columns):
+def _cell(
+    x: float, y: float, west: float, south: float, step: float, rows: int, columns: int
+) -> np.int32:
     """Flat index of the cell of a point; OUTSIDE beyond the grid."""
     column = np.floor((x - west) / step)
     row = rows - 1.0 - np.floor((south + rows * step - y) / step)
@@ -145,8 +171,23 @@ def _cell(x, y, west, south, step, rows, columns):
 
 @njit(nogil=True, error_model="numpy")
 def cells_of_places(
-    lat, lon, kind, pole, lon0, a, e, factor, east, north, west, south, step, rows, columns, cells
-):
+    lat: np.ndarray,
+    lon: np.ndarray,
+    kind: int,
+    pole: float,
+    lon0: float,
+    a: float,
+    e: float,
+    factor: float,
+    east: float,
+    north: float,
+    west: float,
+    south: float,
+    step: float,
+    rows: int,
+    columns: int,
+    cells: np.ndarray,
+) -> None:
     """Flat index of the cell of every point; OUTSIDE or NOWHERE where there is none."""
     for i in range(lat.size):
         x, y = _plane(lat[i], lon[i], kind, pole, lon0, a, e, factor, east, north)
@@ -156,7 +197,16 @@ def cells_of_places(
 
 
 @njit(nogil=True, error_model="numpy")
-def cells_of_points(x, y, west, south, step, rows, columns, cells):
+def cells_of_points(
+    x: np.ndarray,
+    y: np.ndarray,
+    west: float,
+    south: float,
+    step: float,
+    rows: int,
+    columns: int,
+    cells: np.ndarray,
+) -> None:
     """The same of points in the plane; not finite is OUTSIDE, NaN is NOWHERE."""
     for i in range(x.size):
         cell = _cell(x[i], y[i], west, south, step, rows, columns)
@@ -165,7 +215,16 @@ def cells_of_points(x, y, west, south, step, rows, columns, cells):
 
 
 @njit(inline="always")
-def _into(table, slot, count, weight, mean, squares, lowest, highest):
+def _into(
+    table: np.ndarray,
+    slot: int,
+    count: float,
+    weight: float,
+    mean: float,
+    squares: float,
+    lowest: float,
+    highest: float,
+) -> None:
     """Combine sums with those of a row of the table (Chan et al. 1979)."""
     before = table[slot, WEIGHT]
     whole = before + weight
@@ -181,20 +240,20 @@ def _into(table, slot, count, weight, mean, squares, lowest, highest):
 
 @njit(nogil=True, error_model="numpy")
 def add(
-    cells,
-    values,
-    weights,
-    owner,
-    owners,
-    slot_of,
-    table,
-    cell_of,
-    tracks,
-    met_by,
-    track,
-    used,
-    dropped,
-):
+    cells: np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray,
+    owner: int,
+    owners: int,
+    slot_of: np.ndarray,
+    table: np.ndarray,
+    cell_of: np.ndarray,
+    tracks: np.ndarray,
+    met_by: np.ndarray,
+    track: int,
+    used: int,
+    dropped: np.ndarray,
+) -> int:
     """Add points to the sums of the cells that this owner has.
 
     Points that follow each other in one cell are summed about the first of them and then
@@ -264,7 +323,16 @@ def add(
 
 
 @njit(nogil=True, error_model="numpy")
-def merge(cells_a, table_a, cells_b, table_b, cells, table, places_a, places_b):
+def merge(
+    cells_a: np.ndarray,
+    table_a: np.ndarray,
+    cells_b: np.ndarray,
+    table_b: np.ndarray,
+    cells: np.ndarray,
+    table: np.ndarray,
+    places_a: np.ndarray,
+    places_b: np.ndarray,
+) -> int:
     """Combine two tables, each sorted by cell; returns the number of cells.
 
     ``places_a`` and ``places_b`` receive the row of the result for every row of either.
