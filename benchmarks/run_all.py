@@ -100,6 +100,14 @@ CLAIMS = (
         "--days 7 --scans 40 --kills 20",
         takes_folder=False,
     ),
+    Claim(
+        "gridding",
+        "Gridding: from positions to statistics at least 5 times faster than the alternatives",
+        "gridding.py",
+        "--points 2000000",
+        "--points 16000000",
+        takes_folder=False,
+    ),
 )
 
 

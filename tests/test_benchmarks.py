@@ -117,6 +117,19 @@ def test_archive_refuses_other_counts(benchmark, tmp_path, monkeypatch):
     assert not archive.run_side("flat", tmp_path, coordinates=False)["equal"]
 
 
+def test_gridding_refuses_other_statistics(benchmark, capsys, monkeypatch):
+    gridding = benchmark("gridding")
+    words = ["--points", "20000", "--grid", "ease2s25000", "--repeats", "1"]
+    assert gridding.main(words) == 0
+    assert "all statistics agree within 1e-09" in capsys.readouterr().out
+    true = gridding.by_pyproj
+    monkeypatch.setattr(
+        gridding, "by_pyproj", lambda *given: true(*given) | {"mean": true(*given)["mean"] + 1e-6}
+    )
+    assert gridding.main(words) == 1
+    assert "pyproj and numpy gives other statistics" in capsys.readouterr().out
+
+
 @pytest.fixture
 def page(benchmark, monkeypatch, tmp_path):
     """A page with a section of every claim, and the runner with scripts that only say a word."""

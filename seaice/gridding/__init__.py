@@ -225,7 +225,8 @@ class BucketAccumulator:
         self._track += 1
         for first in range(0, cells.size, _AT_ONCE):
             rows = slice(first, first + _AT_ONCE)
-            self._add_part(cells[rows], values[rows], given[rows])
+            part = values[rows].astype(np.float64), given[rows].astype(np.float64)
+            self._add_part(cells[rows], *part)
 
     def _add_part(self, cells: np.ndarray, values: np.ndarray, weights: np.ndarray) -> None:
         def share(owner: int) -> None:

@@ -138,7 +138,7 @@ def _plane(
     return east + radius * sine, north - pole * radius * cosine
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", cache=True)
 def project(
     lat: np.ndarray,
     lon: np.ndarray,
@@ -169,7 +169,7 @@ def _cell(
     return np.int32(row * columns + column) if inside else np.int32(OUTSIDE)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", cache=True)
 def cells_of_places(
     lat: np.ndarray,
     lon: np.ndarray,
@@ -196,7 +196,7 @@ def cells_of_places(
         cells[i] = cell if known else np.int32(NOWHERE)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", cache=True)
 def cells_of_points(
     x: np.ndarray,
     y: np.ndarray,
@@ -238,7 +238,7 @@ def _into(
     table[slot, HIGHEST] = max(table[slot, HIGHEST], highest)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", cache=True)
 def add(
     cells: np.ndarray,
     values: np.ndarray,
@@ -322,7 +322,7 @@ def add(
     return used
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy", cache=True)
 def merge(
     cells_a: np.ndarray,
     table_a: np.ndarray,

@@ -1,0 +1,224 @@
+"""grid_swaths.py: swaths of archives and granules to daily grids."""
+
+from collections import defaultdict
+from datetime import UTC, datetime
+
+import netCDF4
+import numpy as np
+import pytest
+from pyproj import Transformer
+
+import amsr2_processor
+import grid_swaths
+from seaice.archive import create_archive, load_swaths
+from seaice.grids import get_grid
+from seaice.simulate import simulated_granules, write_granule
+from seaice.sources.amsr2_l1b import read_granule
+from seaice.swath import Swath
+
+# Descending half orbits begin in the far north; the last one begins shortly before midnight.
+START = datetime(2020, 3, 1, 12, 0, tzinfo=UTC)
+END = datetime(2020, 3, 2, 3, 0, tzinfo=UTC)
+GRID = get_grid("n25000")
+SCANS = 30
+
+
+@pytest.fixture(scope="module")
+def granules(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("l1b")
+    for granule in simulated_granules(START, END):
+        if not granule.ascending:
+            write_granule(folder, granule, scans=SCANS, overlap=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def archive(granules, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive")
+    words = ["--start", f"{START:%Y-%m-%d %H:%M}", "--end", f"{END:%Y-%m-%d %H:%M}", "--layout", "flat"]
+    words += ["--orbit", "D", "--channels", "36.5H", "18.7V"]
+    assert amsr2_processor.main([*words, "--output_dir", str(folder), "--input_dir", str(granules)]) == 0
+    return next(folder.glob("*.npz"))
+
+
+def run(*words):
+    return grid_swaths.main([str(word) for word in ("--grid", "n25000", *words)])
+
+
+def fields(path):
+    with netCDF4.Dataset(path) as dataset:
+        return {
+            name: np.ma.filled(variable[0].astype(np.float64), np.nan)
+            for name, variable in dataset.variables.items()
+            if variable.dimensions == ("time", "y", "x")
+        }
+
+
+def slow_reference(paths, channel, day):
+    """One pixel after the other, projected by pyproj."""
+    transformer = Transformer.from_crs(GRID.crs.geodetic_crs, GRID.crs, always_xy=True)
+    values, hours = defaultdict(list), defaultdict(list)
+    midnight = datetime.combine(day, datetime.min.time(), UTC).timestamp()
+    for path in paths:
+        swath = read_granule(path, channels=[channel])
+        places = next(iter(swath.positions.values()))
+        x, y = transformer.transform(places.longitude, places.latitude)
+        kelvin = swath.kelvin()
+        for scan, time in enumerate(swath.scan_times):
+            if not midnight <= time < midnight + 86400:
+                continue
+            for pixel in range(kelvin.shape[1]):
+                column = int(np.floor((x[scan, pixel] - GRID.west) / GRID.step))
+                row = GRID.rows - 1 - int(np.floor((GRID.extent[3] - y[scan, pixel]) / GRID.step))
+                if (
+                    0 <= column < GRID.columns
+                    and 0 <= row < GRID.rows
+                    and np.isfinite(kelvin[scan, pixel])
+                ):
+                    values[row, column].append(float(kelvin[scan, pixel]))
+                    hours[row, column].append((time - midnight) / 3600)
+    return values, hours
+
+
+@pytest.mark.parametrize("source", ["granules", "archive"])
+def test_equals_the_slow_reference(granules, archive, tmp_path, source):
+    given = granules if source == "granules" else archive
+    assert run("--input", given, "--output_dir", tmp_path, "--channels", "36.5H") == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["AMSR2_TB_n25000_20200301_D.nc", "AMSR2_TB_n25000_20200302_D.nc"]
+    day = datetime(2020, 3, 1).date()
+    values, hours = slow_reference(sorted(granules.iterdir()), "36.5H", day)
+    found = fields(tmp_path / names[0])
+    assert len(values) > 1000
+    assert {tuple(cell) for cell in np.argwhere(found["brightness_temperature_36_5H_count"])} == set(
+        values
+    )
+    for cell, seen in list(values.items())[::7]:
+        assert found["brightness_temperature_36_5H"][cell] == pytest.approx(np.mean(seen), rel=1e-6)
+        assert found["brightness_temperature_36_5H_std"][cell] == pytest.approx(np.std(seen), abs=1e-4)
+        assert found["brightness_temperature_36_5H_count"][cell] == len(seen)
+        assert found["observation_time"][cell] == pytest.approx(np.mean(hours[cell]), rel=1e-6)
+    empty = found["brightness_temperature_36_5H_count"] == 0
+    assert np.isnan(found["brightness_temperature_36_5H"][empty]).all()
+
+
+def test_a_swath_over_midnight_stands_in_both_days_once(granules, tmp_path):
+    """The day is that of the scan: no pixel twice, none lost."""
+    assert run("--input", granules, "--output_dir", tmp_path) == 0
+    total = sum(fields(p)["brightness_temperature_36_5H_count"].sum() for p in tmp_path.iterdir())
+    inside = 0
+    for path in granules.iterdir():
+        places = read_granule(path).positions["36.5"]
+        from seaice.gridding import cells_of
+
+        inside += (cells_of(places.latitude, places.longitude, GRID) >= 0).sum()
+    assert total == inside
+
+
+def test_scans_of_one_granule_on_two_days(tmp_path):
+    times = datetime(2020, 3, 1, 23, 59, 57, tzinfo=UTC).timestamp() + 1.5 * np.arange(4)
+    from seaice.swath_grids import rows_of_day
+
+    swath = Swath({"36.5H": np.ones((4, 3), np.uint16)}, {}, scan_times=times)
+    first = datetime(2020, 3, 1, tzinfo=UTC).timestamp()
+    assert rows_of_day(swath, first) == slice(0, 2)
+    assert rows_of_day(swath, first + 86400) == slice(2, 4)
+    assert rows_of_day(swath, first + 2 * 86400) == slice(0, 0)
+
+
+def test_all_channels_of_an_archive_and_its_attributes(archive, tmp_path):
+    assert run("--input", archive, "--output_dir", tmp_path) == 0
+    with netCDF4.Dataset(tmp_path / "AMSR2_TB_n25000_20200301_D.nc") as dataset:
+        assert {"brightness_temperature_36_5H", "brightness_temperature_18_7V"} <= set(dataset.variables)
+        variable = dataset["brightness_temperature_18_7V"]
+        assert variable.standard_name == "brightness_temperature" and variable.units == "K"
+        assert dataset.Conventions == "CF-1.11" and dataset.orbit_direction == "descending"
+        assert dataset.input_granules.count("GW1AM2_20200301") >= 5
+        assert dataset["time_bnds"][0].tolist() == [18322, 18323]
+
+
+def test_readers_place_it_right(archive, tmp_path):
+    import rioxarray
+    import xarray
+
+    assert run("--input", archive, "--output_dir", tmp_path, "--start_date", "20200302") == 0
+    (path,) = tmp_path.iterdir()
+    data = xarray.open_dataset(path)["brightness_temperature_36_5H"][0]
+    row, column = np.argwhere(np.isfinite(data.values))[0]
+    lat, lon = (values[row, column] for values in GRID.longitude_latitude()[::-1])
+    with rioxarray.open_rasterio(f'NETCDF:"{path}":brightness_temperature_36_5H', masked=True) as raster:
+        assert raster.rio.crs.to_epsg() == 3411
+        x, y = Transformer.from_crs(GRID.crs.geodetic_crs, GRID.crs, always_xy=True).transform(lon, lat)
+        near = raster.sel(x=x, y=y, method="nearest").squeeze()
+        assert float(near) == pytest.approx(float(data.values[row, column]))
+
+
+def test_run_again_and_with_other_parameters(archive, tmp_path, capsys):
+    assert run("--input", archive, "--output_dir", tmp_path) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    assert run("--input", archive, "--output_dir", tmp_path) == 0
+    assert capsys.readouterr().out.count("already there") == 2
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert run("--input", archive, "--output_dir", tmp_path, "--channels", "36.5H") == 0
+    assert "already there" not in capsys.readouterr().out
+
+
+def test_workers_and_inputs_given_twice_do_not_show(archive, granules, tmp_path):
+    assert run("--input", archive, "--output_dir", tmp_path / "a", "--channels", "36.5H") == 0
+    more = ["--workers", 2, "--channels", "36.5H"]
+    assert run("--input", archive, granules, archive, "--output_dir", tmp_path / "b", *more) == 0
+    for path in (tmp_path / "a").iterdir():
+        for name, field in fields(path).items():
+            np.testing.assert_array_equal(field, fields(tmp_path / "b" / path.name)[name])
+
+
+@pytest.mark.parametrize("way", ["nearest", "gaussian"])
+def test_interpolated_by_pyresample(archive, tmp_path, way):
+    pytest.importorskip("pyresample")
+    words = ["--input", archive, "--channels", "36.5H", "--start_date", "20200302"]
+    assert run(*words, "--output_dir", tmp_path, "--resample", way) == 0
+    assert run(*words, "--output_dir", tmp_path) == 0
+    name = "brightness_temperature_36_5H"
+    found = fields(tmp_path / f"AMSR2_TB_n25000_20200302_D_{way}.nc")[name]
+    bucket = fields(tmp_path / "AMSR2_TB_n25000_20200302_D.nc")[name]
+    both = np.isfinite(found) & np.isfinite(bucket)
+    assert both.sum() > 0.9 * np.isfinite(bucket).sum() > 100
+    # Row 0 is the south in both, else the fields would not resemble each other.
+    assert np.corrcoef(found[both], bucket[both])[0, 1] > 0.9
+
+
+def test_archives_that_cannot_be_gridded(granules, archive, tmp_path, capsys):
+    bare = tmp_path / "bare"
+    words = ["--start", f"{START:%Y-%m-%d %H:%M}", "--end", f"{END:%Y-%m-%d %H:%M}", "--orbit", "D"]
+    argv = [*words, "--no_coordinates", "--output_dir", str(bare), "--input_dir", str(granules)]
+    assert amsr2_processor.main(argv) == 0
+    (path,) = bare.glob("*.npz")
+    assert run("--input", path, "--output_dir", tmp_path / "tb") == 1
+    err = capsys.readouterr().err
+    assert "carries no positions of 36.5 GHz" in err and "--coordinates" in err
+    assert run("--input", archive, "--output_dir", tmp_path / "tb", "--channels", "89AV") == 1
+    assert "expected the channels 89AV, found 36.5H, 18.7V" in capsys.readouterr().err
+    old = tmp_path / "old.npz"
+    with load_swaths(archive) as swaths, create_archive(old, layout="swath_array", count=1) as writer:
+        swath = swaths[0]
+        writer.add(Swath(swath.counts, swath.scale_factors, swath.positions))
+        writer.finish({})
+    assert run("--input", old, "--output_dir", tmp_path / "tb") == 1
+    assert "does not say when" in capsys.readouterr().err
+    assert run("--input", tmp_path / "none.npz", "--output_dir", tmp_path / "tb") == 1
+    assert "no such file" in capsys.readouterr().err
+    assert run("--input", archive, "--output_dir", tmp_path / "tb", "--start_date", "20210101") == 1
+    assert "found none in the input" in capsys.readouterr().err
+    assert run("--input", archive, "--output_dir", tmp_path / "tb", "--grid", "n1") == 1
+
+
+def test_a_damaged_swath_is_named_and_the_rest_goes_on(granules, archive, tmp_path, capsys):
+    damaged = tmp_path / archive.name
+    content = bytearray(archive.read_bytes())
+    content[len(content) // 2] ^= 4
+    damaged.write_bytes(content)
+    assert run("--input", damaged, "--output_dir", tmp_path / "tb") == 1
+    err = capsys.readouterr().err
+    assert "failed: damaged" in err and "Traceback" not in err
+    assert len(list((tmp_path / "tb").iterdir())) == 2
