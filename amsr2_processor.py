@@ -84,16 +84,16 @@ def build_parser() -> argparse.ArgumentParser:
         help="scans at both ends that the neighbour granules have too (default %(default)s)",
     )
     counts = {
-        "threads": (1, int, "granules worked on at a time, at most 16"),
-        "save_interval": (1, int, "tell the state after so many granules; each is safe at once anyway"),
-        "max_retries": (0, int, "further attempts at a granule"),
-        "retry_delay": (0, float, "seconds before the first of them, doubled each time"),
-        "timeout": (0.1, float, "longest silence of a server, seconds"),
+        "threads": (cli.at_least(1), "granules worked on at a time, at most 16"),
+        "save_interval": (cli.at_least(1), "tell the state after so many granules; each is safe anyway"),
+        "max_retries": (cli.at_least(0), "further attempts at a granule"),
+        "retry_delay": (cli.between(0, 3600), "seconds before the first of them, doubled each time"),
+        "timeout": (cli.between(0.1, 3600), "longest silence of a server, seconds"),
     }
-    for name, (least, kind, text) in counts.items():
+    for name, (kind, text) in counts.items():
         parser.add_argument(
             f"--{name}",
-            type=cli.at_least(least, kind),
+            type=kind,
             metavar="N",
             help=f"{text} (default %(default)s)",
         )

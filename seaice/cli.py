@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from types import FrameType
 from typing import Any, NoReturn
@@ -113,7 +113,9 @@ def asker() -> Callable[[str, bool], str] | None:
 
     def ask(question: str, secret: bool) -> str:
         if secret:
-            return getpass.getpass(question)
+            with suppress(EOFError):
+                return getpass.getpass(question)
+            return ""
         print(question, end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip()
 
@@ -127,13 +129,22 @@ def ask_options(questions: Mapping[str, str]) -> list[str]:
     ----------
     questions : mapping of str to str
         Option and question. An empty answer leaves the option out.
+
+    Raises
+    ------
+    SystemExit
+        With status 130, if the person interrupts.
     """
     ask = asker()
     words = []
-    for option, question in questions.items() if ask else ():
-        answer = ask(f"{question}: ", False) if ask else ""
-        if answer:
-            words += [option, answer]
+    try:
+        for option, question in questions.items() if ask else ():
+            answer = ask(f"{question}: ", False) if ask else ""
+            if answer:
+                words += [option, answer]
+    except KeyboardInterrupt:
+        print("\ninterrupted: nothing was begun", file=sys.stderr)
+        raise SystemExit(130) from None
     return words
 
 

@@ -35,7 +35,10 @@ def as_moment(value: Any, *, last: bool = False) -> datetime:
     if isinstance(value, str):
         value = _parsed(value.strip())
     if isinstance(value, datetime):
-        moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        try:
+            moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        except OverflowError:
+            raise InputError(f"expected an instant of the years 1 to 9999, found {value}") from None
         return moment.replace(microsecond=0)
     if isinstance(value, date):
         return datetime.combine(value, time(23, 59, 59) if last else time(0), UTC)

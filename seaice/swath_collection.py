@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seaice import InputError, atomic, products
-from seaice.archive import LAYOUTS, load_swaths, period_text
-from seaice.archive.checkpoint import Checkpoints
+from seaice.archive import load_swaths, period_text
+from seaice.archive.checkpoint import Checkpoints, checkpoint_folder
 from seaice.channels import as_channels
 from seaice.crew import work_off
 from seaice.moments import as_moment
@@ -21,7 +22,7 @@ from seaice.sources.amsr2_l1b import DEFAULT_CHANNELS, Overlap
 from seaice.sources.gportal import Listed, Orbit, Patience, account, gaps, now
 from seaice.sources.gportal_session import Door
 from seaice.sources.gportal_worker import GranuleWorker, Outcome, Task
-from seaice.swath_request import Request, already_done, wanted_granules
+from seaice.swath_request import Earlier, Request, earlier_archive, wanted_granules
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,6 @@ MOST_THREADS = 16
 KEPT_DIR = "l1b"  # folder of the granules that are kept
 
 _IN_A_ROW = 10  # failures after which a careful run stops
-# So long after its end a period of the catalogue gets no further granules.
-_SETTLED = timedelta(days=30)
 _REFERENCES = "JAXA GCOM-W1 AMSR2 Level 1B brightness temperatures, https://gportal.jaxa.jp"
 
 
@@ -112,16 +111,9 @@ def collect_swaths(
     InputError
         If there is nothing to collect, no account, or an archive of other parameters.
     """
-    first, last = as_moment(start), as_moment(end, last=True)
-    if last < first:
-        raise InputError(f"the period ends ({last}) before it starts ({first}); exchange the two")
-    if layout not in LAYOUTS:
-        raise InputError(f"expected a layout out of {', '.join(LAYOUTS)}, found {layout!r}")
-    if input_dir and bbox:
-        raise InputError("--bbox chooses in the catalogue of G-Portal; it does nothing for --input_dir")
     request = Request(
-        start=first,
-        end=last,
+        start=as_moment(start),
+        end=as_moment(end, last=True),
         input_dir=input_dir,
         channels=tuple(channel.name for channel in as_channels(channels)),
         coordinates=coordinates,
@@ -130,24 +122,25 @@ def collect_swaths(
         bbox=tuple(bbox) if bbox else None,
         overlap=overlap,
     )
-    output_dir.mkdir(parents=True, exist_ok=True)
+    request.check()
     patience = Patience(retries=max_retries, delay=retry_delay, timeout=timeout)
-    with atomic.exclusive(request.path(output_dir)):
-        done = already_done(request, output_dir)
-        if done:
-            return done
+    with atomic.exclusive(request.path(_made(output_dir))):
+        earlier = earlier_archive(request, output_dir)
+        if earlier and earlier.is_settled:
+            return _without_leftovers(request, output_dir, earlier)
         listed = wanted_granules(request, patience)
+        if earlier and earlier.holds(listed):
+            return _without_leftovers(request, output_dir, earlier)
         door = None
         if input_dir is None:
-            name, secret = account(username, password, ask=ask)
-            door = Door(name, secret, timeout=timeout)
+            door = Door(*account(username, password, ask=ask), timeout=timeout)
         collection = _Collection(request, output_dir, listed)
         task = Task(
             checkpoints=collection.checkpoints,
             channels=request.channels,
             coordinates=coordinates,
             overlap=overlap,
-            keep=_kept_dir(output_dir) if keep_hdf5 and door else None,
+            keep=_made(output_dir / KEPT_DIR) if keep_hdf5 and door else None,
             door=door,
             patience=patience,
             careful=robust,
@@ -158,10 +151,22 @@ def collect_swaths(
         return collection.finish()
 
 
-def _kept_dir(output_dir: Path) -> Path:
-    folder = output_dir / KEPT_DIR
-    folder.mkdir(exist_ok=True)
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(
+            f"expected a folder, or a place where one can be made, found a file: {folder}; choose "
+            "another"
+        ) from None
     return folder
+
+
+def _without_leftovers(request: Request, output_dir: Path, earlier: Earlier) -> Report:
+    """The report of a finished archive, which a kill may have left with what came before it."""
+    request.path(output_dir, complete=False).unlink(missing_ok=True)
+    shutil.rmtree(checkpoint_folder(earlier.path), ignore_errors=True)
+    return earlier.report()
 
 
 class _Collection:
@@ -317,7 +322,8 @@ def _grouped(missing: list[dict[str, str]]) -> list[str]:
         by_reason.setdefault((entry["state"], reason), []).append(entry["granule_id"])
     lines = []
     for (state, reason), names in by_reason.items():
-        lines.append(f"{state}: {listing(names)}: {reason}" if names[0] else f"{state}: {reason}")
+        said = "" if state == "failed" else f"{state}: "  # «failed» stands before every line
+        lines.append(f"{said}{listing(names)}: {reason}" if names[0] else f"{said}{reason}")
     return lines
 
 

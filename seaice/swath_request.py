@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from seaice import InputError
-from seaice.archive import SUFFIXES, ArchiveName, load_swaths
+from seaice.archive import LAYOUTS, SUFFIXES, ArchiveName, load_swaths
 from seaice.report import Report
-from seaice.sources.amsr2_l1b import GranuleName, Overlap, list_granules
-from seaice.sources.gportal import Listed, Orbit, Patience, search_granules
+from seaice.sources.amsr2_l1b import GranuleName, Overlap, list_granules, start_of
+from seaice.sources.gportal import Listed, Orbit, Patience, newest, search_granules
 from seaice.swath import as_utc
 
 # So long after its end a period of the catalogue gets no further granules.
@@ -34,6 +34,29 @@ class Request:
     bbox: tuple[float, ...] | None
     overlap: Overlap
 
+    def check(self) -> None:
+        """Refuse what cannot be collected.
+
+        Raises
+        ------
+        InputError
+            If the parts of the request contradict each other.
+        """
+        if self.end < self.start:
+            raise InputError(
+                f"the period ends ({self.end}) before it starts ({self.start}); exchange the two"
+            )
+        if self.layout not in LAYOUTS:
+            raise InputError(f"expected a layout out of {', '.join(LAYOUTS)}, found {self.layout!r}")
+        if self.input_dir and self.bbox:
+            raise InputError(
+                "--bbox chooses in the catalogue of G-Portal; it does nothing for --input_dir"
+            )
+        if self.bbox and not -90 <= self.bbox[1] <= self.bbox[3] <= 90:
+            raise InputError(
+                f"expected the box as west south east north, south below north, found {self.bbox}"
+            )
+
     def path(self, folder: Path, *, complete: bool = True) -> Path:
         """Where the archive belongs."""
         name = ArchiveName(self.start, self.end, self.coordinates, complete)
@@ -53,19 +76,51 @@ class Request:
         }
 
 
-def already_done(request: Request, output_dir: Path) -> Report | None:
-    """The report where the archive is there already and nothing can be missing in it.
+@dataclass(frozen=True)
+class Earlier:
+    """An archive that a former run has finished.
+
+    Attributes
+    ----------
+    path : Path
+    granule_ids : frozenset of str
+    is_settled : bool
+        Nothing can have come since; the catalogue need not be asked.
+    """
+
+    path: Path
+    granule_ids: frozenset[str]
+    is_settled: bool
+
+    def holds(self, listed: list[Listed]) -> bool:
+        """Whether all of these are in it."""
+        return self.granule_ids.issuperset(granule.granule_id for granule in listed)
+
+    def report(self) -> Report:
+        """What the run says that finds nothing to do."""
+        count = len(self.granule_ids)
+        report = Report(outputs=[self.path])
+        report.values |= {"listed": count, "done": count, "failed": 0, "absent": 0, "received": 0}
+        report.lines.append(f"{self.path}: complete already, {count} swaths")
+        return report
+
+
+def earlier_archive(request: Request, output_dir: Path) -> Earlier | None:
+    """The archive that is there already under the name of a request.
 
     Raises
     ------
     InputError
-        If what is there under the name was made with other parameters.
+        If it is damaged, or was made with other parameters.
     """
     path = request.path(output_dir)
     if not path.exists():
         return None
-    with load_swaths(path) as swaths:
-        info, there = swaths.info, {str(entry.get("granule_id")) for entry in swaths.entries}
+    try:
+        with load_swaths(path) as swaths:
+            info, there = swaths.info, {str(entry.get("granule_id")) for entry in swaths.entries}
+    except InputError as error:
+        raise InputError(f"{error}; move it away and run the same command again") from None
     if info.get("parameters") != request.parameters:
         found = {
             k: v for k, v in (info.get("parameters") or {}).items() if v != request.parameters.get(k)
@@ -75,17 +130,8 @@ def already_done(request: Request, output_dir: Path) -> Report | None:
             "or move the file away"
         )
     asked = as_utc(str(info.get("catalogue_asked") or "1970-01-01"))
-    if request.input_dir is None and asked - request.end < _SETTLED:
-        return None  # granules may have come since
-    if request.input_dir is not None:
-        wanted = wanted_granules(request, Patience())
-        if not there.issuperset(granule.granule_id for granule in wanted):
-            return None
-    count = len(there)
-    report = Report(outputs=[path])
-    report.values |= {"listed": count, "done": count, "failed": 0, "absent": 0, "received": 0}
-    report.lines.append(f"{path}: complete already, {count} swaths")
-    return report
+    is_settled = request.input_dir is None and asked - request.end >= _SETTLED
+    return Earlier(path, frozenset(there), is_settled)
 
 
 def wanted_granules(request: Request, patience: Patience) -> list[Listed]:
@@ -100,7 +146,7 @@ def wanted_granules(request: Request, patience: Patience) -> list[Listed]:
         )
         where = "G-Portal"
     else:
-        listed = list(_in_folder(request, request.input_dir))
+        listed = newest(_in_folder(request, request.input_dir))
         where = str(request.input_dir)
     if not listed:
         raise InputError(
@@ -112,13 +158,12 @@ def wanted_granules(request: Request, patience: Patience) -> list[Listed]:
 
 
 def _in_folder(request: Request, folder: Path) -> Iterator[Listed]:
-    seen = set()
+    borders = {moment.replace(second=0) for moment in (request.start, request.end)}
     for path in list_granules(folder):
         name = GranuleName.parse(path.name)
         assert name is not None
-        # The name has the minute only.
-        inside = request.start - timedelta(minutes=1) < name.start <= request.end
-        if inside and request.orbit in ("both", name.orbit_type) and name.granule_id not in seen:
-            seen.add(name.granule_id)
-            size = path.stat().st_size
-            yield Listed(name.granule_id, str(path), size, name.start, name.orbit_type)
+        start = name.start
+        if start in borders:  # the name has the minute only
+            start = (start_of(path) or start).replace(microsecond=0)
+        if request.start <= start <= request.end and request.orbit in ("both", name.orbit_type):
+            yield Listed(name.granule_id, str(path), path.stat().st_size, start, name.orbit_type)

@@ -10,7 +10,7 @@ import pytest
 from seaice import InputError
 from seaice.coregistration import every_second
 from seaice.simulate import simulated_granules, true_positions, write_granule
-from seaice.sources.amsr2_l1b import GranuleName, list_granules, read_granule
+from seaice.sources.amsr2_l1b import GranuleName, list_granules, read_granule, start_of
 from seaice.swath import APPROXIMATED, COREGISTERED, GIVEN
 
 RADIUS = 6371.0
@@ -266,3 +266,28 @@ def test_listing_a_folder(tmp_path, plain):
     assert list_granules(tmp_path) == [folder / plain.name]
     with pytest.raises(InputError, match="found none"):
         list_granules(tmp_path / "absent")
+
+
+def test_texts_whose_damage_sends_the_library_into_a_loop(path):
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL\x01")
+    content[heap + 16] = 0  # the first object is now the free rest ...
+    content[heap + 24 : heap + 32] = bytes(8)  # ... of no length
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="its texts are damaged"):
+        read_granule(path)
+    assert start_of(path) is None
+
+
+@pytest.mark.parametrize("scale", [[], [0.0], [np.nan], [-1.0]])
+def test_a_scale_factor_that_is_none(path, scale):
+    with h5py.File(path, "r+") as file:
+        file["Brightness Temperature (36.5GHz,H)"].attrs["SCALE FACTOR"] = np.array(scale, np.float32)
+    with pytest.raises(InputError):
+        read_granule(path)
+
+
+def test_the_start_as_the_granule_says_it(path, granule):
+    assert abs(start_of(path) - granule.start) < timedelta(milliseconds=2)
+    path.write_bytes(b"no granule")
+    assert start_of(path) is None

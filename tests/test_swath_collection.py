@@ -1,5 +1,6 @@
 """amsr2_processor.py against a real local catalogue and a real local SFTP server."""
 
+import errno
 import json
 import random
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from gportal_server import Faults, GPortalServer, Product
 
 import amsr2_processor
-from seaice import atomic, cli
+from seaice import InputError, atomic, cli
 from seaice.archive import load_swaths
 from seaice.simulate import simulated_granules, write_granule
 from seaice.sources.amsr2_l1b import read_granule
@@ -411,6 +412,8 @@ def test_usage(tmp_path, capsys):
     for wrong in (
         ["--start", "2020-01-02", "--end", "2020-01-01"],
         ["--start", "someday", "--end", "2020-01-01"],
+        ["--start", "0001-01-01T00:00+09:00", "--end", "2020-01-01"],
+        ["--start", "2020-01-01", "--end", "2020-01-02", "--timeout", "1e12"],
         ["--start", "2020-01-01"],
         ["--start", "2020-01-01", "--end", "2020-01-02", "--threads", "0"],
         ["--start", "2020-01-01", "--end", "2020-01-02", "--layout", "cube"],
@@ -423,6 +426,8 @@ def test_usage(tmp_path, capsys):
     assert "expected a channel out of" in capsys.readouterr().err
     assert amsr2_processor.main([*argv, "--bbox", "0", "60", "10", "70", "--input_dir", "."]) == 1
     assert "--bbox" in capsys.readouterr().err
+    assert amsr2_processor.main([*argv, "--bbox", "0", "70", "10", "60"]) == 1
+    assert "south below north" in capsys.readouterr().err
 
 
 def test_no_account(served, tmp_path, monkeypatch, capsys):
@@ -557,3 +562,235 @@ def test_importing_needs_no_network_and_no_account():
         "assert 'gportal' not in sys.modules and 'paramiko' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env={"PATH": "/usr/bin"})
+
+
+def test_a_bad_granule_of_a_thread_that_was_turned_away_stops_nothing(
+    served, granules, tmp_path, monkeypatch
+):
+    from seaice.sources import gportal_session
+
+    turned = []
+    fetch = gportal_session.Session.fetch
+
+    def first_turned_away(self, remote, part, size, stop):
+        if granules[0].granule_id in remote and not turned:
+            turned.append(remote)
+            raise gportal_session.Refused("full")
+        return fetch(self, remote, part, size, stop)
+
+    monkeypatch.setattr(gportal_session.Session, "fetch", first_turned_away)
+    served(Faults({granules[0].granule_id: ["truncated!"]}))
+    assert amsr2_processor.main(words(tmp_path, "--threads", "1", "--max_retries", "1")) == 1
+    with load_swaths(tmp_path / f"{NAME}_incomplete.npz") as swaths:
+        assert [entry["granule_id"] for entry in swaths.info["missing"]] == [granules[0].granule_id]
+
+
+def test_a_rejected_account_is_tried_once(served, tmp_path):
+    server = served(password="another")
+    assert amsr2_processor.main(words(tmp_path, "--threads", "8")) == 1
+    assert server.requests.count(("login", False)) == 1
+
+
+def test_a_damaged_kept_granule_is_fetched_again(served, granules, tmp_path, caplog):
+    server = served()
+    assert amsr2_processor.main(words(tmp_path, "--keep_hdf5")) == 0
+    kept = tmp_path / "l1b" / f"{granules[3].granule_id}.h5"
+    whole = kept.read_bytes()
+    kept.write_bytes(b"\0" * len(whole))
+    (tmp_path / f"{NAME}.npz").unlink()
+    assert amsr2_processor.main(words(tmp_path, "--keep_hdf5")) == 0
+    assert kept.read_bytes() == whole
+    assert [server.opened(g.granule_id) for g in granules] == [1, 1, 1, 2] + [1] * 6
+
+
+def test_a_granule_goes_only_after_its_swath_is_safe(served, master, granules, tmp_path, monkeypatch):
+    def full(checkpoints, swath):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    server, name = served(), granules[0].granule_id
+    argv = words(tmp_path, "--threads", "1", end=granules[0].start)
+    with monkeypatch.context() as patch:
+        patch.setattr("seaice.archive.checkpoint.Checkpoints.add", full)
+        assert amsr2_processor.main(argv) == 1
+    assert amsr2_processor.main(argv) == 0
+    assert server.bytes_read(name) == (master / f"{name}.h5").stat().st_size, "fetched once"
+
+
+def test_what_a_kill_left_beside_a_finished_archive_goes(served, tmp_path):
+    served()
+    assert amsr2_processor.main(words(tmp_path)) == 0
+    (tmp_path / f"{NAME}_incomplete.npz").touch()
+    (tmp_path / f".{NAME}.swaths").mkdir()
+    assert amsr2_processor.main(words(tmp_path)) == 0
+    assert names_in(tmp_path) == [f"{NAME}.npz"]
+
+
+def test_nothing_new_leaves_the_archive_as_it_is(served, tmp_path, monkeypatch, capsys):
+    server = served()
+    monkeypatch.setattr("seaice.swath_collection.now", lambda: "2020-01-02T00:00:00.000Z")
+    assert amsr2_processor.main(words(tmp_path)) == 0
+    before, searches = (tmp_path / f"{NAME}.npz").stat(), len(server.searches())
+    assert amsr2_processor.main(words(tmp_path)) == 0
+    assert "complete already, 10 swaths" in capsys.readouterr().out
+    assert (tmp_path / f"{NAME}.npz").stat().st_mtime_ns == before.st_mtime_ns
+    assert len(server.searches()) > searches, "something may have come since"
+
+
+def test_a_damaged_archive_of_that_name(served, tmp_path, capsys):
+    served()
+    (tmp_path / f"{NAME}.h5").write_bytes(b"\x89HDF\r\n\x1a\n cut")
+    assert amsr2_processor.main(words(tmp_path, "--layout", "hdf5")) == 1
+    assert "move it away and run the same command again" in capsys.readouterr().err
+
+
+def test_an_output_folder_that_is_a_file(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        assert amsr2_processor.main(words(tmp_path / place)) == 1
+        assert "expected a folder" in capsys.readouterr().err
+
+
+def test_other_products_odd_sizes_and_duplicates_of_the_catalogue(
+    served, products, granules, monkeypatch, caplog
+):
+    import gportal_catalogue
+
+    plain = gportal_catalogue.feature
+    sizes = iter([None, "", "0", "12.0", "many"])
+
+    def odd(product):
+        made = plain(product)
+        made["properties"]["product"]["size"] = next(sizes, "7")
+        return made
+
+    monkeypatch.setattr(gportal_catalogue, "feature", odd)
+    resampled = [
+        Product(p.granule_id.replace("BTBR", "RTBR"), p.start, p.end, p.ascending, 5) for p in products
+    ]
+    served(listed=[*products, *resampled, *products[::-1]])
+    with caplog.at_level("WARNING"):
+        found = search_granules(start=START, end=END, patience=Patience(retries=0, timeout=2))
+    assert [g.granule_id for g in found] == [g.granule_id for g in granules]
+    assert "left out of the catalogue: GW1AM2_" in caplog.text and "RTBR" in caplog.text
+
+
+def test_a_page_that_lacks_a_granule_it_counts(served, monkeypatch):
+    import gportal.http_client
+
+    get = gportal.http_client.get
+
+    def lacking(*args, **kwargs):
+        page = get(*args, **kwargs)
+        return {**page, "features": page["features"][1:]}
+
+    monkeypatch.setattr(gportal.http_client, "get", lacking)
+    served()
+    with pytest.raises(InputError, match="says 12 granules and lists 11"):
+        search_granules(start=START, end=END, patience=Patience(retries=0, timeout=2))
+
+
+def test_a_period_without_bounds_asks_only_for_what_can_be(served):
+    server = served()
+    first, last = datetime.min.replace(tzinfo=UTC), datetime(1, 6, 1, tzinfo=UTC)
+    assert search_granules(start=first, end=last, patience=Patience(retries=0, timeout=2)) == []
+    late = datetime.now(UTC) - timedelta(days=40), datetime.max.replace(tzinfo=UTC)
+    assert search_granules(start=late[0], end=late[1], patience=Patience(retries=0, timeout=2)) == []
+    assert len(server.searches()) == 2
+
+
+def test_borders_of_periods_within_the_minute_of_a_name(master, granules, tmp_path):
+    start = granules[4].start
+    assert start.second
+    for shift, expected in ((0, True), (-1, False), (1, False)):
+        moment = start.replace(microsecond=0) + timedelta(seconds=shift)
+        folder = tmp_path / str(shift)
+        argv = [*words(folder, start=moment, end=moment), "--input_dir", str(master)]
+        assert amsr2_processor.main(argv) == (0 if expected else 1), shift
+        assert bool(list(folder.glob("AMSR2*.npz"))) == expected
+
+
+def test_versions_and_copies_in_a_folder(master, granules, tmp_path):
+    folder = tmp_path / "l1b"
+    shutil.copytree(master, folder / "z")
+    name = granules[2].granule_id
+    for other in (name.replace("2220220", "1110110"), name.replace("L1SG", "L1DL")):
+        (folder / f"{other}.h5").write_bytes(b"older")
+    (folder / f"{name}.h5").write_bytes((master / f"{name}.h5").read_bytes()[:5000])
+    (folder / "GW1AM2_202001010000_001A_L1SGBTBR_2220220.h5").symlink_to(tmp_path / "nowhere")
+    assert amsr2_processor.main([*words(tmp_path / "out"), "--input_dir", str(folder)]) == 0
+    with load_swaths(tmp_path / "out" / f"{NAME}.npz") as swaths:
+        assert [s.granule_id for s in swaths] == [g.granule_id for g in granules]
+
+
+def test_a_netrc_that_is_wrong_shows_no_word_of_it(served, tmp_path, monkeypatch, capsys):
+    served()
+    monkeypatch.delenv("GPORTAL_PASSWORD")
+    netrc = tmp_path / "home" / ".netrc"
+    netrc.parent.mkdir()
+    netrc.write_text(f"machine 127.0.0.1 login somebody password two {SECRET}\n")
+    netrc.chmod(0o600)
+    assert amsr2_processor.main(words(tmp_path)) == 1
+    err = capsys.readouterr().err
+    assert "~/.netrc is not used: bad" in err and "expected a G-Portal account" in err
+    assert SECRET not in err
+
+
+def test_an_answer_against_the_protocol_is_a_failure_of_that_granule(
+    served, granules, tmp_path, monkeypatch
+):
+    import paramiko
+
+    opened = paramiko.SFTPClient.open
+
+    def garbage(self, name, *args, **kwargs):
+        if granules[1].granule_id in name:
+            raise paramiko.SFTPError("Expected handle")
+        return opened(self, name, *args, **kwargs)
+
+    served()
+    monkeypatch.setattr(paramiko.SFTPClient, "open", garbage)
+    assert amsr2_processor.main(words(tmp_path, "--max_retries", "0")) == 1
+    with load_swaths(tmp_path / f"{NAME}_incomplete.npz") as swaths:
+        (entry,) = swaths.info["missing"]
+    assert entry["granule_id"] == granules[1].granule_id and "Expected handle" in entry["reason"]
+
+
+def test_known_hosts_that_cannot_be_read_and_another_key(served, tmp_path, capsys):
+    server = served()
+    known = tmp_path / "home" / ".ssh" / "known_hosts"
+    known.parent.mkdir(parents=True)
+    host = f"[{server.sftp_host}]:{server.sftp_port}"
+    known.write_text(f"{host} ssh-rsa x\n")
+    assert amsr2_processor.main(words(tmp_path / "a")) == 0
+    assert "the server's key is not compared" in capsys.readouterr().err
+    import paramiko
+
+    other = paramiko.ECDSAKey.generate()
+    known.write_text(f"{host} {other.get_name()} {other.get_base64()}\n")
+    assert amsr2_processor.main(words(tmp_path / "b")) == 1
+    assert "shows another host key" in capsys.readouterr().err
+
+
+def test_interrupted_at_the_questions(monkeypatch, capsys):
+    def ask(question, secret):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "asker", lambda: ask)
+    monkeypatch.setattr(sys, "argv", ["amsr2_processor.py"])
+    with pytest.raises(SystemExit) as caught:
+        amsr2_processor.main()
+    assert caught.value.code == 130 and "interrupted" in capsys.readouterr().err
+
+
+def test_interrupted_in_a_long_pause(served, granules, tmp_path):
+    server = served(Faults({granules[0].granule_id: ["denied!"]}))
+    run = process(server, tmp_path, "--retry_delay", "300")
+    deadline = time.monotonic() + 10
+    while not server.opened(granules[0].granule_id) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    begin = time.monotonic()
+    run.send_signal(signal.SIGTERM)
+    _, err = run.communicate(timeout=10)
+    assert run.returncode == 130 and "Traceback" not in err
+    assert time.monotonic() - begin < 2.5

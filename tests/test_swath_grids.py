@@ -137,6 +137,7 @@ def test_all_channels_of_an_archive_and_its_attributes(archive, tmp_path):
         assert dataset["time_bnds"][0].tolist() == [18322, 18323]
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 def test_readers_place_it_right(archive, tmp_path):
     import rioxarray
     import xarray

@@ -53,6 +53,11 @@ class Entry:
     time: str = ""
 
 
+def checkpoint_folder(archive: Path) -> Path:
+    """Where the finished swaths of an archive lie while it is collected."""
+    return archive.with_name(f".{archive.stem}.swaths")
+
+
 class Checkpoints:
     """The finished swaths of an archive that is being collected; safe for several threads.
 
@@ -72,7 +77,7 @@ class Checkpoints:
     """
 
     def __init__(self, archive: Path, *, layout: str, parameters: Mapping[str, Any]) -> None:
-        self.folder = archive.with_name(f".{archive.stem}.swaths")
+        self.folder = checkpoint_folder(archive)
         # A classic archive cannot be put together from classic parts without undoing them.
         self._form = "hdf5" if layout == "hdf5" else "flat"
         self._layout = layout

@@ -21,6 +21,7 @@ from seaice import InputError
 from seaice.channels import LOW_FREQUENCIES, Channel, as_channels
 from seaice.coregistration import coregister, every_second, parse_coefficients
 from seaice.leap_seconds import utc_from_tai93
+from seaice.sources.hdf5_heaps import heaps_are_whole
 from seaice.swath import (
     APPROXIMATED,
     COREGISTERED,
@@ -37,8 +38,20 @@ logger = logging.getLogger(__name__)
 DEFAULT_CHANNELS = ("36.5H",)
 Overlap = Literal["trim", "keep"]
 
+# What damage makes of a file: also absurd sizes, and groups where datasets should be.
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
+
 _NAME = re.compile(
-    r"GW1AM2_(?P<start>\d{12})_(?P<path>\d{3})(?P<orbit>[AD])_L1(?P<processing>\w\w)BTBR_(?P<version>\d\d{6})$"
+    r"GW1AM2_(?P<start>\d{12})_(?P<path>\d{3})(?P<orbit>[AD])_L1\w\wBTBR_(?P<version>\d{7})$"
 )
 
 
@@ -96,8 +109,23 @@ def list_granules(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"expected a folder of AMSR2 L1B granules, found none: {folder}")
-    found = [path for path in folder.rglob("GW1AM2_*.h5") if GranuleName.parse(path.name)]
+    found = [
+        path for path in folder.rglob("GW1AM2_*.h5") if GranuleName.parse(path.name) and path.is_file()
+    ]
     return sorted(found, key=lambda path: (path.name, path))
+
+
+def start_of(path: Path) -> datetime | None:
+    """UTC start of a granule as it says itself, to the millisecond; None where it cannot be read."""
+    import h5py
+
+    try:
+        if not heaps_are_whole(path):
+            return None
+        with h5py.File(path, "r") as file:
+            return _Granule(path, file).moment("ObservationStartDateTime")
+    except _UNREADABLE:
+        return None
 
 
 def read_granule(
@@ -136,11 +164,13 @@ def read_granule(
 
     wanted = as_channels(channels)
     try:
+        if not heaps_are_whole(path):
+            raise OSError("its texts are damaged")
         with h5py.File(path, "r") as file:
             return _Granule(path, file).swath(wanted, coordinates=coordinates, overlap=overlap)
     except InputError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         raise InputError(_explained(path, error)) from error
 
 
@@ -221,7 +251,12 @@ class _Granule:
     def _scale(self, dataset: str) -> float:
         scale = np.ravel(self.file[dataset].attrs.get("SCALE FACTOR", [0.01]))
         # The file has 0.01 in float32: as decimal it is 0.01, not 0.00999999978.
-        return float(str(np.float32(scale[0])))
+        factor = float(str(np.float32(scale[0])))
+        if not 0 < factor < 1000:
+            raise InputError(
+                f"expected a scale factor such as 0.01, found {factor}: {dataset} in {self.path}"
+            )
+        return factor
 
     def _counts(self, channel: Channel, scans: int, rows: slice) -> tuple[np.ndarray, int, int]:
         dataset = self._dataset(channel.dataset)
@@ -245,13 +280,14 @@ class _Granule:
 
     def _plausible(self, seconds: np.ndarray) -> np.ndarray:
         """Times within a day of the name or the attribute: damage makes absurd ones."""
-        start = self._moment("ObservationStartDateTime") or (self.name.start if self.name else None)
+        start = self.moment("ObservationStartDateTime") or (self.name.start if self.name else None)
         if start is None:
             return np.isfinite(seconds)
         with np.errstate(invalid="ignore"):
             return np.abs(seconds - start.timestamp()) < 86400
 
-    def _moment(self, name: str) -> datetime | None:
+    def moment(self, name: str) -> datetime | None:
+        """A global attribute as UTC time; None where it is none."""
         try:
             return as_utc(self._attribute(name) or "")
         except ValueError:
@@ -263,7 +299,7 @@ class _Granule:
         overlap, nominal = (self._number(n) for n in ("OverlapScans", "NumberOfScans"))
         if overlap is not None and overlap >= 0 and (nominal is None or nominal + 2 * overlap == scans):
             return slice(overlap, scans - overlap)
-        start, end = (self._moment(f"Observation{which}DateTime") for which in ("Start", "End"))
+        start, end = (self.moment(f"Observation{which}DateTime") for which in ("Start", "End"))
         if start is None or end is None:
             logger.warning("%s: says nothing about overlap; all %d scans are kept", self.path, scans)
             return slice(0, scans)
@@ -280,16 +316,18 @@ class _Granule:
             return None
 
     def _positions(self, frequencies: list[str], scans: int, rows: slice) -> dict[str, Positions]:
-        first = {name: self._coefficients(name) for name in ("A1", "A2")}
+        a1, a2 = self._coefficients("A1"), self._coefficients("A2")
+        horns = {name if name not in LOW_FREQUENCIES else "89A" for name in frequencies}
+        given = {horn: self._given(horn, scans, rows) for horn in horns}
         positions = {}
         for frequency in dict.fromkeys(frequencies):
-            if frequency not in LOW_FREQUENCIES:
-                positions[frequency] = Positions(*self._given(frequency, scans, rows), GIVEN)
+            if frequency in given:
+                positions[frequency] = Positions(*given[frequency], GIVEN)
                 continue
-            places = self._given("89A", scans, rows)
-            if frequency in first["A1"] and frequency in first["A2"]:
-                coefficients = first["A1"][frequency], first["A2"][frequency]
-                positions[frequency] = Positions(*coregister(*places, *coefficients), COREGISTERED)
+            places = given["89A"]
+            if frequency in a1 and frequency in a2:
+                coregistered = coregister(*places, a1[frequency], a2[frequency])
+                positions[frequency] = Positions(*coregistered, COREGISTERED)
             else:
                 logger.warning(
                     "%s: no co-registration coefficients for %s GHz; positions are those of every "

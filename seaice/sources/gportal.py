@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
 from seaice import InputError
+from seaice.report import listing
 from seaice.sources.amsr2_l1b import GranuleName
 from seaice.swath import as_text, as_utc
 
@@ -25,9 +26,11 @@ logger = logging.getLogger(__name__)
 L1B_DATASET = "11001001"
 Orbit = Literal["A", "D", "both"]
 
+_HALF_ORBIT = len("GW1AM2_YYYYMMDDHHMM_PPPX")
 _PAGE = 500
 _SPAN = timedelta(days=31)  # asked for at a time: a failure repeats no more than this
 _LONGEST_GRANULE = timedelta(hours=1)
+_FIRST_GRANULE = datetime(2012, 7, 2, 23, 18, tzinfo=UTC)
 
 
 class CatalogueError(InputError):
@@ -127,20 +130,27 @@ def search_granules(
         If ``stop`` was set.
     """
     patience, stop = patience or Patience(), stop or threading.Event()
-    found: dict[tuple[str, str], tuple[str, Listed]] = {}
-    first = start - _LONGEST_GRANULE
-    while first < end + timedelta(seconds=1):
-        last = min(end + timedelta(seconds=1), first + _SPAN)
-        for listed, version in _search_span(first, last, bbox, patience, stop):
-            if not start <= listed.start < end + timedelta(seconds=1):
-                continue
-            if orbit != "both" and listed.orbit_type != orbit:
-                continue
-            half_orbit = listed.granule_id.rpartition("_")[0], listed.orbit_type
-            if half_orbit not in found or found[half_orbit][0] < version:
-                found[half_orbit] = version, listed
+    found: list[Listed] = []
+    first = max(start, _FIRST_GRANULE) - _LONGEST_GRANULE
+    until = min(end, datetime.now(UTC) + timedelta(days=1)) + timedelta(seconds=1)
+    while first < until:
+        last = min(until, first + _SPAN)
+        found += _search_span(first, last, bbox, patience, stop)
         first = last
-    return sorted((listed for _, listed in found.values()), key=lambda each: each.granule_id)
+    return newest(
+        listed
+        for listed in found
+        if start <= listed.start
+        and listed.start - timedelta(seconds=1) < end
+        and orbit in ("both", listed.orbit_type)
+    )
+
+
+def newest(found: Iterable[Listed]) -> list[Listed]:
+    """Each half orbit once, in order of time: the newest version, standard before near real time."""
+    # So the ids sort. Of two files of one id the smaller one may be cut.
+    ordered = sorted(found, key=lambda each: (each.granule_id, each.size or 0))
+    return list({each.granule_id[:_HALF_ORBIT]: each for each in ordered}.values())
 
 
 def _search_span(
@@ -149,7 +159,7 @@ def _search_span(
     bbox: Sequence[float] | None,
     patience: Patience,
     stop: threading.Event,
-) -> list[tuple[Listed, str]]:
+) -> list[Listed]:
     failures = 0
     while True:
         try:
@@ -174,7 +184,7 @@ def _pages(
     bbox: Sequence[float] | None,
     timeout: float,
     stop: threading.Event,
-) -> Iterator[tuple[Listed, str]]:
+) -> Iterator[Listed]:
     import gportal
     import requests
 
@@ -186,19 +196,25 @@ def _pages(
         count=_PAGE,
         timeout=timeout,
     )
-    seen = 0
+    seen, others = 0, []
     try:
         for page in search.pages():
             if stop.is_set():
                 raise Halted
-            numbers = page["properties"]
-            for feature in page.get("features", []):
-                yield _listed(gportal.product.Product(feature, convert_types=False))
-            seen += numbers["numberOfRecordsReturned"]
-            if not numbers["numberOfRecordsReturned"] and seen < numbers["numberOfRecordsMatched"]:
-                # The package would ask for ever.
-                matched = numbers["numberOfRecordsMatched"]
+            numbers, features = page["properties"], page["features"]
+            for feature in features:
+                product = gportal.product.Product(feature, convert_types=False)
+                if GranuleName.parse(str(product.id)):
+                    yield _listed(product)
+                else:
+                    others.append(str(product.id))
+            seen += len(features)
+            returned, matched = numbers["numberOfRecordsReturned"], numbers["numberOfRecordsMatched"]
+            if len(features) < returned or (not returned and seen < matched):
+                # The package would ask for ever, or a granule would be lost.
                 raise CatalogueError(f"the catalogue says {matched} granules and lists {seen}")
+        if others:
+            logger.warning("what is no L1B granule is left out of the catalogue: %s", listing(others))
     except CatalogueError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # JSON that is none, too
@@ -209,14 +225,21 @@ def _pages(
         raise CatalogueError(f"no answer from the G-Portal catalogue ({_reason(error)})") from error
 
 
-def _listed(product: Any) -> tuple[Listed, str]:
-    granule_id, remote = str(product.id), product.data_path
-    name = GranuleName.parse(granule_id)
+def _listed(product: Any) -> Listed:
+    name, remote = GranuleName.parse(str(product.id)), product.data_path
     if name is None or not remote:
-        raise CatalogueError(f"the catalogue lists something that is no L1B granule: {granule_id}")
-    size = (product.properties.get("product") or {}).get("size")
-    start = as_utc(str(product.properties.get("beginPosition") or f"{name.start:%Y-%m-%dT%H:%M:%S}Z"))
-    return Listed(granule_id, remote, int(size) if size else None, start, name.orbit_type), name.version
+        raise CatalogueError(f"the catalogue does not say where the file is: {product.id}")
+    size = product.properties["product"].get("size")
+    begin = product.properties.get("beginPosition")
+    start = as_utc(str(begin)) if begin else name.start
+    return Listed(name.granule_id, remote, _as_bytes(size), start, name.orbit_type)
+
+
+def _as_bytes(size: Any) -> int | None:
+    try:
+        return int(float(size)) or None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _reason(error: Exception) -> str:
@@ -232,7 +255,8 @@ def gaps(
     For granules that were found in a folder, where no catalogue says what should be there.
     """
     step = timedelta(minutes=49.4 if orbit == "both" else 98.9)
-    times = [start - step / 4, *(granule.start for granule in granules), end + step / 4]
+    first, last = max(start, _FIRST_GRANULE), min(end, datetime.now(UTC))
+    times = [first - step / 4, *(granule.start for granule in granules), last + step / 4]
     return [(before, after) for before, after in pairwise(times) if after - before > 1.5 * step]
 
 
@@ -266,18 +290,28 @@ def account(
         known = netrc.netrc().authenticators(gportal.SFTP.HOST)
     except (OSError, netrc.NetrcParseError) as error:
         if not isinstance(error, FileNotFoundError):
-            logger.warning("~/.netrc is not used: %s", getattr(error, "msg", error))
+            logger.warning("~/.netrc is not used: %s", _without_words(error))
         known = None
     if known and known[0] and known[2] and username in (None, "", known[0]):
         return known[0], known[2]
     if ask is not None:
         name = username or ask("G-Portal user name: ", False)
-        return name, ask("G-Portal password: ", True)
+        password = ask("G-Portal password: ", True) if name else ""
+        if password:
+            return name, password
     raise InputError(
         "expected a G-Portal account, found none: set GPORTAL_USERNAME and GPORTAL_PASSWORD, or add "
         f"«machine {gportal.SFTP.HOST} login NAME password PASSWORD» to ~/.netrc (accounts are free at "
         "https://gportal.jaxa.jp)"
     )
+
+
+def _without_words(error: Exception) -> str:
+    """What is wrong with a netrc file, without the words that stand in it: one may be the password."""
+    number = getattr(error, "lineno", None)
+    line = f" in line {number}" if number else ""
+    text = error.strerror if isinstance(error, OSError) else getattr(error, "msg", "")
+    return f"{str(text).partition(chr(39))[0].partition(chr(34))[0].strip()}{line}"
 
 
 def now() -> str:

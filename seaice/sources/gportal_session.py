@@ -62,8 +62,10 @@ class Door:
         self.password = password
         self.timeout = timeout
         self._lock = threading.Lock()
+        self._first_login = threading.Lock()
         self._open = self._opening = self._turned_away = 0
         self._was_let_in = False
+        self._rejection = ""  # why the account is no good
         self._key_noted = False
 
     def __repr__(self) -> str:  # never the password
@@ -73,23 +75,40 @@ class Door:
         """Whether being turned away means that others fill the server, not that it is closed.
 
         So it does while a session is open. While others only knock nobody knows; after
-        many in vain nobody is in.
+        many in vain nobody is in, and so it is before the first was let in.
         """
-        return self._open > 0 or (self._opening > 0 and self._turned_away < _IN_VAIN)
+        others_knock = self._was_let_in and self._opening > 0 and self._turned_away < _IN_VAIN
+        return self._open > 0 or others_knock
 
     @contextlib.contextmanager
     def knocking(self) -> Iterator[None]:
-        """Count an attempt to open a session."""
-        with self._lock:
-            self._opening += 1
-        try:
-            yield
-        except Refused:
-            self._turned_away += 1
-            raise
-        finally:
+        """Count an attempt to open a session.
+
+        Until the account is known to be good there is one attempt at a time, and none after
+        it was rejected: servers lock accounts for that.
+
+        Raises
+        ------
+        LoginRefused
+            If the account was rejected before.
+        """
+        with contextlib.nullcontext() if self._was_let_in else self._first_login:
+            if self._rejection:
+                raise LoginRefused(self._rejection)
             with self._lock:
-                self._opening -= 1
+                self._opening += 1
+            try:
+                yield
+            except LoginRefused as error:
+                self._rejection = str(error)
+                raise
+            except Refused:
+                with self._lock:
+                    self._turned_away += 1
+                raise
+            finally:
+                with self._lock:
+                    self._opening -= 1
 
     @property
     def was_let_in(self) -> bool:
@@ -154,7 +173,8 @@ class Session:
             self.close()
             raise
         if size is not None and there != size:
-            file.close()
+            with _remote_errors(remote):
+                file.close()
             raise Interrupted(f"the server's file has {there} bytes, the catalogue says {size}")
         try:
             return self._stream(file, part, there, stop)
@@ -221,7 +241,7 @@ class Session:
                 error, paramiko.ssh_exception.BadAuthenticationType | paramiko.PasswordRequiredException
             ):
                 raise self._not_let_in(error, host) from None
-            if isinstance(error, paramiko.SSHException | OSError | EOFError):
+            if isinstance(error, paramiko.SSHException | paramiko.SFTPError | OSError | EOFError):
                 reason = " ".join(str(error).split()) or type(error).__name__
                 raise Refused(f"{host}:{port} does not let us in ({reason})") from None
             raise
@@ -303,7 +323,9 @@ def _compare_key(name: str, key: Any) -> None:
     path = Path("~/.ssh/known_hosts").expanduser()
     try:
         known = paramiko.HostKeys(str(path)).lookup(name)
-    except OSError:
+    except (OSError, ValueError, paramiko.hostkeys.InvalidHostKey) as error:
+        if not isinstance(error, FileNotFoundError):
+            logger.warning("%s cannot be read; the server's key is not compared", path)
         return
     if known and key.get_name() in known and known[key.get_name()] != key:
         raise LoginRefused(
@@ -321,7 +343,7 @@ def _remote_errors(what: str) -> Iterator[None]:
         yield
     except TimeoutError:
         raise Interrupted("the server fell silent") from None
-    except (EOFError, paramiko.SSHException) as error:
+    except (EOFError, paramiko.SSHException, paramiko.SFTPError) as error:
         reason = " ".join(str(error).split()).rstrip(": ") or "the connection broke"
         raise Interrupted(reason) from None
     except FileNotFoundError:

@@ -129,12 +129,14 @@ class GranuleWorker:
     def _attempts(self, granule: Listed) -> Outcome | None:
         """Try until it is done, absent, or the patience ends."""
         patience, received, began = self._task.patience, 0, time.monotonic()
-        failures, reason, furthest = 0, "", self._here(granule)
+        failures, furthest = 0, self._here(granule)
         while True:
             try:
                 fetched, swath = self._attempt(granule)
                 self._turned_away = 0
-                return self._put(granule, swath, received + fetched, began)
+                outcome = self._put(granule, swath, received + fetched, began)
+                self._part(granule).unlink(missing_ok=True)  # not before the swath is safe
+                return outcome
             except Absent as error:
                 return Outcome(granule.granule_id, "absent", str(error), received)
             except Refused as error:
@@ -144,7 +146,7 @@ class GranuleWorker:
             except (Interrupted, InputError) as error:
                 if isinstance(error, LoginRefused):
                     raise
-                reason = str(error)
+                self._turned_away, reason = 0, str(error)  # this thread was let in
             failures += 1
             here = self._here(granule)
             if here > furthest + _PROGRESS:
@@ -186,7 +188,10 @@ class GranuleWorker:
         assert self._session is not None
         kept = task.keep / f"{granule.granule_id}.h5" if task.keep else None
         if kept and kept.exists() and kept.stat().st_size == (granule.size or kept.stat().st_size):
-            return 0, self._swath(kept, granule)
+            try:
+                return 0, self._swath(kept, granule)
+            except InputError:
+                logger.warning("%s: the kept granule is no good; it is fetched again", kept)
         part = self._part(granule)
         received = self._session.fetch(granule.remote, part, granule.size, task.stop)
         try:
@@ -196,8 +201,6 @@ class GranuleWorker:
             raise
         if kept:
             os.replace(part, kept)
-        else:
-            part.unlink()
         return received, swath
 
     def _swath(self, path: Path, granule: Listed) -> Swath:
