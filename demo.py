@@ -24,7 +24,14 @@ import numpy as np
 
 from seaice.cube_file import CubeFile
 from seaice.masks import FillFlag
-from seaice.simulate import SimulatedDays, simulate_days, simulated_granules, write_granule
+from seaice.simulate import (
+    SimulatedDays,
+    simulate_days,
+    simulated_granules,
+    simulated_passes,
+    write_atl10,
+    write_granule,
+)
 from seaice.sources.bremen import DayFile
 
 HERE = Path(__file__).resolve().parent
@@ -47,6 +54,7 @@ print(f"mean concentration over the ocean {{mean:.3f}}")
 
 
 SWATHS = datetime(2024, 3, 21, tzinfo=UTC), datetime(2024, 3, 21, 4, tzinfo=UTC)
+PASSES = datetime(2024, 3, 21, tzinfo=UTC), datetime(2024, 3, 21, 12, tzinfo=UTC)
 OPEN = """
 from utils import load_swaths
 with load_swaths("{archive}") as swaths:
@@ -98,6 +106,20 @@ def swaths(out: Path) -> None:
     run("verify_archive.py", archive, "--plot", 3, "--output_dir", out)
     run("split_amsr_files.py", "--input", archive, "--output_dir", out / "parts", "--chunk_size", 3)
     run("-c", OPEN.format(archive=archive))
+    run("grid_swaths.py", "--input", archive, "--output_dir", out / "tb", "--grid", "n25000")
+    temperatures = next((out / "tb").glob("*_A.nc"))
+    picture = ["--dpi", 150, "--output_file", out / "brightness_temperature.png"]
+    run("visualization.py", "--input_file", temperatures, *picture)
+
+
+def freeboard(out: Path) -> None:
+    """Grid simulated freeboard of ICESat-2 and draw it."""
+    for each in simulated_passes(*PASSES):
+        write_atl10(out / "atl10", each)
+    gridded = ["--output_file", out / "freeboard.nc", "--grid", "ease2n25000", "--period", "month"]
+    run("grid_freeboard.py", "--input_dir", out / "atl10", *gridded)
+    picture = ["--dpi", 150, "--output_file", out / "freeboard.png"]
+    run("visualization.py", "--input_file", out / "freeboard.nc", *picture)
 
 
 def gappiest_day(cube_path: Path) -> date:
@@ -164,6 +186,7 @@ def main() -> None:
     run("-c", TRAIN.format(cube=cube, mask=mask, start=START, end=END))
     score(days, cube)
     swaths(out)
+    freeboard(out)
     print(f"\nmade in {out} ({time.perf_counter() - begin:.0f} s):")
     for path in sorted(out.iterdir()):
         print(f"  {path.name}")

@@ -111,7 +111,7 @@ def with_faults(folder: Path, output: Path, days: float, truth: dict[str, Any]) 
             good &= "Traceback" not in err and run.returncode == bool(found["missing"])
             again = sum("trying again" in line for line in err.splitlines())
             print(
-                f"run {attempt}: {len(found['held'])} archived, {len(found['missing'])} named as missing, "
+                f"run {attempt}: {len(found['held'])} archived, {len(found['missing'])} named missing, "
                 f"{len(lost)} lost, {again} further attempts, {seconds:.1f} s, status {run.returncode}"
             )
             for name, reason in found["missing"].items():

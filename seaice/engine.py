@@ -74,7 +74,13 @@ class Engine:
     @contextmanager
     def start(self) -> Iterator[Crew]:
         """Start the workers; leaving stops those that were started."""
-        crew: Crew = _Processes(self.workers) if self.dask is None else _Dask(self.dask, self.workers)
+        crew: Crew
+        if self.is_here:
+            crew = _Here()
+        elif self.dask is None:
+            crew = _Processes(self.workers)
+        else:
+            crew = _Dask(self.dask, self.workers)
         try:
             yield crew
         finally:
@@ -135,6 +141,18 @@ class Crew:
     def stop(self) -> None:
         """Stop the workers, at once."""
         raise NotImplementedError
+
+
+class _Here(Crew):
+    """No workers: this process does the units, in their order."""
+
+    def _do(self, work: _Work) -> None:
+        for number, unit in enumerate(work.units):
+            work.look()
+            work.tell(number, work.function(*unit))
+
+    def stop(self) -> None:
+        """Nothing was started."""
 
 
 class _Processes(Crew):
@@ -225,7 +243,7 @@ class _Dask(Crew):
         if address == "local":
             with _interrupts_held_back():
                 self._cluster = LocalCluster(
-                    n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=40
+                    n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=40
                 )
             address = self._cluster.scheduler_address
         try:

@@ -2,7 +2,8 @@
 
 Daily files of the University of Bremen, small, realistic and free of rights: coasts, a pack
 that grows, melts and drifts (:mod:`seaice.synthetic_sea`), and gaps as a real orbit makes them
-(:mod:`seaice.orbit`). Granules of AMSR2 level 1 come from :mod:`seaice.simulated_swaths`.
+(:mod:`seaice.orbit`). Granules of AMSR2 level 1 come from :mod:`seaice.simulated_swaths`,
+those of ICESat-2 from :mod:`seaice.simulated_atl10`.
 No value in these files was measured, and each says so.
 """
 
@@ -20,6 +21,13 @@ from seaice import InputError, file_damage, grids, orbit
 from seaice.grids import Grid
 from seaice.period import Period, as_date
 from seaice.report import listing
+from seaice.simulated_atl10 import (
+    PassDefect,
+    SimulatedPass,
+    simulated_passes,
+    simulated_segments,
+    write_atl10,
+)
 from seaice.simulated_swaths import (
     GranuleDefect,
     SimulatedGranule,
@@ -34,12 +42,17 @@ from seaice.synthetic_sea import SyntheticSea
 __all__ = [
     "Defect",
     "GranuleDefect",
+    "PassDefect",
     "SimulatedDays",
     "SimulatedGranule",
     "SimulatedObservations",
+    "SimulatedPass",
     "simulate_days",
     "simulated_granules",
+    "simulated_passes",
+    "simulated_segments",
     "true_positions",
+    "write_atl10",
     "write_day",
     "write_day_geotiff",
     "write_day_hdf4",

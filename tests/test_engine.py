@@ -157,7 +157,7 @@ def test_a_dask_worker_of_many_threads(case, tmp_path):
 
     folder, masked, top = case
     with LocalCluster(
-        n_workers=1, threads_per_worker=4, dashboard_address=None, silence_logs=40
+        n_workers=1, threads_per_worker=4, dashboard_address=":0", silence_logs=40
     ) as cluster:
         more = ["--dask", cluster.scheduler_address, "--workers", "4", "--batch_size", "2"]
         assert consolidate_data.main(words(folder, tmp_path / "c.nc", *masked, *more)) == 0
@@ -175,7 +175,7 @@ def test_units_in_one_process_do_not_overlap(tmp_path):
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=1, threads_per_worker=4, dashboard_address=None, silence_logs=40
+        n_workers=1, threads_per_worker=4, dashboard_address=":0", silence_logs=40
     ) as cluster:
         units = [(tmp_path / "mark", n) for n in range(8)]
         assert len(collected(Engine(1, cluster.scheduler_address), together, units)) == 8

@@ -310,6 +310,13 @@ def test_tracks_of_a_cell_are_counted_once_each():
     assert field[0, 0] == 3 and field[0, 2] == 3 and field.sum() == 6
 
 
+def test_parts_of_a_track_count_once():
+    sums = BucketAccumulator(PLATE)
+    for name in ("gt1l", "gt1l", "gt2l", None, None, "gt2l"):
+        sums.add(*places([5.0], [5.0]), np.array([1.0]), track=name)
+    assert sums.result().tracks.tolist() == [5]
+
+
 def test_more_may_be_added_after_a_result():
     sums = BucketAccumulator(PLATE)
     sums.add(*places([5.0], [5.0]), np.array([1.0]))

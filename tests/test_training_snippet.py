@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from cubes import small_grid, write_cube
+from swaths import make_swath
 
+from seaice.archive import create_archive
 from seaice.land_mask import write_mask
 from seaice.masks import FillFlag, Mask, Surface
 from seaice.period import as_date
@@ -167,7 +169,7 @@ def test_the_snippet_of_the_readme_trains(folder, monkeypatch):
     monkeypatch.chdir(folder)
     (folder / "land_mask.nc").write_bytes((folder / "mask.nc").read_bytes())
     page = PAGE.parent.parent / "README.md"
-    (block,) = blocks_of_page(page)
+    block, *_ = blocks_of_page(page)
     names: dict = {"__name__": "snippet"}
     torch.manual_seed(0)
     exec(compile(block, str(page), "exec"), names)
@@ -178,3 +180,21 @@ def test_the_snippet_of_the_readme_trains(folder, monkeypatch):
     after = list(names["model"].parameters())
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
     assert (names["weight"][..., names["ocean"] == 0] == 0).all()
+
+
+def test_the_other_snippets_of_the_readme_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = PAGE.parent.parent / "README.md"
+    _, swaths, gridding = blocks_of_page(page)
+    (tmp_path / "archive").mkdir()
+    (path,) = re.findall(r'load_swaths\("(.+?)"\)', swaths)
+    with create_archive(tmp_path / path, layout="flat", count=1) as writer:
+        writer.add(make_swath())
+        writer.finish({})
+    names: dict = {"__name__": "snippet"}
+    exec(compile(swaths, str(page), "exec"), names)
+    assert names["kelvin"].dtype == np.float32 and "lat" in names["dataset"].coords
+    names = {"lat": np.full(3, -70.0), "lon": np.zeros(3), "values": np.arange(3.0)}
+    names["weights"] = np.ones(3)
+    exec(compile(gridding, str(page), "exec"), names)
+    assert np.nansum(names["mean"]) == 1 and names["count"].sum() == 3

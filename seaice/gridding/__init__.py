@@ -12,8 +12,8 @@ variances, Stanford STAN-CS-79-773.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from seaice.grids import Grid
 __all__ = [
     "BucketAccumulator",
     "Buckets",
+    "MergeTree",
     "bucket_statistics",
     "cells_of",
     "merge_all",
@@ -183,6 +184,7 @@ class BucketAccumulator:
         self._used = [0] * self._owners
         self._dropped = np.zeros((self._owners, len(DROPPED)), np.int64)
         self._track = 0
+        self._name: str | None = None
 
     def add(
         self,
@@ -190,6 +192,8 @@ class BucketAccumulator:
         lon: np.ndarray,
         values: np.ndarray,
         weights: np.ndarray | None = None,
+        *,
+        track: str | None = None,
     ) -> None:
         """Add the observations of one track.
 
@@ -201,16 +205,23 @@ class BucketAccumulator:
             What is observed; what is not finite is not counted.
         weights : ndarray of float, shape (points,), optional
             1 by default; what is not positive is not counted.
+        track : str, optional
+            A name; what is added under the name of the last one belongs to the same track.
 
         Raises
         ------
         InputError
             If the arrays have different lengths.
         """
-        self.add_cells(cells_of(lat, lon, self.grid), values, weights)
+        self.add_cells(cells_of(lat, lon, self.grid), values, weights, track=track)
 
     def add_cells(
-        self, cells: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None
+        self,
+        cells: np.ndarray,
+        values: np.ndarray,
+        weights: np.ndarray | None = None,
+        *,
+        track: str | None = None,
     ) -> None:
         """Add the observations of one track by their cells, as :func:`cells_of` gives them."""
         values = np.ascontiguousarray(values).reshape(-1)
@@ -222,7 +233,9 @@ class BucketAccumulator:
                 f"expected arrays of one length, found {cells.size} places, {values.size} values, "
                 f"{given.size} weights"
             )
-        self._track += 1
+        if track is None or track != self._name:
+            self._track += 1
+        self._name = track
         for first in range(0, cells.size, _AT_ONCE):
             rows = slice(first, first + _AT_ONCE)
             part = values[rows].astype(np.float64), given[rows].astype(np.float64)
@@ -314,13 +327,42 @@ def _optional(values: Any) -> np.ndarray | None:
     return None if values is None else np.asarray(values)
 
 
-def merge_all(parts: Iterable[Buckets] | Sequence[Buckets], grid: Grid) -> Buckets:
-    """All statistics together, combined in pairs, pairs of pairs, and so on.
+class MergeTree:
+    """Combines statistics as they come, in the memory of a few of them.
 
-    The same parts in the same order give the same bits, whoever made them.
+    Two are combined as soon as both hold equally many parts, as a binary counter carries: the
+    same parts in the same order give the same bits, whoever made them.
+
+    Parameters
+    ----------
+    grid : Grid
     """
-    row = list(parts)
-    while len(row) > 1:
-        pairs = [row[i].merge(row[i + 1]) for i in range(0, len(row) - 1, 2)]
-        row = pairs + row[2 * len(pairs) :]
-    return replace(row[0]) if row else Buckets.empty(grid)
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._waiting: list[tuple[int, Buckets]] = []  # parts in it, and their sum
+
+    def add(self, buckets: Buckets) -> None:
+        """Take in one more part."""
+        level = 1
+        while self._waiting and self._waiting[-1][0] == level:
+            buckets = self._waiting.pop()[1].merge(buckets)
+            level *= 2
+        self._waiting.append((level, buckets))
+
+    def result(self) -> Buckets:
+        """All parts together; more may be added after."""
+        if not self._waiting:
+            return Buckets.empty(self._grid)
+        whole = self._waiting[-1][1]
+        for _, buckets in reversed(self._waiting[:-1]):
+            whole = buckets.merge(whole)
+        return whole
+
+
+def merge_all(parts: Iterable[Buckets], grid: Grid) -> Buckets:
+    """All statistics together; see :class:`MergeTree`."""
+    tree = MergeTree(grid)
+    for part in parts:
+        tree.add(part)
+    return tree.result()

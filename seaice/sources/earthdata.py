@@ -1,0 +1,76 @@
+"""The Earthdata account of NASA, through the earthaccess package."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from seaice import InputError
+
+logger = logging.getLogger(__name__)
+
+LOGIN_HOST = "urs.earthdata.nasa.gov"
+
+
+def login() -> None:
+    """Log in to Earthdata with what the environment or ~/.netrc gives; nobody is asked.
+
+    Raises
+    ------
+    InputError
+        If there is no account, or it is refused.
+    """
+    earthaccess = package()
+    from earthaccess.exceptions import LoginAttemptFailure, LoginStrategyUnavailable
+
+    for strategy, where in (("environment", "the environment"), ("netrc", "~/.netrc")):
+        try:
+            with network("Earthdata Login"):
+                if earthaccess.login(strategy=strategy).authenticated:
+                    return
+        except LoginStrategyUnavailable as error:
+            logger.debug("%s", error)
+        except LoginAttemptFailure:
+            raise InputError(
+                f"Earthdata Login refuses the account given in {where}: check it at https://{LOGIN_HOST}"
+            ) from None
+    raise InputError(
+        "expected an Earthdata account, found none: set EARTHDATA_TOKEN, or EARTHDATA_USERNAME and "
+        f"EARTHDATA_PASSWORD, or add «machine {LOGIN_HOST} login NAME password PASSWORD» to ~/.netrc "
+        f"(accounts are free at https://{LOGIN_HOST})"
+    )
+
+
+@contextlib.contextmanager
+def network(what: str) -> Iterator[None]:
+    """Whatever goes wrong between us and a service, as InputError of one line."""
+    import requests
+
+    try:
+        yield
+    except requests.RequestException as error:
+        reason = " ".join(str(error).split())[:150]
+        raise InputError(f"no answer from {what} ({reason}); try again later") from error
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:150]
+        raise InputError(f"{what} gives no usable answer ({reason})") from error
+
+
+def package() -> Any:
+    """The earthaccess package.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    try:
+        import earthaccess
+    except ImportError:
+        raise InputError(
+            "earthaccess is not installed: pip install -r requirements-icesat2.txt, or give a folder of "
+            "granules"
+        ) from None
+    return earthaccess

@@ -1,0 +1,377 @@
+"""grid_freeboard.py: granules of ICESat-2 to daily and monthly grids."""
+
+import json
+import re
+import threading
+from collections import defaultdict
+from datetime import UTC, date, datetime
+
+import h5py
+import netCDF4
+import numpy as np
+import pytest
+from pyproj import Transformer
+from test_engine import kill_a_worker_when
+
+import grid_freeboard
+from seaice import InputError
+from seaice.area_of_interest import NAMED, Area, area_of
+from seaice.gridding import MergeTree, bucket_statistics, cells_of, merge_all
+from seaice.grids import get_grid
+from seaice.report import Progress
+from seaice.simulate import simulated_passes, write_atl10
+from seaice.sources.icesat2 import read_granule
+
+GRID = get_grid("ease2n25000")
+# Five passes before and after midnight between two months.
+START = datetime(2022, 1, 31, 19, tzinfo=UTC)
+END = datetime(2022, 2, 1, 3, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("atl10")
+    for number, each in enumerate(simulated_passes(START, END)):
+        release = "005" if number == 1 else "006"
+        turn = ("backward", "forward", "turning")[number % 3]
+        absent = ("gt2l/freeboard_segment",) if number == 0 else ()
+        write_atl10(
+            folder, each, segments=250, reach=2000.0, release=release, orientation=turn, absent=absent
+        )
+    assert len(list(folder.iterdir())) == 5
+    return folder
+
+
+def run(*words):
+    return grid_freeboard.main([str(word) for word in ("--grid", "ease2n25000", *words)])
+
+
+def fields(path):
+    with netCDF4.Dataset(path) as dataset:
+        return {
+            name: np.ma.filled(variable[:].astype(np.float64), np.nan)
+            for name, variable in dataset.variables.items()
+            if variable.dimensions == ("time", "y", "x")
+        }
+
+
+def slow_reference(folder, *, beams="strong", ice=False, worst=5):
+    """Plain loops and pyproj: statistics by day and cell."""
+    transformer = Transformer.from_crs(GRID.crs.geodetic_crs, GRID.crs, always_xy=True)
+    found = defaultdict(list)
+    for path in sorted(folder.glob("*.h5")):
+        for track in read_granule(path, beams=beams).tracks:
+            beam = f"{path.name} {track.beam}"
+            x, y = transformer.transform(track.longitude, track.latitude)
+            for i in range(len(track)):
+                value, weight = float(track.value[i]), float(track.length[i])
+                if not (np.isfinite(value) and weight > 0) or not 1 <= track.quality[i] <= worst:
+                    continue
+                if ice and track.surface_type[i] != 1:
+                    continue
+                day = datetime.fromtimestamp(track.time[i], UTC).date()
+                column = int(np.floor((x[i] - GRID.west) / GRID.step))
+                row = GRID.rows - 1 - int(np.floor((GRID.extent[3] - y[i]) / GRID.step))
+                found[day, row, column].append((value, weight, float(track.uncertainty[i]), beam))
+    return found
+
+
+def check(path, reference, key_of):
+    """Compare a file with the reference, cell by cell."""
+    groups = defaultdict(list)
+    for (day, row, column), members in reference.items():
+        groups[key_of(day), row, column] += members
+    stored = fields(path)
+    assert int(stored["segment_count"].sum()) == sum(map(len, groups.values()))
+    assert {tuple(c) for c in np.argwhere(stored["segment_count"])} == set(groups)
+    for cell, members in groups.items():
+        value, weight, uncertainty, track = (np.array(each) for each in zip(*members, strict=True))
+        mean = (value * weight).sum() / weight.sum()
+        spread = (weight * (value - mean) ** 2).sum() / weight.sum()
+        assert stored["freeboard_mean"][cell] == pytest.approx(mean, rel=2e-7)
+        assert stored["freeboard_std"][cell] == pytest.approx(np.sqrt(spread), rel=1e-6, abs=1e-7)
+        assert stored["segment_count"][cell] == len(members)
+        assert stored["segment_length_mean"][cell] == pytest.approx(weight.mean(), rel=2e-7)
+        assert stored["track_count"][cell] == len(set(track.tolist()))
+        known = np.isfinite(uncertainty)
+        expected = (uncertainty * weight)[known].sum() / weight[known].sum() if known.any() else np.nan
+        found = stored["freeboard_uncertainty"][cell]
+        assert found == pytest.approx(expected, rel=2e-7, nan_ok=True)
+    empty = stored["segment_count"] == 0
+    assert np.isnan(stored["freeboard_mean"][empty]).all(), "empty is never 0"
+
+
+def test_days_against_the_slow_reference(folder, tmp_path):
+    assert run("--input_dir", folder, "--output_file", tmp_path / "f.nc") == 0
+    reference = slow_reference(folder)
+    days = sorted({day for day, _, _ in reference})
+    assert days == [date(2022, 1, 31), date(2022, 2, 1)], "passes over midnight"
+    check(tmp_path / "f.nc", reference, days.index)
+    with netCDF4.Dataset(tmp_path / "f.nc") as dataset:
+        assert dataset["time"][:].tolist() == [19023, 19024]
+        assert dataset["time_bnds"][:].tolist() == [[19023, 19024], [19024, 19025]]
+        assert dataset["freeboard_mean"].standard_name == "sea_ice_freeboard"
+        assert dataset.Conventions == "CF-1.11" and "ATL10-01_" in dataset.input_granules
+        assert dataset["crs"].grid_mapping_name == "lambert_azimuthal_equal_area"
+
+
+def test_months_and_all_and_filters(folder, tmp_path):
+    reference = slow_reference(folder)
+    months = [(2022, 1), (2022, 2)]
+    assert run("--input_dir", folder, "--output_file", tmp_path / "m.nc", "--period", "month") == 0
+    check(tmp_path / "m.nc", reference, lambda day: months.index((day.year, day.month)))
+    with netCDF4.Dataset(tmp_path / "m.nc") as dataset:
+        assert dataset["time_bnds"][:].tolist() == [[18993, 19024], [19024, 19052]]
+    assert run("--input_dir", folder, "--output_file", tmp_path / "a.nc", "--period", "all") == 0
+    check(tmp_path / "a.nc", reference, lambda day: 0)
+    more = ["--beams", "all", "--surface", "ice", "--max_quality", "3", "--period", "all"]
+    assert run("--input_dir", folder, "--output_file", tmp_path / "i.nc", *more) == 0
+    check(tmp_path / "i.nc", slow_reference(folder, beams="all", ice=True, worst=3), lambda day: 0)
+
+
+def test_every_filter_is_counted(folder, tmp_path, capsys):
+    words = ["--input_dir", folder, "--output_file", tmp_path / "f.nc", "--surface", "ice"]
+    assert run(*words, "--preset", "atl20") == 0
+    out = capsys.readouterr().out
+    with netCDF4.Dataset(tmp_path / "f.nc") as dataset:
+        dropped = json.loads(dataset.segments_dropped)
+        used = int(dataset["segment_count"][:].sum())
+    assert dropped["the spacecraft turned"] > 0 and dropped["surface is not ice"] > 0
+    total, kept = map(int, re.search(r"5 granules, (\d+) segments, (\d+) used", out).groups())
+    assert kept == used and total == used + sum(dropped.values())
+    for name, count in dropped.items():
+        assert (f"dropped: {name}: {count}" in out) == (count > 0)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed")
+@pytest.mark.parametrize("more", [["--workers", "2"], ["--dask", "local", "--workers", "2"]])
+def test_a_worker_killed_on_the_way_changes_nothing(folder, tmp_path, monkeypatch, more):
+    if "--dask" in more:
+        pytest.importorskip("distributed")
+    assert run("--input_dir", folder, "--output_file", tmp_path / "1.nc") == 0
+    done, stop, killed = [], threading.Event(), []
+    unit = Progress.unit
+    monkeypatch.setattr(Progress, "unit", lambda *given, **more: done.append(1) or unit(*given, **more))
+    killer = threading.Thread(target=kill_a_worker_when, args=(lambda: done, stop, killed))
+    killer.start()
+    try:
+        assert run("--input_dir", folder, "--output_file", tmp_path / "2.nc", *more) == 0
+    finally:
+        stop.set()
+        killer.join()
+    assert killed
+    one, two = fields(tmp_path / "1.nc"), fields(tmp_path / "2.nc")
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name])
+
+
+def test_days_are_clipped_and_absent_ones_are_there(folder, tmp_path):
+    more = ["--start_date", "20220201", "--end_date", "20220203"]
+    assert run("--input_dir", folder, "--output_file", tmp_path / "f.nc", *more) == 0
+    stored = fields(tmp_path / "f.nc")["segment_count"]
+    assert stored.shape[0] == 3 and stored[0].sum() > 0 and stored[1:].sum() == 0
+
+
+def test_a_region_clips_segments_and_cuts_the_grid(folder, tmp_path, capsys):
+    assert run("--input_dir", folder, "--output_file", tmp_path / "whole.nc", "--period", "all") == 0
+    box = ["--bbox", "-180", "80", "180", "84"]
+    assert run("--input_dir", folder, "--output_file", tmp_path / "box.nc", "--period", "all", *box) == 0
+    assert "outside the area box" in capsys.readouterr().out
+    with netCDF4.Dataset(tmp_path / "box.nc") as dataset:
+        assert len(dataset.dimensions["x"]) < 100
+        assert np.isin(dataset["x"][:], GRID.x).all() and np.isin(dataset["y"][:], GRID.y).all()
+    count = 0
+    for path in folder.glob("*.h5"):
+        for track in read_granule(path).tracks:
+            good = np.isfinite(track.value) & (track.quality >= 1) & (track.length > 0)
+            count += (good & (track.latitude >= 80) & (track.latitude <= 84)).sum()
+    assert fields(tmp_path / "box.nc")["segment_count"].sum() == count > 0
+    wrong = ["--region", "antarctic", "--output_file", tmp_path / "w.nc"]
+    assert run("--input_dir", folder, *wrong) == 1
+
+
+def test_areas(tmp_path):
+    box = Area("box", (170.0, 60.0, -170.0, 70.0))
+    lat, lon = np.array([65.0, 65, 65, 65, 71, np.nan]), np.array([175.0, -175, 190, 0, 175, 175])
+    assert box.holds(lat, lon).tolist() == [True, True, True, False, False, False]
+    whole = Area("arctic", NAMED["arctic"])
+    assert whole.holds(np.array([60.0, 90, 59.9]), np.array([180.0, -180, 0])).tolist() == [
+        True,
+        True,
+        False,
+    ]
+    part = whole.cut(GRID)
+    assert part.rows == part.columns < 300
+    corner = cells_of(np.array([60.0]), np.array([45.0]), part)
+    assert corner[0] >= 0
+    polygon = {"type": "Polygon", "coordinates": [[[0, 70], [40, 70], [40, 80], [0, 70]]]}
+    path = tmp_path / "bay.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [{"geometry": polygon}]}))
+    bay = area_of(str(path), None)
+    assert bay.name == "bay" and bay.bbox == (0, 70, 40, 80)
+    assert bay.holds(np.array([72.0, 79.0]), np.array([35.0, 5.0])).tolist() == [True, False]
+    for region, bbox, words in (
+        ("arctic", (0, 60, 10, 70), "found both"),
+        ("atlantis", None, "or a GeoJSON file"),
+        (None, (0, 70, 10, 60), "south below north"),
+        (None, (5, 60, 5, 70), "south below north"),
+    ):
+        with pytest.raises(InputError, match=words):
+            area_of(region, bbox)
+    path.write_text("not json")
+    with pytest.raises(InputError, match="expected GeoJSON"):
+        area_of(str(path), None)
+
+
+@pytest.mark.parametrize("name", ["ease2n25000", "n25000", "s25000", "ease2s25000"])
+def test_a_cut_grid_loses_no_cell(name):
+    grid = get_grid(name)
+    pole = 1 if grid.hemisphere == "north" else -1
+    for west, low, east, high in ((-180, 60, 180, 90), (150, 65, -150, 75), (-50, 84, -20, 88)):
+        south, north = sorted((pole * low, pole * high))
+        area = Area("a", (float(west), float(south), float(east), float(north)))
+        part = area.cut(grid)
+        rng = np.random.default_rng(0)
+        lat = rng.uniform(south, north, 20_000)
+        lon = west + rng.uniform(0, (east - west) % 360 or 360, lat.size)
+        there = cells_of(lat, lon, grid) >= 0
+        assert ((cells_of(lat, lon, part) >= 0) == there).all()
+
+
+def test_bad_granules_are_named_and_the_rest_goes_on(folder, tmp_path, capsys):
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    for path in folder.glob("*.h5"):
+        (mixed / path.name).write_bytes(path.read_bytes())
+    passes = simulated_passes(datetime(2022, 3, 1, tzinfo=UTC), datetime(2022, 3, 1, 8, tzinfo=UTC))
+    defects = ("truncated", "html", "no_beams")
+    for each, defect in zip(passes, defects, strict=False):
+        write_atl10(mixed, each, segments=100, defect=defect)
+    assert run("--input_dir", mixed, "--output_file", tmp_path / "f.nc") == 1
+    err = capsys.readouterr().err
+    lines = [line for line in err.splitlines() if line.startswith("failed: ")]
+    assert len(lines) == 3 and all("ATL10-01_20220301" in line for line in lines)
+    assert "Traceback" not in err
+    assert run("--input_dir", folder, "--output_file", tmp_path / "g.nc") == 0
+    good, all_of_it = fields(tmp_path / "g.nc"), fields(tmp_path / "f.nc")
+    assert good["segment_count"].sum() == all_of_it["segment_count"].sum()
+
+
+def test_nothing_to_grid(folder, tmp_path, capsys):
+    assert run("--input_dir", tmp_path, "--output_file", tmp_path / "f.nc") == 1
+    assert "expected ATL10 granules, found none" in capsys.readouterr().err
+    assert run("--output_file", tmp_path / "f.nc") == 1
+    assert "to search" in capsys.readouterr().err
+    argv = ["--input_dir", folder, "--output_file", tmp_path / "f.nc", "--start_date", "20300101"]
+    assert run(*argv, "--end_date", "20300102") == 1
+    assert "no segment of" in capsys.readouterr().err
+    assert not (tmp_path / "f.nc").exists()
+
+
+def test_cells_with_few_segments_have_no_value(folder, tmp_path):
+    words = ["--input_dir", folder, "--period", "all"]
+    assert run(*words, "--output_file", tmp_path / "1.nc") == 0
+    assert run(*words, "--output_file", tmp_path / "9.nc", "--min_count", 9) == 0
+    one, nine = fields(tmp_path / "1.nc"), fields(tmp_path / "9.nc")
+    few = one["segment_count"] < 9
+    assert np.isnan(nine["freeboard_mean"][few]).all()
+    np.testing.assert_array_equal(nine["freeboard_mean"][~few], one["freeboard_mean"][~few])
+    np.testing.assert_array_equal(nine["segment_count"], one["segment_count"])
+
+
+def test_points_as_geoparquet(folder, tmp_path):
+    geopandas = pytest.importorskip("geopandas")
+    pytest.importorskip("pyarrow")
+    words = ["--input_dir", folder, "--output_file", tmp_path / "f.nc", "--period", "all"]
+    assert run(*words, "--points", tmp_path / "p.parquet") == 0
+    frame = geopandas.read_parquet(tmp_path / "p.parquet")
+    assert frame.crs.to_epsg() == 4326 or "CRS84" in str(frame.crs)
+    stored = fields(tmp_path / "f.nc")
+    assert len(frame) == stored["segment_count"].sum()
+    assert set(frame["beam"]) <= {"gt1l", "gt2l", "gt3l", "gt1r", "gt2r", "gt3r"}
+    found = bucket_statistics(
+        frame.geometry.y.to_numpy(),
+        frame.geometry.x.to_numpy(),
+        frame["value"].to_numpy(),
+        frame["length"].to_numpy(),
+        grid=GRID,
+    )
+    np.testing.assert_allclose(found.field("mean"), stored["freeboard_mean"][0], rtol=2e-7)
+    assert frame["time"].min().to_pydatetime() > START
+
+
+def test_heights_of_atl07(real_data, tmp_path):
+    words = [
+        "--input_dir",
+        real_data / "atl07",
+        "--product",
+        "ATL07",
+        "--output_file",
+        tmp_path / "h.nc",
+    ]
+    assert run(*words) == 0
+    with netCDF4.Dataset(tmp_path / "h.nc") as dataset:
+        assert "height_mean" in dataset.variables and dataset["segment_count"][:].sum() > 100
+
+
+def test_true_granules_against_pandas(real_data, tmp_path, capsys):
+    """Totals of the true granules by an independent way, to 1e-9."""
+    pandas = pytest.importorskip("pandas")
+    points = tmp_path / "p.parquet"
+    pytest.importorskip("pyarrow")
+    words = ["--input_dir", real_data / "atl10", "--output_file", tmp_path / "f.nc"]
+    assert run(*words, "--points", points) == 0
+    out = capsys.readouterr().out
+    assert "3 granules" in out and "591 used" in out
+    assert "2022-01-07 20:2" in out
+    rows = []
+    for path in sorted((real_data / "atl10").glob("*.h5")):
+        with h5py.File(path) as file:
+            for beam in ("gt1l", "gt2l", "gt3l"):  # backward in all of them
+                group = file[beam].get("freeboard_segment")
+                if group is None:
+                    continue
+                height = group["beam_fb_height"]
+                frame = pandas.DataFrame(
+                    {
+                        "lat": group["latitude"][:],
+                        "lon": group["longitude"][:],
+                        "value": height[:].astype(np.float64),
+                        "length": group["heights/height_segment_length_seg"][:].astype(np.float64),
+                        "quality": group["beam_fb_quality_flag"][:],
+                    }
+                )
+                rows.append(frame[(height[:] < height.attrs["_FillValue"]) & (frame["quality"] != -1)])
+    frame = pandas.concat(rows)
+    x, y = Transformer.from_crs(4326, 6931, always_xy=True).transform(frame["lon"], frame["lat"])
+    frame["cell"] = np.floor((9e6 - y) / 25000) * 720 + np.floor((x + 9e6) / 25000)
+    frame["weighted"] = frame["value"] * frame["length"]
+    sums = frame.groupby("cell")[["weighted", "length"]].sum()
+    mean = (sums["weighted"] / sums["length"]).to_numpy()
+    ours = bucket_statistics(
+        frame["lat"].to_numpy(),
+        frame["lon"].to_numpy(),
+        frame["value"].to_numpy(),
+        frame["length"].to_numpy(),
+        grid=GRID,
+    )
+    assert len(frame) == ours.observations == 591
+    np.testing.assert_allclose(np.sort(ours.values("mean")), np.sort(mean), rtol=1e-9)
+    stored = fields(tmp_path / "f.nc")["freeboard_mean"]
+    np.testing.assert_allclose(np.sort(stored[np.isfinite(stored)]), np.sort(mean), rtol=1e-6)
+
+
+def test_a_tree_gives_the_same_bits_as_a_list():
+    rng = np.random.default_rng(7)
+    parts = [
+        bucket_statistics(rng.uniform(70, 80, 50), rng.uniform(0, 9, 50), rng.normal(size=50), grid=GRID)
+        for _ in range(11)
+    ]
+    tree = MergeTree(GRID)
+    for part in parts:
+        tree.add(part)
+    one, other = tree.result(), merge_all(parts, GRID)
+    assert (one.table == other.table).all() and (one.cells == other.cells).all()
+    assert one.observations == 550
