@@ -1,4 +1,4 @@
-r"""Draw a map of one day of sea ice concentration: a daily file or a day of a cube.
+r"""Draw a map: sea ice concentration, a mask, freeboard or brightness temperature, told by content.
 
 The map is in the file's own projection, so every cell is where it was measured.
 
@@ -7,6 +7,15 @@ Examples
   python visualization.py --input_file data/asi-AMSR2-n6250-20240417-v5.4.nc \
       --land_mask_file land_mask.nc --ice_edge --output_file april.pdf
   python visualization.py --input_file cube.nc --date 20240417 --coastlines mask
+  python visualization.py --input_file freeboard.nc --date 2022-01-07 --output_file map.png
+  python visualization.py --input_file freeboard.nc --date 2022-01-07 --variable segment_count
+  python visualization.py --input_file tb_20120703_A.nc --vmin 150 --vmax 280 --extent grid
+
+Statistics (freeboard, brightness temperature) are drawn from the 2nd to the 98th percentile of the
+cells with a value, rounded outward to numbers that read well; an arrow at the end of the colour bar
+says that there are values beyond. Spreads begin at 0. Counts have a colour each up to 8, else steps
+of 1, 2, 5, 10, ... Cells without observation are light grey. Data that cover at most half of the
+grid are shown with their surroundings only, and lonely cells wide enough to be seen.
 
 Natural Earth coast outlines are used where cartopy has them on this machine (or within three
 seconds from the network); without them the outline of the land mask is drawn.
@@ -19,6 +28,7 @@ from pathlib import Path
 
 from seaice import cli
 from seaice.coastlines import CHOICES
+from seaice.field_map import EXTENTS
 from seaice.pictures import visualize
 
 
@@ -30,11 +40,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--input_file",
         type=Path,
         required=True,
-        help="daily file (.nc, .hdf, .tif) or cube (.nc, .zarr)",
+        help="daily file (.nc, .hdf, .tif), cube (.nc, .zarr), mask or gridded statistics (.nc)",
     )
     add("--output_file", type=Path, help="picture to write (default: named after the input, .png)")
-    add("--date", type=cli.day, help="day of a cube, YYYYMMDD or YYYY-MM-DD")
-    add("--land_mask_file", type=Path, help="mask that tells land from missing in a daily file")
+    add("--date", type=cli.day, help="day of a cube or time step, YYYYMMDD or YYYY-MM-DD")
+    add("--variable", help="variable to draw (default: what the file is about, such as freeboard_mean)")
+    add("--land_mask_file", type=Path, help="mask that tells land from missing")
     add("--coastlines", choices=CHOICES, help="where coast outlines come from (default %(default)s)")
     add(
         "--ice_edge",
@@ -44,6 +55,14 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PERCENT",
         help="draw the line of this concentration (15 if no number is given)",
     )
+    add(
+        "--extent",
+        choices=EXTENTS,
+        help="draw statistics on the surroundings of the data or on the whole grid (default: data "
+        "where that is at most half of the grid)",
+    )
+    for name, what in (("--vmin", "first"), ("--vmax", "last")):
+        add(name, type=cli.between(-1e12, 1e12), help=f"{what} value of the colours of statistics")
     add("--dpi", type=cli.at_least(20), help="dots per inch (default %(default)s)")
     add("--show", action="store_true", help="also open a window")
     return parser

@@ -94,7 +94,8 @@ def draw_title(ax: GeoAxes, title: str, subtitle: str | None = None) -> Any:
     """
     unit = unit_of(ax)
     top = 1 + 0.26 * unit / inches_of(ax)[1]  # above the meridian labels
-    step = 0.2 * unit / inches_of(ax)[1]
+    # A subtitle of several lines lifts the title further.
+    step = (0.2 + 0.14 * (subtitle or "").count("\n")) * unit / inches_of(ax)[1]
     first = None
     for name, text, size, colour, lift in (
         ("title", title, 12, palette.TEXT, step if subtitle else 0),

@@ -13,13 +13,38 @@ if TYPE_CHECKING:
 # Open water to closed ice in nine steps of equal CIELAB lightness (14 to 98), the hue going
 # from navy to white: equal differences in concentration look equal, also in print and to
 # colour-blind readers.
-_ICE = (
+ICE = (
     "#0f2347", "#0c3b6c", "#035590", "#1471ae", "#388dc4", "#60aad6", "#91c5e1", "#c2e0ed", "#f5fafc",
+)  # fmt: skip
+
+# Never missing to always missing, white through ochre to dark brown.
+RATIO = (
+    "#fdfbf7", "#f3deb8", "#e6bb78", "#cf944b", "#ae6c33", "#844a29", "#55301f", "#2a1a12",
+)  # fmt: skip
+
+# Fields of statistics: one hue path for each quantity, so that two maps are not mixed up. The
+# first, second and last are matplotlib's viridis, inferno and cividis; spread and counts are its
+# RdPu and YlGnBu without their palest quarter, which would pass for a cell without observation.
+FREEBOARD = (
+    "#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725",
+)  # fmt: skip
+TEMPERATURE = (
+    "#10092d", "#3d0965", "#6a176e", "#972766", "#c03a51", "#e35933", "#f8850f", "#fbba1f", "#f1ef75",
+)  # fmt: skip
+SPREAD = (
+    "#fcc5c0", "#faa8b8", "#f883ab", "#f05a9e", "#dc3397", "#b90d84", "#93017a", "#6c0173", "#49006a",
+)  # fmt: skip
+COUNT = (
+    "#b7e3b6", "#83cebb", "#55bec1", "#33a7c2", "#1e8bbd", "#2166ac", "#24479d", "#1d2e83", "#081d58",
+)  # fmt: skip
+HOURS = (
+    "#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476", "#bcae6c", "#dec958", "#fee838",
 )  # fmt: skip
 
 LAND = "#c9bba4"
 NO_VALUE = "#a3a3a3"
 NO_VALUE_HATCH = "#858585"
+NO_OBSERVATION = "#e9e9e9"
 COASTLINE = "#4a4038"
 ICE_EDGE = "#e4572e"
 POLE = "#8e3b8a"
@@ -60,6 +85,7 @@ def line(label: str, colour: str) -> Swatch:
 
 
 LAND_SWATCH = Swatch("land", LAND)
+NO_OBSERVATION_SWATCH = Swatch("no observation", NO_OBSERVATION)
 
 SURFACE: dict[str, Swatch] = {
     Surface.OCEAN.name.lower(): Swatch("ocean", "#1f5f99"),
@@ -93,14 +119,13 @@ def ice_colormap() -> Colormap:
     """
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("seaice_ice", _ICE, N=256).with_extremes(bad=(0, 0, 0, 0))
+    return LinearSegmentedColormap.from_list("seaice_ice", ICE, N=256).with_extremes(bad=(0, 0, 0, 0))
 
 
 def ratio_colormap() -> Colormap:
     """White (never missing) through ochre to dark brown (always missing), in even lightness."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    colours = ("#fdfbf7", "#f3deb8", "#e6bb78", "#cf944b", "#ae6c33", "#844a29", "#55301f", "#2a1a12")
-    return LinearSegmentedColormap.from_list("seaice_ratio", colours, N=256).with_extremes(
+    return LinearSegmentedColormap.from_list("seaice_ratio", RATIO, N=256).with_extremes(
         bad=(0, 0, 0, 0)
     )

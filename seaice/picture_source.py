@@ -13,6 +13,7 @@ import numpy as np
 
 from seaice import InputError, masks, palette
 from seaice.cube_file import CubeFile
+from seaice.field_source import is_gridded
 from seaice.grids import Grid
 from seaice.land_mask import pole_hole
 from seaice.masks import FillFlag, Mask
@@ -20,7 +21,7 @@ from seaice.palette import Swatch
 from seaice.sources.bremen import DayFile, RejectedDay
 from seaice.sources.bremen_reader import read_day
 
-Kind = Literal["daily", "cube", "mask"]
+Kind = Literal["daily", "cube", "mask", "gridded"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Day:
 
 
 def kind_of(path: Path) -> Kind:
-    """Tell a cube and a mask from a daily file by their variables.
+    """Tell a cube, a mask and gridded statistics from a daily file by their variables.
 
     Raises
     ------
@@ -69,16 +70,28 @@ def kind_of(path: Path) -> Kind:
         return "cube"  # whose reader says what is wrong with the folder
     if path.is_dir():
         raise InputError(f"expected a file, found the folder {path}")
-    if path.suffix != ".nc":
+    if not _begins_as_netcdf(path):
         return "daily"
     try:
         with netCDF4.Dataset(path) as dataset:
             names = set(dataset.variables)
+            if "fill_flag" in names:
+                return "cube"
+            if "nan_ratio" in names:
+                return "mask"
+            return "gridded" if is_gridded(dataset) else "daily"
     except (OSError, RuntimeError):
         return "daily"  # whose reader says what is wrong with the file
-    if "fill_flag" in names:
-        return "cube"
-    return "mask" if "nan_ratio" in names else "daily"
+
+
+def _begins_as_netcdf(path: Path) -> bool:
+    """Whether the first bytes are those of HDF5 or classic NetCDF, whatever the name says."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError:
+        return False  # the reader of daily files says why
+    return head == b"\x89HDF\r\n\x1a\n" or head[:3] == b"CDF"
 
 
 def read_any(path: Path, day: date | None, land_mask_file: Path | None) -> Day:
@@ -89,12 +102,7 @@ def read_any(path: Path, day: date | None, land_mask_file: Path | None) -> Day:
     InputError
         If the file is missing or no such file, or does not hold the day.
     """
-    kind = kind_of(path)
-    if kind == "mask":
-        raise InputError(
-            f"expected a daily file or a cube, found a mask: {path}; draw it with visualize_mask.py"
-        )
-    if kind == "daily":
+    if kind_of(path) != "cube":
         return read_daily(path, day, land_mask_file=land_mask_file)
     if land_mask_file is not None:
         raise InputError(f"{path} is a cube and knows its land; leave --land_mask_file out")
@@ -266,7 +274,7 @@ def read_pair(original_file: Path, consolidated_file: Path, day: date) -> Pair:
     ):
         found = kind_of(path)
         if found != kind:
-            name = "daily file" if found == "daily" else found
+            name = {"daily": "daily file", "gridded": "file of gridded statistics"}.get(found, found)
             raise InputError(f"{option}, found {path}, a {name}")
     with CubeFile(consolidated_file) as cube:
         filled = read_cube_day(cube, day)
@@ -295,7 +303,11 @@ def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:
 
     kind = kind_of(path)
     if kind != "mask":
-        advice = "draw it with visualization.py" if kind == "cube" else "make one with create_mask.py"
+        advice = (
+            "draw it with visualization.py"
+            if kind in ("cube", "gridded")
+            else "make one with create_mask.py"
+        )
         raise InputError(f"expected a mask of create_mask.py, found no mask: {path}; {advice}")
     mask = masks.read_mask(path)
     with netCDF4.Dataset(path) as dataset:

@@ -1,4 +1,4 @@
-"""Stages that draw a file: one day, a mask, raw beside filled."""
+"""Stages that draw a file: one day, gridded statistics, a mask, raw beside filled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,10 +14,20 @@ from seaice import InputError, maps, palette
 from seaice import coastlines as coasts
 from seaice.atomic import atomic
 from seaice.coastlines import Choice, Coastlines
+from seaice.field_map import (
+    EXTENTS,
+    Extent,
+    View,
+    draw_field_classes,
+    draw_field_values,
+    field_figure,
+    view_of,
+)
+from seaice.field_source import Field, read_field
 from seaice.grids import Grid
 from seaice.outputs import Output, check_outputs
 from seaice.palette import Swatch
-from seaice.picture_source import Day, Pair, read_any, read_pair, read_surface
+from seaice.picture_source import Day, Pair, kind_of, read_any, read_pair, read_surface
 from seaice.report import Report
 
 if TYPE_CHECKING:
@@ -30,28 +40,39 @@ def visualize(
     input_file: Path,
     output_file: Path | None = None,
     date: datetime.date | None = None,
+    variable: str | None = None,
     land_mask_file: Path | None = None,
     coastlines: Choice = "auto",
     ice_edge: float | None = None,
+    extent: Extent | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
     dpi: int = 300,
     show: bool = False,
 ) -> Report:
-    """Draw a map of one day.
+    """Draw a map of what a file holds, told by its content.
 
     Parameters
     ----------
     input_file : Path
-        A daily file in any of its forms, or a cube.
+        A daily file in any of its forms, a cube, a mask, or gridded statistics such as
+        freeboard or brightness temperature.
     output_file : Path, optional
         Picture to write; by default named after the input, in the working folder.
     date : datetime.date, optional
-        Day of a cube; needed if it holds more than one.
+        Day of a cube, or a day of the time step; needed if there is more than one.
+    variable : str, optional
+        Another variable than the one the file is about.
     land_mask_file : Path, optional
-        Mask that tells land from missing in a daily file.
+        Mask that tells land from missing in a daily file, and shows land below statistics.
     coastlines : {"auto", "natural_earth", "mask", "none"}
         Where coast outlines come from; see :func:`seaice.coastlines.find`.
     ice_edge : float, optional
         Also draw the line of this concentration, percent.
+    extent : {"data", "grid"}, optional
+        Part of the grid that statistics are drawn on; see :func:`seaice.field_map.view_of`.
+    vmin, vmax : float, optional
+        Range of the colours of statistics; see :func:`seaice.colour_scale.scale_of`.
     dpi : int
         Dots per inch of the picture.
     show : bool
@@ -60,15 +81,47 @@ def visualize(
     Raises
     ------
     InputError
-        If the input is missing, is no daily file or cube, or does not hold the day.
+        If the input is missing or nothing that can be drawn, does not hold the day or the
+        variable, or an option does not fit it.
     """
     input_file = Path(input_file)
     # Without a date the default name is not yet known, but its folder and ending are.
     _check_picture(output_file or Path("map.png"), dpi, input_file, land_mask_file)
+    kind = kind_of(input_file)
+    finish: dict[str, Any] = {"coastlines": coastlines, "dpi": dpi, "show": show}
+    colours = {"extent": extent, "vmin": vmin, "vmax": vmax}
+    if kind == "gridded" or variable not in (None, "sea_ice_conc"):
+        _refuse_options("gridded statistics", ice_edge=ice_edge)
+        field = read_field(input_file, variable, date, land_mask_file)
+        return _visualize_field(field, input_file, output_file, colours, **finish)
+    if kind == "mask":
+        more = {"date": date, "land_mask_file": land_mask_file, "ice_edge": ice_edge, **colours}
+        _refuse_options("a mask", variable=variable, **more)
+        return visualize_mask(input_file=input_file, output_file=output_file, **finish)
+    _refuse_options("a concentration, drawn from 0 to 100 percent on its whole grid", **colours)
     day = read_any(input_file, date, land_mask_file)
+    return _visualize_day(day, input_file, output_file, ice_edge, **finish)
+
+
+def _refuse_options(what: str, **given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(f"--{name} does not fit {what}; leave it out")
+
+
+def _visualize_day(
+    day: Day,
+    input_file: Path,
+    output_file: Path | None,
+    ice_edge: float | None,
+    *,
+    coastlines: Choice,
+    dpi: int,
+    show: bool,
+) -> Report:
     if output_file is None:
         stamp = "" if day.date is None else f"{day.date:%Y%m%d}"
-        output_file = Path(f"{input_file.stem}{'' if stamp in input_file.stem else f'_{stamp}'}.png")
+        output_file = _default_name(input_file, stamp)
     coast = _coast(coastlines, day.grid, day.land)
     figure, ax = maps.polar_figure(day.grid)
     image = maps.draw_concentration(ax, day.concentration, day.grid, day.land)
@@ -80,6 +133,47 @@ def visualize(
     maps.draw_legend(ax, swatches)
     maps.draw_title(ax, f"Sea ice concentration, {day.date or input_file.name}", day.source)
     return _finish(figure, output_file, coast, dpi=dpi, show=show)
+
+
+def _default_name(input_file: Path, *stamps: str) -> Path:
+    told = [input_file.stem]
+    told += [stamp for stamp in stamps if stamp and stamp not in input_file.stem]
+    return Path(f"{'_'.join(told)}.png")
+
+
+def _visualize_field(
+    field: Field,
+    input_file: Path,
+    output_file: Path | None,
+    colours: Mapping[str, Any],
+    *,
+    coastlines: Choice,
+    dpi: int,
+    show: bool,
+) -> Report:
+    if output_file is None:
+        output_file = _default_name(input_file, "" if field.is_main else field.name, field.stamp)
+    if colours["extent"] not in (None, *EXTENTS):
+        raise InputError(
+            f"expected --extent {' or '.join(EXTENTS)}, found {colours['extent']!r}; change it"
+        )
+    view = view_of(field, colours["extent"])
+    coast = _coast(coastlines, view.grid, view.land)
+    figure, ax = field_figure(view)
+    if field.flags is None:
+        swatches, told = draw_field_values(ax, view, vmin=colours["vmin"], vmax=colours["vmax"])
+    else:
+        _refuse_options(f"the classes of {field.name}", vmin=colours["vmin"], vmax=colours["vmax"])
+        swatches, told = draw_field_classes(ax, view)
+    _draw_coast(ax, view, coast, paint=view.land is None)
+    painted = view.land is not None or (coast.natural is not None and bool(coast.natural.polygons))
+    if painted and palette.LAND not in {swatch.colour for swatch in swatches}:
+        swatches.insert(0, palette.LAND_SWATCH)
+    maps.draw_scale_bar(ax, view.grid)
+    maps.draw_legend(ax, swatches)
+    report = _finish(figure, output_file, coast, dpi=dpi, show=show)
+    report.lines += told
+    return report
 
 
 def visualize_mask(
@@ -224,7 +318,7 @@ class _Coast:
 def _coast(choice: Choice, grid: Grid, land: np.ndarray | None) -> _Coast:
     if choice == "mask" and land is None:
         raise InputError(
-            "--coastlines mask needs a land mask, which a daily file alone does not hold; "
+            "--coastlines mask needs a land mask, which this file alone does not hold; "
             "give --land_mask_file"
         )
     natural, reason = coasts.find(choice, grid)
@@ -235,7 +329,7 @@ def _coast(choice: Choice, grid: Grid, land: np.ndarray | None) -> _Coast:
     return _Coast(None, outline, f"coastlines: {drawn}, because {reason}" if reason else None)
 
 
-def _draw_coast(ax: GeoAxes, day: Day, coast: _Coast, *, paint: bool) -> None:
+def _draw_coast(ax: GeoAxes, day: Day | View, coast: _Coast, *, paint: bool) -> None:
     if coast.natural is not None:
         maps.draw_coastlines(ax, coast.natural, paint=paint)
     elif coast.outline and day.land is not None:

@@ -469,7 +469,7 @@ def test_inputs_that_cannot_be_drawn(files, capsys, tmp_path, south):
         ([tmp_path / "none.nc"], f"error: no such file: {tmp_path / 'none.nc'}\n"),
         ([tmp_path], f"expected a file, found the folder {tmp_path}"),
         ([page], f"{page} cannot be drawn: a web page (HTML)"),
-        ([files.mask], f"found a mask: {files.mask}; draw it with visualize_mask.py"),
+        ([files.mask, "--date", "20240110"], "--date does not fit a mask; leave it out"),
         ([files.cube], "holds 3 days from 2024-01-09 to 2024-01-11; choose one with --date"),
         (
             [files.cube, "--date", "20240201"],
