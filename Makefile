@@ -7,7 +7,7 @@ demo: .venv/installed
 	$(BIN)/python demo.py --output_dir demo_output
 
 test: .venv/installed-dev
-	MPLBACKEND=agg $(BIN)/python -m pytest
+	MPLBACKEND=agg $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

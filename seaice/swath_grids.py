@@ -42,6 +42,7 @@ FOOTPRINTS = {
     "89A": 5.0,
     "89B": 5.0,
 }
+_NEIGHBOURS = 128
 _REFERENCES = "JAXA GCOM-W1 AMSR2 Level 1B brightness temperatures, https://gportal.jaxa.jp"
 
 _archives = OpenArchives()  # of this process, while a stage runs in it
@@ -311,7 +312,10 @@ class _Points:
         if self._task.resample == "nearest":
             field = kd_tree.resample_nearest(swath, points[2], area, **common)
         else:
-            field = kd_tree.resample_gauss(swath, points[2], area, sigmas=reach / 2, **common)
+            # Footprints hold a few dozen pixel centres where swaths overlap; with 8, the default,
+            # the farther ones would be left out, and a warning say so.
+            more = {"sigmas": reach / 2, "neighbours": _NEIGHBOURS}
+            field = kd_tree.resample_gauss(swath, points[2], area, **more, **common)
         return np.asarray(field)[::-1]  # row 0 is the south here
 
     @property
