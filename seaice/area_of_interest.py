@@ -42,18 +42,34 @@ class Area:
 
     def holds(self, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
         """Which points lie in it, edges included; bool, same shape. NaN does not."""
-        west, south, east, north = self.bbox
+        west, south, _, north = self.bbox
         with np.errstate(invalid="ignore"):
             inside = (latitude >= south) & (latitude <= north)
-            turned = (longitude - west) % 360
-            # A box of 360 degrees holds its own edge twice.
-            inside &= turned <= ((east - west) % 360 or 360 * (east != west))
+            inside &= (longitude - west) % 360 <= self.width
         if self.shape is not None:
             import shapely
 
             where = np.flatnonzero(inside)
-            inside[where] = shapely.intersects_xy(self.shape, longitude[where], latitude[where])
+            lon, lat = longitude[where], latitude[where]
+            # Polygons may go on beyond 180 degrees: points by the turn that the polygon is in.
+            turned = lon + 360 * np.ceil((west - lon) / 360)
+            found = shapely.intersects_xy(self.shape, lon, lat)
+            inside[where] = found | shapely.intersects_xy(self.shape, turned, lat)
         return np.asarray(inside)
+
+    @property
+    def width(self) -> float:
+        """Degrees from west to east, up to 360."""
+        west, _, east, _ = self.bbox
+        return 360.0 if east - west >= 360 else (east - west) % 360 or 360.0
+
+    @property
+    def usual_bbox(self) -> tuple[float, float, float, float]:
+        """The box with longitudes from -180 to 180, as catalogues want it."""
+        west, south, east, north = self.bbox
+        if self.width == 360:
+            return -180.0, south, 180.0, north
+        return west - 360 * (west > 180), south, east - 360 * (east > 180), north
 
     def cut(self, grid: Grid) -> Grid:
         """The smallest part of a grid that holds all of the area that the grid has.
@@ -63,8 +79,7 @@ class Area:
         InputError
             If the grid has nothing of it.
         """
-        west, south, east, north = self.bbox
-        width = (east - west) % 360 or 360.0 * (east != west)
+        (west, south, _, north), width = self.bbox, self.width
         lon, lat = np.meshgrid(
             west + np.linspace(0, width, _LATTICE), np.linspace(south, north, _LATTICE)
         )
@@ -124,7 +139,10 @@ def _from_geojson(path: Path) -> Area:
     known = ", ".join(NAMED)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        shapes = [shapely.geometry.shape(geometry) for geometry in _geometries(content)]
+        shapes = [shapely.geometry.shape(geometry) for geometry in _geometries(content) if geometry]
+        polygons = [shape for shape in shapes if shape.geom_type in ("Polygon", "MultiPolygon")]
+        # A polygon that crosses itself has no inside that all agree on: its parts are taken.
+        whole = shapely.union_all([shapely.make_valid(shape) for shape in polygons])
     except FileNotFoundError:
         raise InputError(f"expected a region out of {known}, or a GeoJSON file, found {path}") from None
     except (
@@ -139,10 +157,8 @@ def _from_geojson(path: Path) -> Area:
         raise InputError(
             f"expected GeoJSON with polygons, found something else ({reason}): {path}"
         ) from None
-    polygons = [shape for shape in shapes if shape.geom_type in ("Polygon", "MultiPolygon")]
-    if not polygons:
+    if whole.is_empty:
         raise InputError(f"expected GeoJSON with polygons, found none: {path}")
-    whole = shapely.union_all(polygons)
     west, south, east, north = whole.bounds
     return Area(path.stem, _checked((west, south, east, north)), whole)
 

@@ -120,6 +120,8 @@ def grid_freeboard(
     if period not in PERIODS:
         raise InputError(f"expected a period out of {', '.join(PERIODS)}, found {period!r}")
     selection = Selection(surface=surface, max_quality=max_quality, preset=preset)
+    if cloud and input_dir is not None:
+        raise InputError("expected --input_dir or --cloud, found both: granules of a folder or on S3")
     area, whole = area_of(region, bbox), get_grid(grid)
     cut = area.cut(whole) if area else whole
     run = _Run(
@@ -141,13 +143,15 @@ def grid_freeboard(
     )
     with atomic.exclusive(output_file):
         report = Report()
-        if input_dir is not None:
-            sources: Sequence[Any] = _listed(input_dir, product)
-        else:
-            query = _Query(product, release, area, start_date, end_date, cloud, download_dir)
-            sources = query.sources(report)
-        run.work(sources, Engine(workers, dask), report)
-        run.write(report, [_name(source) for source in sources])
+        # Opened before anything is fetched: a folder that is not there shows at once.
+        with PointsWriter(points) as writer:
+            if input_dir is not None:
+                sources: Sequence[Any] = _listed(input_dir, product)
+            else:
+                query = _Query(product, release, area, start_date, end_date, cloud, download_dir)
+                sources = query.sources(report)
+            run.work(sources, Engine(workers, dask), report, writer)
+        run.write(report)
     return report
 
 
@@ -185,7 +189,7 @@ class _Query:
         found = find_granules(
             short_name=self.product,
             version=self.release,
-            bbox=self.area.bbox if self.area else None,
+            bbox=self.area.usual_bbox if self.area else None,
             start=first,
             end=datetime.combine(self.end, datetime.max.time(), UTC),
         )
@@ -215,16 +219,16 @@ class _Run:
         self._values: dict[int, MergeTree] = {}
         self._uncertainties: dict[int, MergeTree] = {}
         self._dropped: dict[str, int] = {}
-        self._segments = self._kept = self._good = 0
+        self._segments = self._kept = 0
+        self._names: list[str] = []  # of the granules that could be read
         self._times: list[tuple[float, float]] = []
 
-    def work(self, sources: Sequence[Any], engine: Engine, report: Report) -> None:
+    def work(self, sources: Sequence[Any], engine: Engine, report: Report, writer: PointsWriter) -> None:
         """Read and sum all granules, in any order; combine them in the order given."""
         waiting: dict[int, Result] = {}
         done = 0
         with (
             Progress(total=len(sources), label="granules", logger=logger) as progress,
-            PointsWriter(self._points) as writer,
             engine.start() as crew,
         ):
 
@@ -237,15 +241,12 @@ class _Run:
                     done += 1
 
             crew.do(grid_granule, [(self._task, source) for source in sources], tell)
-        if self._points is not None and self._kept:
-            report.outputs.append(self._points)
-            report.lines.append(f"{self._points}: {self._kept} segments")
 
     def _take(self, result: Result, report: Report, writer: PointsWriter) -> None:
         if result.error:
             report.failed.append(result.error)
             return
-        self._good += 1
+        self._names.append(result.name)
         for step, (value, uncertainty) in result.buckets.items():
             self._values.setdefault(step, MergeTree(self._task.grid)).add(value)
             self._uncertainties.setdefault(step, MergeTree(self._task.grid)).add(uncertainty)
@@ -257,13 +258,16 @@ class _Run:
             self._times.append(result.times)
         writer.add(result.points)
 
-    def write(self, report: Report, names: list[str]) -> None:
+    def write(self, report: Report) -> None:
         """Write the file and say what is in it."""
+        if self._points is not None and self._kept:
+            report.outputs.append(self._points)
+            report.lines.append(f"{self._points}: {self._kept} segments")
         report.values |= {
             "segments": self._segments,
             "kept": self._kept,
             "dropped": dict(self._dropped),
-            "granules": self._good,
+            "granules": len(self._names),
             "failed": len(report.failed),
         }
         report.lines += self._summary()
@@ -289,7 +293,7 @@ class _Run:
             steps=steps,
             variables=freeboard_variables(self._product),
             fields=fields,
-            attributes=self._attributes(names),
+            attributes=self._attributes(),
             locked=True,
         )
         report.outputs.append(self._output_file)
@@ -310,14 +314,14 @@ class _Run:
         return (days_of if self._task.period == "day" else months_of)(first, last)
 
     def _summary(self) -> list[str]:
-        lines = [f"{self._good} granules, {self._segments} segments, {self._kept} used"]
+        lines = [f"{len(self._names)} granules, {self._segments} segments, {self._kept} used"]
         lines += [f"  dropped: {name}: {count}" for name, count in self._dropped.items() if count]
         if self._times:
             first, last = min(t for t, _ in self._times), max(t for _, t in self._times)
             lines.append(f"  segments used from {_text(first)} to {_text(last)} UTC")
         return lines
 
-    def _attributes(self, names: list[str]) -> Mapping[str, Any]:
+    def _attributes(self) -> Mapping[str, Any]:
         task = self._task
         parameters = {
             "product": self._product,
@@ -343,7 +347,7 @@ class _Run:
             ),
             "platform": "ICESat-2",
             "instrument": "ATLAS",
-            "input_granules": " ".join(names),
+            "input_granules": " ".join(self._names),
             "segments_dropped": json.dumps(self._dropped),
         }
 
@@ -359,10 +363,6 @@ def _fields(value: Buckets, uncertainty: Buckets, noun: str, min_count: int) -> 
     for field in made.values():
         field[count < min_count] = np.nan
     return {**made, "segment_count": count, "track_count": value.field("track_count")}
-
-
-def _name(source: Any) -> str:
-    return str(getattr(source, "stem", None) or source.name).removesuffix(".h5")
 
 
 def _day(seconds: float) -> date:

@@ -44,11 +44,16 @@ class PointsWriter:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if self._part is not None and self._writer is None and error[0] is None:
-            # Without a segment there is a file without rows, not the one of an earlier run.
-            self._write(_table(_pyarrow()[0], _NOTHING))
-        if self._writer is not None:
-            self._writer.close()
+        try:
+            if self._part is not None and self._writer is None and error[0] is None:
+                # Without a segment there is a file without rows, not the one of an earlier run.
+                self._write(_table(_pyarrow()[0], _NOTHING))
+            if self._writer is not None:
+                self._writer.close()
+        except BaseException as failure:
+            # A full disk may show here only: what is half written goes all the same.
+            self._stack.__exit__(type(failure), failure, failure.__traceback__)
+            raise
         self._stack.__exit__(*error)
 
     def add(self, tracks: Sequence[dict[str, Any]]) -> None:

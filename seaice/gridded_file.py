@@ -103,17 +103,29 @@ def temperature_variables(channels: Sequence[str], *, statistics: bool) -> tuple
         what = "brightness temperature"
         if known:
             what += f" at {known.frequency.rstrip('AB')} GHz, {known.polarization} polarization"
-        more: dict[str, Any] = {"standard_name": "brightness_temperature"}
+        more: dict[str, Any] = {
+            "standard_name": "brightness_temperature",
+            "units_metadata": "temperature: on_scale",
+        }
         if statistics:
             more["ancillary_variables"] = f"{name}_std {name}_count"
         rows.append(_mean(name, what, "K", method="area: time: mean", **more))
         if statistics:
             spread = f"standard deviation of the {what}"
-            rows.append(_mean(f"{name}_std", spread, "K", method="area: time: standard_deviation"))
+            rows.append(
+                _mean(
+                    f"{name}_std",
+                    spread,
+                    "K",
+                    method="area: time: standard_deviation",
+                    units_metadata="temperature: difference",
+                )
+            )
             rows.append(_number(f"{name}_count", f"number of observations of the {what}"))
     if statistics:
         attributes = {
-            "long_name": "mean time of the observations, hours since 00:00 UTC of the day",
+            "long_name": f"mean time of the observations of {temperature_name(channels[0])}, hours "
+            "since 00:00 UTC of the day",
             "units": "h",
             "cell_methods": "area: mean",
         }

@@ -180,17 +180,19 @@ def grid_day(task: Task, day: date, orbit: str, places: tuple[Place, ...]) -> Ma
     grid, problems = get_grid(task.grid), []
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
     gridder = _Buckets(grid, task.channels) if task.resample == "bucket" else _Points(grid, task)
-    used = 0
-    for place in places:
+    used, read = 0, []
+    for place, name in zip(places, granules, strict=True):
         try:
             swath = _archives.read(place, task.channels)
             used += gridder.add(swath, midnight)
+            read.append(name)
         except InputError as error:
             problems.append(str(error))
     if not used:
         return Made(None, "no scan of this day on the grid", tuple(problems))
     fields = gridder.fields()
-    attributes = _attributes(task, day, orbit, granules)
+    # Without those that failed: a later run that can read them makes the file anew.
+    attributes = _attributes(task, day, orbit, read)
     write_gridded(
         path,
         grid=grid,
@@ -202,10 +204,10 @@ def grid_day(task: Task, day: date, orbit: str, places: tuple[Place, ...]) -> Ma
     return Made(path, f"{used} of {len(places)} swaths, {gridder.summary}", tuple(problems))
 
 
-def rows_of_day(swath: Swath, midnight: float) -> slice:
-    """Scans whose time lies within the UTC day that begins at ``midnight``, as a slice.
+def rows_of_day(swath: Swath, midnight: float) -> np.ndarray:
+    """Which scans were made within the UTC day that begins at ``midnight``; bool, shape (scans,).
 
-    Scans of unknown time between two of the day belong to it.
+    A scan of unknown time has that between its neighbours, so that every scan is of one day.
 
     Raises
     ------
@@ -215,9 +217,9 @@ def rows_of_day(swath: Swath, midnight: float) -> slice:
     times = swath.scan_times
     if times is None or not np.isfinite(times).any():
         raise InputError(f"expected scan times, found none: {swath.granule_id or 'a swath'}")
-    with np.errstate(invalid="ignore"):
-        inside = np.flatnonzero((times >= midnight) & (times < midnight + 86400))
-    return slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0, 0)
+    known, scans = np.isfinite(times), np.arange(times.size)
+    filled = np.interp(scans, scans[known], times[known])
+    return (filled >= midnight) & (filled < midnight + 86400)
 
 
 class _Buckets:
@@ -234,12 +236,12 @@ class _Buckets:
         rows = rows_of_day(swath, midnight)
         cells: dict[str, np.ndarray] = {}
         hit = False
-        for channel in self._channels:
+        # All are read before one is summed: a swath that fails is in no sum.
+        for channel, pixels in {c: _pixels(swath, c, rows) for c in self._channels}.items():
+            lat, lon, kelvin = pixels
             frequency = as_channel(channel).frequency
-            kelvin = swath.kelvin(channel)[rows]
             if frequency not in cells:
-                places = _places(swath, frequency)
-                cells[frequency] = cells_of(places[0][rows], places[1][rows], self._grid)
+                cells[frequency] = cells_of(lat, lon, self._grid)
             here = cells[frequency]
             hit = hit or bool((here >= 0).any())
             self._sums[channel].add_cells(here, kelvin)
@@ -283,10 +285,9 @@ class _Points:
 
         rows = rows_of_day(swath, midnight)
         hit = False
-        for channel, parts in self._parts.items():
-            frequency = as_channel(channel).frequency
-            lat, lon = (values[rows].ravel() for values in _places(swath, frequency))
-            kelvin = swath.kelvin(channel)[rows].ravel()
+        for channel, pixels in {c: _pixels(swath, c, rows) for c in self._parts}.items():
+            lat, lon, kelvin = (values.ravel() for values in pixels)
+            frequency, parts = as_channel(channel).frequency, self._parts[channel]
             x, y = project(lat, lon, self._grid)
             west, east, south, north = self._grid.extent
             reach = FOOTPRINTS[frequency] * 1000
@@ -301,6 +302,8 @@ class _Points:
         return {temperature_name(c): self._field(c, np.hstack(p)) for c, p in self._parts.items()}
 
     def _field(self, channel: str, points: np.ndarray) -> np.ndarray:
+        if not points.size:
+            return np.full(self._grid.shape, np.nan)
         geometry, kd_tree = _pyresample()
         grid, reach = self._grid, FOOTPRINTS[as_channel(channel).frequency] * 1000
         west, east, south, north = grid.extent
@@ -326,11 +329,19 @@ class _Points:
         )
 
 
-def _places(swath: Swath, frequency: str) -> tuple[np.ndarray, np.ndarray]:
+def _pixels(swath: Swath, channel: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Latitude, longitude and kelvin of scans."""
+    frequency, kelvin = as_channel(channel).frequency, swath.kelvin(channel)
     places = swath.positions.get(frequency)
     if places is None:
         raise InputError(f"expected positions of {frequency} GHz, found none in {swath.granule_id}")
-    return places.latitude, places.longitude
+    shapes = kelvin.shape, places.latitude.shape, places.longitude.shape
+    if len(set(shapes)) > 1 or len(kelvin) != rows.size:
+        raise InputError(
+            f"expected temperatures and positions of one shape, found {shapes[0]} and {shapes[1]} of "
+            f"{rows.size} scans: {channel} of {swath.granule_id or 'a swath'}"
+        )
+    return places.latitude[rows], places.longitude[rows], kelvin[rows]
 
 
 def _pyresample() -> tuple[Any, Any]:

@@ -18,6 +18,8 @@ from seaice.swath import Swath, as_utc, frequency_of
 logger = logging.getLogger(__name__)
 
 _HALF_ORBIT = timedelta(minutes=52)  # with both overlaps
+_LONGEST = timedelta(hours=3)  # of a swath; more is damage
+_MOST_OPEN = 8  # archives; a classic one takes room on the disk while it is open
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,25 @@ class Found:
 
 
 class OpenArchives:
-    """Archives that stay open while several days are read from them."""
+    """Archives that stay open while several days are read from them, a few at a time."""
 
     def __init__(self) -> None:
-        self._open: dict[Path, SwathArchive] = {}
+        self._open: dict[tuple[Path, int, int], SwathArchive] = {}
 
     def get(self, path: Path) -> SwathArchive:
-        """The archive, opened the first time."""
-        if path not in self._open:
-            self._open[path] = load_swaths(path)
-        return self._open[path]
+        """The archive, opened the first time, and again where it has been replaced."""
+        try:
+            state = path.stat()
+            key = (path, state.st_ino, state.st_mtime_ns)
+        except FileNotFoundError:
+            key = (path, 0, 0)
+        archive = self._open.pop(key, None)
+        if archive is None:  # one without swaths is false
+            archive = load_swaths(path)
+        self._open[key] = archive  # the last one used stands last
+        while len(self._open) > _MOST_OPEN:
+            self._open.pop(next(iter(self._open))).close()
+        return archive
 
     def read(self, place: Place, channels: Sequence[str]) -> Swath:
         """A swath with the channels asked for, if it has them.
@@ -83,6 +94,8 @@ def find_swaths(
 ) -> tuple[list[Found], list[str]]:
     """All swaths of archives, granules and folders of them, each once, in order of time.
 
+    Of a granule that was processed several times the newest version is taken.
+
     Parameters
     ----------
     inputs : sequence of Path
@@ -96,22 +109,36 @@ def find_swaths(
     problems : list of str
         Files and swaths that cannot be used, with the reason.
     """
-    found: dict[str, Found] = {}
+    found: dict[Any, Found] = {}
     problems: list[str] = []
     for path in _files(inputs):
         try:
-            for number, swath in enumerate(_swaths_of(path, channels, archives)):
-                found.setdefault(swath.place.granule_id or f"{path} {number}", swath)
+            for swath in _swaths_of(path, channels, archives, problems):
+                key, version = _identity(swath.place)
+                if key not in found or version > _identity(found[key].place)[1]:
+                    found[key] = swath
         except InputError as error:
             problems.append(str(error))
+        except OSError as error:
+            problems.append(f"the archive cannot be read ({error.strerror or error}): {path}")
     return sorted(found.values(), key=lambda each: (each.start, each.place.granule_id)), problems
+
+
+def _identity(place: Place) -> tuple[Any, str]:
+    """What two versions of a granule have in common, and the version."""
+    name = GranuleName.parse(place.granule_id)
+    if name is not None:
+        return (name.start, name.path_number, name.orbit_type), name.version
+    return place.granule_id or (place.path, place.index), ""
 
 
 def _files(inputs: Sequence[Path]) -> Iterator[Path]:
     for path in dict.fromkeys(inputs):
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix in (".npz", ".h5"))
-            visible = [p for p in inside if not any(part.startswith(".") for part in p.parts)]
+            visible = [
+                p for p in inside if not any(s.startswith(".") for s in p.relative_to(path).parts)
+            ]
             if not visible:
                 raise InputError(f"expected archives (.npz, .h5) or L1B granules, found none in {path}")
             yield from visible
@@ -119,22 +146,31 @@ def _files(inputs: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def _swaths_of(path: Path, channels: Sequence[Channel], archives: OpenArchives) -> Iterator[Found]:
+def _swaths_of(
+    path: Path, channels: Sequence[Channel], archives: OpenArchives, problems: list[str]
+) -> Iterator[Found]:
     name = GranuleName.parse(path.name)
     if name is not None:
         # A granule says its own times when it is read; its name says where to look.
         end = name.start + _HALF_ORBIT
         yield Found(Place(path, None, name.granule_id), name.start, end, name.orbit_type)
         return
-    for index, entry in enumerate(archives.get(path).entries):
-        _check_entry(entry, path, channels)
-        place = Place(path, index, str(entry.get("granule_id") or ""))
-        orbit = str(entry.get("orbit_type") or "U")[:1]
-        yield Found(place, as_utc(str(entry["start_time"])), as_utc(str(entry["end_time"])), orbit)
+    refused: dict[str, int] = {}
+    entries = archives.get(path).entries
+    for index, entry in enumerate(entries):
+        try:
+            swath = _entry_of(entry, path, index, channels)
+        except InputError as error:
+            refused[str(error)] = refused.get(str(error), 0) + 1
+        else:
+            yield swath
+    for reason, count in refused.items():
+        all_of_them = count == len(entries)
+        problems.append(reason if all_of_them else f"{reason} ({count} of {len(entries)} swaths)")
 
 
-def _check_entry(entry: dict[str, Any], path: Path, channels: Sequence[Channel]) -> None:
-    """Refuse an archive that cannot be gridded, by its first swath that shows it."""
+def _entry_of(entry: dict[str, Any], path: Path, index: int, channels: Sequence[Channel]) -> Found:
+    """A swath of an archive by its metadata; refused where it cannot be gridded."""
     has = [str(name) for name in entry.get("channels") or []]
     lacking = [channel.name for channel in channels if channel.name not in has]
     if lacking:
@@ -148,10 +184,17 @@ def _check_entry(entry: dict[str, Any], path: Path, channels: Sequence[Channel])
             "with amsr2_processor.py --coordinates"
         )
     try:
-        as_utc(str(entry["start_time"]))
-        as_utc(str(entry["end_time"]))
+        start, end = (as_utc(str(entry[name])) for name in ("start_time", "end_time"))
     except (KeyError, ValueError):
         raise InputError(f"the archive does not say when its swaths were scanned: {path}") from None
+    if not timedelta(0) <= end - start <= _LONGEST:
+        raise InputError(
+            f"expected a swath of less than {_LONGEST}, found one from {start:%Y-%m-%d %H:%M} to "
+            f"{end:%Y-%m-%d %H:%M}: {path}"
+        )
+    orbit = str(entry.get("orbit_type") or "")[:1]
+    place = Place(path, index, str(entry.get("granule_id") or ""))
+    return Found(place, start, end, orbit if orbit in ("A", "D") else "U")
 
 
 def by_day(
@@ -169,10 +212,14 @@ def by_day(
 
 
 def channels_of(archives: OpenArchives, inputs: Sequence[Path]) -> list[str]:
-    """Channels that the first archive has; none where there is no archive."""
+    """Channels of the first archive that has swaths; none where there is no archive."""
     for path in _files(inputs):
         if GranuleName.parse(path.name) is None:
-            entries = archives.get(path).entries
-            names = [str(name) for name in (entries[0].get("channels") or [])] if entries else []
-            return [name for name in names if frequency_of(name) != "unknown"]
+            try:
+                entries = archives.get(path).entries
+            except (InputError, OSError):  # named when the swaths are looked for
+                continue
+            if entries:
+                names = [str(name) for name in entries[0].get("channels") or []]
+                return [name for name in names if frequency_of(name) != "unknown"]
     return []

@@ -220,6 +220,27 @@ def test_areas(tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             area_of(region, bbox)
+    for corners, (lat, lon), inside in (
+        # Beyond 180 degrees, a bow tie, and the pole as an edge of the plane.
+        ([[170, 70], [190, 70], [190, 80], [170, 80]], ([75, 75, 75, 75], [175, -175, 5, 185]), "1101"),
+        ([[0, 70], [10, 80], [10, 70], [0, 80]], ([75, 75, 79], [1, 9, 5]), "110"),
+        ([[-180, 80], [180, 80], [180, 90], [-180, 90]], ([90, 85, 85, 79], [3, 180, -180, 0]), "1110"),
+    ):
+        polygon = {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
+        nothing = {"type": "Feature", "geometry": None}
+        content = {"type": "FeatureCollection", "features": [{"geometry": polygon}, nothing]}
+        path.write_text(json.dumps(content))
+        found = area_of(str(path), None).holds(np.array(lat, float), np.array(lon, float))
+        assert "".join(map(str, found.astype(int))) == inside
+    for given, width, usual in (
+        ((-180, 60, 360, 90), 360, (-180, 60, 180, 90)),
+        ((0, 60, 360, 90), 360, (-180, 60, 180, 90)),
+        ((170, 60, 190, 70), 20, (170, 60, -170, 70)),
+        ((170, 60, -170, 70), 20, (170, 60, -170, 70)),
+    ):
+        box = area_of(None, given)
+        assert (box.width, box.usual_bbox) == (width, usual)
+        assert box.holds(np.array([65.0, 65.0]), np.array([175.0, -175.0])).all()
     path.write_text("not json")
     with pytest.raises(InputError, match="expected GeoJSON"):
         area_of(str(path), None)
@@ -255,6 +276,9 @@ def test_bad_granules_are_named_and_the_rest_goes_on(folder, tmp_path, capsys):
     assert len(lines) == 3 and all("ATL10-01_20220301" in line for line in lines)
     assert "Traceback" not in err
     assert run("--input_dir", folder, "--output_file", tmp_path / "g.nc") == 0
+    with netCDF4.Dataset(tmp_path / "f.nc") as dataset:
+        assert "ATL10-01_20220301" not in dataset.input_granules
+        assert len(dataset.input_granules.split()) == 5
     good, all_of_it = fields(tmp_path / "g.nc"), fields(tmp_path / "f.nc")
     assert good["segment_count"].sum() == all_of_it["segment_count"].sum()
 
@@ -300,6 +324,29 @@ def test_points_as_geoparquet(folder, tmp_path):
     )
     np.testing.assert_allclose(found.field("mean"), stored["freeboard_mean"][0], rtol=2e-7)
     assert frame["time"].min().to_pydatetime() > START
+
+
+def test_points_that_cannot_be_written(folder, tmp_path, capsys, monkeypatch):
+    """Said before anything is read or fetched; a failure half-way leaves what was there."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("seaice.freeboard._Query.sources", lambda *given: pytest.fail("has searched"))
+    words = ["--output_file", tmp_path / "f.nc", "--start_date", "20220131", "--end_date", "20220201"]
+    assert run(*words, "--points", tmp_path / "none" / "p.parquet") == 1
+    assert "the folder of the output does not exist" in capsys.readouterr().err
+    assert run(*words, "--input_dir", folder, "--cloud") == 1
+    assert "expected --input_dir or --cloud, found both" in capsys.readouterr().err
+    for name in ("f.nc", "p.parquet"):
+        (tmp_path / name).write_text("of an earlier run")
+
+    def fail(*given):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(parquet.ParquetWriter, "close", fail)
+    assert run(*words, "--input_dir", folder, "--points", tmp_path / "p.parquet") == 1
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "f.nc": "of an earlier run",
+        "p.parquet": "of an earlier run",
+    }
 
 
 def test_heights_of_atl07(real_data, tmp_path):

@@ -1,11 +1,13 @@
 """grid_swaths.py: swaths of archives and granules to daily grids."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import netCDF4
 import numpy as np
 import pytest
+import swaths
 from pyproj import Transformer
 
 import amsr2_processor
@@ -14,7 +16,8 @@ from seaice.archive import create_archive, load_swaths
 from seaice.grids import get_grid
 from seaice.simulate import simulated_granules, write_granule
 from seaice.sources.amsr2_l1b import read_granule
-from seaice.swath import Swath
+from seaice.swath import Positions, Swath
+from seaice.swath_sources import OpenArchives
 
 # Descending half orbits begin in the far north; the last one begins shortly before midnight.
 START = datetime(2020, 3, 1, 12, 0, tzinfo=UTC)
@@ -121,9 +124,17 @@ def test_scans_of_one_granule_on_two_days(tmp_path):
 
     swath = Swath({"36.5H": np.ones((4, 3), np.uint16)}, {}, scan_times=times)
     first = datetime(2020, 3, 1, tzinfo=UTC).timestamp()
-    assert rows_of_day(swath, first) == slice(0, 2)
-    assert rows_of_day(swath, first + 86400) == slice(2, 4)
-    assert rows_of_day(swath, first + 2 * 86400) == slice(0, 0)
+    assert rows_of_day(swath, first).tolist() == [True, True, False, False]
+    assert rows_of_day(swath, first + 86400).tolist() == [False, False, True, True]
+    assert not rows_of_day(swath, first + 2 * 86400).any()
+    # Of unknown time at the border, at an end: of one day all the same. A time gone wild: of none.
+    for wild in (np.nan, times[0] + 1e6):
+        for scan in range(4) if np.isnan(wild) else (1,):
+            damaged = times.copy()
+            damaged[scan] = wild
+            each = Swath({"36.5H": np.ones((4, 3), np.uint16)}, {}, scan_times=damaged)
+            days = sum(rows_of_day(each, first + day * 86400).astype(int) for day in (0, 1))
+            assert days.tolist() == [0 if i == scan and wild == wild else 1 for i in range(4)]
 
 
 def test_all_channels_of_an_archive_and_its_attributes(archive, tmp_path):
@@ -132,6 +143,8 @@ def test_all_channels_of_an_archive_and_its_attributes(archive, tmp_path):
         assert {"brightness_temperature_36_5H", "brightness_temperature_18_7V"} <= set(dataset.variables)
         variable = dataset["brightness_temperature_18_7V"]
         assert variable.standard_name == "brightness_temperature" and variable.units == "K"
+        assert variable.units_metadata == "temperature: on_scale"
+        assert "36_5H" in dataset["observation_time"].long_name, "of which channel"
         assert dataset.Conventions == "CF-1.11" and dataset.orbit_direction == "descending"
         assert dataset.input_granules.count("GW1AM2_20200301") >= 5
         assert dataset["time_bnds"][0].tolist() == [18322, 18323]
@@ -223,3 +236,103 @@ def test_a_damaged_swath_is_named_and_the_rest_goes_on(granules, archive, tmp_pa
     err = capsys.readouterr().err
     assert "failed: damaged" in err and "Traceback" not in err
     assert len(list((tmp_path / "tb").iterdir())) == 2
+
+
+def test_a_damaged_swath_is_tried_again(archive, tmp_path, capsys):
+    """What failed is not taken for done: the next run makes the file whole."""
+    there = tmp_path / archive.name
+    content = bytearray(archive.read_bytes())
+    content[len(content) // 2] ^= 4
+    there.write_bytes(content)
+    words = ["--input", there, "--output_dir", tmp_path / "tb", "--channels", "36.5H", "18.7V"]
+    assert run(*words) == 1
+    assert run(*words) == 1, "still damaged, still said"
+    there.write_bytes(archive.read_bytes())
+    assert run(*words) == 0
+    assert run("--input", archive, "--output_dir", tmp_path / "good") == 0
+    for path in (tmp_path / "good").iterdir():
+        for name, field in fields(path).items():
+            np.testing.assert_array_equal(field, fields(tmp_path / "tb" / path.name)[name])
+
+
+def odd_swaths():
+    """Swaths of damaged archives, and what is said of them."""
+    good = swaths.make_swath(0)
+    far = good.scan_times.copy()
+    far[-1] = 1e11
+    places = good.positions["36.5"]
+    narrow = Positions(places.latitude[:, :100], places.longitude[:, :100])
+    return [
+        (replace(good, scan_times=np.full(20, np.nan)), "does not say when"),
+        (replace(good, scan_times=far), "expected a swath of less than 3:00:00"),
+        (replace(good, scan_times=good.scan_times[:10]), "of 10 scans: 36.5H"),
+        (replace(good, positions={"36.5": narrow}), "positions of one shape"),
+    ]
+
+
+@pytest.mark.parametrize("odd", range(4))
+def test_an_odd_swath_leaves_the_others_as_they_are(odd, tmp_path, capsys):
+    swath, words = odd_swaths()[odd]
+    others = [swaths.make_swath(2), swaths.make_swath(4)]
+    path = swaths.write(tmp_path / "a.h5", [others[0], swath, others[1]], layout="hdf5")
+    good = swaths.write(tmp_path / "b.h5", others, layout="hdf5")
+    assert run("--input", path, "--output_dir", tmp_path / "a") == 1
+    err = capsys.readouterr().err
+    assert err.count("failed: ") == 1 and words in err
+    assert run("--input", good, "--output_dir", tmp_path / "b") == 0
+    (one,), (other,) = (list((tmp_path / name).iterdir()) for name in "ab")
+    for name, field in fields(one).items():
+        np.testing.assert_array_equal(field, fields(other)[name])
+
+
+def test_odd_archives_beside_a_good_one(tmp_path, monkeypatch, capsys):
+    """Unreadable ones are named, empty ones and unknown directions are no reason to stop."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.npz").write_bytes(b"no archive")
+    swaths.write(folder / "b.npz", [])
+    sideways = replace(swaths.make_swath(0, channels=("18.7V",)), orbit_type="x")
+    swaths.write(folder / "c.npz", [sideways])
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert run("--input", "../in", "--output_dir", "tb") == 1
+    assert capsys.readouterr().err.count("failed: ") == 1
+    (path,) = (tmp_path / "here" / "tb").iterdir()
+    assert path.name == "AMSR2_TB_n25000_20200101_U.nc"
+    assert "brightness_temperature_18_7V" in fields(path), "channels of the first that has swaths"
+
+
+def test_of_two_versions_of_a_granule_the_newer_one(tmp_path):
+    old, new = swaths.make_swath(0), swaths.make_swath(0)
+    kelvin = {"36.5H": np.full((20, 243), 25000, np.uint16)}
+    new = replace(new, counts=kelvin, granule_id=new.granule_id.replace("2220220", "3220220"))
+    for order in ((old, new), (new, old)):
+        path = swaths.write(tmp_path / f"{order[0].granule_id}.npz", order)
+        assert run("--input", path, "--output_dir", tmp_path / "tb") == 0
+        found = fields(next((tmp_path / "tb").iterdir()))
+        assert set(np.unique(found["brightness_temperature_36_5H_count"])) == {0, 1}
+        assert np.nanmin(found["brightness_temperature_36_5H"]) == 250
+
+
+def test_a_channel_without_a_pixel_is_missing(tmp_path):
+    pytest.importorskip("pyresample")
+    swath = swaths.make_swath(0, channels=("36.5H", "18.7V"))
+    swath = replace(swath, counts={**swath.counts, "18.7V": np.full((20, 243), 65535, np.uint16)})
+    path = swaths.write(tmp_path / "a.npz", [swath])
+    assert run("--input", path, "--output_dir", tmp_path / "tb", "--resample", "nearest") == 0
+    found = fields(next((tmp_path / "tb").iterdir()))
+    assert np.isnan(found["brightness_temperature_18_7V"]).all()
+    assert np.isfinite(found["brightness_temperature_36_5H"]).any()
+
+
+def test_few_archives_are_open_at_a_time_and_none_is_stale(tmp_path):
+    paths = [swaths.write(tmp_path / f"{n}.npz", [swaths.make_swath(n)]) for n in range(12)]
+    archives = OpenArchives()
+    opened = [archives.get(path) for path in paths]
+    assert archives.get(paths[-1]) is opened[-1]
+    assert archives.get(paths[0]) is not opened[0], "closed when others came"
+    assert len(archives._open) < len(paths)
+    paths[-1].unlink()
+    swaths.write(paths[-1], [swaths.make_swath(40)])
+    assert archives.get(paths[-1]).entries[0]["granule_id"] == swaths.make_swath(40).granule_id
+    archives.close()
