@@ -21,7 +21,7 @@ from seaice import InputError
 from seaice.channels import LOW_FREQUENCIES, Channel, as_channels
 from seaice.coregistration import coregister, every_second, parse_coefficients
 from seaice.leap_seconds import utc_from_tai93
-from seaice.sources.hdf5_heaps import heaps_are_whole
+from seaice.sources.hdf5_damage import explained, heaps_are_whole
 from seaice.swath import (
     APPROXIMATED,
     COREGISTERED,
@@ -171,7 +171,7 @@ def read_granule(
     except InputError:
         raise
     except _UNREADABLE as error:
-        raise InputError(_explained(path, error)) from error
+        raise InputError(explained(path, error)) from error
 
 
 class _Granule:
@@ -356,16 +356,3 @@ class _Granule:
             known = (np.abs(latitude) <= 90) & (np.abs(longitude) <= 180)
         latitude[~known] = longitude[~known] = np.nan
         return latitude, longitude
-
-
-def _explained(path: Path, error: Exception) -> str:
-    """One line for a file that cannot be read."""
-    if not path.exists():
-        return f"no such granule: {path}"
-    start = path.read_bytes()[:512] if path.stat().st_size < 1 << 20 else b""
-    if not start and path.stat().st_size == 0:
-        return f"expected an HDF5 granule, found an empty file: {path}; fetch it again"
-    if b"<html" in start.lower() or b"<!doctype" in start.lower():
-        return f"expected an HDF5 granule, found a web page: {path}; fetch it again"
-    reason = " ".join(str(error).split())
-    return f"the granule cannot be read ({reason}): {path}; fetch it again"

@@ -16,7 +16,8 @@ import numpy as np
 
 from seaice import InputError
 from seaice.leap_seconds import utc_from_tai93
-from seaice.sources.icesat2_files import Engine, HdfFile, RemoteFile, explained, opened
+from seaice.sources.hdf5_damage import explained
+from seaice.sources.icesat2_files import Engine, HdfFile, RemoteFile, opened
 from seaice.sources.icesat2_layouts import LAYOUTS, Layout
 from seaice.sources.icesat2_names import GranuleName, list_granules
 from seaice.sources.icesat2_orientation import Orientation

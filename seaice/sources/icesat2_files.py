@@ -199,19 +199,3 @@ def _text(value: Any) -> str | None:
         return None
     # h5coro gives the look of a bytearray for its content.
     return value.removeprefix("bytearray(b'").removesuffix("')").strip("\x00 ")
-
-
-def explained(path: Path, error: BaseException) -> str:
-    """One line for a file that cannot be read."""
-    if not path.exists():
-        return f"no such granule: {path}"
-    if path.is_dir():
-        return f"expected an HDF5 granule, found a folder: {path}"
-    with path.open("rb") as file:
-        start = file.read(512)
-    if not start:
-        return f"expected an HDF5 granule, found an empty file: {path}; fetch it again"
-    if b"<html" in start.lower() or b"<!doctype" in start.lower():
-        return f"expected an HDF5 granule, found a web page: {path}; fetch it again"
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return f"the granule cannot be read ({reason}): {path}; fetch it again"

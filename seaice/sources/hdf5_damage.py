@@ -1,4 +1,4 @@
-"""Damage in the texts of an HDF5 file that the library would never return from.
+"""Damage of HDF5 files: what the library would never return from, and what to say of the rest.
 
 Attributes that are texts of any length lie in global heaps. A heap with an object of length
 zero, as one flipped bit makes it, sends the HDF5 library into a loop without end that not
@@ -58,3 +58,19 @@ def _is_whole(content: mmap.mmap, start: int) -> bool:
             return False
         place += step
     return True
+
+
+def explained(path: Path, error: BaseException) -> str:
+    """One line for a file that cannot be read."""
+    if not path.exists():
+        return f"no such granule: {path}"
+    if path.is_dir():
+        return f"expected an HDF5 granule, found a folder: {path}"
+    with path.open("rb") as file:
+        start = file.read(512)
+    if not start:
+        return f"expected an HDF5 granule, found an empty file: {path}; fetch it again"
+    if b"<html" in start.lower() or b"<!doctype" in start.lower():
+        return f"expected an HDF5 granule, found a web page: {path}; fetch it again"
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"the granule cannot be read ({reason}): {path}; fetch it again"
