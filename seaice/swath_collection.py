@@ -17,9 +17,10 @@ from seaice.archive.checkpoint import Checkpoints, checkpoint_folder
 from seaice.channels import as_channels
 from seaice.crew import work_off
 from seaice.moments import as_moment
+from seaice.patience import Patience
 from seaice.report import Progress, Report, listing
 from seaice.sources.amsr2_l1b import DEFAULT_CHANNELS, Overlap
-from seaice.sources.gportal import Listed, Orbit, Patience, account, gaps, now
+from seaice.sources.gportal import Listed, Orbit, account, gaps, now
 from seaice.sources.gportal_session import Door
 from seaice.sources.gportal_worker import GranuleWorker, Outcome, Task
 from seaice.swath_request import Earlier, Request, earlier_archive, wanted_granules

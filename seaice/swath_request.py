@@ -11,9 +11,10 @@ from typing import Any
 
 from seaice import InputError
 from seaice.archive import LAYOUTS, SUFFIXES, ArchiveName, load_swaths
+from seaice.patience import Patience
 from seaice.report import Report
 from seaice.sources.amsr2_l1b import GranuleName, Overlap, list_granules, start_of
-from seaice.sources.gportal import Listed, Orbit, Patience, newest, search_granules
+from seaice.sources.gportal import Listed, Orbit, newest, search_granules
 from seaice.swath import as_utc
 
 # So long after its end a period of the catalogue gets no further granules.

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from seaice import InputError
+from seaice.patience import Patience
 from seaice.simulate import simulated_passes, write_atl10
 from seaice.sources import icesat2_search
-from seaice.sources.gportal import Patience
 from seaice.sources.icesat2 import read_granule
 from seaice.sources.icesat2_fetch import fetch_granules
 from seaice.sources.icesat2_search import CloudGranule, find_granules, open_in_place

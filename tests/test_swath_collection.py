@@ -18,9 +18,10 @@ from gportal_server import Faults, GPortalServer, Product
 import amsr2_processor
 from seaice import InputError, atomic, cli
 from seaice.archive import load_swaths
+from seaice.patience import Patience
 from seaice.simulate import simulated_granules, write_granule
 from seaice.sources.amsr2_l1b import read_granule
-from seaice.sources.gportal import Patience, search_granules
+from seaice.sources.gportal import search_granules
 
 ROOT = Path(__file__).resolve().parent.parent
 START = datetime(2020, 1, 1, 0, 0, tzinfo=UTC)

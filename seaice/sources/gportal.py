@@ -8,7 +8,6 @@ JAXA, G-Portal User's Manual, appendix 7 (catalogue service), https://gportal.ja
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from seaice import InputError
+from seaice.patience import Halted, Patience
 from seaice.report import listing
 from seaice.sources.amsr2_l1b import GranuleName
 from seaice.swath import as_text, as_utc
@@ -35,43 +35,6 @@ _FIRST_GRANULE = datetime(2012, 7, 2, 23, 18, tzinfo=UTC)
 
 class CatalogueError(InputError):
     """The catalogue gives no usable answer; the message is the reason."""
-
-
-class Halted(Exception):
-    """The run is being stopped."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How often a thing is tried, and how long one waits in between.
-
-    Attributes
-    ----------
-    retries : int
-        Further attempts after the first.
-    delay : float
-        Seconds before the first further attempt; twice as many before each next, and up to
-        two fifths of ``delay`` more by chance.
-    timeout : float
-        Longest silence of the server, seconds.
-    """
-
-    retries: int = 3
-    delay: float = 5.0
-    timeout: float = 60.0
-
-    def wait(self, failures: int, stop: threading.Event) -> float:
-        """Wait after so many failures (from 1); returns the seconds.
-
-        Raises
-        ------
-        Halted
-            If ``stop`` is set meanwhile.
-        """
-        seconds = self.delay * 2.0 ** min(failures - 1, 10) + random.uniform(0, 0.4 * self.delay)
-        if stop.wait(seconds):
-            raise Halted
-        return seconds
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seaice import InputError
-from seaice.sources.gportal import Halted
+from seaice.patience import Halted
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from typing import Literal
 
 from seaice import InputError
 from seaice.archive.checkpoint import Checkpoints
+from seaice.patience import Halted, Patience
 from seaice.sources.amsr2_l1b import Overlap, read_granule
-from seaice.sources.gportal import Halted, Listed, Patience
+from seaice.sources.gportal import Listed
 from seaice.sources.gportal_session import Absent, Door, Interrupted, LoginRefused, Refused, Session
 from seaice.swath import Swath
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from seaice import InputError
 from seaice.atomic import HeldByAnother, exclusive, flush
+from seaice.patience import Halted, Patience
 from seaice.sources.earthdata import LOGIN_HOST, login, package
-from seaice.sources.gportal import Halted, Patience
 from seaice.sources.hdf5_damage import explained
 from seaice.sources.icesat2_files import SIGNATURE
 from seaice.sources.icesat2_search import Found
