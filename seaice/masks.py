@@ -32,6 +32,11 @@ class FillFlag(IntEnum):
     TEMPORAL_ONE_SIDED = 2
     SPACETIME_GAUSSIAN = 3
     POLE_HOLE = 4
+    LINEAR = 5
+    LOESS = 6
+    HARMONIC = 7
+    EOF = 8
+    SCATTERING = 9
     LAND = 254
     NOT_FILLED = 255
 

@@ -1,0 +1,159 @@
+"""The methods of the daily cube for any field: its maps are laid on calendar days."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from seaice import InputError
+from seaice.gapfill import Filled, get_method
+from seaice.gapfill.field import FieldFill, GappyField, finish
+from seaice.gapfill.temporal import ONE_SIDED_DAYS
+
+
+def fill_temporal(
+    gappy: GappyField,
+    *,
+    max_gap_days: int = 5,
+    one_sided_days: int = ONE_SIDED_DAYS,
+    past_only: bool = False,
+) -> FieldFill:
+    """Linear between the nearest observed days (:func:`seaice.gapfill.temporal.fill`).
+
+    Parameters
+    ----------
+    gappy : GappyField
+    max_gap_days : int
+        Largest distance to the day before and to the day after, 0 to 9 days.
+    one_sided_days : int
+        Largest distance where only one side is within reach, days.
+    past_only : bool
+        Use earlier days alone.
+
+    Raises
+    ------
+    InputError
+        For two maps on one day or limits out of range.
+    """
+    return _filled(
+        gappy,
+        "temporal",
+        max_gap_days=max_gap_days,
+        one_sided_days=one_sided_days,
+        past_only=past_only,
+    )
+
+
+def fill_gaussian(
+    gappy: GappyField,
+    *,
+    time_window: int = 3,
+    space_window: int = 7,
+    alpha: float = 15.0,
+    sigma: float = 7.0,
+    past_only: bool = False,
+) -> FieldFill:
+    """Weighted mean of a space-time window (:func:`seaice.gapfill.gaussian.fill`).
+
+    Parameters
+    ----------
+    gappy : GappyField
+    time_window : int
+        Reach in time, days.
+    space_window : int
+        Reach along rows and columns, cells.
+    alpha : float
+        Weight of a day against a cell, cells squared a day squared.
+    sigma : float
+        Width of the window, cells.
+    past_only : bool
+        Use earlier days alone.
+
+    Raises
+    ------
+    InputError
+        For two maps on one day or parameters out of range.
+    """
+    return _filled(
+        gappy,
+        "gaussian",
+        time_window=time_window,
+        space_window=space_window,
+        alpha=alpha,
+        sigma=sigma,
+        past_only=past_only,
+    )
+
+
+def fill_hybrid(
+    gappy: GappyField,
+    *,
+    max_gap_days: int = 5,
+    one_sided_days: int = ONE_SIDED_DAYS,
+    time_window: int = 3,
+    space_window: int = 7,
+    alpha: float = 15.0,
+    sigma: float = 7.0,
+    past_only: bool = False,
+) -> FieldFill:
+    """In time first, then in space and time (:func:`seaice.gapfill.hybrid.fill`).
+
+    Parameters
+    ----------
+    gappy : GappyField
+    max_gap_days, one_sided_days
+        Of :func:`fill_temporal`.
+    time_window, space_window, alpha, sigma
+        Of :func:`fill_gaussian`.
+    past_only : bool
+        Use earlier days alone.
+
+    Raises
+    ------
+    InputError
+        For two maps on one day or parameters out of range.
+    """
+    return _filled(
+        gappy,
+        "hybrid",
+        max_gap_days=max_gap_days,
+        one_sided_days=one_sided_days,
+        time_window=time_window,
+        space_window=space_window,
+        alpha=alpha,
+        sigma=sigma,
+        past_only=past_only,
+    )
+
+
+def _filled(gappy: GappyField, method: str, **parameters: Any) -> FieldFill:
+    """Run a method of the cube; days without a map are frames of NaN.
+
+    The stages round to float32, so they see departures from the mean of what is observed: half a
+    step of float32 at 290 K is 1.5e-5 K.
+    """
+    numbers = np.floor(gappy.days).astype(np.int64)
+    if (np.diff(numbers) == 0).any():
+        raise InputError(
+            f"{method} wants one map a day, found two on one; take one time of day, or another method"
+        )
+    slots = numbers - numbers[0]
+    # Runs of days farther apart than any window would only cost memory.
+    centre = float(np.mean(gappy.values[gappy.observed], dtype=np.float64))
+    filled = np.full(gappy.values.shape, np.nan)
+    flag = np.full(gappy.values.shape, 255, np.uint8)
+    for part in _runs(slots):
+        days = slots[part] - slots[part][0]
+        stack = np.full((days[-1] + 1, *gappy.sea.shape), np.nan, np.float32)
+        stack[days] = np.where(gappy.observed[part], gappy.values[part] - centre, np.nan)
+        made: Filled = get_method(method).fill(stack, gappy.sea, **parameters)
+        filled[part] = made.values[days] + centre
+        flag[part] = made.flag[days]
+    return finish(gappy, filled, flag)
+
+
+def _runs(slots: np.ndarray, apart: int = 31) -> list[slice]:
+    """Runs of maps without a pause of more than ``apart`` days."""
+    cuts = [0, *(np.flatnonzero(np.diff(slots) > apart) + 1).tolist(), len(slots)]
+    return [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
