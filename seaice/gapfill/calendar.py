@@ -130,8 +130,8 @@ def fill_hybrid(
 def _filled(gappy: GappyField, method: str, **parameters: Any) -> FieldFill:
     """Run a method of the cube; days without a map are frames of NaN.
 
-    The stages round to float32, so they see departures from the mean of what is observed: half a
-    step of float32 at 290 K is 1.5e-5 K.
+    The stages round to float32. Of float64 maps they see departures from the mean, as half a step
+    of float32 at 290 K is 1.5e-5 K; float32 maps stay as they are, so that 0 stays 0.
     """
     numbers = np.floor(gappy.days).astype(np.int64)
     if (np.diff(numbers) == 0).any():
@@ -140,7 +140,8 @@ def _filled(gappy: GappyField, method: str, **parameters: Any) -> FieldFill:
         )
     slots = numbers - numbers[0]
     # Runs of days farther apart than any window would only cost memory.
-    centre = float(np.mean(gappy.values[gappy.observed], dtype=np.float64))
+    double = gappy.values.dtype == np.float64
+    centre = float(np.mean(gappy.values[gappy.observed])) if double else 0.0
     filled = np.full(gappy.values.shape, np.nan)
     flag = np.full(gappy.values.shape, 255, np.uint8)
     for part in _runs(slots):
