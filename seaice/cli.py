@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
+from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -64,16 +66,52 @@ def make_parser(doc: str | None, stage: Callable[..., Report] | None = None) -> 
         in a help text shows them.
     """
     description, _, epilog = (doc or "").strip().partition("\n\n")
-    parser = _Parser(
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    return _prepared(_Parser(description=description, epilog=epilog, **_FORM), stage)
+
+
+_FORM: dict[str, Any] = {
+    "formatter_class": argparse.RawDescriptionHelpFormatter,
+    "allow_abbrev": False,
+}
+
+
+def add_commands(
+    parser: argparse.ArgumentParser, commands: Mapping[str, tuple[Callable[..., Report], str]]
+) -> list[argparse.ArgumentParser]:
+    """Give a script subcommands, each with a stage function of its own.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        From :func:`make_parser`, made without a stage.
+    commands : mapping of str to (callable, str)
+        Stage and one line of help of every subcommand.
+
+    Returns
+    -------
+    list of argparse.ArgumentParser
+        Of the subcommands, in order; options are added to them.
+    """
+    subparsers = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
     )
+    return [
+        _prepared(
+            subparsers.add_parser(name, help=text, description=text, epilog=parser.epilog, **_FORM),
+            stage,
+        )
+        for name, (stage, text) in commands.items()
+    ]
+
+
+def _prepared(parser: _Parser, stage: Callable[..., Report] | None) -> argparse.ArgumentParser:
     # argparse takes -1.5e6 for an option unless told what a negative number looks like.
     parser._negative_number_matcher = re.compile(r"-(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
     parser.add_argument(
-        "--verbose", action="store_true", help="debug messages, and tracebacks of errors"
+        "--verbose",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="debug messages, and tracebacks of errors",
     )
     if stage is not None:
         parameters = inspect.signature(stage).parameters.values()
@@ -208,9 +246,67 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which a field is read (:class:`seaice.field_file.Reading`)."""
+    add = parser.add_argument
+    add("--input_file", type=Path, required=True, metavar="FILE", help="NetCDF file or Zarr group")
+    add("--variable", metavar="NAME", help="needed if the file holds several fields")
+    add("--mask_file", type=Path, metavar="FILE", help="land and sea (default: that of the input)")
+    add("--mask_variable", metavar="NAME", help="its variable")
+    add("--mask_means", choices=["sea", "land"], help="what 1 is, where the file does not tell")
+    add(
+        "--quality_level",
+        type=between(0, 5, int),
+        metavar="N",
+        help="least GHRSST quality, where the file has one (default %(default)s)",
+    )
+    add(
+        "--valid_range",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="anything else is missing (default: what the file says)",
+    )
+    add("--concentration", action="store_true", help="it is ice concentration, HIGH being full ice")
+    add_period(parser, required=False)
+
+
+class _StoreParameter(argparse.Action):
+    """Collects options in one dictionary, so that those not given are not in it."""
+
+    def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def, override]
+        name = str(option_string).lstrip("-")
+        before = getattr(namespace, self.dest, None) or {}
+        setattr(namespace, self.dest, {**before, name: True if self.nargs == 0 else values})
+
+
+def add_parameters(parser: argparse.ArgumentParser, title: str, options: Sequence[Any]) -> None:
+    """Add options that reach the stage as one dictionary ``parameters``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    title : str
+        Of the group in the help.
+    options : sequence of seaice.gapfill.options.Option
+    """
+    group = parser.add_argument_group(title)
+    for option in options:
+        how: dict[str, Any] = {"nargs": 0}
+        if option.kind is not bool:
+            how = {"type": option.kind, "metavar": option.kind.__name__.upper()}
+        if option.choices:
+            how = {"choices": option.choices}
+        text = option.text.replace("%", "%%")
+        group.add_argument(
+            f"--{option.name}", action=_StoreParameter, dest="parameters", help=text, **how
+        )
+    parser.set_defaults(parameters={})
+
+
 def run(
     parser: argparse.ArgumentParser,
-    stage: Callable[..., Report],
+    stage: Callable[..., Report] | Mapping[str, tuple[Callable[..., Report], str]],
     argv: Sequence[str] | None = None,
     **fixed: Any,
 ) -> int:
@@ -220,7 +316,7 @@ def run(
     ----------
     parser : argparse.ArgumentParser
         From :func:`make_parser`; its destinations are the stage's parameters.
-    stage : callable
+    stage : callable, or the mapping given to :func:`add_commands`
         Keyword-only function that returns a :class:`seaice.report.Report`.
     argv : sequence of str, optional
         Words of the command line; ``sys.argv[1:]`` by default.
@@ -233,13 +329,16 @@ def run(
         The exit status.
     """
     options = vars(parser.parse_args(argv))
-    verbose = options.pop("verbose")
+    verbose = options.pop("verbose", False)
+    if isinstance(stage, Mapping):
+        stage = stage[options.pop("command")][0]
+    work = partial(stage, **(options | fixed))
     for first, last in (("start_date", "end_date"), ("start", "end")):
         start, end = options.get(first), options.get(last)
         if start is not None and end is not None and end < start:
             parser.error(f"--{last} {end} is before --{first} {start}: exchange them")
     with _logging(verbose=verbose):
-        return _guarded(lambda: stage(**(options | fixed)), verbose=verbose)
+        return _guarded(work, verbose=verbose)
 
 
 def _guarded(work: Callable[[], Report], *, verbose: bool) -> int:

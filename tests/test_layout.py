@@ -110,27 +110,33 @@ def test_script_has_only_parser_and_main(path):
     assert 'if __name__ == "__main__":' in path.read_text()
 
 
-def stage_of(module):
-    """The function that a script hands to cli.run."""
+def stages_of(module):
+    """Pairs of a parser and the function that a script hands to cli.run, and keywords given there."""
+    parser = module.build_parser()
     for node in ast.walk(ast.parse(inspect.getsource(module.main))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "cli.run":
             fixed = {k.arg for k in node.keywords}
-            return getattr(module, ast.unparse(node.args[1])), fixed
+            stage = getattr(module, ast.unparse(node.args[1]))
+            if not isinstance(stage, dict):
+                return [(parser, stage)], fixed
+            (commands,) = (a.choices for a in parser._actions if a.dest == "command")
+            assert set(commands) == set(stage)
+            return [(commands[name], function) for name, (function, _) in stage.items()], fixed
     raise AssertionError("main() does not call cli.run")
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
 def test_options_are_the_parameters_of_the_stage(path):
     module = importlib.import_module(path.stem)
-    stage, fixed = stage_of(module)
-    parameters = inspect.signature(stage).parameters
-    assert all(p.kind == inspect.Parameter.KEYWORD_ONLY for p in parameters.values())
-    actions = module.build_parser()._actions
-    dests = {a.dest for a in actions if a.dest not in ("help", "verbose")}
-    assert dests == set(parameters) - fixed
-    for action in actions:
-        assert action.type is not bool, f"{action.dest}: type=bool makes «False» true"
-        assert action.help, f"{action.dest} has no help"
+    stages, fixed = stages_of(module)
+    for parser, stage in stages:
+        parameters = inspect.signature(stage).parameters
+        assert all(p.kind == inspect.Parameter.KEYWORD_ONLY for p in parameters.values())
+        dests = {a.dest for a in parser._actions if a.dest not in ("help", "verbose")}
+        assert dests == set(parameters) - fixed
+        for action in parser._actions:
+            assert action.type is not bool, f"{action.dest}: type=bool makes «False» true"
+            assert action.help, f"{action.dest} has no help"
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -157,4 +158,4 @@ def _filled(gappy: GappyField, method: str, **parameters: Any) -> FieldFill:
 def _runs(slots: np.ndarray, apart: int = 31) -> list[slice]:
     """Runs of maps without a pause of more than ``apart`` days."""
     cuts = [0, *(np.flatnonzero(np.diff(slots) > apart) + 1).tolist(), len(slots)]
-    return [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(cuts)]
