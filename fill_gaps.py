@@ -8,6 +8,9 @@ Examples
   python fill_gaps.py fill --input_file sst.nc --method eof --output_file filled.nc
   python fill_gaps.py fill --input_file l3s.nc --variable sea_surface_temperature --quality_level 5 \
       --mask_file l4.nc --method loess --nx 15 --ny 15 --units degC --output_file filled.zarr
+  python fill_gaps.py score --input_file cube.nc --methods temporal hybrid --output_dir scores
+  python fill_gaps.py score --input_file sst.nc --methods linear eof few=eof --parameters few.modes=2 \
+      --gaps clouds --output_dir scores
 """
 
 import argparse
@@ -19,16 +22,31 @@ from seaice import cli
 from seaice.fill_field import fill_field
 from seaice.gapfill.field import FIELD_METHODS
 from seaice.gapfill.options import method_options
+from seaice.scoring.shapes import SHAPES
+from seaice.scoring.stage import score_gaps
 
 COMMANDS = {
     "fill": (fill_field, "fill the gaps of a field"),
+    "score": (score_gaps, "cut gaps into what was observed and see how well methods fill them"),
+}
+# Options of the gaps: type, name of the value, what it is.
+GAPS = {
+    "single_days": (cli.at_least(1), "N", "days cut one by one"),
+    "last_days": (cli.at_least(1), "N", "days cut at the end of the record, as in real time"),
+    "orbits": (cli.at_least(1), "N", "most orbits dropped on a day"),
+    "pole_radius": (cli.between(0, 30), "DEGREES", "radius of the pole hole"),
+    "cloud_share": (cli.between(0, 1), "SHARE", "share of the maps with clouds of another map"),
+    "coast_cells": (cli.at_least(1), "CELLS", "width of strips along the coast"),
+    "coast_share": (cli.between(0, 1), "SHARE", "share of the coast with such strips"),
+    "seed": (cli.at_least(0), "N", "of the random numbers that place the gaps"),
+    "dpi": (cli.between(20, 1200, int), "N", "of the picture"),
 }
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Command line of this stage."""
     parser = cli.make_parser(__doc__)
-    (fill,) = cli.add_commands(parser, COMMANDS)
+    fill, score = cli.add_commands(parser, COMMANDS)
     cli.add_reading(fill)
     add = fill.add_argument
     add("--output_file", type=Path, required=True, metavar="FILE", help="to write (.nc or .zarr)")
@@ -42,6 +60,24 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--reference_variable", metavar="NAME", help="its variable")
     cli.add_parameters(fill, "options of the methods", method_options())
+
+    cli.add_reading(score)
+    add = score.add_argument
+    add("--output_dir", type=Path, required=True, metavar="DIR", help="for table, JSON and picture")
+    add("--methods", nargs="+", metavar="NAME", help="methods, or LABEL=METHOD (default %(default)s)")
+    add("--parameters", nargs="+", metavar="LABEL.NAME=VALUE", help="of the methods")
+    add("--against", metavar="LABEL", help="what the others are compared with (default: the first)")
+    add("--gaps", nargs="+", choices=list(SHAPES), help="kinds of gaps (default: all that fit)")
+    add("--outage_days", nargs="+", type=cli.at_least(1), metavar="N", help="lengths of outages")
+    for name, (kind, value, text) in GAPS.items():
+        add(f"--{name}", type=kind, metavar=value, help=f"{text} (default %(default)s)")
+    add(
+        "--held_out_file",
+        type=Path,
+        metavar="FILE",
+        help="cells to hold out: .npy or NetCDF, or the folder of DINEOF's sample",
+    )
+    add("--picture_date", type=cli.day, metavar="DATE", help="day whose errors are drawn")
     return parser
 
 

@@ -257,7 +257,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     add(
         "--quality_level",
         type=between(0, 5, int),
-        metavar="N",
+        metavar="LEVEL",
         help="least GHRSST quality, where the file has one (default %(default)s)",
     )
     add(

@@ -76,8 +76,9 @@ def score_gaps(
     outage_days, single_days, last_days, orbits, pole_radius, cloud_share, coast_cells, coast_share
         Of :class:`seaice.scoring.gaps.GapSettings`.
     held_out_file : Path, optional
-        Cells to hold out: ``.npy`` with a bool array (time, y, x), or NetCDF with a variable
-        ``held_out`` that is not 0 there. If no kinds are named, it is the only one.
+        Cells to hold out: ``.npy`` with a bool array (time, y, x), NetCDF with a variable
+        ``held_out`` that is not 0 there, or the folder of the DINEOF project's Alboran sample for
+        its published cells. If no kinds are named, it is the only one.
     picture_date : date, optional
         Day whose errors are drawn.
     seed : int
@@ -203,6 +204,10 @@ def read_held_out(path: Path) -> np.ndarray:
         If the file is missing, unreadable or holds something else.
     """
     path = Path(path)
+    if path.is_dir():
+        from seaice.sources.alboran import read_alboran
+
+        return read_alboran(path)[1]
     if not path.is_file():
         raise InputError(f"no such file of cells to hold out: {path}; check held_out_file")
     try:

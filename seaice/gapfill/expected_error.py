@@ -1,0 +1,172 @@
+"""The expected standard error of a filled concentration, by how it came about and what is around.
+
+The logarithm of the error is linear in a few terms (:data:`TERMS`): how rough the field is about
+the cell, how far apart the two values lie that a fill in time runs between, how many days away
+they are, how far the cell is from anything observed or filled in time, and the value itself.
+For each way of filling there are two sets of coefficients: for values between 5 and 95 percent,
+and for open water and closed ice, most of which are exactly right. They stand in a table that
+``fill_gaps.py calibrate`` makes from gaps cut into observed fields, with what it was made from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seaice import InputError
+from seaice.bands import each_band
+from seaice.gapfill import Filled
+from seaice.masks import FillFlag
+
+TERMS = (
+    "one",
+    "roughness",
+    "roughness squared",
+    "change",
+    "change squared",
+    "roughness times change",
+    "days to the nearer value",
+    "days from value to value",
+    "mixture",
+    "concentration",
+    "concentration squared",
+    "distance",
+)
+# Concentration between these is a mixture of ice and water, percent.
+LOW, HIGH = 5.0, 95.0
+# An error is kept in steps of a quarter percent; 255: none.
+STEP, NONE = 0.25, 255
+PACKAGED = Path(__file__).with_name("expected_error.json")
+_NEEDS_DISTANCE = (FillFlag.SPACETIME_GAUSSIAN, FillFlag.POLE_HOLE)
+
+
+@dataclass(frozen=True)
+class ErrorTable:
+    """Coefficients of the expected error.
+
+    Attributes
+    ----------
+    models : mapping of FillFlag to ndarray of float64, shape (2, terms)
+        For mixtures and for the rest, of the logarithm of the error in percent.
+    made_of : mapping
+        Field, seeds, days and coverage of the calibration.
+    """
+
+    models: Mapping[FillFlag, np.ndarray]
+    made_of: Mapping[str, Any]
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Models by code, float64 (256, 2, terms), and which codes have one, bool (256,)."""
+        models, known = np.zeros((256, 2, len(TERMS))), np.zeros(256, bool)
+        for flag, model in self.models.items():
+            models[flag], known[flag] = model, True
+        return models, known
+
+    def to_json(self) -> str:
+        """The table as a text; :func:`read_table` reads it."""
+        models = {
+            flag.name.lower(): {
+                kind: {t: round(float(c), 6) for t, c in zip(TERMS, model[i], strict=True)}
+                for i, kind in enumerate(("mixture", "pure"))
+            }
+            for flag, model in self.models.items()
+        }
+        return json.dumps({"made_of": dict(self.made_of), "models": models}, indent=1)
+
+
+def read_table(path: Path | None = None) -> ErrorTable:
+    """Read a table; by default the one of this package.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or no such table.
+    """
+    return _read(Path(path) if path else PACKAGED)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path) -> ErrorTable:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        models = {
+            FillFlag[name.upper()]: np.array(
+                [[kinds[kind][term] for term in TERMS] for kind in ("mixture", "pure")], np.float64
+            )
+            for name, kinds in stored["models"].items()
+        }
+        return ErrorTable(models, dict(stored["made_of"]))
+    except FileNotFoundError:
+        raise InputError(
+            f"no such table of errors: {path}; make one with fill_gaps.py calibrate"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no table of fill_gaps.py calibrate ({error!r})") from None
+
+
+def of_day(day: Filled, table: ErrorTable) -> np.ndarray:
+    """Expected standard error of the filled values of one day.
+
+    Parameters
+    ----------
+    day : Filled
+        Arrays of shape (rows, columns), values in percent.
+    table : ErrorTable
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, columns)
+        In steps of a quarter percent, rounded up, at most 63.5 percent; 255 for observed cells,
+        land, what is missing and ways of filling that the table does not know.
+    """
+    from seaice.gapfill import _kernels
+
+    models, known = table.arrays()
+    error = np.empty(day.flag.shape, np.uint8)
+    fields = (day.values, day.flag, day.days_back_forward, day.change, distance_of(day))
+    each_band(
+        _kernels.expected_error, len(error), *fields, models, known, LOW, HIGH, STEP, NONE, error
+    )
+    return error
+
+
+def terms_of(day: Filled, cells: np.ndarray) -> np.ndarray:
+    """The terms of some filled cells.
+
+    Parameters
+    ----------
+    day : Filled
+        As for :func:`of_day`.
+    cells : ndarray of int64, shape (n, 2)
+        Rows and columns.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, terms)
+    """
+    from seaice.gapfill import _kernels
+
+    terms = np.empty((len(cells), len(TERMS)))
+    _kernels.error_terms_of(
+        day.values, day.days_back_forward, day.change, distance_of(day), cells, terms
+    )
+    return terms
+
+
+def distance_of(day: Filled) -> np.ndarray:
+    """Steps of every cell to the nearest one observed or filled in time, uint8, at most 255.
+
+    0 everywhere on days that were filled in time alone: nobody asks there.
+    """
+    from seaice.gapfill import _kernels
+
+    distance = np.zeros(day.flag.shape, np.uint8)
+    if np.isin(day.flag, _NEEDS_DISTANCE).any():
+        _kernels.distance_in_time_filled(day.flag, distance)
+    return distance

@@ -1,0 +1,238 @@
+"""Fitting the expected error of filled concentration on gaps cut into observed fields.
+
+The fit sees the first part of the days only. Coverage is told for the rest: the share of the errors
+within one and within two expected errors, which is 68 and 95 percent for a normal distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seaice.gapfill import Filled, Frames, fill_stack, get_method, pole_hole
+from seaice.gapfill.expected_error import HIGH, LOW, NONE, STEP, ErrorTable, of_day, terms_of
+from seaice.gapfill.field import GappyField
+from seaice.grids import Grid
+from seaice.masks import FillFlag
+from seaice.scoring.gaps import GapSettings, cut_gaps
+
+FLAGS = (
+    FillFlag.TEMPORAL_TWO_SIDED,
+    FillFlag.TEMPORAL_ONE_SIDED,
+    FillFlag.DEPARTURE_TWO_SIDED,
+    FillFlag.DEPARTURE_ONE_SIDED,
+    FillFlag.SPACETIME_GAUSSIAN,
+    FillFlag.POLE_HOLE,
+)
+METHODS = ("departure", "hybrid", "temporal", "gaussian")
+# Kinds of gaps that are cut together; a pole hole and coasts would take neighbours away.
+_GAPS = (("orbits", "outages", "single_days", "clouds"), ("last_days", "orbits"), ("pole_hole",))
+_MOST_CELLS = 60_000
+_SHARES = (0.6827, 0.9545)
+# Errors of packed fields are multiples of 0.1 percent or so: a smaller expectation means nothing.
+_SMALLEST = 0.25
+
+
+@dataclass
+class Sample:
+    """Held-out cells of one way of filling.
+
+    Attributes
+    ----------
+    terms : ndarray of float64, shape (n, terms)
+    estimate, error : ndarray of float64, shape (n,)
+        Percent; the error is what was held out less the estimate.
+    expected : ndarray of float64, shape (n,)
+        By the table that is tested; NaN while it is fitted.
+    gap : ndarray of int64, shape (n,)
+        Days from value to value of a fill in time, else 0.
+    """
+
+    terms: np.ndarray
+    estimate: np.ndarray
+    error: np.ndarray
+    expected: np.ndarray
+    gap: np.ndarray
+
+    @property
+    def mixed(self) -> np.ndarray:
+        """Whether the estimate is a mixture of ice and water."""
+        return (self.estimate > LOW) & (self.estimate < HIGH)
+
+
+def calibrate(
+    percent: GappyField,
+    *,
+    grid: Grid | None,
+    seeds: Sequence[int],
+    fit_share: float,
+) -> tuple[ErrorTable, list[dict[str, Any]]]:
+    """Fit a table on the first days of a field and test it on the others.
+
+    Parameters
+    ----------
+    percent : GappyField
+        Concentration in percent, one map a day.
+    grid : Grid or None
+        Of the field; without one there are no orbit wedges and no pole hole.
+    seeds : sequence of int
+        Of the gaps.
+    fit_share : float
+        Share of the days that the fit sees.
+
+    Returns
+    -------
+    ErrorTable
+    list of dict
+        Coverage on the other days, a row for each way of filling and length of gap.
+    """
+    days = len(percent.days)
+    fitted = round(fit_share * days)
+    # What is fitted must not reach into the days that judge it.
+    first, last = percent.only(slice(0, fitted)), percent.only(slice(fitted, days))
+    models = {
+        flag: np.stack([_fit(sample, mixed=True), _fit(sample, mixed=False)])
+        for flag, sample in _samples(first, grid, seeds, None).items()
+        if sample.mixed.sum() >= 500
+    }
+    table = ErrorTable(models, {})
+    rows = []
+    for flag, sample in _samples(last, grid, seeds, table).items():
+        if flag in models:
+            rows += _coverage(flag, sample)
+    return table, rows
+
+
+def _samples(
+    percent: GappyField, grid: Grid | None, seeds: Sequence[int], table: ErrorTable | None
+) -> dict[FillFlag, Sample]:
+    """Held-out cells of every way of filling, from all methods, kinds of gaps and seeds."""
+    found: dict[FillFlag, list[Sample]] = {}
+    for seed in seeds:
+        for kinds in _GAPS:
+            usable = [k for k in kinds if grid is not None or k not in ("orbits", "pole_hole")]
+            if not usable:
+                continue
+            held_out = cut_gaps(
+                percent, usable, grid=grid, settings=_settings(len(percent.days)), seed=seed
+            )
+            for method in METHODS:
+                for flag, sample in _of_method(percent, held_out.mask, method, table):
+                    found.setdefault(flag, []).append(sample)
+    return {flag: _joined(found[flag]) for flag in FLAGS if flag in found}
+
+
+def _settings(days: int) -> GapSettings:
+    lengths = tuple(n for n in (2, 4, 8, 12, 18) if 4 * n < days)
+    return GapSettings(outage_days=lengths, orbits=8)
+
+
+def _of_method(
+    percent: GappyField, held_out: np.ndarray, method: str, table: ErrorTable | None
+) -> Iterator[tuple[FillFlag, Sample]]:
+    cut = np.where(held_out, np.nan, percent.values).astype(np.float32)
+    cut[:, ~percent.sea] = np.nan
+    filled = fill_stack(cut, percent.sea, get_method(method).stages({}))
+    hole = held_out.all(axis=0) & percent.sea
+    if hole.any():
+        step = pole_hole.stage(hole)
+        for t in range(len(cut)):
+            step.fill_day(Frames(filled, np.arange(len(cut))), t)
+    for t in range(len(cut)):
+        day = filled.day(t)
+        wanted = held_out[t] & ~np.isnan(day.values)
+        for flag in FLAGS:
+            cells = np.argwhere(wanted & (day.flag == flag))
+            if len(cells):
+                yield flag, _sample(day, percent.values[t], cells, table)
+
+
+def _sample(
+    day: Filled, truth: np.ndarray, cells: np.ndarray, table: ErrorTable | None
+) -> Sample:
+    rows, columns = cells.T
+    estimate = day.values[rows, columns].astype(np.float64)
+    expected = np.full(len(cells), np.nan)
+    if table is not None:
+        code = of_day(day, table)[rows, columns]
+        expected = np.where(code == NONE, np.nan, code * STEP)
+    back, forward = np.divmod(day.days_back_forward[rows, columns].astype(np.int64), 10)
+    return Sample(
+        terms_of(day, cells), estimate, truth[rows, columns] - estimate, expected, back + forward
+    )
+
+
+def _joined(samples: Sequence[Sample]) -> Sample:
+    names = ("terms", "estimate", "error", "expected", "gap")
+    return Sample(*(np.concatenate([getattr(s, name) for s in samples]) for name in names))
+
+
+def _fit(sample: Sample, *, mixed: bool) -> np.ndarray:
+    """Coefficients by the likelihood of Student's t, scaled to cover 68 and 95 percent.
+
+    Errors have long tails: a normal likelihood would let a few of them set the scale.
+    """
+    from scipy.optimize import minimize
+
+    chosen = np.flatnonzero(sample.mixed == mixed)
+    chosen = np.random.default_rng(0).permutation(chosen)[:_MOST_CELLS]
+    terms, error = sample.terms[chosen], sample.error[chosen]
+    error = np.sqrt(error**2 + _SMALLEST**2) if not mixed else error
+    freedom = 6.0 if mixed else 30.0
+
+    def likelihood(model: np.ndarray) -> tuple[float, np.ndarray]:
+        logarithm = terms @ model
+        square = (error / np.exp(logarithm)) ** 2
+        value = logarithm + (freedom + 1) / 2 * np.log1p(square / freedom)
+        slope = 1 - (freedom + 1) * square / (freedom + square)
+        # A little against the odd direction that the days at hand leave open.
+        return (
+            float(value.mean() + 1e-4 * (model**2).sum()),
+            terms.T @ slope / len(error) + 2e-4 * model,
+        )
+
+    model = np.zeros(terms.shape[1])
+    model[0] = np.log(max(np.abs(error).mean(), _SMALLEST))
+    model = minimize(likelihood, model, jac=True, method="L-BFGS-B").x
+    if mixed:
+        one, two = np.quantile(np.abs(error) / np.exp(terms @ model), _SHARES)
+        model[0] += 0.5 * np.log(one * two / 2)
+    return np.asarray(model)
+
+
+def _coverage(flag: FillFlag, sample: Sample) -> list[dict[str, Any]]:
+    rows = []
+    for gap in (None, *np.unique(sample.gap).tolist()):
+        cells = sample.mixed if gap is None else sample.mixed & (sample.gap == gap)
+        if cells.sum() < 200:
+            continue
+        share = np.abs(sample.error[cells]) / sample.expected[cells]
+        row: dict[str, Any] = {"fill": flag.name.lower(), "gap_days": gap, "cells": int(cells.sum())}
+        row |= {"within_1": round(float((share <= 1).mean()), 4)}
+        row |= {"within_2": round(float((share <= 2).mean()), 4)}
+        row |= {"rmse": round(float(np.sqrt((sample.error[cells] ** 2).mean())), 3)}
+        rows.append(row | {"expected": round(float(np.sqrt((sample.expected[cells] ** 2).mean())), 3)})
+    return rows
+
+
+def percent_of(gappy: GappyField) -> GappyField:
+    """A concentration in percent, float32, whatever its unit; valid_range ends at full ice."""
+    from dataclasses import replace
+
+    values = (gappy.values * (100 / gappy.valid_range[1])).astype(np.float32)
+    return replace(gappy, values=values, valid_range=(0.0, 100.0), units="%")
+
+
+def described(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Coverage as lines of a report."""
+    lines = ["fill                  gap days    cells  within 1  within 2   RMSE  expected"]
+    for r in rows:
+        gap = "all" if r["gap_days"] is None else str(r["gap_days"])
+        lines.append(
+            f"{r['fill']:<22}{gap:>8}{r['cells']:>9}{100 * r['within_1']:>8.1f} %"
+            f"{100 * r['within_2']:>8.1f} %{r['rmse']:>7.2f}{r['expected']:>10.2f}"
+        )
+    return lines
