@@ -1,7 +1,8 @@
 r"""Turn a folder of daily grids into one gap-free, flagged cube.
 
 Every day from start to end is in the cube, absent and rejected ones too. Each value
-carries a flag: observed, filled in time, filled in space and time, pole hole, missing.
+carries a flag: observed, filled in time (corrected by neighbours or not), filled in space
+and time, pole hole, missing.
 
 Examples
   python consolidate_data.py --source_dir data --start_date 20240101 --end_date 20241231 \
@@ -55,32 +56,40 @@ def build_parser() -> argparse.ArgumentParser:
         "--max_gap_days",
         type=cli.between(0, 9, int),
         metavar="DAYS",
-        help="fill in time: largest distance to the day before and after (default %(default)s)",
+        help="fill in time: largest distance to the day before and after (default 9 for departure, "
+        "else 5)",
     )
     add(
         "--one_sided_days",
         type=cli.between(0, 9, int),
         metavar="DAYS",
-        help="fill in time: largest distance from one side alone (default 3, or max_gap_days if less)",
+        help="fill in time: largest distance from one side alone (default 9 for departure, else 3; "
+        "max_gap_days if that is less)",
     )
+    gaussian = "Gaussian (default %(default)s)"
+    add("--time_window", type=cli.between(0, 30, int), metavar="DAYS", help=gaussian)
+    add("--space_window", type=cli.between(0, 500, int), metavar="CELLS", help=gaussian)
     add(
-        "--time_window",
-        type=cli.between(0, 30, int),
-        metavar="DAYS",
-        help="Gaussian (default %(default)s)",
+        "--alpha",
+        type=cli.between(0, 1e6),
+        help="Gaussian: weight of a day (default 4 for departure, else 15)",
     )
-    add(
-        "--space_window",
-        type=cli.between(0, 500, int),
-        metavar="CELLS",
-        help="Gaussian (default %(default)s)",
-    )
-    add("--alpha", type=cli.between(0, 1e6), help="Gaussian: weight of a day (default %(default)s)")
     add(
         "--sigma",
         type=cli.between(0.01, 1e6),
         metavar="CELLS",
-        help="Gaussian: width (default %(default)s)",
+        help="Gaussian: width (default 1.5 for departure, else 7)",
+    )
+    add(
+        "--spread",
+        type=cli.between(0, 100),
+        help="departure: smearing of a source, cells squared a day (default %(default)s)",
+    )
+    add(
+        "--neighbour_sigma",
+        type=cli.between(0, 100),
+        metavar="CELLS",
+        help="departure: width of the correction by neighbours (default %(default)s)",
     )
     add(
         "--pole_hole",

@@ -32,7 +32,14 @@ from seaice.period import from_day_number  # noqa: E402
 from seaice.simulate import write_day  # noqa: E402
 from seaice.sources.bremen import DayFile  # noqa: E402
 
-METHODS = ("temporal", "gaussian", "hybrid")
+METHODS = ("temporal", "gaussian", "hybrid", "departure")
+FLAGS = (
+    FillFlag.TEMPORAL_TWO_SIDED,
+    FillFlag.TEMPORAL_ONE_SIDED,
+    FillFlag.DEPARTURE_TWO_SIDED,
+    FillFlag.DEPARTURE_ONE_SIDED,
+    FillFlag.SPACETIME_GAUSSIAN,
+)
 SINGLE_DAYS = (9, 24, 47, 71)
 OUTAGE_START = 57
 SOURCE = "sea_ice_index/g02135_north_daily_20250101_20250331.nc"
@@ -100,11 +107,11 @@ def score(name: str, value: np.ndarray, truth: np.ndarray) -> None:
 
 
 def compare(cubes: dict[str, Path], truth: np.ndarray, observed: np.ndarray) -> None:
-    values = {}
+    values, flags = {}, {}
     for method, path in cubes.items():
         with CubeFile(path) as cube:
             values[method] = 100 * cube.concentration(slice(None))
-            flags = cube.flags(slice(None))
+            flags[method] = cube.flags(slice(None))
             ocean = (cube.surface != Surface.LAND) & (cube.surface != Surface.POLE_HOLE)
     removed = ~np.isnan(truth) & np.isnan(observed) & ocean
     filled = {m: removed & ~np.isnan(v) for m, v in values.items()}
@@ -118,7 +125,7 @@ def compare(cubes: dict[str, Path], truth: np.ndarray, observed: np.ndarray) -> 
     print("on the cells all methods fill:")
     for m in METHODS:
         score(m, values[m][common], truth[common])
-    for m in ("gaussian", "hybrid"):
+    for m in ("gaussian", "hybrid", "departure"):
         both = filled[m] & filled["temporal"]
         print(f"{m} against temporal, on the cells both fill, and the rest:")
         for n in ("temporal", m):
@@ -126,17 +133,14 @@ def compare(cubes: dict[str, Path], truth: np.ndarray, observed: np.ndarray) -> 
         rest = filled[m] & ~both
         if rest.any():
             score(f"{m}, filled by it alone", values[m][rest], truth[rest])
-    print("hybrid, by how the value came about:")
-    for flag in (
-        FillFlag.TEMPORAL_TWO_SIDED,
-        FillFlag.TEMPORAL_ONE_SIDED,
-        FillFlag.SPACETIME_GAUSSIAN,
-    ):
-        cells = filled["hybrid"] & (flags == flag)
-        if cells.any():
-            score(flag.name.lower(), values["hybrid"][cells], truth[cells])
-    unfilled = ocean & np.isnan(values["hybrid"])
-    print(f"ocean cells hybrid left without a value, truth known or not: {unfilled.sum()}")
+    for m in ("hybrid", "departure"):
+        print(f"{m}, by how the value came about:")
+        for flag in FLAGS:
+            cells = filled[m] & (flags[m] == flag)
+            if cells.any():
+                score(flag.name.lower(), values[m][cells], truth[cells])
+        unfilled = ocean & np.isnan(values[m])
+        print(f"ocean cells {m} left without a value, truth known or not: {unfilled.sum()}")
 
 
 def main() -> None:

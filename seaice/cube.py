@@ -1,6 +1,6 @@
 """Consolidation: a folder of daily grids becomes one gap-free, flagged cube.
 
-The days are streamed: the days within reach of a fill (14 for the default) are in memory,
+The days are streamed: the days within reach of a fill (21 for the default) are in memory,
 whatever the length of the period. Cost is O(days x cells). Finished batches are kept on disk,
 so that a stopped run continues.
 """
@@ -20,7 +20,7 @@ from seaice.cube_job import Job, Settings
 from seaice.cube_update import appended_period, check_output, read_existing
 from seaice.daily import DailyGrids
 from seaice.engine import Engine
-from seaice.gapfill import get_method, temporal
+from seaice.gapfill import get_method
 from seaice.grids import Grid
 from seaice.land_mask import assumed_pole_hole
 from seaice.masks import Surface, read_mask
@@ -37,14 +37,16 @@ def consolidate(
     end_date: date,
     output_file: Path,
     land_mask_file: Path | None = None,
-    method: Literal["hybrid", "temporal", "gaussian"] = "hybrid",
+    method: Literal["departure", "hybrid", "temporal", "gaussian"] = "departure",
     batch_size: int = 30,
     time_window: int = 3,
     space_window: int = 7,
-    alpha: float = 15.0,
-    sigma: float = 7.0,
-    max_gap_days: int = 5,
+    alpha: float | None = None,
+    sigma: float | None = None,
+    max_gap_days: int | None = None,
     one_sided_days: int | None = None,
+    spread: float = 0.2,
+    neighbour_sigma: float = 1.5,
     pole_hole: Literal["fill", "keep"] = "fill",
     past_only: bool = False,
     halo: bool = False,
@@ -76,10 +78,14 @@ def consolidate(
         Days that are kept together when they are finished: what a stop costs at most. No
         influence on the result.
     time_window, space_window, alpha, sigma
-        Of the Gaussian fill (:func:`seaice.gapfill.gaussian.fill`): days, cells, 1, cells.
+        Of the Gaussian fill (:func:`seaice.gapfill.gaussian.fill`): days, cells, cells squared
+        a day squared, cells. alpha and sigma are by default 4 and 1.5 where it follows
+        ``departure``, else 15 and 7.
     max_gap_days, one_sided_days : int
-        Of the fill in time (:func:`seaice.gapfill.temporal.fill`), days; one-sided by
-        default 3, or ``max_gap_days`` where that is less.
+        Of the fill in time (:func:`seaice.gapfill.temporal.fill`), days: by default 9 and 9 for
+        ``departure``, else 5 and 3; one-sided ``max_gap_days`` where that is less.
+    spread, neighbour_sigma : float
+        Of ``departure`` (:func:`seaice.gapfill.departure.fill`), cells squared a day and cells.
     pole_hole : str
         ``fill`` it from its surroundings, or ``keep`` it missing.
     past_only : bool
@@ -122,7 +128,9 @@ def consolidate(
         "alpha": alpha,
         "sigma": sigma,
         "max_gap_days": max_gap_days,
-        "one_sided_days": _one_sided(one_sided_days, max_gap_days),
+        "one_sided_days": one_sided_days,
+        "spread": spread,
+        "neighbour_sigma": neighbour_sigma,
         "past_only": past_only,
     }
     engine = Engine(workers, dask)
@@ -131,6 +139,9 @@ def consolidate(
     period = Period.of(start_date, end_date)
     chosen = get_method(method)
     parameters = {"method": method, **chosen.own(options), "pole_hole": pole_hole, "halo": halo}
+    if one_sided_days is None and "one_sided_days" in parameters:
+        longest = parameters["max_gap_days"]
+        parameters["one_sided_days"] = min(parameters["one_sided_days"], longest)
     parameters["compression"] = compression
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, found {batch_size}")
@@ -163,12 +174,6 @@ def _storage(output_file: Path, compression: str, shape: tuple[int, int], *, app
     # An earlier version may have chosen other chunks.
     tile = container.stored_tile(output_file) if append else None
     return Storage(compression, zarr, shape, tile or tile_of(shape))
-
-
-def _one_sided(one_sided_days: int | None, max_gap_days: int) -> int:
-    if one_sided_days is None:
-        return min(temporal.ONE_SIDED_DAYS, max_gap_days)
-    return one_sided_days
 
 
 def _ocean_all(grid: Grid) -> np.ndarray:

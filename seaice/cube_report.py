@@ -46,7 +46,7 @@ class Totals:
         self.cells.update(counts)
         if counts["missing"]:
             self.incomplete.append(str(record.day))
-        if counts["temporal_one_sided"]:
+        if counts["temporal_one_sided"] or counts["departure_one_sided"]:
             self.one_sided.append(record.day)
 
 

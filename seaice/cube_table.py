@@ -21,7 +21,7 @@ def table_of(days: Sequence[Made]) -> dict[str, np.ndarray | Sequence[str]]:
     """The per-day variables of a run of days, by name."""
     numbers = np.array([day_number(made.record.day) for made in days], np.int32)
     counts = {name: np.array([made.counts[name] for made in days], np.int32) for name in COUNTED}
-    filled = np.sum([counts[name] for name in COUNTED[1:5]], axis=0).astype(np.int32)
+    filled = np.sum([counts[name] for name in COUNTED[1:7]], axis=0).astype(np.int32)
     return {
         "time": numbers,
         "time_bnds": np.stack([numbers, numbers + 1], axis=1),
@@ -63,6 +63,12 @@ def describe_windows(parameters: Mapping[str, Any], grid: Grid) -> str:
         words.append(
             f"in time {parameters['max_gap_days']} days to either side, "
             f"{parameters['one_sided_days']} from one side alone"
+        )
+    if "neighbour_sigma" in parameters:
+        cells = parameters["neighbour_sigma"]
+        words.append(
+            f"smeared by {parameters['spread']:g} cells squared a day, corrected by neighbours of "
+            f"the day, sigma {cells:g} cells ({cells * grid.kilometres:.4g} km)"
         )
     if "space_window" in parameters:
         cells = parameters["space_window"]

@@ -37,6 +37,8 @@ class FillFlag(IntEnum):
     HARMONIC = 7
     EOF = 8
     SCATTERING = 9
+    DEPARTURE_TWO_SIDED = 10
+    DEPARTURE_ONE_SIDED = 11
     LAND = 254
     NOT_FILLED = 255
 

@@ -99,6 +99,8 @@ FILL: dict[str, Swatch] = {
     FillFlag.OBSERVED.name.lower(): Swatch("observed", "#e8eef2"),
     FillFlag.TEMPORAL_TWO_SIDED.name.lower(): Swatch("time, both sides", "#5cb0e0"),
     FillFlag.TEMPORAL_ONE_SIDED.name.lower(): Swatch("time, one side", "#0b4f8a"),
+    FillFlag.DEPARTURE_TWO_SIDED.name.lower(): Swatch("time, both sides, and neighbours", "#7fd1ae"),
+    FillFlag.DEPARTURE_ONE_SIDED.name.lower(): Swatch("time, one side, and neighbours", "#1f7a5c"),
     FillFlag.SPACETIME_GAUSSIAN.name.lower(): Swatch("space-time Gaussian", "#e8921f"),
     FillFlag.POLE_HOLE.name.lower(): Swatch("pole hole", "#b0489f"),
     FillFlag.NOT_FILLED.name.lower(): no_value("not filled"),

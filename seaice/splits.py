@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 SHARES: Mapping[str, float] = MappingProxyType({"train": 0.7, "validation": 0.15, "test": 0.15})
 
 
-# Of the filling that consolidate_data.py does unless told otherwise: 5 days in time, then 3 around.
-USUAL_REACH = 8
+# Of the filling that consolidate_data.py does unless told otherwise: 9 days in time, then 3 around.
+USUAL_REACH = 12
 
 
 def filling_reach(consolidated_file_path: Path | str) -> int:

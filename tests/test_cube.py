@@ -17,7 +17,7 @@ import create_mask
 from seaice import InputError, cube_netcdf, cube_zarr
 from seaice.cube_file import CubeFile
 from seaice.cube_netcdf import check_storage
-from seaice.gapfill import hybrid, pole_hole
+from seaice.gapfill import departure, pole_hole
 from seaice.grids import get_grid
 from seaice.masks import DayStatus, FillFlag, Surface
 from seaice.packing import Storage
@@ -56,7 +56,7 @@ def assert_same_cube(one: Path, two: Path) -> None:
 def test_cube_equals_the_array_functions(case):
     folder, _, path = case
     ocean = ~folder.land
-    filled = hybrid.fill(folder.stack(), ocean, hole=folder.hole)
+    filled = departure.fill(folder.stack(), ocean, hole=folder.hole)
     filled = pole_hole.fill(filled, folder.hole)
     with CubeFile(path) as cube:
         assert cube.dates == [folder.day(i) for i in range(24)]
@@ -95,7 +95,7 @@ def test_days_are_told(case):
         ocean = cube.ocean & (cube.surface != Surface.POLE_HOLE)
         missing = [int((f[ocean] == FillFlag.NOT_FILLED).sum()) for f in flags]
         assert cube.variable("missing_ocean_cells").tolist() == missing
-        filled = [int(np.isin(f, [1, 2, 3, 4]).sum()) for f in flags]
+        filled = [int(np.isin(f, [1, 2, 3, 4, 10, 11]).sum()) for f in flags]
         assert cube.variable("filled_ocean_cells").tolist() == filled
 
 
@@ -178,7 +178,7 @@ def test_append_refuses(case, tmp_path, capsys):
     assert script.main(words(folder, target, *masked, first=2, last=9)) == 0
     before = target.read_bytes()
     for more, message in (
-        (["--sigma", "5"], "made with other parameters (sigma 7.0 -> 5.0)"),
+        (["--sigma", "5"], "made with other parameters (sigma 1.5 -> 5.0)"),
         ([], "--start_date 2024-01-01 leaves a hole or lies before the cube"),
     ):
         first = 2 if more else 0
@@ -233,7 +233,7 @@ def test_without_a_mask_the_cost_is_told(case, tmp_path, capsys):
         assert (cube.flags(0)[folder.land] == FillFlag.SPACETIME_GAUSSIAN).any()
 
 
-@pytest.mark.parametrize("method", ["temporal", "gaussian", "hybrid"])
+@pytest.mark.parametrize("method", ["temporal", "gaussian", "hybrid", "departure"])
 def test_pole_hole_kept_or_filled(case, tmp_path, method):
     folder, masked, _ = case
     for choice in ("fill", "keep"):
@@ -255,7 +255,8 @@ def test_past_only_does_not_know_the_future(case, tmp_path):
     assert script.main(words(folder, two, *masked, "--past_only", last=15)) == 0
     with CubeFile(one) as a, CubeFile(two) as b:
         np.testing.assert_array_equal(a.concentration(slice(0, 10)), b.concentration(slice(0, 10)))
-        assert not np.isin(a.flags(slice(None)), [FillFlag.TEMPORAL_TWO_SIDED]).any()
+        two_sided = [FillFlag.TEMPORAL_TWO_SIDED, FillFlag.DEPARTURE_TWO_SIDED]
+        assert not np.isin(a.flags(slice(None)), two_sided).any()
 
 
 DEFECTS = {
@@ -320,7 +321,10 @@ def test_wrong_usage(case, tmp_path, capsys, more, message):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--one_sided_days", "8"], "one_sided_days must be 0 to max_gap_days (5), found 8"),
+        (
+            ["--one_sided_days", "8", "--method", "hybrid"],
+            "one_sided_days must be 0 to max_gap_days (5), found 8",
+        ),
         (["--source_dir", "no/folder"], "expected a folder of daily files, but no/folder does not"),
         (["--land_mask_file", "no/mask.nc"], "no such mask file: no/mask.nc"),
         (["--output_file", "no/c.nc"], "the folder of the output does not exist: "),
@@ -751,3 +755,19 @@ def test_a_damaged_chunk_is_named(case, tmp_path, variable):
     damage(target, variable)
     with pytest.raises(InputError, match=r"c\.nc is damaged: .* --force"), CubeFile(target) as cube:
         cube.concentration(0)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("departure", {"max_gap_days": 9, "one_sided_days": 9, "alpha": 4.0, "sigma": 1.5}),
+        ("hybrid", {"max_gap_days": 5, "one_sided_days": 3, "alpha": 15.0, "sigma": 7.0}),
+    ],
+)
+def test_every_method_has_its_own_defaults(case, tmp_path, method, expected):
+    folder, masked, _ = case
+    target = tmp_path / "c.nc"
+    assert script.main(words(folder, target, *masked, "--method", method, last=3)) == 0
+    with CubeFile(target) as cube:
+        assert {name: cube.parameters[name] for name in expected} == expected
+        assert ("spread" in cube.parameters) == (method == "departure")

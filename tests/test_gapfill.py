@@ -10,6 +10,7 @@ from seaice import InputError, bands
 from seaice.gapfill import (
     Filled,
     _kernels,
+    departure,
     fill_stack,
     gaussian,
     get_method,
@@ -21,7 +22,12 @@ from seaice.gapfill.stream import FillStream
 from seaice.masks import FillFlag
 
 NAN = np.nan
-FILLS = {"temporal": temporal.fill, "gaussian": gaussian.fill, "hybrid": hybrid.fill}
+FILLS = {
+    "departure": departure.fill,
+    "temporal": temporal.fill,
+    "gaussian": gaussian.fill,
+    "hybrid": hybrid.fill,
+}
 
 
 def one_cell(*values):
@@ -38,6 +44,8 @@ def test_kernel_codes_are_the_published_flags():
         "ONE_SIDED": FillFlag.TEMPORAL_ONE_SIDED,
         "GAUSSIAN": FillFlag.SPACETIME_GAUSSIAN,
         "POLE_HOLE": FillFlag.POLE_HOLE,
+        "DEPARTURE_TWO_SIDED": FillFlag.DEPARTURE_TWO_SIDED,
+        "DEPARTURE_ONE_SIDED": FillFlag.DEPARTURE_ONE_SIDED,
         "LAND": FillFlag.LAND,
         "NOT_FILLED": FillFlag.NOT_FILLED,
     }
@@ -227,10 +235,12 @@ def test_laws_of_filling(case, name, past_only):
     assert (filled.flag[:, ~ocean] == FillFlag.LAND).all()
     invented = ~np.isnan(filled.values) & ~observed
     np.testing.assert_array_equal(
-        invented, np.isin(filled.flag, [1, 2, 3]), "a value is flagged exactly where invented"
+        invented, np.isin(filled.flag, [1, 2, 3, 10, 11]), "a value is flagged exactly where invented"
     )
     np.testing.assert_array_equal(
-        filled.days_back_forward > 0, np.isin(filled.flag, [1, 2]), "days are told of fills in time"
+        filled.days_back_forward > 0,
+        np.isin(filled.flag, [1, 2, 10, 11]),
+        "days are told of fills in time",
     )
     if invented.any():
         sources = stack[observed]
@@ -258,7 +268,7 @@ def test_result_depends_on_nothing_beyond_the_reach(name, past_only):
     stack[10:15] = NAN
     ocean = rng.random((12, 13)) > 0.2
     whole = FILLS[name](stack, ocean, past_only=past_only)
-    reach = get_method(name).reach({"max_gap_days": 5, "one_sided_days": 3, "time_window": 3})
+    reach = get_method(name).reach({})
     for first in range(0, 30, 4):
         start, end = max(0, first - reach), min(30, first + 4 + reach)
         part = FILLS[name](
@@ -361,6 +371,140 @@ def test_constant_field_stays_constant():
     assert set(np.unique(filled.values)) == {np.float32(33.3)}
 
 
+def departure_by_definition(stack, ocean, *, max_gap, one_sided, spread, sigma):
+    """The first step, cell by cell, from the words that describe it."""
+    depth, rows, columns = stack.shape
+    seen = ~np.isnan(stack) & ocean
+    out = np.where(ocean, stack, NAN).astype(np.float64)
+    corrected = np.zeros(stack.shape, bool)
+    far = int(np.ceil(2.5 * sigma))
+
+    def around(y, x, reach):
+        for q in range(max(0, y - reach), min(rows, y + reach + 1)):
+            for r in range(max(0, x - reach), min(columns, x + reach + 1)):
+                yield q, r, (q - y) ** 2 + (r - x) ** 2
+
+    def smeared(s, days, y, x):
+        near = [(q, r, d2) for q, r, d2 in around(y, x, 1 if spread else 0) if seen[s, q, r]]
+        w = np.array([np.exp(-d2 / (2 * spread * days)) if d2 else 1.0 for *_, d2 in near])
+        return w @ [float(stack[s, q, r]) for q, r, _ in near] / w.sum()
+
+    for t, y, x in np.argwhere(~seen & ocean):
+        back = [t - s for s in range(depth) if seen[s, y, x] and 0 < t - s <= max_gap]
+        ahead = [s - t for s in range(depth) if seen[s, y, x] and 0 < s - t <= max_gap]
+        sides = [(t - min(back), min(back))] if back else []
+        sides += [(t + min(ahead), min(ahead))] if ahead else []
+        if not sides or (len(sides) == 1 and sides[0][1] > one_sided):
+            continue
+        total = sum(days for _, days in sides)
+        share = [1.0] if len(sides) == 1 else [1 - days / total for _, days in sides]
+        ends = [smeared(s, days, y, x) for s, days in sides]
+        estimate, weight, above, values = np.dot(share, ends), 0.0, 0.0, list(ends)
+        for q, r, d2 in around(y, x, far) if sigma else ():
+            if seen[t, q, r] and all(seen[s, q, r] for s, _ in sides):
+                w = np.exp(-d2 / (2 * sigma**2))
+                course = np.dot(share, [float(stack[s, q, r]) for s, _ in sides])
+                above, weight = above + w * (stack[t, q, r] - course), weight + w
+                values.append(float(stack[t, q, r]))
+        if weight:
+            estimate = np.clip(estimate + above / (weight + 0.2), min(values), max(values))
+        out[t, y, x], corrected[t, y, x] = estimate, weight > 0
+    return out, corrected
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    gappy_stacks(days=9),
+    st.integers(0, 9),
+    st.data(),
+    st.sampled_from([0.0, 0.2, 1.0]),
+    st.sampled_from([0.0, 0.5, 1.5]),
+)
+def test_departure_equals_its_definition(case, max_gap, data, spread, sigma):
+    stack, ocean = case
+    one_sided = data.draw(st.integers(0, max_gap))
+    limits = {"max_gap_days": max_gap, "one_sided_days": one_sided}
+    steps = departure.stages(**limits, spread=spread, neighbour_sigma=sigma)[:1]
+    filled = fill_stack(stack, ocean, steps)
+    expected, corrected = departure_by_definition(
+        stack, ocean, max_gap=max_gap, one_sided=one_sided, spread=spread, sigma=sigma
+    )
+    np.testing.assert_allclose(filled.values, expected, rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(np.isin(filled.flag, [10, 11]), corrected)
+    in_time = temporal.fill(stack, ocean, **limits)
+    np.testing.assert_array_equal(filled.days_back_forward, in_time.days_back_forward)
+    plain = np.where(corrected, filled.flag - 9, filled.flag)
+    np.testing.assert_array_equal(plain, in_time.flag)
+
+
+def test_departure_equals_its_definition_across_tiles_and_bands():
+    rng = np.random.default_rng(9)
+    stack = rng.uniform(0, 100, (5, 70, 40)).astype(np.float32)
+    stack[rng.random(stack.shape) < 0.6] = NAN
+    stack[2, 20:60, 5:38] = NAN
+    ocean = rng.random((70, 40)) > 0.1
+    try:
+        bands.use_threads(3)
+        filled = fill_stack(stack, ocean, departure.stages()[:1])
+    finally:
+        bands.use_threads(None)
+    expected, corrected = departure_by_definition(
+        stack, ocean, max_gap=9, one_sided=9, spread=0.2, sigma=1.5
+    )
+    np.testing.assert_allclose(filled.values, expected, rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(np.isin(filled.flag, [10, 11]), corrected)
+
+
+def test_departure_by_hand():
+    # In time: 50 -> 70, so 60 on the day between. The neighbours one cell away are 6 below their
+    # own course (50 -> 70 too): two of weight w = exp(-1 / 4.5), and 0.2 says "no departure".
+    stack = np.array([[[50] * 3], [[54, NAN, 54]], [[70] * 3]], np.float32)
+    filled = departure.fill(stack, np.ones((1, 3), bool), spread=0)
+    w = 2 * np.exp(-1 / 4.5)
+    assert filled.values[1, 0, 1] == pytest.approx(60 - 6 * w / (w + 0.2), abs=1e-4)
+    assert (filled.flag[1, 0, 1], filled.days_back_forward[1, 0, 1]) == (10, 11)
+    one = departure.fill(stack[:2], np.ones((1, 3), bool), spread=0)
+    assert one.values[1, 0, 1] == pytest.approx(50 + 4 * w / (w + 0.2), abs=1e-4)
+    assert (one.flag[1, 0, 1], one.days_back_forward[1, 0, 1]) == (11, 10)
+
+
+def test_departure_smears_a_source_more_the_farther_its_day():
+    stack = np.full((5, 1, 3), NAN, np.float32)
+    stack[0] = [[0, 90, 0]]
+    filled = departure.fill(stack, np.ones((1, 3), bool), max_gap_days=4, one_sided_days=4)
+    w = np.exp(-1 / (2 * 0.2 * np.arange(1, 5)))
+    np.testing.assert_allclose(filled.values[1:, 0, 1], 90 / (1 + 2 * w), atol=1e-4)
+
+
+def test_departure_without_its_own_terms_is_hybrid():
+    rng = np.random.default_rng(10)
+    stack = rng.uniform(0, 100, (16, 40, 20)).astype(np.float32)
+    stack[rng.random(stack.shape) < 0.8] = NAN
+    ocean = rng.random((40, 20)) > 0.2
+    options = {"max_gap_days": 5, "one_sided_days": 3, "alpha": 15.0, "sigma": 7.0}
+    found = departure.fill(stack, ocean, spread=0, neighbour_sigma=0, **options)
+    for a, b in zip(found, hybrid.fill(stack, ocean), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_departures_feed_the_gaussian_step():
+    stack = np.full((2, 1, 3), 40, np.float32)
+    stack[1] = [[46, NAN, NAN]]
+    stack[0, 0, 2] = NAN
+    ocean = np.ones((1, 3), bool)
+    filled = departure.fill(stack, ocean, time_window=0, space_window=1)
+    assert filled.flag[1, 0].tolist() == [0, FillFlag.DEPARTURE_ONE_SIDED, FillFlag.SPACETIME_GAUSSIAN]
+    assert filled.values[1, 0, 2] == filled.values[1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "options", [{"spread": -0.1}, {"spread": np.inf}, {"neighbour_sigma": -1.0}, {"max_gap_days": 10}]
+)
+def test_departure_refuses_parameters(options):
+    with pytest.raises(InputError, match=next(iter(options))):
+        departure.fill(one_cell(1), OCEAN, **options)
+
+
 def hole_case():
     stack = np.full((2, 5, 5), 80, np.float32)
     stack[:, 1:4, 1:4] = NAN
@@ -410,5 +554,5 @@ def test_wrong_arrays_are_refused():
         temporal.fill(np.zeros((2, 3, 3)), np.ones((3, 3), bool))
     with pytest.raises(InputError, match=r"expected a bool mask of shape \(3, 3\)"):
         gaussian.fill(np.zeros((2, 3, 3), np.float32), np.ones((3, 4), bool))
-    with pytest.raises(InputError, match="unknown method 'magic'; known are hybrid"):
+    with pytest.raises(InputError, match="unknown method 'magic'; known are departure"):
         get_method("magic")

@@ -71,6 +71,7 @@ def test_counts_are_those_of_the_flags_whatever_the_tiles(rows, columns, height,
     filled, hole = some_day((rows, columns), seed)
     counts = pack_day(filled, hole, Storage("none", False, (rows, columns), (height, width))).counts
     kinds = [FillFlag.OBSERVED, 1, 2, 3, FillFlag.POLE_HOLE]
+    kinds += [FillFlag.DEPARTURE_TWO_SIDED, FillFlag.DEPARTURE_ONE_SIDED]
     expected = [int((filled.flag == kind).sum()) for kind in kinds]
     missing = filled.flag == FillFlag.NOT_FILLED
     expected += [int((missing & ~hole).sum()), int((missing & hole).sum())]

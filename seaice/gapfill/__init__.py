@@ -107,8 +107,10 @@ class Method:
         return sum(stage.reach for stage in self.stages(parameters))
 
     def own(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The method's science parameters among ``parameters``."""
-        return _known_to(self.fill, parameters)
+        """The method's science parameters among ``parameters``; None is the method's default."""
+        known = inspect.signature(self.fill).parameters
+        given = _known_to(self.fill, parameters)
+        return {k: known[k].default if v is None else v for k, v in given.items()}
 
 
 def _known_to(function: Callable[..., Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,7 +119,8 @@ def _known_to(function: Callable[..., Any], parameters: Mapping[str, Any]) -> di
 
 
 METHODS: dict[str, Method] = {
-    name: Method(name, f"seaice.gapfill.{name}") for name in ("hybrid", "temporal", "gaussian")
+    name: Method(name, f"seaice.gapfill.{name}")
+    for name in ("departure", "hybrid", "temporal", "gaussian")
 }
 
 

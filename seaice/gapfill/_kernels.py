@@ -15,6 +15,7 @@ from numba import njit
 TILE = 32
 
 OBSERVED, TWO_SIDED, ONE_SIDED, GAUSSIAN, POLE_HOLE = 0, 1, 2, 3, 4
+DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED = 10, 11
 LAND, NOT_FILLED = 254, 255
 
 
@@ -71,6 +72,117 @@ def temporal(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def _distance_to_observed(flag, order, t, step, limit, y, x):  # type: ignore[no-untyped-def]
+    """Days to the nearest observed value of a cell in one direction; 0 if there is none."""
+    for k in range(1, limit + 1):
+        if flag[order[t + step * k], y, x] == OBSERVED:
+            return k
+    return 0
+
+
+@njit(nogil=True, cache=True)
+def _spread(values, flag, day, y, x, beside):  # type: ignore[no-untyped-def]
+    """Mean of the observed cells at and around an observed one, weighted by rows and columns."""
+    total, weight = np.float64(values[day, y, x]), 1.0
+    if beside == 0.0:
+        return total
+    for q in range(max(0, y - 1), min(flag.shape[1], y + 2)):
+        for r in range(max(0, x - 1), min(flag.shape[2], x + 2)):
+            if flag[day, q, r] == OBSERVED and (q != y or r != x):
+                w = beside if q == y or r == x else beside * beside
+                total += w * values[day, q, r]
+                weight += w
+    return total / weight
+
+
+@njit(nogil=True, cache=True)
+def _any_observed(flag, top, bottom, left, right):  # type: ignore[no-untyped-def]
+    for y in range(max(0, top), min(flag.shape[0], bottom)):
+        for x in range(max(0, left), min(flag.shape[1], right)):
+            if flag[y, x] == OBSERVED:
+                return True
+    return False
+
+
+@njit(nogil=True, cache=True)
+def _departure_beside(  # type: ignore[no-untyped-def]
+    values, flag, here, before, after, share, y, x, weight_s
+):
+    """Sums over the neighbours observed on all three days, and the range of their values.
+
+    Returns sum(w departure), sum(w), smallest and largest value on the day itself.
+    """
+    reach = weight_s.size - 1
+    total, weight, low, high = 0.0, 0.0, np.inf, -np.inf
+    for q in range(max(0, y - reach), min(flag.shape[1], y + reach + 1)):
+        w_row = weight_s[abs(q - y)]
+        for r in range(max(0, x - reach), min(flag.shape[2], x + reach + 1)):
+            # One test of three codes: OBSERVED is 0.
+            if flag[here, q, r] | flag[before, q, r] | flag[after, q, r]:
+                continue
+            v, p = np.float64(values[here, q, r]), np.float64(values[before, q, r])
+            w = w_row * weight_s[abs(r - x)]
+            total += w * (v - p - share * (values[after, q, r] - p))
+            weight += w
+            low, high = min(low, v), max(high, v)
+    return total, weight, low, high
+
+
+@njit(nogil=True, cache=True)
+def departure(  # type: ignore[no-untyped-def]
+    y0, y1, values, flag, days, order, t, limits, past_only, beside, weight_s, shrinkage
+):
+    """Fill what is flagged NOT_FILLED in time, and correct by how observed neighbours departed.
+
+    All sources are flagged OBSERVED, on this day and on others; what is written here is not.
+    ``beside[d]`` is the weight of the next row or column on a day d days away.
+    """
+    here, columns = order[t], flag.shape[2]
+    max_gap, one_sided = limits
+    before = min(max_gap, t)
+    after = 0 if past_only else min(max_gap, order.size - 1 - t)
+    reach = weight_s.size - 1
+    for top in range(y0, y1, TILE):
+        for left in range(0, columns, TILE):
+            bottom, right = min(y1, top + TILE), min(columns, left + TILE)
+            asked, near = reach == 0, False
+            for y in range(top, bottom):
+                for x in range(left, right):
+                    if flag[here, y, x] != NOT_FILLED:
+                        continue
+                    b = _distance_to_observed(flag, order, t, -1, before, y, x)
+                    f = _distance_to_observed(flag, order, t, 1, after, y, x)
+                    two = b > 0 and f > 0
+                    if not two and not 0 < b + f <= one_sided:
+                        continue
+                    if not asked:
+                        asked = True
+                        near = _any_observed(
+                            flag[here], top - reach, bottom + reach, left - reach, right + reach
+                        )
+                    # From one side alone, both sides are the same day and its share is all.
+                    i, k = order[t - b if b > 0 else t + f], order[t + f if f > 0 else t - b]
+                    p = n = _spread(values, flag, i, y, x, beside[b if b > 0 else f])
+                    if two:
+                        n = _spread(values, flag, k, y, x, beside[f])
+                    estimate = p + b * (n - p) / (b + f)
+                    weight = 0.0
+                    if near:
+                        total, weight, low, high = _departure_beside(
+                            values, flag, here, i, k, b / (b + f), y, x, weight_s
+                        )
+                        estimate += total / (weight + shrinkage)
+                    if weight > 0.0:
+                        low, high = min(low, p, n), max(high, p, n)
+                        values[here, y, x] = min(max(estimate, low), high)
+                        flag[here, y, x] = DEPARTURE_TWO_SIDED if two else DEPARTURE_ONE_SIDED
+                    else:
+                        values[here, y, x] = estimate
+                        flag[here, y, x] = TWO_SIDED if two else ONE_SIDED
+                    days[here, y, x] = 10 * b + f
+
+
+@njit(nogil=True, cache=True)
 def _need_box(need, flag, y0, y1, x0, x1):  # type: ignore[no-untyped-def]
     """Bounding box of the cells to fill within a tile; empty if top >= bottom."""
     top, bottom, left, right = y1, y0 - 1, x1, x0 - 1
@@ -100,7 +212,8 @@ def _gaussian_box(  # type: ignore[no-untyped-def]
         for y in range(a0, a1):
             for x in range(b0, b1):
                 v = frame[y, x]
-                seen = code[y, x] <= ONE_SIDED
+                c = code[y, x]
+                seen = c <= ONE_SIDED or c in (DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED)
                 over_t[0, y - a0, x - b0] += w * v if seen else 0.0
                 over_t[1, y - a0, x - b0] += w if seen else 0.0
     over_y = np.zeros((2, b1 - b0))

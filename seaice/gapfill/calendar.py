@@ -10,7 +10,7 @@ import numpy as np
 from seaice import InputError
 from seaice.gapfill import Filled, get_method
 from seaice.gapfill.field import FieldFill, GappyField, finish
-from seaice.gapfill.temporal import ONE_SIDED_DAYS
+from seaice.gapfill.temporal import LARGEST_GAP, ONE_SIDED_DAYS
 
 
 def fill_temporal(
@@ -120,6 +120,55 @@ def fill_hybrid(
         "hybrid",
         max_gap_days=max_gap_days,
         one_sided_days=one_sided_days,
+        time_window=time_window,
+        space_window=space_window,
+        alpha=alpha,
+        sigma=sigma,
+        past_only=past_only,
+    )
+
+
+def fill_departure(
+    gappy: GappyField,
+    *,
+    max_gap_days: int = LARGEST_GAP,
+    one_sided_days: int = LARGEST_GAP,
+    spread: float = 0.2,
+    neighbour_sigma: float = 1.5,
+    time_window: int = 3,
+    space_window: int = 7,
+    alpha: float = 4.0,
+    sigma: float = 1.5,
+    past_only: bool = False,
+) -> FieldFill:
+    """In time, corrected by the neighbours of the day (:func:`seaice.gapfill.departure.fill`).
+
+    Parameters
+    ----------
+    gappy : GappyField
+    max_gap_days, one_sided_days
+        Of :func:`fill_temporal`.
+    spread : float
+        Variance of the smearing of a source, cells squared for every day of distance.
+    neighbour_sigma : float
+        Width of the weights of the neighbours' departures, cells. 0: no correction.
+    time_window, space_window, alpha, sigma
+        Of :func:`fill_gaussian`.
+    past_only : bool
+        Use earlier days alone.
+
+    Raises
+    ------
+    InputError
+        For two maps on one day or parameters out of range.
+    """
+    return _filled(
+        gappy,
+        "departure",
+        max_gap_days=max_gap_days,
+        one_sided_days=one_sided_days,
+        spread=spread,
+        neighbour_sigma=neighbour_sigma,
         time_window=time_window,
         space_window=space_window,
         alpha=alpha,

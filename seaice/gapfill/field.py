@@ -183,6 +183,7 @@ FIELD_METHODS: dict[str, FieldMethod] = {
         FieldMethod("linear", "seaice.gapfill.linear"),
         FieldMethod("temporal", "seaice.gapfill.calendar", "fill_temporal"),
         FieldMethod("gaussian", "seaice.gapfill.calendar", "fill_gaussian"),
+        FieldMethod("departure", "seaice.gapfill.calendar", "fill_departure"),
         FieldMethod("hybrid", "seaice.gapfill.calendar", "fill_hybrid"),
         FieldMethod("loess", "seaice.gapfill.loess"),
         FieldMethod("harmonic", "seaice.gapfill.harmonic"),

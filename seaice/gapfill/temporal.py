@@ -23,7 +23,7 @@ def stages(
     *, max_gap_days: int = 5, one_sided_days: int = ONE_SIDED_DAYS, past_only: bool = False
 ) -> list[Stage]:
     """The one step of this method; the parameters are those of :func:`fill`."""
-    _check_limits(max_gap_days=max_gap_days, one_sided_days=one_sided_days)
+    check_limits(max_gap_days=max_gap_days, one_sided_days=one_sided_days)
 
     def fill_day(frames: Frames, t: int) -> None:
         from seaice.gapfill import _kernels
@@ -81,7 +81,7 @@ def fill(
     return fill_stack(stack, ocean, steps, days)
 
 
-def _check_limits(*, max_gap_days: int, one_sided_days: int) -> None:
+def check_limits(*, max_gap_days: int, one_sided_days: int) -> None:
     """Refuse limits that ``days_back_forward`` could not decode or that contradict each other."""
     if not 0 <= max_gap_days <= LARGEST_GAP:
         raise InputError(f"max_gap_days must be 0 to {LARGEST_GAP}, found {max_gap_days}")

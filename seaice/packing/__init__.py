@@ -23,6 +23,8 @@ COUNTED = (
     "temporal_one_sided",
     "spacetime_gaussian",
     "pole_hole",
+    "departure_two_sided",
+    "departure_one_sided",
     "missing",
     "missing_pole_hole",
 )

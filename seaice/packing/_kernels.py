@@ -6,6 +6,8 @@ import numpy as np
 from numba import njit
 
 LAND, NOT_FILLED = 254, 255
+# Codes up to here are counted by their number; the departures, next in the order of the counts.
+POLE_HOLE, DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED = 4, 10, 11
 
 
 @njit(nogil=True, cache=True)
@@ -14,8 +16,9 @@ def pack(values, flag, hole, corner, steps, fill_value, words, counts):  # type:
 
     ``words`` (rows, columns) int16 receives the tile that begins at ``corner``, filled up with
     ``fill_value`` where it overhangs the grid. A value is NaN where the flag says land or not
-    filled, and nowhere else. ``counts`` (7,) is added to: observed, two-sided, one-sided,
-    Gaussian, pole hole, missing ocean outside the pole hole, missing pole hole.
+    filled, and nowhere else. ``counts`` (9,) is added to: observed, two-sided, one-sided,
+    Gaussian, pole hole, departure two-sided, departure one-sided, missing ocean outside the
+    pole hole, missing pole hole.
     """
     bottom = min(words.shape[0], flag.shape[0] - corner[0])
     right = min(words.shape[1], flag.shape[1] - corner[1])
@@ -30,10 +33,12 @@ def pack(values, flag, hole, corner, steps, fill_value, words, counts):  # type:
             words[i, j] = np.int16(np.rint(said * steps)) if v == v else missing
         for j in range(right):
             code = flag[y, corner[1] + j]
-            if code < LAND:
+            if code <= POLE_HOLE:
                 counts[code] += 1
+            elif code in (DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED):
+                counts[5 + code - DEPARTURE_TWO_SIDED] += 1
             elif code == NOT_FILLED:
-                counts[6 if hole[y, corner[1] + j] else 5] += 1
+                counts[8 if hole[y, corner[1] + j] else 7] += 1
 
 
 @njit(nogil=True, cache=True)
