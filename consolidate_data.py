@@ -104,6 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_engine(parser)
     add("--grid", help="take only files of this grid, e.g. n3125")
     add("--bad_days_file", type=Path, help="YAML list of days not to use, with reasons")
+    add("--error_table", type=Path, metavar="FILE", help="expected errors, of fill_gaps.py calibrate")
     add("-f", "--force", action="store_true", help="replace the cube that is there")
     return parser
 

@@ -22,12 +22,14 @@ from seaice import cli
 from seaice.fill_field import fill_field
 from seaice.gapfill.field import FIELD_METHODS
 from seaice.gapfill.options import method_options
+from seaice.scoring.calibration_stage import calibrate_errors
 from seaice.scoring.shapes import SHAPES
 from seaice.scoring.stage import score_gaps
 
 COMMANDS = {
     "fill": (fill_field, "fill the gaps of a field"),
     "score": (score_gaps, "cut gaps into what was observed and see how well methods fill them"),
+    "calibrate": (calibrate_errors, "fit the expected errors of consolidate_data.py to a field"),
 }
 # Options of the gaps: type, name of the value, what it is.
 GAPS = {
@@ -46,7 +48,7 @@ GAPS = {
 def build_parser() -> argparse.ArgumentParser:
     """Command line of this stage."""
     parser = cli.make_parser(__doc__)
-    fill, score = cli.add_commands(parser, COMMANDS)
+    fill, score, calibrate = cli.add_commands(parser, COMMANDS)
     cli.add_reading(fill)
     add = fill.add_argument
     add("--output_file", type=Path, required=True, metavar="FILE", help="to write (.nc or .zarr)")
@@ -78,6 +80,17 @@ def build_parser() -> argparse.ArgumentParser:
         help="cells to hold out: .npy or NetCDF, or the folder of DINEOF's sample",
     )
     add("--picture_date", type=cli.day, metavar="DATE", help="day whose errors are drawn")
+
+    cli.add_reading(calibrate)
+    add = calibrate.add_argument
+    add("--output_file", type=Path, required=True, metavar="FILE", help="table to write (.json)")
+    add("--seeds", type=cli.at_least(1), metavar="N", help="draws of gaps (default %(default)s)")
+    add(
+        "--fit_share",
+        type=cli.between(0.2, 0.9),
+        metavar="SHARE",
+        help="share of the days that the fit sees (default %(default)s)",
+    )
     return parser
 
 

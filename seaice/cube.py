@@ -21,6 +21,7 @@ from seaice.cube_update import appended_period, check_output, read_existing
 from seaice.daily import DailyGrids
 from seaice.engine import Engine
 from seaice.gapfill import get_method
+from seaice.gapfill.expected_error import read_table
 from seaice.grids import Grid
 from seaice.land_mask import assumed_pole_hole
 from seaice.masks import Surface, read_mask
@@ -57,6 +58,7 @@ def consolidate(
     dask: str | None = None,
     grid: str | None = None,
     bad_days_file: Path | None = None,
+    error_table: Path | None = None,
     force: bool = False,
 ) -> Report:
     """Make or extend a cube of every day from ``start_date`` to ``end_date``.
@@ -108,6 +110,9 @@ def consolidate(
         Take only files of this grid id.
     bad_days_file : Path, optional
         YAML list of days not to use.
+    error_table : Path, optional
+        Coefficients of the expected errors, from ``fill_gaps.py calibrate``; by default those of
+        this package.
     force : bool
         Make the cube again even if it is there, complete and made of the same.
 
@@ -133,6 +138,7 @@ def consolidate(
         "neighbour_sigma": neighbour_sigma,
         "past_only": past_only,
     }
+    table = read_table(error_table)
     engine = Engine(workers, dask)
     output_file = Path(output_file)
     check_output(output_file, land_mask_file)
@@ -161,7 +167,8 @@ def consolidate(
         )
         surface = mask.surface if mask else (kept.surface if kept else _ocean_all(days.grid))
         parameters["surface_sha256"] = hashlib.sha256(surface.tobytes()).hexdigest()
-        settings = Settings(chosen, parameters, days.grid, surface, pole_hole == "fill")
+        parameters["error_table"] = table.digest
+        settings = Settings(chosen, parameters, days.grid, surface, pole_hole == "fill", table)
         storage = _storage(output_file, compression, days.grid.shape, append=append)
         job = Job(settings, days, period, output_file, batch_size, storage, lat_lon, land_mask_file)
         notes = [] if mask or kept else [_no_mask_note(parameters, days.grid)]

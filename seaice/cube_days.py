@@ -16,7 +16,7 @@ import numpy as np
 from seaice.bands import use_threads
 from seaice.cube_job import Job
 from seaice.daily import DayRecord
-from seaice.gapfill import Filled
+from seaice.gapfill import Filled, expected_error
 from seaice.gapfill.stream import FillStream
 from seaice.packing import pack_day
 from seaice.period import day_number, from_day_number
@@ -80,7 +80,8 @@ class DayMaker:
         self._signatures[number] = self._job.days.signature(day, record)
 
     def _add(self, batch: BatchWriter, number: int, filled: Filled) -> Made:
-        packed = pack_day(filled, self._job.settings.hole, self._job.storage)
+        error = expected_error.of_day(filled, self._job.settings.error_table)
+        packed = pack_day(filled, error, self._job.settings.hole, self._job.storage)
         record = self._records.pop(number)
         batch.add(record, packed)
         return Made(record, packed.counts)

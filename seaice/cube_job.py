@@ -14,6 +14,7 @@ import seaice
 from seaice.cube_table import cube_attributes
 from seaice.daily import DailyGrids
 from seaice.gapfill import Method, Stage
+from seaice.gapfill.expected_error import ErrorTable
 from seaice.grids import Grid
 from seaice.masks import Surface
 from seaice.packing import Storage
@@ -29,6 +30,7 @@ class Settings:
     grid: Grid
     surface: np.ndarray
     fill_pole_hole: bool
+    error_table: ErrorTable
 
     @property
     def ocean(self) -> np.ndarray:

@@ -163,6 +163,7 @@ def read_gappy(path: Path, reading: Reading = Reading()) -> Source:
                 axes.wraps,
                 limits,
                 str(attributes.get("units", "1")),
+                is_concentration,
             ),
             path=path,
             variable=name,

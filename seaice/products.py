@@ -29,6 +29,9 @@ CONVENTIONS = "CF-1.11"
 # comes back within half a step, 0.005 percent.
 CONCENTRATION_SCALE = 0.0001
 CONCENTRATION_FILL = -32768
+# Expected errors: uint8 in steps of 0.25 percent.
+ERROR_SCALE = 0.0025
+ERROR_FILL = 255
 
 BREMEN_REFERENCES = (
     "Spreen, G., L. Kaleschke, G. Heygster (2008), Sea ice remote sensing using AMSR-E 89-GHz "
@@ -77,7 +80,7 @@ _TABLE = (
             "cell_methods": "time: mean",
             "scale_factor": CONCENTRATION_SCALE,
             "valid_range": np.array([0, 10000], dtype=np.int16),
-            "ancillary_variables": "fill_flag days_back_forward",
+            "ancillary_variables": "fill_flag days_back_forward sea_ice_conc_error",
         },
         CONCENTRATION_FILL,
     ),
@@ -101,6 +104,20 @@ _TABLE = (
             "comment": "10 x days back + days forward; 0 where the value was not filled in time",
             "valid_range": np.array([0, 99], dtype=np.uint8),
         },
+    ),
+    Variable(
+        "sea_ice_conc_error",
+        ("time", "y", "x"),
+        "u1",
+        {
+            "standard_name": "sea_ice_area_fraction standard_error",
+            "long_name": "expected standard error of filled sea ice concentration",
+            "units": "1",
+            "scale_factor": ERROR_SCALE,
+            "valid_range": np.array([0, 254], dtype=np.uint8),
+            "comment": "missing where the value was observed: the error of the observation is not told",
+        },
+        ERROR_FILL,
     ),
     _count("missing_ocean_cells", "ocean cells outside the pole hole without a value"),
     _count("missing_pole_cells", "pole-hole cells without a value"),

@@ -544,7 +544,7 @@ def test_pole_hole_uses_no_value_of_its_own_pass():
     values[0, 0, 0], values[0, 0, 5] = 0, 100
     flag = np.where(np.isnan(values), 255, 0).astype(np.uint8)
     hole = np.array([[False, True, True, True, True, False]])
-    filled = pole_hole.fill(Filled(values, flag, np.zeros_like(flag)), hole)
+    filled = pole_hole.fill(Filled(values, flag, np.zeros_like(flag), np.zeros_like(flag)), hole)
     expected = [100 * (1 / (5 - x) ** 2) / (1 / x**2 + 1 / (5 - x) ** 2) for x in range(1, 5)]
     np.testing.assert_allclose(filled.values[0, 0, 1:5], expected, atol=1e-4)
 

@@ -23,7 +23,8 @@ def some_day(shape, seed=0) -> tuple[Filled, np.ndarray]:
     flag = rng.choice([int(f) for f in FillFlag], shape).astype(np.uint8)
     values = rng.uniform(0, 100, shape).astype(np.float32)
     values[flag >= FillFlag.LAND] = NAN
-    return Filled(values, flag, rng.integers(0, 100, shape).astype(np.uint8)), rng.random(shape) < 0.3
+    days, change = rng.integers(0, 100, (2, *shape)).astype(np.uint8)
+    return Filled(values, flag, days, change), rng.random(shape) < 0.3
 
 
 def unpacked(storage: Storage, chunk: bytes, words: bool) -> np.ndarray:
@@ -53,13 +54,16 @@ def field(storage: Storage, chunks: list[bytes], words: bool) -> np.ndarray:
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_chunks_hold_the_day(compression, zarr):
     filled, hole = some_day((23, 31))
+    error = np.arange(23 * 31).reshape(23, 31).astype(np.uint8)
     storage = Storage(compression, zarr, (23, 31), (8, 11))
-    packed = pack_day(filled, hole, storage)
+    packed = pack_day(filled, error, hole, storage)
     expected = np.where(np.isnan(filled.values), -32768, np.rint(filled.values.astype(np.float64) * 100))
     np.testing.assert_array_equal(field(storage, packed.chunks["sea_ice_conc"], True), expected)
     np.testing.assert_array_equal(field(storage, packed.chunks["fill_flag"], False), filled.flag)
     back = field(storage, packed.chunks["days_back_forward"], False)
     np.testing.assert_array_equal(back, filled.days_back_forward)
+    errors = field(storage, packed.chunks["sea_ice_conc_error"], False)
+    np.testing.assert_array_equal(errors, error)
     assert tuple(packed.chunks) == PACKED
 
 
@@ -69,7 +73,8 @@ def test_chunks_hold_the_day(compression, zarr):
 )
 def test_counts_are_those_of_the_flags_whatever_the_tiles(rows, columns, height, width, seed):
     filled, hole = some_day((rows, columns), seed)
-    counts = pack_day(filled, hole, Storage("none", False, (rows, columns), (height, width))).counts
+    storage = Storage("none", False, (rows, columns), (height, width))
+    counts = pack_day(filled, filled.flag, hole, storage).counts
     kinds = [FillFlag.OBSERVED, 1, 2, 3, FillFlag.POLE_HOLE]
     kinds += [FillFlag.DEPARTURE_TWO_SIDED, FillFlag.DEPARTURE_ONE_SIDED]
     expected = [int((filled.flag == kind).sum()) for kind in kinds]
@@ -87,7 +92,7 @@ def test_threads_do_not_matter(compression):
     try:
         for count in (1, 3):
             bands.use_threads(count)
-            packed = pack_day(filled, hole, storage)
+            packed = pack_day(filled, filled.flag, hole, storage)
             said = [field(storage, packed.chunks[n], n == "sea_ice_conc").tolist() for n in PACKED]
             found.append((said, packed.counts))
     finally:

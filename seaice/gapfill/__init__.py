@@ -34,11 +34,15 @@ class Filled(NamedTuple):
         :class:`seaice.masks.FillFlag` of every cell.
     days_back_forward : ndarray of uint8
         10 x days back + days forward of a fill in time, else 0.
+    change : ndarray of uint8
+        How far the two values lie apart between which a fill in time runs, in whole units of the
+        input, at most 255; else 0. The expected error depends on it.
     """
 
     values: np.ndarray
     flag: np.ndarray
     days_back_forward: np.ndarray
+    change: np.ndarray
 
     def day(self, i: int) -> Filled:
         """One day of it, shape (rows, columns); no copy."""
@@ -187,7 +191,7 @@ def fill_stack(
 
 def empty(shape: tuple[int, ...]) -> Filled:
     """Arrays of a shape, not yet written."""
-    return Filled(np.empty(shape, np.float32), np.empty(shape, np.uint8), np.empty(shape, np.uint8))
+    return Filled(np.empty(shape, np.float32), *(np.empty(shape, np.uint8) for _ in range(3)))
 
 
 def begin_day(day: Filled, ocean: np.ndarray) -> None:

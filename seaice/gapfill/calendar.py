@@ -9,6 +9,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.gapfill import Filled, get_method
+from seaice.gapfill.expected_error import NONE, STEP, of_day, read_table
 from seaice.gapfill.field import FieldFill, GappyField, finish
 from seaice.gapfill.temporal import LARGEST_GAP, ONE_SIDED_DAYS
 
@@ -190,18 +191,29 @@ def _filled(gappy: GappyField, method: str, **parameters: Any) -> FieldFill:
         )
     slots = numbers - numbers[0]
     # Runs of days farther apart than any window would only cost memory.
-    double = gappy.values.dtype == np.float64
+    # Concentration is filled in percent, as the expected errors are.
+    scale = 100 / gappy.valid_range[1] if gappy.is_concentration else 1.0
+    double = gappy.values.dtype == np.float64 and not gappy.is_concentration
     centre = float(np.mean(gappy.values[gappy.observed])) if double else 0.0
     filled = np.full(gappy.values.shape, np.nan)
+    error = np.full(gappy.values.shape, np.nan, np.float32) if gappy.is_concentration else None
     flag = np.full(gappy.values.shape, 255, np.uint8)
     for part in _runs(slots):
         days = slots[part] - slots[part][0]
         stack = np.full((days[-1] + 1, *gappy.sea.shape), np.nan, np.float32)
-        stack[days] = np.where(gappy.observed[part], gappy.values[part] - centre, np.nan)
+        stack[days] = np.where(gappy.observed[part], scale * (gappy.values[part] - centre), np.nan)
         made: Filled = get_method(method).fill(stack, gappy.sea, **parameters)
-        filled[part] = made.values[days] + centre
+        filled[part] = made.values[days] / scale + centre
         flag[part] = made.flag[days]
-    return finish(gappy, filled, flag)
+        if error is not None:
+            error[part] = [_expected(made.day(day)) / scale for day in days]
+    return finish(gappy, filled, flag, error=error)
+
+
+def _expected(day: Filled) -> np.ndarray:
+    """Expected error of a filled day in percent, float32; NaN where there is none."""
+    code = of_day(day, read_table())
+    return np.where(code == NONE, np.nan, code * STEP).astype(np.float32)
 
 
 def _runs(slots: np.ndarray, apart: int = 31) -> list[slice]:

@@ -10,6 +10,7 @@ and for open water and closed ice, most of which are exactly right. They stand i
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,6 +69,11 @@ class ErrorTable:
             models[flag], known[flag] = model, True
         return models, known
 
+    @property
+    def digest(self) -> str:
+        """What tells one table from another."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
     def to_json(self) -> str:
         """The table as a text; :func:`read_table` reads it."""
         models = {
@@ -125,13 +131,13 @@ def of_day(day: Filled, table: ErrorTable) -> np.ndarray:
         In steps of a quarter percent, rounded up, at most 63.5 percent; 255 for observed cells,
         land, what is missing and ways of filling that the table does not know.
     """
-    from seaice.gapfill import _kernels
+    from seaice.gapfill import _error_kernels
 
     models, known = table.arrays()
     error = np.empty(day.flag.shape, np.uint8)
     fields = (day.values, day.flag, day.days_back_forward, day.change, distance_of(day))
     each_band(
-        _kernels.expected_error, len(error), *fields, models, known, LOW, HIGH, STEP, NONE, error
+        _error_kernels.expected_error, len(error), *fields, models, known, LOW, HIGH, STEP, NONE, error
     )
     return error
 
@@ -150,10 +156,10 @@ def terms_of(day: Filled, cells: np.ndarray) -> np.ndarray:
     -------
     ndarray of float64, shape (n, terms)
     """
-    from seaice.gapfill import _kernels
+    from seaice.gapfill import _error_kernels
 
     terms = np.empty((len(cells), len(TERMS)))
-    _kernels.error_terms_of(
+    _error_kernels.error_terms_of(
         day.values, day.days_back_forward, day.change, distance_of(day), cells, terms
     )
     return terms
@@ -164,9 +170,9 @@ def distance_of(day: Filled) -> np.ndarray:
 
     0 everywhere on days that were filled in time alone: nobody asks there.
     """
-    from seaice.gapfill import _kernels
+    from seaice.gapfill import _error_kernels
 
     distance = np.zeros(day.flag.shape, np.uint8)
     if np.isin(day.flag, _NEEDS_DISTANCE).any():
-        _kernels.distance_in_time_filled(day.flag, distance)
+        _error_kernels.distance_in_time_filled(day.flag, distance)
     return distance

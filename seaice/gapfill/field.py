@@ -40,6 +40,8 @@ class GappyField:
     valid_range : (float, float)
         Physical limits in the unit of ``values``.
     units : str
+    is_concentration : bool
+        Ice concentration, 0 to the upper end of ``valid_range``.
     """
 
     values: np.ndarray
@@ -50,6 +52,7 @@ class GappyField:
     wraps: bool = False
     valid_range: tuple[float, float] = (-np.inf, np.inf)
     units: str = "1"
+    is_concentration: bool = False
 
     def __post_init__(self) -> None:
         values, sea = self.values, self.sea

@@ -57,7 +57,7 @@ def stages(
     def fill_day(frames: Frames, t: int) -> None:
         from seaice.gapfill import _kernels
 
-        values, flag, _ = frames.filled
+        values, flag, *_ = frames.filled
         need = np.ones(flag.shape[1:], bool) if outside_hole is None else outside_hole
         kernel = (in_time, in_space, SMALLEST_WEIGHT)
         each_band(_kernels.gaussian, len(need), values, flag, frames.order, t, past_only, need, *kernel)

@@ -46,10 +46,10 @@ def fill_field(
         For windows that hold no neighbour or are wider than the map, or another degree.
     """
     _check(nx, ny, degree, passes, gappy)
-    from seaice.gapfill import _kernels
+    from seaice.gapfill import _loess_kernels
 
     weights = np.empty((2 * ny + 1, 2 * nx + 1))
-    _kernels.tricube_window(weights, ny, nx)
+    _loess_kernels.tricube_window(weights, ny, nx)
     estimate = np.full(gappy.values.shape, np.nan)
     used = 0
     for t in range(len(gappy.values)):
@@ -74,7 +74,7 @@ def _one_pass(
     values: np.ndarray, known: np.ndarray, gappy: GappyField, weights: np.ndarray, degree: int
 ) -> np.ndarray:
     """Values for the missing cells of a map from its known ones; NaN elsewhere."""
-    from seaice.gapfill import _kernels
+    from seaice.gapfill import _loess_kernels
 
     filled = np.empty(values.shape)
     margin = ((0, 0), (weights.shape[1] // 2,) * 2)
@@ -82,7 +82,7 @@ def _one_pass(
     there = np.pad(known.astype(np.float64), margin, mode=beyond)
     padded = np.pad(np.where(known, values, 0.0), margin, mode=beyond)
     wanted = gappy.sea & ~known
-    each_band(_kernels.loess, len(values), padded, there, wanted, weights, degree == 1, filled)
+    each_band(_loess_kernels.loess, len(values), padded, there, wanted, weights, degree == 1, filled)
     return filled
 
 

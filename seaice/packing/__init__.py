@@ -28,7 +28,7 @@ COUNTED = (
     "missing",
     "missing_pole_hole",
 )
-PACKED = ("sea_ice_conc", "fill_flag", "days_back_forward")
+PACKED = ("sea_ice_conc", "fill_flag", "days_back_forward", "sea_ice_conc_error")
 COMPRESSIONS = ("zlib", "zstd", "none")
 # A higher level costs several times as much and saves a few percent of the file.
 LEVEL = 1
@@ -141,13 +141,15 @@ class PackedDay(NamedTuple):
     counts: dict[str, int]
 
 
-def pack_day(filled: Filled, hole: np.ndarray, storage: Storage) -> PackedDay:
+def pack_day(filled: Filled, error: np.ndarray, hole: np.ndarray, storage: Storage) -> PackedDay:
     """Pack a filled day.
 
     Parameters
     ----------
     filled : Filled
         Of one day, shape (rows, columns); values in percent.
+    error : ndarray of uint8, shape (rows, columns)
+        As :func:`seaice.gapfill.expected_error.of_day` gives it.
     hole : ndarray of bool, shape (rows, columns)
         The pole hole, counted apart.
     storage : Storage
@@ -173,7 +175,7 @@ def pack_day(filled: Filled, hole: np.ndarray, storage: Storage) -> PackedDay:
             chunks = [compress(shuffled)]
         else:
             chunks = [compress(words)]
-        for field in (filled.flag, filled.days_back_forward):
+        for field in (filled.flag, filled.days_back_forward, error):
             _kernels.cut(field, corner, octets)
             chunks.append(compress(octets))
         return chunks, counts

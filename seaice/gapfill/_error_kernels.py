@@ -1,0 +1,102 @@
+"""Compiled loops of the expected error; see :mod:`seaice.gapfill._kernels` for the conventions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from seaice.gapfill._kernels import DEPARTURE_ONE_SIDED, DEPARTURE_TWO_SIDED, ONE_SIDED
+
+
+@njit(nogil=True, cache=True)
+def distance_in_time_filled(flag, distance):  # type: ignore[no-untyped-def]
+    """Steps along rows and columns to the nearest cell observed or filled in time, at most 255."""
+    rows, columns = flag.shape
+    for y in range(rows):
+        for x in range(columns):
+            c = flag[y, x]
+            in_time = c <= ONE_SIDED or c in (DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED)
+            d = 0 if in_time else 255
+            if y > 0:
+                d = min(d, distance[y - 1, x] + 1)
+            if x > 0:
+                d = min(d, distance[y, x - 1] + 1)
+            distance[y, x] = min(d, 255)
+    for y in range(rows - 1, -1, -1):
+        for x in range(columns - 1, -1, -1):
+            d = np.int64(distance[y, x])
+            if y < rows - 1:
+                d = min(d, distance[y + 1, x] + 1)
+            if x < columns - 1:
+                d = min(d, distance[y, x + 1] + 1)
+            distance[y, x] = min(d, 255)
+
+
+@njit(nogil=True, cache=True)
+def _roughness(values, y, x):  # type: ignore[no-untyped-def]
+    """Standard deviation of the values in the 3 x 3 cells about a cell."""
+    n, first, total, squares = 0, 0.0, 0.0, 0.0
+    for p in range(max(0, y - 1), min(values.shape[0], y + 2)):
+        for q in range(max(0, x - 1), min(values.shape[1], x + 2)):
+            v = np.float64(values[p, q])
+            if v == v:
+                if n == 0:
+                    first = v
+                n += 1
+                total += v - first
+                squares += (v - first) * (v - first)
+    mean = total / n
+    return np.sqrt(max(0.0, squares / n - mean * mean))
+
+
+@njit(nogil=True, cache=True)
+def error_terms(values, days, change, distance, y, x, terms):  # type: ignore[no-untyped-def]
+    """What the logarithm of the expected error of one filled cell is linear in."""
+    back, forward = days[y, x] // 10, days[y, x] % 10
+    if back > 0 and forward > 0:
+        near, span, differ = min(back, forward), back + forward, np.log(change[y, x] + 1.0)
+    else:
+        near, span, differ = max(back, forward), max(back, forward), 0.0
+    part = values[y, x] / 100.0
+    rough = np.log(_roughness(values, y, x) + 1.0)
+    terms[0] = 1.0
+    terms[1] = rough
+    terms[2] = rough * rough
+    terms[3] = differ
+    terms[4] = differ * differ
+    terms[5] = rough * differ
+    terms[6] = np.log(max(near, 0.5))
+    terms[7] = np.log(max(span, 1.0))
+    terms[8] = np.log(part * (1.0 - part) + 0.02)
+    terms[9] = part
+    terms[10] = part * part
+    terms[11] = np.log(distance[y, x] + 1.0)
+
+
+@njit(nogil=True, cache=True)
+def expected_error(  # type: ignore[no-untyped-def]
+    y0, y1, values, flag, days, change, distance, models, known, low, high, step, none, out
+):
+    """Expected standard error of every filled cell in steps; ``none`` where there is none."""
+    terms = np.empty(models.shape[2])
+    for y in range(y0, y1):
+        for x in range(flag.shape[1]):
+            code = flag[y, x]
+            if not known[code]:
+                out[y, x] = none
+                continue
+            error_terms(values, days, change, distance, y, x, terms)
+            v = values[y, x]
+            model = models[code, 0 if low < v < high else 1]
+            total = 0.0
+            for k in range(terms.size):
+                total += model[k] * terms[k]
+            steps = np.ceil(np.exp(min(total, 5.0)) / step)
+            out[y, x] = np.uint8(min(max(steps, 1.0), none - 1.0))
+
+
+@njit(nogil=True, cache=True)
+def error_terms_of(values, days, change, distance, cells, terms):  # type: ignore[no-untyped-def]
+    """The terms of the ``cells`` (n, 2)."""
+    for i in range(cells.shape[0]):
+        error_terms(values, days, change, distance, cells[i, 0], cells[i, 1], terms[i])

@@ -1,0 +1,98 @@
+"""The stage behind ``fill_gaps.py calibrate``: a table of expected errors from an observed field."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from seaice import InputError, atomic
+from seaice.field_file import BEST_QUALITY, Reading, read_gappy
+from seaice.period import from_day_number
+from seaice.report import Report
+from seaice.scoring.calibration import calibrate, described, percent_of
+from seaice.scoring.score import checksum
+
+FEWEST_DAYS = 40
+
+
+def calibrate_errors(
+    *,
+    input_file: Path,
+    output_file: Path,
+    variable: str | None = None,
+    mask_file: Path | None = None,
+    mask_variable: str | None = None,
+    mask_means: Literal["sea", "land"] | None = None,
+    quality_level: int = BEST_QUALITY,
+    valid_range: tuple[float, float] | None = None,
+    concentration: bool = False,
+    start_date: date | None = None,
+    end_date: date | None = None,
+    seeds: int = 2,
+    fit_share: float = 0.66,
+) -> Report:
+    """Fit the expected error of filled concentration to gaps cut into observed days.
+
+    Parameters
+    ----------
+    input_file : Path
+        Daily concentration: a cube of ``consolidate_data.py``, of which only observed values are
+        used, or any other stack of maps.
+    output_file : Path
+        JSON table, for ``--error_table`` of ``consolidate_data.py``.
+    variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
+        Of :class:`seaice.field_file.Reading`.
+    start_date, end_date : date, optional
+        First and last day to read.
+    seeds : int
+        How often the gaps are drawn.
+    fit_share : float
+        Share of the days that the fit sees; the rest tells its coverage.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    InputError
+        If the field is no concentration or has too few days.
+    """
+    output_file = Path(output_file)
+    if output_file.suffix != ".json":
+        raise InputError(f"--output_file: expected an ending of .json, found {output_file}")
+    reading = Reading(
+        variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration,
+        start_date, end_date,
+    )  # fmt: skip
+    source = read_gappy(input_file, reading)
+    if not source.is_concentration:
+        raise InputError(
+            f"{source.variable} of {input_file} is not known to be ice concentration; if it is, say "
+            "--concentration, with --valid_range 0 and what full ice is"
+        )
+    days = source.field.days
+    if len(days) < FEWEST_DAYS:
+        raise InputError(f"expected at least {FEWEST_DAYS} days, found {len(days)}; give more of them")
+    table, rows = calibrate(
+        percent_of(source.field), grid=source.grid, seeds=range(seeds), fit_share=fit_share
+    )
+    last = from_day_number(int(days[round(fit_share * len(days)) - 1]))
+    made_of = {
+        "field": f"{source.path.name}: {source.variable}",
+        "title": str(source.file_attributes.get("title", "")),
+        "grid": str(source.grid),
+        "checksum": checksum(source.field),
+        "fitted_days": f"{from_day_number(int(days[0]))} to {last}",
+        "judged_days": f"after {last}, to {from_day_number(int(days[-1]))}",
+        "seeds": seeds,
+        "coverage": rows,
+    }
+    with atomic.atomic(output_file) as part:
+        part.write_text(replace(table, made_of=made_of).to_json() + "\n", encoding="utf-8")
+    lines = [f"{output_file}: fitted to {made_of['fitted_days']}, judged by {made_of['judged_days']}"]
+    values = {"coverage": json.loads(json.dumps(rows))}
+    return Report(lines=[*lines, *described(rows)], outputs=[output_file], values=values)
