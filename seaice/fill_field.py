@@ -91,7 +91,8 @@ def fill_field(
         source = read_gappy(input_file, reading)
         given = dict(parameters)
         if reference_file is not None:
-            given |= _reference(Path(reference_file), reference_variable, source, method)
+            found = _reference(Path(reference_file), reference_variable, source, method)
+            given = {"reference": "given", **found, **given}
         filled = fill_gaps(source.field, method, **given)
         known = FIELD_METHODS[method].parameters
         used = {name: p.default for name, p in known.items() if p.default is not p.empty}

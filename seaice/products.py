@@ -29,9 +29,9 @@ CONVENTIONS = "CF-1.11"
 # comes back within half a step, 0.005 percent.
 CONCENTRATION_SCALE = 0.0001
 CONCENTRATION_FILL = -32768
-# Expected errors: uint8 in steps of 0.25 percent.
-ERROR_SCALE = 0.0025
-ERROR_FILL = 255
+# Expected errors: int8 in steps of half a percent.
+ERROR_SCALE = 0.005
+ERROR_FILL = -1
 
 BREMEN_REFERENCES = (
     "Spreen, G., L. Kaleschke, G. Heygster (2008), Sea ice remote sensing using AMSR-E 89-GHz "
@@ -108,13 +108,13 @@ _TABLE = (
     Variable(
         "sea_ice_conc_error",
         ("time", "y", "x"),
-        "u1",
+        "i1",
         {
             "standard_name": "sea_ice_area_fraction standard_error",
             "long_name": "expected standard error of filled sea ice concentration",
             "units": "1",
             "scale_factor": ERROR_SCALE,
-            "valid_range": np.array([0, 254], dtype=np.uint8),
+            "valid_range": np.array([0, 127], dtype=np.int8),
             "comment": "missing where the value was observed: the error of the observation is not told",
         },
         ERROR_FILL,
@@ -244,7 +244,7 @@ def define(
         options["chunksizes"] = [*[1] * (len(row.dimensions) - 2), *tile]
         if compression:
             # Shuffling helps deflate; zstd does as well without and is read faster.
-            shuffle = compression == "zlib" and row.dtype != "u1"
+            shuffle = compression == "zlib" and row.dtype not in ("u1", "i1")
             options |= {"compression": compression, "complevel": level, "shuffle": shuffle}
     elif "time" in row.dimensions:
         options["chunksizes"] = [1024] + [len(dataset.dimensions[d]) for d in row.dimensions[1:]]

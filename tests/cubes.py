@@ -83,6 +83,8 @@ def write_cube(
         products.define(dataset, "sea_ice_conc")[:] = packed
         products.define(dataset, "fill_flag")[:] = flags
         products.define(dataset, "days_back_forward")[:] = np.zeros_like(flags)
+        none = np.full(flags.shape, products.ERROR_FILL, np.int8)
+        products.define(dataset, "sea_ice_conc_error")[:] = none
         products.define(dataset, "day_status")[:] = np.where(
             (flags == FillFlag.OBSERVED).any(axis=(1, 2)), DayStatus.PRESENT, DayStatus.ABSENT
         )

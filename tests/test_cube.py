@@ -17,10 +17,10 @@ import create_mask
 from seaice import InputError, cube_netcdf, cube_zarr
 from seaice.cube_file import CubeFile
 from seaice.cube_netcdf import check_storage
-from seaice.gapfill import departure, pole_hole
+from seaice.gapfill import departure, expected_error, pole_hole
 from seaice.grids import get_grid
 from seaice.masks import DayStatus, FillFlag, Surface
-from seaice.packing import Storage
+from seaice.packing import PACKED, Storage
 from seaice.simulate import write_day
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +64,10 @@ def test_cube_equals_the_array_functions(case):
         found = 100 * cube.concentration(slice(None)).astype(np.float64)
         np.testing.assert_allclose(found, filled.values, atol=0.00501)
         np.testing.assert_array_equal(cube.variable("days_back_forward"), filled.days_back_forward)
+        errors = [expected_error.of_day(filled.day(i), expected_error.read_table()) for i in range(24)]
+        np.testing.assert_array_equal(cube.variable("sea_ice_conc_error").view(np.uint8), errors)
+        new = (filled.flag != FillFlag.OBSERVED) & (filled.flag < FillFlag.LAND)
+        np.testing.assert_array_equal(np.array(errors) != 255, new)
         assert cube.surface[folder.hole].tolist() == [Surface.POLE_HOLE] * folder.hole.sum()
 
 
@@ -576,7 +580,7 @@ def test_compression_changes_the_bytes_alone(case, tmp_path, capsys, compression
     assert f"compression {compression} -> zlib" in capsys.readouterr().err
     assert script.main([*more, "--compression", compression]) == 0
     with CubeFile(path) as a, CubeFile(target) as b:
-        for name in ("sea_ice_conc", "fill_flag", "days_back_forward", "missing_ocean_cells"):
+        for name in ("sea_ice_conc", "fill_flag", "sea_ice_conc_error", "missing_ocean_cells"):
             np.testing.assert_array_equal(a.variable(name), b.variable(name))
     with h5py.File(target) as file:
         creation = file["sea_ice_conc"].id.get_create_plist()
@@ -657,7 +661,7 @@ def test_a_late_day_and_a_changed_one_before_it_are_both_taken_in(case, tmp_path
     assert script.main(words(other, target, *masked, *short, "--append")) == 0
     assert script.main(words(other, tmp_path / "fresh.nc", *masked, *short)) == 0
     with CubeFile(target) as a, CubeFile(tmp_path / "fresh.nc") as b:
-        for name in ("sea_ice_conc", "fill_flag", "days_back_forward"):
+        for name in PACKED:
             np.testing.assert_array_equal(a.variable(name), b.variable(name), err_msg=name)
 
 

@@ -24,7 +24,7 @@ def distance_in_time_filled(flag, distance):  # type: ignore[no-untyped-def]
             distance[y, x] = min(d, 255)
     for y in range(rows - 1, -1, -1):
         for x in range(columns - 1, -1, -1):
-            d = np.int64(distance[y, x])
+            d = int(distance[y, x])
             if y < rows - 1:
                 d = min(d, distance[y + 1, x] + 1)
             if x < columns - 1:
@@ -75,7 +75,7 @@ def error_terms(values, days, change, distance, y, x, terms):  # type: ignore[no
 
 @njit(nogil=True, cache=True)
 def expected_error(  # type: ignore[no-untyped-def]
-    y0, y1, values, flag, days, change, distance, models, known, low, high, step, none, out
+    y0, y1, values, flag, days, change, distance, models, known, low, high, step, most, none, out
 ):
     """Expected standard error of every filled cell in steps; ``none`` where there is none."""
     terms = np.empty(models.shape[2])
@@ -92,7 +92,7 @@ def expected_error(  # type: ignore[no-untyped-def]
             for k in range(terms.size):
                 total += model[k] * terms[k]
             steps = np.ceil(np.exp(min(total, 5.0)) / step)
-            out[y, x] = np.uint8(min(max(steps, 1.0), none - 1.0))
+            out[y, x] = np.uint8(min(max(steps, 1.0), most))
 
 
 @njit(nogil=True, cache=True)

@@ -41,8 +41,8 @@ TERMS = (
 )
 # Concentration between these is a mixture of ice and water, percent.
 LOW, HIGH = 5.0, 95.0
-# An error is kept in steps of a quarter percent; 255: none.
-STEP, NONE = 0.25, 255
+# An error is kept in steps of half a percent, one byte; 255: none, which is -1 to who reads it signed.
+STEP, MOST, NONE = 0.5, 127, 255
 PACKAGED = Path(__file__).with_name("expected_error.json")
 _NEEDS_DISTANCE = (FillFlag.SPACETIME_GAUSSIAN, FillFlag.POLE_HOLE)
 
@@ -94,10 +94,14 @@ def read_table(path: Path | None = None) -> ErrorTable:
     InputError
         If the file is missing or no such table.
     """
-    return _read(Path(path) if path else PACKAGED)
+    return _read(Path(path)) if path else _packaged()
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
+def _packaged() -> ErrorTable:
+    return _read(PACKAGED)
+
+
 def _read(path: Path) -> ErrorTable:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
@@ -128,7 +132,7 @@ def of_day(day: Filled, table: ErrorTable) -> np.ndarray:
     Returns
     -------
     ndarray of uint8, shape (rows, columns)
-        In steps of a quarter percent, rounded up, at most 63.5 percent; 255 for observed cells,
+        In steps of half a percent, rounded up, at most 63.5 percent; 255 for observed cells,
         land, what is missing and ways of filling that the table does not know.
     """
     from seaice.gapfill import _error_kernels
@@ -136,9 +140,8 @@ def of_day(day: Filled, table: ErrorTable) -> np.ndarray:
     models, known = table.arrays()
     error = np.empty(day.flag.shape, np.uint8)
     fields = (day.values, day.flag, day.days_back_forward, day.change, distance_of(day))
-    each_band(
-        _error_kernels.expected_error, len(error), *fields, models, known, LOW, HIGH, STEP, NONE, error
-    )
+    kept = (LOW, HIGH, STEP, MOST, NONE)
+    each_band(_error_kernels.expected_error, len(error), *fields, models, known, *kept, error)
     return error
 
 

@@ -1,13 +1,14 @@
 """Fitting the expected error of filled concentration on gaps cut into observed fields.
 
-The fit sees the first part of the days only. Coverage is told for the rest: the share of the errors
-within one and within two expected errors, which is 68 and 95 percent for a normal distribution.
+The fit sees the days at both ends only. Coverage is told for those in the middle: the share of
+the errors within one and within two expected errors, 68 and 95 percent for a normal distribution.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,19 @@ FLAGS = (
     FillFlag.POLE_HOLE,
 )
 METHODS = ("departure", "hybrid", "temporal", "gaussian")
-# Kinds of gaps that are cut together; a pole hole and coasts would take neighbours away.
-_GAPS = (("orbits", "outages", "single_days", "clouds"), ("last_days", "orbits"), ("pole_hole",))
+# Kinds of gaps that are cut together, and lengths of outages; a pole hole and long outages stand
+# alone, as they would take sources from others.
+_GAPS: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...] = (
+    (("orbits", "single_days"), ()),
+    (("orbits", "outages"), (2, 4)),
+    (("outages",), (8,)),
+    (("outages",), (12,)),
+    (("outages",), (17,)),
+    (("last_days", "orbits"), ()),
+    (("pole_hole",), ()),
+)
 _MOST_CELLS = 60_000
+_FEWEST = 500
 _SHARES = (0.6827, 0.9545)
 # Errors of packed fields are multiples of 0.1 percent or so: a smaller expectation means nothing.
 _SMALLEST = 0.25
@@ -70,7 +81,7 @@ def calibrate(
     seeds: Sequence[int],
     fit_share: float,
 ) -> tuple[ErrorTable, list[dict[str, Any]]]:
-    """Fit a table on the first days of a field and test it on the others.
+    """Fit a table on the days at both ends of a field and test it on those in the middle.
 
     Parameters
     ----------
@@ -89,45 +100,40 @@ def calibrate(
     list of dict
         Coverage on the other days, a row for each way of filling and length of gap.
     """
-    days = len(percent.days)
-    fitted = round(fit_share * days)
-    # What is fitted must not reach into the days that judge it.
-    first, last = percent.only(slice(0, fitted)), percent.only(slice(fitted, days))
-    models = {
-        flag: np.stack([_fit(sample, mixed=True), _fit(sample, mixed=False)])
-        for flag, sample in _samples(first, grid, seeds, None).items()
-        if sample.mixed.sum() >= 500
-    }
+    judged = judged_days(len(percent.days), fit_share)
+    # Parts are filled apart from each other: what is fitted sees nothing of the days that judge it.
+    ends = [percent.only(slice(0, judged.start)), percent.only(slice(judged.stop, None))]
+    models = {flag: _models(sample) for flag, sample in _samples(ends, grid, seeds, None).items()}
     table = ErrorTable(models, {})
     rows = []
-    for flag, sample in _samples(last, grid, seeds, table).items():
+    for flag, sample in _samples([percent.only(judged)], grid, seeds, table).items():
         if flag in models:
             rows += _coverage(flag, sample)
     return table, rows
 
 
+def judged_days(days: int, fit_share: float) -> slice:
+    """The days in the middle that judge what the others have taught: other weather, same season."""
+    count = round((1 - fit_share) * days)
+    first = (days - count) // 2
+    return slice(first, first + count)
+
+
 def _samples(
-    percent: GappyField, grid: Grid | None, seeds: Sequence[int], table: ErrorTable | None
+    parts: Sequence[GappyField], grid: Grid | None, seeds: Sequence[int], table: ErrorTable | None
 ) -> dict[FillFlag, Sample]:
     """Held-out cells of every way of filling, from all methods, kinds of gaps and seeds."""
     found: dict[FillFlag, list[Sample]] = {}
-    for seed in seeds:
-        for kinds in _GAPS:
-            usable = [k for k in kinds if grid is not None or k not in ("orbits", "pole_hole")]
-            if not usable:
-                continue
-            held_out = cut_gaps(
-                percent, usable, grid=grid, settings=_settings(len(percent.days)), seed=seed
-            )
-            for method in METHODS:
-                for flag, sample in _of_method(percent, held_out.mask, method, table):
-                    found.setdefault(flag, []).append(sample)
+    for percent, seed, (kinds, lengths) in product(parts, seeds, _GAPS):
+        usable = [k for k in kinds if grid is not None or k not in ("orbits", "pole_hole")]
+        if not usable or sum(lengths) + 10 > len(percent.days):
+            continue
+        settings = GapSettings(outage_days=lengths or (1,), single_days=2, orbits=8)
+        held_out = cut_gaps(percent, usable, grid=grid, settings=settings, seed=seed)
+        for method in METHODS:
+            for flag, sample in _of_method(percent, held_out.mask, method, table):
+                found.setdefault(flag, []).append(sample)
     return {flag: _joined(found[flag]) for flag in FLAGS if flag in found}
-
-
-def _settings(days: int) -> GapSettings:
-    lengths = tuple(n for n in (2, 4, 8, 12, 18) if 4 * n < days)
-    return GapSettings(outage_days=lengths, orbits=8)
 
 
 def _of_method(
@@ -150,9 +156,7 @@ def _of_method(
                 yield flag, _sample(day, percent.values[t], cells, table)
 
 
-def _sample(
-    day: Filled, truth: np.ndarray, cells: np.ndarray, table: ErrorTable | None
-) -> Sample:
+def _sample(day: Filled, truth: np.ndarray, cells: np.ndarray, table: ErrorTable | None) -> Sample:
     rows, columns = cells.T
     estimate = day.values[rows, columns].astype(np.float64)
     expected = np.full(len(cells), np.nan)
@@ -170,14 +174,22 @@ def _joined(samples: Sequence[Sample]) -> Sample:
     return Sample(*(np.concatenate([getattr(s, name) for s in samples]) for name in names))
 
 
-def _fit(sample: Sample, *, mixed: bool) -> np.ndarray:
+def _models(sample: Sample) -> np.ndarray:
+    """Coefficients for mixtures and for the rest; one set for both where mixtures are few."""
+    mixed = sample.mixed
+    if mixed.sum() < _FEWEST:
+        return np.stack([_fit(sample, np.ones(len(mixed), bool), mixed=False)] * 2)
+    return np.stack([_fit(sample, mixed, mixed=True), _fit(sample, ~mixed, mixed=False)])
+
+
+def _fit(sample: Sample, cells: np.ndarray, *, mixed: bool) -> np.ndarray:
     """Coefficients by the likelihood of Student's t, scaled to cover 68 and 95 percent.
 
     Errors have long tails: a normal likelihood would let a few of them set the scale.
     """
     from scipy.optimize import minimize
 
-    chosen = np.flatnonzero(sample.mixed == mixed)
+    chosen = np.flatnonzero(cells)
     chosen = np.random.default_rng(0).permutation(chosen)[:_MOST_CELLS]
     terms, error = sample.terms[chosen], sample.error[chosen]
     error = np.sqrt(error**2 + _SMALLEST**2) if not mixed else error
@@ -206,7 +218,8 @@ def _fit(sample: Sample, *, mixed: bool) -> np.ndarray:
 def _coverage(flag: FillFlag, sample: Sample) -> list[dict[str, Any]]:
     rows = []
     for gap in (None, *np.unique(sample.gap).tolist()):
-        cells = sample.mixed if gap is None else sample.mixed & (sample.gap == gap)
+        judged = sample.mixed if sample.mixed.sum() >= _FEWEST else np.ones(len(sample.gap), bool)
+        cells = judged if gap is None else judged & (sample.gap == gap)
         if cells.sum() < 200:
             continue
         share = np.abs(sample.error[cells]) / sample.expected[cells]
@@ -220,8 +233,6 @@ def _coverage(flag: FillFlag, sample: Sample) -> list[dict[str, Any]]:
 
 def percent_of(gappy: GappyField) -> GappyField:
     """A concentration in percent, float32, whatever its unit; valid_range ends at full ice."""
-    from dataclasses import replace
-
     values = (gappy.values * (100 / gappy.valid_range[1])).astype(np.float32)
     return replace(gappy, values=values, valid_range=(0.0, 100.0), units="%")
 

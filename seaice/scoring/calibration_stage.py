@@ -8,11 +8,13 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from seaice import InputError, atomic
 from seaice.field_file import BEST_QUALITY, Reading, read_gappy
 from seaice.period import from_day_number
 from seaice.report import Report
-from seaice.scoring.calibration import calibrate, described, percent_of
+from seaice.scoring.calibration import calibrate, described, judged_days, percent_of
 from seaice.scoring.score import checksum
 
 FEWEST_DAYS = 40
@@ -80,19 +82,23 @@ def calibrate_errors(
     table, rows = calibrate(
         percent_of(source.field), grid=source.grid, seeds=range(seeds), fit_share=fit_share
     )
-    last = from_day_number(int(days[round(fit_share * len(days)) - 1]))
+    judged = days[judged_days(len(days), fit_share)]
     made_of = {
         "field": f"{source.path.name}: {source.variable}",
         "title": str(source.file_attributes.get("title", "")),
         "grid": str(source.grid),
         "checksum": checksum(source.field),
-        "fitted_days": f"{from_day_number(int(days[0]))} to {last}",
-        "judged_days": f"after {last}, to {from_day_number(int(days[-1]))}",
+        "days": _span(days),
+        "judged_days": _span(judged),
         "seeds": seeds,
         "coverage": rows,
     }
     with atomic.atomic(output_file) as part:
         part.write_text(replace(table, made_of=made_of).to_json() + "\n", encoding="utf-8")
-    lines = [f"{output_file}: fitted to {made_of['fitted_days']}, judged by {made_of['judged_days']}"]
+    lines = [f"{output_file}: days {made_of['days']}, those of {made_of['judged_days']} judge"]
     values = {"coverage": json.loads(json.dumps(rows))}
     return Report(lines=[*lines, *described(rows)], outputs=[output_file], values=values)
+
+
+def _span(days: np.ndarray) -> str:
+    return f"{from_day_number(int(days[0]))} to {from_day_number(int(days[-1]))}"
