@@ -43,7 +43,14 @@ DAYS_PER_CHUNK = 1024
 
 # What NetCDF gives for a value that was never written. It must not pass for a value: 0
 # would be open water, an observation, 1970.
-_UNWRITTEN: dict[str, Any] = {"i4": -2147483647, "i2": -32767, "i1": -127, "u1": 255, "f4": np.nan, "f8": np.nan}
+_UNWRITTEN: dict[str, Any] = {
+    "i4": -2147483647,
+    "i2": -32767,
+    "i1": -127,
+    "u1": 255,
+    "f4": np.nan,
+    "f8": np.nan,
+}
 
 GRIDDED = tuple(n for n, v in products.VARIABLES.items() if v.dimensions == ("time", "y", "x"))
 TABLE = tuple(n for n, v in products.VARIABLES.items() if v.dimensions[0] == "time" and n not in GRIDDED)

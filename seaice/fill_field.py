@@ -91,7 +91,10 @@ def fill_field(
         source = read_gappy(input_file, reading)
         given = dict(parameters)
         if reference_file is not None:
-            found = _reference(Path(reference_file), reference_variable, source, method)
+            same = Reading(
+                variable=reference_variable, quality_level=0, start_date=start_date, end_date=end_date
+            )
+            found = _reference(Path(reference_file), same, source, method)
             given = {"reference": "given", **found, **given}
         filled = fill_gaps(source.field, method, **given)
         known = FIELD_METHODS[method].parameters
@@ -121,17 +124,19 @@ def _check_output(path: Path, inputs: list[Path | None]) -> None:
             raise InputError(f"--output_file: {path} is read by this run; choose another name")
 
 
-def _reference(path: Path, variable: str | None, source: Source, method: str) -> dict[str, Any]:
-    """The maps of a reference file, in the unit of the field."""
+def _reference(path: Path, reading: Reading, source: Source, method: str) -> dict[str, Any]:
+    """The maps of a reference file, one or as many as the field has, in its unit."""
     if "reference_values" not in FIELD_METHODS[method].parameters:
         raise InputError(f"--reference_file: {method} matches no reference; scattering does")
-    reference = read_gappy(path, Reading(variable=variable, quality_level=0))
-    if reference.field.sea.shape != source.field.sea.shape:
+    reference = read_gappy(path, reading)
+    wanted, found = source.field.values.shape, reference.field.values.shape
+    if found[1:] != wanted[1:] or found[0] not in (1, wanted[0]):
         raise InputError(
-            f"{path}: expected maps of {source.field.sea.shape} cells, found "
-            f"{reference.field.sea.shape}; put it on the cells of the field first"
+            f"{path}: expected 1 or {wanted[0]} maps of {wanted[1]} x {wanted[2]} cells, found "
+            f"{found[0]} of {found[1]} x {found[2]}; choose days, or put it on the cells of the field"
         )
     values = convert(reference.field.values, reference.field.units, source.field.units)
+    values = values[0] if found[0] == 1 else values
     return {"reference_values": values, "reference_name": f"{path.name}: {reference.variable}"}
 
 
