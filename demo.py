@@ -32,6 +32,7 @@ from seaice.simulate import (
     write_atl10,
     write_granule,
 )
+from seaice.simulated_sst import write_sst
 from seaice.sources.bremen import DayFile
 
 HERE = Path(__file__).resolve().parent
@@ -122,6 +123,16 @@ def freeboard(out: Path) -> None:
     run("visualization.py", "--input_file", out / "freeboard.nc", *picture)
 
 
+def gaps(out: Path) -> None:
+    """Fill simulated sea surface temperature under clouds, and judge some methods."""
+    write_sst(out, [date(2024, 6, 1) + timedelta(days=i) for i in range(6)])
+    field = ["--input_file", out / "l3s.nc", "--mask_file", out / "l4.nc"]
+    filled = ["--method", "departure", "--units", "degC", "--output_file", out / "sst_filled.nc"]
+    run("fill_gaps.py", "fill", *field, *filled)
+    methods = ["--methods", "linear", "loess", "departure", "--gaps", "clouds"]
+    run("fill_gaps.py", "score", *field, *methods, "--output_dir", out / "scores")
+
+
 def gappiest_day(cube_path: Path) -> date:
     """The day with a file of which most had to be filled."""
     with CubeFile(cube_path) as cube:
@@ -187,6 +198,7 @@ def main() -> None:
     score(days, cube)
     swaths(out)
     freeboard(out)
+    gaps(out)
     print(f"\nmade in {out} ({time.perf_counter() - begin:.0f} s):")
     for path in sorted(out.iterdir()):
         print(f"  {path.name}")

@@ -13,9 +13,11 @@ from cubes import small_grid, write_cube
 from swaths import make_swath
 
 from seaice.archive import create_archive
+from seaice.gapfill.healpix_file import read_cells
 from seaice.land_mask import write_mask
 from seaice.masks import FillFlag, Mask, Surface
 from seaice.period import as_date
+from seaice.simulated_sst import write_sst
 
 PAGE = Path(__file__).parent.parent / "docs" / "training.md"
 ROWS, COLUMNS, DAYS = 14, 12, 40
@@ -185,7 +187,7 @@ def test_the_snippet_of_the_readme_trains(folder, monkeypatch):
 def test_the_other_snippets_of_the_readme_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = PAGE.parent.parent / "README.md"
-    _, swaths, gridding = blocks_of_page(page)
+    _, swaths, gridding, _ = blocks_of_page(page)
     (tmp_path / "archive").mkdir()
     (path,) = re.findall(r'load_swaths\("(.+?)"\)', swaths)
     with create_archive(tmp_path / path, layout="flat", count=1) as writer:
@@ -198,3 +200,15 @@ def test_the_other_snippets_of_the_readme_run(tmp_path, monkeypatch):
     names["weights"] = np.ones(3)
     exec(compile(gridding, str(page), "exec"), names)
     assert np.nansum(names["mean"]) == 1 and names["count"].sum() == 3
+
+
+def test_the_snippet_of_the_readme_makes_cells(tmp_path, monkeypatch):
+    pytest.importorskip("healpy")
+    monkeypatch.chdir(tmp_path)
+    page = PAGE.parent.parent / "README.md"
+    *_, sphere = blocks_of_page(page)
+    write_sst(tmp_path, [date(2024, 6, 1)], step=5.0)
+    exec(compile(sphere, str(page), "exec"), {"__name__": "snippet"})
+    nside, ids, days, variables = read_cells(tmp_path / "cells.nc")
+    assert (nside, days.tolist()) == (16, [19875.0])
+    assert variables["mean"].shape == (1, ids.size)

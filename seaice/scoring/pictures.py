@@ -79,7 +79,12 @@ def draw_scores(
     draw_histograms(left, scores)
     notes = []
     try:
-        draw_spectra(right, scores, grid)
+        if is_globe(scores, grid):
+            from seaice.scoring.angular import draw_angular_spectra
+
+            draw_angular_spectra(right, scores)
+        else:
+            draw_spectra(right, scores, grid)
     except InputError as error:
         right.set_axis_off()
         right.text(0.5, 0.5, "no power spectra", ha="center", color=palette.TEXT_SOFT)
@@ -99,7 +104,7 @@ def draw_scores(
 
 def default_frame(scores: Scores) -> int:
     """The map to draw: see :func:`draw_scores`."""
-    common = _common(scores)
+    common = filled_by_all(scores)
     counts = np.bincount(scores.cells.day[common | ~common.any()], minlength=len(scores.gappy.values))
     rich = counts >= 0.9 * counts.max()
     number = scores.held_out.number
@@ -209,7 +214,7 @@ def draw_histograms(ax: Axes, scores: Scores, *, bins: int = 81) -> None:
     Over the cells that every method fills. The legend has bias and spread. Errors beyond the ends
     lie in the outermost bins.
     """
-    common = _common(scores)
+    common = filled_by_all(scores)
     truth = scores.cells.truth[common]
     errors = [run.values[common] - truth for run in scores.ran]
     edges = np.linspace(-1, 1, bins + 1) * _largest(errors, percentile=99.9)
@@ -218,13 +223,13 @@ def draw_histograms(ax: Axes, scores: Scores, *, bins: int = 81) -> None:
         label = run.label
         if error.size:
             label += f": bias {_short(error.mean())}, spread {_short(error.std())}"
-        ax.stairs(counts, edges, label=label, baseline=None, **_line(number))
+        ax.stairs(counts, edges, label=label, baseline=None, **line_style(number))
     ax.set_yscale("symlog", linthresh=1)
     ax.set_ylim(bottom=0)
     ax.set_xlabel(f"error ({scores.gappy.units}); larger ones in the outermost bins", fontsize=8)
     ax.set_ylabel("cells", fontsize=8)
     ax.set_title(f"Errors on the {common.sum()} cells that all fill", fontsize=9)
-    _dress(ax)
+    dress(ax)
 
 
 def draw_spectra(ax: Axes, scores: Scores, grid: Grid | None) -> None:
@@ -236,7 +241,7 @@ def draw_spectra(ax: Axes, scores: Scores, grid: Grid | None) -> None:
     Raises
     ------
     InputError
-        On a grid that is no plane, or if no map has enough cells together.
+        On a globe, or if no map has enough cells together.
     """
     dy, dx = cell_size(scores, grid)
     labels = ["truth", *(run.label for run in scores.ran)]
@@ -247,7 +252,7 @@ def draw_spectra(ax: Axes, scores: Scores, grid: Grid | None) -> None:
         found.append([radial_spectrum(field, window, dy, dx) for field in fields])
     for number, (label, spectra) in enumerate(zip(labels, zip(*found, strict=True), strict=True)):
         power = np.mean([one.power for one in spectra], axis=0)
-        style = _line(number - 1) if number else {"color": palette.TEXT, "linewidth": 1.6}
+        style = line_style(number - 1) if number else {"color": palette.TEXT, "linewidth": 1.6}
         ax.plot(
             1 / spectra[0].wavenumber,
             power,
@@ -261,7 +266,15 @@ def draw_spectra(ax: Axes, scores: Scores, grid: Grid | None) -> None:
     ax.set_ylabel(f"power (({scores.gappy.units})² km²)", fontsize=8)
     days = f"{len(found)} days" if len(found) > 1 else "1 day"
     ax.set_title(f"Power spectra, {days}, corrected for the share of the map", fontsize=9)
-    _dress(ax)
+    dress(ax)
+
+
+def is_globe(scores: Scores, grid: Grid | None) -> bool:
+    """Whether the field covers too much of the sphere for a plane."""
+    latitude = scores.gappy.latitude
+    if grid is not None or latitude is None:
+        return False
+    return bool(scores.gappy.wraps or np.ptp(latitude) > _PLANE)
 
 
 def cell_size(scores: Scores, grid: Grid | None) -> tuple[float, float]:
@@ -277,7 +290,7 @@ def cell_size(scores: Scores, grid: Grid | None) -> tuple[float, float]:
     latitude, longitude = scores.gappy.latitude, scores.gappy.longitude
     if latitude is None or longitude is None or min(latitude.shape) < 2:
         raise InputError("the field has no coordinates")
-    if np.ptp(latitude) > _PLANE or scores.gappy.wraps:
+    if is_globe(scores, grid):
         raise InputError(
             f"{np.ptp(latitude):.0f} degrees of latitude are no plane; score at most {_PLANE:g}"
         )
@@ -288,7 +301,7 @@ def cell_size(scores: Scores, grid: Grid | None) -> tuple[float, float]:
 
 
 def _windows(scores: Scores) -> list[tuple[int, np.ndarray]]:
-    common = _common(scores)
+    common = filled_by_all(scores)
     counts = np.bincount(scores.cells.day[common], minlength=len(scores.gappy.values))
     found = []
     for frame in np.argsort(-counts, kind="stable")[:_SPECTRUM_DAYS]:
@@ -305,7 +318,8 @@ def _windows(scores: Scores) -> list[tuple[int, np.ndarray]]:
     return found
 
 
-def _common(scores: Scores) -> np.ndarray:
+def filled_by_all(scores: Scores) -> np.ndarray:
+    """Which held-out cells every method fills, bool (cells,)."""
     made: np.ndarray = np.logical_and.reduce([np.isfinite(run.values) for run in scores.ran])
     return made
 
@@ -341,13 +355,15 @@ def _bar(axes: Any, image: AxesImage, label: str) -> None:
     bar.set_label(label, size=8, color=palette.TEXT)
 
 
-def _line(number: int) -> dict[str, Any]:
+def line_style(number: int) -> dict[str, Any]:
+    """Colour, dashes and width of the line of a method."""
     width = max(2.6 - 0.6 * number, 1.1)  # so that a line below another shows
     style = _STYLES[number // len(LINES) % len(_STYLES)]
     return {"color": LINES[number % len(LINES)], "linestyle": style, "linewidth": width}
 
 
-def _dress(ax: Axes) -> None:
+def dress(ax: Axes) -> None:
+    """Grid, ticks and legend of a panel of lines."""
     ax.set_axisbelow(True)
     ax.grid(color="#e4e4e4", linewidth=0.6)
     ax.tick_params(labelsize=7)

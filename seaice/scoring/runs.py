@@ -12,7 +12,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -159,15 +159,16 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
+_ARRAYS = ("sea", "days", "latitude", "longitude")
+
+
 @dataclass(frozen=True)
 class _Cut:
     """A cut field on disk, for other processes to map."""
 
     folder: Path
-    wraps: bool
-    valid_range: tuple[float, float]
-    units: str
     shape: tuple[int, ...]
+    told: dict[str, Any]
 
     @staticmethod
     def write(gappy: GappyField, held_out: HeldOut, folder: Path) -> _Cut:
@@ -179,22 +180,22 @@ class _Cut:
             values[t] = np.where(held_out.number[t] > 0, np.nan, gappy.values[t])
         values.flush()
         np.save(folder / "mask.npy", np.packbits(held_out.number > 0))
-        for name in ("sea", "days", "latitude", "longitude"):
+        for name in _ARRAYS:
             if getattr(gappy, name) is not None:
                 np.save(folder / f"{name}.npy", getattr(gappy, name))
-        return _Cut(folder, gappy.wraps, gappy.valid_range, gappy.units, shape)
+        arrays = (*_ARRAYS, "values")
+        told = {f.name: getattr(gappy, f.name) for f in fields(gappy) if f.name not in arrays}
+        return _Cut(folder, shape, told)
 
     def read(self) -> GappyField:
         # Copy on write: a method may scribble on its pages, and nobody else sees it.
         values = np.asarray(np.load(self.folder / "values.npy", mmap_mode="c"))
         more = {
             name: np.load(path)
-            for name in ("sea", "days", "latitude", "longitude")
+            for name in _ARRAYS
             if (path := self.folder / f"{name}.npy").exists()
         }
-        return GappyField(
-            values=values, wraps=self.wraps, valid_range=self.valid_range, units=self.units, **more
-        )
+        return GappyField(values=values, **self.told, **more)
 
     def number(self) -> np.ndarray:
         count = int(np.prod(self.shape))
