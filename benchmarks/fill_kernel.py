@@ -132,7 +132,7 @@ class Side:
 
 
 def sides_of(stack: np.ndarray, ocean: np.ndarray, loop_days: int, crop: int) -> dict[str, Side]:
-    from seaice.gapfill import hybrid
+    from seaice.gapfill import departure, hybrid
 
     days = len(stack)
     missing = np.isnan(stack) & ocean
@@ -158,6 +158,9 @@ def sides_of(stack: np.ndarray, ocean: np.ndarray, loop_days: int, crop: int) ->
         ),
         "hybrid fill of this toolbox (other values)": Side(
             lambda: hybrid.fill(stack, ocean).values, 1.0
+        ),
+        "departure fill of this toolbox (other values)": Side(
+            lambda: departure.fill(stack, ocean).values, 1.0
         ),
     }
 

@@ -7,6 +7,9 @@ from numba import njit
 
 from seaice.gapfill._kernels import DEPARTURE_ONE_SIDED, DEPARTURE_TWO_SIDED, ONE_SIDED
 
+# Logarithms of 1 to 256: days, changes and distances are whole numbers.
+LOGARITHM = np.log(np.arange(1.0, 257.0))
+
 
 @njit(nogil=True, cache=True)
 def distance_in_time_filled(flag, distance):  # type: ignore[no-untyped-def]
@@ -54,7 +57,7 @@ def error_terms(values, days, change, distance, y, x, terms):  # type: ignore[no
     """What the logarithm of the expected error of one filled cell is linear in."""
     back, forward = days[y, x] // 10, days[y, x] % 10
     if back > 0 and forward > 0:
-        near, span, differ = min(back, forward), back + forward, np.log(change[y, x] + 1.0)
+        near, span, differ = min(back, forward), back + forward, LOGARITHM[change[y, x]]
     else:
         near, span, differ = max(back, forward), max(back, forward), 0.0
     part = values[y, x] / 100.0
@@ -65,12 +68,12 @@ def error_terms(values, days, change, distance, y, x, terms):  # type: ignore[no
     terms[3] = differ
     terms[4] = differ * differ
     terms[5] = rough * differ
-    terms[6] = np.log(max(near, 0.5))
-    terms[7] = np.log(max(span, 1.0))
+    terms[6] = LOGARITHM[near - 1] if near > 0 else -LOGARITHM[1]
+    terms[7] = LOGARITHM[span - 1] if span > 0 else 0.0
     terms[8] = np.log(part * (1.0 - part) + 0.02)
     terms[9] = part
     terms[10] = part * part
-    terms[11] = np.log(distance[y, x] + 1.0)
+    terms[11] = LOGARITHM[distance[y, x]]
 
 
 @njit(nogil=True, cache=True)

@@ -176,6 +176,6 @@ def distance_of(day: Filled) -> np.ndarray:
     from seaice.gapfill import _error_kernels
 
     distance = np.zeros(day.flag.shape, np.uint8)
-    if np.isin(day.flag, _NEEDS_DISTANCE).any():
+    if any((day.flag == flag).any() for flag in _NEEDS_DISTANCE):
         _error_kernels.distance_in_time_filled(day.flag, distance)
     return distance

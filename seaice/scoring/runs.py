@@ -191,9 +191,7 @@ class _Cut:
         # Copy on write: a method may scribble on its pages, and nobody else sees it.
         values = np.asarray(np.load(self.folder / "values.npy", mmap_mode="c"))
         more = {
-            name: np.load(path)
-            for name in _ARRAYS
-            if (path := self.folder / f"{name}.npy").exists()
+            name: np.load(path) for name in _ARRAYS if (path := self.folder / f"{name}.npy").exists()
         }
         return GappyField(values=values, **self.told, **more)
 
