@@ -19,7 +19,10 @@ _NAMES = {
     "latitude": ("lat", "latitude", "nav_lat"),
     "longitude": ("lon", "longitude", "nav_lon"),
     "time": ("time", "t", "date"),
+    "projection_y_coordinate": ("y", "yc"),
+    "projection_x_coordinate": ("x", "xc"),
 }
+_MOST_DAYS = 2_900_000  # what a calendar holds
 _UNITS = {"latitude": "degrees_n", "longitude": "degrees_e"}
 
 
@@ -113,8 +116,10 @@ def axes_of(dataset: xr.Dataset, array: xr.DataArray, path: Path) -> Axes:
     y, x = plane
     shape = (array.sizes[y], array.sizes[x])
     # Ascending latitudes or rows do not matter; which of the two is the row does.
-    if _is(dataset, x, "latitude") and _is(dataset, y, "longitude"):
-        (y, x), shape = (x, y), shape[::-1]
+    for rows, columns in (_UNITS, ("projection_y_coordinate", "projection_x_coordinate")):
+        if _is(dataset, x, rows) and _is(dataset, y, columns):
+            (y, x), shape = (x, y), shape[::-1]
+            break
     latitude, longitude = (_position(dataset, array, what, (y, x)) for what in _UNITS)
     if latitude is None or longitude is None:
         latitude = longitude = None
@@ -128,9 +133,9 @@ def _time_dimension(dataset: xr.Dataset, array: xr.DataArray) -> str | None:
     for dimension in map(str, array.dims):
         if _is(dataset, dimension, "time"):
             return dimension
-    leading = str(array.dims[0])
     # A stack of maps whose first dimension has no coordinate: a count.
-    return leading if array.ndim == 3 and leading not in dataset.coords else None
+    counted = array.ndim == 3 and array.dims[0] not in dataset.coords
+    return str(array.dims[0]) if counted else None
 
 
 def _is(dataset: xr.Dataset, dimension: str, what: str) -> bool:
@@ -150,11 +155,12 @@ def _position(
         attributes: dict[str, Any] = variable.attrs
         units = str(attributes.get("units", "")).lower().replace(" ", "_")
         known = attributes.get("standard_name") == what or units.startswith(_UNITS[what])
-        if not (known or str(name).lower() in _NAMES[what]) or variable.dtype.kind != "f":
+        if not (known or str(name).lower() in _NAMES[what]) or variable.dtype.kind not in "fiu":
             continue
         own = (plane[0],) if what == "latitude" else (plane[1],)
-        if variable.dims == own or variable.dims == plane:
-            return np.asarray(variable.values, np.float64)
+        if variable.dims in (own, plane, plane[::-1]):
+            order = own if variable.dims == own else plane
+            return np.asarray(variable.transpose(*order).values, np.float64)
     return None
 
 
@@ -165,9 +171,14 @@ def _days(dataset: xr.Dataset, array: xr.DataArray, time: str | None, path: Path
         return np.arange(array.sizes[time], dtype=np.float64)
     values = dataset[time].values
     if values.dtype.kind in "fiu":
+        if not (np.abs(values.astype(np.float64)) <= _MOST_DAYS).all():
+            raise InputError(
+                f"{path}: {time} has no units and cannot be days; give it units such as "
+                "«days since 1970-01-01»"
+            )
         return values.astype(np.float64)
     if values.dtype.kind != "M":
-        calendar = getattr(values.flat[0], "calendar", "unknown")
+        calendar = getattr(values.flat[0], "calendar", "unknown") if values.size else "none"
         raise InputError(f"{path}: expected times of the standard calendar, found {calendar}")
     if np.isnat(values).any():
         raise InputError(f"{path}: {int(np.isnat(values).sum())} times are missing; repair the file")

@@ -8,7 +8,7 @@ the data, and values that an earlier run has filled.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -193,9 +193,13 @@ def opened(path: Path, *, raw: bool = False) -> Iterator[xr.Dataset]:
             # Two fill values in one variable, names of other conventions: nothing to act upon.
             warnings.simplefilter("ignore")
             dataset = xr.open_dataset(
-                path, engine="zarr" if zarr else "netcdf4", chunks=None, decode_cf=not raw
+                path,
+                engine="zarr" if zarr else "netcdf4",
+                chunks=None,
+                decode_cf=not raw,
+                decode_timedelta=False,  # a field in days is a field of numbers
             )
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
         what = "Zarr group" if zarr else "NetCDF file"
         raise InputError(f"{path} is no readable {what} ({short(error)})") from None
     with dataset:
@@ -243,6 +247,10 @@ def _period(axes: Axes, reading: Reading, path: Path) -> slice:
     """Index range of the maps within the period."""
     if reading.start_date is None and reading.end_date is None:
         return slice(0, len(axes.days))
+    if axes.time is None:
+        raise InputError(
+            f"{path} holds one map without a time axis; leave out --start_date and --end_date"
+        )
     first = -np.inf if reading.start_date is None else day_number(reading.start_date)
     last = np.inf if reading.end_date is None else day_number(reading.end_date) + 1
     inside = np.flatnonzero((axes.days >= first) & (axes.days < last))
@@ -281,20 +289,43 @@ def _limits(array: xr.DataArray, reading: Reading, is_concentration: bool) -> tu
         if not low < high:
             raise InputError(f"expected valid_range LOW HIGH with LOW below HIGH, found {low} {high}")
         return low, high
-    said = array.attrs.get("valid_range")
-    if said is None:
-        said = [array.attrs.get("valid_min", -np.inf), array.attrs.get("valid_max", np.inf)]
-    low, high = (float(v) for v in np.asarray(said).ravel())
-    packed = array.encoding
-    scaled = "scale_factor" in packed or "add_offset" in packed
-    kind = np.asarray(said[0] if np.isfinite(low) else said[1]).dtype.kind
-    if scaled and kind in "iu":
-        scale, offset = float(packed.get("scale_factor", 1)), float(packed.get("add_offset", 0))
-        low, high = low * scale + offset, high * scale + offset
+    low, high = _said_limits(array)
     if is_concentration and not np.isfinite(high):
         percent = str(array.attrs.get("units", "1")).strip() in ("%", "percent")
         low, high = 0.0, 100.0 if percent else 1.0
     return low, high
+
+
+def _said_limits(array: xr.DataArray) -> tuple[float, float]:
+    """What the attributes say of least and largest value, unpacked."""
+    said = array.attrs.get("valid_range")
+    if said is None:
+        said = [array.attrs.get("valid_min", -np.inf), array.attrs.get("valid_max", np.inf)]
+    packed = array.encoding
+    ends = [np.asarray(v) for v in (said if isinstance(said, list) else np.atleast_1d(said))]
+    stored = np.dtype(packed.get("dtype", np.float64))
+    if "_Unsigned" in packed and stored.kind in "iu":
+        ends = [as_meant(v.astype(stored) if v.dtype.kind in "iu" else v, packed) for v in ends]
+    try:
+        low, high = (float(v) for v in ends)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{array.name}: expected two numbers as its valid range, found {said!r}; say "
+            "--valid_range LOW HIGH"
+        ) from None
+    if ("scale_factor" in packed or "add_offset" in packed) and any(v.dtype.kind in "iu" for v in ends):
+        scale, offset = float(packed.get("scale_factor", 1)), float(packed.get("add_offset", 0))
+        low, high = sorted((low * scale + offset, high * scale + offset))
+    return -np.inf if np.isnan(low) else low, np.inf if np.isnan(high) else high
+
+
+def as_meant(stored: np.ndarray, attributes: Mapping[str, Any]) -> np.ndarray:
+    """Stored integers by their ``_Unsigned`` attribute, which older formats use; no copy."""
+    kind = {"true": "u", "false": "i"}.get(str(attributes.get("_Unsigned", "")).lower())
+    if kind is None or stored.dtype.kind not in "iu":
+        return stored
+    meant = np.dtype(f"{kind}{stored.dtype.itemsize}")
+    return stored.view(meant.newbyteorder(stored.dtype.byteorder))
 
 
 def _drop_codes(array: xr.DataArray, values: np.ndarray, notes: list[str]) -> np.ndarray | None:

@@ -67,6 +67,11 @@ def sea_of(
     else:
         sea = _from_input(dataset, axes, mask_of, input_file) or _from_values(values, land)
     if not sea.cells.any():
+        if mask_of.mask_file is None and not np.isfinite(values).any():
+            raise InputError(
+                f"{input_file} has no value that may be used; check --variable, --quality_level and "
+                "--valid_range"
+            )
         raise InputError(f"{sea.source} has no sea at all; check what 1 means in it")
     return sea
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seaice import InputError, atomic, products, units
-from seaice.field_file import Source, opened
+from seaice.field_file import Source, as_meant, opened
 from seaice.gapfill.field import FieldFill
 from seaice.masks import FillFlag, flag_attributes
 
@@ -87,14 +87,27 @@ def _frame(stored: xr.Dataset, source: Source) -> xr.Dataset:
     keep = {str(d) for d in dimensions if d in stored.variables}
     keep |= {stored[d].attrs["bounds"] for d in keep if stored[d].attrs.get("bounds") in stored}
     keep |= set(str(own.attrs.get("coordinates", "")).split()) & set(map(str, stored.variables))
-    keep |= {str(own.attrs.get("grid_mapping", ""))} & set(map(str, stored.variables))
     for name, variable in stored.variables.items():
         if variable.attrs.get("standard_name") in ("latitude", "longitude"):
             keep.add(str(name))
     frame = stored[sorted(n for n in keep if set(stored[n].dims) <= dimensions | _bounds_of(stored))]
     if axes.time in frame.dims:
         frame = frame.isel({axes.time: source.chosen})
-    return frame.load().copy()
+    # How another container packs its chunks is of no use in this one.
+    frame = frame.load().copy().drop_encoding()
+    for name in frame.dims:
+        if name in frame.variables:  # coordinates have no missing values; xarray would say NaN
+            frame[name].attrs = _without_fill(frame[name].attrs)
+            frame[name].encoding["_FillValue"] = None
+    for word in str(own.attrs.get("grid_mapping", "")).replace(":", " ").split():
+        if word in stored.variables and word not in dimensions:
+            # Only its attributes count, and a character would come with a dimension.
+            frame[word] = ((), np.int32(0), _without_fill(stored[word].attrs))
+    return frame
+
+
+def _without_fill(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(k): v for k, v in attributes.items() if k not in ("_FillValue", "missing_value")}
 
 
 def _bounds_of(stored: xr.Dataset) -> set[Any]:
@@ -119,7 +132,7 @@ def _values(
     attributes = {k: v for k, v in stored[source.variable].attrs.items() if k not in _OF_RANGE}
     attributes["ancillary_variables"] = _ancillary(source, filled)
     if wanted is not None and units.conversion(own, wanted) != (1.0, 0.0):
-        for name in _OF_PACKING:
+        for name in (*_OF_PACKING, "_Unsigned"):
             attributes.pop(name, None)
         attributes["units"] = wanted
         values = units.convert(filled.values.astype(np.float64), own, wanted).astype(np.float32)
@@ -139,10 +152,11 @@ def _packed(stored: xr.Dataset, source: Source, filled: FieldFill) -> tuple[np.n
         array = array.isel({axes.time: source.chosen})
     array = array.squeeze([d for d in array.dims if d not in (axes.time, axes.y, axes.x)])
     raw = axes.upward(np.asarray(array.transpose(*_dimensions(source)).values))
-    raw = raw.reshape(filled.values.shape)
-    fill = _fill_value(array.attrs, raw.dtype)
-    made = np.full(raw.shape, fill, raw.dtype)
+    dtype = raw.dtype if raw.dtype.itemsize > 2 or raw.dtype.kind != "f" else np.dtype(np.float32)
+    raw = as_meant(raw.reshape(filled.values.shape).astype(dtype, copy=False), array.attrs)
     observed = filled.flag == FillFlag.OBSERVED
+    fill = _fill_value(array.attrs, dtype, raw[observed])
+    made = np.full(raw.shape, fill, raw.dtype)
     made[observed] = raw[observed]
     new = np.isfinite(filled.values) & ~observed
     scale = float(array.attrs.get("scale_factor", 1))
@@ -152,17 +166,23 @@ def _packed(stored: xr.Dataset, source: Source, filled: FieldFill) -> tuple[np.n
         numbers = np.clip(np.rint(numbers), limits.min, limits.max)
         numbers[numbers == fill] += -1 if fill == limits.max else 1  # a value, not «missing»
     made[new] = numbers.astype(raw.dtype)
-    return made, fill
+    return made.view(dtype), fill.view(dtype)
 
 
-def _fill_value(attributes: Mapping[str, Any], dtype: np.dtype) -> Any:
+def _fill_value(attributes: Mapping[str, Any], dtype: np.dtype, observed: np.ndarray) -> Any:
+    """What stands for «missing»: that of the input, or a number that nothing observed has."""
     for name in ("_FillValue", "missing_value"):
-        if name in attributes:
-            return dtype.type(np.atleast_1d(attributes[name])[0])
+        given = np.atleast_1d(attributes.get(name, "none"))[:1]
+        if given.dtype.kind in "fiu" and (dtype.kind == "f" or given.astype(dtype)[0] == given[0]):
+            return as_meant(given.astype(dtype), attributes)[0]
     if dtype.kind == "f":
         return _FILL[f"f{dtype.itemsize}"]
-    limits = np.iinfo(dtype)
-    return dtype.type(limits.max if dtype.kind == "u" else limits.min)
+    limits, used = np.iinfo(observed.dtype), set(np.unique(observed).tolist())
+    numbers = range(limits.min, limits.max + 1)
+    for number in reversed(numbers) if observed.dtype.kind == "u" else numbers:
+        if number not in used:
+            return observed.dtype.type(number)
+    raise InputError("the packing leaves no number for missing values; give --units to unpack them")
 
 
 def _flags(source: Source, filled: FieldFill) -> xr.Variable:

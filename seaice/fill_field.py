@@ -75,6 +75,8 @@ def fill_field(
     -----
     The whole stack is in memory, about three times.
     """
+    if reference_variable is not None and reference_file is None:
+        raise InputError("--reference_variable names a variable of --reference_file; give that too")
     _check_output(Path(output_file), [input_file, mask_file, reference_file])
     reading = Reading(
         variable=variable,

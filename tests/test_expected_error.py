@@ -30,6 +30,7 @@ from seaice.gapfill.field import GappyField
 from seaice.gapfill.field import fill_gaps as fill_field
 from seaice.masks import FillFlag
 from seaice.scoring.calibration import FLAGS, calibrate, judged_days, percent_of
+from seaice.scoring.calibration_stage import _daily
 
 NAN = np.nan
 REAL = os.environ.get("SEAICE_REAL_DATA")
@@ -253,3 +254,36 @@ def test_the_packaged_table_covers_real_days_it_has_not_seen():
     assert len(share) > 20000
     assert 0.62 < (share <= 1).mean() < 0.80
     assert 0.90 < (share <= 2).mean() < 0.98
+
+
+def test_a_binary_file_is_no_table_and_is_not_printed(tmp_path):
+    path = tmp_path / "cube.nc"
+    path.write_bytes(b"\x89HDF" * 10_000)
+    with pytest.raises(InputError, match="no table") as caught:
+        read_table(path)
+    assert len(str(caught.value)) < 300
+
+
+def test_models_of_another_kind_are_no_table(tmp_path):
+    path = tmp_path / "table.json"
+    path.write_text('{"models": [], "made_of": {}}')
+    with pytest.raises(InputError, match="no table"):
+        read_table(path)
+
+
+def test_values_a_little_out_of_range_have_finite_terms():
+    made = day([[-5.0, 50.0, 105.0]], [[1, 1, 1]])
+    terms = terms_of(made, np.array([[0, 0], [0, 2]]))
+    assert np.isfinite(terms).all()
+    assert (terms[:, TERMS.index("concentration")] == [0, 1]).all()
+
+
+def test_days_without_a_map_count_in_a_calibration():
+    field = drifting(days=6, size=10)
+    kept = replace(field, values=field.values[[0, 1, 4]], days=field.days[[0, 1, 4]] + 0.5)
+    whole = _daily(kept)
+    np.testing.assert_array_equal(whole.days - whole.days[0], np.arange(5))
+    np.testing.assert_array_equal(whole.values[[0, 1, 4]], kept.values)
+    assert np.isnan(whole.values[2:4]).all()
+    with pytest.raises(InputError, match="two on one"):
+        _daily(replace(field, days=field.days / 2))

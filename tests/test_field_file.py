@@ -281,3 +281,98 @@ def test_simulated_sst_has_the_layout_of_the_products(tmp_path):
     assert np.abs(l3s.field.values - made.truth)[seen].std() < 0.15, "noise of 0.1 K"
     assert l4.field.missing.sum() == 0
     assert 0.1 < np.nanstd(l4.field.values - made.truth) < 0.6, "an analysis is no truth"
+
+
+def one_by_one(tmp_path, dtype, stored, attributes, *, time=TIME):
+    """Maps of 2 x 3 cells of one variable, as stored."""
+    stored = np.asarray(stored)
+    return write(
+        tmp_path / "odd.nc",
+        {"v": (dtype, ("time", "lat", "lon"), stored, {"units": "1", **attributes})},
+        dimensions={"time": len(stored), "lat": 2, "lon": 3},
+        coordinates={"time": time, "lat": LAT, "lon": LON},
+    )
+
+
+SIX = np.array([[[1, 2, 3], [4, 5, 6]], [[6, 5, 4], [3, 2, 1]]])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "attributes", "limits"),
+    [
+        ("i2", {"scale_factor": -0.5, "valid_range": np.array([0, 10], "i2")}, (-5.0, 0.0)),
+        ("i1", {"_Unsigned": "true", "valid_range": np.array([0, -6], "i1")}, (0.0, 250.0)),
+        ("f4", {"valid_min": np.float32(np.nan), "valid_max": np.float32(9)}, (-np.inf, 9.0)),
+    ],
+)
+def test_odd_valid_ranges_are_read_as_meant(tmp_path, dtype, attributes, limits):
+    field = read_gappy(one_by_one(tmp_path, dtype, SIX, attributes)).field
+    assert field.valid_range == limits and field.observed.all()
+
+
+@pytest.mark.parametrize("said", ["0, 240", np.array([1.0, 2.0, 3.0])])
+def test_a_valid_range_that_is_none_is_refused(tmp_path, said):
+    with pytest.raises(InputError, match="two numbers as its valid range"):
+        read_gappy(one_by_one(tmp_path, "f4", SIX, {"valid_range": said}))
+
+
+def test_a_field_in_days_is_a_field_of_numbers(tmp_path):
+    stored = np.where(SIX == 2, -9, SIX)
+    path = one_by_one(tmp_path, "i2", stored, {"units": "days", "_FillValue": np.int16(-9)})
+    values = read_gappy(path).field.values
+    np.testing.assert_array_equal(np.isnan(values), SIX == 2)
+    assert np.nanmax(values) == 6
+
+
+@pytest.mark.parametrize("times", [[20200101.0, 20200102.0], [0.0, np.nan]])
+def test_times_without_units_that_are_no_days_are_refused(tmp_path, times):
+    path = one_by_one(tmp_path, "f4", SIX, {}, time=("f8", ("time",), times, {}))
+    with pytest.raises(InputError, match="cannot be days"):
+        read_gappy(path)
+
+
+@pytest.mark.parametrize("times", [[86400, 0], [0, 0]])
+def test_times_out_of_order_are_refused(tmp_path, times):
+    with pytest.raises(InputError, match="ascending times, found some equal or descending"):
+        read_gappy(one_by_one(tmp_path, "f4", SIX, {}, time=(*TIME[:2], times, TIME[3])))
+
+
+def test_whole_degrees_are_positions_too(tmp_path):
+    path = write(
+        tmp_path / "whole.nc",
+        {"v": ("f4", ("lat", "lon"), SIX[0], {})},
+        dimensions={"lat": 2, "lon": 3},
+        coordinates={
+            "lat": ("i4", ("lat",), [10, 20], {"units": "degrees_north"}),
+            "lon": ("i4", ("lon",), [0, 120, 240], {"units": "degrees_east"}),
+        },
+    )
+    np.testing.assert_array_equal(read_gappy(path).field.latitude, [[10] * 3, [20] * 3])
+    with pytest.raises(InputError, match="one map without a time axis"):
+        read_gappy(path, Reading(start_date=date(2024, 1, 1)))
+
+
+def test_columns_first_in_a_plane_are_turned(tmp_path):
+    grid = get_grid("n25000")
+    metres = {"units": "m"}
+    stored = np.arange(grid.rows * grid.columns, dtype=np.float32).reshape(grid.shape)
+    path = write(
+        tmp_path / "turned.nc",
+        {"v": ("f4", ("x", "y"), stored.T, {})},
+        dimensions={"y": grid.rows, "x": grid.columns},
+        coordinates={"y": ("f8", ("y",), grid.y, metres), "x": ("f8", ("x",), grid.x, metres)},
+    )
+    source = read_gappy(path)
+    np.testing.assert_array_equal(source.field.values[0], stored)
+    assert source.grid.same_cells(grid)
+
+
+def test_a_single_number_is_no_map(tmp_path):
+    path = write(tmp_path / "0.nc", {"v": ("f4", (), 1.0, {})}, dimensions={})
+    with pytest.raises(InputError, match=r"\(y, x\), found \(\)"):
+        read_gappy(path, Reading(variable="v"))
+
+
+def test_a_file_without_values_says_so(tmp_path):
+    with pytest.raises(InputError, match="no value that may be used"):
+        read_gappy(one_by_one(tmp_path, "f4", np.full(SIX.shape, np.nan), {}))

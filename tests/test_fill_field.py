@@ -213,3 +213,95 @@ def with_error(gappy: GappyField) -> FieldFill:
     """A method that puts the mean everywhere."""
     mean = np.full(gappy.values.shape, np.nanmean(gappy.values))
     return finish(gappy, mean, FillFlag.LINEAR, error=np.full(mean.shape, 0.5))
+
+
+def packed_file(path, stored, attributes, *, fill_value=None):
+    with netCDF4.Dataset(path, "w") as dataset:
+        for name, size in zip(("time", "lat", "lon"), stored.shape, strict=True):
+            dataset.createDimension(name, size)
+        made = dataset.createVariable("v", stored.dtype, ("time", "lat", "lon"), fill_value=fill_value)
+        made.set_auto_maskandscale(False)
+        made.setncatts({"units": "K", **attributes})
+        made[:] = stored
+    return path
+
+
+def test_signed_bytes_that_mean_unsigned_keep_high_values(tmp_path):
+    stored = np.full((1, 3, 5), 200, np.uint8)
+    stored[0, 1, 2] = 255
+    attributes = {"_Unsigned": "true", "scale_factor": np.float32(0.5)}
+    path = packed_file(tmp_path / "in.nc", stored.view(np.int8), attributes, fill_value=np.int8(-1))
+    output = tmp_path / "out.nc"
+    fill_field(input_file=path, output_file=output, method="linear")
+    with xr.open_dataset(output) as dataset:
+        np.testing.assert_array_equal(dataset["v"], np.full((1, 3, 5), 100.0))
+    fill_field(input_file=path, output_file=output, method="linear", units="degC")
+    assert "_Unsigned" not in netCDF4.Dataset(output)["v"].ncattrs()
+
+
+@pytest.mark.parametrize("attributes", [{}, {"missing_value": np.int32(-9999)}])
+def test_what_means_missing_is_no_observed_number(tmp_path, attributes):
+    stored = np.array([[[0, 255, 7], [241, 5, 254]]], np.uint8)
+    path = packed_file(tmp_path / "in.nc", stored, attributes, fill_value=False)
+    fill_field(input_file=path, output_file=tmp_path / "out.nc", method="linear", valid_range=(-1, 256))
+    with xr.open_dataset(tmp_path / "out.nc") as dataset:
+        np.testing.assert_array_equal(dataset["v"], stored)
+
+
+def test_half_floats_are_written_as_floats(tmp_path):
+    values = np.ones((1, 2, 3), np.float16)
+    values[0, 0, 1] = np.nan
+    path, output = tmp_path / "half.zarr", tmp_path / "out.nc"
+    xr.Dataset({"v": (("time", "lat", "lon"), values)}).to_zarr(path, zarr_format=2)
+    fill_field(input_file=path, output_file=output, method="linear")
+    assert (raw(output, "v") == 1).all() and raw(output, "v").dtype == np.float32
+
+
+def test_a_group_of_the_older_zarr_becomes_one_of_the_newer(tmp_path, sst):
+    older, output = tmp_path / "older.zarr", tmp_path / "new.zarr"
+    with xr.open_dataset(sst.l3s) as dataset:
+        dataset.drop_encoding().to_zarr(older, zarr_format=2)
+    fill(sst, output, input_file=older)
+    with xr.open_dataset(output, engine="zarr", chunks=None) as dataset:
+        assert dataset["sea_surface_temperature"].notnull().sum() > 300
+
+
+def test_the_projection_outlives_a_second_filling(tmp_path):
+    grid = get_grid("n25000").part(slice(10, 14), slice(20, 23))
+    path = tmp_path / "in.nc"
+    with netCDF4.Dataset(path, "w") as dataset:
+        dataset.createVariable("crs", "S1", ()).setncatts({"grid_mapping_name": "polar_stereographic"})
+        for name, values in (("y", grid.y), ("x", grid.x)):
+            dataset.createDimension(name, values.size)
+            dataset.createVariable(name, "f8", (name,))[:] = values
+        made = dataset.createVariable("v", "f4", ("y", "x"))
+        made[:] = np.arange(12).reshape(4, 3)
+        made.grid_mapping = "crs"
+    for number in (1, 2):
+        output = tmp_path / f"{number}.nc"
+        fill_field(input_file=path, output_file=output, method="linear")
+        with netCDF4.Dataset(output) as dataset:
+            assert dataset["crs"].grid_mapping_name == "polar_stereographic"
+            assert dataset["crs"].shape == ()
+        path = output
+
+
+def test_options_that_would_be_ignored_are_refused(sst, tmp_path):
+    with pytest.raises(InputError, match="give that too"):
+        fill(sst, tmp_path / "o.nc", reference_variable="analysed_sst")
+    with pytest.raises(InputError, match="seed must be at least 0"):
+        fill(sst, tmp_path / "o.nc", method="eof", parameters={"seed": -1})
+
+
+def test_cf_compliance(sst, tmp_path):
+    from compliance_checker.runner import CheckSuite, ComplianceChecker
+
+    CheckSuite.load_all_available_checkers()
+    output, report = tmp_path / "filled.nc", tmp_path / "report.txt"
+    fill(sst, output)
+    with netCDF4.Dataset(output) as dataset:
+        assert "_FillValue" not in dataset["latitude"].ncattrs()
+    passed, errors = ComplianceChecker.run_checker(
+        str(output), ["cf:1.11"], 0, "lenient", output_filename=str(report), output_format="text"
+    )
+    assert passed and not errors, report.read_text()

@@ -272,9 +272,19 @@ def test_words_become_parameters():
         (["hybrid"], ["sigma=3"], "METHOD.PARAMETER=VALUE"),
         (["hybrid"], ["temporal.sigma=3"], "METHOD out of hybrid"),
         (["hybrid"], ["hybrid.snow=3"], "hybrid takes no snow; it takes"),
+        (["hybrid"], ["hybrid.sigma=wide"], "expected hybrid.sigma as float, found 'wide'"),
+        (["hybrid"], ["hybrid.max_gap_days=2.5"], "expected hybrid.max_gap_days as int"),
+        (["hybrid"], ["hybrid.past_only=1"], "expected hybrid.past_only as bool"),
     ):
         with pytest.raises(InputError, match=message):
             method_parameters(methods, words)
+
+
+def test_an_empty_file_holds_no_cells_out(tmp_path):
+    path = tmp_path / "empty.npy"
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="cannot be read as cells to hold out"):
+        read_held_out(path)
 
 
 @dataclass

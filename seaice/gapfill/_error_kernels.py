@@ -60,7 +60,7 @@ def error_terms(values, days, change, distance, y, x, terms):  # type: ignore[no
         near, span, differ = min(back, forward), back + forward, LOGARITHM[change[y, x]]
     else:
         near, span, differ = max(back, forward), max(back, forward), 0.0
-    part = values[y, x] / 100.0
+    part = min(max(values[y, x] / 100.0, 0.0), 1.0)
     rough = np.log(_roughness(values, y, x) + 1.0)
     terms[0] = 1.0
     terms[1] = rough

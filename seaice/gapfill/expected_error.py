@@ -116,7 +116,9 @@ def _read(path: Path) -> ErrorTable:
         raise InputError(
             f"no such table of errors: {path}; make one with fill_gaps.py calibrate"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UnicodeDecodeError:  # its text holds the whole file
+        raise InputError(f"{path} is no table of fill_gaps.py calibrate, it is no text") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no table of fill_gaps.py calibrate ({error!r})") from None
 
 

@@ -64,9 +64,12 @@ class GappyField:
             raise InputError(
                 f"expected a bool mask of shape {values.shape[1:]}, found {sea.dtype} of {sea.shape}"
             )
-        if self.days.shape != values.shape[:1] or (np.diff(self.days) <= 0).any():
+        if self.days.shape != values.shape[:1]:
+            raise InputError(f"expected {len(values)} times, found {self.days.size}")
+        if not (np.diff(self.days) > 0).all():
             raise InputError(
-                f"expected {len(values)} ascending times, found {self.days.size}; sort the maps by time"
+                f"expected {len(values)} ascending times, found some equal or descending; sort the maps "
+                "by time and keep one of each"
             )
         for name in ("latitude", "longitude"):
             array = getattr(self, name)
@@ -212,6 +215,8 @@ def fill_gaps(gappy: GappyField, method: str, **parameters: Any) -> FieldFill:
         raise InputError(
             f"{method} takes no {', '.join(unknown)}; it takes {', '.join(chosen.parameters)}"
         )
+    if parameters.get("seed", 0) < 0:
+        raise InputError(f"seed must be at least 0, found {parameters['seed']}")
     if not gappy.observed.any():
         raise InputError(
             "nothing is observed: every sea cell of every map is missing; check the variable, the "

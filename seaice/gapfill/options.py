@@ -49,6 +49,12 @@ def method_options() -> list[Option]:
     return [_merged(uses) for uses in found.values()]
 
 
+def kind_of(method: str, name: str) -> type | None:
+    """The plain type of a parameter of a method; None where it takes arrays and the like."""
+    kinds = {option.name: option.kind for option, _ in _options_of(FIELD_METHODS[method].fill)}
+    return kinds.get(name)
+
+
 def _merged(uses: list[tuple[str, Option, Any]]) -> Option:
     """One option for the methods that share a name; their defaults may differ."""
     defaults: dict[str, list[str]] = {}

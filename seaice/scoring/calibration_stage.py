@@ -12,12 +12,14 @@ import numpy as np
 
 from seaice import InputError, atomic
 from seaice.field_file import BEST_QUALITY, Reading, read_gappy
+from seaice.gapfill.field import GappyField
 from seaice.period import from_day_number
 from seaice.report import Report
 from seaice.scoring.calibration import calibrate, described, judged_days, percent_of
 from seaice.scoring.score import checksum
 
 FEWEST_DAYS = 40
+MOST_ABSENT = 10
 
 
 def calibrate_errors(
@@ -76,12 +78,13 @@ def calibrate_errors(
             f"{source.variable} of {input_file} is not known to be ice concentration; if it is, say "
             "--concentration, with --valid_range 0 and what full ice is"
         )
-    days = source.field.days
-    if len(days) < FEWEST_DAYS:
-        raise InputError(f"expected at least {FEWEST_DAYS} days, found {len(days)}; give more of them")
-    table, rows = calibrate(
-        percent_of(source.field), grid=source.grid, seeds=range(seeds), fit_share=fit_share
-    )
+    if (found := len(source.field.days)) < FEWEST_DAYS:
+        raise InputError(f"expected at least {FEWEST_DAYS} days, found {found}; give more of them")
+    percent = _daily(percent_of(source.field))
+    days = percent.days
+    table, rows = calibrate(percent, grid=source.grid, seeds=range(seeds), fit_share=fit_share)
+    if not table.models:
+        raise InputError(f"{input_file}: no gaps could be cut and filled; give a field with more ice")
     judged = days[judged_days(len(days), fit_share)]
     made_of = {
         "field": f"{source.path.name}: {source.variable}",
@@ -98,6 +101,22 @@ def calibrate_errors(
     lines = [f"{output_file}: days {made_of['days']}, those of {made_of['judged_days']} judge"]
     values = {"coverage": json.loads(json.dumps(rows))}
     return Report(lines=[*lines, *described(rows)], outputs=[output_file], values=values)
+
+
+def _daily(percent: GappyField) -> GappyField:
+    """One map for each calendar day, NaN on days without one: what is fitted counts days."""
+    numbers = np.floor(percent.days).astype(np.int64)
+    if (np.diff(numbers) == 0).any():
+        raise InputError("expected one map a day, found two on one; take one time of day")
+    slots = numbers - numbers[0]
+    if slots[-1] > MOST_ABSENT + 2 * len(slots):
+        raise InputError(
+            f"most days from {_span(percent.days)} have no map; choose a span with --start_date and "
+            "--end_date that has"
+        )
+    values = np.full((slots[-1] + 1, *percent.sea.shape), np.nan, np.float32)
+    values[slots] = percent.values
+    return replace(percent, values=values, days=np.arange(numbers[0], numbers[-1] + 1, dtype=np.float64))
 
 
 def _span(days: np.ndarray) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.gapfill.field import FIELD_METHODS
+from seaice.gapfill.options import kind_of
 from seaice.outputs import Output, check_outputs
 from seaice.report import Report
 from seaice.scoring.gaps import GapSettings, cut_gaps
@@ -185,7 +186,18 @@ def method_parameters(methods: Sequence[str], parameters: Sequence[str]) -> dict
         if name not in known:
             raise InputError(f"{label} takes no {name}; it takes {', '.join(known)}")
         chosen[label][name] = _value(value)
+        kind = kind_of(chosen[label]["method"], name)
+        if not _suits(chosen[label][name], kind, known[name].default):
+            raise InputError(f"expected {place} as {kind.__name__ if kind else kind}, found {value!r}")
     return chosen
+
+
+def _suits(value: Any, kind: type | None, default: Any) -> bool:
+    if kind not in (int, float, bool) or (value is None and default is None):
+        return True
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    return isinstance(value, int) or (kind is float and isinstance(value, float))
 
 
 def _value(text: str) -> Any:
@@ -214,7 +226,7 @@ def read_held_out(path: Path) -> np.ndarray:
         found = _held_out_array(path)
     except InputError:
         raise
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
         raise InputError(
             f"{path} cannot be read as cells to hold out ({error}); write it again"
         ) from None
