@@ -3,7 +3,8 @@
 Daily files of the University of Bremen, small, realistic and free of rights: coasts, a pack
 that grows, melts and drifts (:mod:`seaice.synthetic_sea`), and gaps as a real orbit makes them
 (:mod:`seaice.orbit`). Granules of AMSR2 level 1 come from :mod:`seaice.simulated_swaths`,
-those of ICESat-2 from :mod:`seaice.simulated_atl10`.
+those of ICESat-2 from :mod:`seaice.simulated_atl10`, SAR scenes with ice charts from
+:mod:`seaice.simulated_sar`.
 No value in these files was measured, and each says so.
 """
 
@@ -28,6 +29,7 @@ from seaice.simulated_atl10 import (
     simulated_segments,
     write_atl10,
 )
+from seaice.simulated_sar import SimulatedScene, write_scenes
 from seaice.simulated_swaths import (
     GranuleDefect,
     SimulatedGranule,
@@ -47,6 +49,7 @@ __all__ = [
     "SimulatedGranule",
     "SimulatedObservations",
     "SimulatedPass",
+    "SimulatedScene",
     "simulate_days",
     "simulated_granules",
     "simulated_passes",
@@ -57,6 +60,7 @@ __all__ = [
     "write_day_geotiff",
     "write_day_hdf4",
     "write_granule",
+    "write_scenes",
 ]
 
 Defect = Literal[

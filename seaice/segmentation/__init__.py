@@ -1,0 +1,1 @@
+"""Water and ice in SAR scenes: fetching, patches, splits, labels, models."""

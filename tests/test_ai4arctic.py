@@ -1,0 +1,322 @@
+"""Names, tables, reading and geolocation of AI4Arctic scenes."""
+
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sar_scenes import SIZE, rewrite, scenes_in
+
+from seaice import InputError, file_damage
+from seaice.simulated_sar_layout import geolocation_points
+from seaice.sources import ai4arctic
+from seaice.sources.ai4arctic import (
+    AMSR2_CHANNELS,
+    ERA5_FIELDS,
+    SCALING,
+    TEST_SCENES,
+    Geolocation,
+    SceneName,
+    list_scenes,
+    open_scene,
+    same_scene_groups,
+    unscaled,
+)
+from seaice.sources.ai4arctic_positions import lines_first, unit_vectors
+
+RAW = (
+    "S1A_EW_GRDM_1SDH_20180124T194759_20180124T194859_020297_022AB1_9F3C"
+    "_icechart_dmi_201801241950_CapeFarewell_RIC.nc"
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return scenes_in(tmp_path_factory.mktemp("scenes"), scenes=2)
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    return shutil.copy(made[0].path, tmp_path / made[0].path.name)
+
+
+# Names
+
+
+def test_raw_name_gives_the_ready_name_by_position():
+    found = SceneName.parse(RAW)
+    assert found.name == f"{RAW[17:32]}_{RAW[77:80]}_prep"
+    assert (found.satellite, found.orbit, found.region) == ("S1A", 20297, "CapeFarewell")
+    assert found.acquisition == ("S1A", 20297) and found.is_test
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "20180124T194759_dmi.nc",
+        "20181324T194759_dmi_prep.nc",
+        "20180124T194759_nic_prep.nc",
+        "x20180124T194759_dmi_prep.nc",
+        "20180124T194759_dmi_prep_patch003",
+        "",
+    ],
+)
+def test_other_names_are_none(name):
+    assert SceneName.parse(name) is None
+
+
+def test_ready_names_and_references():
+    found = SceneName.parse("20200728T120112_cis_prep_reference.nc")
+    assert found.name == "20200728T120112_cis_prep" and found.is_reference
+    assert found.acquisition is None and not found.is_test
+
+
+def test_official_list_has_twenty_scenes():
+    assert len(set(TEST_SCENES)) == 20
+    assert Counter(name[-3:] for name in TEST_SCENES) == {"dmi": 8, "cis": 12}
+    assert all(SceneName.parse(f"{name}_prep").is_test for name in TEST_SCENES)
+
+
+def test_tables_hold_the_published_numbers():
+    assert len(AMSR2_CHANNELS) == 14 and AMSR2_CHANNELS[0] == "btemp_6_9h"
+    assert AMSR2_CHANNELS[-1] == "btemp_89_0v"
+    assert set(SCALING) >= {*AMSR2_CHANNELS, *ERA5_FIELDS}
+    # z = 1 in both channels, in the units of a model pretrained on dB (reference, section 11).
+    hh = (unscaled("nersc_sar_primary", np.float64([0, 1])) + 12.599) / 5.195
+    assert hh.round(5).tolist() == [-0.36752, 0.72194]
+
+
+# Reading
+
+
+def test_scene_holds_the_truth_scaled(made):
+    scene, truth = open_scene(made[0].path), made[0].truth
+    assert scene.shape == SIZE and scene.name == made[0].name
+    sar = scene.sar()
+    assert sar.dtype == np.float32 and sar.shape == (2, *SIZE)
+    blank = np.isnan(truth.backscatter[0])
+    assert blank.any() and (sar[:, blank] == 0).all()
+    for k, name in enumerate(ai4arctic.SAR_CHANNELS):
+        np.testing.assert_allclose(
+            unscaled(name, sar[k])[~blank], truth.backscatter[k][~blank], rtol=0, atol=1e-4
+        )
+    np.testing.assert_array_equal(scene.sic(), truth.sic)
+    np.testing.assert_array_equal(scene.valid(), (truth.sic != 255) & ~blank)
+    assert scene.amsr2().shape == (14, SIZE[0] // 25, SIZE[1] // 25)
+    kelvin = unscaled("btemp_89_0v", scene.amsr2()[13])
+    np.testing.assert_allclose(kelvin, truth.temperatures[13], atol=1e-3)
+    assert scene.distance().shape == scene.incidence().shape == SIZE
+    assert scene.era5().shape[0] == 6
+    assert SceneName.parse(scene.original).name == scene.name
+
+
+def test_test_scene_takes_its_charts_from_the_reference(made, tmp_path):
+    test = made[-1]
+    scene = open_scene(test.path)
+    assert scene.reference == test.reference and scene.has_labels
+    np.testing.assert_array_equal(scene.sic(), test.truth.sic)
+    alone = open_scene(shutil.copy(test.path, tmp_path))
+    assert alone.sic() is None and not alone.has_labels
+    np.testing.assert_array_equal(alone.valid(), np.isfinite(test.truth.backscatter[0]))
+    assert not alone.valid().all()
+    elsewhere = open_scene(alone.path, reference=test.reference)
+    np.testing.assert_array_equal(elsewhere.sic(), test.truth.sic)
+
+
+def test_every_variable_is_read_once(made, monkeypatch):
+    asked, real = [], ai4arctic._read
+    monkeypatch.setattr(ai4arctic, "_read", lambda p, name, *m: asked.append(name) or real(p, name, *m))
+    scene = open_scene(made[0].path)
+    for _ in range(2):
+        scene.sar(), scene.sic(), scene.amsr2(), scene.distance(), scene.valid(), scene.positions()
+    assert max(Counter(asked).values()) == 1 and len(asked) == 2 + 1 + 14 + 1 + 2
+
+
+def test_arrays_cannot_be_written_to(made):
+    with pytest.raises(ValueError, match="read-only"):
+        open_scene(made[0].path).sar()[0, 0, 0] = 1
+
+
+def one_nan():
+    values = np.zeros(SIZE, np.float32)
+    values[3, 4] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "read", "said"),
+    [
+        ("nersc_sar_primary", one_nan(), "sar", "found 1 values that are not"),
+        ("nersc_sar_secondary", np.zeros((5, 5), np.float32), None, "two SAR channels of one shape"),
+        ("nersc_sar_secondary", None, None, "expected a variable nersc_sar_secondary, found none"),
+        ("SIC", np.full(SIZE, 11, np.uint8), "sic", "found 11"),
+        ("SIC", np.full(SIZE, 256, np.int16), "sic", "found 256"),
+        ("SIC", np.zeros(SIZE, np.float32), "sic", "expected whole numbers in SIC"),
+        ("SIC", np.zeros((4, 4), np.uint8), "sic", "expected SIC of shape"),
+        ("distance_map", None, "distance", "expected a variable distance_map"),
+        ("btemp_6_9h", np.zeros((2, 2), np.float32), "amsr2", "expected a 2 km grid of about 6 x 7"),
+        ("btemp_36_5v", None, "amsr2", "expected a variable btemp_36_5v"),
+        ("btemp_36_5v", np.zeros((6, 6), np.float32), "amsr2", "expected btemp_36_5v of shape"),
+        ("sar_grid2d_latitude", np.full((21, 21), 99.0), "positions", "geolocation points on Earth"),
+        ("sar_grid2d_latitude", np.full((21, 21), np.nan), "positions", "geolocation points on Earth"),
+    ],
+)
+def test_bad_content_is_told_in_one_line(copy, name, values, read, said):
+    rewrite(copy, name, values)
+    with pytest.raises(InputError, match=said) as caught:
+        scene = open_scene(copy)
+        getattr(scene, read)()
+    assert "\n" not in str(caught.value) and copy.name in str(caught.value)
+
+
+def test_files_that_are_no_scene_are_told_in_one_line(copy, tmp_path):
+    for damage, said in (
+        (lambda p: file_damage.cut_in_half(p), "cannot be read"),
+        (lambda p: p.write_text(file_damage.ERROR_PAGE), "found a web page"),
+        (lambda p: p.write_bytes(b""), "found an empty file"),
+        (lambda p: p.unlink(), "no such"),
+        (lambda p: p.mkdir(), "found a folder"),
+    ):
+        damage(copy)
+        with pytest.raises(InputError, match=said) as caught:
+            open_scene(copy).sar()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_flipped_bit_is_found_when_it_is_read(copy):
+    file_damage.flip_bit(copy, "SIC")
+    scene = open_scene(copy)
+    scene.sar()
+    with pytest.raises(InputError, match="cannot be read"):
+        scene.sic()
+
+
+def test_listing(made, tmp_path):
+    folder = made[0].path.parent.parent
+    assert [p.stem for p in list_scenes(folder)] == sorted(each.name for each in made)
+    with pytest.raises(InputError, match="expected scenes named"):
+        list_scenes(tmp_path)
+    with pytest.raises(InputError, match="expected a folder of scenes"):
+        list_scenes(tmp_path / "none")
+    for sub in "ab":
+        (tmp_path / sub).mkdir()
+        shutil.copy(made[0].path, tmp_path / sub)
+    with pytest.raises(InputError, match="expected every scene once"):
+        list_scenes(tmp_path)
+
+
+# Positions
+
+
+def metres(one, other):
+    return np.sqrt(((unit_vectors(*one) - unit_vectors(*other)) ** 2).sum(axis=0)) * 6371e3
+
+
+def equidistant(middle, rows, columns):
+    """True places of pixels about a place, by vectors alone."""
+    up = unit_vectors(*middle)
+    east = np.cross([0, 0, 1], up)
+    east /= np.linalg.norm(east)
+    north = np.cross(up, east)
+    y, x = np.broadcast_arrays((rows - 2500) * 80.0, (columns - 2600) * 80.0)
+    angle, bearing = np.hypot(x, y) / 6371e3, np.arctan2(x, y)
+    direction = np.multiply.outer(north, np.cos(bearing)) + np.multiply.outer(east, np.sin(bearing))
+    v = np.multiply.outer(up, np.cos(angle)) + direction * np.sin(angle)
+    return np.degrees(np.arcsin(v[2])), np.degrees(np.arctan2(v[1], v[0]))
+
+
+@given(
+    middle=st.sampled_from([(72.0, -20.0), (75.0, 180.0), (75.0, -179.9), (89.9, 10.0), (-70.0, 0.0)]),
+    place=st.tuples(st.floats(0, 5000), st.floats(0, 5200)),
+)
+@settings(max_examples=30, deadline=None)
+def test_positions_are_right_at_the_date_line_and_the_pole(middle, place):
+    lines, samples = np.linspace(0, 5000, 21), np.linspace(0, 5200, 21)
+    lat, lon = equidistant(middle, lines[:, None], samples[None])
+    points = Geolocation(lines, samples, lat, lon, (5001, 5201))
+    rows, columns = np.float64([place[0]]), np.float64([place[1]])
+    assert metres(points.at(rows, columns), equidistant(middle, rows, columns)).max() < 5
+
+
+def test_four_points_do_for_a_scene():
+    lines, samples = np.array([0.0, 5000]), np.array([100.0, 5100])
+    lat, lon = equidistant((75.0, -60.0), lines[:, None], samples[None])
+    points = Geolocation(lines, samples, lat, lon, (5001, 5201))
+    middle = points.at(np.array([2500.0]), np.array([2600.0]))
+    assert metres(middle, (np.array([75.0]), np.array([-60.0]))) < 5
+
+
+def test_a_grid_of_pixels_is_the_same_as_pixels_one_by_one(made):
+    scene = open_scene(made[0].path)
+    rows, columns = np.array([[5.0], [0.0], [159.0]]), np.array([[189.0, 3.5]])
+    fast = scene.positions_of(rows, columns)
+    slow = scene.positions_of(*(a.ravel() for a in np.broadcast_arrays(rows, columns)))
+    assert fast[0].shape == (3, 2)
+    assert metres((fast[0].ravel(), fast[1].ravel()), slow).max() < 1e-3
+    corner = scene.positions_of(0, 0)
+    points = scene.positions()
+    assert metres(corner, (points.latitude[0, 0], points.longitude[0, 0])) < 1e-3
+
+
+def test_pixels_are_80_metres_apart_at_the_place_of_the_scene(made):
+    scene = open_scene(made[0].path)
+    lat, lon = scene.positions_of(np.array([79.0, 80, 80]), np.array([94.0, 94, 95]))
+    steps = metres((lat[:-1], lon[:-1]), (lat[1:], lon[1:]))
+    np.testing.assert_allclose(steps, 80, rtol=1e-3)
+    assert abs(lat[0] - made[0].truth.place[0]) < 0.01
+
+
+def test_points_stored_with_samples_first_are_turned(made, copy):
+    lat, lon = geolocation_points(made[0].truth)
+    for values in (lat, lat.T):
+        turned = lines_first(values, lon if values is lat else lon.T, SIZE, 80.0)
+        np.testing.assert_array_equal(turned[0], lat)
+    square = lines_first(lat.T, lon.T, (175, 175), 80.0)
+    np.testing.assert_array_equal(square[0], lat.T)  # nothing tells: as in the file
+    rewrite(copy, "sar_grid2d_latitude", lat.T)
+    rewrite(copy, "sar_grid2d_longitude", lon.T)
+    np.testing.assert_array_equal(open_scene(copy).positions().latitude, lat)
+
+
+# Scenes that belong together
+
+
+def test_groups_by_start_pass_and_orbit():
+    names = [
+        "20200728T120112_cis_prep",
+        "20200728T120112_dmi_prep",
+        "20200319T101935_cis_prep",
+        "20200319T102035_cis_prep",
+        "20200319T111935_cis_prep",
+        "20210101T000000_dmi_prep",
+    ]
+    assert same_scene_groups(names) == [
+        ("20200319T101935_cis_prep", "20200319T102035_cis_prep"),
+        ("20200319T111935_cis_prep",),
+        ("20200728T120112_cis_prep", "20200728T120112_dmi_prep"),
+        ("20210101T000000_dmi_prep",),
+    ]
+
+
+def raw(name, satellite, orbit):
+    start, service = name.split("_")[:2]
+    tail = f"cis_SGRDIEA_{start[:13]}Z_pl_a"
+    if service == "dmi":
+        tail = f"dmi_{start[:8]}{start[9:13]}_NorthWest_RIC"
+    return f"{satellite}_EW_GRDM_1SDH_{start}_{start}_{orbit:06d}_00AAAA_00AA_icechart_{tail}.nc"
+
+
+def test_orbits_decide_where_they_are_known():
+    names = ["20200319T101935_cis_prep", "20200319T102035_cis_prep", "20200319T104000_cis_prep"]
+    orbits = dict(zip(names, ((7, "S1A"), (8, "S1A"), (7, "S1A")), strict=True))
+    originals = {name: raw(name, satellite, n) for name, (n, satellite) in orbits.items()}
+    assert same_scene_groups(names, originals) == [(names[0], names[2]), (names[1],)]
+    # Of one start is one scene, whatever else is said.
+    twins = ["20200319T101935_cis_prep", "20200319T101935_dmi_prep"]
+    assert same_scene_groups(twins, {twins[0]: raw(twins[0], "S1A", 7)}) == [tuple(twins)]
+    apart = {twins[0]: raw(twins[0], "S1A", 7), twins[1]: raw(twins[1], "S1A", 8)}
+    assert same_scene_groups(twins, apart) == [tuple(twins)]
+    with pytest.raises(InputError, match="expected a scene name"):
+        same_scene_groups(["scene_1"])

@@ -1,0 +1,407 @@
+"""Patches: places, draw, files, manifest; the same whoever makes them, and after a kill."""
+
+import filecmp
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sar_scenes import SIZE, rewrite, scenes_in
+
+from seaice import InputError
+from seaice.segmentation import patch_stage
+from seaice.segmentation.patch_manifest import read_manifest, scene_notes
+from seaice.segmentation.patch_stage import make_patches
+from seaice.segmentation.patches import (
+    MIXED,
+    Choice,
+    candidates,
+    choose,
+    coarse_window,
+    lattice,
+    load_patch,
+    scene_random,
+)
+from seaice.sources.ai4arctic import AMSR2_CHANNELS, open_scene
+
+SMALL = {"size": 48, "per_scene": 6}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("scenes")
+    scenes_in(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def patches(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("patches")
+    make_patches(input_dir=folder, output_dir=out, **SMALL)
+    return out
+
+
+def files_of(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix in (".npz", ".csv", ".json")}
+
+
+# Places
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(9, 40), st.integers(9, 40)),
+    st.integers(1, 9),
+    st.tuples(st.integers(0, 20), st.integers(0, 20)),
+)
+@settings(max_examples=60, deadline=None)
+def test_counts_are_those_of_slow_sums(seed, shape, size, offset):
+    rng = np.random.default_rng(seed)
+    valid, ice = rng.random(shape) < 0.7, rng.random(shape) < 0.4
+    found = candidates(valid, ice, size=size, offset=offset)
+    assert {(0, 0), (shape[0] - size, shape[1] - size)} <= set(
+        zip(found.rows, found.columns, strict=True)
+    )
+    for row, column, v, i in zip(found.rows, found.columns, found.valid, found.ice, strict=True):
+        box = np.s_[row : row + size, column : column + size]
+        assert v == valid[box].sum() and i == (ice & valid)[box].sum()
+
+
+def test_counts_of_patches_so_large_that_a_byte_is_too_small():
+    mask = np.ones((2500, 2100), bool)
+    found = candidates(mask, mask, size=2090)
+    assert found.rows.size > 2 and (found.valid == 2090**2).all()
+
+
+def test_lattice_holds_both_ends_and_a_scene_of_one_patch_has_one_place():
+    assert lattice(224, 224, 13).tolist() == [0]
+    assert lattice(225, 224, 0).tolist() == [0, 1]
+    assert lattice(300, 224, 5).tolist() == [0, 5, 33, 61, 76]
+
+
+def places(kinds):
+    """Places far from each other, of kinds as asked for: one row of them."""
+    size = 4
+    ice = np.repeat([{"water": 0, "mixed": 2, "ice": 4}[kind] for kind in kinds], size)
+    mask = np.arange(size)[:, None] < ice
+    found = candidates(np.ones(mask.shape, bool), mask, size=size)
+    return found.where(found.columns % size == 0)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "taken"),
+    [
+        ({"water": 20, "mixed": 20, "ice": 20}, (2, 4, 2)),
+        ({"water": 20, "mixed": 1, "ice": 20}, (4, 1, 3)),
+        ({"water": 20, "mixed": 0, "ice": 1}, (7, 0, 1)),
+        ({"water": 1, "mixed": 3, "ice": 1}, (1, 3, 1)),
+    ],
+)
+def test_draw_by_kind_gives_what_a_kind_lacks_to_the_others(kinds, taken):
+    found = places([kind for kind, count in kinds.items() for _ in range(count)])
+    made = choose(found, Choice(count=8), np.random.default_rng(0))
+    counts = np.bincount(made.kinds, minlength=3)
+    assert counts.sum() == sum(taken) and counts[1] == taken[1]
+    assert abs(counts[0] - taken[0]) <= 1 and abs(counts[2] - taken[2]) <= 1
+
+
+@given(
+    st.integers(0, 1000), st.sampled_from([0.0, 0.25, 1.0]), st.sampled_from(["stratified", "random"])
+)
+@settings(max_examples=25, deadline=None)
+def test_no_two_patches_have_more_in_common_than_allowed(seed, overlap, sampling):
+    rng = np.random.default_rng(seed)
+    ice = np.add.outer(np.arange(60), np.arange(70)) > rng.integers(20, 110)
+    found = candidates(np.ones(ice.shape, bool), ice, size=16)
+    made = choose(found, Choice(12, max_overlap=overlap, sampling=sampling), rng)
+    boxes = list(zip(made.rows.tolist(), made.columns.tolist(), strict=True))
+    assert len(set(boxes)) == len(boxes) <= 12
+    for k, (r, c) in enumerate(boxes):
+        for s, d in boxes[:k]:
+            common = max(0, 16 - abs(r - s)) * max(0, 16 - abs(c - d))
+            assert common <= overlap * 256
+
+
+def test_stratified_draw_has_many_more_mixed_patches_than_a_random_one():
+    ice = np.broadcast_to(np.arange(1000) > 520, (1000, 1000))
+    found = candidates(np.ones(ice.shape, bool), ice, size=64)
+    shares = {
+        sampling: np.mean(
+            [
+                (choose(found, Choice(20, sampling=sampling), scene_random(0, str(k))).kinds == 1).mean()
+                for k in range(10)
+            ]
+        )
+        for sampling in ("stratified", "random")
+    }
+    assert shares["stratified"] == 0.5 and shares["random"] < 0.15
+
+
+def test_random_numbers_are_of_the_scene():
+    one, same, other = (scene_random(1, name).integers(1 << 30) for name in ("a", "a", "b"))
+    assert one == same != other and scene_random(2, "a").integers(1 << 30) != one
+
+
+# Files
+
+
+def test_patch_holds_the_pixels_of_its_scene(folder, patches):
+    rows = read_manifest(patches)
+    for row in rows:
+        (path,) = folder.rglob(f"{row.scene}.nc")
+        scene, patch = open_scene(path), load_patch(patches / row.file)
+        box = np.s_[row.row : row.row + 48, row.column : row.column + 48]
+        assert patch["sar"].dtype == np.float32 and patch["sic"].dtype == np.uint8
+        np.testing.assert_array_equal(patch["sar"], scene.sar()[:, *box])
+        valid = scene.valid()[box]
+        np.testing.assert_array_equal(patch["sic"], np.where(valid, scene.sic()[box], 255))
+        np.testing.assert_array_equal(patch["distance"], scene.distance()[box])
+        assert (patch["row"], patch["column"], str(patch["scene"])) == (row.row, row.column, row.scene)
+        assert str(patch["service"]) == row.service == scene.service and row.size == 48
+        assert all(np.isfinite(patch[name]).all() for name in ("sar", "distance", "amsr2"))
+        assert row.valid_share == round(valid.mean(), 6) >= 0.3
+        share = (patch["sic"][valid] >= 2).mean()
+        assert row.ice_share == round(share, 6)
+        kind = "water" if share <= MIXED[0] else "ice" if share >= MIXED[1] else "mixed"
+        assert row.kind == kind
+        # The rule by which others find the cell of a pixel.
+        coarse = scene.amsr2()
+        for i, j in ((0, 0), (47, 47), (20, 31)):
+            cell = [(row.row + i) // 25 - row.row // 25, (row.column + j) // 25 - row.column // 25]
+            cell = [min(c, n - 1) for c, n in zip(cell, patch["amsr2"].shape[1:], strict=True)]
+            full = (
+                min((row.row + i) // 25, coarse.shape[1] - 1),
+                min((row.column + j) // 25, coarse.shape[2] - 1),
+            )
+            np.testing.assert_array_equal(patch["amsr2"][:, *cell], coarse[:, *full])
+    assert {row.scene for row in rows} == {p.stem for p in folder.rglob("*_prep.nc")}
+
+
+@given(st.integers(0, 400), st.integers(1, 60), st.integers(1, 14))
+def test_coarse_window_covers_every_pixel(start, size, cells):
+    window = coarse_window(start, size, cells)
+    for k in range(size):
+        wanted = min((start + k) // 25, cells - 1)
+        inside = min((start + k) // 25 - start // 25, window.stop - window.start - 1)
+        assert window.start + inside == wanted
+
+
+def test_manifest_tells_how_it_was_made(patches, folder):
+    content = json.loads((patches / "patches.json").read_text())
+    assert content["parameters"]["size"] == 48 and content["parameters"]["seed"] == 0
+    notes = scene_notes(patches)
+    for path in folder.rglob("*_prep.nc"):
+        note = notes[path.stem]
+        assert note["inputs"][0]["file"] == path.name and len(note["inputs"][0]["sha256"]) == 64
+        assert note["region"] and sum(note["places"].values()) > 0
+        assert len(note["inputs"]) == (2 if "test" in str(path.parent.name) else 1)
+    counts = Counter(row.scene for row in read_manifest(patches))
+    assert all(notes[scene]["patches"] == count for scene, count in counts.items())
+
+
+def test_four_workers_make_the_same_bytes(folder, patches, tmp_path):
+    make_patches(input_dir=folder, output_dir=tmp_path, workers=4, **SMALL)
+    assert files_of(tmp_path) == files_of(patches)
+
+
+def test_a_scene_alone_has_the_same_patches(folder, patches, tmp_path):
+    (tmp_path / "in").mkdir()
+    path = sorted(folder.rglob("*_prep.nc"))[2]
+    shutil.copy(path, tmp_path / "in")
+    make_patches(input_dir=tmp_path / "in", output_dir=tmp_path / "out", **SMALL)
+    names = [p.name for p in (tmp_path / "out").glob("*.npz")]
+    assert names and filecmp.cmpfiles(tmp_path / "out", patches, names, shallow=False)[0] == names
+
+
+def test_a_scene_is_read_once(folder, tmp_path, monkeypatch):
+    from seaice.sources import ai4arctic
+
+    asked, real = Counter(), ai4arctic._read
+
+    def counted(path, name, *more):
+        asked[path.name, name] += 1
+        return real(path, name, *more)
+
+    monkeypatch.setattr(ai4arctic, "_read", counted)
+    make_patches(input_dir=folder, output_dir=tmp_path, **SMALL)
+    assert set(asked.values()) == {1}
+
+
+# Going on
+
+
+def cut_names(monkeypatch):
+    names, real = [], patch_stage.cut_scene
+    monkeypatch.setattr(patch_stage, "cut_scene", lambda t, p: names.append(p.stem) or real(t, p))
+    return names
+
+
+def test_second_run_makes_what_is_missing_damaged_or_changed(folder, patches, tmp_path, monkeypatch):
+    source, out = tmp_path / "in", tmp_path / "out"
+    shutil.copytree(folder, source)
+    shutil.copytree(patches, out)
+    scenes = sorted(p.stem for p in source.rglob("*_prep.nc"))
+    names = cut_names(monkeypatch)
+    report = make_patches(input_dir=source, output_dir=out, **SMALL)
+    assert names == [] and report.values["scenes_kept"] == len(scenes)
+    (out / f"{scenes[0]}_patch001.npz").unlink()
+    damaged = out / f"{scenes[1]}_patch000.npz"
+    content = bytearray(damaged.read_bytes())
+    content[5000] ^= 1
+    damaged.write_bytes(content)
+    report = make_patches(input_dir=source, output_dir=out, **SMALL)
+    assert names == scenes[:2] and report.status == 0
+    assert files_of(out) == files_of(patches)
+    names.clear()
+    (path,) = source.rglob(f"{scenes[2]}.nc")
+    rewrite(path, "SIC", np.full(SIZE, 10, np.uint8))
+    make_patches(input_dir=source, output_dir=out, **SMALL)
+    assert names == [scenes[2]]
+    assert {r.kind for r in read_manifest(out) if r.scene == scenes[2]} == {"ice"}
+    names.clear()
+    os.utime(path)  # touched, the same content
+    make_patches(input_dir=source, output_dir=out, **SMALL)
+    assert names == []
+
+
+def test_other_parameters_or_scenes_need_force(folder, patches, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(patches, out)
+    with pytest.raises(InputError, match=r"found patches of per_scene 6: .* --force"):
+        make_patches(input_dir=folder, output_dir=out, size=48, per_scene=3)
+    make_patches(input_dir=folder, output_dir=out, size=48, per_scene=3, force=True)
+    assert max(Counter(r.scene for r in read_manifest(out)).values()) == 3
+    assert {p.name for p in out.glob("*.npz")} == {r.file for r in read_manifest(out)}
+    (tmp_path / "in").mkdir()
+    path = sorted(folder.rglob("*_prep.nc"))[1]
+    shutil.copy(path, tmp_path / "in")
+    again = {"input_dir": tmp_path / "in", "output_dir": out, "size": 48, "per_scene": 3}
+    with pytest.raises(InputError, match="give the whole input"):
+        make_patches(**again)
+    make_patches(**again, force=True)
+    assert {p.name for p in out.glob("*.npz")} == {r.file for r in read_manifest(out)}
+    assert {r.scene for r in read_manifest(out)} == {path.stem}
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from seaice.segmentation import patch_stage, patch_writer
+real, count = patch_writer._put, 0
+def slow(*words):
+    global count
+    count += 1
+    if count == 9:
+        print("now", flush=True)
+        import time
+        time.sleep(60)
+    return real(*words)
+patch_writer._put = slow
+patch_stage.make_patches(input_dir=Path(sys.argv[1]), output_dir=Path(sys.argv[2]), size=48, per_scene=6)
+"""
+
+
+def test_a_kill_costs_one_scene(folder, patches, tmp_path, monkeypatch):
+    run = subprocess.Popen(
+        [sys.executable, "-c", KILLED, folder, tmp_path],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    assert run.stdout.readline() == b"now\n"
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    run.stdout.close()
+    names = cut_names(monkeypatch)
+    make_patches(input_dir=folder, output_dir=tmp_path, **SMALL)
+    assert names == sorted(p.stem for p in folder.rglob("*_prep.nc"))[1:]
+    assert files_of(tmp_path) == files_of(patches)
+
+
+# Bad input
+
+
+def test_bad_scenes_are_named_and_the_others_are_cut(folder, tmp_path):
+    source = tmp_path / "in"
+    shutil.copytree(folder, source)
+    paths = sorted((source / "train").glob("*.nc"))
+    (reference,) = source.rglob("*_reference.nc")
+    reference.unlink()
+    paths[0].write_bytes(paths[0].read_bytes()[:5000])
+    rewrite(paths[1], "nersc_sar_primary", np.full(SIZE, np.nan, np.float32))
+    rewrite(paths[2], "distance_map", None)
+    report = make_patches(input_dir=source, output_dir=tmp_path / "out", **SMALL)
+    assert report.status == 1 and len(report.failed) == 4
+    assert not any("\n" in line for line in report.failed)
+    text = " ".join(report.failed)
+    for said in (
+        "neither SIC nor",
+        "finite nersc_sar_primary",
+        "a variable distance_map",
+        "cannot be read",
+    ):
+        assert said in text
+    assert {r.scene for r in read_manifest(tmp_path / "out")} == {paths[3].stem}
+
+
+def test_scene_smaller_than_a_patch_is_told(folder, tmp_path):
+    report = make_patches(input_dir=folder, output_dir=tmp_path)
+    assert len(report.failed) == 5 and "at least 224 x 224 pixels, found 160 x 190" in report.failed[0]
+    assert not (tmp_path / "patches.csv").exists()
+
+
+def test_missing_temperatures_and_distances(folder, tmp_path):
+    source = tmp_path / "in"
+    shutil.copytree(folder / "train", source)
+    path = sorted(source.glob("*.nc"))[0]
+    values = np.zeros((SIZE[0] // 25, SIZE[1] // 25), np.float32)
+    values[:, 3] = np.nan
+    rewrite(path, AMSR2_CHANNELS[5], values)
+    distance = np.zeros(SIZE, np.float32)
+    distance[:30] = np.nan
+    rewrite(path, "distance_map", distance)
+    make_patches(input_dir=source, output_dir=tmp_path / "out", max_overlap=1.0, **SMALL)
+    found = [load_patch(p) for p in (tmp_path / "out").glob(f"{path.stem}*.npz")]
+    assert found
+    for patch in found:
+        assert patch["column"] >= 100 or patch["column"] + 48 <= 75
+        rows = patch["row"] + np.arange(48)
+        assert (patch["sic"][rows < 30] == 255).all() and np.isfinite(patch["distance"]).all()
+        assert np.isfinite(patch["amsr2"]).all()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"per_scene": 0},
+        {"max_invalid": 1.0},
+        {"mixed_share": 1.5},
+        {"max_overlap": -0.1},
+        {"sampling": "all"},
+        {"size": 4},
+        {"workers": 0},
+    ],
+)
+def test_bad_options_are_refused(folder, tmp_path, more):
+    with pytest.raises(InputError, match=r"expected|must be"):
+        make_patches(input_dir=folder, output_dir=tmp_path, **(SMALL | more))
+
+
+def test_files_that_are_no_patch_are_told(tmp_path, patches):
+    good = next(patches.glob("*.npz"))
+    for body, said in ((b"", "cannot be read"), (good.read_bytes()[:900], "cannot be read")):
+        (tmp_path / "x.npz").write_bytes(body)
+        with pytest.raises(InputError, match=said):
+            load_patch(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", sar=np.zeros(3))
+    with pytest.raises(InputError, match="expected sar"):
+        load_patch(tmp_path / "x.npz")
+    with pytest.raises(InputError, match="no such patch"):
+        load_patch(tmp_path / "y.npz")
