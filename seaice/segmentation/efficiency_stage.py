@@ -1,0 +1,232 @@
+"""How a model gets better with more training scenes: fractions and seeds, alike in updates."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seaice import InputError
+from seaice.atomic import atomic, exclusive
+from seaice.report import Report
+from seaice.segmentation.evaluate_stage import SPLITS, evaluate
+from seaice.segmentation.metrics import plain, seed_interval, write_json
+from seaice.segmentation.patch_manifest import read_manifest
+from seaice.segmentation.scene_splits import load_split
+from seaice.segmentation.train_stage import train
+
+logger = logging.getLogger(__name__)
+
+
+def data_efficiency(
+    *,
+    patch_dir: Path,
+    output_dir: Path,
+    fractions: Sequence[float] = (0.05, 0.1, 0.25, 0.5, 1.0),
+    seeds: int = 3,
+    equal: str = "updates",
+    fraction_by: str = "scene",
+    split: str = "test",
+    model: str = "unet",
+    mode: str = "scratch",
+    options: Sequence[str] = (),
+    weights: str | None = None,
+    inputs: str = "sar",
+    task: str = "classes",
+    ice_threshold: float = 0.20,
+    epochs: int = 20,
+    updates: int | None = None,
+    learning_rate: float | None = None,
+    batch_size: int = 16,
+    patience: int = 10,
+    augment: bool = False,
+    seed: int = 42,
+    device: str = "auto",
+    workers: int = 0,
+    precision: str = "auto",
+) -> Report:
+    """Train with parts of the training scenes, several seeds each, and score all on the same scenes.
+
+    A smaller part is within a larger one of the same seed. Finished trainings are kept, one that was
+    stopped goes on.
+
+    Parameters
+    ----------
+    patch_dir, output_dir : Path
+        Written: a folder for each training, ``efficiency.json``, ``efficiency.csv``.
+    fractions : sequence of float
+    seeds : int
+        Trainings of each fraction, with seeds seed, seed + 1, ...
+    equal : {"updates", "epochs"}
+        updates: every training takes the updates of ``epochs`` passes over all patches, and never
+        ends early; epochs: passes over its own patches, so that a small part is trained less.
+    fraction_by : {"scene", "patch"}
+    split : {"validation", "test"}
+        What is scored.
+    epochs : int
+        Times of validation.
+    updates : int, optional
+        For equal updates: so many.
+    model, mode, options, weights, inputs, task, ice_threshold, learning_rate, batch_size, patience, \
+    augment, seed, device, workers, precision
+        See :func:`seaice.segmentation.train_stage.train`.
+
+    Returns
+    -------
+    Report
+        ``values["table"]``: for each fraction and score the mean over seeds with its 95 percent
+        interval by Student's t.
+
+    Raises
+    ------
+    InputError
+    """
+    fractions = sorted({float(fraction) for fraction in fractions})
+    _check(fractions, seeds, equal, split, epochs, updates)
+    patch_dir, output_dir = Path(patch_dir), Path(output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    if equal == "updates" and updates is None:
+        rows = load_split(patch_dir).rows("train", read_manifest(patch_dir))
+        updates = epochs * max(1, len(rows) // batch_size)
+    shared: dict[str, Any] = {
+        "model": model,
+        "mode": mode,
+        "options": tuple(options),
+        "weights": weights,
+        "inputs": inputs,
+        "task": task,
+        "ice_threshold": ice_threshold,
+        "epochs": epochs,
+        "updates": updates if equal == "updates" else None,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "patience": 0 if equal == "updates" else patience,
+        "augment": augment,
+        "fraction_by": fraction_by,
+    }
+    machine = {"device": device, "workers": workers}
+    runs = []
+    with exclusive(output_dir / "efficiency.json"):
+        for number in range(seeds):
+            for fraction in fractions:
+                key = {"fraction": fraction, "seed": seed + number}
+                folder = output_dir / f"fraction_{fraction:g}_seed_{seed + number}"
+                one = _one(patch_dir, folder, shared | key, split, machine, precision)
+                runs.append(key | one)
+                logger.info("fraction %g, seed %d: done", fraction, seed + number)
+        settings = shared | {"options": list(options)}
+        content: dict[str, Any] = {"equal": equal, "split": split, "settings": settings}
+        content |= {"table": _table(runs, fractions), "runs": runs}
+        return _written(output_dir, content)
+
+
+def _check(
+    fractions: Sequence[float], seeds: int, equal: str, split: str, epochs: int, updates: int | None
+) -> None:
+    if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
+        raise InputError(f"expected fractions above 0, up to 1, found {list(fractions)}")
+    if seeds < 1 or epochs < 1:
+        raise InputError(f"expected seeds and epochs of at least 1, found {seeds} and {epochs}")
+    if equal not in ("updates", "epochs") or split not in SPLITS:
+        raise InputError(
+            f"expected equal updates or epochs and split validation or test, found {equal}, {split}"
+        )
+    if equal == "epochs" and updates is not None:
+        raise InputError("expected no number of updates for equal epochs; use --equal updates")
+
+
+def _one(
+    patch_dir: Path,
+    folder: Path,
+    settings: dict[str, Any],
+    split: str,
+    machine: dict[str, Any],
+    precision: str,
+) -> dict[str, Any]:
+    """Train and score once, or read what was found before."""
+    done, scores = folder / "run.json", folder / f"{split}.json"
+    identity = json.loads(json.dumps(settings))
+    identity["split_digest"] = load_split(patch_dir).digest
+    if done.is_file():
+        found = json.loads(done.read_text(encoding="utf-8"))
+        if found["settings"] != identity or found["split"] != split:
+            raise InputError(
+                f"expected a run with the same settings in {folder}, found another; choose another "
+                "--output_dir"
+            )
+        result: dict[str, Any] = found["result"]
+        return result
+    trained = train(
+        patch_dir=patch_dir, output_dir=folder, **settings, **machine, precision=precision
+    ).values
+    scored = evaluate(
+        checkpoint=folder / "best.pt",
+        patch_dir=patch_dir,
+        output_file=scores,
+        split=split,
+        baselines=False,
+        repeats=1,
+        **machine,
+    ).values
+    keys = ("patches", "updates", "epochs", "best_epoch")
+    values = {
+        f"{name}{ending}": three["value"]
+        for line, ending in zip(scored["results"], ("", "_mixed"), strict=False)
+        for name, three in line["scores"].items()
+    }
+    result = {key: trained[key] for key in keys} | {"scores": values}
+    write_json(done, {"settings": identity, "split": split, "result": result})
+    # It is only needed to go on, and as large as the model three times over.
+    (folder / "last.pt").unlink(missing_ok=True)
+    return result
+
+
+def _table(runs: Sequence[dict[str, Any]], fractions: Sequence[float]) -> list[dict[str, Any]]:
+    table = []
+    for fraction in fractions:
+        here = [run for run in runs if run["fraction"] == fraction]
+        for name in here[0]["scores"]:
+            values = [run["scores"].get(name) for run in here]
+            known = [math.nan if value is None else value for value in values]
+            three = seed_interval(known)
+            table.append(
+                {
+                    "fraction": fraction,
+                    "score": name,
+                    "patches": float(np.mean([run["patches"] for run in here])),
+                    "updates": max(run["updates"] for run in here),
+                    "seeds": len(here),
+                    "mean": plain(three.value),
+                    "low": plain(three.low),
+                    "high": plain(three.high),
+                    "values": values,
+                }
+            )
+    return table
+
+
+def _written(folder: Path, content: dict[str, Any]) -> Report:
+    results, table = folder / "efficiency.json", folder / "efficiency.csv"
+    with atomic(results, locked=True) as part:
+        part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    with atomic(table) as part, part.open("w", newline="", encoding="utf-8") as file:
+        names = [name for name in content["table"][0] if name != "values"]
+        writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(content["table"])
+    report = Report(outputs=[results, table], values=content)
+    for line in content["table"]:
+        if line["score"] in ("iou_mean", "r2") and line["mean"] is not None:
+            around = "" if line["low"] is None else f" ({line['low']:.4f} to {line['high']:.4f})"
+            report.lines.append(
+                f"fraction {line['fraction']:g}: {line['score']} {line['mean']:.4f}{around}, "
+                f"{line['seeds']} seeds, {line['patches']:.0f} patches, {line['updates']} updates"
+            )
+    report.lines += [str(results), str(table)]
+    return report

@@ -1,0 +1,83 @@
+"""The UNet that published water and ice scores were made with."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from seaice import InputError
+
+
+class ConvBlock(nn.Sequential):
+    """Twice: convolution of 3 x 3 without bias, batch normalisation, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        layers: list[nn.Module] = []
+        for width in (inputs, outputs):
+            layers += [
+                nn.Conv2d(width, outputs, 3, padding=1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(inplace=True),
+            ]
+        super().__init__(*layers)
+
+
+class UNet(nn.Module):
+    """Encoder and decoder with connections at every resolution.
+
+    With 2 channels, 2 classes, base 16 and depth 4 it has 1,942,450 parameters.
+
+    Parameters
+    ----------
+    channels : int
+    classes : int
+    base : int
+        Width of the first block; every level down doubles it.
+    depth : int
+        Number of times the image is halved.
+    """
+
+    def __init__(self, *, channels: int, classes: int, base: int = 16, depth: int = 4) -> None:
+        super().__init__()
+        if base < 1 or depth < 1:
+            raise InputError(f"expected base and depth of at least 1, found {base} and {depth}")
+        widths = [base * 2**level for level in range(depth + 1)]
+        self.depth = depth
+        self.down = nn.ModuleList(
+            ConvBlock(inputs, outputs)
+            for inputs, outputs in zip([channels, *widths[:-2]], widths[:-1], strict=True)
+        )
+        self.bottleneck = ConvBlock(widths[-2], widths[-1])
+        pairs = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.grow = nn.ModuleList(nn.ConvTranspose2d(wide, thin, 2, stride=2) for wide, thin in pairs)
+        self.up = nn.ModuleList(ConvBlock(2 * thin, thin) for _, thin in pairs)
+        self.head = nn.Conv2d(base, classes, 1)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """What the deepest block makes: (B, base * 2^depth, H / 2^depth, W / 2^depth)."""
+        return self._encode(images)[1]
+
+    def _encode(self, images: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        if min(images.shape[-2:]) < 2**self.depth:
+            raise InputError(
+                f"expected images of at least {2**self.depth} pixels for depth {self.depth}, found "
+                f"{tuple(images.shape[-2:])}; cut larger patches"
+            )
+        kept = []
+        for block in self.down:
+            images = block(images)
+            kept.append(images)
+            images = functional.max_pool2d(images, 2)
+        return kept, self.bottleneck(images)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (B, classes, H, W) of images (B, channels, H, W) of any size from 2^depth on."""
+        kept, made = self._encode(images)
+        for grow, block, beside in zip(self.grow, self.up, reversed(kept), strict=True):
+            made = grow(made)
+            # An odd size was rounded down when it was halved.
+            down, right = (beside.shape[k] - made.shape[k] for k in (-2, -1))
+            made = block(torch.cat([beside, functional.pad(made, (0, right, 0, down))], dim=1))
+        logits: torch.Tensor = self.head(made)
+        return logits

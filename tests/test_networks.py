@@ -1,0 +1,215 @@
+"""Networks by name: sizes, shapes, frozen backbones, and what is refused."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from seaice import InputError
+from seaice.segmentation.networks import build, family, has_backbone
+from seaice.segmentation.networks.backbone import BackboneNetwork, Head, as_map, load_weights
+from seaice.segmentation.networks.terramind import sar_scaling
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+class Tokens(nn.Module):
+    """A transformer's layout: pieces of 8 pixels as tokens, a class token before them."""
+
+    def __init__(self, width: int = 12) -> None:
+        super().__init__()
+        self.piece = nn.Conv2d(2, width, 8, stride=8)
+        self.norm = nn.BatchNorm1d(width)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, images):
+        tokens = self.piece(images).flatten(2)
+        tokens = self.drop(self.norm(tokens)).transpose(1, 2)
+        return [tokens, torch.cat([tokens.mean(1, keepdim=True), tokens], dim=1)]
+
+
+def make_tokens(*, pretrained: bool, width: int = 12) -> Tokens:
+    return Tokens(width)
+
+
+def make_number(*, pretrained: bool) -> int:
+    return 3
+
+
+def of_one_channel(*, pretrained: bool) -> nn.Module:
+    return nn.Conv2d(1, 4, 3)
+
+
+def test_unet_has_the_published_size():
+    network = build("unet", channels=2, classes=2)
+    assert parameters(network) == 1_942_450
+    assert network(torch.zeros(1, 2, 224, 224)).shape == (1, 2, 224, 224)
+    assert network.features(torch.zeros(1, 2, 224, 224)).shape == (1, 256, 14, 14)
+
+
+def test_unet_takes_odd_sizes_channels_and_depth():
+    network = build("unet", channels=16, classes=11, base=4, depth=3).eval()
+    assert network(torch.zeros(2, 16, 21, 27)).shape == (2, 11, 21, 27)
+    assert network.features(torch.zeros(1, 16, 24, 24)).shape == (1, 32, 3, 3)
+    assert parameters(network) < parameters(build("unet", channels=16, classes=11, base=4, depth=4))
+    with pytest.raises(InputError, match="at least 8 pixels for depth 3"):
+        network(torch.zeros(1, 16, 7, 40))
+
+
+def test_head_has_the_published_size():
+    assert parameters(Head(768, 2)) == 2_360_834
+
+
+def test_terramind_scaling_goes_through_decibels():
+    stored = np.array([0.7, -1.3])
+    decibels = stored * [5.6597459, 4.7467593] + [-14.5082552, -24.7012051]
+    wanted = (decibels - [-12.599, -20.293]) / [5.195, 5.890]
+    made = [x * factor + addend for x, (factor, addend) in zip(stored, sar_scaling(), strict=True)]
+    np.testing.assert_allclose(made, wanted, rtol=1e-12)
+
+
+def test_pixels_without_sar_stay_zero_after_scaling():
+    network = BackboneNetwork(Tokens(), width=12, channels=2, classes=2, scaling=sar_scaling())
+    sar = torch.tensor([[[[0.0, 0.0]], [[0.0, 1.0]]]])
+    made = network.scaled(sar)
+    assert made[0, :, 0, 0].tolist() == [0, 0]
+    # HH happens to be 0 beside an HV that is not: a value like any other.
+    np.testing.assert_allclose(made[0, :, 0, 1], [-0.36752, 0.8059 - 0.74843], atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [2, 16])
+def test_own_encoder_with_tokens(channels):
+    network = build("test_networks:make_tokens", channels=channels, classes=3, trial_size=32)
+    assert network(torch.randn(2, channels, 32, 48)).shape == (2, 3, 32, 48)
+    assert network.features(torch.randn(1, channels, 32, 48)).shape == (1, 12, 4, 6)
+    assert network.head[0].in_channels == 12 + channels - 2
+
+
+def test_extra_channels_reach_the_output():
+    network = build("test_networks:make_tokens", channels=16, classes=2, trial_size=32).eval()
+    images = torch.randn(1, 16, 32, 32)
+    other = images.clone()
+    other[:, 15] += 1
+    assert not torch.equal(network(images), network(other))
+
+
+def test_frozen_backbone_neither_learns_nor_trains():
+    network = build("test_networks:make_tokens", channels=2, classes=2, frozen=True, trial_size=32)
+    network.train()
+    assert network.head.training and not any(m.training for m in network.backbone.modules())
+    before = {key: value.clone() for key, value in network.backbone.state_dict().items()}
+    learning = [p for p in network.parameters() if p.requires_grad]
+    assert sum(p.numel() for p in learning) == parameters(network.head)
+    network(torch.randn(2, 2, 32, 32)).sum().backward()
+    assert all(p.grad is None for p in network.backbone.parameters())
+    torch.optim.AdamW(learning, lr=0.1).step()
+    after = network.backbone.state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+
+
+def test_backbone_that_is_not_frozen_learns():
+    network = build("test_networks:make_tokens", channels=2, classes=2, trial_size=32).train()
+    assert network.backbone.training
+    network(torch.randn(2, 2, 32, 32)).sum().backward()
+    assert all(p.grad is not None for p in network.backbone.piece.parameters())
+
+
+def test_tokens_lie_in_rows():
+    tokens = torch.arange(6.0).reshape(1, 6, 1)
+    assert as_map(tokens, (32, 48))[0, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
+    with_class_token = torch.cat([torch.full((1, 1, 1), 99.0), tokens], dim=1)
+    assert as_map({"a": None, "b": with_class_token}, (32, 48))[0, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(InputError, match="expected a map of features"):
+        as_map(torch.zeros(3), (4, 4))
+    with pytest.raises(InputError, match="expected tokens of square pieces"):
+        as_map(torch.zeros(1, 500, 2), (32, 32))
+
+
+def test_local_weights_must_fit(tmp_path):
+    given, other = Tokens(), Tokens()
+    good, wrong, junk = tmp_path / "good.pt", tmp_path / "wrong.pt", tmp_path / "junk.pt"
+    torch.save({"state_dict": {**given.state_dict(), "decoder": torch.zeros(1)}}, good)
+    torch.save(Tokens(13).state_dict(), wrong)
+    junk.write_bytes(b"no weights")
+    load_weights(other, good)
+    assert all(torch.equal(a, b) for a, b in zip(given.parameters(), other.parameters(), strict=True))
+    with pytest.raises(InputError, match=r"missing or of another shape \(first piece.weight\)"):
+        load_weights(other, wrong)
+    with pytest.raises(InputError, match="expected a torch file of weights"):
+        load_weights(other, junk)
+    with pytest.raises(InputError, match="no file of weights"):
+        load_weights(other, tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("vnet", {}, "expected a model among unet, terramind"),
+        ("timm:", {}, "expected a model among"),
+        ("smp:unet", {}, "expected a model among"),
+        ("unet", {"bases": 3}, "unet does not take one of the options bases"),
+        ("unet", {"depth": 0}, "expected base and depth of at least 1"),
+        ("terramind", {"size": "huge"}, "expected a size of TerraMind"),
+        ("no_such_module:make", {}, "expected an importable module:function"),
+        ("test_networks:make_number", {}, "to return a torch module, found int"),
+        ("test_networks:of_one_channel", {}, r"encoder that takes \(1, 2, 224, 224\)"),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_one_line(name, options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        build(name, channels=2, classes=2, **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "command"),
+    [
+        ("terratorch", "terramind", "requirements-terramind.txt"),
+        ("timm", "timm:resnet18", "requirements-encoders.txt"),
+        ("segmentation_models_pytorch", "smp:unet:resnet18", "requirements-encoders.txt"),
+    ],
+)
+def test_absent_library_names_the_command(monkeypatch, module, name, command):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=rf"pip install -r {command}"):
+        build(name, channels=2, classes=2)
+
+
+def test_names_need_no_torch():
+    code = (
+        "import sys; from seaice.segmentation.networks import NAMES, family\n"
+        "assert family('smp:unet:resnet18') == 'smp' and NAMES and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert [family(n) for n in ("unet", "timm:a.b", "package.module:make")] == ["unet", "timm", "own"]
+    assert has_backbone("terramind") and not has_backbone("smp:unet:resnet18")
+
+
+def test_terramind_base():
+    pytest.importorskip("terratorch", reason="terratorch is not installed (requirements-terramind.txt)")
+    network = build("terramind", channels=2, classes=2, pretrained=False, frozen=True).train()
+    assert (parameters(network), parameters(network.head)) == (87_708_674, 2_360_834)
+    assert not any(m.training for m in network.backbone.modules())
+    made = network(torch.randn(1, 2, 224, 224))
+    assert made.shape == (1, 2, 224, 224)
+    made.sum().backward()
+    assert all(p.grad is None for p in network.backbone.parameters())
+
+
+@pytest.mark.parametrize("name", ["timm:resnet18", "timm:swin_tiny_patch4_window7_224"])
+def test_timm_encoder(name):
+    pytest.importorskip("timm", reason="timm is not installed (requirements-encoders.txt)")
+    network = build(name, channels=16, classes=2, pretrained=False)
+    assert network(torch.randn(1, 16, 224, 224)).shape == (1, 2, 224, 224)
+
+
+def test_smp_model():
+    reason = "segmentation-models-pytorch is not installed (requirements-encoders.txt)"
+    pytest.importorskip("segmentation_models_pytorch", reason=reason)
+    network = build("smp:unet:resnet18", channels=16, classes=2)
+    assert network(torch.randn(2, 16, 64, 64)).shape == (2, 2, 64, 64)

@@ -1,0 +1,363 @@
+"""Evaluating and data efficiency from files to tables, and bad input in one line each."""
+
+import csv
+import inspect
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from patch_folders import make_folder, write_split
+
+from seaice import InputError
+from seaice.segmentation import efficiency_stage
+from seaice.segmentation.baselines import Baselines, learned
+from seaice.segmentation.checkpoint import load_model, read_checkpoint
+from seaice.segmentation.efficiency_stage import data_efficiency
+from seaice.segmentation.evaluate_stage import evaluate
+from seaice.segmentation.labels import LabelRule
+from seaice.segmentation.metrics import confusion, scores
+from seaice.segmentation.patch_dataset import PatchDataset, read_patch
+from seaice.segmentation.patch_manifest import read_manifest
+from seaice.segmentation.scene_splits import Split, load_split
+from seaice.segmentation.targets import truth_table
+from seaice.segmentation.train_stage import train
+
+SMALL = {
+    "options": ("base=4", "depth=2"),
+    "epochs": 3,
+    "batch_size": 4,
+    "learning_rate": 5e-3,
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("patches"))
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("trained")
+    train(patch_dir=folder, output_dir=made, **SMALL | {"epochs": 10})
+    return made
+
+
+def test_scores_of_a_checkpoint_equal_a_plain_loop(folder, trained, tmp_path):
+    output = tmp_path / "scores.json"
+    report = evaluate(
+        checkpoint=trained / "best.pt",
+        patch_dir=folder,
+        output_file=output,
+        batch_mean_iou=True,
+        batch_size=3,
+        device="cpu",
+    )
+    model, rule = load_model(trained / "best.pt"), LabelRule(0.2)
+    rows = load_split(folder).rows("test", read_manifest(folder))
+    tables = []
+    for image, sic in PatchDataset(folder, rows):
+        with torch.no_grad():
+            made = model.network(image[None])[0].argmax(0).numpy()
+        tables.append(confusion(truth_table("classes", rule)[sic.numpy()], made))
+    wanted = scores(np.sum(tables, axis=0))
+    content = json.loads(output.read_text())
+    assert content == report.values
+    (whole, mixed) = content["results"][:2]
+    assert (whole["subset"], mixed["subset"], whole["patches"], mixed["patches"]) == (
+        "all",
+        "mixed",
+        8,
+        4,
+    )
+    for name, value in wanted.items():
+        assert whole["scores"][name]["value"] == pytest.approx(value, abs=1e-6)
+        assert whole["scores"][name]["low"] <= value <= whole["scores"][name]["high"]
+    only_mixed = [t for t, row in zip(tables, rows, strict=True) if row.kind == "mixed"]
+    assert mixed["scores"]["iou_ice"]["value"] == pytest.approx(
+        scores(np.sum(only_mixed, axis=0))["iou_ice"], abs=1e-6
+    )
+    assert mixed["patches_with_both_edges"] == 4 and 0 < mixed["scores"]["ice_edge_km"]["value"] < 1
+    assert list(content["scenes"]) == sorted({row.scene for row in rows})
+    assert content["batch_mean_iou"]["batch_size"] == 3
+    assert content["label_rule"] == rule.describe() and content["split_mode"] == "scene"
+    names = [line["method"] for line in content["results"] if line["subset"] == "all"]
+    assert names == ["unet", "threshold on HV", "majority", "chance"]
+    found = [
+        line["scores"]["iou_mean"]["value"] for line in content["results"] if line["subset"] == "all"
+    ]
+    assert found[0] > found[1] > max(found[2:])
+
+
+def test_scores_do_not_depend_on_batches(folder, trained, tmp_path):
+    made = []
+    for size in (1, 8):
+        report = evaluate(
+            checkpoint=trained / "best.pt",
+            patch_dir=folder,
+            output_file=tmp_path / f"{size}.csv",
+            split="validation",
+            batch_size=size,
+            baselines=False,
+            device="cpu",
+        )
+        made.append(report.values["results"])
+    assert made[0] == made[1]
+    with (tmp_path / "8.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["score"] for line in lines} >= {"iou_mean", "ice_edge_km"}
+    assert float(lines[0]["value"]) == made[0][0]["scores"][lines[0]["score"]]["value"]
+
+
+def test_threshold_is_the_best_of_the_training_patches(folder):
+    rule, table = LabelRule(0.2), truth_table("classes", LabelRule(0.2))
+    rows = load_split(folder).rows("train", read_manifest(folder))
+    found = learned(folder, rows, rule)
+    pairs = [read_patch(folder / row.file, row.size, with_amsr2=False) for row in rows]
+    hv = np.stack([image[1] for image, _ in pairs])
+    labels = table[np.stack([sic for _, sic in pairs])]
+    assert found.ice_share == pytest.approx((labels == 1).sum() / (labels < 2).sum())
+    best = max(
+        scores(confusion(labels, (hv > edge).astype(int)))["iou_mean"]
+        for edge in np.linspace(-6, 6, 1201)
+    )
+    assert scores(confusion(labels, (hv > found.threshold).astype(int)))["iou_mean"] == pytest.approx(
+        best
+    )
+
+
+def test_chance_and_majority_are_expectations(folder):
+    rows = read_manifest(folder)[:1]
+    made = Baselines(0.0, 0.25).score(folder, rows, LabelRule(0.2))
+    there = made["threshold on HV"][0][0].sum(axis=1)
+    np.testing.assert_allclose(made["chance"][0][0], np.outer(there, [0.75, 0.25]))
+    np.testing.assert_allclose(made["majority"][0][0], np.outer(there, [1, 0]))
+
+
+def test_concentration_has_r2(folder, tmp_path):
+    train(patch_dir=folder, output_dir=tmp_path, task="sic-regression", **SMALL)
+    report = evaluate(
+        checkpoint=tmp_path / "best.pt", patch_dir=folder, output_file=tmp_path / "s.json", device="cpu"
+    )
+    first, threshold = report.values["results"][0], report.values["results"][2]
+    assert first["scores"]["r2"]["value"] < 1 and "r2" not in threshold["scores"]
+
+
+EFFICIENCY = {**SMALL, "fractions": (0.25, 1.0), "seeds": 2}
+
+
+def test_data_efficiency(folder, tmp_path, monkeypatch):
+    report = data_efficiency(patch_dir=folder, output_dir=tmp_path, **EFFICIENCY)
+    content = json.loads((tmp_path / "efficiency.json").read_text())
+    assert content == json.loads(json.dumps(report.values))
+    runs = content["runs"]
+    assert [(run["fraction"], run["seed"]) for run in runs] == [
+        (0.25, 42),
+        (1.0, 42),
+        (0.25, 43),
+        (1.0, 43),
+    ]
+    assert {run["updates"] for run in runs} == {12} and [run["patches"] for run in runs] == [
+        4,
+        16,
+        4,
+        16,
+    ]
+    (line,) = (x for x in content["table"] if x["fraction"] == 1.0 and x["score"] == "iou_mean")
+    values = [run["scores"]["iou_mean"] for run in runs if run["fraction"] == 1.0]
+    assert line["values"] == values and line["mean"] == pytest.approx(np.mean(values), abs=1e-6)
+    assert line["low"] < line["mean"] < line["high"] and line["seeds"] == 2
+    assert not list(tmp_path.glob("*/last.pt"))
+    with (tmp_path / "efficiency.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(content["table"])
+
+    def no_more(**settings):
+        raise AssertionError("a finished training was made again")
+
+    monkeypatch.setattr(efficiency_stage, "train", no_more)
+    again = data_efficiency(patch_dir=folder, output_dir=tmp_path, **EFFICIENCY)
+    assert again.values == report.values
+    with pytest.raises(InputError, match=r"expected a run with the same settings in .*, found another"):
+        data_efficiency(patch_dir=folder, output_dir=tmp_path, **EFFICIENCY | {"batch_size": 2})
+
+
+def test_equal_epochs_train_a_part_less(folder, tmp_path):
+    report = data_efficiency(
+        patch_dir=folder, output_dir=tmp_path, equal="epochs", **EFFICIENCY | {"seeds": 1, "epochs": 1}
+    )
+    assert [run["updates"] for run in report.values["runs"]] == [1, 4]
+    assert report.values["table"][0]["low"] is None
+
+
+@pytest.fixture
+def copied(folder, tmp_path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+
+def evaluated(folder: Path, checkpoint: Path, **options):
+    given = {"output_file": folder / "x.json", "device": "cpu"} | options
+    return evaluate(checkpoint=checkpoint, patch_dir=folder, **given)
+
+
+def test_another_split_is_refused(copied, trained):
+    names = load_split(copied)
+    write_split(copied, Split(names.train[1:], names.validation, (*names.test, names.train[0])))
+    with pytest.raises(InputError, match="may have been trained on"):
+        evaluated(copied, trained / "best.pt")
+
+
+def test_split_lists_missing(copied, trained):
+    (copied / "test.txt").unlink()
+    for work in (
+        lambda: evaluated(copied, trained / "best.pt"),
+        lambda: train(patch_dir=copied, output_dir=copied / "out", **SMALL),
+    ):
+        with pytest.raises(InputError, match=r"^no split: .*test.txt; make it with") as caught:
+            work()
+        assert "\n" not in str(caught.value)
+
+
+def test_empty_split(copied, trained):
+    names = load_split(copied)
+    write_split(copied, Split(names.train, names.validation, ()))
+    with pytest.raises(InputError, match="expected patches for test, found none"):
+        evaluated(copied, trained / "best.pt")
+
+
+def no_classes(folder: Path, part: str) -> None:
+    for row in load_split(folder).rows(part, read_manifest(folder)):
+        with np.load(folder / row.file) as file:
+            content = {key: file[key] for key in file.files}
+        np.savez(folder / row.file, **content | {"sic": np.full((16, 16), 255, np.uint8)})
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_no_valid_pixel(copied, trained, part):
+    no_classes(copied, part)
+    with pytest.raises(InputError, match=f"pixels with a class .*{part}, found none"):
+        if part == "test":
+            evaluated(copied, trained / "best.pt")
+        train(patch_dir=copied, output_dir=copied / "out", **SMALL)
+
+
+def test_wrong_checkpoint(folder, trained, tmp_path):
+    other, junk, evil, changed = (
+        tmp_path / f"{name}.pt" for name in ("other", "junk", "evil", "changed")
+    )
+    torch.save({"state": 1}, other)
+    junk.write_bytes(b"PK no archive")
+    torch.save({"format": Path("code that would be run")}, evil)
+    found = read_checkpoint(trained / "best.pt")
+    torch.save(found | {"options": {"base": 8}}, changed)
+    for path, message in (
+        (tmp_path / "none.pt", "^no checkpoint"),
+        (other, "without its mark"),
+        (junk, "found another or a damaged file"),
+        (evil, "found another or a damaged file"),
+        (changed, "are not of its model"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            evaluated(folder, path, output_file=tmp_path / "x.json")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mode": "probing"}, "expected mode scratch for unet, found 'probing'"),
+        ({"model": "smp:unet:resnet18", "mode": "probing"}, "expected mode scratch or finetune"),
+        ({"model": "vnet"}, "expected a model among"),
+        ({"options": ("base",)}, "as KEY=VALUE, found 'base'"),
+        ({"options": ("pretrained=true",)}, "is what --mode and --weights say"),
+        ({"weights": "random"}, "expected no weights for mode scratch"),
+        ({"inputs": "optical"}, "expected inputs among sar"),
+        ({"task": "edges"}, "expected a task among"),
+        ({"ice_threshold": 15}, "as a fraction above 0"),
+        ({"epochs": 0}, "expected epochs of at least 1, found 0"),
+        ({"updates": 2}, "at least one update for each of 3 epochs"),
+        ({"learning_rate": 0.0}, "expected a learning_rate between 0 and 10"),
+        ({"fraction": 2.0}, "expected a fraction above 0"),
+        ({"device": "cuda:99"}, "expected a GPU for cuda:99"),
+        ({"device": "toaster"}, "expected a device such as auto"),
+        ({"precision": "fp16"}, "expected a GPU for fp16"),
+        ({"precision": "fp8"}, "expected precision auto"),
+        ({"task": "sic-regression", "class_weights": True}, "class_weights are for classes"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_line(folder, tmp_path, options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        train(patch_dir=folder, output_dir=tmp_path / "out", **SMALL | options)
+    assert "\n" not in str(caught.value)
+
+
+def test_loss_that_is_no_number(copied, tmp_path, monkeypatch):
+    def broken(*given):
+        nothing = torch.tensor(float("nan"), requires_grad=True)
+        return nothing * 1, torch.tensor(1.0)
+
+    monkeypatch.setattr("seaice.segmentation.training.loss_sums", broken)
+    with pytest.raises(InputError, match="expected a finite loss, found nan in epoch 1"):
+        train(patch_dir=copied, output_dir=tmp_path / "out", **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"output_file": Path("scores.txt")}, "expected an output_file of .json or .csv"),
+        ({"split": "train"}, "expected split validation or test"),
+        ({"repeats": 0}, "repeats of at least 1"),
+    ],
+)
+def test_what_cannot_be_evaluated(folder, trained, options, message):
+    with pytest.raises(InputError, match=message):
+        evaluated(folder, trained / "best.pt", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fractions": ()}, "expected fractions above 0"),
+        ({"fractions": (0.5, 1.5)}, "expected fractions above 0"),
+        ({"seeds": 0}, "expected seeds and epochs"),
+        ({"equal": "time"}, "expected equal updates or epochs"),
+        ({"equal": "epochs", "updates": 5}, "expected no number of updates"),
+    ],
+)
+def test_efficiency_that_cannot_be_measured(folder, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        data_efficiency(patch_dir=folder, output_dir=tmp_path, **EFFICIENCY | options)
+
+
+def test_class_weights_balance_the_classes(folder, tmp_path):
+    from seaice.segmentation.train_stage import _balance
+
+    rows = load_split(folder).rows("train", read_manifest(folder))
+    made = _balance(folder, rows, "classes", LabelRule(0.2))
+    share = learned(folder, rows, LabelRule(0.2)).ice_share
+    assert made.mean() == pytest.approx(1) and made[1] * share == pytest.approx(made[0] * (1 - share))
+    by_level = _balance(folder, rows, "sic", LabelRule(0.2))
+    assert by_level.shape == (11,) and by_level[5] == 0 and by_level[8] > 0
+    train(patch_dir=folder, output_dir=tmp_path, class_weights=True, **SMALL | {"epochs": 1})
+
+
+def test_stages_load_no_torch_and_are_keyword_only():
+    names = "train_stage", "evaluate_stage", "efficiency_stage"
+    code = f"import sys\nfor n in {names}: __import__('seaice.segmentation.' + n)\n"
+    code += "assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    for stage in (train, evaluate, data_efficiency):
+        kinds = {p.kind for p in inspect.signature(stage).parameters.values()}
+        assert kinds == {inspect.Parameter.KEYWORD_ONLY}
