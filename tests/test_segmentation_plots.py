@@ -1,0 +1,257 @@
+"""Pictures of trainings and patches, and the study of features, by small hand-made cases."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from sar_scenes import scenes_in
+
+from seaice import InputError
+from seaice.segmentation import panels
+from seaice.segmentation.embedding import Embedded, neighbour_votes, principal_plane, spread
+from seaice.segmentation.patch_manifest import PatchRow, read_manifest
+from seaice.segmentation.patch_pictures import most_mixed
+from seaice.segmentation.plot_stage import plot
+from seaice.segmentation.scene_splits import load_split
+from seaice.sources.ai4arctic_positions import Geolocation
+
+
+def write_log(path, epochs=4, **columns):
+    steps = np.arange(1, epochs + 1)
+    table = {"epoch": steps, "train_loss": 1 / steps, "validation_loss": 1.2 / steps}
+    table |= {"iou_mean": np.linspace(0.3, 0.8, epochs), "iou_water": np.linspace(0.4, 0.9, epochs)}
+    table |= columns
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(table)
+        writer.writerows(zip(*table.values(), strict=True))
+    return path
+
+
+def write_study(path, seeds=3):
+    table = []
+    for fraction in (0.1, 1.0):
+        values = [0.6 + 0.1 * fraction + 0.01 * k for k in range(seeds)]
+        mean = float(np.mean(values))
+        low, high = (mean - 0.02, mean + 0.02) if seeds > 1 else (None, None)
+        line = {"fraction": fraction, "score": "iou_mean", "seeds": seeds, "values": values}
+        table.append(line | {"mean": mean, "low": low, "high": high})
+        table.append(line | {"score": "r2", "mean": None, "low": None, "high": None})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"equal": "updates", "split": "test", "table": table}))
+    return path
+
+
+def dots(path):
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).reshape(-1, 3)
+
+
+# Of files
+
+
+def test_curves_of_one_and_of_two_trainings(tmp_path):
+    logs = [write_log(tmp_path / name / "log.csv") for name in ("one", "two")]
+    report = plot(kind="curves", input_files=logs[:1], output_file=tmp_path / "one.png", dpi=60)
+    assert report.values == {"one": {"epochs": 4}}
+    folders = [log.parent for log in logs]
+    plot(kind="curves", input_files=folders, output_file=tmp_path / "two.png", dpi=60)
+    for name in ("one.png", "two.png"):
+        assert len(np.unique(dots(tmp_path / name), axis=0)) > 20
+
+
+def test_what_curves_show(tmp_path):
+    ax = panels.new_figure(4, 3).subplots()
+    logs = {"a": {"epoch": np.arange(1.0, 4), "iou_mean": np.array([0.2, 0.7, np.nan])}}
+    panels.draw_validation(ax, logs, {"iou_mean": "mean IoU", "r2": "R2"})
+    labels = ax.get_legend_handles_labels()[1]
+    assert labels == ["mean IoU, best 0.700 (epoch 2)"]
+    wild = {"epoch": np.arange(1.0, 6), "train_loss": np.array([1e6, 1, 1, 1, 1])}
+    wild["validation_loss"] = np.ones(5)
+    panels.draw_losses(ax, {"a": wild})
+    assert ax.get_ylim()[1] == pytest.approx(3)
+
+
+def test_efficiency_shows_means_intervals_and_seeds(tmp_path):
+    ax = panels.new_figure(4, 3).subplots()
+    lines = json.loads(write_study(tmp_path / "a" / "efficiency.json").read_text())["table"]
+    shown = [line for line in lines if line["score"] == "iou_mean"]
+    panels.draw_efficiency(ax, {"unet": shown}, "mean IoU")
+    (bars,) = ax.containers
+    np.testing.assert_allclose(bars.lines[0].get_ydata(), [0.62, 0.71])
+    ends = [segment[:, 1] for segment in bars.lines[2][0].get_segments()]
+    np.testing.assert_allclose(ends, [[0.60, 0.64], [0.69, 0.73]])
+    write_study(tmp_path / "b" / "efficiency.json", seeds=1)
+    files = [tmp_path / "a", tmp_path / "b"]
+    plot(kind="efficiency", input_files=files, output_file=tmp_path / "e.png", dpi=60)
+    assert (tmp_path / "e.png").stat().st_size > 3000
+    with pytest.raises(InputError, match=r"expected the score r2 in .*found iou_mean, r2"):
+        plot(kind="efficiency", input_files=files, score="r2", output_file=tmp_path / "f.png")
+    assert not (tmp_path / "f.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"kind": "pie"}, "expected a kind out of curves"),
+        ({"kind": "curves"}, "curves: expected --input_files"),
+        ({"kind": "panels"}, "panels: expected --checkpoint and --patch_dir"),
+        ({"kind": "curves", "input_files": ["none.csv"]}, "cannot read none.csv"),
+        ({"kind": "efficiency", "input_files": ["none.json"]}, "cannot read none.json"),
+        ({"kind": "scene", "input_files": ["none.nc"]}, "expected a map made by"),
+        ({"kind": "scene", "input_files": ["a.nc", "b.nc"]}, "expected one map"),
+        ({"kind": "curves", "input_files": ["a.csv", "b.csv"]}, "a label of its own"),
+        ({"kind": "curves", "input_files": ["a.csv"], "dpi": 5}, "dpi of 20 to 1200"),
+        ({"kind": "curves", "input_files": ["a.csv"], "output_file": "x.doc"}, "an ending of"),
+    ],
+)
+def test_what_cannot_be_drawn(options, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=text):
+        plot(**{"output_file": tmp_path / "x.png"} | options)
+
+
+def test_a_table_that_is_no_log(tmp_path):
+    for text in ("a,b\n1,2\n", "epoch,train_loss\n1\n", "", "epoch,train_loss\n1,x\n"):
+        (tmp_path / "log.csv").write_text(text)
+        with pytest.raises(InputError, match=r"log\.csv"):
+            plot(kind="curves", input_files=[tmp_path / "log.csv"], output_file=tmp_path / "x.png")
+
+
+# Pieces
+
+
+def test_agreement_by_hand():
+    truth = np.array([0, 0, 1, 1, 255, 255], np.uint8)
+    predicted = np.array([0, 1, 0, 1, 0, 1], np.uint8)
+    assert panels.agreement(truth, predicted).tolist() == [0, 3, 2, 1, 4, 4]
+
+
+def test_compass_points_north_and_east():
+    """Lines go south and samples west: a scene seen in a mirror."""
+    lat, lon = np.array([[71.0, 71], [70, 70]]), np.array([[12.0, 10], [12, 10]])
+    ends = np.array([0.0, 100])
+    ax = panels.new_figure(3, 3).subplots()
+    panels.draw_compass(ax, Geolocation(ends, ends, lat, lon, (101, 101)))
+    north, east = (np.array(text.xyann) / 24 for text in ax.texts)
+    np.testing.assert_allclose(north, [0, 1], atol=0.05)
+    np.testing.assert_allclose(east, [-1, 0], atol=0.05)
+
+
+def row(scene, number, share):
+    return PatchRow(f"{scene}_{number}.npz", scene, "dmi", 0, 0, 8, share, 1.0, "mixed")
+
+
+def test_most_mixed_takes_every_scene_once_first():
+    shares = {"a": (0.5, 0.51, 0.1), "b": (0.75, 0.9), "c": (0.95,)}
+    rows = [row(s, k, v) for s, values in shares.items() for k, v in enumerate(values)]
+    assert [r.file for r in most_mixed(rows, 2)] == ["a_0.npz", "b_0.npz"]
+    assert [r.file for r in most_mixed(rows, 9)] == ["a_0.npz", "b_0.npz", "a_1.npz"]
+    assert [r.file for r in spread(rows, 3)] == ["a_0.npz", "a_2.npz", "c_0.npz"]
+
+
+def test_principal_plane_equals_the_covariance():
+    rng = np.random.default_rng(2)
+    features = rng.normal(size=(40, 6)) * [5, 3, 1, 1, 0.5, 0.1]
+    points, explained = principal_plane(features)
+    values = np.sort(np.linalg.eigvalsh(np.cov(features.T)))[::-1]
+    np.testing.assert_allclose(points.var(axis=0, ddof=1), values[:2])
+    np.testing.assert_allclose(explained, values[:2] / values.sum())
+    np.testing.assert_allclose(principal_plane(features[:, ::-1])[1], explained)
+    with pytest.raises(InputError, match="at least 3 patches"):
+        principal_plane(features[:2])
+
+
+def test_neighbours_by_hand_and_never_of_the_same_scene():
+    angles = np.radians([0, 10, 20, 90, 1, 80])
+    features = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.arange(1, 7)[:, None]
+    known = Embedded(features, np.array([1.0, 0.5, 0, 0, 0, 0.1]), ("a", "b", "c", "d", "x", "e"))
+    asked = Embedded(np.array([2 * features[4], [0, 0.1]]), np.array([0.9, 0.2]), ("x", "y"))
+    found, fewest = neighbour_votes(known, asked, (1, 2, 3, 6))
+    assert fewest == 5
+    # The first: a, b, c are ice, ice, water; x is its own scene. The second: d, e, c are water.
+    assert found == {1: 1.0, 2: 1.0, 3: 1.0}
+    same = Embedded(known.features, known.ice_share, tuple("pqrstu"))
+    assert neighbour_votes(same, asked, (1, 3))[0] == {1: 0.5, 3: 1.0}
+    # A tie: at 10 degrees, nearer to 90, lies the one, at 0 degrees, nearer to 1, the other.
+    for shares, right in (([0.0, 1], 1.0), ([1.0, 0], 0.0)):
+        tie = Embedded(features[[1, 0]], np.array(shares), ("p", "q"))
+        assert neighbour_votes(tie, asked, (2,))[0] == {2: right}
+
+
+# With a model
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Patches, a split and a checkpoint of random weights that belongs to it."""
+    import torch
+
+    from seaice.segmentation.checkpoint import described, save_checkpoint
+    from seaice.segmentation.labels import LabelRule
+    from seaice.segmentation.networks import build
+    from seaice.segmentation.patch_stage import make_patches
+    from seaice.segmentation.scene_splits import split_scenes
+
+    root = tmp_path_factory.mktemp("plots")
+    scenes_in(root / "scenes")
+    make_patches(input_dir=root / "scenes", output_dir=root / "patches", size=48, per_scene=6)
+    split_scenes(patch_dir=root / "patches", validation_share=0.5)
+    torch.manual_seed(1)
+    options = {"base": 2, "depth": 2}
+    network = build("unet", channels=2, classes=2, **options)
+    note = described(
+        model="unet", options=options, inputs="sar", channels=2, task="classes", rule=LabelRule()
+    )
+    note |= {"split_digest": load_split(root / "patches").digest, "patch_size": 48}
+    content = {"state": network.state_dict(), "epoch": 1, "metrics": {}}
+    save_checkpoint(root / "best.pt", note | content)
+    return root
+
+
+def test_panels_and_embedding_of_a_model(trained, tmp_path):
+    given = {"checkpoint": trained / "best.pt", "patch_dir": trained / "patches", "device": "cpu"}
+    report = plot(kind="panels", output_file=tmp_path / "p.png", count=2, dpi=60, **given)
+    shown = [line for line in report.values if line.endswith(".npz")]
+    manifest = {r.file: r for r in read_manifest(trained / "patches")}
+    test = set(load_split(trained / "patches").test)
+    assert 1 <= len(shown) <= 2
+    assert all(manifest[file].scene in test for file in shown)
+    assert all(0 <= report.values[file]["iou_mean"] <= 1 for file in shown)
+    made = plot(kind="embedding", output_file=tmp_path / "e.png", dpi=60, **given)
+    numbers = json.loads((tmp_path / "e.json").read_text())
+    assert made.outputs == [tmp_path / "e.png", tmp_path / "e.json"]
+    assert numbers["features"] == 8
+    parts = load_split(trained / "patches")
+    assert (numbers["asked_scenes"], numbers["voting_scenes"]) == (
+        len(parts.validation),
+        len(parts.train),
+    )
+    assert set(numbers["accuracy_by_neighbours"]) <= {"1", "3", "5", "10"}
+    assert 0.5 <= numbers["majority"] <= 1
+
+
+def test_a_model_of_another_split_and_a_map(trained, tmp_path):
+    import torch
+
+    from seaice.segmentation.predict_stage import predict
+
+    content = torch.load(trained / "best.pt", weights_only=True) | {"split_digest": "0"}
+    torch.save(content, tmp_path / "other.pt")
+    given = {"patch_dir": trained / "patches", "output_file": tmp_path / "x.png", "device": "cpu"}
+    with pytest.raises(InputError, match="expected the split that"):
+        plot(kind="panels", checkpoint=tmp_path / "other.pt", **given)
+    scene = next((trained / "scenes" / "test").glob("*_prep.nc"))
+    predict(
+        checkpoint=trained / "best.pt", scene=scene, output_dir=tmp_path, geotiff=False, device="cpu"
+    )
+    picture = tmp_path / "map.png"
+    report = plot(
+        kind="scene", input_files=[tmp_path / f"{scene.stem}_ice.nc"], output_file=picture, dpi=60
+    )
+    assert report.values["shape"] == [160, 190]
+    assert (dots(picture) == 0x22).all(axis=1).any()
