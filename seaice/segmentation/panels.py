@@ -185,12 +185,14 @@ def draw_efficiency(
             beside = [place * 1.04] * len(seeds)
             ax.plot(beside, seeds, "o", mfc="white", mec=colour, mew=0.8, ms=3.5)
             known += [line["mean"], *seeds]
+        known += [*low.tolist(), *high.tolist()]
     _fractions(ax, studies)
     if known:
-        margin = max(0.02, 0.6 * (max(known) - min(known)))
+        # Intervals of few seeds may leave 0 to 1; the axis does not.
+        margin = max(0.02, 0.08 * (max(known) - min(known)))
         ax.set_ylim(max(0, min(known) - margin), min(1.0, max(known) + margin))
     ax.set_ylabel(score_name, fontsize=_SMALL + 1)
-    ax.legend(fontsize=_SMALL, frameon=False, loc="lower right")
+    ax.legend(fontsize=_SMALL, frameon=False, loc="best")
     dress(ax)
 
 
