@@ -13,6 +13,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,14 @@ def finish(
     return FieldFill(values, flags, error, {**(notes or {}), "clipped": clipped})
 
 
+# What a cube tells its methods besides.
+_OF_CUBES = ("hole", "days")
+
+
+def _daily(name: str) -> FieldMethod:
+    return FieldMethod(name, f"seaice.gapfill.{name}", "fill", daily=True)
+
+
 @dataclass(frozen=True)
 class FieldMethod:
     """A registered field method.
@@ -164,33 +173,46 @@ class FieldMethod:
     module : str
         Holds the function; imported on first use.
     function : str
+    daily : bool
+        A method of the cube (:mod:`seaice.gapfill`); maps are laid on calendar days for it.
     """
 
     name: str
     module: str
     function: str = "fill_field"
+    daily: bool = False
+
+    @property
+    def described(self) -> Callable[..., Any]:
+        """The function whose signature and docstring tell the parameters."""
+        found: Callable[..., Any] = getattr(importlib.import_module(self.module), self.function)
+        return found
 
     @property
     def fill(self) -> Callable[..., FieldFill]:
         """The function ``fill(field, **parameters)``."""
-        made: Callable[..., FieldFill] = getattr(importlib.import_module(self.module), self.function)
-        return made
+        if self.daily:
+            from seaice.gapfill.calendar import fill_daily
+
+            return partial(fill_daily, method=self.name)
+        return self.described
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
         """Its science parameters."""
-        known = inspect.signature(self.fill).parameters
-        return {name: p for name, p in known.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+        known = inspect.signature(self.described).parameters
+        return {
+            name: p
+            for name, p in known.items()
+            if p.kind is inspect.Parameter.KEYWORD_ONLY and name not in _OF_CUBES
+        }
 
 
 FIELD_METHODS: dict[str, FieldMethod] = {
     method.name: method
     for method in (
         FieldMethod("linear", "seaice.gapfill.linear"),
-        FieldMethod("temporal", "seaice.gapfill.calendar", "fill_temporal"),
-        FieldMethod("gaussian", "seaice.gapfill.calendar", "fill_gaussian"),
-        FieldMethod("departure", "seaice.gapfill.calendar", "fill_departure"),
-        FieldMethod("hybrid", "seaice.gapfill.calendar", "fill_hybrid"),
+        *map(_daily, ("temporal", "gaussian", "departure", "hybrid")),
         FieldMethod("loess", "seaice.gapfill.loess"),
         FieldMethod("harmonic", "seaice.gapfill.harmonic"),
         FieldMethod("eof", "seaice.gapfill.eof"),

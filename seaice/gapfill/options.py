@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seaice.gapfill.field import FIELD_METHODS
+from seaice.gapfill.field import FIELD_METHODS, FieldMethod
 
 _PLAIN = (int, float, str, bool, Path)
 
@@ -44,14 +44,14 @@ def method_options() -> list[Option]:
     """All of them, in the order of the registry; arrays have no option."""
     found: dict[str, list[tuple[str, Option, Any]]] = {}
     for method in FIELD_METHODS.values():
-        for option, default in _options_of(method.fill):
+        for option, default in _options_of(method):
             found.setdefault(option.name, []).append((method.name, option, default))
     return [_merged(uses) for uses in found.values()]
 
 
 def kind_of(method: str, name: str) -> type | None:
     """The plain type of a parameter of a method; None where it takes arrays and the like."""
-    kinds = {option.name: option.kind for option, _ in _options_of(FIELD_METHODS[method].fill)}
+    kinds = {option.name: option.kind for option, _ in _options_of(FIELD_METHODS[method])}
     return kinds.get(name)
 
 
@@ -72,12 +72,10 @@ def _told(default: Any) -> str:
     return "" if default is None or default is False or default == "" else str(default)
 
 
-def _options_of(function: Any) -> Iterator[tuple[Option, Any]]:
-    hints = typing.get_type_hints(function)
-    texts = _sentences(inspect.getdoc(function) or "")
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            continue
+def _options_of(method: FieldMethod) -> Iterator[tuple[Option, Any]]:
+    hints = typing.get_type_hints(method.described)
+    texts = _sentences(inspect.getdoc(method.described) or "")
+    for name, parameter in method.parameters.items():
         kind, choices = _plain(hints[name])
         if kind is not None:
             yield Option(name, kind, choices, texts.get(name, name)), parameter.default
