@@ -32,6 +32,7 @@ from seaice.simulate import (
     write_atl10,
     write_granule,
 )
+from seaice.simulated_sar import write_scenes
 from seaice.simulated_sst import write_sst
 from seaice.sources.bremen import DayFile
 
@@ -133,6 +134,25 @@ def gaps(out: Path) -> None:
     run("fill_gaps.py", "score", *field, *methods, "--output_dir", out / "scores")
 
 
+def sar(out: Path) -> None:
+    """Train a small network on simulated SAR scenes, score it on others, map those."""
+    scenes, patches, trained = out / "sar_scenes", out / "sar_patches", out / "sar_unet"
+    write_scenes(scenes, scenes=10, test_scenes=2, size=(320, 360), seed=5)
+    script, model = "segmentation.py", ["--checkpoint", trained / "best.pt"]
+    run(script, "patches", "--input_dir", scenes, "--output_dir", patches, "--size", 64)
+    run(script, "split", "--patch_dir", patches)
+    # Small, short and fast; the defaults are for real scenes.
+    small = ["--options", "base=8", "--updates", 100, "--epochs", 4, "--learning_rate", 2e-3]
+    run(script, "train", "--patch_dir", patches, "--output_dir", trained, *small, "--augment")
+    tested = ["--patch_dir", patches, "--output_file"]
+    run(script, "evaluate", *model, *tested, out / "sar_scores.json")
+    run(script, "plot", "--kind", "panels", "--count", 3, *model, *tested, out / "sar_panels.png")
+    maps = out / "sar_maps"
+    run(script, "predict", *model, "--scene", scenes / "test", "--output_dir", maps)
+    share = sorted(maps.glob("*_ice_share.nc"))[0]
+    run("visualization.py", "--input_file", share, "--dpi", 150, "--output_file", out / "sar_share.png")
+
+
 def gappiest_day(cube_path: Path) -> date:
     """The day with a file of which most had to be filled."""
     with CubeFile(cube_path) as cube:
@@ -199,6 +219,7 @@ def main() -> None:
     swaths(out)
     freeboard(out)
     gaps(out)
+    sar(out)
     print(f"\nmade in {out} ({time.perf_counter() - begin:.0f} s):")
     for path in sorted(out.iterdir()):
         print(f"  {path.name}")

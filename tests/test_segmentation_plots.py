@@ -30,17 +30,22 @@ def write_log(path, epochs=4, **columns):
     return path
 
 
-def write_study(path, seeds=3):
+def write_study(path, seeds=3, inputs=("sar",)):
     table = []
     for fraction in (0.1, 1.0):
         values = [0.6 + 0.1 * fraction + 0.01 * k for k in range(seeds)]
         mean = float(np.mean(values))
         low, high = (mean - 0.02, mean + 0.02) if seeds > 1 else (None, None)
-        line = {"fraction": fraction, "score": "iou_mean", "seeds": seeds, "values": values}
+        line = {"fraction": fraction, "score": "iou_mean"}
+        line |= {"seeds": seeds, "values": values}
         table.append(line | {"mean": mean, "low": low, "high": high})
         table.append(line | {"score": "r2", "mean": None, "low": None, "high": None})
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"equal": "updates", "split": "test", "table": table}))
+    table = [line | {"inputs": given} for given in inputs for line in table]
+    rule = {"method": "chance", "subset": "all", "scores": {"iou_mean": {"value": 0.33}}}
+    rules = [rule, rule | {"subset": "mixed", "scores": {"iou_mean": {"value": 0.1}}}]
+    content = {"equal": "updates", "split": "test", "table": table, "baselines": rules}
+    path.write_text(json.dumps(content))
     return path
 
 
@@ -80,15 +85,21 @@ def test_efficiency_shows_means_intervals_and_seeds(tmp_path):
     ax = panels.new_figure(4, 3).subplots()
     lines = json.loads(write_study(tmp_path / "a" / "efficiency.json").read_text())["table"]
     shown = [line for line in lines if line["score"] == "iou_mean"]
-    panels.draw_efficiency(ax, {"unet": shown}, "mean IoU")
+    panels.draw_efficiency(ax, {"unet": shown}, "mean IoU", {"chance": 0.33})
     (bars,) = ax.containers
     np.testing.assert_allclose(bars.lines[0].get_ydata(), [0.62, 0.71])
     ends = [segment[:, 1] for segment in bars.lines[2][0].get_segments()]
     np.testing.assert_allclose(ends, [[0.60, 0.64], [0.69, 0.73]])
     write_study(tmp_path / "b" / "efficiency.json", seeds=1)
     files = [tmp_path / "a", tmp_path / "b"]
-    plot(kind="efficiency", input_files=files, output_file=tmp_path / "e.png", dpi=60)
+    report = plot(kind="efficiency", input_files=files, output_file=tmp_path / "e.png", dpi=60)
     assert (tmp_path / "e.png").stat().st_size > 3000
+    assert list(report.values["studies"]) == ["a", "b"] and report.values["levels"] == {"chance": 0.33}
+    write_study(tmp_path / "b" / "efficiency.json", inputs=("sar", "sar+amsr2"))
+    report = plot(kind="efficiency", input_files=files, output_file=tmp_path / "e.png", dpi=60)
+    assert list(report.values["studies"]) == ["a", "b, sar", "b, sar+amsr2"]
+    report = plot(kind="efficiency", input_files=files[1:], output_file=tmp_path / "e.png", dpi=60)
+    assert list(report.values["studies"]) == ["sar", "sar+amsr2"]
     with pytest.raises(InputError, match=r"expected the score r2 in .*found iou_mean, r2"):
         plot(kind="efficiency", input_files=files, score="r2", output_file=tmp_path / "f.png")
     assert not (tmp_path / "f.png").exists()

@@ -15,7 +15,7 @@ from patch_folders import make_folder, write_split
 
 from seaice import InputError
 from seaice.segmentation import efficiency_stage
-from seaice.segmentation.baselines import Baselines, learned
+from seaice.segmentation.baselines import FEATURES, Baselines, learned, texture
 from seaice.segmentation.checkpoint import load_model, read_checkpoint
 from seaice.segmentation.efficiency_stage import data_efficiency
 from seaice.segmentation.evaluate_stage import evaluate
@@ -95,11 +95,11 @@ def test_scores_of_a_checkpoint_equal_a_plain_loop(folder, trained, tmp_path):
     assert content["batch_mean_iou"]["batch_size"] == 3
     assert content["label_rule"] == rule.describe() and content["split_mode"] == "scene"
     names = [line["method"] for line in content["results"] if line["subset"] == "all"]
-    assert names == ["unet", "threshold on HV", "majority", "chance"]
+    assert names == ["unet", *FEATURES, "majority", "chance"]
     found = [
         line["scores"]["iou_mean"]["value"] for line in content["results"] if line["subset"] == "all"
     ]
-    assert found[0] > found[1] > max(found[2:])
+    assert found[0] > found[1] > max(found[3:])
 
 
 def test_scores_do_not_depend_on_batches(folder, trained, tmp_path):
@@ -122,26 +122,35 @@ def test_scores_do_not_depend_on_batches(folder, trained, tmp_path):
     assert float(lines[0]["value"]) == made[0][0]["scores"][lines[0]["score"]]["value"]
 
 
-def test_threshold_is_the_best_of_the_training_patches(folder):
+@pytest.mark.parametrize("name", list(FEATURES))
+def test_threshold_is_the_best_of_the_training_patches(folder, name):
     rule, table = LabelRule(0.2), truth_table("classes", LabelRule(0.2))
     rows = load_split(folder).rows("train", read_manifest(folder))
-    found = learned(folder, rows, rule)
+    found, feature = learned(folder, rows, rule), FEATURES[name]
     pairs = [read_patch(folder / row.file, row.size, with_amsr2=False) for row in rows]
-    hv = np.stack([image[1] for image, _ in pairs])
+    values = np.stack([feature.of(image) for image, _ in pairs])
     labels = table[np.stack([sic for _, sic in pairs])]
     assert found.ice_share == pytest.approx((labels == 1).sum() / (labels < 2).sum())
-    best = max(
-        scores(confusion(labels, (hv > edge).astype(int)))["iou_mean"]
-        for edge in np.linspace(-6, 6, 1201)
-    )
-    assert scores(confusion(labels, (hv > found.threshold).astype(int)))["iou_mean"] == pytest.approx(
-        best
-    )
+
+    def score(edge):
+        return scores(confusion(labels, (values > edge).astype(int)))["iou_mean"]
+
+    best = max(score(edge) for edge in feature.edges[::10])
+    assert score(found.thresholds[name]) >= best and found.thresholds[name] in feature.edges
+
+
+def test_texture_is_the_spread_of_the_pixels_around_that_have_sar():
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(2, 40, 40))
+    image[:, :, :9] = 0
+    around = image[0, 15 - 12 : 15 + 13, 14 - 12 : 14 + 13]
+    there = around[:, 9 - 2 :]
+    assert texture(image)[15, 14] == pytest.approx(there.std(), rel=1e-9)
 
 
 def test_chance_and_majority_are_expectations(folder):
     rows = read_manifest(folder)[:1]
-    made = Baselines(0.0, 0.25).score(folder, rows, LabelRule(0.2))
+    made = Baselines({"threshold on HV": 0.0}, 0.25).score(folder, rows, LabelRule(0.2))
     there = made["threshold on HV"][0][0].sum(axis=1)
     np.testing.assert_allclose(made["chance"][0][0], np.outer(there, [0.75, 0.25]))
     np.testing.assert_allclose(made["majority"][0][0], np.outer(there, [1, 0]))
@@ -170,6 +179,9 @@ def test_data_efficiency(folder, tmp_path, monkeypatch):
         (0.25, 43),
         (1.0, 43),
     ]
+    scored = evaluated(folder, sorted(tmp_path.glob("*/best.pt"))[0], output_file=tmp_path / "e.json")
+    assert content["baselines"] == scored.values["results"][2:] and len(content["baselines"]) == 8
+    assert content["differences"] == []
     assert {run["updates"] for run in runs} == {12} and [run["patches"] for run in runs] == [
         4,
         16,
@@ -192,6 +204,25 @@ def test_data_efficiency(folder, tmp_path, monkeypatch):
     assert again.values == report.values
     with pytest.raises(InputError, match=r"expected a run with the same settings in .*, found another"):
         data_efficiency(patch_dir=folder, output_dir=tmp_path, **EFFICIENCY | {"batch_size": 2})
+
+
+def test_several_inputs_are_compared_by_seed(folder, tmp_path):
+    both = EFFICIENCY | {"fractions": (1.0,), "inputs": ("sar", "sar+amsr2")}
+    report = data_efficiency(patch_dir=folder, output_dir=tmp_path, **both)
+    runs = report.values["runs"]
+    assert [(run["inputs"], run["seed"]) for run in runs] == [
+        ("sar", 42),
+        ("sar+amsr2", 42),
+        ("sar", 43),
+        ("sar+amsr2", 43),
+    ]
+    (line,) = (x for x in report.values["differences"] if x["score"] == "iou_mean")
+    score = [run["scores"]["iou_mean"] for run in runs]
+    assert line["values"] == [score[1] - score[0], score[3] - score[2]] and line["against"] == "sar"
+    assert line["mean"] == pytest.approx(np.mean(line["values"]), abs=1e-6)
+    assert any(text.startswith("sar+amsr2 less sar, fraction 1: iou_mean") for text in report.lines)
+    with pytest.raises(InputError, match=r"expected inputs, each once, found sar, sar"):
+        data_efficiency(patch_dir=folder, output_dir=tmp_path, inputs=("sar", "sar"))
 
 
 def test_equal_epochs_train_a_part_less(folder, tmp_path):

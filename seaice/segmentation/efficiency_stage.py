@@ -1,4 +1,4 @@
-"""How a model gets better with more training scenes: fractions and seeds, alike in updates."""
+"""How a model gets better with more training scenes and inputs: several seeds, alike in updates."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import logging
 import math
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import numpy as np
 from seaice import InputError
 from seaice.atomic import atomic, exclusive
 from seaice.report import Report
-from seaice.segmentation.evaluate_stage import SPLITS, evaluate
+from seaice.segmentation.evaluate_stage import SPLITS, evaluate, score_baselines, score_told
+from seaice.segmentation.labels import LabelRule
 from seaice.segmentation.metrics import plain, seed_interval, write_json
 from seaice.segmentation.patch_manifest import read_manifest
 from seaice.segmentation.scene_splits import load_split
@@ -37,7 +39,7 @@ def data_efficiency(
     mode: str = "scratch",
     options: Sequence[str] = (),
     weights: str | None = None,
-    inputs: str = "sar",
+    inputs: Sequence[str] = ("sar",),
     task: str = "classes",
     ice_threshold: float = 0.20,
     epochs: int = 20,
@@ -53,7 +55,8 @@ def data_efficiency(
 ) -> Report:
     """Train with parts of the training scenes, several seeds each, and score all on the same scenes.
 
-    A smaller part is within a larger one of the same seed. Finished trainings are kept, one that was
+    A smaller part is within a larger one of the same seed. Several inputs make an ablation: each is
+    trained alike, and compared with the first by seed. Finished trainings are kept, one that was
     stopped goes on.
 
     Parameters
@@ -73,22 +76,25 @@ def data_efficiency(
         Times of validation.
     updates : int, optional
         For equal updates: so many.
-    model, mode, options, weights, inputs, task, ice_threshold, learning_rate, batch_size, patience, \
+    inputs : sequence of {"sar", "sar+amsr2"}
+    model, mode, options, weights, task, ice_threshold, learning_rate, batch_size, patience, \
     augment, seed, device, workers, precision
         See :func:`seaice.segmentation.train_stage.train`.
 
     Returns
     -------
     Report
-        ``values["table"]``: for each fraction and score the mean over seeds with its 95 percent
-        interval by Student's t.
+        ``values["table"]``: for each inputs, fraction and score the mean over seeds with its 95
+        percent interval by Student's t. ``differences``: of several inputs from the first, by seed.
+        ``baselines``: what needs no network, learnt from all training patches, with intervals over
+        scenes.
 
     Raises
     ------
     InputError
     """
-    fractions = sorted({float(fraction) for fraction in fractions})
-    _check(fractions, seeds, equal, split, epochs, updates)
+    fractions, inputs = sorted({float(fraction) for fraction in fractions}), tuple(inputs)
+    _check(fractions, inputs, seeds, equal, split, epochs, updates)
     patch_dir, output_dir = Path(patch_dir), Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     if equal == "updates" and updates is None:
@@ -99,7 +105,6 @@ def data_efficiency(
         "mode": mode,
         "options": tuple(options),
         "weights": weights,
-        "inputs": inputs,
         "task": task,
         "ice_threshold": ice_threshold,
         "epochs": epochs,
@@ -113,22 +118,35 @@ def data_efficiency(
     machine = {"device": device, "workers": workers}
     runs = []
     with exclusive(output_dir / "efficiency.json"):
-        for number in range(seeds):
-            for fraction in fractions:
-                key = {"fraction": fraction, "seed": seed + number}
-                folder = output_dir / f"fraction_{fraction:g}_seed_{seed + number}"
-                one = _one(patch_dir, folder, shared | key, split, machine, precision)
-                runs.append(key | one)
-                logger.info("fraction %g, seed %d: done", fraction, seed + number)
-        settings = shared | {"options": list(options)}
+        for number, given, fraction in product(range(seeds), inputs, fractions):
+            key = {"inputs": given, "fraction": fraction, "seed": seed + number}
+            name = f"{given}, fraction {fraction:g}, seed {seed + number}"
+            folder = output_dir / name.replace(", ", "_").replace(" ", "_")
+            one = _one(patch_dir, folder, shared | key, split, machine, precision)
+            runs.append(key | one)
+            logger.info("%s: done", name)
+        settings = shared | {"options": list(options), "inputs": list(inputs)}
         content: dict[str, Any] = {"equal": equal, "split": split, "settings": settings}
-        content |= {"table": _table(runs, fractions), "runs": runs}
-        return _written(output_dir, content)
+        content |= {"table": _table(runs), "differences": _differences(runs, inputs)}
+        content["baselines"] = score_baselines(patch_dir, split, LabelRule(ice_threshold))
+        return _written(output_dir, content | {"runs": runs})
 
 
 def _check(
-    fractions: Sequence[float], seeds: int, equal: str, split: str, epochs: int, updates: int | None
+    fractions: Sequence[float],
+    inputs: Sequence[str],
+    seeds: int,
+    equal: str,
+    split: str,
+    epochs: int,
+    updates: int | None,
 ) -> None:
+    from seaice.segmentation.patch_dataset import channel_count
+
+    if not inputs or len(set(inputs)) < len(inputs):
+        raise InputError(f"expected inputs, each once, found {', '.join(inputs) or 'none'}")
+    for given in inputs:
+        channel_count(given)
     if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
         raise InputError(f"expected fractions above 0, up to 1, found {list(fractions)}")
     if seeds < 1 or epochs < 1:
@@ -187,28 +205,54 @@ def _one(
     return result
 
 
-def _table(runs: Sequence[dict[str, Any]], fractions: Sequence[float]) -> list[dict[str, Any]]:
+def _table(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Means over seeds, by inputs, fraction and score."""
     table = []
-    for fraction in fractions:
-        here = [run for run in runs if run["fraction"] == fraction]
+    for (given, fraction), here in _grouped(runs).items():
         for name in here[0]["scores"]:
-            values = [run["scores"].get(name) for run in here]
-            known = [math.nan if value is None else value for value in values]
-            three = seed_interval(known)
             table.append(
                 {
+                    "inputs": given,
                     "fraction": fraction,
                     "score": name,
                     "patches": float(np.mean([run["patches"] for run in here])),
                     "updates": max(run["updates"] for run in here),
                     "seeds": len(here),
-                    "mean": plain(three.value),
-                    "low": plain(three.low),
-                    "high": plain(three.high),
-                    "values": values,
+                    **_spread([run["scores"].get(name) for run in here]),
                 }
             )
     return table
+
+
+def _grouped(runs: Sequence[dict[str, Any]]) -> dict[tuple[str, float], list[dict[str, Any]]]:
+    groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault((run["inputs"], run["fraction"]), []).append(run)
+    return groups
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, Any]:
+    three = seed_interval([math.nan if value is None else value for value in values])
+    named = {"mean": three.value, "low": three.low, "high": three.high}
+    return {name: plain(value) for name, value in named.items()} | {"values": list(values)}
+
+
+def _differences(runs: Sequence[dict[str, Any]], inputs: Sequence[str]) -> list[dict[str, Any]]:
+    """What other inputs gain over the first: differences of trainings of the same seed."""
+    made, groups = [], _grouped(runs)
+    for (given, fraction), here in groups.items():
+        if given == inputs[0]:
+            continue
+        first = groups[inputs[0], fraction]
+        for name in here[0]["scores"]:
+            ours, theirs = ([run["scores"].get(name) for run in group] for group in (here, first))
+            gains = [
+                None if one is None or two is None else one - two
+                for one, two in zip(ours, theirs, strict=True)
+            ]
+            key = {"inputs": given, "against": inputs[0], "fraction": fraction, "score": name}
+            made.append(key | _spread(gains))
+    return made
 
 
 def _written(folder: Path, content: dict[str, Any]) -> Report:
@@ -221,12 +265,26 @@ def _written(folder: Path, content: dict[str, Any]) -> Report:
         writer.writeheader()
         writer.writerows(content["table"])
     report = Report(outputs=[results, table], values=content)
-    for line in content["table"]:
-        if line["score"] in ("iou_mean", "r2") and line["mean"] is not None:
-            around = "" if line["low"] is None else f" ({line['low']:.4f} to {line['high']:.4f})"
-            report.lines.append(
-                f"fraction {line['fraction']:g}: {line['score']} {line['mean']:.4f}{around}, "
-                f"{line['seeds']} seeds, {line['patches']:.0f} patches, {line['updates']} updates"
-            )
+    for line in _headline(content["table"]):
+        report.lines.append(
+            f"{line['inputs']}, fraction {line['fraction']:g}: {_told(line)}, {line['seeds']} seeds, "
+            f"{line['patches']:.0f} patches, {line['updates']} updates"
+        )
+    for line in _headline(content["differences"]):
+        report.lines.append(
+            f"{line['inputs']} less {line['against']}, fraction {line['fraction']:g}: {_told(line)}"
+        )
+    for line in content["baselines"]:
+        if line["subset"] == "all":
+            told = score_told("iou_mean", line["scores"]["iou_mean"])
+            report.lines.append(f"{line['method']}: {told}")
     report.lines += [str(results), str(table)]
     return report
+
+
+def _headline(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [line for line in lines if line["score"] in ("iou_mean", "r2") and line["mean"] is not None]
+
+
+def _told(line: dict[str, Any]) -> str:
+    return score_told(line["score"], line | {"value": line["mean"]})

@@ -78,7 +78,7 @@ def evaluate(
     split : {"validation", "test"}
         The checkpoint was chosen by validation, so that its scores there are a little too good.
     baselines : bool
-        Also score a threshold on HV, the majority and chance.
+        Also score thresholds on HV and on the texture of HH, the majority and chance.
     batch_mean_iou : bool
         Also the mean over batches of their IoU, as in published scores; it depends on the batches.
     batch_size : int
@@ -112,14 +112,11 @@ def evaluate(
     if not scored[0].tables.sum():
         raise InputError(f"expected pixels with a class in {split}, found none: {patch_dir}; cut others")
     if baselines:
-        learned = rules.learned(
-            Path(patch_dir), parts.rows("train", read_manifest(Path(patch_dir))), model.rule
-        )
-        found = learned.score(Path(patch_dir), rows, model.rule)
-        scored += [Scored(name, *counts) for name, counts in found.items()]
+        learned, found = _of_rules(Path(patch_dir), parts, rows, model.rule)
+        scored += found
     content = _head(model, Path(checkpoint), split, parts, rows)
     if baselines:
-        content["hv_threshold"], content["train_ice_share"] = learned.threshold, learned.ice_share
+        content["thresholds"], content["train_ice_share"] = learned.thresholds, learned.ice_share
     content["results"] = [
         line for each in scored for line in _lines(each, rows, model.rule, repeats=repeats, seed=seed)
     ]
@@ -168,6 +165,24 @@ def _of_model(
     )
     name = model.note["model"] + (f" {model.inputs}" if model.inputs != "sar" else "")
     return Scored(name, np.stack(counts.tables), np.array(counts.edges, np.float64))
+
+
+def _of_rules(
+    patch_dir: Path, parts: Split, rows: Sequence[PatchRow], rule: LabelRule
+) -> tuple[rules.Baselines, list[Scored]]:
+    learned = rules.learned(patch_dir, parts.rows("train", read_manifest(patch_dir)), rule)
+    found = learned.score(patch_dir, rows, rule)
+    return learned, [Scored(name, *counts) for name, counts in found.items()]
+
+
+def score_baselines(
+    patch_dir: Path, split: str, rule: LabelRule, *, repeats: int = 1000, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Scores of what needs no network, as in the ``results`` of :func:`evaluate`."""
+    parts = load_split(patch_dir)
+    rows = parts.rows("test" if split == "test" else "validation", read_manifest(patch_dir))
+    scored = _of_rules(patch_dir, parts, rows, rule)[1]
+    return [line for each in scored for line in _lines(each, rows, rule, repeats=repeats, seed=seed)]
 
 
 def measure_of(size: int, rule: LabelRule) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
@@ -266,7 +281,7 @@ def _reported(path: Path, content: dict[str, Any]) -> Report:
         f"{content['label_rule']}"
     ]
     for line in content["results"]:
-        told = [_told(name, line["scores"].get(name)) for name in ("iou_mean", "r2", "ice_edge_km")]
+        told = [score_told(name, line["scores"].get(name)) for name in ("iou_mean", "r2", "ice_edge_km")]
         lines.append(f"{line['method']}, {line['subset']}: {', '.join(text for text in told if text)}")
     lines.append(str(path))
     if content["split_mode"] == "patch":
@@ -274,7 +289,8 @@ def _reported(path: Path, content: dict[str, Any]) -> Report:
     return Report(lines=lines, outputs=[path], values=content)
 
 
-def _told(name: str, three: Mapping[str, float | None] | None) -> str:
+def score_told(name: str, three: Mapping[str, Any] | None) -> str:
+    """A score with its interval as text; empty where there is none."""
     if three is None or three["value"] is None:
         return ""
     low, high = three["low"], three["high"]

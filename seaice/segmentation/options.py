@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,7 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         _count("seeds", "trainings of each fraction"),
         Option("equal", "what all trainings have alike", choices=("updates", "epochs")),
         Option("split", "scenes to score", choices=PARTS),
-        *_MODEL,
+        *(replace(option, many=option.many or option.name == "inputs") for option in _MODEL),
     ),
     "predict": (
         _CHECKPOINT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,7 +153,10 @@ def _epochs(ax: Axes, logs: Mapping[str, Mapping[str, np.ndarray]]) -> None:
 
 
 def draw_efficiency(
-    ax: Axes, studies: Mapping[str, Sequence[Mapping[str, Any]]], score_name: str
+    ax: Axes,
+    studies: Mapping[str, Sequence[Mapping[str, Any]]],
+    score_name: str,
+    levels: Mapping[str, float],
 ) -> None:
     """A score by the fraction of the training scenes: means, 95 percent intervals, every seed.
 
@@ -163,8 +167,10 @@ def draw_efficiency(
         By label the lines of a table with ``fraction``, ``mean``, ``low``, ``high``, ``values``.
     score_name : str
         For the axis.
+    levels : mapping of str to float
+        The score of what needs no training, by its name.
     """
-    known: list[float] = []
+    known: list[float] = list(levels.values())
     for number, (label, lines) in enumerate(studies.items()):
         colour = LINES[number % len(LINES)]
         # Beside each other, so that intervals of two models can be told apart.
@@ -187,12 +193,14 @@ def draw_efficiency(
             known += [line["mean"], *seeds]
         known += [*low.tolist(), *high.tolist()]
     _fractions(ax, studies)
+    for (name, value), dashes in zip(levels.items(), cycle(("--", "-.", ":")), strict=False):
+        ax.axhline(value, color=palette.TEXT_SOFT, lw=1, ls=dashes, zorder=1, label=name)
     if known:
         # Intervals of few seeds may leave 0 to 1; the axis does not.
         margin = max(0.02, 0.08 * (max(known) - min(known)))
         ax.set_ylim(max(0, min(known) - margin), min(1.0, max(known) + margin))
     ax.set_ylabel(score_name, fontsize=_SMALL + 1)
-    ax.legend(fontsize=_SMALL, frameon=False, loc="best")
+    ax.legend(fontsize=_SMALL, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     dress(ax)
 
 

@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -177,33 +177,49 @@ def _all_have(logs: Mapping[str, Mapping[str, np.ndarray]], name: str) -> bool:
     return all(name in log for log in logs.values())
 
 
+def _study(path: Path, score: str) -> tuple[dict[str, list[dict[str, Any]]], dict[str, float], str]:
+    """Of ``efficiency.json``: lines by inputs, the score of what needs no training, a note."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        table, lines = content["table"], dict[str, list[dict[str, Any]]]()
+        for line in table:
+            lines.setdefault(line["inputs"], []).extend([line] * (line["score"] == score))
+        rules = [rule for rule in content["baselines"] if rule["subset"] == "all"]
+        levels = {rule["method"]: rule["scores"].get(score, {}).get("value") for rule in rules}
+        note = f"{content['split']} scenes, equal {content['equal']}, {table[0]['seeds']} seeds"
+        there = sorted({line["score"] for line in table})
+        lacks = not any(line["mean"] is not None for group in lines.values() for line in group)
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        raise InputError(
+            f"expected efficiency.json of segmentation.py data-efficiency, found another: {path}"
+        ) from None
+    if lacks:
+        raise InputError(f"expected the score {score} in {path}, found {', '.join(there)}")
+    return lines, {name: value for name, value in levels.items() if value is not None}, note
+
+
 def _efficiency(named: Mapping[str, Path], score: str, report: Report) -> Figure:
-    studies, notes = {}, set()
+    studies: dict[str, Sequence[Mapping[str, Any]]] = {}
+    levels: dict[str, float] = {}
+    notes = set()
     for label, path in named.items():
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            lines = [line for line in content["table"] if line["score"] == score]
-            there = sorted({line["score"] for line in content["table"]})
-            seeds = max((line["seeds"] for line in lines), default=0)
-            notes.add(f"{content['split']} scenes, equal {content['equal']}, {seeds} seeds")
-        except OSError as error:
-            raise InputError(f"cannot read {path} ({error.strerror})") from None
-        except (ValueError, KeyError, TypeError):
-            raise InputError(
-                f"expected efficiency.json of segmentation.py data-efficiency, found another: {path}"
-            ) from None
-        if not any(line["mean"] is not None for line in lines):
-            raise InputError(f"expected the score {score} in {path}, found {', '.join(there)}")
-        studies[label] = lines
-    figure = panels.new_figure(5.6, 3.9)
+        lines, found, note = _study(path, score)
+        for inputs, group in lines.items():
+            parts = [label] * (len(named) > 1 or len(lines) == 1) + [inputs] * (len(lines) > 1)
+            studies[", ".join(parts)] = group
+        levels |= found
+        notes.add(note)
+    figure = panels.new_figure(7.4, 3.9)
     ax = figure.subplots()
-    panels.draw_efficiency(ax, studies, SCORES.get(score, score))
+    panels.draw_efficiency(ax, studies, SCORES.get(score, score), levels)
     ax.set_title(
         f"{'; '.join(sorted(notes))}\nmeans with 95 % intervals, circles: single seeds",
         fontsize=8,
         color=palette.TEXT,
     )
-    report.values["studies"] = studies
+    report.values |= {"studies": studies, "levels": levels}
     return figure
 
 
