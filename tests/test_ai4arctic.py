@@ -2,7 +2,10 @@
 
 import shutil
 from collections import Counter
+from pathlib import Path
 
+import h5py
+import netCDF4
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from sar_scenes import SIZE, rewrite, scenes_in
 
 from seaice import InputError, file_damage
+from seaice.simulate import write_scenes
 from seaice.simulated_sar_layout import geolocation_points
 from seaice.sources import ai4arctic
 from seaice.sources.ai4arctic import (
@@ -115,10 +119,10 @@ def test_scene_holds_the_truth_scaled(made):
 def test_test_scene_takes_its_charts_from_the_reference(made, tmp_path):
     test = made[-1]
     scene = open_scene(test.path)
-    assert scene.reference == test.reference and scene.has_labels
+    assert scene.reference == test.reference
     np.testing.assert_array_equal(scene.sic(), test.truth.sic)
     alone = open_scene(shutil.copy(test.path, tmp_path))
-    assert alone.sic() is None and not alone.has_labels
+    assert alone.sic() is None
     np.testing.assert_array_equal(alone.valid(), np.isfinite(test.truth.backscatter[0]))
     assert not alone.valid().all()
     elsewhere = open_scene(alone.path, reference=test.reference)
@@ -126,8 +130,13 @@ def test_test_scene_takes_its_charts_from_the_reference(made, tmp_path):
 
 
 def test_every_variable_is_read_once(made, monkeypatch):
-    asked, real = [], ai4arctic._read
-    monkeypatch.setattr(ai4arctic, "_read", lambda p, name, *m: asked.append(name) or real(p, name, *m))
+    asked, real = [], ai4arctic.read_variable
+
+    def counted(path, name, *more):
+        asked.append(name)
+        return real(path, name, *more)
+
+    monkeypatch.setattr(ai4arctic, "read_variable", counted)
     scene = open_scene(made[0].path)
     for _ in range(2):
         scene.sar(), scene.sic(), scene.amsr2(), scene.distance(), scene.valid(), scene.positions()
@@ -153,14 +162,20 @@ def one_nan():
         ("nersc_sar_secondary", None, None, "expected a variable nersc_sar_secondary, found none"),
         ("SIC", np.full(SIZE, 11, np.uint8), "sic", "found 11"),
         ("SIC", np.full(SIZE, 256, np.int16), "sic", "found 256"),
-        ("SIC", np.zeros(SIZE, np.float32), "sic", "expected whole numbers in SIC"),
+        ("SIC", np.full(SIZE, -5, np.int16), "sic", "found -5"),
+        ("nersc_sar_primary", np.zeros(SIZE, np.int16), "sar", "floating-point numbers, found int16"),
+        ("nersc_sar_primary", np.zeros(SIZE, np.complex64), "sar", "found complex64"),
+        ("nersc_sar_primary", h5py.Empty("f4"), None, r"two SAR channels of one shape .* found \(\)"),
+        ("SIC", np.zeros(SIZE, np.float32), "sic", "expected SIC in whole numbers, found float32"),
         ("SIC", np.zeros((4, 4), np.uint8), "sic", "expected SIC of shape"),
         ("distance_map", None, "distance", "expected a variable distance_map"),
         ("btemp_6_9h", np.zeros((2, 2), np.float32), "amsr2", "expected a 2 km grid of about 6 x 7"),
+        ("btemp_6_9h", np.float32(1), "amsr2", r"expected a 2 km grid .* found \(\)"),
         ("btemp_36_5v", None, "amsr2", "expected a variable btemp_36_5v"),
         ("btemp_36_5v", np.zeros((6, 6), np.float32), "amsr2", "expected btemp_36_5v of shape"),
         ("sar_grid2d_latitude", np.full((21, 21), 99.0), "positions", "geolocation points on Earth"),
         ("sar_grid2d_latitude", np.full((21, 21), np.nan), "positions", "geolocation points on Earth"),
+        ("sar_grid2d_latitude", np.zeros((0, 21)), "positions", r"2 x 2 .* found \(0, 21\) latitudes"),
     ],
 )
 def test_bad_content_is_told_in_one_line(copy, name, values, read, said):
@@ -169,6 +184,87 @@ def test_bad_content_is_told_in_one_line(copy, name, values, read, said):
         scene = open_scene(copy)
         getattr(scene, read)()
     assert "\n" not in str(caught.value) and copy.name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "read", "said"),
+    [
+        ("SIC", "chart_fill_value", 0, "sic", "missing values of SIC as 255, found chart_fill_value 0"),
+        ("SIC", "_FillValue", np.uint8(10), "sic", "found _FillValue 10"),
+        ("SIC", "scale_factor", 10.0, "sic", "SIC as published, found it packed with scale_factor"),
+        ("nersc_sar_secondary", "add_offset", 1.0, "sar", "packed with add_offset"),
+        ("nersc_sar_primary", "variable_fill_value", -9.0, "sar", "as 0, found variable_fill_value -9"),
+        ("", "pixel_spacing", "wide", "positions", "expected pixel_spacing in metres, found 'wide'"),
+        ("", "pixel_spacing", 0, "positions", "expected pixel_spacing in metres, found 0"),
+        ("", "ice_service", "nic", "service", "expected the ice service dmi or cis, found 'nic'"),
+    ],
+)
+def test_attributes_that_change_the_meaning_are_refused(copy, name, key, value, read, said):
+    with h5py.File(copy, "r+") as file:
+        item = file[name] if name else file
+        item.attrs[key] = value
+        if key == "variable_fill_value":
+            item[0, :3] = value
+    with pytest.raises(InputError, match=said) as caught:
+        found = getattr(open_scene(copy), read)
+        found()
+    assert "\n" not in str(caught.value) and copy.name in str(caught.value)
+
+
+def test_numbers_that_a_file_calls_missing_are_missing(copy):
+    values = open_scene(copy).amsr2()[0].copy()
+    values[2, 3] = -999
+    rewrite(copy, "btemp_6_9h", values)
+    with h5py.File(copy, "r+") as file:
+        file["btemp_6_9h"].attrs["_FillValue"] = np.float32(-999)
+        file["SIC"].attrs["_FillValue"] = np.uint8(255)
+        file["nersc_sar_primary"].attrs["_FillValue"] = np.float32(np.nan)
+    scene = open_scene(copy)
+    assert np.argwhere(np.isnan(scene.amsr2())).tolist() == [[0, 2, 3]]
+    assert scene.sic() is not None and np.isfinite(scene.sar()).all()
+
+
+def test_what_was_never_written_is_no_number(tmp_path):
+    """As netCDF reads it, and as a flipped bit in the list of the chunks leaves it."""
+    (made,) = write_scenes(tmp_path, scenes=1, test_scenes=0, size=(100, 100))
+    with netCDF4.Dataset(made.path, "r+") as file:
+        for name, axes in (
+            ("hv", ("sar_lines", "sar_samples")),
+            ("tb", ("2km_grid_lines", "2km_grid_samples")),
+        ):
+            file.createVariable(name, "f4", axes)
+    with h5py.File(made.path, "r+") as file:
+        for name, other in (("hv", "nersc_sar_secondary"), ("tb", "btemp_7_3v")):
+            del file[other]
+            file.move(name, other)
+    scene = open_scene(made.path)
+    with pytest.raises(InputError, match=r"nersc_sar_secondary as 0, found _FillValue 9.969"):
+        scene.sar()
+    assert np.isnan(scene.amsr2()).all(axis=(1, 2)).tolist() == [n == 3 for n in range(14)]
+
+
+def test_a_chart_stored_the_other_way_round_is_refused(tmp_path):
+    (made,) = write_scenes(tmp_path, scenes=1, test_scenes=0, size=(100, 100))
+    open_scene(made.path).sic()
+    with h5py.File(made.path, "r+") as file:
+        turned = file["SIC"][...].T
+        del file["SIC"]
+        file["SIC"] = turned
+        for axis, name in enumerate(("sar_samples", "sar_lines")):
+            file["SIC"].dims[axis].attach_scale(file[name])
+    with pytest.raises(
+        InputError, match="SIC over sar_lines, sar_samples, found sar_samples, sar_lines"
+    ):
+        open_scene(made.path).sic()
+
+
+def test_a_file_without_permission_is_told_in_one_line(copy, monkeypatch):
+    def refused(*words, **more):
+        raise PermissionError(13, "Permission denied", str(copy))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\): .*permissions"):
+        open_scene(copy)
 
 
 def test_files_that_are_no_scene_are_told_in_one_line(copy, tmp_path):

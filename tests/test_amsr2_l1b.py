@@ -212,7 +212,7 @@ def test_every_channel(path):
 @pytest.mark.parametrize(
     ("defect", "words"),
     [
-        ("truncated", "the granule cannot be read"),
+        ("truncated", "the file cannot be read"),
         ("html", "found a web page"),
         ("no_channel", "expected the dataset «Brightness Temperature (36.5GHz,H)»"),
     ],
@@ -233,7 +233,7 @@ def test_bit_flips_are_found_or_harmless(tmp_path, granule):
 
 def test_no_file_an_empty_one_and_another_kind(tmp_path):
     for name, content, words in (
-        ("none.h5", None, "no such granule"),
+        ("none.h5", None, "no such file"),
         ("empty.h5", b"", "an empty file"),
         ("text.h5", b"hello", "cannot be read"),
     ):

@@ -489,7 +489,7 @@ def test_damage_is_one_clear_line(tmp_path, defect, message, engine):
 def test_other_things_are_refused(tmp_path, engine):
     import h5py
 
-    with pytest.raises(InputError, match="no such granule"):
+    with pytest.raises(InputError, match="no such file"):
         read_granule(tmp_path / "none.h5", engine=engine)
     (tmp_path / "empty.h5").touch()
     with pytest.raises(InputError, match="found an empty file"):

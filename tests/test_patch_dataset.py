@@ -188,12 +188,18 @@ def rewrite(path: Path, **changes) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sar": None}, "expected sar, sic, amsr2, row, column in a patch, found less"),
+        ({"sar": None}, "a patch is damaged .*sar"),
+        ({"amsr2": np.zeros((13, 2, 2), np.float32)}, r"expected amsr2 of shape \(14, None, None\)"),
+        ({"amsr2": np.zeros((14, 0, 2), np.float32)}, r"found \(14, 0, 2\)"),
+        ({"amsr2": np.zeros(14, np.float32)}, r"found \(14,\)"),
+        ({"row": np.zeros(2, np.int64)}, r"expected row of shape \(\)"),
+        ({"column": np.array("x")}, "expected column of shape .* in int64"),
+        ({"sar": np.zeros((2, 16, 16), np.complex64)}, "in float32, found .* in complex64"),
         ({"sar": np.full((2, 16, 16), np.nan, np.float32)}, "found NaN"),
         ({"amsr2": np.full((14, 2, 2), np.inf, np.float32)}, "found NaN or infinity"),
-        ({"sar": np.zeros((2, 8, 8), np.float32)}, r"expected sar \(2, 16, 16\)"),
+        ({"sar": np.zeros((2, 8, 8), np.float32)}, r"expected sar of shape \(2, 16, 16\)"),
         ({"sic": np.full((16, 16), 11, np.uint8)}, "expected classes 0 to 10 or 255"),
-        ({"sic": np.zeros((16, 16))}, "of uint8"),
+        ({"sic": np.zeros((16, 16))}, "in uint8, found .* in float64"),
     ],
 )
 def test_bad_patch_is_said_in_one_line(folder, tmp_path, change, message):
@@ -212,6 +218,30 @@ def test_damaged_patch(folder, tmp_path, content):
     path.write_bytes(whole[:-100] if content is None else content)
     with pytest.raises(InputError, match="a patch is damaged"):
         read_patch(path, 16, with_amsr2=False)
+
+
+def test_a_flipped_bit_anywhere_in_a_head_is_found_or_harmless(folder, tmp_path):
+    whole = (folder / read_manifest(folder)[0].file).read_bytes()
+    path = tmp_path / "x.npz"
+    path.write_bytes(whole)
+    good, found = read_patch(path, 16, with_amsr2=True), 0
+    start = whole.index(b"amsr2.npy") - 30
+    for place in (*range(start, start + 160), *range(len(whole) - 300, len(whole), 3)):
+        body = bytearray(whole)
+        body[place] ^= 1 << place % 8
+        path.write_bytes(body)
+        try:
+            made = read_patch(path, 16, with_amsr2=True)
+        except InputError as error:
+            found += 1
+            assert "\n" not in str(error)
+        else:
+            assert all(np.array_equal(*pair) for pair in zip(good, made, strict=True))
+    assert found > 50
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(InputError, match="a patch is damaged"):
+        read_patch(path, 16, with_amsr2=True)
 
 
 def test_missing_patch_in_a_worker_is_one_line_too(folder):

@@ -1,5 +1,6 @@
 """Patches: places, draw, files, manifest; the same whoever makes them, and after a kill."""
 
+import errno
 import filecmp
 import json
 import os
@@ -27,10 +28,10 @@ from seaice.segmentation.patches import (
     choose,
     coarse_window,
     lattice,
-    load_patch,
     scene_random,
 )
-from seaice.sources.ai4arctic import AMSR2_CHANNELS, open_scene
+from seaice.segmentation.scene_splits import split_scenes
+from seaice.sources.ai4arctic import AMSR2_CHANNELS, SAR_CHANNELS, list_scenes, open_scene
 
 SMALL = {"size": 48, "per_scene": 6}
 
@@ -47,6 +48,11 @@ def patches(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("patches")
     make_patches(input_dir=folder, output_dir=out, **SMALL)
     return out
+
+
+def arrays_of(path):
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
 
 
 def files_of(folder):
@@ -130,6 +136,14 @@ def test_no_two_patches_have_more_in_common_than_allowed(seed, overlap, sampling
             assert common <= overlap * 256
 
 
+def test_the_largest_overlap_is_allowed_itself():
+    found = candidates(np.ones((100, 143), bool), np.zeros((100, 143), bool), size=100)
+    apart = found.where(np.isin(found.columns, (0, 43)))  # 0.57 * 10000 is a little less than 5700
+    for overlap, count in ((0.57, 2), (0.5699, 1)):
+        made = choose(apart, Choice(2, max_overlap=overlap), np.random.default_rng(0))
+        assert made.rows.size == count
+
+
 def test_stratified_draw_has_many_more_mixed_patches_than_a_random_one():
     ice = np.broadcast_to(np.arange(1000) > 520, (1000, 1000))
     found = candidates(np.ones(ice.shape, bool), ice, size=64)
@@ -157,7 +171,7 @@ def test_patch_holds_the_pixels_of_its_scene(folder, patches):
     rows = read_manifest(patches)
     for row in rows:
         (path,) = folder.rglob(f"{row.scene}.nc")
-        scene, patch = open_scene(path), load_patch(patches / row.file)
+        scene, patch = open_scene(path), arrays_of(patches / row.file)
         box = np.s_[row.row : row.row + 48, row.column : row.column + 48]
         assert patch["sar"].dtype == np.float32 and patch["sic"].dtype == np.uint8
         np.testing.assert_array_equal(patch["sar"], scene.sar()[:, *box])
@@ -224,13 +238,13 @@ def test_a_scene_alone_has_the_same_patches(folder, patches, tmp_path):
 def test_a_scene_is_read_once(folder, tmp_path, monkeypatch):
     from seaice.sources import ai4arctic
 
-    asked, real = Counter(), ai4arctic._read
+    asked, real = Counter(), ai4arctic.read_variable
 
     def counted(path, name, *more):
         asked[path.name, name] += 1
         return real(path, name, *more)
 
-    monkeypatch.setattr(ai4arctic, "_read", counted)
+    monkeypatch.setattr(ai4arctic, "read_variable", counted)
     make_patches(input_dir=folder, output_dir=tmp_path, **SMALL)
     assert set(asked.values()) == {1}
 
@@ -368,7 +382,7 @@ def test_missing_temperatures_and_distances(folder, tmp_path):
     distance[:30] = np.nan
     rewrite(path, "distance_map", distance)
     make_patches(input_dir=source, output_dir=tmp_path / "out", max_overlap=1.0, **SMALL)
-    found = [load_patch(p) for p in (tmp_path / "out").glob(f"{path.stem}*.npz")]
+    found = [arrays_of(p) for p in (tmp_path / "out").glob(f"{path.stem}*.npz")]
     assert found
     for patch in found:
         assert patch["column"] >= 100 or patch["column"] + 48 <= 75
@@ -394,14 +408,118 @@ def test_bad_options_are_refused(folder, tmp_path, more):
         make_patches(input_dir=folder, output_dir=tmp_path, **(SMALL | more))
 
 
-def test_files_that_are_no_patch_are_told(tmp_path, patches):
-    good = next(patches.glob("*.npz"))
-    for body, said in ((b"", "cannot be read"), (good.read_bytes()[:900], "cannot be read")):
-        (tmp_path / "x.npz").write_bytes(body)
-        with pytest.raises(InputError, match=said):
-            load_patch(tmp_path / "x.npz")
-    np.savez(tmp_path / "x.npz", sar=np.zeros(3))
-    with pytest.raises(InputError, match="expected sar"):
-        load_patch(tmp_path / "x.npz")
-    with pytest.raises(InputError, match="no such patch"):
-        load_patch(tmp_path / "y.npz")
+def test_scenes_without_a_place_are_told_and_the_manifest_says_so(folder, patches, tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    shutil.copytree(folder, source)
+    shutil.copytree(patches, out)
+    scenes = sorted(source.rglob("*_prep.nc"))
+    for path in scenes:
+        for name in SAR_CHANNELS:
+            rewrite(path, name, np.zeros(SIZE, np.float32))
+    for _ in range(2):
+        report = make_patches(input_dir=source, output_dir=out, **SMALL)
+        assert report.status == 1 and len(report.failed) == len(scenes)
+        assert "at least 30 percent have SAR and class" in report.failed[0]
+        assert str(list_scenes(source)[0]) in report.failed[0]
+        with pytest.raises(InputError, match="found an empty manifest"):
+            read_manifest(out)
+
+
+def test_patches_of_others_are_not_touched(folder, patches, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(patches, out)
+    (out / ".scenes.jsonl").unlink()
+    with pytest.raises(InputError, match=r"found .*npz and no .scenes.jsonl .* --force"):
+        make_patches(input_dir=folder, output_dir=out, seed=1, **SMALL)
+    assert files_of(out) == files_of(patches)
+    make_patches(input_dir=folder, output_dir=out, force=True, **SMALL)
+    assert files_of(out) == files_of(patches)
+
+
+def test_damaged_lines_of_the_journal_are_none(folder, patches, tmp_path, monkeypatch):
+    shutil.copytree(patches, tmp_path / "out")
+    journal = tmp_path / "out" / ".scenes.jsonl"
+    first, *others = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(
+        first.replace(b'"parameters"', b'"paramEters"') + b"\xff\x00\n" + b"".join(others)
+    )
+    names = cut_names(monkeypatch)
+    make_patches(input_dir=folder, output_dir=tmp_path / "out", **SMALL)
+    assert names == [json.loads(first)["scene"]]
+    assert files_of(tmp_path / "out") == files_of(patches)
+
+
+def test_a_link_to_a_scene_that_has_gone_costs_that_scene(folder, patches, tmp_path):
+    source = tmp_path / "in"
+    shutil.copytree(folder, source)
+    shutil.copytree(patches, tmp_path / "out")
+    path = list_scenes(source)[0]
+    path.unlink()
+    path.symlink_to(tmp_path / "gone.nc")
+    report = make_patches(input_dir=source, output_dir=tmp_path / "out", **SMALL)
+    assert report.failed == [f"no such file: {path}"]
+    assert path.stem not in {row.scene for row in read_manifest(tmp_path / "out")}
+
+
+def test_a_killed_replacement_leaves_no_manifest(folder, patches, tmp_path, monkeypatch):
+    shutil.copytree(patches, tmp_path / "out")
+
+    def killed(*words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(patch_stage, "cut_scene", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make_patches(input_dir=folder, output_dir=tmp_path / "out", size=32, force=True)
+    with pytest.raises(InputError, match="no manifest of patches"):
+        read_manifest(tmp_path / "out")
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_half_written(folder, tmp_path, monkeypatch):
+    real = Path.write_bytes
+
+    def full(path, content):
+        if path.name.endswith(".part"):
+            real(path, content[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="MB free") as caught:
+        make_patches(input_dir=folder, output_dir=tmp_path, **SMALL)
+    assert caught.value.filename == str(tmp_path)
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_a_scene_that_comes_after_the_split_is_told(folder, patches, tmp_path, caplog):
+    source, out = tmp_path / "in", tmp_path / "out"
+    shutil.copytree(folder, source)
+    late = list_scenes(source)[-1]
+    late.rename(tmp_path / late.name)
+    make_patches(input_dir=source, output_dir=out, **SMALL)
+    split_scenes(patch_dir=out)
+    make_patches(input_dir=source, output_dir=out, **SMALL)
+    assert "split" not in caplog.text
+    (tmp_path / late.name).rename(late)
+    make_patches(input_dir=source, output_dir=out, **SMALL)
+    assert f"does not know {late.stem}; make it again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body[: len(body) // 2 - 3],
+        lambda body: b"\xff" + body,
+        lambda body: body.replace(b",48,", b",forty,", 1),
+        lambda body: body.replace(b"scene", b"Scene", 1),
+        lambda body: b"",
+        lambda body: body + b'"',
+    ],
+)
+def test_a_damaged_manifest_is_told_in_one_line(patches, tmp_path, change):
+    (tmp_path / "patches.csv").write_bytes(change((patches / "patches.csv").read_bytes()))
+    with pytest.raises(InputError, match=r"patches.csv is damaged .*; make it again") as caught:
+        read_manifest(tmp_path)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "patches.json").write_text('{"scenes": [1]}')
+    with pytest.raises(InputError, match=r"patches.json is damaged"):
+        scene_notes(tmp_path)

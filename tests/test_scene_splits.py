@@ -133,6 +133,50 @@ def test_split_is_written_once(tmp_path):
     assert load_split(folder).digest != digest
 
 
+def test_a_split_that_was_killed_is_made_again(tmp_path):
+    folder = folder_of(tmp_path, some_scenes())
+    split_scenes(patch_dir=folder)
+    whole = load_split(folder)
+    (folder / "split.json").unlink()
+    (folder / "test.txt").unlink()
+    split_scenes(patch_dir=folder)
+    assert load_split(folder) == whole
+    # Lists of somebody else are not overwritten, with a note or without.
+    (folder / "split.json").unlink()
+    (folder / "train.txt").write_text("20180101T100000_dmi_prep\n")
+    with pytest.raises(InputError, match="--force to replace it"):
+        split_scenes(patch_dir=folder)
+    split_scenes(patch_dir=folder, force=True)
+    assert load_split(folder) == whole
+
+
+@pytest.mark.parametrize("share", [0.9, 0.97, 0.999])
+def test_no_share_empties_training(tmp_path, share):
+    names = some_scenes(10, 1)
+    split_scenes(patch_dir=folder_of(tmp_path, names), validation_share=share)
+    assert load_split(tmp_path).train
+    split, _ = divide(some_scenes(10, 0), shares=(share, 0.5))
+    assert split.train and split.validation and split.test
+
+
+def test_scenes_that_have_lost_their_patches_are_told(tmp_path, caplog):
+    folder = folder_of(tmp_path, some_scenes())
+    split_scenes(patch_dir=folder)
+    split, manifest = load_split(folder), read_manifest(folder)
+    lost = split.test[0]
+    split.rows("test", manifest)
+    assert not caplog.text
+    rows = split.rows("test", [row for row in manifest if row.scene != lost])
+    assert {row.scene for row in rows} == set(split.test[1:])
+    assert f"no patches any more for test: {lost}" in caplog.text
+
+
+def test_the_note_tells_all_settings(tmp_path):
+    split_scenes(patch_dir=folder_of(tmp_path, some_scenes(24, 0)), test_share=0.3, seed=4)
+    note = json.loads((tmp_path / "split.json").read_text())
+    assert (note["test_share"], note["validation_share"], note["seed"]) == (0.3, 0.15, 4)
+
+
 def test_lists_changed_by_hand_are_noticed(tmp_path):
     folder = folder_of(tmp_path, some_scenes())
     split_scenes(patch_dir=folder)
@@ -151,7 +195,7 @@ def test_lists_changed_by_hand_are_noticed(tmp_path):
     with pytest.raises(InputError, match="expected every scene in one part"):
         load_split(folder)
     train.unlink()
-    with pytest.raises(InputError, match="no split"):
+    with pytest.raises(InputError, match=r"no split: .*segmentation.py split"):
         load_split(folder)
 
 
@@ -199,7 +243,19 @@ def test_shares_are_about_what_was_asked_for():
 
 @pytest.mark.parametrize(
     ("threshold", "first"),
-    [(0.01, 1), (0.1, 1), (0.11, 2), (0.15, 2), (0.2, 2), (0.3, 3), (0.7, 7), (1, 10)],
+    [
+        (1e-9, 1),
+        (0.01, 1),
+        (0.1, 1),
+        (np.float32(0.1), 1),
+        (np.float32(0.2), 2),
+        (0.11, 2),
+        (0.15, 2),
+        (0.2, 2),
+        (0.3, 3),
+        (0.7, 7),
+        (1, 10),
+    ],
 )
 def test_threshold_counts_as_the_next_tenth(threshold, first):
     sic = np.array([[*range(11), 255]], np.uint8)

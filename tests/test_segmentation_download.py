@@ -131,6 +131,47 @@ def test_cut_archive_keeps_whole_members_and_the_next_run_goes_on(tmp_path, hub,
     assert hub.asked.count("train.tar.gzaa") == 1
 
 
+def test_nothing_of_an_archive_with_a_flipped_bit_is_kept(tmp_path, bodies):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name, body in bodies.items():
+        (source / name).write_bytes(body)
+    bad = bytearray(bodies["train.tar.gzaa"])
+    bad[300_000] ^= 1  # random bytes are stored as they are, so that only the last check tells
+    (source / "train.tar.gzaa").write_bytes(bad)
+    words = {"output_dir": tmp_path / "out", "split": "train", "archive_dir": source}
+    with pytest.raises(InputError, match=r"damaged one \(.*\) and removed \d files of it"):
+        download_scenes(**words)
+    assert files_below(tmp_path / "out") == {}
+    (source / "train.tar.gzaa").write_bytes(bodies["train.tar.gzaa"])
+    download_scenes(**words)
+    assert files_below(tmp_path / "out") == FILES["train"]
+
+
+def test_archives_of_another_split_stay(tmp_path, hub):
+    partial = tmp_path / ".archives/.cache/huggingface/download/x.incomplete"
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"half")
+    download_scenes(output_dir=tmp_path, split="test")
+    assert partial.read_bytes() == b"half" and not (tmp_path / ".archives/test.tar.gz").exists()
+    download_scenes(output_dir=tmp_path, split="train", keep_archives=True)
+    partial.unlink()
+    (tmp_path / "test/a_prep.nc").unlink()
+    download_scenes(output_dir=tmp_path, split="test")
+    kept = [tmp_path / ".archives" / name for name in ARCHIVES["train"]]
+    assert all(path.is_file() for path in kept)
+
+
+def test_archives_that_others_fetched_are_never_removed(tmp_path, bodies):
+    source = tmp_path / ".archives"
+    source.mkdir()
+    for name, body in bodies.items():
+        (source / name).write_bytes(body)
+    report = download_scenes(output_dir=tmp_path, split="all", archive_dir=source)
+    assert {p.name for p in source.iterdir()} == set(bodies)
+    assert all(str(source) in line for line in report.lines)
+
+
 def test_another_digest_is_refused_before_anything_is_unpacked(tmp_path, hub):
     hub.digests = {"test.tar.gz": "0" * 64}
     with pytest.raises(InputError, match=r"expected test.tar.gz of .* SHA-256 0000"):

@@ -26,7 +26,8 @@ ARCHIVES: Mapping[str, tuple[str, ...]] = {
     "test": ("test.tar.gz",),
     "train": ("train.tar.gzaa", "train.tar.gzab"),
 }
-SCENES: Mapping[str, int] = {"test": 20, "train": 512}
+# With every test scene comes the file of its charts.
+FILES: Mapping[str, int] = {"test": 40, "train": 512}
 _TABLE = "metadata.csv"
 # The scenes are deflated already: unpacked they take about as much again.
 _UNPACKED = 1.1
@@ -86,7 +87,9 @@ def download_scenes(
         for part in wanted:
             count = len(_members(part, manifest))
             there = "fetched" if part in missing else "already there"
-            report.lines.append(f"{output_dir / part}: {count} files, {there}")
+            report.lines.append(
+                f"{output_dir / part}: {count} files, {there}, of {_source(part, manifest)}"
+            )
             report.values[part] = count
     return report
 
@@ -103,6 +106,11 @@ def _whole(part: str) -> str:
     return f"{part}.tar.gz (unpacked)"
 
 
+def _source(part: str, manifest: Manifest) -> str:
+    whole = manifest.get(_whole(part))
+    return whole.url if whole is not None else ""
+
+
 def _members(part: str, manifest: Manifest) -> list[Record]:
     return [record for record in manifest if record.name.startswith(f"{part}/")]
 
@@ -115,26 +123,33 @@ def _fetch(hub: Hub, folder: Path, parts: Sequence[str], manifest: Manifest, *, 
     archives = folder / ".archives"
     names = [name for part in parts for name in ARCHIVES[part]]
     known = hub.describe([_TABLE, *names])
-    _check_room(folder, archives, {name: known[name] for name in names}, hub)
-    archives.mkdir(exist_ok=True)
+    _check_room(folder, parts, known, hub)
+    is_ours = not isinstance(hub, ArchiveFolder)
+    if is_ours:
+        archives.mkdir(exist_ok=True)
     table = hub.fetch(_TABLE, archives)
     _check(table, known[_TABLE], hub, manifest)
     with atomic(folder / _TABLE, locked=True) as copy:
         shutil.copyfile(table, copy)
     for part in parts:
-        with Progress(total=len(ARCHIVES[part]) + SCENES[part], label="files", logger=logger) as bar:
+        with Progress(total=len(ARCHIVES[part]) + FILES[part], label="files", logger=logger) as bar:
             paths = []
             for name in ARCHIVES[part]:
                 paths.append(hub.fetch(name, archives))
                 _check(paths[-1], known[name], hub, manifest)
                 bar.unit(f"{name}: {known[name].size / 1e6:.0f} MB, checked")
             _unpack(paths, folder, part, manifest, bar, hub)
-        if not keep:
+        if is_ours and not keep:
             for path in paths:
-                if path.parent == archives:
-                    path.unlink()
-    if not keep:
+                path.unlink()
+    if is_ours and not keep and not _has_archives(archives):
         shutil.rmtree(archives)
+
+
+def _has_archives(folder: Path) -> bool:
+    """Whether there is an archive that was kept, or what has come of one so far."""
+    names = [name for each in ARCHIVES.values() for name in each]
+    return any((folder / name).exists() for name in names) or any(folder.rglob("*.incomplete"))
 
 
 def _unpack(
@@ -165,11 +180,13 @@ def _unpack(
     manifest.add(Record(_whole(part), _now(), size, url=hub.address))
 
 
-def _check_room(folder: Path, archives: Path, files: Mapping[str, HubFile], hub: Hub) -> None:
+def _check_room(folder: Path, parts: Sequence[str], known: Mapping[str, HubFile], hub: Hub) -> None:
+    files = {name: known[name] for part in parts for name in ARCHIVES[part]}
+    archives = folder / ".archives"
     to_fetch = sum(f.size for name, f in files.items() if not _has_size(archives / name, f.size))
     if isinstance(hub, ArchiveFolder):
         to_fetch = 0
-    there = sum(path.stat().st_size for path in folder.glob("t*/*.nc"))
+    there = sum(path.stat().st_size for part in parts for path in (folder / part).glob("*.nc"))
     needed = to_fetch + max(0, int(_UNPACKED * sum(f.size for f in files.values())) - there)
     free = shutil.disk_usage(folder).free
     if needed > free:

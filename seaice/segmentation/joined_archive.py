@@ -87,6 +87,9 @@ def unpack(
 ) -> list[str]:
     """Write the files of an archive, each whole or not at all.
 
+    Of an archive that is cut short the files before the cut stay. One that is damaged otherwise is
+    found out at its end only, so that nothing of it can be believed: what was written is removed.
+
     Parameters
     ----------
     parts : sequence of Path
@@ -117,6 +120,7 @@ def unpack(
     broken: Any = isal_zlib.error  # its stub calls it an object
     damage = (tarfile.TarError, EOFError, zlib.error, igzip.BadGzipFile, broken)
     names: list[str] = []
+    written: list[Path] = []
     try:
         with (
             Joined(parts) as raw,
@@ -131,14 +135,20 @@ def unpack(
                 if not is_there(name, entry.size):
                     content = archive.extractfile(entry)
                     assert content is not None
-                    tell(_write(content, folder, name, entry.size))
+                    member = _write(content, folder, name, entry.size)
+                    written.append(folder / name)
+                    tell(member)
                 names.append(name)
             # The end of the archive: the check of the whole stream stands behind it.
             while plain.read(_BLOCK):
                 pass
     except damage as error:
+        is_cut = isinstance(error, EOFError)
+        for path in () if is_cut else written:
+            path.unlink()
+        where = f"after {len(names)} files" if is_cut else f"and removed {len(written)} files of it"
         raise InputError(
-            f"expected a whole tar.gz archive, found a damaged one ({error}) after {len(names)} files: "
+            f"expected a whole tar.gz archive, found a damaged one ({error}) {where}: "
             f"{', '.join(str(part) for part in parts)}; remove it and run the same command again"
         ) from None
     if not names:

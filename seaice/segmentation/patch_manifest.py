@@ -36,6 +36,7 @@ COLUMNS = (
     "kind",
 )
 _JOURNAL = ".scenes.jsonl"
+_TOLD = {"parameters", "scene", "service", "original_id", "input", "reference", "patches", "places"}
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ def is_whole(task: PatchTask, path: Path, record: dict[str, Any]) -> bool:
 
 
 def _is_same(path: Path, known: dict[str, Any]) -> bool:
+    if not path.is_file():
+        return False
     found = path.stat()
     if found.st_size != known["size"]:
         return False
@@ -136,8 +139,9 @@ class Journal:
         self.records: dict[str, dict[str, Any]] = {}
         if self.path.is_file():
             for record in objects(self.path.read_bytes()):
-                if record and "scene" in record:
-                    self.records[record["scene"]] = record
+                # A damaged line is none: its scene is cut again.
+                if record and record.keys() >= _TOLD:
+                    self.records[str(record["scene"])] = record
 
     def add(self, record: dict[str, Any]) -> None:
         """Note a scene that is cut."""
@@ -150,15 +154,22 @@ class Journal:
 
 
 def journal_of(task: PatchTask, scenes: Sequence[str], *, force: bool) -> Journal:
-    """The journal of a folder, if what it tells of is of these parameters and scenes.
+    """The journal of a folder, begun if need be, if it tells of these parameters and scenes.
 
     Raises
     ------
     InputError
-        If it is not, and may not be replaced.
+        If it does not, or there are patches and no journal, and they may not be replaced.
     """
     folder = task.output_dir
     journal = Journal(folder)
+    unknown = next(folder.glob("*_patch*.npz"), None)
+    if unknown is not None and not journal.path.is_file() and not force:
+        raise InputError(
+            f"expected no patches or those of an earlier run, found {unknown.name} and no {_JOURNAL} "
+            f"that tells of it: {folder}; choose another --output_dir, or --force to replace them"
+        )
+    journal.path.touch()
     records = journal.records.values()
     other = next((r["parameters"] for r in records if r["parameters"] != task.parameters), None)
     gone = sorted(set(journal.records) - set(scenes))
@@ -175,12 +186,20 @@ def journal_of(task: PatchTask, scenes: Sequence[str], *, force: bool) -> Journa
             "give the whole input, another --output_dir, or --force to remove their patches"
         )
     if other is not None or gone:
+        # Without them the folder is none to train with until all is made again.
+        for path in manifest_of(folder):
+            path.unlink(missing_ok=True)
         for scene in list(journal.records) if other is not None else gone:
             journal.forget(scene)
             for path in patches_of(folder, scene):
                 path.unlink()
         _rewrite(journal)
     return journal
+
+
+def manifest_of(folder: Path) -> list[Path]:
+    """Table and note of a folder of patches."""
+    return [folder / "patches.csv", folder / "patches.json"]
 
 
 def _rewrite(journal: Journal) -> None:
@@ -191,7 +210,7 @@ def _rewrite(journal: Journal) -> None:
 
 def write_manifest(task: PatchTask, records: Sequence[dict[str, Any]]) -> list[Path]:
     """Write ``patches.csv`` and ``patches.json`` of the records of all scenes."""
-    table, note = task.output_dir / "patches.csv", task.output_dir / "patches.json"
+    table, note = manifest_of(task.output_dir)
     # The caller holds the right to write the table, and so the folder.
     with atomic(table, locked=True) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -236,17 +255,16 @@ def read_manifest(folder: Path) -> list[PatchRow]:
     if not path.is_file():
         raise InputError(f"no manifest of patches: {path}; make it with segmentation.py patches")
     kinds = (str, str, str, int, int, int, float, float, str)
-    with path.open(newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file)
-        if tuple(table.fieldnames or ()) != COLUMNS:
-            raise InputError(f"expected the columns {', '.join(COLUMNS)}, found others: {path}")
-        try:
-            rows = [
-                PatchRow(*(kind(line[name]) for kind, name in zip(kinds, COLUMNS, strict=True)))
-                for line in table
-            ]
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{path} is damaged ({error}); make it again") from None
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            head, *lines = [line for line in csv.reader(file, strict=True) if line] or [[]]
+        if tuple(head) != COLUMNS:
+            raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
+        rows = [
+            PatchRow(*(kind(text) for kind, text in zip(kinds, line, strict=True))) for line in lines
+        ]
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{path} is damaged ({error}); make it again") from None
     if not rows:
         raise InputError(f"expected patches, found an empty manifest: {path}; make it again")
     return rows
@@ -256,9 +274,9 @@ def scene_notes(folder: Path) -> dict[str, dict[str, Any]]:
     """What ``patches.json`` says of every scene; empty without the file."""
     path = Path(folder) / "patches.json"
     try:
-        notes: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["scenes"]
-        return notes
+        notes = json.loads(path.read_text(encoding="utf-8"))["scenes"]
+        return {str(scene): dict(note) for scene, note in notes.items()}
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error}); make it again") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +18,12 @@ from seaice.segmentation.patch_manifest import (
     identity_of,
     is_whole,
     journal_of,
+    manifest_of,
     write_manifest,
 )
 from seaice.segmentation.patch_writer import write_patches
 from seaice.segmentation.patches import KINDS, Choice, Sampling
+from seaice.segmentation.scene_splits import not_dealt
 from seaice.sources.ai4arctic import list_scenes, open_scene
 
 logger = logging.getLogger(__name__)
@@ -107,10 +109,12 @@ def make_patches(
     with exclusive(output_dir / "patches.csv"):
         journal = journal_of(task, [path.stem for path in paths], force=force)
         made = _work(task, paths, journal, report, Engine(workers, dask))
-        records = [journal.records[path.stem] for path in paths if path.stem in journal.records]
-        if any(record["patches"] for record in records):
-            report.outputs += write_manifest(task, records)
-    _summarise(report, records, made, output_dir)
+        records = {p: journal.records[p.stem] for p in paths if p.stem in journal.records}
+        # A manifest that is there is written anew even if nothing is left to stand in it.
+        there = any(record["patches"] for record in records.values())
+        if there or manifest_of(output_dir)[0].exists():
+            report.outputs += write_manifest(task, list(records.values()))
+    _summarise(report, records, made, task)
     return report
 
 
@@ -160,11 +164,16 @@ def cut_scene(task: PatchTask, path: Path) -> Cut:
         return Cut(None, str(error))
 
 
-def _summarise(report: Report, records: Sequence[dict[str, Any]], made: int, output_dir: Path) -> None:
+def _summarise(report: Report, cut: Mapping[Path, dict[str, Any]], made: int, task: PatchTask) -> None:
+    records = list(cut.values())
     rows = [row for record in records for row in record["patches"]]
-    empty = [record["scene"] for record in records if not record["patches"]]
-    if empty:
-        logger.warning("no place with enough valid pixels in %s", listing(empty))
+    empty = [path for path, record in cut.items() if not record["patches"]]
+    report.failed += [
+        f"expected a place of {task.size} x {task.size} pixels where at least "
+        f"{100 * (1 - task.max_invalid):g} percent have SAR and class and no brightness temperature is "
+        f"missing, found none: {path}; leave the scene out, or give a smaller --size"
+        for path in empty
+    ]
     counts = Counter(row["kind"] for row in rows)
     low, high = _HALF_AND_HALF
     between = sum(low <= row["ice_share"] <= high for row in rows)
@@ -173,9 +182,16 @@ def _summarise(report: Report, records: Sequence[dict[str, Any]], made: int, out
     report.values |= {"half_and_half": between}
     if rows:
         report.lines.append(
-            f"{output_dir}: {len(rows)} patches of {len(records) - len(empty)} scenes, "
+            f"{task.output_dir}: {len(rows)} patches of {len(records) - len(empty)} scenes, "
             f"{_kinds_text(records)}; {between} have 20 to 80 percent ice"
         )
+        strangers = not_dealt(task.output_dir, [r["scene"] for r in records if r["patches"]])
+        if strangers:
+            logger.warning(
+                "the split in %s does not know %s; make it again with segmentation.py split --force",
+                task.output_dir,
+                listing(strangers),
+            )
 
 
 def _kinds_text(records: Sequence[dict[str, Any]]) -> str:

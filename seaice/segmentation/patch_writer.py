@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from seaice import InputError
+from seaice.atomic import full_disk
 from seaice.segmentation.labels import LabelRule
 from seaice.segmentation.patch_manifest import PatchTask, patches_of
 from seaice.segmentation.patches import (
@@ -124,6 +126,12 @@ def _write(
 def _put(path: Path, content: memoryview) -> dict[str, Any]:
     """Write a file under its name at once. Not flushed: a later run compares the digest."""
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise full_disk(error, path.parent) from error
+        raise
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

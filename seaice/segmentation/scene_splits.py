@@ -88,6 +88,9 @@ class Split:
                 f"expected patches for {part}, found none of its {len(names)} scenes in the manifest; "
                 "cut more scenes, or make the split again"
             )
+        lost = sorted(names - {r.scene if self.mode == "scene" else r.file for r in rows})
+        if lost:
+            logger.warning("no patches any more for %s: %s", part, listing(lost))
         return rows
 
 
@@ -158,7 +161,8 @@ def split_scenes(
             scenes, by=by, originals=originals, shares=(validation_share, test_share), seed=seed
         )
     made.check()
-    settings = {"split": split, "by": by, "validation_share": validation_share, "seed": seed}
+    settings = {"split": split, "by": by, "validation_share": validation_share}
+    settings |= {"test_share": test_share, "seed": seed}
     return _write(patch_dir, made, settings | {"left_out": left_out}, force=force)
 
 
@@ -261,7 +265,8 @@ def _dealt(
             "or train would be empty; cut more scenes, or choose another --by"
         )
     order = sorted(groups, key=lambda g: hashlib.sha256(f"{key} {g[0]}".encode()).digest())
-    wanted = max(1, round(share * sum(map(len, groups))))
+    count = sum(map(len, groups))
+    wanted = min(max(1, round(share * count)), count - 1)
     chosen: list[tuple[str, ...]] = []
     for group in order:
         if sum(map(len, chosen)) + len(group) <= wanted:
@@ -284,10 +289,9 @@ def _by_patch(manifest: Sequence[PatchRow], share: float, seed: int) -> Split:
 
 def _write(folder: Path, split: Split, settings: dict[str, Any], *, force: bool) -> Report:
     with exclusive(folder / _NOTE):
-        there = any((folder / f"{part}.txt").exists() for part in PARTS) or (folder / _NOTE).exists()
         text = "already there"
-        if not there or not _is_same(folder, split):
-            if there and not force:
+        if not ((folder / _NOTE).exists() and _is_same(folder, split)):
+            if not (force or _is_begun(folder, split)):
                 raise InputError(
                     f"expected no split or the same one, found another in {folder}; keep it, or "
                     "--force to replace it (models trained with it can then not be compared)"
@@ -311,10 +315,14 @@ def _write(folder: Path, split: Split, settings: dict[str, Any], *, force: bool)
 
 
 def _files(split: Split, settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for part in PARTS:
-        yield f"{part}.txt", "".join(f"{name}\n" for name in getattr(split, part))
+    yield from _lists(split)
     note = settings | {"digest": split.digest, "version": seaice.__version__}
     yield _NOTE, json.dumps(note, indent=1) + "\n"
+
+
+def _lists(split: Split) -> Iterator[tuple[str, str]]:
+    for part in PARTS:
+        yield f"{part}.txt", "".join(f"{name}\n" for name in getattr(split, part))
 
 
 def _is_same(folder: Path, split: Split) -> bool:
@@ -322,6 +330,26 @@ def _is_same(folder: Path, split: Split) -> bool:
         return load_split(folder) == split
     except InputError:
         return False
+
+
+def _is_begun(folder: Path, split: Split) -> bool:
+    """Whether there is nothing of another split: what a killed run left is some of its own lists."""
+    return not (folder / _NOTE).exists() and all(
+        (folder / name).read_bytes() == text.encode()
+        for name, text in _lists(split)
+        if (folder / name).exists()
+    )
+
+
+def not_dealt(folder: Path, scenes: Sequence[str]) -> list[str]:
+    """Scenes that the split of a folder puts into no part and does not leave out either."""
+    try:
+        split = load_split(folder)
+        left_out = json.loads((folder / _NOTE).read_text(encoding="utf-8")).get("left_out", [])
+    except (InputError, FileNotFoundError):
+        return []
+    known = {name.partition("_patch")[0] for part in PARTS for name in getattr(split, part)}
+    return sorted(set(scenes) - known - set(left_out))
 
 
 def load_split(patch_dir: Path) -> Split:
@@ -338,7 +366,7 @@ def load_split(patch_dir: Path) -> Split:
         note = json.loads((folder / _NOTE).read_text(encoding="utf-8"))
         found = Split(lists[0], lists[1], lists[2], note["split"])
     except FileNotFoundError as error:
-        raise InputError(f"no split: {error.filename}; make it with segmentation.py patches") from None
+        raise InputError(f"no split: {error.filename}; make it with segmentation.py split") from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / _NOTE} is damaged ({error}); make the split again") from None
     found.check()

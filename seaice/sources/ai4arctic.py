@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from seaice import InputError
+from seaice.sources.ai4arctic_file import contents, read_variable
 from seaice.sources.ai4arctic_names import (
     SceneName,
     Service,
@@ -35,7 +35,6 @@ from seaice.sources.ai4arctic_tables import (
     SOD_NAMES,
     TEST_SCENES,
 )
-from seaice.sources.hdf5_damage import explained, heaps_are_whole
 
 __all__ = [
     "AMSR2_CHANNELS",
@@ -58,8 +57,6 @@ __all__ = [
     "same_scene_groups",
     "unscaled",
 ]
-
-_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
 
 
 def unscaled(name: str, stored: np.ndarray) -> np.ndarray:
@@ -114,7 +111,7 @@ class Scene:
         beside = path.with_name(f"{path.stem}_reference.nc")
         self.reference = reference or (beside if beside.is_file() else None)
         self.name = path.stem
-        self._shapes, self.attributes = _contents(path)
+        self._shapes, self._axes, self.attributes = contents(path)
         self._kept: dict[str, np.ndarray] = {}
         shapes = [self._shape_of(name) for name in SAR_CHANNELS]
         if shapes[0] != shapes[1] or len(shapes[0]) != 2 or min(shapes[0]) < 2:
@@ -137,11 +134,6 @@ class Scene:
     def original(self) -> str:
         """Raw name, which tells satellite, orbit and region; empty if the file does not say it."""
         return str(self.attributes.get("original_id", ""))
-
-    @property
-    def has_labels(self) -> bool:
-        """Whether there is an ice chart, in the scene or in its reference."""
-        return "SIC" in self._shapes or self.reference is not None
 
     def sar(self) -> np.ndarray:
         """HH and HV as stored, float32 (2, lines, samples); exactly 0 in both: no SAR.
@@ -208,22 +200,31 @@ class Scene:
 
     @cached_property
     def _geolocation(self) -> Geolocation:
-        latitude, longitude = (
-            _read(self.path, f"sar_grid2d_{what}", self._shape_of(f"sar_grid2d_{what}"), np.float64)
-            for what in ("latitude", "longitude")
-        )
-        bad = latitude.shape != longitude.shape or latitude.ndim != 2 or min(latitude.shape) < 2
-        if bad or not ((np.abs(latitude) <= 90).all() and (np.abs(longitude) <= 360).all()):
+        names = ("sar_grid2d_latitude", "sar_grid2d_longitude")
+        shapes = [self._shape_of(name) for name in names]
+        if shapes[0] != shapes[1] or len(shapes[0]) != 2 or min(shapes[0]) < 2:
             raise InputError(
-                f"expected at least 2 x 2 geolocation points on Earth, found {latitude.shape} and "
-                f"{longitude.shape}, latitude {latitude.min()} to {latitude.max()}: {self.path}"
+                f"expected at least 2 x 2 geolocation points, found {shapes[0]} latitudes and "
+                f"{shapes[1]} longitudes: {self.path}; fetch it again"
             )
-        spacing = float(self.attributes.get("pixel_spacing", PIXEL_METRES))
-        latitude, longitude = lines_first(latitude, longitude, self.shape, spacing)
+        latitude, longitude = (read_variable(self.path, name, shapes[0], np.float64) for name in names)
+        if not ((np.abs(latitude) <= 90).all() and (np.abs(longitude) <= 360).all()):
+            raise InputError(
+                f"expected geolocation points on Earth, found latitude {latitude.min()} to "
+                f"{latitude.max()}, longitude {longitude.min()} to {longitude.max()}: {self.path}; "
+                "fetch it again"
+            )
+        latitude, longitude = lines_first(latitude, longitude, self.shape, self._spacing())
         # The points of a Sentinel-1 product lie evenly from the first to the last pixel.
         lines = np.linspace(0, self.shape[0] - 1, latitude.shape[0])
         samples = np.linspace(0, self.shape[1] - 1, latitude.shape[1])
         return Geolocation(lines, samples, latitude, longitude, self.shape)
+
+    def _spacing(self) -> float:
+        found = self.attributes.get("pixel_spacing", PIXEL_METRES)
+        if not isinstance(found, int | float) or not 0 < found < np.inf:
+            raise InputError(f"expected pixel_spacing in metres, found {found!r}: {self.path}")
+        return float(found)
 
     def _once(self, key: str, read: Callable[[], np.ndarray]) -> np.ndarray:
         if key not in self._kept:
@@ -240,7 +241,7 @@ class Scene:
     def _read_sar(self) -> np.ndarray:
         made = np.empty((2, *self.shape), np.float32)
         for channel, name in zip(made, SAR_CHANNELS, strict=True):
-            channel[:] = _read(self.path, name, self.shape, np.float32)
+            channel[:] = read_variable(self.path, name, self.shape, np.float32, self._axes)
             bad = int(np.count_nonzero(~np.isfinite(channel)))
             if bad:
                 raise InputError(
@@ -251,23 +252,24 @@ class Scene:
 
     def _full(self, name: str) -> np.ndarray:
         self._shape_of(name)
-        return _read(self.path, name, self.shape, np.float32)
+        return read_variable(self.path, name, self.shape, np.float32, self._axes)
 
     def _coarse(self, names: tuple[str, ...]) -> np.ndarray:
         shape = self._shape_of(names[0])
-        for full, coarse in zip(self.shape, shape, strict=False):
-            if len(shape) != 2 or abs(full - coarse * COARSE) > 2 * COARSE:
-                raise InputError(
-                    f"expected a 2 km grid of about {self.shape[0] // COARSE} x "
-                    f"{self.shape[1] // COARSE} cells, found {shape} of {names[0]}: {self.path}"
-                )
+        apart = [abs(n - k * COARSE) for n, k in zip(self.shape, shape, strict=False)]
+        if len(shape) != 2 or max(apart) > 2 * COARSE or not min(shape):
+            raise InputError(
+                f"expected a 2 km grid of about {self.shape[0] // COARSE} x "
+                f"{self.shape[1] // COARSE} cells, found {shape} of {names[0]}: {self.path}; "
+                "fetch it again"
+            )
         for name in names:
             self._shape_of(name)
-        return np.stack([_read(self.path, name, shape, np.float32) for name in names])
+        return np.stack([read_variable(self.path, name, shape, np.float32) for name in names])
 
     def _read_chart(self, name: str, path: Path) -> np.ndarray:
-        chart = _read(path, name, self.shape, None)
-        beyond = (chart >= CLASS_COUNTS[name]) & (chart != NO_CLASS)
+        chart = read_variable(path, name, self.shape, None, self._axes)
+        beyond = (chart < 0) | (chart >= CLASS_COUNTS[name]) & (chart != NO_CLASS)
         if beyond.any():
             raise InputError(
                 f"expected classes 0 to {CLASS_COUNTS[name] - 1} or 255 in {name}, found "
@@ -279,52 +281,3 @@ class Scene:
         sar, sic = self.sar(), self.sic()
         found: np.ndarray = (sar[0] != 0) | (sar[1] != 0)
         return found if sic is None else found & (sic != NO_CLASS)
-
-
-def _contents(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
-    """Shapes of the variables, by name, and the global attributes."""
-    import h5py
-
-    try:
-        if not heaps_are_whole(path):
-            raise OSError("a table of texts in it is damaged")
-        with h5py.File(path, "r") as file:
-            shapes = {name: item.shape for name, item in file.items() if hasattr(item, "shape")}
-            given = {key: file.attrs[key] for key in file.attrs if not key.startswith("_")}
-    except _DAMAGE as error:
-        raise InputError(explained(path, error)) from None
-    return shapes, {key: _plain(value) for key, value in given.items()}
-
-
-def _plain(value: Any) -> Any:
-    """A number or text where an attribute is one."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, np.ndarray) and value.size == 1:
-        return value.item()
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _read(path: Path, name: str, shape: tuple[int, ...], kind: type | None) -> np.ndarray:
-    """A variable of a known shape, in one read; None for whole numbers as they are."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            if name not in file:
-                raise InputError(f"expected a variable {name}, found none: {path}; fetch it again")
-            stored = file[name]
-            if stored.shape != shape:
-                raise InputError(
-                    f"expected {name} of shape {shape}, found {stored.shape}: {path}; fetch it again"
-                )
-            if kind is None and stored.dtype.kind not in "ui":
-                raise InputError(
-                    f"expected whole numbers in {name}, found {stored.dtype}: {path}; fetch it again"
-                )
-            values = np.asarray(stored[...])
-            return values if kind is None else values.astype(kind, copy=False)
-    except InputError:
-        raise
-    except _DAMAGE as error:
-        raise InputError(explained(path, error)) from None

@@ -63,14 +63,17 @@ def _is_whole(content: mmap.mmap, start: int) -> bool:
 def explained(path: Path, error: BaseException) -> str:
     """One line for a file that cannot be read."""
     if not path.exists():
-        return f"no such granule: {path}"
+        return f"no such file: {path}"
     if path.is_dir():
-        return f"expected an HDF5 granule, found a folder: {path}"
-    with path.open("rb") as file:
-        start = file.read(512)
-    if not start:
-        return f"expected an HDF5 granule, found an empty file: {path}; fetch it again"
-    if b"<html" in start.lower() or b"<!doctype" in start.lower():
-        return f"expected an HDF5 granule, found a web page: {path}; fetch it again"
+        return f"expected an HDF5 file, found a folder: {path}"
     reason = " ".join(str(error).split()) or type(error).__name__
-    return f"the granule cannot be read ({reason}): {path}; fetch it again"
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as refused:
+        return f"the file cannot be read ({refused.strerror}): {path}; check its permissions"
+    if not start:
+        return f"expected an HDF5 file, found an empty file: {path}; fetch it again"
+    if b"<html" in start.lower() or b"<!doctype" in start.lower():
+        return f"expected an HDF5 file, found a web page: {path}; fetch it again"
+    return f"the file cannot be read ({reason}): {path}; fetch it again"
