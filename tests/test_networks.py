@@ -37,6 +37,18 @@ def make_tokens(*, pretrained: bool, width: int = 12) -> Tokens:
     return Tokens(width)
 
 
+class Spare(Tokens):
+    """With a layer that leads nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spare = nn.Linear(2, 2)
+
+
+def make_spare(*, pretrained: bool) -> Spare:
+    return Spare()
+
+
 def make_number(*, pretrained: bool) -> int:
     return 3
 
@@ -153,7 +165,11 @@ def test_local_weights_must_fit(tmp_path):
         ("timm:", {}, "expected a model among"),
         ("smp:unet", {}, "expected a model among"),
         ("unet", {"bases": 3}, "unet does not take one of the options bases"),
-        ("unet", {"depth": 0}, "expected base and depth of at least 1"),
+        ("unet", {"depth": 0}, "expected base and depth as whole numbers of at least 1"),
+        ("unet", {"base": "abc"}, "as whole numbers of at least 1, found 'abc' and 4"),
+        ("unet", {"base": 2.5}, "as whole numbers of at least 1"),
+        ("os:system", {}, "expected a module of your own for os:system"),
+        ("torch.hub:load", {}, "expected a module of your own for torch.hub:load"),
         ("terramind", {"size": "huge"}, "expected a size of TerraMind"),
         ("no_such_module:make", {}, "expected an importable module:function"),
         ("test_networks:make_number", {}, "to return a torch module, found int"),

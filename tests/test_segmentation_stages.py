@@ -313,6 +313,9 @@ def test_wrong_checkpoint(folder, trained, tmp_path):
         ({"model": "vnet"}, "expected a model among"),
         ({"options": ("base",)}, "as KEY=VALUE, found 'base'"),
         ({"options": ("pretrained=true",)}, "is what --mode and --weights say"),
+        ({"options": ("channels=3",)}, "channels is what --model, --inputs and --task say"),
+        ({"seed": 2**32}, "expected a seed from 0 to 4294967295, found 4294967296"),
+        ({"options": ("base=2", "depth=4"), "batch_size": 1}, "found one in a batch of 1 by process"),
         ({"weights": "random"}, "expected no weights for mode scratch"),
         ({"inputs": "optical"}, "expected inputs among sar"),
         ({"task": "edges"}, "expected a task among"),
@@ -350,6 +353,7 @@ def test_loss_that_is_no_number(copied, tmp_path, monkeypatch):
         ({"output_file": Path("scores.txt")}, "expected an output_file of .json or .csv"),
         ({"split": "train"}, "expected split validation or test"),
         ({"repeats": 0}, "repeats of at least 1"),
+        ({"seed": -1}, "a seed of at least 0"),
     ],
 )
 def test_what_cannot_be_evaluated(folder, trained, options, message):

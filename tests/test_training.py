@@ -163,10 +163,10 @@ def test_stop_between_epochs_or_between_checkpoints(folder, undisturbed, tmp_pat
 
 
 def test_random_numbers_of_an_epoch_do_not_depend_on_a_stop(folder, tmp_path, monkeypatch):
-    """With a network that drops features at random."""
+    """With a network that drops features at random, and with other processes that read patches."""
     own = {"model": "test_networks:make_tokens", "mode": "finetune", "weights": "random"}
     settings = own | SMALL | {"options": ("width=6", "trial_size=16"), "epochs": 2}
-    train(patch_dir=folder, output_dir=tmp_path / "whole", **settings)
+    train(patch_dir=folder, output_dir=tmp_path / "whole", **settings, workers=1)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "finished", property(lambda self: self.epoch == 1))
         train(patch_dir=folder, output_dir=tmp_path / "parts", **settings)
@@ -212,7 +212,7 @@ def test_early_stopping(folder, tmp_path):
 
 
 TWO = """
-import sys
+import os, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
@@ -220,6 +220,11 @@ torch.nn.BatchNorm2d = lambda width: torch.nn.GroupNorm(1, width)
 from seaice.segmentation.train_stage import train
 report = train(patch_dir=Path(sys.argv[1]), output_dir=Path(sys.argv[2]), augment=True,
                options=["base=4", "depth=2"], epochs=3, batch_size=4, learning_rate=5e-3, device="cpu")
+# A backbone with a layer that leads nowhere, at another port: the first may not be free yet.
+os.environ["MASTER_PORT"] = sys.argv[3]
+train(patch_dir=Path(sys.argv[1]), output_dir=Path(sys.argv[2] + "_spare"), device="cpu",
+      model="test_networks:make_spare", mode="finetune", weights="random", options=["trial_size=16"],
+      epochs=1, updates=2, batch_size=4)
 """
 
 
@@ -227,17 +232,20 @@ def test_two_processes_train_as_one(folder, tmp_path, monkeypatch):
     """Without batch normalisation, which on a processor sees half a batch in each process."""
     monkeypatch.setattr(torch.nn, "BatchNorm2d", lambda width: torch.nn.GroupNorm(1, width))
     train(patch_dir=folder, output_dir=tmp_path / "one", augment=True, **SMALL)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    with socket.socket() as free, socket.socket() as other:
+        for each in (free, other):
+            each.bind(("127.0.0.1", 0))
+        port, next_port = (str(each.getsockname()[1]) for each in (free, other))
     # What torchrun sets; starting it takes as long as all the rest.
-    shared = {**os.environ, "PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    command = [sys.executable, "-c", TWO, folder, tmp_path / "two"]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    shared = {**os.environ, "PYTHONPATH": path, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    command = [sys.executable, "-c", TWO, folder, tmp_path / "two", next_port]
     started = [
         subprocess.Popen(command, env=shared | {"WORLD_SIZE": "2", "RANK": k, "LOCAL_RANK": k})
         for k in ("0", "1")
     ]
     assert [process.wait(120) for process in started] == [0, 0]
+    assert len(log_of(tmp_path / "two_spare")) == 2
     one, two = (log_of(path) for path in (tmp_path / "one", tmp_path / "two"))
     assert one[0] == two[0]
     made, wanted = (np.array(lines[1:], float) for lines in (two, one))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,22 @@ _NEEDED = (
     "epoch",
     "metrics",
 )
+_KINDS = {"model": str, "options": dict, "channels": int, "state": dict, "epoch": int, "metrics": dict}
+# What torch raises over damaged bytes.
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
+_ANEW = "train again, in another folder or with --no_resume"
 
 
 def described(
@@ -73,14 +90,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     import torch
 
     try:
+        # The library does not look at the checksums that it writes.
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+        if broken:
+            raise OSError(f"the checksum of {broken} is wrong")
         found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"no checkpoint: {path}; train a model with segmentation.py train") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except _DAMAGE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise InputError(
             f"expected a checkpoint of segmentation.py train, found another or a damaged file: {path} "
-            f"({reason}); train again"
+            f"({reason}); {_ANEW}"
         ) from None
     is_ours = isinstance(found, dict) and found.get("format") == FORMAT
     lacking = [key for key in _NEEDED if not is_ours or key not in found]
@@ -88,6 +110,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(
             f"expected a checkpoint of segmentation.py train ({FORMAT}), found {path} without "
             f"{lacking[0] if is_ours else 'its mark'}; give best.pt or last.pt of a training"
+        )
+    wrong = [key for key, kind in _KINDS.items() if not isinstance(found[key], kind)]
+    if wrong:
+        raise InputError(
+            f"expected {wrong[0]} as {_KINDS[wrong[0]].__name__} in a checkpoint, found "
+            f"{type(found[wrong[0]]).__name__}: {path}; {_ANEW}"
         )
     return dict(found)
 
@@ -130,7 +158,15 @@ def load_model(path: Path, device: str | torch.device = "cpu") -> TrainedModel:
     InputError
         If it is no checkpoint, or the weights are not of its network.
     """
+    from seaice.segmentation.patch_dataset import channel_count
+
     found = read_checkpoint(path)
+    wanted = channel_count(found["inputs"])
+    if found["channels"] != wanted:
+        raise InputError(
+            f"expected {wanted} channels for {found['inputs']}, found {found['channels']} in {path}; "
+            f"{_ANEW}"
+        )
     options = dict(found["options"])
     if "pretrained" in options:
         options["pretrained"] = False  # every weight is in the checkpoint
@@ -149,11 +185,14 @@ def load_state(network: nn.Module, state: Mapping[str, Any], path: Path) -> None
     Raises
     ------
     InputError
-        If they are not of this network.
+        If they are not of this network, or no numbers.
     """
     try:
         network.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
         reason = lines[min(1, len(lines) - 1)][:120]
-        raise InputError(f"the weights in {path} are not of its model ({reason}); train again") from None
+        raise InputError(f"the weights in {path} are not of its model ({reason}); {_ANEW}") from None
+    broken = [name for name, value in network.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        raise InputError(f"expected numbers as weights, found NaN or infinity in {broken[0]} of {path}")

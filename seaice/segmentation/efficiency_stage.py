@@ -15,11 +15,13 @@ import numpy as np
 
 from seaice import InputError
 from seaice.atomic import atomic, exclusive
+from seaice.partial_file import file_sha256
 from seaice.report import Report
 from seaice.segmentation.evaluate_stage import SPLITS, evaluate, score_baselines, score_told
 from seaice.segmentation.labels import LabelRule
 from seaice.segmentation.metrics import plain, seed_interval, write_json
 from seaice.segmentation.patch_manifest import read_manifest
+from seaice.segmentation.processes import expect_one_process
 from seaice.segmentation.scene_splits import load_split
 from seaice.segmentation.train_stage import train
 
@@ -95,6 +97,7 @@ def data_efficiency(
     """
     fractions, inputs = sorted({float(fraction) for fraction in fractions}), tuple(inputs)
     _check(fractions, inputs, seeds, equal, split, epochs, updates)
+    expect_one_process("data-efficiency")
     patch_dir, output_dir = Path(patch_dir), Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     if equal == "updates" and updates is None:
@@ -169,17 +172,12 @@ def _one(
 ) -> dict[str, Any]:
     """Train and score once, or read what was found before."""
     done, scores = folder / "run.json", folder / f"{split}.json"
-    identity = json.loads(json.dumps(settings))
-    identity["split_digest"] = load_split(patch_dir).digest
+    identity = json.loads(json.dumps(settings)) | {
+        "split_digest": load_split(patch_dir).digest,
+        "patches_sha256": file_sha256(patch_dir / "patches.csv"),
+    }
     if done.is_file():
-        found = json.loads(done.read_text(encoding="utf-8"))
-        if found["settings"] != identity or found["split"] != split:
-            raise InputError(
-                f"expected a run with the same settings in {folder}, found another; choose another "
-                "--output_dir"
-            )
-        result: dict[str, Any] = found["result"]
-        return result
+        return _result(done, identity | {"split": split})
     trained = train(
         patch_dir=patch_dir, output_dir=folder, **settings, **machine, precision=precision
     ).values
@@ -202,6 +200,26 @@ def _one(
     write_json(done, {"settings": identity, "split": split, "result": result})
     # It is only needed to go on, and as large as the model three times over.
     (folder / "last.pt").unlink(missing_ok=True)
+    return result
+
+
+def _result(done: Path, wanted: dict[str, Any]) -> dict[str, Any]:
+    """What a finished run of the same settings found."""
+    try:
+        content = json.loads(done.read_text(encoding="utf-8"))
+        there = content["settings"] | {"split": content["split"]}
+        result: dict[str, Any] = content["result"]
+        missing = {"scores", "patches", "updates"} - set(result)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"a finished run is damaged ({error}): {done}; remove it to score again"
+        ) from None
+    other = [key for key in wanted if there.get(key) != wanted[key]]
+    if other or missing:
+        raise InputError(
+            f"expected a run with the same settings in {done.parent}, found another "
+            f"{', '.join(other or sorted(missing))}; choose another --output_dir"
+        )
     return result
 
 

@@ -30,6 +30,7 @@ from seaice.segmentation.metrics import (
     write_json,
 )
 from seaice.segmentation.patch_manifest import PatchRow, read_manifest
+from seaice.segmentation.processes import expect_one_process
 from seaice.segmentation.scene_splits import Split, load_split
 
 if TYPE_CHECKING:
@@ -102,11 +103,12 @@ def evaluate(
     output_file = Path(output_file)
     if output_file.suffix not in (".json", ".csv"):
         raise InputError(f"expected an output_file of .json or .csv, found {output_file}")
-    if split not in SPLITS or batch_size < 1 or repeats < 1:
+    if split not in SPLITS or batch_size < 1 or repeats < 1 or seed < 0:
         raise InputError(
-            f"expected split validation or test, batch_size and repeats of at least 1, found {split}, "
-            f"{batch_size}, {repeats}"
+            f"expected split validation or test, batch_size and repeats of at least 1 and a seed of at "
+            f"least 0, found {split}, {batch_size}, {repeats} and {seed}"
         )
+    expect_one_process("evaluate")
     model, rows, parts = _prepared(Path(checkpoint), Path(patch_dir), split, device)
     scored = [_of_model(model, Path(patch_dir), rows, batch_size, workers)]
     if not scored[0].tables.sum():
@@ -284,7 +286,7 @@ def _reported(path: Path, content: dict[str, Any]) -> Report:
         told = [score_told(name, line["scores"].get(name)) for name in ("iou_mean", "r2", "ice_edge_km")]
         lines.append(f"{line['method']}, {line['subset']}: {', '.join(text for text in told if text)}")
     lines.append(str(path))
-    if content["split_mode"] == "patch":
+    if content["split_mode"] == "patch" and content["split"] == "validation":
         lines.append("patches of these scenes were trained on: the scores are too good")
     return Report(lines=lines, outputs=[path], values=content)
 

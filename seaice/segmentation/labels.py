@@ -49,10 +49,9 @@ class LabelRule:
 
     @property
     def first_class(self) -> int:
-        """Smallest class that is ice."""
-        # In percent and with a margin: 0.3 * 100 is a little more than 30. Class 0 is never ice.
-        wanted = 100 * self.ice_threshold - 1e-6
-        return next(k for k, percent in enumerate(SIC_PERCENT) if k and percent >= wanted)
+        """Smallest class that is ice; class 0 is water, however small the threshold."""
+        # In percent and with a margin: 0.3 * 100 is a little more than 30.
+        return next(k for k, p in enumerate(SIC_PERCENT) if k and p >= 100 * self.ice_threshold - 1e-6)
 
     def classes(self, sic: np.ndarray) -> np.ndarray:
         """0 water, 1 ice, 255 ignored; uint8 of the shape of ``sic``.

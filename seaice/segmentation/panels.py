@@ -137,9 +137,11 @@ def draw_validation(
             ax.plot(log["epoch"], log[column], color=colour, lw=1.6, label=shown)
             number += 1
     _epochs(ax, logs)
-    ax.set_ylim(0, 1.03)
+    values = [log[column] for log in logs.values() for column, _ in names if column in log]
+    # R2 may be below 0, and far below in the first epochs.
+    ax.set_ylim(max(-1.0, 1.05 * float(np.nanmin(np.concatenate([[0.0], *values])))), 1.03)
     ax.set_ylabel(f"validation {names[0][1] if len(logs) > 1 else 'score'}", fontsize=_SMALL + 1)
-    ax.legend(fontsize=_SMALL, frameon=False, loc="lower right")
+    ax.legend(fontsize=_SMALL, frameon=False, loc="best")
     dress(ax)
 
 
@@ -171,6 +173,7 @@ def draw_efficiency(
         The score of what needs no training, by its name.
     """
     known: list[float] = list(levels.values())
+    lowest = 0.0
     for number, (label, lines) in enumerate(studies.items()):
         colour = LINES[number % len(LINES)]
         # Beside each other, so that intervals of two models can be told apart.
@@ -191,14 +194,16 @@ def draw_efficiency(
             beside = [place * 1.04] * len(seeds)
             ax.plot(beside, seeds, "o", mfc="white", mec=colour, mew=0.8, ms=3.5)
             known += [line["mean"], *seeds]
+            lowest = min([lowest, *seeds])
         known += [*low.tolist(), *high.tolist()]
     _fractions(ax, studies)
     for (name, value), dashes in zip(levels.items(), cycle(("--", "-.", ":")), strict=False):
         ax.axhline(value, color=palette.TEXT_SOFT, lw=1, ls=dashes, zorder=1, label=name)
     if known:
-        # Intervals of few seeds may leave 0 to 1; the axis does not.
+        # Intervals of few seeds may leave 0 to 1; the axis does not, unless a score (R2) does.
         margin = max(0.02, 0.08 * (max(known) - min(known)))
-        ax.set_ylim(max(0, min(known) - margin), min(1.0, max(known) + margin))
+        least = lowest - margin if lowest < 0 else 0.0
+        ax.set_ylim(max(least, min(known) - margin), min(1.0, max(known) + margin))
     ax.set_ylabel(score_name, fontsize=_SMALL + 1)
     ax.legend(fontsize=_SMALL, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     dress(ax)

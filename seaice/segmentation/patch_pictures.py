@@ -124,7 +124,9 @@ def _patch(
         decibels = np.where(there, unscaled(channel, stored), np.nan)
         shown.append(panels.draw_sar(ax, decibels, name))
     shown.append(panels.draw_chart(axes[2], sic.numpy()))
-    panels.draw_codes(axes[3], np.where(there, predicted, np.uint8(IGNORED)), panels.SURFACE)
+    # Nothing was learned of land, nor is it scored.
+    shown_classes = np.where(truth == IGNORED, np.uint8(IGNORED), predicted)
+    panels.draw_codes(axes[3], shown_classes, panels.SURFACE)
     panels.draw_codes(axes[4], panels.agreement(truth, predicted), panels.AGREEMENT)
     return shown, float(scores(confusion(truth, predicted))["iou_mean"])
 

@@ -28,6 +28,7 @@ from seaice.segmentation.scene_map import (
     write_rasters,
     write_scene,
 )
+from seaice.segmentation.scene_plane import expect_image
 from seaice.segmentation.tiles import Predict, blend
 from seaice.sources.ai4arctic import Scene, SceneName, list_scenes, open_scene
 from seaice.sources.ai4arctic_tables import PIXEL_METRES
@@ -253,15 +254,18 @@ def map_scene(
         raise InputError(
             f"expected a scene named YYYYMMDDThhmmss_dmi_prep.nc or ..._cis_prep.nc, found {scene.path}"
         )
-    amsr2 = scene.amsr2() if with_amsr2 else None
+    # What may be lacking is read before the long part.
+    amsr2, positions = scene.amsr2() if with_amsr2 else None, scene.positions()
+    expect_image(positions, float(scene.attributes.get("pixel_spacing", PIXEL_METRES)))
+    land, there = land_of(scene), (scene.sar() != 0).any(axis=0)
+    if not (there & ~land).any():
+        raise InputError("expected pixels of water or ice, found all land or without SAR; give another")
     made = blend(scene.sar(), run, amsr2=amsr2, size=tile, overlap=overlap, batch_size=batch_size)
-    land = land_of(scene)
-    no_sar = np.isnan(made[0])
     made[:, land] = np.nan
     layers = dict(zip(names, np.clip(made, 0, 1, out=made), strict=True))
     surface = surface_of(layers, rule)
-    surface[land & ~no_sar] = LAND
-    return SceneMap(surface, layers, scene.positions(), known.start)
+    surface[land & there] = LAND
+    return SceneMap(surface, layers, positions, known.start)
 
 
 def _work(mapper: Mapper, path: Path, report: Report) -> None:
@@ -272,7 +276,12 @@ def _work(mapper: Mapper, path: Path, report: Report) -> None:
         text = "already there"
         if value is None:
             began = time.perf_counter()
-            value = _make(mapper, path, names, wanted)
+            try:
+                value = _make(mapper, path, names, wanted)
+            except InputError as error:
+                if path.stem in str(error):
+                    raise
+                raise InputError(f"{error}: {path}") from None
             value["seconds"] = round(time.perf_counter() - began, 3)
             text = f"{value['seconds']:.1f} s"
     files = [names.scene, names.share, *names.rasters.values()]
@@ -303,8 +312,12 @@ def _compared(found: Mapping[str, Any]) -> str:
 def _names(mapper: Mapper, stem: str) -> Names:
     layers = ("surface_class", *LAYERS[mapper.model.task])
     folder = mapper.output_dir
-    rasters = {name: folder / f"{stem}_{name}.tif" for name in layers} if mapper.geotiff else {}
+    rasters = {name: _raster(mapper, stem, name) for name in layers} if mapper.geotiff else {}
     return Names(folder / f"{stem}_ice.nc", folder / f"{stem}_ice_share.nc", rasters)
+
+
+def _raster(mapper: Mapper, stem: str, layer: str) -> Path:
+    return mapper.output_dir / f"{stem}_{layer}.tif"
 
 
 def _parameters(mapper: Mapper, path: Path) -> dict[str, Any]:
@@ -367,6 +380,10 @@ def _make(mapper: Mapper, path: Path, names: Names, wanted: dict[str, Any]) -> d
     grid = mapper.grid
     if grid is None:
         grid = get_grid("n3125" if float(made.positions.latitude.mean()) >= 0 else "s3125")
+    # Nothing of an earlier map may stand beside this one, nor look whole if this is stopped.
+    names.scene.unlink(missing_ok=True)
+    for name in {"surface_class"}.union(*LAYERS.values()):
+        _raster(mapper, path.stem, name).unlink(missing_ok=True)
     write_share(names.share, made, grid, attributes | {"title": "Share of ice in a SAR scene by cell"})
     if names.rasters:
         spacing = float(scene.attributes.get("pixel_spacing", PIXEL_METRES))

@@ -65,11 +65,10 @@ def joined(device: str) -> Iterator[Processes]:
     Raises
     ------
     InputError
-        If the device is not there.
+        If the device is not there, or the variables of torchrun are not whole.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    number, local = (int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK"))
-    chosen = chosen_device(device, local if count > 1 else 0)
+    count, number, local = _placed()
+    chosen = chosen_device(device, local)
     if count == 1:
         yield Processes(0, 1, chosen)
         return
@@ -83,6 +82,37 @@ def joined(device: str) -> Iterator[Processes]:
         yield Processes(number, count, chosen)
     finally:
         distributed.destroy_process_group()
+
+
+def _placed() -> tuple[int, int, int]:
+    """How many processes there are, the number of this one, and its number on this machine."""
+    names = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
+    given = [os.environ.get(name, "") for name in names]
+    if given[0] in ("", "1"):
+        return 1, 0, 0
+    lacking = [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    lacking += [name for name, text in zip(names, given, strict=True) if not text.isdecimal()]
+    if lacking:
+        raise InputError(
+            f"expected the variables that torchrun sets, found WORLD_SIZE {given[0]} without a good "
+            f"{lacking[0]}; start it with torchrun, or unset WORLD_SIZE"
+        )
+    return int(given[0]), int(given[1]), int(given[2])
+
+
+def expect_one_process(what: str) -> None:
+    """Refuse what torchrun would do once in each process.
+
+    Raises
+    ------
+    InputError
+    """
+    count = _placed()[0]
+    if count > 1:
+        raise InputError(
+            f"expected one process for {what}, found {count}; start it without torchrun (train takes "
+            "several)"
+        )
 
 
 def chosen_device(device: str, number: int = 0) -> torch.device:

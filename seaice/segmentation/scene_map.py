@@ -193,8 +193,7 @@ def read_scene_map(path: Path) -> tuple[SceneMap, dict[str, Any]]:
             names = [name for name in _MEANINGS if name in dataset.variables]
             surface = np.asarray(dataset["surface_class"][:].filled(MISSING))
             layers = {n: np.ma.filled(dataset[n][:].astype(np.float32), np.nan) for n in names}
-            corners = np.ix_(*(np.array([0, count - 1]) for count in surface.shape))
-            lat, lon = (np.asarray(dataset[name][:][corners], np.float64) for name in ("lat", "lon"))
+            lat, lon = (_corners(dataset[name], surface.shape) for name in ("lat", "lon"))
             start = datetime.fromtimestamp(float(dataset["time"][...]), UTC)
             attributes = {name: dataset.getncattr(name) for name in dataset.ncattrs()}
     except (OSError, RuntimeError, LookupError, ValueError, AttributeError) as error:
@@ -206,6 +205,11 @@ def read_scene_map(path: Path) -> tuple[SceneMap, dict[str, Any]]:
     ends = np.array([0.0, lines - 1.0]), np.array([0.0, samples - 1.0])
     positions = Geolocation(ends[0], ends[1], lat, lon, (lines, samples))
     return SceneMap(surface, layers, positions, start), attributes
+
+
+def _corners(variable: Any, shape: tuple[int, ...]) -> np.ndarray:
+    rows, columns = (slice(None, None, max(1, count - 1)) for count in shape)
+    return np.asarray(variable[rows, columns], np.float64)
 
 
 def standing(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:

@@ -15,15 +15,40 @@ from seaice import InputError
 from seaice.atomic import atomic
 from seaice.gridding import project
 from seaice.grids import Grid
-from seaice.sources.ai4arctic_positions import Geolocation
+from seaice.sources.ai4arctic_positions import Geolocation, unit_vectors
 
 # Polar stereographic on WGS 84, true at 70 degrees: what geographic software expects of sea ice.
 _PLANES = {"north": 3413, "south": 3976}
 _NODES = 32  # cells between places where the pixel is sought
 _BAND = 512  # rows at a time
 _CLOSE = 1e-4  # pixels
+EARTH_METRES = 6371007.2
 # Keys of a projected plane whose code says all, with values that belong to areas.
 _KEYS = (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1)
+
+
+def expect_image(positions: Geolocation, spacing: float) -> None:
+    """Refuse geolocation points that are not those of an image.
+
+    Parameters
+    ----------
+    positions : Geolocation
+    spacing : float
+        What pixels should be apart, metres; half and twice as much is let pass.
+
+    Raises
+    ------
+    InputError
+    """
+    points = unit_vectors(positions.latitude, positions.longitude)
+    pixels = np.diff(positions.lines)[:, None], np.diff(positions.samples)[None]
+    for axis, between in enumerate(pixels, start=1):
+        metres = EARTH_METRES * np.sqrt((np.diff(points, axis=axis) ** 2).sum(axis=0)) / between
+        if not spacing / 2 <= metres.min() <= metres.max() <= 2 * spacing:
+            raise InputError(
+                f"expected geolocation points with {spacing:g} m by pixel, found {metres.min():.4g} to "
+                f"{metres.max():.4g} m; fetch the scene again"
+            )
 
 
 class ScenePlane:

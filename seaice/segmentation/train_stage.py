@@ -194,6 +194,11 @@ def _check(settings: dict[str, Any]) -> None:
     taken = {"pretrained", "frozen"} & set(settings["options"])
     if taken:
         raise InputError(f"{', '.join(sorted(taken))} is what --mode and --weights say; leave it out")
+    taken = {"name", "channels", "classes"} & set(settings["options"])
+    if taken:
+        raise InputError(
+            f"{', '.join(sorted(taken))} is what --model, --inputs and --task say; leave it out"
+        )
     output_count(settings["task"])
     LabelRule(settings["ice_threshold"])
     for name in ("epochs", "batch_size"):
@@ -204,11 +209,14 @@ def _check(settings: dict[str, Any]) -> None:
             f"expected at least one update for each of {settings['epochs']} epochs, found "
             f"{settings['updates']}; give fewer epochs"
         )
-    if not 0 < settings["learning_rate"] < 10 or settings["patience"] < 0 or settings["seed"] < 0:
+    if not 0 < settings["learning_rate"] < 10 or settings["patience"] < 0:
         raise InputError(
-            "expected a learning_rate between 0 and 10, patience and seed of at least 0, found "
-            f"{settings['learning_rate']}, {settings['patience']}, {settings['seed']}"
+            "expected a learning_rate between 0 and 10 and patience of at least 0, found "
+            f"{settings['learning_rate']} and {settings['patience']}"
         )
+    # Those of the epochs are made of it, and fit into 64 bits.
+    if not 0 <= settings["seed"] < 2**32:
+        raise InputError(f"expected a seed from 0 to {2**32 - 1}, found {settings['seed']}")
     if settings["class_weights"] and settings["task"] == "sic-regression":
         raise InputError("class_weights are for classes; leave them out for sic-regression")
 

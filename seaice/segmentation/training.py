@@ -7,7 +7,6 @@ that was never stopped.
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 import time
@@ -23,7 +22,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from seaice import InputError
-from seaice.atomic import atomic
 from seaice.report import Progress
 from seaice.segmentation.checkpoint import load_state, read_checkpoint, save_checkpoint
 from seaice.segmentation.labels import LabelRule
@@ -31,6 +29,7 @@ from seaice.segmentation.patch_dataset import PatchDataset, Updates
 from seaice.segmentation.processes import Processes
 from seaice.segmentation.scoring import is_better, leading, score_network, summary
 from seaice.segmentation.targets import loss_sums, table_size, truth_table
+from seaice.segmentation.training_log import to_tensorboard, told, write_log
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +196,7 @@ class Trainer:
                 line = self._one_epoch(forward, loader, check)
                 self.history.append(line)
                 self._keep(line)
-                progress.unit(_told(line, leading(self.material.task)))
+                progress.unit(told(line, leading(self.material.task)))
         return self.history
 
     def _forward(self) -> nn.Module:
@@ -206,17 +205,29 @@ class Trainer:
             return self.network
         from torch.nn.parallel import DistributedDataParallel
 
-        if self.device.type != "cuda":
-            return DistributedDataParallel(self.network)
-        # Statistics of the whole batch, as with one process. The processor knows no such layer.
-        nn.SyncBatchNorm.convert_sync_batchnorm(self.network)
-        return DistributedDataParallel(self.network, device_ids=[self.device.index])
+        on_gpu = self.device.type == "cuda"
+        if on_gpu:
+            # Statistics of the whole batch, as with one process.
+            nn.SyncBatchNorm.convert_sync_batchnorm(self.network)
+        elif self.processes.is_first and "running_mean" in str(self.network.state_dict().keys()):
+            logger.warning(
+                "on processors batch normalisation sees the share of one process, not the whole batch: "
+                "the result is not that of one process"
+            )
+        return DistributedDataParallel(
+            self.network,
+            device_ids=[self.device.index] if on_gpu else None,
+            # A backbone may have layers that lead nowhere.
+            find_unused_parameters=hasattr(self.network, "backbone"),
+        )
 
     def _loader(self, patches: PatchDataset, **options: Any) -> DataLoader:
         workers = self.plan.workers
         return DataLoader(
             patches,
             num_workers=workers,
+            # With one of its own it draws none of the numbers by which a network drops features.
+            generator=torch.Generator(),
             persistent_workers=workers > 0,
             pin_memory=self.device.type == "cuda",
             **options,
@@ -259,15 +270,11 @@ class Trainer:
         weights = self.material.weights
         on_device = None if weights is None else torch.from_numpy(weights).float().to(self.device)
         with self._mixed():
-            logits = forward(images.to(self.device, non_blocking=True))
+            logits = _seen(forward, images.to(self.device, non_blocking=True))
         loss, weight = loss_sums(logits, truth, self.material.task, on_device)
         known = np.array([float(loss.detach()), float(weight)])
         known = self.processes.total(known)
-        if not math.isfinite(known[0]):
-            raise InputError(
-                f"expected a finite loss, found {known[0]} in epoch {self.epoch + 1}; give a smaller "
-                "learning_rate"
-            )
+        self._expect_finite(known[0], "loss")
         self.optimizer.zero_grad(set_to_none=True)
         # The mean over the pixels of all processes; averaging of gradients divides by their number.
         mean = loss * self.processes.count / max(known[1], 1.0)
@@ -278,6 +285,13 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return known
+
+    def _expect_finite(self, loss: float, name: str) -> None:
+        if not math.isfinite(loss):
+            raise InputError(
+                f"expected a finite {name}, found {loss} in epoch {self.epoch + 1}; what was kept is of "
+                "the epochs before; train in another folder with a smaller learning_rate"
+            )
 
     def _validate(self, check: DataLoader) -> tuple[dict[str, float], float]:
         if self.processes.count > 1:
@@ -299,7 +313,17 @@ class Trainer:
             raise InputError(
                 "expected pixels with a class for validation, found none; cut other patches"
             )
-        return summary(table, self.material.rule), float(loss / weight)
+        # The last update of an epoch may have broken what the next would find.
+        self._expect_finite(loss, "loss of validation")
+        found = summary(table, self.material.rule)
+        if not math.isfinite(found[leading(self.material.task)]):
+            raise InputError(
+                "expected several classes of concentration in the patches of validation, found one, so "
+                "that there is no R2; cut more scenes, or make the split again"
+            )
+        if self.epoch == 0 and self.processes.is_first and (table.sum(axis=1) > 0).sum() == 1:
+            logger.warning("the patches of validation have one class only: the best epoch means little")
+        return found, float(loss / weight)
 
     def _keep(self, line: dict[str, float]) -> None:
         """Write what must outlast a stop, the best model first."""
@@ -326,7 +350,7 @@ class Trainer:
         }
         save_checkpoint(self.folder / LAST, content | progress)
         write_log(self.folder / LOG, self.history)
-        _to_tensorboard(self.folder / "tensorboard", line)
+        to_tensorboard(self.folder / "tensorboard", line)
 
     def _take_up(self, path: Path) -> None:
         """Continue from a checkpoint of the same settings."""
@@ -336,8 +360,8 @@ class Trainer:
         if other or "optimizer" not in found:
             raise InputError(
                 f"expected a training with the same settings in {self.folder}, found one of "
-                f"{', '.join(other) or 'another kind'}; choose another --output_dir, or start anew "
-                "without resuming"
+                f"{', '.join(other) or 'another kind'}; choose another --output_dir, or start anew with "
+                "--no_resume"
             )
         load_state(self.network, found["state"], path)
         self.optimizer.load_state_dict(found["optimizer"])
@@ -346,29 +370,15 @@ class Trainer:
         self.history, self.best = list(found["history"]), float(found["best"])
 
 
-def _told(line: Mapping[str, float], name: str) -> str:
-    return (
-        f"epoch {line['epoch']:.0f}: loss {line['train_loss']:.4f}, validation "
-        f"{line['validation_loss']:.4f}, {name} {line[name]:.4f} ({line['seconds']:.1f} s)"
-    )
-
-
-def write_log(path: Path, history: list[dict[str, float]]) -> None:
-    """The table of all epochs."""
-    with atomic(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(history[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
-
-
-def _to_tensorboard(folder: Path, line: Mapping[str, float]) -> None:
-    """Also for TensorBoard, where it is installed."""
+def _seen(forward: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Logits of a batch for training."""
     try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return
-    epoch = int(line["epoch"])
-    with SummaryWriter(str(folder), purge_step=epoch) as writer:
-        for name, value in line.items():
-            if name not in ("epoch", "seconds"):
-                writer.add_scalar(name, value, epoch)
+        logits: torch.Tensor = forward(images)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise InputError(
+            f"expected several values in each feature for batch normalisation, found one in a batch of "
+            f"{len(images)} by process; give a larger batch_size, larger patches or less depth"
+        ) from None
+    return logits

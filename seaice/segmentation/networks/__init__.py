@@ -102,7 +102,8 @@ def build(name: str, *, channels: int, classes: int, **options: Any) -> nn.Modul
         make = {"timm": encoders.from_timm, "smp": encoders.from_smp, "own": encoders.from_path}[kind]
         return make(name, channels=channels, classes=classes, **options)
     except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
+        # Unknown to the library, or said by this function already.
+        if "keyword argument" not in str(error):
             raise
         given = ", ".join(options)
         raise InputError(f"{name} does not take one of the options {given} ({error})") from None

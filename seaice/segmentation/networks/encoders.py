@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -165,14 +167,20 @@ def from_path(
     Raises
     ------
     InputError
-        If there is no such function, or it makes no encoder of two channels.
+        If there is no such function, it is not your own, or makes no encoder of two channels.
     """
     module, function = name.split(":")
     try:
+        if _is_installed(module):
+            raise InputError(
+                f"expected a module of your own for {name}, found one of Python or of an installed "
+                "package; call it from a module of your own"
+            )
         make = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise InputError(
-            f"expected an importable module:function, found {name} ({error}) from {Path.cwd()}"
+            f"expected an importable module:function, found {name} ({error}); name the folder of the "
+            "module in PYTHONPATH"
         ) from None
     backbone = make(pretrained=pretrained is True, **options)
     if not isinstance(backbone, nn.Module):
@@ -181,3 +189,17 @@ def from_path(
         load_weights(backbone, pretrained)
     width = measured_width(backbone, trial_size)
     return BackboneNetwork(backbone, width=width, channels=channels, classes=classes, frozen=frozen)
+
+
+def _is_installed(module: str) -> bool:
+    """Whether a module is of Python itself or of a package in site-packages.
+
+    Names of models stand in checkpoints too: one from elsewhere must not reach functions such as
+    torch.hub.load, which fetch and run code.
+    """
+    if module.split(".")[0] in sys.stdlib_module_names:
+        return True
+    found = importlib.util.find_spec(module)
+    places = [] if found is None else [found.origin, *(found.submodule_search_locations or [])]
+    installed = {"site-packages", "dist-packages"}
+    return any(place and installed & set(Path(place).parts) for place in places)

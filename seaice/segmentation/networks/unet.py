@@ -40,8 +40,10 @@ class UNet(nn.Module):
 
     def __init__(self, *, channels: int, classes: int, base: int = 16, depth: int = 4) -> None:
         super().__init__()
-        if base < 1 or depth < 1:
-            raise InputError(f"expected base and depth of at least 1, found {base} and {depth}")
+        if type(base) is not int or type(depth) is not int or base < 1 or depth < 1:
+            raise InputError(
+                f"expected base and depth as whole numbers of at least 1, found {base!r} and {depth!r}"
+            )
         widths = [base * 2**level for level in range(depth + 1)]
         self.depth = depth
         self.down = nn.ModuleList(
@@ -62,7 +64,7 @@ class UNet(nn.Module):
         if min(images.shape[-2:]) < 2**self.depth:
             raise InputError(
                 f"expected images of at least {2**self.depth} pixels for depth {self.depth}, found "
-                f"{tuple(images.shape[-2:])}; cut larger patches"
+                f"{tuple(images.shape[-2:])}; take larger patches or tiles"
             )
         kept = []
         for block in self.down:
