@@ -17,9 +17,10 @@ from seaice.grids import get_grid
 from seaice.masks import FillFlag, Surface
 from seaice.segmentation.ice_share import compare_with_cube, share_fields, write_share
 from seaice.segmentation.labels import LabelRule
-from seaice.segmentation.predict_stage import map_scene, predict, surface_of
+from seaice.segmentation.predict_stage import predict
 from seaice.segmentation.scene_map import read_scene_map, write_rasters
 from seaice.segmentation.scene_plane import ScenePlane, write_geotiff
+from seaice.segmentation.scene_prediction import map_scene, surface_of
 from seaice.sources.ai4arctic import SCALING, open_scene
 from seaice.sources.ai4arctic_positions import Geolocation
 

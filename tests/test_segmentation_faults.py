@@ -294,7 +294,7 @@ def test_r2_below_zero_is_seen():
     low, high = ax.get_ylim()
     assert low < -0.5 and high > 0.1
     ax = panels.new_figure(4, 3).subplots()
-    panels.draw_efficiency(ax, {"a": [line | {"mean": 0.1, "values": [0.05, 0.15]}]}, "mean IoU")
+    panels.draw_efficiency(ax, {"a": [line | {"mean": 0.1, "values": [0.05, 0.15]}]}, "IoU", {})
     assert ax.get_ylim()[0] == 0
 
 

@@ -10,41 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from seaice import InputError, products
 from seaice.atomic import exclusive
 from seaice.grids import Grid, get_grid
 from seaice.partial_file import file_sha256
 from seaice.report import Progress, Report
 from seaice.segmentation.ice_share import compare_with_cube, grid_of_cube, write_share
-from seaice.segmentation.labels import ICE, WATER, LabelRule
-from seaice.segmentation.scene_map import (
-    LAND,
-    MISSING,
-    SceneMap,
-    land_of,
-    standing,
-    write_rasters,
-    write_scene,
-)
-from seaice.segmentation.scene_plane import expect_image
-from seaice.segmentation.tiles import Predict, blend
-from seaice.sources.ai4arctic import Scene, SceneName, list_scenes, open_scene
-from seaice.sources.ai4arctic_tables import PIXEL_METRES
+from seaice.segmentation.labels import ICE, WATER
+from seaice.segmentation.scene_map import standing, write_rasters, write_scene
+from seaice.segmentation.scene_prediction import LAYERS, TILE, map_scene, predictor
+from seaice.sources.ai4arctic import Scene, list_scenes, open_scene
 
 if TYPE_CHECKING:
     from seaice.segmentation.checkpoint import TrainedModel
 
 logger = logging.getLogger(__name__)
 
-# Layers of the map by what the network was trained for.
-LAYERS: Mapping[str, tuple[str, ...]] = {
-    "classes": ("ice_probability",),
-    "sic": ("ice_probability", "ice_concentration"),
-    "sic-regression": ("ice_concentration",),
-}
-_TILE = 224
 _REFERENCES = (
     "Buus-Hinkler, J. et al. (2022), AI4Arctic Sea Ice Challenge Dataset, doi:10.11583/DTU.c.6244065"
 )
@@ -178,7 +159,7 @@ def _model(checkpoint: Path, device: str) -> TrainedModel:
 def _layout(
     model: TrainedModel, tile: int | None, overlap: int | None, batch_size: int
 ) -> tuple[int, int]:
-    size = int(model.note.get("patch_size", _TILE)) if tile is None else tile
+    size = int(model.note.get("patch_size", TILE)) if tile is None else tile
     shared = size // 4 if overlap is None else overlap
     if size < 1 or not 0 <= shared <= size // 2 or batch_size < 1:
         raise InputError(
@@ -186,86 +167,6 @@ def _layout(
             f"found tile {size}, overlap {shared}, batch_size {batch_size}"
         )
     return size, shared
-
-
-def predictor(model: TrainedModel) -> Predict:
-    """A model as a function of arrays, whose channels are the layers of its task."""
-    import torch
-
-    from seaice.segmentation.targets import concentration
-
-    device = next(model.network.parameters()).device
-
-    def some(images: np.ndarray) -> np.ndarray:
-        likely = model.likelihoods(torch.from_numpy(images).to(device))
-        layers = {"ice_concentration": concentration(likely, model.task)}
-        if model.task == "classes":
-            layers["ice_probability"] = layers["ice_concentration"]
-        elif model.task == "sic":
-            layers["ice_probability"] = likely[:, model.rule.first_class :].sum(dim=1)
-        return torch.stack([layers[name] for name in LAYERS[model.task]], dim=1).cpu().numpy()
-
-    def one_by_one(images: np.ndarray) -> np.ndarray:
-        return np.concatenate([some(images[k : k + 1]) for k in range(len(images))])
-
-    # The last bits of a convolution depend on the batch. A processor gains nothing from large ones.
-    return one_by_one if device.type == "cpu" else some
-
-
-def surface_of(layers: Mapping[str, np.ndarray], rule: LabelRule) -> np.ndarray:
-    """Water and ice as scores count them, uint8; missing where the layers are NaN."""
-    level = layers.get("ice_concentration")
-    with np.errstate(invalid="ignore"):
-        if level is None:
-            is_ice = layers["ice_probability"] > 0.5
-        else:
-            is_ice = np.rint(level * 10) >= rule.first_class
-    known = np.isfinite(next(iter(layers.values())))
-    made: np.ndarray = np.where(known, np.where(is_ice, ICE, WATER), MISSING).astype(np.uint8)
-    return made
-
-
-def map_scene(
-    scene: Scene,
-    run: Predict,
-    names: tuple[str, ...],
-    rule: LabelRule,
-    *,
-    with_amsr2: bool = False,
-    tile: int = _TILE,
-    overlap: int = _TILE // 4,
-    batch_size: int = 8,
-) -> SceneMap:
-    """Predict a scene; land and pixels without SAR are missing in all layers.
-
-    Parameters
-    ----------
-    scene : Scene
-    run : callable
-        See :func:`seaice.segmentation.tiles.blend`; its channels are ``names``.
-    names : tuple of str
-    rule : LabelRule
-    with_amsr2 : bool
-        Give it the brightness temperatures too.
-    tile, overlap, batch_size : int
-    """
-    known = SceneName.parse(scene.name)
-    if known is None:
-        raise InputError(
-            f"expected a scene named YYYYMMDDThhmmss_dmi_prep.nc or ..._cis_prep.nc, found {scene.path}"
-        )
-    # What may be lacking is read before the long part.
-    amsr2, positions = scene.amsr2() if with_amsr2 else None, scene.positions()
-    expect_image(positions, float(scene.attributes.get("pixel_spacing", PIXEL_METRES)))
-    land, there = land_of(scene), (scene.sar() != 0).any(axis=0)
-    if not (there & ~land).any():
-        raise InputError("expected pixels of water or ice, found all land or without SAR; give another")
-    made = blend(scene.sar(), run, amsr2=amsr2, size=tile, overlap=overlap, batch_size=batch_size)
-    made[:, land] = np.nan
-    layers = dict(zip(names, np.clip(made, 0, 1, out=made), strict=True))
-    surface = surface_of(layers, rule)
-    surface[land & there] = LAND
-    return SceneMap(surface, layers, positions, known.start)
 
 
 def _work(mapper: Mapper, path: Path, report: Report) -> None:
@@ -386,8 +287,7 @@ def _make(mapper: Mapper, path: Path, names: Names, wanted: dict[str, Any]) -> d
         _raster(mapper, path.stem, name).unlink(missing_ok=True)
     write_share(names.share, made, grid, attributes | {"title": "Share of ice in a SAR scene by cell"})
     if names.rasters:
-        spacing = float(scene.attributes.get("pixel_spacing", PIXEL_METRES))
-        write_rasters(names.rasters, made, spacing)
+        write_rasters(names.rasters, made, scene.spacing)
     known = (made.surface == WATER) | (made.surface == ICE)
     share = float((made.surface == ICE).sum() / known.sum()) if known.any() else None
     numbers = {"ice_share": share, "pixels": int(known.sum())}

@@ -214,13 +214,15 @@ class Scene:
                 f"{latitude.max()}, longitude {longitude.min()} to {longitude.max()}: {self.path}; "
                 "fetch it again"
             )
-        latitude, longitude = lines_first(latitude, longitude, self.shape, self._spacing())
+        latitude, longitude = lines_first(latitude, longitude, self.shape, self.spacing)
         # The points of a Sentinel-1 product lie evenly from the first to the last pixel.
         lines = np.linspace(0, self.shape[0] - 1, latitude.shape[0])
         samples = np.linspace(0, self.shape[1] - 1, latitude.shape[1])
         return Geolocation(lines, samples, latitude, longitude, self.shape)
 
-    def _spacing(self) -> float:
+    @property
+    def spacing(self) -> float:
+        """Metres between pixels."""
         found = self.attributes.get("pixel_spacing", PIXEL_METRES)
         if not isinstance(found, int | float) or not 0 < found < np.inf:
             raise InputError(f"expected pixel_spacing in metres, found {found!r}: {self.path}")
