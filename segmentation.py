@@ -4,18 +4,19 @@ From the AI4Arctic scenes to a georeferenced ice map and its share of ice on the
 Splits are by scene. Several GPUs: torchrun --nproc_per_node N segmentation.py train ...
 
 Examples
-  python segmentation.py download --output_dir scenes --split test
+  python segmentation.py download --output_dir scenes --split all
   python segmentation.py patches --input_dir scenes --output_dir patches --workers 4
   python segmentation.py split --patch_dir patches
   python segmentation.py train --patch_dir patches --output_dir unet
   python segmentation.py train --patch_dir patches --output_dir probing --model terramind --mode probing
   python segmentation.py evaluate --checkpoint unet/best.pt --patch_dir patches --output_file unet.json
-  python segmentation.py data-efficiency --patch_dir patches --output_dir study --fractions 0.1,0.5,1
+  python segmentation.py data-efficiency --patch_dir patches --output_dir study --inputs sar sar+amsr2
   python segmentation.py predict --checkpoint unet/best.pt --scene scenes/test --output_dir maps
   python segmentation.py plot --kind curves --input_files unet probing --output_file curves.png
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -75,6 +76,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; returns the exit status."""
+    # Threads of torch that wait asleep: awake they stop each other wherever anything else runs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return cli.run(build_parser(), COMMANDS, argv)
 
 
