@@ -3,13 +3,14 @@ r"""Draw a map: sea ice concentration, a mask, freeboard or brightness temperatu
 The map is in the file's own projection, so every cell is where it was measured.
 
 Examples
-  python visualization.py --input_file data/asi-AMSR2-n6250-20240417-v5.4.nc
-  python visualization.py --input_file data/asi-AMSR2-n6250-20240417-v5.4.nc \
+  python visualization.py --input_file data/asi-AMSR2-n3125-20240417-v5.4.nc
+  python visualization.py --input_file data/asi-AMSR2-n3125-20240417-v5.4.nc \
       --land_mask_file land_mask.nc --ice_edge --output_file april.pdf
   python visualization.py --input_file cube.nc --date 20240417 --coastlines mask
   python visualization.py --input_file freeboard.nc --date 2022-01-07 --output_file map.png
   python visualization.py --input_file freeboard.nc --date 2022-01-07 --variable segment_count
-  python visualization.py --input_file tb_20120703_A.nc --vmin 150 --vmax 280 --extent grid
+  python visualization.py --input_file tb/AMSR2_TB_n12500_20200101_A.nc \
+      --vmin 150 --vmax 280 --extent grid
 
 Statistics (freeboard, brightness temperature) are drawn from the 2nd to the 98th percentile of the
 cells with a value, rounded outward to numbers that read well; an arrow at the end of the colour bar

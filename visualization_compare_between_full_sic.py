@@ -2,9 +2,9 @@ r"""Draw a day as observed, the same day of a cube, and how every value came abo
 
 Examples
   python visualization_compare_between_full_sic.py --date 20240417 \
-      --original_file data/asi-AMSR2-n6250-20240417-v5.4.nc --consolidated_file cube.nc
+      --original_file data/asi-AMSR2-n3125-20240417-v5.4.nc --consolidated_file cube.nc
   python visualization_compare_between_full_sic.py --date 20240417 --no_land \
-      --original_file data/asi-AMSR2-n6250-20240417-v5.4.nc --consolidated_file cube.nc \
+      --original_file data/asi-AMSR2-n3125-20240417-v5.4.nc --consolidated_file cube.nc \
       --output_file april.png --dpi 200
 """
 

@@ -19,10 +19,11 @@ def day_line(record: DayRecord, counts: dict[str, int]) -> str:
     """The log line of a finished day."""
     filled = sum(counts[k] for k in counts if k not in ("observed", "missing", "missing_pole_hole"))
     missing = counts["missing"] + counts["missing_pole_hole"]
+    reason = f" ({record.reason})" if record.reason else ""
     return (
-        f"{record.day} {record.status.name.lower()}: {counts['observed']} cells observed, "
-        f"{filled} filled, {missing} missing {record.reason}"
-    ).rstrip()
+        f"{record.day} {record.status.name.lower()}{reason}: {counts['observed']} cells observed, "
+        f"{filled} filled, {missing} missing"
+    )
 
 
 class Totals:

@@ -164,5 +164,8 @@ def _report(path: Path, source: Source, filled: FieldFill, method: str) -> Repor
 
 
 def _short(value: Any) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, list | tuple):
+        text = f"[{', '.join(map(_short, value))}]"
+    else:
+        text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 100 else f"{text[:97]}..."

@@ -298,7 +298,8 @@ class _Run:
         )
         report.outputs.append(self._output_file)
         size = self._output_file.stat().st_size / 1e6
-        report.lines.append(f"{self._output_file}: {len(steps)} time steps, {size:.1f} MB")
+        count = f"{len(steps)} time step{'s' * (len(steps) != 1)}"
+        report.lines.append(f"{self._output_file}: {count}, {size:.1f} MB")
 
     def _key(self, step: Step) -> int:
         if self._task.period == "all":

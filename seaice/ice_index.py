@@ -317,7 +317,9 @@ def _series(
                 for code, division in zip(codes, divisions, strict=True)
             ]
             days.append([np.concatenate(columns) for columns in zip(*parts, strict=True)])
-            progress.unit(f"{cube.dates[number]} extent {days[-1][0][0] / 1e6:.3f} million km2")
+            extent = days[-1][0][0] / 1e6
+            text = "without any value" if np.isnan(extent) else f"extent {extent:.3f} million km2"
+            progress.unit(f"{cube.dates[number]} {text}")
     series = IndexSeries(
         dates=[cube.dates[number] for number in chosen],
         regions=[name for division in divisions for name in division.names],

@@ -97,7 +97,9 @@ class IndexSeries:
             if np.isfinite(share).any():
                 text += f"; filled values carry {100 * np.nanmean(share):.1f} percent of the extent"
             empty = len(self.dates) - known.size
-            lines.append(text + (f"; {empty} days without any value" if empty else ""))
+            if empty:
+                text += f"; {empty} day{'s' * (empty != 1)} without any value"
+            lines.append(text)
         return lines
 
 
@@ -214,7 +216,7 @@ def _draw_region(ax: Axes, series: IndexSeries, number: int, *, small: bool) -> 
     )
     alone = len(days) == 1
     marker = "o" if alone else None
-    if np.nanmax(missing, initial=0) > 0:
+    if np.nanmax(missing[np.isfinite(extent)], initial=0) > 0:
         label = "extent if every missing cell were ice"
         if alone:
             ax.vlines(days, extent, extent + missing, color="#c9c9c9", linewidth=6, label=label)

@@ -125,7 +125,8 @@ def _count_missing(
 
         def tell(record: DayRecord) -> None:
             found[record.day] = record
-            progress.unit(f"{record.day} {record.status.name.lower()} {record.reason}".rstrip())
+            reason = f" ({record.reason})" if record.reason else ""
+            progress.unit(f"{record.day} {record.status.name.lower()}{reason}")
 
         if engine.is_here:
             _count_days(days, missing, tell)

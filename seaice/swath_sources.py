@@ -175,7 +175,10 @@ def _entry_of(entry: dict[str, Any], path: Path, index: int, channels: Sequence[
     lacking = [channel.name for channel in channels if channel.name not in has]
     if lacking:
         there = ", ".join(has) or "channels without names"
-        raise InputError(f"expected the channels {', '.join(lacking)}, found {there} in {path}")
+        raise InputError(
+            f"expected the channels {', '.join(lacking)}, found {there} in {path}; take what is there, "
+            "or collect it again with amsr2_processor.py --channels"
+        )
     positions = entry.get("positions") or {}
     without = [c.frequency for c in channels if c.frequency not in positions]
     if without:

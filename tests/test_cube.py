@@ -281,7 +281,9 @@ def test_a_bad_day_is_filled_like_an_absent_one(case, tmp_path, capsys, kind):
     DEFECTS[kind](folder, 5)
     target = tmp_path / "c.nc"
     assert script.main(words(folder, target, *masked)) == 1
-    assert "failed: 2024-01-06 rejected (asi-AMSR2-n25000-20240106-v5.4.nc): " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "failed: 2024-01-06 rejected (asi-AMSR2-n25000-20240106-v5.4.nc): " in said
+    assert "] 2024-01-12 absent (no file in the source folder): 0 cells observed, " in said
     with CubeFile(path) as absent, CubeFile(target) as rejected:
         np.testing.assert_array_equal(
             absent.concentration(slice(None)), rejected.concentration(slice(None))

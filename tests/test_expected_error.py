@@ -216,17 +216,33 @@ def test_fields_of_concentration_get_errors_in_their_unit():
     assert plain.error is None, "the table is about ice"
 
 
-def test_the_script_makes_a_table(tmp_path, capsys):
-    field = drifting(days=45)
-    path = tmp_path / "c.nc"
+def written(path, values):
     with netCDF4.Dataset(path, "w") as dataset:
-        for name, size in zip(("time", "y", "x"), field.values.shape, strict=True):
+        for name, size in zip(("time", "y", "x"), values.shape, strict=True):
             dataset.createDimension(name, size)
-        dataset.createVariable("time", "i4", ("time",))[:] = np.arange(45)
+        dataset.createVariable("time", "i4", ("time",))[:] = np.arange(len(values))
         dataset["time"].units = "days since 2020-01-01"
         made = dataset.createVariable("c", "f4", ("time", "y", "x"))
         made.setncatts({"standard_name": "sea_ice_area_fraction", "units": "%"})
-        made[:] = field.values
+        made[:] = values
+    return path
+
+
+def test_days_without_a_value_at_the_end_take_no_part(tmp_path, capsys):
+    values = drifting(days=49).values
+    values[45:] = np.nan  # days that a cube holds and nobody delivered
+    path = written(tmp_path / "c.nc", values)
+    words = ["calibrate", "--input_file", str(path), "--output_file", str(tmp_path / "t.json")]
+    assert fill_gaps.main([*words, "--seeds", "1"]) == 0
+    assert "days 2020-01-01 to 2020-02-14" in capsys.readouterr().out
+    values[30:] = np.nan
+    written(path, values)
+    assert fill_gaps.main(words) == 1
+    assert "expected at least 40 days, found 30 with values" in capsys.readouterr().err
+
+
+def test_the_script_makes_a_table(tmp_path, capsys):
+    path = written(tmp_path / "c.nc", drifting(days=45).values)
     words = ["calibrate", "--input_file", str(path), "--output_file", str(tmp_path / "t.json")]
     assert fill_gaps.main([*words, "--seeds", "1"]) == 0
     assert "temporal_two_sided" in capsys.readouterr().out

@@ -197,6 +197,14 @@ def test_finish_holds_the_laws():
     assert made.notes["clipped"] == 1
 
 
+def test_numbers_told_are_short(sst, tmp_path):
+    report = fill_field(
+        input_file=sst.l3s, mask_file=sst.l4, output_file=tmp_path / "o.nc", method="eof"
+    )
+    (line,) = [text for text in report.lines if "singular_values" in text]
+    assert max(map(len, line.partition(": ")[2].strip("[]").split(", "))) <= 7
+
+
 def test_errors_of_a_method_are_written(sst, tmp_path, monkeypatch):
     monkeypatch.setitem(FIELD_METHODS, "temporal", FieldMethod("temporal", __name__, "with_error"))
     fill(sst, tmp_path / "o.nc")

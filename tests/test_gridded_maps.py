@@ -377,8 +377,10 @@ def test_texts_stay_on_the_picture(tmp_path, grid_id):
 
 def test_examples_of_the_help_run(capsys, tmp_path):
     write_freeboard(Path("freeboard.nc"), "ease2s25000", cells={(300, 300): 0.2, (330, 340): 0.4})
-    write_temperature(Path("tb_20120703_A.nc"), "n12500")
-    lines = re.findall(r"python visualization.py (.*(?:freeboard|tb_).*)", visualization.__doc__)
+    Path("tb").mkdir()
+    write_temperature(Path("tb/AMSR2_TB_n12500_20200101_A.nc"), "n12500")
+    told = visualization.__doc__.replace("\\\n", " ")
+    lines = re.findall(r"python visualization.py (.*(?:freeboard|tb/).*)", told)
     assert len(lines) == 3
     for line in lines:
         status = visualization.main([*shlex.split(line), "--dpi", str(DPI), "--coastlines", "none"])

@@ -233,9 +233,10 @@ def test_csv_of_the_whole_grid(cube, tmp_path, capsys):
     assert float(rows[2]["missing_area_km2"]) == pytest.approx(area[1:].sum() - hole, abs=0.06)
     assert all(row["threshold"] == "0.15" for row in rows)
     assert all("ice-covered in the extent" in row["pole_hole_rule"] for row in rows)
-    said = capsys.readouterr().out
+    said, log = capsys.readouterr()
+    assert "[3/3] 2024-03-01 without any value\n" in log and "nan" not in log
     assert "3 days, 2024-02-28 to 2024-03-01; ice-covered from 15 percent; pole hole as filled" in said
-    assert "1 days without any value" in said
+    assert "1 day without any value" in said
     assert f"wrote {path}" in said
 
 
@@ -388,6 +389,8 @@ def test_plot_of_one_day(cube, tmp_path, monkeypatch, day):
     assert bottom == 0 and top > extent
     if day == 0:
         assert len(ax.collections) == 1, "the missing area is no line of one day"
+    told = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert ("extent if every missing cell were ice" in told) == (day == 0), "nothing drawn, nothing told"
 
 
 # --- the animation ----------------------------------------------------------------------

@@ -81,7 +81,8 @@ def test_no_pole_hole_in_the_south_or_where_the_pole_is_observed():
 def test_mask_file(tmp_path, capsys):
     folder = make_folder(tmp_path / "in")
     assert run(folder, tmp_path / "mask.nc") == 0
-    out = capsys.readouterr().out
+    out, log = capsys.readouterr()
+    assert "] 2024-01-06 absent (no file in the source folder)\n" in log
     assert "days read: 19 of 24" in out
     assert "absent, no file in the source folder: 2024-01-06, 2024-01-12" in out
     mask = read_mask(tmp_path / "mask.nc")

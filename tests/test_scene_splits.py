@@ -213,9 +213,11 @@ def test_split_by_patch_warns_and_shares_scenes(tmp_path, caplog):
 
 
 def test_too_few_scenes_and_bad_words_are_refused(tmp_path):
-    for names in (some_scenes(1, 0)[:1], [f"{TEST_SCENES[0]}_prep"]):
+    for names in (some_scenes(1, 0)[:1], [some_scenes(1, 0)[0], f"{TEST_SCENES[0]}_prep"]):
         with pytest.raises(InputError, match="at least two groups"):
             divide(names)
+    with pytest.raises(InputError, match=r"beside the official test scenes \(3\) .* --split train, "):
+        divide([f"{name}_prep" for name in TEST_SCENES[:3]])
     with pytest.raises(InputError, match="no manifest of patches"):
         split_scenes(patch_dir=tmp_path)
     folder_of(tmp_path, [])

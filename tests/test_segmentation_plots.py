@@ -113,7 +113,7 @@ def test_efficiency_shows_means_intervals_and_seeds(tmp_path):
         ({"kind": "panels"}, "panels: expected --checkpoint and --patch_dir"),
         ({"kind": "curves", "input_files": ["none.csv"]}, "cannot read none.csv"),
         ({"kind": "efficiency", "input_files": ["none.json"]}, "cannot read none.json"),
-        ({"kind": "scene", "input_files": ["none.nc"]}, "expected a map made by"),
+        ({"kind": "scene", "input_files": ["none.nc"]}, "no such map: none.nc; make it with"),
         ({"kind": "scene", "input_files": ["a.nc", "b.nc"]}, "expected one map"),
         ({"kind": "curves", "input_files": ["a.csv", "b.csv"]}, "a label of its own"),
         ({"kind": "curves", "input_files": ["a.csv"], "dpi": 5}, "dpi of 20 to 1200"),
@@ -151,6 +151,19 @@ def test_compass_points_north_and_east():
     north, east = (np.array(text.xyann) / 24 for text in ax.texts)
     np.testing.assert_allclose(north, [0, 1], atol=0.05)
     np.testing.assert_allclose(east, [-1, 0], atol=0.05)
+
+
+def test_compass_stays_within_the_picture():
+    """North is down and east to the right, towards the nearest corner."""
+    lat, lon = np.array([[70.0, 70], [71, 71]]), np.array([[10.0, 12], [10, 12]])
+    ends = np.array([0.0, 100])
+    ax = panels.new_figure(3, 3).subplots()
+    panels.draw_compass(ax, Geolocation(ends, ends, lat, lon, (101, 101)))
+    ax.figure.canvas.draw()
+    frame = ax.get_window_extent()
+    for text in ax.texts:
+        letter = text.get_window_extent()
+        assert letter.x1 < frame.x1 and letter.y0 > frame.y0
 
 
 def row(scene, number, share):

@@ -168,10 +168,14 @@ def test_concentration_has_r2(folder, tmp_path):
 EFFICIENCY = {**SMALL, "fractions": (0.25, 1.0), "seeds": 2}
 
 
-def test_data_efficiency(folder, tmp_path, monkeypatch):
+def test_data_efficiency(folder, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "seaice")
     report = data_efficiency(patch_dir=folder, output_dir=tmp_path, **EFFICIENCY)
     content = json.loads((tmp_path / "efficiency.json").read_text())
     assert content == json.loads(json.dumps(report.values))
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0] == "training 1 of 4: sar, fraction 0.25, seed 42"
+    assert said.count("training 4 of 4: sar, fraction 1, seed 43") == 1
     runs = content["runs"]
     assert [(run["fraction"], run["seed"]) for run in runs] == [
         (0.25, 42),
@@ -256,7 +260,7 @@ def test_split_lists_missing(copied, trained):
         lambda: evaluated(copied, trained / "best.pt"),
         lambda: train(patch_dir=copied, output_dir=copied / "out", **SMALL),
     ):
-        with pytest.raises(InputError, match=r"^no split: .*test.txt; make it with") as caught:
+        with pytest.raises(InputError, match=r"^no split: .*test.txt; make it .* split$") as caught:
             work()
         assert "\n" not in str(caught.value)
 

@@ -270,8 +270,8 @@ def _listed(count):
     [
         ([503] * 9, "HTTP 503"),
         (["html"] * 9, "no list of granules"),
-        (["drop"] * 9, "no answer from the G-Portal catalogue"),
-        (["hang"] * 9, "no answer from the G-Portal catalogue"),
+        (["drop"] * 9, "no answer from the G-Portal catalogue (the host closed the connection"),
+        (["hang"] * 9, "no answer from the G-Portal catalogue (no answer in time)"),
         (["empty_page"] * 9, "says 12 granules and lists 0"),
     ],
 )

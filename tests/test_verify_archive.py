@@ -177,6 +177,10 @@ def test_incomplete_by_its_index(tmp_path, capsys):
     path = write(tmp_path / "a.npz", FOUR, complete=False, missing=missing)
     assert verify_archive.main([str(path)]) == 1
     assert "lacks 10 granules: g0, g1, g2, g3, g4, g5, g6, g7 and 2 more" in capsys.readouterr().err
+    gap = {"granule_id": "", "state": "gap", "reason": "no granule between 1 and 2"}
+    path = write(tmp_path / "c.npz", FOUR, complete=False, missing=[missing[0], gap])
+    assert verify_archive.main([str(path)]) == 1
+    assert "lacks 1 granule: g0\n" in capsys.readouterr().err, "nobody knows how many are in a gap"
     path = write(tmp_path / "b.npz", FOUR, complete=False)
     assert verify_archive.main([str(path)]) == 1
     assert "says of itself that it is incomplete" in capsys.readouterr().err
@@ -314,7 +318,7 @@ def test_several_archives_and_usage(tmp_path, capsys):
     captured = capsys.readouterr()
     assert f"{bad}: DAMAGED" in captured.out
     assert "verdict: GOOD" in captured.out
-    assert "no such file" in captured.err
+    assert "no such file" in captured.err and "none.npz" not in captured.out
     for words in ([], [str(good), "--plot", "-1"], [str(good), "--plot", "51"]):
         with pytest.raises(SystemExit) as caught:
             verify_archive.main(words)

@@ -53,7 +53,8 @@ def verify_archives(
         try:
             archive = load_swaths(path, salvage=True, spill_dir=output_dir)
         except InputError as error:
-            report.lines.append(f"{path}: DAMAGED")
+            if path.is_file():
+                report.lines.append(f"{path}: DAMAGED")
             report.failed.append(str(error))
             continue
         except OSError as error:
@@ -112,7 +113,8 @@ def _tell(archive: SwathArchive, check: ArchiveCheck, report: Report) -> None:
     failed += [f"{swath.name}: {'; '.join(swath.problems)}" for swath in bad]
     failed += [f"{second} is the same as {first}" for first, second in check.duplicates]
     if check.missing:
-        failed.append(f"lacks {len(check.missing)} granules: {listing(check.missing)}")
+        count = len(check.missing)
+        failed.append(f"lacks {count} granule{'s' * (count != 1)}: {listing(check.missing)}")
     elif check.gaps:
         spans = [f"{a:%Y-%m-%d %H:%M} to {b:%Y-%m-%d %H:%M}" for a, b in check.gaps]
         failed.append(f"no swath begins within {listing(spans)} (UTC)")

@@ -9,7 +9,7 @@ import numpy as np
 
 from seaice import InputError, palette
 from seaice.gapfill import sphere
-from seaice.scoring.pictures import dress, filled_by_all, line_style
+from seaice.scoring.pictures import bracketed, dress, filled_by_all, line_style
 from seaice.scoring.score import Scores
 
 if TYPE_CHECKING:
@@ -68,6 +68,6 @@ def draw_angular_spectra(ax: Axes, scores: Scores) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("spherical harmonic degree", fontsize=8)
-    ax.set_ylabel(f"power (({scores.gappy.units})²)", fontsize=8)
+    ax.set_ylabel(f"power{bracketed(scores.gappy.units, squared=True)}", fontsize=8)
     ax.set_title("Angular power spectra, corrected for the share of the sphere", fontsize=9)
     dress(ax)

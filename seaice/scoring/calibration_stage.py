@@ -78,9 +78,12 @@ def calibrate_errors(
             f"{source.variable} of {input_file} is not known to be ice concentration; if it is, say "
             "--concentration, with --valid_range 0 and what full ice is"
         )
-    if (found := len(source.field.days)) < FEWEST_DAYS:
-        raise InputError(f"expected at least {FEWEST_DAYS} days, found {found}; give more of them")
-    percent = _daily(percent_of(source.field))
+    percent = _with_values(percent_of(source.field))
+    if (found := len(percent.days)) < FEWEST_DAYS:
+        raise InputError(
+            f"expected at least {FEWEST_DAYS} days, found {found} with values; give more of them"
+        )
+    percent = _daily(percent)
     days = percent.days
     table, rows = calibrate(percent, grid=source.grid, seeds=range(seeds), fit_share=fit_share)
     if not table.models:
@@ -101,6 +104,12 @@ def calibrate_errors(
     lines = [f"{output_file}: days {made_of['days']}, those of {made_of['judged_days']} judge"]
     values = {"coverage": json.loads(json.dumps(rows))}
     return Report(lines=[*lines, *described(rows)], outputs=[output_file], values=values)
+
+
+def _with_values(percent: GappyField) -> GappyField:
+    """Without the empty maps of absent days: at the end of a record no gap could be cut into them."""
+    seen = np.array([np.isfinite(values).any() for values in percent.values], dtype=bool)
+    return replace(percent, values=percent.values[seen], days=percent.days[seen])
 
 
 def _daily(percent: GappyField) -> GappyField:

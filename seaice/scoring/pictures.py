@@ -146,7 +146,7 @@ def _draw_maps(scores: Scores, axes: Sequence[Axes], grid: Grid | None, frame: i
     units = scores.gappy.units
     first = draw_map(axes[0], truth, scores.gappy.sea, colours, limits, extent=_extent(scores, grid))
     axes[0].set_title("truth", fontsize=9)
-    _bar(axes[0], first, units)
+    _bar(axes[0], first, "" if units == "1" else units)
     errors = [scores.map_of(run.values - scores.cells.truth, frame) for run in scores.ran]
     largest = _largest(errors)
     for ax, run, error in zip(axes[1:], scores.ran, errors, strict=True):
@@ -161,7 +161,20 @@ def _draw_maps(scores: Scores, axes: Sequence[Axes], grid: Grid | None, frame: i
         if left.any() and made.size:
             told += f", {100 * left.sum() / held_out.sum():.1f} % unfilled"
         ax.set_title(f"{run.label}: {told}", fontsize=9)
-    _bar(axes[1:], image, f"error ({units})")
+    _bar(axes[1:], image, f"error{bracketed(units)}")
+
+
+def bracketed(units: str, *, squared: bool = False, more: str = "") -> str:
+    """Units after the name of an axis; nothing for plain numbers.
+
+    Examples
+    --------
+    >>> bracketed("K"), bracketed("K", squared=True, more="km²"), bracketed("1", squared=True)
+    (' (K)', ' ((K)² km²)', '')
+    """
+    own = "" if units == "1" else f"({units})²" if squared else units
+    text = " ".join(part for part in (own, more) if part)
+    return f" ({text})" if text else ""
 
 
 def draw_map(
@@ -226,7 +239,7 @@ def draw_histograms(ax: Axes, scores: Scores, *, bins: int = 81) -> None:
         ax.stairs(counts, edges, label=label, baseline=None, **line_style(number))
     ax.set_yscale("symlog", linthresh=1)
     ax.set_ylim(bottom=0)
-    ax.set_xlabel(f"error ({scores.gappy.units}); larger ones in the outermost bins", fontsize=8)
+    ax.set_xlabel(f"error{bracketed(scores.gappy.units)}; larger ones in the outermost bins", fontsize=8)
     ax.set_ylabel("cells", fontsize=8)
     ax.set_title(f"Errors on the {common.sum()} cells that all fill", fontsize=9)
     dress(ax)
@@ -263,7 +276,7 @@ def draw_spectra(ax: Axes, scores: Scores, grid: Grid | None) -> None:
     ax.set_yscale("log")
     ax.invert_xaxis()
     ax.set_xlabel("wavelength (km)", fontsize=8)
-    ax.set_ylabel(f"power (({scores.gappy.units})² km²)", fontsize=8)
+    ax.set_ylabel(f"power{bracketed(scores.gappy.units, squared=True, more='km²')}", fontsize=8)
     days = f"{len(found)} days" if len(found) > 1 else "1 day"
     ax.set_title(f"Power spectra, {days}, corrected for the share of the map", fontsize=9)
     dress(ax)

@@ -69,7 +69,8 @@ def _heading(scores: Scores) -> Iterator[str]:
     areas = scores.cells.full is not None and scores.cells.area is not None
     full = "" if scores.cells.full in (None, 1.0, 100.0) else f" (full ice {scores.cells.full:g})"
     more = "; IIEE, extent, area in 1000 km2, means over the days" if areas else ""
-    yield f"errors in {scores.gappy.units!r}{full}, fill less truth{more}"
+    units = "plain numbers" if scores.gappy.units == "1" else repr(scores.gappy.units)
+    yield f"errors in {units}{full}, fill minus truth{more}"
 
 
 def _row(scores: Scores, method: str, basis: str) -> Row:
@@ -105,7 +106,7 @@ def _paired_lines(scores: Scores) -> Iterator[str]:
     if not rows:
         return
     yield ""
-    yield f"RMSE less that of {rows[0].against} on the same cells, with its 95 % interval:"
+    yield f"RMSE minus that of {rows[0].against} on the same cells, with its 95 % interval:"
     table: list[tuple[str, ...]] = [("group", "method", "cells", "days", "difference", "low", "high")]
     for row in rows:
         made = row.difference

@@ -119,14 +119,15 @@ def data_efficiency(
         "fraction_by": fraction_by,
     }
     machine = {"device": device, "workers": workers}
-    runs = []
+    runs: list[dict[str, Any]] = []
     with exclusive(output_dir / "efficiency.json"):
-        for number, given, fraction in product(range(seeds), inputs, fractions):
+        trainings = list(product(range(seeds), inputs, fractions))
+        for number, given, fraction in trainings:
             key = {"inputs": given, "fraction": fraction, "seed": seed + number}
             name = f"{given}, fraction {fraction:g}, seed {seed + number}"
+            logger.info("training %d of %d: %s", len(runs) + 1, len(trainings), name)
             folder = output_dir / name.replace(", ", "_").replace(" ", "_")
-            one = _one(patch_dir, folder, shared | key, split, machine, precision)
-            runs.append(key | one)
+            runs.append(key | _one(patch_dir, folder, shared | key, split, machine, precision))
             logger.info("%s: done", name)
         settings = shared | {"options": list(options), "inputs": list(inputs)}
         content: dict[str, Any] = {"equal": equal, "split": split, "settings": settings}

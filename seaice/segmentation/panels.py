@@ -306,6 +306,10 @@ def draw_length(ax: Axes, samples: int, thinning: int = 1) -> None:
 
 def draw_compass(ax: Axes, positions: Geolocation) -> None:
     """Where north and east are: a scene is seen as the satellite went, often mirrored."""
+    from matplotlib.transforms import ScaledTranslation
+
+    # In points from the corner, so that no letter leaves a small scene.
+    inwards = ScaledTranslation(-36 / 72, 36 / 72, ax.figure.dpi_scale_trans)
     lines, samples = (np.array([(n - 1) / 2]) for n in positions.shape)
     steps = [positions.at(lines + down, samples + right) for down, right in ((0, 0), (1, 0), (0, 1))]
     (lat, lon), below, beside = ((float(a[0]), float(b[0])) for a, b in steps)
@@ -316,14 +320,14 @@ def draw_compass(ax: Axes, positions: Geolocation) -> None:
     ):
         right, down = np.array(to) / max(np.hypot(*to), 1e-12)
         options: dict[str, Any] = {
-            "xycoords": "axes fraction",
+            "xycoords": ax.transAxes + inwards,
             "textcoords": "offset points",
             "fontsize": _SMALL - 1,
         }
         arrow = {"arrowstyle": "<|-", "color": palette.TEXT, "lw": 1.1, "shrinkA": 0, "shrinkB": 0}
         ax.annotate(
             text,
-            (0.93, 0.1),
+            (1, 0),
             (24 * right, -24 * down),
             ha="center",
             va="center",

@@ -196,6 +196,8 @@ def read_scene_map(path: Path) -> tuple[SceneMap, dict[str, Any]]:
             lat, lon = (_corners(dataset[name], surface.shape) for name in ("lat", "lon"))
             start = datetime.fromtimestamp(float(dataset["time"][...]), UTC)
             attributes = {name: dataset.getncattr(name) for name in dataset.ncattrs()}
+    except FileNotFoundError:
+        raise InputError(f"no such map: {path}; make it with segmentation.py predict") from None
     except (OSError, RuntimeError, LookupError, ValueError, AttributeError) as error:
         raise InputError(
             f"expected a map made by segmentation.py predict, found another or a damaged file: {path} "

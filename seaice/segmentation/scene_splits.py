@@ -205,6 +205,12 @@ def divide(
         near = [group for group in passes if official & set(group)]
         left_out = sorted(name for group in near for name in group if name not in official)
         groups = [group for group in passes if not official & set(group)]
+        if not groups:
+            raise InputError(
+                f"expected scenes to train with, found none beside the official test scenes "
+                f"({len(official)}) and their passes; fetch some with segmentation.py download --split "
+                "train, and cut them"
+            )
     groups = _joined(groups, by, originals)
     test = sorted(official)
     if not official:

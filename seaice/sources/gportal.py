@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from seaice import InputError
+from seaice.http_answer import explain
 from seaice.patience import Halted, Patience
 from seaice.report import listing
 from seaice.sources.amsr2_l1b import GranuleName
@@ -206,8 +207,14 @@ def _as_bytes(size: Any) -> int | None:
 
 
 def _reason(error: Exception) -> str:
+    import requests
+
     status = getattr(getattr(error, "response", None), "status_code", None)
-    return f"HTTP {status}" if status else " ".join(str(error).split())[:150]
+    if status:
+        return f"HTTP {status}"
+    if isinstance(error, requests.RequestException) and not isinstance(error, ValueError):
+        return str(explain(error))
+    return " ".join(str(error).split())[:150]
 
 
 def gaps(
