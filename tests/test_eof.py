@@ -192,6 +192,14 @@ def test_held_out_clouds_are_observed_and_of_the_size_asked(share):
     assert hidden.any(axis=(1, 2)).sum() < hidden.sum() / 4, "clouds, not single cells"
 
 
+def test_the_last_value_of_a_cell_is_not_held_out():
+    field = clouded(truth())
+    observed = field.observed.copy()
+    observed[1:, :, ::3] = False
+    hidden = held_out_clouds(observed, field.sea, share=0.2, cloud_size=40, seed=0)
+    assert hidden.any() and (observed & ~hidden).any(axis=0)[observed.any(axis=0)].all()
+
+
 def test_a_stack_of_whole_and_missing_maps_has_discs_held_out():
     values = truth(2, noise=0.1)
     values[3] = np.nan

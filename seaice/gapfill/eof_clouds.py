@@ -35,7 +35,8 @@ def held_out_clouds(
     Returns
     -------
     ndarray of bool, shape (time, y, x)
-        All False if no map has two observed cells.
+        All False if no map has two observed cells. The last value of a cell is never held out:
+        without any, nothing is known of it.
     """
     random = np.random.default_rng(seed)
     wanted = min(max(1, round(share * observed.sum())), _MOST_CLOUDS * cloud_size)
@@ -43,6 +44,7 @@ def held_out_clouds(
     hidden = np.zeros_like(observed)
     counts = observed.sum(axis=(1, 2))
     left = (_LARGEST_SHARE * counts).astype(int)
+    seen = observed.sum(axis=0)
     gaps = np.flatnonzero((counts > 0) & (counts < sea.sum()))
     for attempt in range(_TRIES * -(-wanted // size)):
         targets = np.flatnonzero(left)
@@ -53,13 +55,14 @@ def held_out_clouds(
         from_gap = others.size and attempt % _TRIES < _TRIES // 2
         ground = sea & ~observed[random.choice(others)] if from_gap else sea
         cells = _part(ground, size, random)
-        cells = cells[(observed[target] & ~hidden[target]).flat[cells]]
+        cells = cells[(observed[target] & ~hidden[target] & (seen > 1)).flat[cells]]
         most = min(wanted, int(left[target]))
         # A sliver of a cloud is no cloud.
         if 2 * cells.size >= min(size, 2 * most):
             hidden[target].flat[cells[:most]] = True
             left[target] -= cells[:most].size
             wanted -= cells[:most].size
+            seen.flat[cells[:most]] -= 1
     return hidden
 
 
