@@ -142,13 +142,14 @@ def sar(out: Path) -> None:
     run(script, "patches", "--input_dir", scenes, "--output_dir", patches, "--size", 64)
     run(script, "split", "--patch_dir", patches)
     # Small, short and fast; the defaults are for real scenes.
-    small = ["--options", "base=8", "--updates", 100, "--epochs", 4, "--learning_rate", 2e-3]
-    run(script, "train", "--patch_dir", patches, "--output_dir", trained, *small, "--augment")
+    small = ["--options", "base=8", "depth=3", "--updates", 150, "--epochs", 5, "--learning_rate", 4e-3]
+    small += ["--augment", "--no_resume"]
+    run(script, "train", "--patch_dir", patches, "--output_dir", trained, *small)
     tested = ["--patch_dir", patches, "--output_file"]
     run(script, "evaluate", *model, *tested, out / "sar_scores.json")
     run(script, "plot", "--kind", "panels", "--count", 3, *model, *tested, out / "sar_panels.png")
     maps = out / "sar_maps"
-    run(script, "predict", *model, "--scene", scenes / "test", "--output_dir", maps)
+    run(script, "predict", *model, "--scene", scenes / "test", "--output_dir", maps, "--force")
     share = sorted(maps.glob("*_ice_share.nc"))[0]
     run("visualization.py", "--input_file", share, "--dpi", 150, "--output_file", out / "sar_share.png")
 

@@ -108,6 +108,14 @@ CLAIMS = (
         "--points 16000000",
         takes_folder=False,
     ),
+    Claim(
+        "patches",
+        "SAR patches: no more than three times what reading the scenes takes",
+        "patches.py",
+        "--size 1500 --scenes 2",
+        "--size 5000 --scenes 1 --repeats 2",
+        takes_folder=False,
+    ),
 )
 
 

@@ -37,6 +37,7 @@ AGREEMENT: Mapping[int, Swatch] = {
 }
 DECIBELS = {"HH": (-26.0, -4.0), "HV": (-34.0, -16.0)}
 _SMALL = 8
+_DASHES = ("--", "-.", ":", (0, (8, 4)))
 _MOST = 1200  # dots along a side
 
 
@@ -177,7 +178,7 @@ def draw_efficiency(
     for number, (label, lines) in enumerate(studies.items()):
         colour = LINES[number % len(LINES)]
         # Beside each other, so that intervals of two models can be told apart.
-        shift = 1.03 ** (number - (len(studies) - 1) / 2)
+        shift = 1.1 ** (number - (len(studies) - 1) / 2)
         lines = [line for line in lines if line["mean"] is not None]
         x = np.array([line["fraction"] for line in lines]) * shift
         mean = np.array([line["mean"] for line in lines])
@@ -191,13 +192,13 @@ def draw_efficiency(
         )
         for place, line in zip(x, lines, strict=True):
             seeds = [value for value in line["values"] if value is not None]
-            beside = [place * 1.04] * len(seeds)
+            beside = [place * 1.035] * len(seeds)
             ax.plot(beside, seeds, "o", mfc="white", mec=colour, mew=0.8, ms=3.5)
             known += [line["mean"], *seeds]
             lowest = min([lowest, *seeds])
         known += [*low.tolist(), *high.tolist()]
     _fractions(ax, studies)
-    for (name, value), dashes in zip(levels.items(), cycle(("--", "-.", ":")), strict=False):
+    for (name, value), dashes in zip(levels.items(), cycle(_DASHES), strict=False):
         ax.axhline(value, color=palette.TEXT_SOFT, lw=1, ls=dashes, zorder=1, label=name)
     if known:
         # Intervals of few seeds may leave 0 to 1; the axis does not, unless a score (R2) does.
