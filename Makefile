@@ -25,8 +25,8 @@ bench: .venv/installed-dev
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
 	touch $@
 
-.venv/installed-dev: requirements.txt requirements-dev.txt requirements-hdf4.txt requirements-dask.txt .venv/installed
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt -r requirements-hdf4.txt -r requirements-dask.txt
+.venv/installed-dev: requirements.txt requirements-dev.txt requirements-hdf4.txt requirements-dask.txt requirements-segmentation.txt .venv/installed
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt -r requirements-hdf4.txt -r requirements-dask.txt -r requirements-segmentation.txt
 	touch $@
 
 clean:

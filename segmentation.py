@@ -67,7 +67,10 @@ def build_parser() -> argparse.ArgumentParser:
                     how["type"] = cli.between(low, high, kind) if bounded else cli.at_least(low, kind)
             default = command.get_default(option.name)
             told = default not in (None, (), False) and option.kind is not bool
-            text = f"{option.text} (default %(default)s)" if told else option.text
+            shown = default
+            if isinstance(default, tuple):
+                shown = (" " if option.many else ",").join(map(str, default))
+            text = f"{option.text} (default {shown})" if told else option.text
             command.add_argument(f"--{'no_' if option.off else ''}{option.name}", help=text, **how)
         if name == "patches":
             cli.add_engine(command)

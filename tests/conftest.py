@@ -1,12 +1,17 @@
 """Fixtures shared by the tests."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 # Before torch is imported: two processes of tests share the processors.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# A job in the background of a script is started deaf to it, and so would be all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
