@@ -1,6 +1,6 @@
 """Patch extraction against reading alone: scenes a minute, MB/s, and the ratio of one run.
 
-Cutting a scene into patches takes about twice as long as reading what it needs of it (SAR,
+Cutting a scene into patches takes two to three times as long as reading what it needs of it (SAR,
 ice chart, distance, AMSR2, with h5py and nothing else): digests of the input and of every patch,
 counting all places, and writing are the rest. "Classic" is the way of the
 published patches: up to ten tries a patch, each reading both SAR channels anew. Simulated scenes;
@@ -116,7 +116,7 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
     times = stopwatch.in_turn(sides, options.repeats)
     count = len(list(out.glob("*.npz")))
     print(
-        f"{len(paths)} scenes of {content / 1e6 / len(paths):.0f} MB, "
+        f"scenes: {len(paths)} of {content / 1e6 / len(paths):.0f} MB, "
         f"{stored / 1e6 / len(paths):.0f} MB as stored; {count} patches of {options.patch}"
     )
     print(f"{'':18} {'s':>8} {'CPU s':>8} {'scenes/min':>11} {'MB/s':>8} {'of reading':>11}")
