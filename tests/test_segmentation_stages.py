@@ -148,6 +148,21 @@ def test_texture_is_the_spread_of_the_pixels_around_that_have_sar():
     assert texture(image)[15, 14] == pytest.approx(there.std(), rel=1e-9)
 
 
+def test_thresholds_are_learnt_from_training_patches_and_used_as_they_are(folder, trained, tmp_path):
+    rule, split, manifest = LabelRule(0.2), load_split(folder), read_manifest(folder)
+    train, test = (split.rows(part, manifest) for part in ("train", "test"))
+    content = evaluated(folder, trained / "best.pt", output_file=tmp_path / "e.json").values
+    assert content["thresholds"] == learned(folder, train, rule).thresholds
+    assert content["thresholds"] != learned(folder, test, rule).thresholds
+    made = Baselines(content["thresholds"], 0.5).score(folder, test, rule)
+    table = truth_table("classes", rule)
+    for name, threshold in content["thresholds"].items():
+        for row, counted in zip(test, made[name][0], strict=True):
+            image, sic = read_patch(folder / row.file, row.size, with_amsr2=False)
+            is_ice = FEATURES[name].of(image) > threshold
+            assert np.array_equal(counted, confusion(table[sic], is_ice.astype(int)))
+
+
 def test_chance_and_majority_are_expectations(folder):
     rows = read_manifest(folder)[:1]
     made = Baselines({"threshold on HV": 0.0}, 0.25).score(folder, rows, LabelRule(0.2))
