@@ -86,8 +86,10 @@ def draw_scores(
         else:
             draw_spectra(right, scores, grid)
     except InputError as error:
-        right.set_axis_off()
-        right.text(0.5, 0.5, "no power spectra", ha="center", color=palette.TEXT_SOFT)
+        right.remove()
+        both = left.get_gridspec()
+        assert both is not None
+        left.set_subplotspec(both[0, :])
         notes.append(f"no power spectra: {error}")
     day = from_day_number(int(np.floor(scores.gappy.days[frame])))
     count = int((scores.cells.day == frame).sum())
