@@ -288,7 +288,8 @@ def test_a_session_that_is_never_granted(serve):
         # There is no time-out for this step.
         watch = threading.Timer(WAIT, transport.close)
         watch.start()
-        with pytest.raises(paramiko.SSHException, match="closed"):
+        # Which of them depends on what the threads of the library were at when it was closed.
+        with pytest.raises((paramiko.SSHException, EOFError)):
             transport.open_sftp_client()
         watch.join()
         transport.join()
