@@ -23,3 +23,14 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("SEAICE_REAL_DATA does not name a folder of real data")
     return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Torch on one thread: small networks gain nothing from more."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

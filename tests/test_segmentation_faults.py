@@ -26,6 +26,7 @@ from seaice.segmentation.train_stage import train
 from seaice.segmentation.training import Trainer
 from seaice.segmentation.training_log import to_tensorboard
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {
     "options": ("base=2", "depth=2"),
     "epochs": 2,
@@ -33,14 +34,6 @@ SMALL = {
     "learning_rate": 5e-3,
     "device": "cpu",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from seaice.segmentation.scene_splits import Split, load_split
 from seaice.segmentation.targets import truth_table
 from seaice.segmentation.train_stage import train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {
     "options": ("base=4", "depth=2"),
     "epochs": 3,
@@ -34,14 +35,6 @@ SMALL = {
     "learning_rate": 5e-3,
     "device": "cpu",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

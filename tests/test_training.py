@@ -27,6 +27,7 @@ from seaice.segmentation.train_stage import train
 from seaice.segmentation.training import Plan, Trainer, precision_for
 
 ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {
     "options": ("base=4", "depth=2"),
     "epochs": 3,
@@ -39,14 +40,6 @@ SMALL = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     return make_folder(tmp_path_factory.mktemp("patches"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
