@@ -9,6 +9,14 @@ import numpy as np
 from seaice.segmentation.patch_manifest import COLUMNS
 from seaice.segmentation.scene_splits import PARTS, Split
 
+# A network and a training as small as can be.
+SMALL = {
+    "options": ("base=4", "depth=2"),
+    "epochs": 3,
+    "batch_size": 4,
+    "learning_rate": 5e-3,
+    "device": "cpu",
+}
 COUNTS = {"train": 4, "validation": 2, "test": 2}
 
 

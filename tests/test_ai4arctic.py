@@ -347,18 +347,18 @@ def test_four_points_do_for_a_scene():
 def test_a_grid_of_pixels_is_the_same_as_pixels_one_by_one(made):
     scene = open_scene(made[0].path)
     rows, columns = np.array([[5.0], [0.0], [159.0]]), np.array([[189.0, 3.5]])
-    fast = scene.positions_of(rows, columns)
-    slow = scene.positions_of(*(a.ravel() for a in np.broadcast_arrays(rows, columns)))
+    fast = scene.positions().at(rows, columns)
+    slow = scene.positions().at(*(a.ravel() for a in np.broadcast_arrays(rows, columns)))
     assert fast[0].shape == (3, 2)
     assert metres((fast[0].ravel(), fast[1].ravel()), slow).max() < 1e-3
-    corner = scene.positions_of(0, 0)
+    corner = scene.positions().at(0, 0)
     points = scene.positions()
     assert metres(corner, (points.latitude[0, 0], points.longitude[0, 0])) < 1e-3
 
 
 def test_pixels_are_80_metres_apart_at_the_place_of_the_scene(made):
     scene = open_scene(made[0].path)
-    lat, lon = scene.positions_of(np.array([79.0, 80, 80]), np.array([94.0, 94, 95]))
+    lat, lon = scene.positions().at(np.array([79.0, 80, 80]), np.array([94.0, 94, 95]))
     steps = metres((lat[:-1], lon[:-1]), (lat[1:], lon[1:]))
     np.testing.assert_allclose(steps, 80, rtol=1e-3)
     assert abs(lat[0] - made[0].truth.place[0]) < 0.01

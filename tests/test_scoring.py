@@ -251,6 +251,12 @@ def test_the_picture_is_drawn_on_a_plane_and_on_longitudes(scores, tmp_path):
     # Without coordinates there are no spectra, and it says so.
     notes = draw_scores(scores, tmp_path / "c.png", dpi=40)
     assert notes == ["no power spectra: the field has no coordinates"]
+    from PIL import Image
+
+    with Image.open(tmp_path / "c.png") as image:
+        dots = np.asarray(image.convert("RGB")).astype(int)
+    right = dots[2 * len(dots) // 3 :, 2 * dots.shape[1] // 3 :]
+    assert (np.ptp(right, axis=-1) > 60).any(), "the histogram takes the room of the spectra"
     for name in "abc":
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
     # The longest outage that all fill: gaussian and temporal say nothing in the middle of nine days.

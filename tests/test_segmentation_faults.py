@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from patch_folders import make_folder
+from patch_folders import SMALL, make_folder
 from sar_scenes import rewrite, scenes_in
 
 from seaice import InputError
@@ -27,13 +27,7 @@ from seaice.segmentation.training import Trainer
 from seaice.segmentation.training_log import to_tensorboard
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SMALL = {
-    "options": ("base=2", "depth=2"),
-    "epochs": 2,
-    "batch_size": 4,
-    "learning_rate": 5e-3,
-    "device": "cpu",
-}
+TINY = SMALL | {"options": ("base=2", "depth=2"), "epochs": 2}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +38,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory) -> Path:
     made = tmp_path_factory.mktemp("trained")
-    train(patch_dir=folder, output_dir=made, **SMALL)
+    train(patch_dir=folder, output_dir=made, **TINY)
     return made
 
 
@@ -101,8 +95,8 @@ def test_a_cut_checkpoint_says_how_to_start_anew(folder, trained, tmp_path):
     last = tmp_path / "cut" / "last.pt"
     last.write_bytes(last.read_bytes()[:5000])
     with pytest.raises(InputError, match=r"a damaged file: .*last\.pt .* with --no_resume"):
-        train(patch_dir=folder, output_dir=tmp_path / "cut", **SMALL)
-    assert train(patch_dir=folder, output_dir=tmp_path / "cut", resume=False, **SMALL).status == 0
+        train(patch_dir=folder, output_dir=tmp_path / "cut", **TINY)
+    assert train(patch_dir=folder, output_dir=tmp_path / "cut", resume=False, **TINY).status == 0
 
 
 # Training
@@ -119,7 +113,7 @@ def test_weights_broken_by_the_last_update_are_not_kept(folder, tmp_path, monkey
         return found
 
     monkeypatch.setattr(Trainer, "_update", breaking)
-    settings = SMALL | {"updates": 2, "learning_rate": 1e-3}
+    settings = TINY | {"updates": 2, "learning_rate": 1e-3}
     with pytest.raises(InputError, match="expected a finite loss of validation, found nan in epoch 2"):
         train(patch_dir=folder, output_dir=tmp_path, **settings)
     assert read_checkpoint(tmp_path / "last.pt")["epoch"] == 1
@@ -134,18 +128,18 @@ def test_validation_of_one_class(folder, tmp_path, caplog):
             content = {key: file[key] for key in file.files}
         np.savez(copied / row.file, **content | {"sic": np.zeros((16, 16), np.uint8)})
     with caplog.at_level(logging.WARNING):
-        train(patch_dir=copied, output_dir=tmp_path / "classes", **SMALL)
+        train(patch_dir=copied, output_dir=tmp_path / "classes", **TINY)
     assert caplog.messages == [
         "the patches of validation have one class only: the best epoch means little"
     ]
     with pytest.raises(InputError, match="expected several classes of concentration"):
-        train(patch_dir=copied, output_dir=tmp_path / "sic", task="sic", **SMALL)
+        train(patch_dir=copied, output_dir=tmp_path / "sic", task="sic", **TINY)
 
 
 def test_variables_of_torchrun_that_are_not_whole(folder, trained, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="found WORLD_SIZE 2 without a good MASTER_ADDR"):
-        train(patch_dir=folder, output_dir=tmp_path, **SMALL)
+        train(patch_dir=folder, output_dir=tmp_path, **TINY)
     for name, text in (("MASTER_ADDR", "x"), ("MASTER_PORT", "1"), ("RANK", "0")):
         monkeypatch.setenv(name, text)
     with pytest.raises(InputError, match="without a good LOCAL_RANK"):
@@ -189,7 +183,7 @@ def test_tensorboard_gets_every_score(tmp_path, monkeypatch):
 def test_a_study_is_of_one_set_of_patches(folder, tmp_path):
     copied = Path(shutil.copytree(folder, tmp_path / "copy"))
     study = {"patch_dir": copied, "output_dir": tmp_path / "study", "fractions": (1.0,), "seeds": 1}
-    study |= SMALL | {"epochs": 1, "updates": 1}
+    study |= TINY | {"epochs": 1, "updates": 1}
     data_efficiency(**study)
     manifest = copied / "patches.csv"
     before = manifest.read_text()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from patch_folders import make_folder, write_split
+from patch_folders import SMALL, make_folder, write_split
 
 from seaice import InputError
 from seaice.segmentation import efficiency_stage
@@ -28,13 +28,6 @@ from seaice.segmentation.targets import truth_table
 from seaice.segmentation.train_stage import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SMALL = {
-    "options": ("base=4", "depth=2"),
-    "epochs": 3,
-    "batch_size": 4,
-    "learning_rate": 5e-3,
-    "device": "cpu",
-}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from patch_folders import make_folder
+from patch_folders import SMALL, make_folder
 
 from seaice import InputError
 from seaice.segmentation.checkpoint import load_model, read_checkpoint
@@ -28,13 +28,6 @@ from seaice.segmentation.training import Plan, Trainer, precision_for
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.usefixtures("one_thread")
-SMALL = {
-    "options": ("base=4", "depth=2"),
-    "epochs": 3,
-    "batch_size": 4,
-    "learning_rate": 5e-3,
-    "device": "cpu",
-}
 
 
 @pytest.fixture(scope="module")

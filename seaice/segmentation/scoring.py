@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -101,8 +100,3 @@ def summary(table: np.ndarray, rule: LabelRule) -> dict[str, float]:
 def leading(task: str) -> str:
     """The score by which a checkpoint is chosen."""
     return "iou_mean" if task == "classes" else "r2"
-
-
-def is_better(score: float, best: float) -> bool:
-    """Whether a score is better; NaN is worse than anything."""
-    return math.isfinite(score) and (not math.isfinite(best) or score > best)

@@ -27,7 +27,7 @@ from seaice.segmentation.checkpoint import load_state, read_checkpoint, save_che
 from seaice.segmentation.labels import LabelRule
 from seaice.segmentation.patch_dataset import PatchDataset, Updates
 from seaice.segmentation.processes import Processes
-from seaice.segmentation.scoring import is_better, leading, score_network, summary
+from seaice.segmentation.scoring import leading, score_network, summary
 from seaice.segmentation.targets import loss_sums, table_size, truth_table
 from seaice.segmentation.training_log import to_tensorboard, told, write_log
 
@@ -162,7 +162,6 @@ class Trainer:
         part = (processes.number, processes.count)
         self.updates = Updates(len(material.train), plan.batch_size, seed=plan.seed, part=part)
         self.history: list[dict[str, float]] = []
-        self.best = math.nan
         self.truth = torch.from_numpy(truth_table(material.task, material.rule))
         if resume and (folder / LAST).is_file():
             self._take_up(folder / LAST)
@@ -175,12 +174,14 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or patience has run out."""
-        scores = [line[leading(self.material.task)] for line in self.history]
-        best, since = math.nan, 0
-        for score in scores:
-            since = 0 if is_better(score, best) else since + 1
-            best = score if since == 0 else best
+        since = self.epoch - self.best_epoch
         return self.epoch >= self.plan.epochs or bool(self.plan.patience and since >= self.plan.patience)
+
+    @property
+    def best_epoch(self) -> int:
+        """Number of the epoch with the best score, the first of equals; 0 before the first."""
+        scores = [line[leading(self.material.task)] for line in self.history]
+        return 1 + scores.index(max(scores)) if scores else 0
 
     def run(self) -> list[dict[str, float]]:
         """Train to the end; one line of numbers for each epoch."""
@@ -327,7 +328,8 @@ class Trainer:
 
     def _keep(self, line: dict[str, float]) -> None:
         """Write what must outlast a stop, the best model first."""
-        name = leading(self.material.task)
+        if not self.processes.is_first:
+            return
         content = {
             **self.material.note,
             "state": self.network.state_dict(),
@@ -335,18 +337,13 @@ class Trainer:
             "updates": line["updates"],
             "metrics": {key: float(value) for key, value in line.items()},
         }
-        better = is_better(line[name], self.best)
-        self.best = line[name] if better else self.best
-        if not self.processes.is_first:
-            return
-        if better or self.epoch == 1:
+        if self.best_epoch == self.epoch:
             save_checkpoint(self.folder / BEST, content)
         progress = {
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
             "history": self.history,
-            "best": self.best,
         }
         save_checkpoint(self.folder / LAST, content | progress)
         write_log(self.folder / LOG, self.history)
@@ -367,7 +364,7 @@ class Trainer:
         self.optimizer.load_state_dict(found["optimizer"])
         self.scheduler.load_state_dict(found["scheduler"])
         self.scaler.load_state_dict(found["scaler"])
-        self.history, self.best = list(found["history"]), float(found["best"])
+        self.history = list(found["history"])
 
 
 def _seen(forward: nn.Module, images: torch.Tensor) -> torch.Tensor:

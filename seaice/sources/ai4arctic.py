@@ -194,10 +194,6 @@ class Scene:
         """
         return self._geolocation
 
-    def positions_of(self, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Latitude and longitude of any pixels; see :meth:`Geolocation.at`."""
-        return self._geolocation.at(rows, columns)
-
     @cached_property
     def _geolocation(self) -> Geolocation:
         names = ("sar_grid2d_latitude", "sar_grid2d_longitude")
