@@ -88,6 +88,8 @@ def test_efficiency_shows_means_intervals_and_seeds(tmp_path):
     panels.draw_efficiency(ax, {"unet": shown}, "mean IoU", {"chance": 0.33})
     (bars,) = ax.containers
     np.testing.assert_allclose(bars.lines[0].get_ydata(), [0.62, 0.71])
+    (level,) = [line for line in ax.lines if line.get_label() == "chance"]
+    assert list(level.get_ydata()) == [0.33, 0.33] and ax.get_ylim()[0] < 0.33
     ends = [segment[:, 1] for segment in bars.lines[2][0].get_segments()]
     np.testing.assert_allclose(ends, [[0.60, 0.64], [0.69, 0.73]])
     write_study(tmp_path / "b" / "efficiency.json", seeds=1)
