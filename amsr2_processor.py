@@ -23,7 +23,7 @@ from pathlib import Path
 
 import config
 from seaice import cli
-from seaice.swath_collection import collect_swaths
+from seaice.swaths.collect import collect_swaths
 
 QUESTIONS = {
     "--start": "First instant, UTC (YYYY-MM-DD HH:MM:SS or a date)",

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli
-from seaice.cube_cache import cache_cube
+from seaice.training.cache import cache_cube
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -26,9 +26,9 @@ from pathlib import Path
 
 import config
 from seaice import cli
-from seaice.cube import consolidate
+from seaice.cube.consolidate import consolidate
+from seaice.cube.packing import COMPRESSIONS
 from seaice.gapfill import METHODS
-from seaice.packing import COMPRESSIONS
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import config
 from seaice import cli
-from seaice.land_mask import create_mask
+from seaice.masking.land_mask import create_mask
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from seaice.cube_file import CubeFile
-from seaice.masks import FillFlag
+from seaice.cube.file import CubeFile
+from seaice.flags import FillFlag
 from seaice.simulate import (
     SimulatedDays,
     simulate_days,
@@ -32,9 +32,9 @@ from seaice.simulate import (
     write_atl10,
     write_granule,
 )
-from seaice.simulated_sar import write_scenes
-from seaice.simulated_sst import write_sst
-from seaice.sources.bremen import DayFile
+from seaice.simulate.sar import write_scenes
+from seaice.simulate.sst import write_sst
+from seaice.sources.bremen.names import DayFile
 
 HERE = Path(__file__).resolve().parent
 START = date(2024, 2, 20)

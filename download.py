@@ -25,7 +25,11 @@ from pathlib import Path
 
 import config
 from seaice import cli
-from seaice.sources.bremen_fetch import FORMS, GRIDS, fetch_days
+from seaice.sources.bremen.fetch import (
+    FORMS,
+    GRIDS,
+    fetch_days,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli
-from seaice.fill_field import fill_field
+from seaice.fields.fill import fill_field
 from seaice.gapfill.field import FIELD_METHODS
-from seaice.gapfill.options import method_options
+from seaice.gapfill.field.options import method_options
 from seaice.scoring.calibration_stage import calibrate_errors
 from seaice.scoring.shapes import SHAPES
 from seaice.scoring.stage import score_gaps

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import config
 from seaice import cli
-from seaice.day_folder import find_missing
+from seaice.daily.inspect import find_missing
 
 
 def build_parser() -> argparse.ArgumentParser:

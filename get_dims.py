@@ -15,7 +15,7 @@ from pathlib import Path
 
 import config
 from seaice import cli
-from seaice.day_folder import get_dims
+from seaice.daily.inspect import get_dims
 
 
 def build_parser() -> argparse.ArgumentParser:

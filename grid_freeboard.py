@@ -23,7 +23,10 @@ from pathlib import Path
 
 import config
 from seaice import cli
-from seaice.freeboard import PERIODS, grid_freeboard
+from seaice.freeboard.grid import (
+    PERIODS,
+    grid_freeboard,
+)
 
 CHOICES = {
     "product": (("ATL10", "ATL07"), "freeboard, or heights"),

@@ -16,7 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli
-from seaice.swath_grids import RESAMPLES, grid_swaths
+from seaice.swaths.grid import (
+    RESAMPLES,
+    grid_swaths,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

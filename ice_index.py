@@ -27,7 +27,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli
-from seaice.ice_index import POLE_HOLE_RULES, ice_index
+from seaice.ice_index.stage import (
+    POLE_HOLE_RULES,
+    ice_index,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

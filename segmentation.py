@@ -22,15 +22,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from seaice import cli
-from seaice.segmentation.download import download_scenes
-from seaice.segmentation.efficiency_stage import data_efficiency
-from seaice.segmentation.evaluate_stage import evaluate
+from seaice.segmentation.data.cut import make_patches
+from seaice.segmentation.data.download import download_scenes
+from seaice.segmentation.data.splits import split_scenes
+from seaice.segmentation.figures.plot import plot
+from seaice.segmentation.mapping.predict import predict
 from seaice.segmentation.options import OPTIONS
-from seaice.segmentation.patch_stage import make_patches
-from seaice.segmentation.plot_stage import plot
-from seaice.segmentation.predict_stage import predict
-from seaice.segmentation.scene_splits import split_scenes
-from seaice.segmentation.train_stage import train
+from seaice.segmentation.study.data_efficiency import data_efficiency
+from seaice.segmentation.study.evaluate import evaluate
+from seaice.segmentation.training.train import train
 
 COMMANDS = {
     "download": (download_scenes, "fetch the scenes of the AI4Arctic challenge"),

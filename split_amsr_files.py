@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli
-from seaice.archive.split import split_archives
+from seaice.swaths.split import split_archives
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -16,21 +16,21 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "ConsolidatedSICDataset": "seaice.dataset",
-    "CubeFile": "seaice.cube_file",
-    "Period": "seaice.period",
-    "Statistics": "seaice.splits",
-    "cache_cube": "seaice.cube_cache",
-    "date_blocks": "seaice.splits",
-    "extent_and_area": "seaice.ice_index",
-    "filling_reach": "seaice.splits",
-    "fold_tensor": "seaice.space_depth",
-    "ice_edge_error": "seaice.ice_index",
-    "load_ocean_mask": "seaice.dataset",
-    "load_swaths": "seaice.archive",
-    "measure_statistics": "seaice.splits",
+    "ConsolidatedSICDataset": "seaice.training.dataset",
+    "CubeFile": "seaice.cube.file",
+    "Period": "seaice.dates",
+    "Statistics": "seaice.training.splits",
+    "cache_cube": "seaice.training.cache",
+    "date_blocks": "seaice.training.splits",
+    "extent_and_area": "seaice.ice_index.stage",
+    "filling_reach": "seaice.training.splits",
+    "fold_tensor": "seaice.training.space_depth",
+    "ice_edge_error": "seaice.ice_index.stage",
+    "load_ocean_mask": "seaice.training.dataset",
+    "load_swaths": "seaice.swaths.archive",
+    "measure_statistics": "seaice.training.splits",
     "read_mask": "seaice.masks",
-    "unfold_StackOverChannel": "seaice.space_depth",
+    "unfold_StackOverChannel": "seaice.training.space_depth",
 }
 
 __all__ = list(_HOMES)

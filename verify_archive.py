@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli
-from seaice.archive.verify import verify_archives
+from seaice.swaths.verify import verify_archives
 
 
 def build_parser() -> argparse.ArgumentParser:

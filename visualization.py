@@ -28,9 +28,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli
-from seaice.coastlines import CHOICES
-from seaice.field_map import EXTENTS
-from seaice.pictures import visualize
+from seaice.drawing.coastlines import CHOICES
+from seaice.pictures.field_map import EXTENTS
+from seaice.pictures.visualize import visualize
 
 
 def build_parser() -> argparse.ArgumentParser:

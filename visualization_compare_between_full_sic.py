@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli
-from seaice.coastlines import CHOICES
-from seaice.pictures import compare
+from seaice.drawing.coastlines import CHOICES
+from seaice.pictures.visualize import compare
 
 
 def build_parser() -> argparse.ArgumentParser:

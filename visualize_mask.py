@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli
-from seaice.coastlines import CHOICES
-from seaice.pictures import visualize_mask
+from seaice.drawing.coastlines import CHOICES
+from seaice.pictures.visualize import visualize_mask
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -31,9 +31,16 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice.archive import create_archive, load_swaths  # noqa: E402
-from seaice.archive.checkpoint import Checkpoints  # noqa: E402
-from seaice.swath import COREGISTERED, Positions, Swath  # noqa: E402
+from seaice.sources.amsr2.swath import (
+    COREGISTERED,
+    Positions,
+    Swath,
+)
+from seaice.swaths.archive import (
+    create_archive,
+    load_swaths,
+)
+from seaice.swaths.archive.checkpoint import Checkpoints
 
 SIDES = ("numpy", "swath_array", "flat", "hdf5", "delta_zstd")
 TITLES = {

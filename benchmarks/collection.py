@@ -29,8 +29,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice.archive import load_swaths  # noqa: E402
-from seaice.simulate import simulated_granules, write_granule  # noqa: E402
+from seaice.simulate import simulated_granules, write_granule
+from seaice.swaths.archive import load_swaths
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 RUNNER = """

@@ -28,12 +28,12 @@ from simulated import START, Days, day, linked, parser_of, simulated_days
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice import products  # noqa: E402
-from seaice.cube import consolidate  # noqa: E402
-from seaice.cube_file import CubeFile  # noqa: E402
-from seaice.gapfill import departure  # noqa: E402
-from seaice.masks import read_mask  # noqa: E402
-from seaice.sources.bremen_reader import read_day  # noqa: E402
+from seaice import cf
+from seaice.cube.consolidate import consolidate
+from seaice.cube.file import CubeFile
+from seaice.gapfill import departure
+from seaice.masks import read_mask
+from seaice.sources.bremen.reader import read_day
 
 SIMULATED = 12
 SHORT = 20
@@ -63,9 +63,9 @@ def read_and_write(sources: list[Path], cube: Path, target: Path) -> float:
         fields = (packed, *(made.variable(name, 0) for name in names))
     begin = time.perf_counter()
     with netCDF4.Dataset(target, "w") as dataset:
-        products.write_time(dataset)
-        products.write_grid(dataset, grid)
-        variables = [products.define(dataset, name) for name in ("sea_ice_conc", *names)]
+        cf.write_time(dataset)
+        cf.write_grid(dataset, grid)
+        variables = [cf.define(dataset, name) for name in ("sea_ice_conc", *names)]
         for i, source in enumerate(sources):
             with netCDF4.Dataset(source) as opened:
                 opened.set_auto_maskandscale(False)

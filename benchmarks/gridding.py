@@ -25,8 +25,8 @@ import stopwatch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice.gridding import BucketAccumulator, bucket_statistics, cells_of  # noqa: E402
-from seaice.grids import Grid, get_grid  # noqa: E402
+from seaice.gridding import BucketAccumulator, bucket_statistics, cells_of
+from seaice.grids import Grid, get_grid
 
 OURS = "toolbox"
 # What the authors of a tutorial report for 15.9 million segments: projection, cell, statistics.

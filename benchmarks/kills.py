@@ -22,8 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice.land_mask import create_mask  # noqa: E402
-from seaice.simulate import simulate_days  # noqa: E402
+from seaice.masking.land_mask import create_mask
+from seaice.simulate import simulate_days
 
 START, END = date(2024, 1, 1), date(2024, 1, 30)
 

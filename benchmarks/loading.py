@@ -28,15 +28,18 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice import products  # noqa: E402
-from seaice.cube import consolidate  # noqa: E402
-from seaice.cube_cache import Description, cache_cube  # noqa: E402
-from seaice.cube_file import CubeFile  # noqa: E402
-from seaice.dataset import ConsolidatedSICDataset  # noqa: E402
-from seaice.land_mask import create_mask  # noqa: E402
-from seaice.loading.threads import allowed_processors  # noqa: E402
-from seaice.period import day_number  # noqa: E402
-from seaice.simulate import simulate_days  # noqa: E402
+from seaice import cf
+from seaice.cube.consolidate import consolidate
+from seaice.cube.file import CubeFile
+from seaice.dates import day_number
+from seaice.masking.land_mask import create_mask
+from seaice.runtime.threads import allowed_processors
+from seaice.simulate import simulate_days
+from seaice.training.cache import (
+    Description,
+    cache_cube,
+)
+from seaice.training.dataset import ConsolidatedSICDataset
 
 START = date(2024, 1, 1)
 SIMULATED = 8  # days that are made; the others are copies of them
@@ -66,25 +69,25 @@ def copy_days(base: Path, target: Path, days: int, **storage: object) -> None:
 
     with CubeFile(base) as cube, netCDF4.Dataset(target, "w") as dataset:
         first = day_number(cube.dates[0])
-        products.write_time(dataset, np.arange(first, first + days, dtype=np.int32))
-        products.write_grid(dataset, cube.grid)
-        products.define(dataset, "surface")[:] = cube.surface
+        cf.write_time(dataset, np.arange(first, first + days, dtype=np.int32))
+        cf.write_grid(dataset, cube.grid)
+        cf.define(dataset, "surface")[:] = cube.surface
         if storage:
-            row = products.VARIABLES["sea_ice_conc"]
-            tile = (1, *products.tile_of(cube.grid.shape))
+            row = cf.VARIABLES["sea_ice_conc"]
+            tile = (1, *cf.tile_of(cube.grid.shape))
             options = {"fill_value": row.fill_value, "chunksizes": tile, **storage}
             variable = dataset.createVariable(row.name, row.dtype, row.dimensions, **options)
             variable.set_auto_maskandscale(False)
             variable.setncatts(row.attributes)
         else:
-            variable = products.define(dataset, "sea_ice_conc")
-        flags = products.define(dataset, "fill_flag")
+            variable = cf.define(dataset, "sea_ice_conc")
+        flags = cf.define(dataset, "fill_flag")
         for i in range(days):
             variable[i] = cube.variable("sea_ice_conc", i % SIMULATED)
             flags[i] = cube.flags(i % SIMULATED)
         for name in COUNTS:
             counts = cube.variable(name)
-            products.define(dataset, name)[:] = np.resize(counts, days)
+            cf.define(dataset, name)[:] = np.resize(counts, days)
 
 
 def write_plain(base: Path, target: Path, days: int) -> None:

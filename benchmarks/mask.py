@@ -31,7 +31,7 @@ TOLERANCE = 1e-6
 def by_toolbox(days: Days, count: int) -> np.ndarray:
     import netCDF4
 
-    from seaice.land_mask import create_mask
+    from seaice.masking.land_mask import create_mask
 
     output = days.folder / "mask_of_benchmark.nc"
     create_mask(

@@ -25,9 +25,13 @@ import stopwatch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice.segmentation.patch_stage import make_patches  # noqa: E402
-from seaice.simulate import write_scenes  # noqa: E402
-from seaice.sources.ai4arctic import AMSR2_CHANNELS, SAR_CHANNELS, list_scenes  # noqa: E402
+from seaice.segmentation.data.cut import make_patches
+from seaice.simulate import write_scenes
+from seaice.sources.ai4arctic.scene import (
+    AMSR2_CHANNELS,
+    SAR_CHANNELS,
+    list_scenes,
+)
 
 NEEDED = (*SAR_CHANNELS, "SIC", "distance_map", *AMSR2_CHANNELS)
 OURS, READING, CLASSIC = "patches, toolbox", "reading alone", "classic tries"

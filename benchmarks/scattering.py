@@ -23,7 +23,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice.gapfill.field import FieldFill, GappyField, fill_gaps  # noqa: E402
+from seaice.gapfill.field import FieldFill, GappyField, fill_gaps
 
 
 def red_map(nside: int, seed: int, steepness: float = 3.0) -> np.ndarray:

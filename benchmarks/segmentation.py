@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice.simulated_sar import write_scenes  # noqa: E402
+from seaice.simulate.sar import write_scenes
 
 
 def run(*words: object) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice.grids import Grid, get_grid  # noqa: E402
+from seaice.grids import Grid, get_grid
 
 START = date(2024, 1, 1)
 
@@ -64,13 +64,16 @@ class Days:
 
     def stack(self) -> np.ndarray:
         """Percent, float32 (days, rows, columns); NaN where missing."""
-        from seaice.sources.bremen_reader import read_day
+        from seaice.sources.bremen.reader import read_day
 
         return np.stack([read_day(path, grid=self.grid)[0] for path in self.paths])
 
 
 def source_path(folder: Path, grid: str, i: int) -> Path:
-    from seaice.sources.bremen import VERSION, DayFile
+    from seaice.sources.bremen.names import (
+        VERSION,
+        DayFile,
+    )
 
     return folder / "days" / DayFile("AMSR2", grid, day(i), VERSION, "nc").name
 
@@ -97,7 +100,7 @@ def linked(days: Days, folder: Path, count: int) -> list[Path]:
 
 
 def _simulate(days: Days) -> None:
-    from seaice.land_mask import create_mask
+    from seaice.masking.land_mask import create_mask
     from seaice.simulate import simulate_days
 
     lacking = [i for i, path in enumerate(days.paths) if not path.exists()]

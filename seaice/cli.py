@@ -26,8 +26,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from seaice import InputError
-from seaice.moments import as_moment
-from seaice.period import as_date
+from seaice.dates import (
+    as_date,
+    as_moment,
+)
 from seaice.report import Report
 
 logger = logging.getLogger("seaice")
@@ -247,7 +249,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add the options by which a field is read (:class:`seaice.field_file.Reading`)."""
+    """Add the options by which a field is read (:class:`seaice.fields.open.Reading`)."""
     add = parser.add_argument
     add("--input_file", type=Path, required=True, metavar="FILE", help="NetCDF file or Zarr group")
     add("--variable", metavar="NAME", help="needed if the file holds several fields")
@@ -288,7 +290,7 @@ def add_parameters(parser: argparse.ArgumentParser, title: str, options: Sequenc
     parser : argparse.ArgumentParser
     title : str
         Of the group in the help.
-    options : sequence of seaice.gapfill.options.Option
+    options : sequence of seaice.gapfill.field.options.Option
     """
     group = parser.add_argument_group(title)
     for option in options:

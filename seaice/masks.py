@@ -2,90 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from seaice import InputError
+from seaice import (
+    InputError,
+)
+from seaice.flags import (
+    Surface,
+)
 from seaice.grids import Grid
-
-
-class Surface(IntEnum):
-    """Surface class of a cell. Everything but LAND counts as ocean and is filled."""
-
-    OCEAN = 0
-    LAND = 1
-    COAST = 2  # ocean cell beside land
-    POLE_HOLE = 3
-    RARELY_OBSERVED_OCEAN = 4  # missing on more than half of the days, below the threshold
-
-
-class FillFlag(IntEnum):
-    """How a value of a cube came about."""
-
-    OBSERVED = 0
-    TEMPORAL_TWO_SIDED = 1
-    TEMPORAL_ONE_SIDED = 2
-    SPACETIME_GAUSSIAN = 3
-    POLE_HOLE = 4
-    LINEAR = 5
-    LOESS = 6
-    HARMONIC = 7
-    EOF = 8
-    SCATTERING = 9
-    DEPARTURE_TWO_SIDED = 10
-    DEPARTURE_ONE_SIDED = 11
-    LAND = 254
-    NOT_FILLED = 255
-
-
-class DayStatus(IntEnum):
-    """What was found for a day."""
-
-    PRESENT = 0
-    ABSENT = 1
-    REJECTED = 2
-
-
-def flag_attributes(codes: type[IntEnum]) -> dict[str, Any]:
-    """CF attributes ``flag_values``, ``flag_meanings`` and ``valid_range`` of a code table."""
-    values = np.array([int(c) for c in codes], dtype=np.uint8)
-    return {
-        "flag_values": values,
-        "flag_meanings": " ".join(c.name.lower() for c in codes),
-        "valid_range": np.array([values.min(), values.max()], dtype=np.uint8),
-    }
-
-
-def value_for_meaning(attributes: Mapping[str, Any], meaning: str) -> int:
-    """Look up a flag's number in a file's own attributes.
-
-    Parameters
-    ----------
-    attributes : mapping
-        Attributes of a flag variable.
-    meaning : str
-        A word of ``flag_meanings``, e.g. ``"observed"``.
-
-    Raises
-    ------
-    KeyError
-        If the file knows no such meaning.
-
-    Examples
-    --------
-    >>> value_for_meaning(flag_attributes(Surface), "pole_hole")
-    3
-    """
-    meanings = str(attributes["flag_meanings"]).split()
-    values = np.atleast_1d(attributes["flag_values"])
-    if meaning not in meanings:
-        raise KeyError(f"no flag means {meaning!r}; the file knows {', '.join(meanings)}")
-    return int(values[meanings.index(meaning)])
 
 
 @dataclass(frozen=True)
@@ -126,7 +54,7 @@ def read_mask(path: Path) -> Mask:
     """
     import netCDF4
 
-    from seaice import products
+    from seaice import cf
 
     path = Path(path)
     if not path.is_file():
@@ -140,7 +68,51 @@ def read_mask(path: Path) -> Mask:
             return Mask(
                 np.asarray(dataset["surface"][:]),
                 np.asarray(dataset["nan_ratio"][:]),
-                products.read_grid(dataset),
+                cf.read_grid(dataset),
             )
     except (OSError, RuntimeError) as error:
         raise InputError(f"{path} is no readable NetCDF file ({error})") from None
+
+
+# The pole hole of AMSR2 at 25 km reaches down to 88.52 N (cell corners); a circle of this
+# radius in the plane holds it on every grid. No land lies within 700 km of the North Pole.
+LARGEST_POLE_HOLE_RADIUS = 165_000.0
+
+
+# Without statistics: the hole seen in Bremen files ends 94 to 97 km from the pole.
+USUAL_POLE_HOLE_RADIUS = 110_000.0
+
+
+def pole_hole(always_missing: np.ndarray, grid: Grid) -> np.ndarray:
+    """The part of the always-missing cells that is the pole hole.
+
+    Recognised by geometry: the connected component that holds the North Pole, cut at the
+    largest radius the sensors' hole has.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows, columns)
+        All False on southern grids and where the pole lies outside.
+    """
+    from scipy.ndimage import label
+
+    hole = np.zeros(grid.shape, bool)
+    distance = grid.distance_to_pole()
+    if distance is None or grid.hemisphere == "south":
+        return hole
+    near = distance <= LARGEST_POLE_HOLE_RADIUS
+    if not near.any():
+        return hole
+    rows, columns = (slice(i.min(), i.max() + 1) for i in np.nonzero(near))
+    parts, _ = label((always_missing & near)[rows, columns], structure=np.ones((3, 3), int))
+    at_pole = np.unique(parts[distance[rows, columns] <= 0.75 * grid.step])
+    hole[rows, columns] = np.isin(parts, at_pole[at_pole > 0])
+    return hole
+
+
+def assumed_pole_hole(grid: Grid) -> np.ndarray:
+    """Where the pole hole is when no mask tells: a circle (north), nothing (south)."""
+    distance = grid.distance_to_pole()
+    if distance is None or grid.hemisphere == "south":
+        return np.zeros(grid.shape, bool)
+    return np.asarray(distance <= USUAL_POLE_HOLE_RADIUS)

@@ -9,10 +9,17 @@ from typing import Any
 import netCDF4
 import numpy as np
 
-from seaice import products
+from seaice import cf
+from seaice.dates import (
+    as_date,
+    day_number,
+)
+from seaice.flags import (
+    DayStatus,
+    FillFlag,
+    Surface,
+)
 from seaice.grids import Grid
-from seaice.masks import DayStatus, FillFlag, Surface
-from seaice.period import as_date, day_number
 
 # Codes of values nobody measured.
 INVENTED = [int(f) for f in FillFlag if f not in (FillFlag.OBSERVED, FillFlag.LAND, FillFlag.NOT_FILLED)]
@@ -73,26 +80,26 @@ def write_cube(
         flags = default_flags(concentration, surface)
     packed = np.where(
         np.isnan(concentration) | land,
-        products.CONCENTRATION_FILL,
-        np.rint(np.nan_to_num(concentration) / products.CONCENTRATION_SCALE),
+        cf.CONCENTRATION_FILL,
+        np.rint(np.nan_to_num(concentration) / cf.CONCENTRATION_SCALE),
     ).astype(np.int16)
     with netCDF4.Dataset(path, "w") as dataset:
-        products.write_grid(dataset, grid)
-        products.write_time(dataset, np.array([day_number(as_date(d)) for d in dates], dtype=np.int32))
-        products.define(dataset, "surface")[:] = surface
-        products.define(dataset, "sea_ice_conc")[:] = packed
-        products.define(dataset, "fill_flag")[:] = flags
-        products.define(dataset, "days_back_forward")[:] = np.zeros_like(flags)
-        none = np.full(flags.shape, products.ERROR_FILL, np.int8)
-        products.define(dataset, "sea_ice_conc_error")[:] = none
-        products.define(dataset, "day_status")[:] = np.where(
+        cf.write_grid(dataset, grid)
+        cf.write_time(dataset, np.array([day_number(as_date(d)) for d in dates], dtype=np.int32))
+        cf.define(dataset, "surface")[:] = surface
+        cf.define(dataset, "sea_ice_conc")[:] = packed
+        cf.define(dataset, "fill_flag")[:] = flags
+        cf.define(dataset, "days_back_forward")[:] = np.zeros_like(flags)
+        none = np.full(flags.shape, cf.ERROR_FILL, np.int8)
+        cf.define(dataset, "sea_ice_conc_error")[:] = none
+        cf.define(dataset, "day_status")[:] = np.where(
             (flags == FillFlag.OBSERVED).any(axis=(1, 2)), DayStatus.PRESENT, DayStatus.ABSENT
         )
         if counts:
             for name, values in day_counts(flags, surface).items():
-                products.define(dataset, name)[:] = values
+                cf.define(dataset, name)[:] = values
         dataset.setncatts(
-            products.global_attributes(
+            cf.global_attributes(
                 title="a cube for a test",
                 summary="given arrays",
                 source="test",

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from seaice.segmentation.patch_manifest import COLUMNS
-from seaice.segmentation.scene_splits import PARTS, Split
+from seaice.segmentation.data.patch_manifest import COLUMNS
+from seaice.segmentation.data.splits import (
+    PARTS,
+    Split,
+)
 
 # A network and a training as small as can be.
 SMALL = {

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from seaice.archive import create_archive
-from seaice.channels import CHANNELS
-from seaice.swath import FILL_VALUE, Positions, Swath
+from seaice.sources.amsr2.channels import CHANNELS
+from seaice.sources.amsr2.swath import (
+    FILL_VALUE,
+    Positions,
+    Swath,
+)
+from seaice.swaths.archive import create_archive
 
 START = 1577836800.0  # 2020-01-01T00:00:00 UTC
 HALF_ORBIT = 49.4 * 60

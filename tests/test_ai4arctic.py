@@ -12,11 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sar_scenes import SIZE, rewrite, scenes_in
 
-from seaice import InputError, file_damage
+from seaice import InputError
+from seaice.simulate import damage as file_damage
 from seaice.simulate import write_scenes
-from seaice.simulated_sar_layout import geolocation_points
-from seaice.sources import ai4arctic
-from seaice.sources.ai4arctic import (
+from seaice.simulate.sar_layout import geolocation_points
+from seaice.sources.ai4arctic import scene as ai4arctic
+from seaice.sources.ai4arctic.geolocation import (
+    lines_first,
+    unit_vectors,
+)
+from seaice.sources.ai4arctic.scene import (
     AMSR2_CHANNELS,
     ERA5_FIELDS,
     SCALING,
@@ -28,7 +33,6 @@ from seaice.sources.ai4arctic import (
     same_scene_groups,
     unscaled,
 )
-from seaice.sources.ai4arctic_positions import lines_first, unit_vectors
 
 RAW = (
     "S1A_EW_GRDM_1SDH_20180124T194759_20180124T194859_020297_022AB1_9F3C"

@@ -8,10 +8,19 @@ import numpy as np
 import pytest
 
 from seaice import InputError
-from seaice.coregistration import every_second
 from seaice.simulate import simulated_granules, true_positions, write_granule
-from seaice.sources.amsr2_l1b import GranuleName, list_granules, read_granule, start_of
-from seaice.swath import APPROXIMATED, COREGISTERED, GIVEN
+from seaice.sources.amsr2.l1b import (
+    GranuleName,
+    every_second,
+    list_granules,
+    read_granule,
+    start_of,
+)
+from seaice.sources.amsr2.swath import (
+    APPROXIMATED,
+    COREGISTERED,
+    GIVEN,
+)
 
 RADIUS = 6371.0
 SCANS, OVERLAP = 12, 3
@@ -199,7 +208,7 @@ def test_direction_by_the_file_then_by_the_name(tmp_path, path, granule):
 
 
 def test_every_channel(path):
-    from seaice.channels import CHANNELS
+    from seaice.sources.amsr2.channels import CHANNELS
 
     swath = read_granule(path, channels=list(CHANNELS))
     assert swath.channels == tuple(CHANNELS)

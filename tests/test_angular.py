@@ -7,12 +7,14 @@ pytest.importorskip("healpy")
 
 from datetime import date
 
-from seaice.field_file import Reading, read_gappy
+from seaice.fields.open import Reading
+from seaice.fields.read import read_gappy
 from seaice.scoring.angular import angular_spectra
-from seaice.scoring.gaps import GapSettings, cut_gaps
+from seaice.scoring.gaps import cut_gaps
 from seaice.scoring.pictures import draw_scores, is_globe
 from seaice.scoring.score import score_fills
-from seaice.simulated_sst import write_sst
+from seaice.scoring.shapes import GapSettings
+from seaice.simulate.sst import write_sst
 
 
 @pytest.fixture(scope="module")

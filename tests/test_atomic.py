@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from seaice import InputError
-from seaice.atomic import atomic, exclusive
+from seaice.runtime.atomic_write import (
+    atomic,
+    exclusive,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,7 +55,7 @@ def test_failed_verification_keeps_what_was_there(tmp_path):
 
 def test_what_a_killed_run_left_is_cleared(tmp_path):
     code = (
-        "import os, sys; from pathlib import Path; from seaice.atomic import atomic\n"
+        "import os, sys; from pathlib import Path; from seaice.runtime.atomic_write import atomic\n"
         "with atomic(Path(sys.argv[1])) as t:\n"
         "    t.write_text('half'); print('writing', flush=True); os.kill(os.getpid(), 9)\n"
     )
@@ -68,7 +71,7 @@ def test_what_a_killed_run_left_is_cleared(tmp_path):
 
 def test_second_writer_is_refused_and_told_of_the_first(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from seaice.atomic import atomic\n"
+        "import sys; from pathlib import Path; from seaice.runtime.atomic_write import atomic\n"
         "with atomic(Path(sys.argv[1])) as t:\n"
         "    t.write_text('first'); print('writing', flush=True); sys.stdin.read()\n"
     )
@@ -93,7 +96,7 @@ def test_many_writers_take_turns(tmp_path):
     """Whoever gets the lock is alone, also when the lock file is removed and made again."""
     code = (
         "import sys, time; from pathlib import Path; from seaice import InputError\n"
-        "from seaice.atomic import exclusive\n"
+        "from seaice.runtime.atomic_write import exclusive\n"
         "path, done = Path(sys.argv[1]), 0\n"
         "while done < 60:\n"
         "    try:\n"

@@ -10,14 +10,22 @@ import pytest
 from days import GRID, START, make_folder
 
 from seaice import InputError
-from seaice.daily import DailyGrids
+from seaice.daily.folder import DailyGrids
+from seaice.dates import Period
+from seaice.flags import DayStatus
 from seaice.grids import get_grid
-from seaice.masks import DayStatus
-from seaice.period import Period
 from seaice.simulate import write_day
-from seaice.sources.bremen import DayFile, RejectedDay, list_days, special_days
-from seaice.sources.bremen_reader import read_day, read_grid_of
-from seaice.sources.hdf5_rows import read_rows
+from seaice.sources.bremen.hdf5_rows import read_rows
+from seaice.sources.bremen.names import (
+    DayFile,
+    RejectedDay,
+    list_days,
+    special_days,
+)
+from seaice.sources.bremen.reader import (
+    read_day,
+    read_grid_of,
+)
 
 NAMES = {
     "asi-AMSR2-n3125-20200101-v5.4.nc": ("AMSR2", "n3125", date(2020, 1, 1), "5.4", "nc"),

@@ -7,8 +7,8 @@ import pytest
 from swaths import ENDING, LAYOUTS, assert_same, make_swath, write
 
 from seaice import InputError
-from seaice.archive import load_swaths
-from seaice.archive.checkpoint import Checkpoints
+from seaice.swaths.archive import load_swaths
+from seaice.swaths.archive.checkpoint import Checkpoints
 
 PARAMETERS = {"channels": ("36.5H",), "coordinates": True}
 SWATHS = [make_swath(n) for n in range(3)]

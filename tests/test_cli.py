@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from seaice import InputError, cli
-from seaice.period import Period, as_date, day_number, from_day_number
+from seaice.dates import (
+    Period,
+    as_date,
+    day_number,
+    from_day_number,
+)
 from seaice.report import Report, listing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -133,7 +138,7 @@ def test_wrong_usage_is_2(capsys, words, message):
 def test_stop_signals_clean_up(tmp_path, number):
     code = (
         "import sys, time; from pathlib import Path; from seaice import cli\n"
-        "from seaice.atomic import atomic; from seaice.report import Report\n"
+        "from seaice.runtime.atomic_write import atomic; from seaice.report import Report\n"
         "def stage():\n"
         "    with atomic(Path(sys.argv[1])) as t:\n"
         "        t.write_text('half'); print('writing', flush=True); time.sleep(60)\n"

@@ -14,13 +14,24 @@ from days import GRID, Folder, make_folder
 
 import consolidate_data as script
 import create_mask
-from seaice import InputError, cube_netcdf, cube_zarr
-from seaice.cube_file import CubeFile
-from seaice.cube_netcdf import check_storage
+from seaice import InputError
+from seaice.cube import (
+    netcdf,
+    zarr,
+)
+from seaice.cube.file import CubeFile
+from seaice.cube.netcdf import check_storage
+from seaice.cube.packing import (
+    PACKED,
+    Storage,
+)
+from seaice.flags import (
+    DayStatus,
+    FillFlag,
+    Surface,
+)
 from seaice.gapfill import departure, expected_error, pole_hole
 from seaice.grids import get_grid
-from seaice.masks import DayStatus, FillFlag, Surface
-from seaice.packing import PACKED, Storage
 from seaice.simulate import write_day
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -368,7 +379,7 @@ def test_empty_folder_and_file_in_its_place(case, tmp_path, capsys):
 def test_mask_of_another_grid(case, tmp_path, capsys):
     folder, _, _ = case
     other = get_grid("n25000").part(slice(100, 140), slice(136, 172))
-    from seaice.land_mask import write_mask
+    from seaice.masking.land_mask import write_mask
     from seaice.masks import Mask
 
     zeros = np.zeros(other.shape)
@@ -390,7 +401,7 @@ def test_cube_given_as_mask_and_foreign_output(case, tmp_path, capsys):
 
 
 def test_two_runs_on_one_output(case, tmp_path, capsys):
-    from seaice.atomic import exclusive
+    from seaice.runtime.atomic_write import exclusive
 
     folder, masked, _ = case
     with exclusive(tmp_path / "c.nc"):
@@ -708,11 +719,11 @@ def test_a_cube_with_other_chunks_keeps_them_when_it_is_extended(case, tmp_path,
     folder, masked, path = case
     target = tmp_path / f"c.{ending}"
     with monkeypatch.context() as patched:
-        patched.setattr("seaice.cube.tile_of", lambda shape: (20, 9))
-        patched.setattr("seaice.products.tile_of", lambda shape: (20, 9))
+        patched.setattr("seaice.cube.consolidate.tile_of", lambda shape: (20, 9))
+        patched.setattr("seaice.cf.tile_of", lambda shape: (20, 9))
         assert script.main(words(folder, target, *masked, last=15)) == 0
     assert script.main(words(folder, target, *masked, "--append")) == 0
-    container = cube_zarr if ending == "zarr" else cube_netcdf
+    container = zarr if ending == "zarr" else netcdf
     assert container.stored_tile(target) == (20, 9)
     with CubeFile(path) as a, CubeFile(target) as b:
         np.testing.assert_array_equal(a.variable("sea_ice_conc"), b.variable("sea_ice_conc"))

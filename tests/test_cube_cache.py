@@ -17,15 +17,26 @@ from torch.utils.data import DataLoader
 
 import cache_cube as script
 import utils
-from seaice import InputError, cube_cache
-from seaice.atomic import HeldByAnother, exclusive
-from seaice.cube_cache import DESCRIPTION, Description, cache_cube
-from seaice.cube_file import CubeFile
-from seaice.dataset import PARTS, ConsolidatedSICDataset
-from seaice.loading.arrays import ArraySource
-from seaice.loading.encodings import ENCODINGS
-from seaice.masks import Surface
-from seaice.splits import Statistics
+from seaice import InputError
+from seaice.cube.file import CubeFile
+from seaice.flags import Surface
+from seaice.runtime.atomic_write import (
+    HeldByAnother,
+    exclusive,
+)
+from seaice.training import cache
+from seaice.training.cache import (
+    DESCRIPTION,
+    Description,
+    cache_cube,
+)
+from seaice.training.chunks.arrays import ArraySource
+from seaice.training.chunks.encodings import ENCODINGS
+from seaice.training.dataset import (
+    PARTS,
+    ConsolidatedSICDataset,
+)
+from seaice.training.splits import Statistics
 
 ROWS, COLUMNS, DAYS = 11, 9, 10
 FIRST = date(2024, 2, 25)
@@ -99,8 +110,8 @@ def test_errors_are_as_large_as_said_and_no_larger(dtype):
     "where", [{}, {"region": (2, 10, 1, 8)}, {"patch_size": 4}, {"preload_data": True}]
 )
 def test_items_are_those_of_the_cube_within_the_error(cube, folder, monkeypatch, dtype, where):
-    monkeypatch.setattr("seaice.loading.arrays._CELLS", 25)  # a few rows a thread
-    monkeypatch.setattr("seaice.loading.threads._WORTH_IT", 0)
+    monkeypatch.setattr("seaice.training.chunks.arrays._CELLS", 25)  # a few rows a thread
+    monkeypatch.setattr("seaice.runtime.threads._WORTH_IT", 0)
     options = {"returns": PARTS, "missing_value": -1.0, "land_value": 7.0, "filled_weight": 0.5, **where}
     plain = dataset_of(cube, **options)
     cached = dataset_of(cube, cache=folder, cache_dtype=dtype, **options)
@@ -182,7 +193,7 @@ def test_values_that_one_byte_cannot_keep_are_refused(tmp_path, folder):
 
 def test_a_cube_that_only_looks_touched_is_compared(cube, folder, monkeypatch, caplog):
     cache_cube(cube_file=cube, output_dir=folder)
-    monkeypatch.setattr("seaice.cube_cache.cube_sha256", lambda path: pytest.fail("it was read"))
+    monkeypatch.setattr("seaice.training.cache.cube_sha256", lambda path: pytest.fail("it was read"))
     expected = dataset_of(cube, cache=folder)[1]
     monkeypatch.undo()
     os.utime(cube, ns=(1, 1))
@@ -329,14 +340,14 @@ def test_a_disk_too_small_is_told_before(cube, folder, monkeypatch):
 def counted(monkeypatch, before=lambda: None) -> list[Path]:
     """Folders that caches are made in, in order."""
     made = []
-    build = cube_cache._build
+    build = cache._build
 
     def watched(folder, *arguments):
         made.append(folder)
         before()
         return build(folder, *arguments)
 
-    monkeypatch.setattr(cube_cache, "_build", watched)
+    monkeypatch.setattr(cache, "_build", watched)
     return made
 
 
@@ -368,7 +379,7 @@ def test_of_two_builders_one_builds_and_the_other_waits(cube, folder, monkeypatc
     context = multiprocessing.get_context("fork")
     waiting, said, results = context.Event(), context.Queue(), context.Queue()
     made = counted(monkeypatch, lambda: waiting.wait(20))
-    monkeypatch.setattr(cube_cache, "_WAIT", 0.01)
+    monkeypatch.setattr(cache, "_WAIT", 0.01)
 
     def use():
         log = logging.getLogger("seaice")
@@ -421,14 +432,14 @@ def test_a_build_that_fails_leaves_nothing(cube, folder, monkeypatch):
 
 
 def test_a_cube_replaced_meanwhile_is_noticed(cube, folder, monkeypatch):
-    write = cube_cache._write_frames
+    write = cache._write_frames
 
     def slow(*arguments):
         checksums = write(*arguments)
         os.utime(cube, ns=(1, 1))
         return checksums
 
-    monkeypatch.setattr(cube_cache, "_write_frames", slow)
+    monkeypatch.setattr(cache, "_write_frames", slow)
     with pytest.raises(InputError, match="was replaced while its cache was made; run the same again"):
         dataset_of(cube, cache=folder)
     assert list(folder.iterdir()) == []

@@ -14,10 +14,13 @@ from test_cube_stop import COMMAND, kill_after, kill_at, names
 import consolidate_data as script
 import create_mask
 from seaice import InputError
-from seaice.cube_file import CubeFile
-from seaice.cube_zarr import check_storage
-from seaice.packing import COMPRESSIONS, Storage
-from seaice.spool import Spool
+from seaice.cube.batches import Spool
+from seaice.cube.file import CubeFile
+from seaice.cube.packing import (
+    COMPRESSIONS,
+    Storage,
+)
+from seaice.cube.zarr import check_storage
 
 
 @pytest.fixture(scope="module")

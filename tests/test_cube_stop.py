@@ -13,7 +13,10 @@ from test_cube import ROOT, assert_same_cube, words
 
 import consolidate_data as script
 import create_mask
-from seaice.spool import Batch, Spool
+from seaice.cube.batches import (
+    Batch,
+    Spool,
+)
 
 COMMAND = [sys.executable, str(ROOT / "consolidate_data.py")]
 SPOOL = ".c.nc.days"

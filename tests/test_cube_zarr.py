@@ -21,12 +21,29 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from zarr_cubes import TEXTS, add_texts, damage, encoded, opened, put, twin
 
-from seaice import InputError, cube_zarr, products
-from seaice.atomic import atomic, exclusive
-from seaice.cube_file import CubeFile
-from seaice.cube_zarr import Cube, clone
-from seaice.masks import FillFlag, Surface
-from seaice.shards import Layout, read_shard, write_shard
+from seaice import (
+    InputError,
+    cf,
+)
+from seaice.cube import zarr as cube_zarr
+from seaice.cube.file import CubeFile
+from seaice.cube.shards import (
+    Layout,
+    read_shard,
+    write_shard,
+)
+from seaice.cube.zarr import (
+    Cube,
+    clone,
+)
+from seaice.flags import (
+    FillFlag,
+    Surface,
+)
+from seaice.runtime.atomic_write import (
+    atomic,
+    exclusive,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 DAYS = 4
@@ -123,7 +140,7 @@ def test_zarr_python_reads_every_array(pair, tmp_path, compression):
         assert set(group.array_keys()) == set(dataset.variables)
         assert dict(group.attrs) == {k: dataset.getncattr(k) for k in dataset.ncattrs()}
         for name, array in group.arrays():
-            if name not in products.TEXT_WIDTHS:
+            if name not in cf.TEXT_WIDTHS:
                 np.testing.assert_array_equal(array[...], dataset[name][...], err_msg=name)
         assert group["input_sha256"][:].tolist() == ["", TEXTS["input_sha256"], "", ""]
     daily = group["sea_ice_conc"]
@@ -252,7 +269,7 @@ def test_any_part_of_a_shard_is_the_part_of_the_array(data):
 def encoded_tile(tile: np.ndarray, compression: str) -> bytes:
     from unittest.mock import patch
 
-    with patch.object(products, "tile_of", return_value=tile.shape):
+    with patch.object(cf, "tile_of", return_value=tile.shape):
         return encoded(tile, compression)[0]
 
 
@@ -676,9 +693,16 @@ def test_a_link_to_a_folder_is_followed(tmp_path):
 def test_training_reads_the_same(pair):
     from torch.utils.data import DataLoader
 
-    from seaice.dataset import ConsolidatedSICDataset, load_ocean_mask
-    from seaice.period import Period
-    from seaice.splits import date_blocks, filling_reach, measure_statistics
+    from seaice.dates import Period
+    from seaice.training.dataset import (
+        ConsolidatedSICDataset,
+        load_ocean_mask,
+    )
+    from seaice.training.splits import (
+        date_blocks,
+        filling_reach,
+        measure_statistics,
+    )
 
     def batches(path, **more):
         more |= {"input_length": 1, "pred_length": 1, "largest_missing_share": 1.0}
@@ -715,7 +739,11 @@ def test_index_and_animation_are_the_same(pair, tmp_path, monkeypatch):
 
 def test_a_day_is_drawn(pair, tmp_path, monkeypatch, capsys):
     import visualization
-    from seaice.picture_source import kind_of, read_any, read_pair
+    from seaice.pictures.read_concentration import (
+        kind_of,
+        read_any,
+        read_pair,
+    )
     from seaice.simulate import write_day
 
     monkeypatch.chdir(tmp_path)

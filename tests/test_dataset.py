@@ -21,16 +21,36 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 import utils
-from seaice import InputError, ice_index
-from seaice.cube_file import CubeFile
-from seaice.dataset import PARTS, ConsolidatedSICDataset, load_ocean_mask
-from seaice.land_mask import write_mask
-from seaice.masks import FillFlag, Mask, Surface
-from seaice.period import Period, as_date
+from seaice import InputError
+from seaice.cube.file import CubeFile
+from seaice.dates import (
+    Period,
+    as_date,
+)
+from seaice.flags import (
+    FillFlag,
+    Surface,
+)
+from seaice.ice_index import stage
+from seaice.masking.land_mask import write_mask
+from seaice.masks import Mask
 from seaice.regions import Box
-from seaice.space_depth import fold_tensor
-from seaice.splits import Statistics, date_blocks, filling_reach, measure_statistics
-from seaice.windows import Window, region_slices
+from seaice.training.dataset import (
+    PARTS,
+    ConsolidatedSICDataset,
+    load_ocean_mask,
+)
+from seaice.training.space_depth import fold_tensor
+from seaice.training.splits import (
+    Statistics,
+    date_blocks,
+    filling_reach,
+    measure_statistics,
+)
+from seaice.training.windows import (
+    Window,
+    region_slices,
+)
 
 ROWS, COLUMNS, DAYS = 7, 6, 20
 FIRST = date(2024, 2, 20)
@@ -577,7 +597,7 @@ def test_a_dataset_can_be_pickled_and_names_the_package(cube):
         dataset = dataset_of(cube, **options)
         before = dataset[4]
         data = pickle.dumps(dataset)
-        assert b"seaice.dataset" in data
+        assert b"seaice.training.dataset" in data
         for again in (pickle.loads(data), copy.deepcopy(dataset)):
             assert torch.equal(again[4][0], before[0])
             again.set_epoch(9)
@@ -900,8 +920,8 @@ def test_utils_offers_the_names_of_the_package():
     assert utils.ConsolidatedSICDataset is ConsolidatedSICDataset
     assert utils.load_ocean_mask is load_ocean_mask
     assert utils.fold_tensor is fold_tensor
-    assert utils.ice_edge_error is ice_index.ice_edge_error
-    assert utils.extent_and_area is ice_index.extent_and_area
+    assert utils.ice_edge_error is stage.ice_edge_error
+    assert utils.extent_and_area is stage.extent_and_area
     assert utils.filling_reach is filling_reach
     assert utils.Period is Period
     for name in utils.__all__:

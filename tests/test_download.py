@@ -18,13 +18,16 @@ import pytest
 from http_server import closed_port, cut, drop, pace, page, reset, serve, silent, stall, status
 
 import download
+from seaice.dates import Period
+from seaice.download.manifest import Manifest
 from seaice.grids import get_grid
-from seaice.manifest import Manifest
-from seaice.period import Period
 from seaice.simulate import write_day
-from seaice.sources import bremen, bremen_fetch
-from seaice.sources.bremen import DayFile
-from seaice.sources.bremen_reader import read_day
+from seaice.sources.bremen import (
+    fetch,
+    names,
+)
+from seaice.sources.bremen.names import DayFile
+from seaice.sources.bremen.reader import read_day
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST = date(2024, 2, 27)
@@ -52,7 +55,7 @@ def bodies(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(bremen_fetch, "_FIRST_DELAY", 0.01)
+    monkeypatch.setattr(fetch, "_FIRST_DELAY", 0.01)
     monkeypatch.delenv("SEAICE_BREMEN_HOSTS", raising=False)
     monkeypatch.delenv("SEAICE_DATA_DIR", raising=False)
 
@@ -106,7 +109,7 @@ def test_fetches_every_day_of_both_hemispheres(server, bodies, tmp_path, capsys,
     for name in expected(bodies, grid_id):
         (line,) = [text for text in err.splitlines() if name in text]
         assert "] " in line and ": downloaded: 0." in line, "one log line per file"
-    assert list(bremen.list_days(folder, Period(DAYS[0], DAYS[-1]))) == DAYS
+    assert list(names.list_days(folder, Period(DAYS[0], DAYS[-1]))) == DAYS
 
 
 def test_manifest_says_what_each_file_is(server, bodies, tmp_path):
@@ -261,10 +264,10 @@ def test_no_network_ends_soon_and_says_so(tmp_path, capsys):
 
 
 def test_an_outage_in_the_middle_is_borne_longer_than_one_at_the_beginning():
-    assert bremen_fetch._patience(1, any_answered=False) == 4
-    assert bremen_fetch._patience(8, any_answered=False) == 8
-    assert bremen_fetch._patience(4, any_answered=True) == 16
-    assert bremen_fetch._patience(8, any_answered=True) == 32
+    assert fetch._patience(1, any_answered=False) == 4
+    assert fetch._patience(8, any_answered=False) == 8
+    assert fetch._patience(4, any_answered=True) == 16
+    assert fetch._patience(8, any_answered=True) == 32
 
 
 def test_one_reason_at_all_hosts_is_said_once(tmp_path, capsys):
@@ -335,7 +338,7 @@ def test_days_known_to_be_absent_are_no_failure_and_asked_once(server, bodies, t
 
 
 def test_the_trailing_edge_is_named_plainly(server, bodies, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(bremen_fetch, "_today", lambda: DAYS[-1])
+    monkeypatch.setattr(fetch, "_today", lambda: DAYS[-1])
     for day in DAYS[3:]:
         del server.files["/" + url_path(day)]
     assert download.main(arguments(server, tmp_path, end=DAYS[-1] + timedelta(days=3))) == 1
@@ -781,7 +784,7 @@ def test_unusable_hosts(tmp_path, capsys, host):
 
 
 def test_from_python(server, bodies, tmp_path):
-    report = bremen_fetch.fetch_days(
+    report = fetch.fetch_days(
         start_date="2024-02-27",
         end_date=20240228,
         output_dir=tmp_path,

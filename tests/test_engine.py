@@ -17,9 +17,17 @@ from test_cube import ROOT, assert_same_cube, words
 import consolidate_data
 import create_mask
 from seaice import InputError
-from seaice.cube_days import Superseded, make_days, publish, withdraw
-from seaice.engine import Engine, spans
-from seaice.spool import Spool
+from seaice.cube.batches import Spool
+from seaice.cube.fill_days import (
+    Superseded,
+    make_days,
+    publish,
+    withdraw,
+)
+from seaice.runtime.workers import (
+    Engine,
+    spans,
+)
 
 # dask's own: it opens sockets and closes loops in other threads at exit.
 pytestmark = [
@@ -86,7 +94,7 @@ def test_what_a_unit_raises_is_raised(engine):
 
 
 def test_no_scheduler_and_no_workers(monkeypatch):
-    monkeypatch.setattr("seaice.engine._ANSWER_SECONDS", 1)
+    monkeypatch.setattr("seaice.runtime.workers._ANSWER_SECONDS", 1)
     with pytest.raises(InputError, match="no dask scheduler answers at"):
         Engine(1, "127.0.0.1:1").start().__enter__()
     with pytest.raises(InputError, match="workers must be at least 1"):

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seaice import InputError
-from seaice.gapfill import eof
-from seaice.gapfill.eof_clouds import held_out_clouds
-from seaice.gapfill.eof_error import expected_error
-from seaice.gapfill.field import GappyField, fill_gaps
-from seaice.masks import FillFlag
+from seaice.flags import FillFlag
+from seaice.gapfill.field import GappyField, eof, fill_gaps
+from seaice.gapfill.field.eof import (
+    expected_error,
+    held_out_clouds,
+)
 from seaice.sources.alboran import read_alboran, read_gher
 
 SHAPE = (16, 30, 36)

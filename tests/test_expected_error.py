@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_cdt
 
 import fill_gaps
-from seaice import InputError, bands
-from seaice.field_file import Reading, read_gappy
+from seaice import InputError
+from seaice.fields.open import Reading
+from seaice.fields.read import read_gappy
+from seaice.flags import FillFlag
 from seaice.gapfill import Filled, fill_stack, get_method
 from seaice.gapfill.expected_error import (
     NONE,
@@ -28,7 +30,7 @@ from seaice.gapfill.expected_error import (
 )
 from seaice.gapfill.field import GappyField
 from seaice.gapfill.field import fill_gaps as fill_field
-from seaice.masks import FillFlag
+from seaice.runtime import threads
 from seaice.scoring.calibration import FLAGS, calibrate, judged_days, percent_of
 from seaice.scoring.calibration_stage import _daily
 
@@ -118,12 +120,12 @@ def test_errors_depend_on_no_thread():
     filled = day(values, flag, rng.integers(0, 99, flag.shape), rng.integers(0, 99, flag.shape))
     table = plain_table(0.3, roughness=0.7, change=0.2, distance=0.5)
     try:
-        bands.use_threads(1)
+        threads.use_threads(1)
         one = of_day(filled, table)
-        bands.use_threads(5)
+        threads.use_threads(5)
         np.testing.assert_array_equal(of_day(filled, table), one)
     finally:
-        bands.use_threads(None)
+        threads.use_threads(None)
     assert len(np.unique(one)) > 20
 
 

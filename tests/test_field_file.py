@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from seaice import InputError
-from seaice.field_file import Reading, read_gappy
+from seaice.fields.open import Reading
+from seaice.fields.read import read_gappy
 from seaice.grids import get_grid
-from seaice.simulated_sst import write_sst
+from seaice.simulate.sst import write_sst
 
 
 def write(path, variables, *, dimensions, coordinates=(), attributes=()):

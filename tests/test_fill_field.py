@@ -10,12 +10,13 @@ import xarray as xr
 
 import fill_gaps
 from seaice import InputError
-from seaice.field_file import Reading, read_gappy
-from seaice.fill_field import fill_field
+from seaice.fields.fill import fill_field
+from seaice.fields.open import Reading
+from seaice.fields.read import read_gappy
+from seaice.flags import FillFlag
 from seaice.gapfill.field import FIELD_METHODS, FieldFill, FieldMethod, GappyField, finish
 from seaice.grids import get_grid
-from seaice.masks import FillFlag
-from seaice.simulated_sst import write_sst
+from seaice.simulate.sst import write_sst
 
 DAYS = [date(2024, 6, d) for d in (1, 2, 3, 4)]
 

@@ -10,7 +10,11 @@ from PIL import Image
 import find_several_data_in_target_area as finder
 import get_dims as dims
 from seaice import InputError
-from seaice.day_folder import _runs, find_missing, get_dims
+from seaice.daily.inspect import (
+    _runs,
+    find_missing,
+    get_dims,
+)
 from seaice.grids import get_grid
 from seaice.simulate import write_day
 
@@ -177,16 +181,16 @@ def mask_with_land(path):
     """A mask file with land in columns 3 and 4."""
     import netCDF4
 
-    from seaice import products
-    from seaice.masks import Surface
+    from seaice import cf
+    from seaice.flags import Surface
 
     surface = np.zeros(GRID.shape, np.uint8)
     surface[:, 3:5] = Surface.LAND
     with netCDF4.Dataset(path, "w") as dataset:
-        products.write_grid(dataset, GRID)
-        products.define(dataset, "surface")[:] = surface
-        products.define(dataset, "land_mask")[:] = (surface == Surface.LAND).astype(np.uint8)
-        products.define(dataset, "nan_ratio")[:] = np.zeros(GRID.shape, np.float32)
+        cf.write_grid(dataset, GRID)
+        cf.define(dataset, "surface")[:] = surface
+        cf.define(dataset, "land_mask")[:] = (surface == Surface.LAND).astype(np.uint8)
+        cf.define(dataset, "nan_ratio")[:] = np.zeros(GRID.shape, np.float32)
     return path
 
 

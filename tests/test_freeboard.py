@@ -15,12 +15,16 @@ from test_engine import kill_a_worker_when
 
 import grid_freeboard
 from seaice import InputError
-from seaice.area_of_interest import NAMED, Area, area_of
+from seaice.freeboard.area import (
+    NAMED,
+    Area,
+    area_of,
+)
 from seaice.gridding import MergeTree, bucket_statistics, cells_of, merge_all
 from seaice.grids import get_grid
 from seaice.report import Progress
 from seaice.simulate import simulated_passes, write_atl10
-from seaice.sources.icesat2 import read_granule
+from seaice.sources.icesat2.granule import read_granule
 
 GRID = get_grid("ease2n25000")
 # Five passes before and after midnight between two months.
@@ -330,7 +334,9 @@ def test_points_as_geoparquet(folder, tmp_path):
 def test_points_that_cannot_be_written(folder, tmp_path, capsys, monkeypatch):
     """Said before anything is read or fetched; a failure half-way leaves what was there."""
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr("seaice.freeboard._Query.sources", lambda *given: pytest.fail("has searched"))
+    monkeypatch.setattr(
+        "seaice.freeboard.grid._Query.sources", lambda *given: pytest.fail("has searched")
+    )
     words = ["--output_file", tmp_path / "f.nc", "--start_date", "20220131", "--end_date", "20220201"]
     assert run(*words, "--points", tmp_path / "none" / "p.parquet") == 1
     assert "the folder of the output does not exist" in capsys.readouterr().err

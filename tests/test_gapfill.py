@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from seaice import InputError, bands
+from seaice import InputError
+from seaice.flags import FillFlag
 from seaice.gapfill import (
     Filled,
     _kernels,
@@ -19,7 +20,7 @@ from seaice.gapfill import (
     temporal,
 )
 from seaice.gapfill.stream import FillStream
-from seaice.masks import FillFlag
+from seaice.runtime import threads
 
 NAN = np.nan
 FILLS = {
@@ -346,10 +347,10 @@ def test_threads_do_not_matter(name):
     results = []
     try:
         for n in (1, 3):
-            bands.use_threads(n)
+            threads.use_threads(n)
             results.append(FILLS[name](stack, ocean))
     finally:
-        bands.use_threads(None)
+        threads.use_threads(None)
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -444,10 +445,10 @@ def test_departure_equals_its_definition_across_tiles_and_bands():
     stack[2, 20:60, 5:38] = NAN
     ocean = rng.random((70, 40)) > 0.1
     try:
-        bands.use_threads(3)
+        threads.use_threads(3)
         filled = fill_stack(stack, ocean, departure.stages()[:1])
     finally:
-        bands.use_threads(None)
+        threads.use_threads(None)
     expected, corrected = departure_by_definition(
         stack, ocean, max_gap=9, one_sided=9, spread=0.2, sigma=1.5
     )

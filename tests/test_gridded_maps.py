@@ -17,22 +17,38 @@ from test_maps import colour_at, is_close, rgb, texts_outside
 
 import visualization
 import visualize_mask
-from seaice import field_map, maps, palette
-from seaice.colour_scale import nice_range, scale_of
-from seaice.field_map import view_of, widened
-from seaice.field_source import read_field
-from seaice.gridded_file import (
+from seaice.dates import as_date
+from seaice.drawing import (
+    draw as maps,
+)
+from seaice.drawing import (
+    palette,
+)
+from seaice.flags import (
+    FillFlag,
+    Surface,
+)
+from seaice.freeboard.grid_variables import freeboard_variables
+from seaice.gridding.file import (
     Step,
     days_of,
-    freeboard_variables,
     months_of,
-    temperature_variables,
     write_gridded,
 )
 from seaice.grids import get_grid
-from seaice.land_mask import write_mask
-from seaice.masks import FillFlag, Mask, Surface
-from seaice.period import as_date
+from seaice.masking.land_mask import write_mask
+from seaice.masks import Mask
+from seaice.pictures import field_map
+from seaice.pictures.colour_scale import (
+    nice_range,
+    scale_of,
+)
+from seaice.pictures.field_map import (
+    view_of,
+    widened,
+)
+from seaice.pictures.read_field import read_field
+from seaice.swaths.grid_variables import temperature_variables
 
 DPI = 60
 DAYS = days_of(date(2022, 1, 7), date(2022, 1, 8))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 
-from seaice import InputError, bands
+from seaice import InputError
 from seaice.gridding import (
     DROPPED,
     FIELDS,
@@ -22,6 +22,7 @@ from seaice.gridding import (
 )
 from seaice.gridding.projection import polar_projection
 from seaice.grids import Grid, get_grid, grid_ids
+from seaice.runtime import threads as bands
 
 EASE = get_grid("ease2n25000")
 # An equal-area plane around (0, 0) so that cells are easy to name: 4 rows, 5 columns of 10 km.

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from seaice import InputError
-from seaice.gapfill import harmonic, harmonic_basis, sphere
+from seaice.flags import FillFlag
 from seaice.gapfill.field import GappyField, fill_gaps
-from seaice.masks import FillFlag
+from seaice.gapfill.sphere import (
+    cells as sphere,
+)
+from seaice.gapfill.sphere import (
+    harmonic,
+)
 
 healpy = pytest.importorskip("healpy")
 
@@ -56,8 +61,8 @@ def test_basis_is_scipys():
     rng = np.random.default_rng(0)
     theta, phi = np.pi * rng.random(50), 2 * np.pi * rng.random(50)
     theta[:2] = 0, np.pi
-    found = harmonic_basis.real_harmonics(theta, phi, 60)
-    for row, (degree, m) in enumerate(zip(*harmonic_basis.degrees_and_orders(60), strict=True)):
+    found = harmonic.real_harmonics(theta, phi, 60)
+    for row, (degree, m) in enumerate(zip(*harmonic.degrees_and_orders(60), strict=True)):
         y = sph_harm_y(degree, abs(m), theta, phi) * (-1.0) ** m
         want = y.real if m == 0 else np.sqrt(2) * (y.real if m > 0 else y.imag)
         assert np.allclose(found[row], want, atol=1e-11), (degree, m)
@@ -106,7 +111,7 @@ def test_harmonics_sit_at_true_places():
     places = sphere.unit_vectors(np.array([0.0, 0.0, 90.0]), np.array([0.0, 90.0, 0.0]))
     assert np.allclose(places, np.eye(3), atol=1e-12)
     theta, phi = np.radians([90.0, 90.0, 0.0]), np.radians([0.0, 90.0, 0.0])
-    found = harmonic_basis.real_harmonics(theta, phi, 1) / np.sqrt(3 / (4 * np.pi))
+    found = harmonic.real_harmonics(theta, phi, 1) / np.sqrt(3 / (4 * np.pi))
     assert np.allclose(found[1:], [[0, 1, 0], [0, 0, 1], [1, 0, 0]], atol=1e-12)
 
 

@@ -17,17 +17,21 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 import ice_index as script
-from seaice import InputError, animation
-from seaice.animation import animate
-from seaice.cube_file import CubeFile
+from seaice import InputError
+from seaice.cube.file import CubeFile
+from seaice.flags import (
+    FillFlag,
+    Surface,
+)
 from seaice.grids import get_grid
-from seaice.ice_index import (
+from seaice.ice_index.stage import (
     IceIndex,
     extent_and_area,
     ice_edge_error,
     ice_index,
 )
-from seaice.masks import FillFlag, Surface
+from seaice.pictures import animation
+from seaice.pictures.animation import animate
 
 NAN = np.nan
 

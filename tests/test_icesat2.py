@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from seaice import InputError, grids
 from seaice.simulate import simulated_passes, simulated_segments, write_atl10
-from seaice.simulated_atl10_segments import SimulatedPass
-from seaice.sources.icesat2 import (
+from seaice.simulate.atl10_segments import SimulatedPass
+from seaice.sources.icesat2.granule import (
     EXTRAS,
     UNKNOWN,
     GranuleName,
@@ -25,7 +25,7 @@ from seaice.sources.icesat2 import (
     select,
     utc_from_delta_time,
 )
-from seaice.sources.icesat2_orientation import Orientation
+from seaice.sources.icesat2.orientation import Orientation
 
 HAS_H5CORO = importlib.util.find_spec("h5coro") is not None
 WITH_H5CORO = [

@@ -14,12 +14,16 @@ from pathlib import Path
 import pytest
 
 from seaice import InputError
-from seaice.patience import Patience
+from seaice.download.retry import Patience
 from seaice.simulate import simulated_passes, write_atl10
-from seaice.sources import icesat2_search
-from seaice.sources.icesat2 import read_granule
-from seaice.sources.icesat2_fetch import fetch_granules
-from seaice.sources.icesat2_search import CloudGranule, find_granules, open_in_place
+from seaice.sources.icesat2 import search
+from seaice.sources.icesat2.fetch import fetch_granules
+from seaice.sources.icesat2.granule import read_granule
+from seaice.sources.icesat2.search import (
+    CloudGranule,
+    find_granules,
+    open_in_place,
+)
 
 START, END = datetime(2022, 1, 7, tzinfo=UTC), datetime(2022, 1, 8, tzinfo=UTC)
 HOST = "https://data.nsidc.earthdatacloud.nasa.gov"
@@ -148,7 +152,7 @@ def earthaccess(archive, monkeypatch):
         setattr(exceptions, error.__name__, error)
     monkeypatch.setitem(sys.modules, "earthaccess", fake)
     monkeypatch.setitem(sys.modules, "earthaccess.exceptions", exceptions)
-    icesat2_search._credentials.clear()
+    search._credentials.clear()
     return fake
 
 

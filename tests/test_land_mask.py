@@ -6,9 +6,14 @@ import xarray as xr
 from days import GRID, make_folder
 
 import create_mask as script
+from seaice.flags import Surface
 from seaice.grids import Grid, get_grid
-from seaice.land_mask import assumed_pole_hole, classify, pole_hole
-from seaice.masks import Surface, read_mask
+from seaice.masking.land_mask import classify
+from seaice.masks import (
+    assumed_pole_hole,
+    pole_hole,
+    read_mask,
+)
 
 
 def run(folder, output, *words):

@@ -47,7 +47,7 @@ LAZY = (
 MAY_IMPORT_AT_TOP = {
     "dataset.py": {"torch"},
     "patch_dataset.py": {"torch"},
-    "training.py": {"torch"},
+    "trainer.py": {"torch"},
     "networks": {"torch"},
     "_kernels.py": {"numba"},
 }

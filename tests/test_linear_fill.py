@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seaice import InputError
+from seaice.flags import FillFlag
 from seaice.gapfill.field import GappyField, fill_gaps
-from seaice.gapfill.linear import fill_field
-from seaice.masks import FillFlag
+from seaice.gapfill.field.linear import fill_field
 
 N = np.nan
 

@@ -24,19 +24,40 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from seaice import InputError
-from seaice.chunk_table import ChunkDamage, FileChunks, Tiling, list_chunks
-from seaice.cube_file import CubeFile
-from seaice.cube_reader import CubeReader, LibrarySource, cube_state
-from seaice.dataset import PARTS, ConsolidatedSICDataset
-from seaice.loading import _kernels
-from seaice.loading.frames import Frames, Paint
-from seaice.loading.threads import each
-from seaice.loading.tiles import TileSource
-from seaice.loading.watched_file import FileState, WatchedFile
-from seaice.masks import FillFlag, Surface
-from seaice.shard_table import list_shards
-from seaice.shards import read_index
-from seaice.splits import Statistics
+from seaice.cube.file import CubeFile
+from seaice.cube.shards import read_index
+from seaice.flags import (
+    FillFlag,
+    Surface,
+)
+from seaice.runtime.threads import each
+from seaice.training.chunks import _kernels
+from seaice.training.chunks.netcdf import (
+    ChunkDamage,
+    FileChunks,
+    Tiling,
+    list_chunks,
+)
+from seaice.training.chunks.requests import (
+    Frames,
+    Paint,
+)
+from seaice.training.chunks.tiles import TileSource
+from seaice.training.chunks.watched_file import (
+    FileState,
+    WatchedFile,
+)
+from seaice.training.chunks.zarr import list_shards
+from seaice.training.dataset import (
+    PARTS,
+    ConsolidatedSICDataset,
+)
+from seaice.training.reader import (
+    CubeReader,
+    LibrarySource,
+    cube_state,
+)
+from seaice.training.splits import Statistics
 
 ROWS, COLUMNS, DAYS = 23, 17, 7
 TILE = (7, 5)
@@ -108,7 +129,7 @@ def write(path: Path, tile: tuple | None = (1, *TILE), big_endian: bool = False,
 @pytest.fixture(autouse=True)
 def threads_at_once(monkeypatch):
     """The fields of these tests are too small for threads."""
-    monkeypatch.setattr("seaice.loading.threads._WORTH_IT", 0)
+    monkeypatch.setattr("seaice.runtime.threads._WORTH_IT", 0)
 
 
 @pytest.fixture
@@ -183,7 +204,7 @@ PLACES = {
 def test_every_layout_gives_the_values_of_the_library(tmp_path, monkeypatch, layout, preload):
     path = write(tmp_path / "cube.nc", **(TILED | OTHER)[layout])
     parts = ("inputs", "targets", "origin", *(p for p in PARTS if p.endswith(("flags", "weights"))))
-    monkeypatch.setattr("seaice.loading.tiles._DAYS_AT_ONCE", 2)
+    monkeypatch.setattr("seaice.training.chunks.tiles._DAYS_AT_ONCE", 2)
     for where in PLACES.values():
         dataset = dataset_of(path, returns=parts, filled_weight=0.25, preload_data=preload, **where)
         if not preload:
@@ -365,7 +386,7 @@ def test_threads_do_every_job_once_and_raise_the_first_error(monkeypatch):
     assert threading.main_thread().name not in names
     for threads, cells in ((1, MANY), (3, 1000)):
         names.clear()
-        monkeypatch.setattr("seaice.loading.threads._WORTH_IT", 1001)
+        monkeypatch.setattr("seaice.runtime.threads._WORTH_IT", 1001)
         each(work, [1, 2], threads, cells)
         assert names == {threading.main_thread().name}
 
@@ -467,7 +488,7 @@ def test_adjoining_chunks_are_one_read(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_workers_after_threads_have_worked_here(cube, monkeypatch):
     """Loaders without and with forked workers, batch by batch and item by item."""
-    monkeypatch.setattr("seaice.dataset.allowed_processors", lambda: 3)
+    monkeypatch.setattr("seaice.training.dataset.allowed_processors", lambda: 3)
     dataset = dataset_of(cube, returns=("inputs", "targets", "target_flags"))
     expected = dataset.__getitems__([0, 1, 2])
     for options in ({}, {"num_workers": 2, "multiprocessing_context": "fork"}):
@@ -485,7 +506,7 @@ def test_workers_after_threads_have_worked_here(cube, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_makes_threads_of_its_own(cube, monkeypatch):
-    monkeypatch.setattr("seaice.dataset.allowed_processors", lambda: 3)
+    monkeypatch.setattr("seaice.training.dataset.allowed_processors", lambda: 3)
     dataset = dataset_of(cube)
     expected = dataset[1]
     child = os.fork()
@@ -501,8 +522,8 @@ def test_a_fork_makes_threads_of_its_own(cube, monkeypatch):
 
 
 def test_a_worker_decodes_in_its_own_thread(cube, monkeypatch):
-    monkeypatch.setattr("seaice.dataset.get_worker_info", lambda: "a worker")
-    monkeypatch.setattr("seaice.loading.threads._pool", lambda threads: pytest.fail("threads"))
+    monkeypatch.setattr("seaice.training.dataset.get_worker_info", lambda: "a worker")
+    monkeypatch.setattr("seaice.runtime.threads._pool_of", lambda threads: pytest.fail("threads"))
     dataset_of(cube)[0]
 
 
@@ -530,7 +551,7 @@ def test_no_handle_is_pickled(cube):
 def test_an_item_calls_no_library(cube, monkeypatch):
     dataset = dataset_of(cube, returns=PARTS)
     expected = dataset[0]
-    for call in ("netCDF4.Dataset", "h5py.File", "seaice.cube_file.CubeFile.__init__"):
+    for call in ("netCDF4.Dataset", "h5py.File", "seaice.cube.file.CubeFile.__init__"):
         monkeypatch.setattr(call, lambda *a, **k: pytest.fail("the library was called"))
     dataset.close()
     assert_same(dataset[0], expected)
@@ -566,7 +587,7 @@ def test_a_cube_replaced_while_a_dataset_is_made_is_refused(cube, tmp_path, monk
         os.replace(shutil.copyfile(path, tmp_path / "copy.nc"), path)
         return list_chunks(path, name, state)
 
-    monkeypatch.setattr("seaice.cube_reader.list_chunks", later)
+    monkeypatch.setattr("seaice.training.reader.list_chunks", later)
     dataset = dataset_of(cube)
     with pytest.raises(InputError, match="is another cube than before"):
         dataset[0]
@@ -592,7 +613,7 @@ def untouched(path: Path, change) -> None:
 @pytest.mark.parametrize("layout", ["shuffle and deflate", "zstd", "shuffle and zstd"])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_damaged_chunk_names_its_day(tmp_path, monkeypatch, layout, threads):
-    monkeypatch.setattr("seaice.dataset.allowed_processors", lambda: threads)
+    monkeypatch.setattr("seaice.training.dataset.allowed_processors", lambda: threads)
     path = write(tmp_path / "cube.nc", **TILED[layout])
     expected = dataset_of(path)[0]
     with h5py.File(path) as file:

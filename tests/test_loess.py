@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from seaice import InputError, bands
+from seaice import InputError
+from seaice.flags import FillFlag
 from seaice.gapfill.field import GappyField, fill_gaps
-from seaice.gapfill.loess import fill_field
-from seaice.masks import FillFlag
+from seaice.gapfill.field.loess import fill_field
+from seaice.runtime import threads
 
 
 def gappy(seed=0, shape=(2, 40, 50), share=0.6, offset=0.0, dtype=np.float64, **more) -> GappyField:
@@ -100,9 +101,9 @@ def test_threads_do_not_matter():
     field = gappy(shape=(1, 200, 90), share=0.8)
     made = []
     for count in (1, 2, 5):
-        bands.use_threads(count)
+        threads.use_threads(count)
         made.append(fill_field(field, nx=6, ny=6, degree=1, passes=3).values)
-    bands.use_threads(None)
+    threads.use_threads(None)
     np.testing.assert_array_equal(made[0], made[1])
     np.testing.assert_array_equal(made[0], made[2])
 

@@ -16,8 +16,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from seaice import InputError, coastlines, graticule, maps, palette, plane
-from seaice.cell_image import block_class, block_mean
+from seaice import InputError
+from seaice.drawing import (
+    coastlines,
+    draw,
+    graticule,
+    palette,
+    projection,
+)
+from seaice.drawing.cell_image import (
+    block_class,
+    block_mean,
+)
 from seaice.grids import Grid, get_grid
 
 LCC = Grid(
@@ -85,8 +95,8 @@ def ice(percent):
 def test_a_named_place_is_where_the_published_formula_puts_it(name):
     grid_id, longitude, latitude = PLACES[name]
     grid = get_grid(grid_id)
-    plane = maps.projection(grid)
-    there = plane.transform_point(longitude, latitude, plane.as_geodetic())
+    projection = draw.projection(grid)
+    there = projection.transform_point(longitude, latitude, projection.as_geodetic())
     np.testing.assert_allclose(there, snyder(longitude, latitude, grid.hemisphere), atol=1)
 
 
@@ -102,8 +112,8 @@ def test_a_named_place_is_where_the_published_formula_puts_it(name):
     ],
 )
 def test_published_corners(grid_id, longitude, latitude, x, y):
-    plane = maps.projection(get_grid(grid_id))
-    assert plane.transform_point(longitude, latitude, plane.as_geodetic()) == pytest.approx(
+    projection = draw.projection(get_grid(grid_id))
+    assert projection.transform_point(longitude, latitude, projection.as_geodetic()) == pytest.approx(
         (x, y), abs=2
     )
 
@@ -120,23 +130,23 @@ def test_published_corners(grid_id, longitude, latitude, x, y):
     ],
 )
 def test_projection_of_every_kind_of_grid(grid, kind):
-    plane = maps.projection(grid)
-    assert type(plane).__name__ == kind
+    projection = draw.projection(grid)
+    assert type(projection).__name__ == kind
     longitude, latitude = grid.longitude_latitude()
-    there = plane.transform_points(plane.as_geodetic(), longitude, latitude)
+    there = projection.transform_points(projection.as_geodetic(), longitude, latitude)
     xs, ys = np.meshgrid(grid.x, grid.y)
     near = latitude * np.sign(latitude.mean()) > 5  # corners of whole-hemisphere grids aside
     np.testing.assert_allclose(there[near][:, 0], xs[near], atol=1)
     np.testing.assert_allclose(there[near][:, 1], ys[near], atol=1)
     for axis in ("semi_major_metre", "semi_minor_metre"):
-        assert getattr(plane.ellipsoid, axis) == getattr(grid.crs.ellipsoid, axis)
+        assert getattr(projection.ellipsoid, axis) == getattr(grid.crs.ellipsoid, axis)
 
 
 def test_a_projection_that_does_not_fit_is_not_used(monkeypatch):
     import cartopy.crs as ccrs
 
-    monkeypatch.setattr(plane, "_cartopy_class", lambda grid: ccrs.NorthPolarStereo())
-    found = maps.projection(get_grid("n25000"))
+    monkeypatch.setattr(projection, "_cartopy_class", lambda grid: ccrs.NorthPolarStereo())
+    found = draw.projection(get_grid("n25000"))
     there = found.transform_point(15.6, 78.2, found.as_geodetic())
     np.testing.assert_allclose(there, snyder(15.6, 78.2, "north"), atol=1)
 
@@ -146,8 +156,8 @@ def test_every_cell_has_its_colour_up_to_its_edges(grid):
     grid = grid if grid.rows == 6 else grid.part(slice(0, 6), slice(0, 4))
     field = np.linspace(0, 100, 24, dtype=np.float32).reshape(6, 4)
     field = field[:, ::-1]
-    figure, ax = maps.polar_figure(grid, graticule=False)
-    image = maps.draw_concentration(ax, field, grid)
+    figure, ax = draw.polar_figure(grid, graticule=False)
+    image = draw.draw_concentration(ax, field, grid)
     assert tuple(image.get_extent()) == grid.extent
     assert image.get_array().shape == grid.shape  # handed through, not resampled
     assert (*ax.get_xlim(), *ax.get_ylim()) == grid.extent
@@ -168,8 +178,8 @@ def test_a_cell_at_a_named_place_is_seen_there_and_only_there(name):
     row, column = np.unravel_index(distance.argmin(), grid.shape)
     field = np.zeros(grid.shape, np.float32)
     field[row - 1 : row + 2, column - 1 : column + 2] = 100
-    figure, ax = maps.polar_figure(grid, graticule=False)
-    maps.draw_concentration(ax, field, grid)
+    figure, ax = draw.polar_figure(grid, graticule=False)
+    draw.draw_concentration(ax, field, grid)
     picture = pixels(figure)
     x, y = snyder(longitude, latitude, grid.hemisphere)
     assert is_close(colour_at(picture, ax, x, y), ice(100))
@@ -183,8 +193,8 @@ def test_land_is_painted_over_and_missing_is_hatched():
     field[:8] = np.nan
     land = np.zeros(grid.shape, bool)
     land[:4] = land[16:] = True
-    figure, ax = maps.polar_figure(grid, graticule=False)
-    maps.draw_concentration(ax, field, grid, land)
+    figure, ax = draw.polar_figure(grid, graticule=False)
+    draw.draw_concentration(ax, field, grid, land)
     picture = pixels(figure)
     for column in range(20):
         for row in range(20):
@@ -218,8 +228,8 @@ def test_classes_by_code_whatever_the_numbers():
     grid = get_grid("n25000").part(slice(200, 203), slice(100, 103))
     codes = np.array([[7, 250, 3]] * 3, np.uint8)
     classes = {250: palette.Swatch("b", "#00ff00"), 7: palette.Swatch("a", "#ff0000")}
-    figure, ax = maps.polar_figure(grid, graticule=False)
-    maps.draw_classes(ax, codes, grid, classes)
+    figure, ax = draw.polar_figure(grid, graticule=False)
+    draw.draw_classes(ax, codes, grid, classes)
     picture = pixels(figure)
     assert is_close(colour_at(picture, ax, grid.x[0], grid.y[1]), rgb("#ff0000"), 0)
     assert is_close(colour_at(picture, ax, grid.x[1], grid.y[1]), rgb("#00ff00"), 0)
@@ -230,8 +240,8 @@ def test_ice_edge_lies_where_the_field_passes_it():
     grid = get_grid("n3125").part(slice(1000, 2000), slice(1000, 1200))
     field = np.repeat(np.linspace(0, 100, 1000, dtype=np.float32)[:, np.newaxis], 200, axis=1)
     field[:, :20] = np.nan
-    _, ax = maps.polar_figure(grid, graticule=False)
-    swatch = maps.draw_ice_edge(ax, field, grid, level=15)
+    _, ax = draw.polar_figure(grid, graticule=False)
+    swatch = draw.draw_ice_edge(ax, field, grid, level=15)
     assert swatch.label == "ice edge (15 %)"
     (line,) = ax.collections
     points = np.concatenate([path.vertices for path in line.get_paths()])
@@ -244,8 +254,8 @@ def test_ice_edge_lies_where_the_field_passes_it():
 @pytest.mark.parametrize("percent", [3.0, 90.0, np.nan])
 def test_no_ice_edge_is_said_so(percent):
     grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
-    _, ax = maps.polar_figure(grid, graticule=False)
-    swatch = maps.draw_ice_edge(ax, np.full(grid.shape, percent, np.float32), grid)
+    _, ax = draw.polar_figure(grid, graticule=False)
+    swatch = draw.draw_ice_edge(ax, np.full(grid.shape, percent, np.float32), grid)
     assert swatch.label == "no ice edge (15 %)"
     assert not ax.collections
 
@@ -253,13 +263,13 @@ def test_no_ice_edge_is_said_so(percent):
 def test_outline_follows_the_cells():
     grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
     inside = np.zeros(grid.shape, bool)
-    _, ax = maps.polar_figure(grid, graticule=False)
-    maps.draw_outline(ax, inside, grid)
-    maps.draw_outline(ax, ~inside, grid)
-    assert maps.draw_pole_hole(ax, inside, grid) is None
+    _, ax = draw.polar_figure(grid, graticule=False)
+    draw.draw_outline(ax, inside, grid)
+    draw.draw_outline(ax, ~inside, grid)
+    assert draw.draw_pole_hole(ax, inside, grid) is None
     assert not ax.collections  # nothing to outline
     inside[5:9, 3:6] = True
-    assert maps.draw_pole_hole(ax, inside, grid).label == "pole hole"
+    assert draw.draw_pole_hole(ax, inside, grid).label == "pole hole"
     points = np.concatenate([path.vertices for path in ax.collections[0].get_paths()])
     edges = (points[:, 0].min(), points[:, 0].max(), points[:, 1].min(), points[:, 1].max())
     west, south = grid.x[3] - grid.step / 2, grid.y[5] - grid.step / 2
@@ -268,29 +278,29 @@ def test_outline_follows_the_cells():
 
 def test_next_frame_of_an_animation():
     grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
-    figure, ax = maps.polar_figure(grid, graticule=False)
-    image = maps.draw_concentration(ax, np.zeros(grid.shape, np.float32), grid)
-    maps.draw_frame(image, np.full(grid.shape, 100, np.float32), title="first")
-    maps.draw_frame(image, np.full(grid.shape, 60, np.float32), title="second")
+    figure, ax = draw.polar_figure(grid, graticule=False)
+    image = draw.draw_concentration(ax, np.zeros(grid.shape, np.float32), grid)
+    draw.draw_frame(image, np.full(grid.shape, 100, np.float32), title="first")
+    draw.draw_frame(image, np.full(grid.shape, 60, np.float32), title="second")
     assert is_close(colour_at(pixels(figure), ax, grid.x[10], grid.y[10]), ice(60))
     assert [t.get_text() for t in ax.texts] == ["second"]
     with pytest.raises(InputError, match=r"expected a field of \(20, 20\) cells .* found \(3, 3\)"):
-        maps.draw_frame(image, np.zeros((3, 3), np.float32))
+        draw.draw_frame(image, np.zeros((3, 3), np.float32))
 
 
 def test_field_of_another_shape_is_refused():
     grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
-    _, ax = maps.polar_figure(grid, graticule=False)
+    _, ax = draw.polar_figure(grid, graticule=False)
     with pytest.raises(
         InputError, match=r"expected a field on the grid .* found an array of shape \(2, 2\)"
     ):
-        maps.draw_concentration(ax, np.zeros((2, 2)), grid)
+        draw.draw_concentration(ax, np.zeros((2, 2)), grid)
 
 
 def test_no_figure_is_known_to_pyplot():
     from matplotlib import pyplot
 
-    maps.polar_figure(get_grid("n25000"))
+    draw.polar_figure(get_grid("n25000"))
     assert pyplot.get_fignums() == []
 
 
@@ -298,21 +308,21 @@ def test_scale_bar_has_the_length_it_says():
     from matplotlib.patches import Rectangle
 
     for grid, label, length in ((get_grid("n25000"), "1000 km at 70°N", 1e6), (LCC, "200 km", 2e5)):
-        _, ax = maps.polar_figure(grid, graticule=False)
-        maps.draw_scale_bar(ax, grid)
+        _, ax = draw.polar_figure(grid, graticule=False)
+        draw.draw_scale_bar(ax, grid)
         (bar,) = [p for p in ax.patches if isinstance(p, Rectangle)]
         assert bar.get_width() == length
         assert [t.get_text() for t in ax.texts] == [label]
     south = get_grid("s25000")
-    _, ax = maps.polar_figure(south, graticule=False)
-    maps.draw_scale_bar(ax, south)
+    _, ax = draw.polar_figure(south, graticule=False)
+    draw.draw_scale_bar(ax, south)
     assert ax.texts[0].get_text() == "1000 km at 70°S"
 
 
 def test_two_legends_and_what_they_say():
-    _, ax = maps.polar_figure(get_grid("s25000"), graticule=False)
-    maps.draw_legend(ax, [palette.LAND_SWATCH, palette.no_value("missing")])
-    maps.draw_legend(ax, [palette.line("edge", palette.ICE_EDGE)], side="right", title="t")
+    _, ax = draw.polar_figure(get_grid("s25000"), graticule=False)
+    draw.draw_legend(ax, [palette.LAND_SWATCH, palette.no_value("missing")])
+    draw.draw_legend(ax, [palette.line("edge", palette.ICE_EDGE)], side="right", title="t")
     from matplotlib.legend import Legend
 
     legends = {legend for legend in ax.get_children() if isinstance(legend, Legend)}
@@ -336,12 +346,12 @@ def texts_outside(figure):
     "grid", [get_grid("n25000"), get_grid("s25000"), get_grid("ease2n25000"), LCC, WGS]
 )
 def test_labels_stay_on_the_picture(grid):
-    figure, ax = maps.polar_figure(grid)
-    image = maps.draw_concentration(ax, np.zeros(grid.shape, np.float32), grid)
-    maps.draw_colorbar(ax, image)
-    maps.draw_scale_bar(ax, grid)
-    maps.draw_title(ax, "title", "subtitle")
-    maps.draw_legend(ax, [palette.LAND_SWATCH, palette.no_value("land or not observed")])
+    figure, ax = draw.polar_figure(grid)
+    image = draw.draw_concentration(ax, np.zeros(grid.shape, np.float32), grid)
+    draw.draw_colorbar(ax, image)
+    draw.draw_scale_bar(ax, grid)
+    draw.draw_title(ax, "title", "subtitle")
+    draw.draw_legend(ax, [palette.LAND_SWATCH, palette.no_value("land or not observed")])
     assert texts_outside(figure) == []
 
 
@@ -388,8 +398,8 @@ def test_a_dot_whose_cell_has_a_value_is_never_grey(cells, dpi):
     size = 1 if cells < 300 else 14  # smaller than dots: patches that hold whole dots
     known = np.kron(random.random([cells // size] * 2) < 0.5, np.ones((size, size), bool))
     field = np.where(known, 20, np.nan).astype(np.float32)
-    figure, ax = maps.polar_figure(grid, graticule=False)
-    maps.draw_concentration(ax, field, grid)
+    figure, ax = draw.polar_figure(grid, graticule=False)
+    draw.draw_concentration(ax, field, grid)
     image, xs, ys = dots(figure, ax, dpi)
     all_known, _ = near(known, grid, xs, ys, 0.02 if cells < 300 else 0.9)
     assert all_known.mean() > 0.05
@@ -411,8 +421,8 @@ def test_a_strait_of_one_cell_is_seen_on_any_map(dpi, with_land):
     strait = land.shape[0] // 2 + 1
     land[strait] = False
     field = np.where(land, np.nan, 60).astype(np.float32)
-    figure, ax = maps.polar_figure(grid, graticule=False)
-    maps.draw_concentration(ax, field, grid, land if with_land else None)
+    figure, ax = draw.polar_figure(grid, graticule=False)
+    draw.draw_concentration(ax, field, grid, land if with_land else None)
     image, _, ys = dots(figure, ax, dpi)
     assert ys[1] - ys[0] > grid.step, "the case is one of cells smaller than dots"
     shown = np.abs(image - ice(60)).max(axis=2) <= 6
@@ -429,8 +439,8 @@ def test_a_dot_without_a_value_is_land_if_half_of_it_is():
     grid = get_grid("n3125")
     for every, expected in ((2, rgb(palette.LAND)), (12, None)):
         land = np.broadcast_to(np.arange(grid.columns) % every == 0, grid.shape)
-        figure, ax = maps.polar_figure(grid, graticule=False)
-        maps.draw_concentration(ax, np.full(grid.shape, np.nan, np.float32), grid, land)
+        figure, ax = draw.polar_figure(grid, graticule=False)
+        draw.draw_concentration(ax, np.full(grid.shape, np.nan, np.float32), grid, land)
         image, xs, _ = dots(figure, ax, 25)
         assert xs[1] - xs[0] > 12 * grid.step
         if expected is None:
@@ -443,10 +453,10 @@ def test_land_shows_no_value_in_any_frame():
     grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
     land = np.zeros(grid.shape, bool)
     land[:, :10] = True
-    figure, ax = maps.polar_figure(grid, graticule=False)
-    image = maps.draw_concentration(ax, np.full(grid.shape, 20, np.float32), grid, land)
+    figure, ax = draw.polar_figure(grid, graticule=False)
+    image = draw.draw_concentration(ax, np.full(grid.shape, 20, np.float32), grid, land)
     for percent in (20, 70):
-        maps.draw_frame(image, np.full(grid.shape, percent, np.float32))
+        draw.draw_frame(image, np.full(grid.shape, percent, np.float32))
         picture = pixels(figure)
         assert is_close(colour_at(picture, ax, grid.x[5], grid.y[10]), rgb(palette.LAND))
         assert is_close(colour_at(picture, ax, grid.x[15], grid.y[10]), ice(percent))
@@ -456,15 +466,15 @@ def test_cells_of_a_dot_show_their_mean_and_their_most_frequent_class():
     grid = get_grid("n3125")
     field = np.where(np.arange(grid.columns) % 2, 100, 40).astype(np.float32)
     field = np.broadcast_to(field, grid.shape)
-    figure, ax = maps.polar_figure(grid, graticule=False)
-    maps.draw_concentration(ax, field, grid)
+    figure, ax = draw.polar_figure(grid, graticule=False)
+    draw.draw_concentration(ax, field, grid)
     image, *_ = dots(figure, ax, 30)
     assert np.abs(image - ice(70)).max() < 60
     assert np.abs(image.mean(axis=(0, 1)) - ice(70)).max() < 8
-    figure, ax = maps.polar_figure(grid, graticule=False)
+    figure, ax = draw.polar_figure(grid, graticule=False)
     codes = np.broadcast_to(np.where(np.arange(grid.columns) % 10 == 0, 7, 250), grid.shape)
     classes = {7: palette.Swatch("a", "#ff0000"), 250: palette.Swatch("b", "#00ff00")}
-    maps.draw_classes(ax, codes.astype(np.uint8), grid, classes)
+    draw.draw_classes(ax, codes.astype(np.uint8), grid, classes)
     image, *_ = dots(figure, ax, 30)
     assert (image == rgb("#00ff00")).all()
 
@@ -505,8 +515,8 @@ def test_images_are_the_same_in_a_vector_file(tmp_path):
     grid = get_grid("n6250")
     field = np.full(grid.shape, np.nan, np.float32)
     field[900] = 60
-    figure, ax = maps.polar_figure(grid, graticule=False)
-    maps.draw_concentration(ax, field, grid, np.isnan(field))
+    figure, ax = draw.polar_figure(grid, graticule=False)
+    draw.draw_concentration(ax, field, grid, np.isnan(field))
     figure.savefig(tmp_path / "a.svg", dpi=50)
     text = (tmp_path / "a.svg").read_text()
     images = re.findall(r'base64,([^"]+)"', text)
@@ -558,7 +568,7 @@ def test_a_cut_out_across_the_date_line_gets_a_few_meridians():
     meridians = [line.value for line in graticule.graticule(part) if line.kind == "meridian"]
     assert 2 <= len(meridians) <= 8
     assert 180 in meridians
-    _, ax = maps.polar_figure(part)
+    _, ax = draw.polar_figure(part)
     written = [t.get_text() for t in ax.texts]
     assert "180°" in written
     assert any(text.endswith("N") for text in written)
@@ -569,7 +579,7 @@ def test_parallel_labels_lie_on_their_parallel():
     from pyproj import Transformer
 
     grid = get_grid("n25000")
-    _, ax = maps.polar_figure(grid)
+    _, ax = draw.polar_figure(grid)
     back = Transformer.from_crs(grid.crs, grid.crs.geodetic_crs, always_xy=True)
     found = {}
     for text in ax.texts:
@@ -668,9 +678,9 @@ def test_coast_is_drawn_where_it_is(no_natural_earth):
     grid = get_grid("n25000")
     found, _ = coastlines.find("natural_earth", grid)
     field = np.full(grid.shape, np.nan, np.float32)
-    figure, ax = maps.polar_figure(grid, graticule=False)
-    maps.draw_concentration(ax, field, grid)
-    maps.draw_coastlines(ax, found)
+    figure, ax = draw.polar_figure(grid, graticule=False)
+    draw.draw_concentration(ax, field, grid)
+    draw.draw_coastlines(ax, found)
     picture = pixels(figure)
     assert is_close(colour_at(picture, ax, *snyder(0.0, 80.0, "north")), rgb(palette.LAND))
     assert is_no_value(colour_at(picture, ax, *snyder(0.0, 76.0, "north")))
@@ -683,9 +693,9 @@ def test_painting_can_be_left_out(no_natural_earth):
     write_shapes(no_natural_earth.folder)
     grid = get_grid("n25000")
     found, _ = coastlines.find("auto", grid)
-    figure, ax = maps.polar_figure(grid, graticule=False)
-    maps.draw_concentration(ax, np.full(grid.shape, np.nan, np.float32), grid)
-    maps.draw_coastlines(ax, found, paint=False)
+    figure, ax = draw.polar_figure(grid, graticule=False)
+    draw.draw_concentration(ax, np.full(grid.shape, np.nan, np.float32), grid)
+    draw.draw_coastlines(ax, found, paint=False)
     assert is_no_value(colour_at(pixels(figure), ax, *snyder(0.0, 80.0, "north")))
 
 

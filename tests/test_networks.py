@@ -9,8 +9,12 @@ import torch
 from torch import nn
 
 from seaice import InputError
-from seaice.segmentation.networks import build, family, has_backbone
 from seaice.segmentation.networks.backbone import BackboneNetwork, Head, as_map, load_weights
+from seaice.segmentation.networks.registry import (
+    build,
+    family,
+    has_backbone,
+)
 from seaice.segmentation.networks.terramind import sar_scaling
 
 

@@ -14,12 +14,17 @@ import visualization
 import visualization_compare_between_full_sic as comparison
 import visualize_mask
 from seaice import InputError
-from seaice.animation import animate
 from seaice.grids import get_grid
-from seaice.land_mask import write_mask
+from seaice.masking.land_mask import write_mask
 from seaice.masks import Mask
-from seaice.outputs import ENDINGS, Output, check_outputs
+from seaice.pictures.animation import animate
+from seaice.runtime.output_checks import (
+    ENDINGS,
+    Output,
+    check_outputs,
+)
 from seaice.simulate import write_day
+from seaice.sources.bremen.names import DayFile
 
 GRID = get_grid("n25000").part(slice(220, 230), slice(140, 148))
 DAY = "asi-AMSR2-n25000-20240110-v5.4.nc"
@@ -27,7 +32,7 @@ DAY = "asi-AMSR2-n25000-20240110-v5.4.nc"
 
 def refused(outputs, inputs, message):
     with pytest.raises(InputError, match=re.escape(message)) as caught:
-        check_outputs(outputs, inputs)
+        check_outputs(outputs, inputs, is_daily_file=DayFile.parse)
     assert "\n" not in str(caught.value)
 
 

@@ -10,10 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numcodecs import zstd
 
-from seaice import InputError, bands
+from seaice import InputError
+from seaice.cube.packing import (
+    COMPRESSIONS,
+    COUNTED,
+    PACKED,
+    Storage,
+    pack_day,
+)
+from seaice.flags import FillFlag
 from seaice.gapfill import Filled
-from seaice.masks import FillFlag
-from seaice.packing import COMPRESSIONS, COUNTED, PACKED, Storage, pack_day
+from seaice.runtime import threads as bands
 
 NAN = np.nan
 

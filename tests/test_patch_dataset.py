@@ -12,7 +12,7 @@ from patch_folders import make_folder
 from torch.utils.data import DataLoader
 
 from seaice import InputError
-from seaice.segmentation.patch_dataset import (
+from seaice.segmentation.data.patch_dataset import (
     PatchDataset,
     Updates,
     expanded,
@@ -20,8 +20,11 @@ from seaice.segmentation.patch_dataset import (
     subset,
     turned,
 )
-from seaice.segmentation.patch_manifest import PatchRow, read_manifest
-from seaice.segmentation.training import batches_of
+from seaice.segmentation.data.patch_manifest import (
+    PatchRow,
+    read_manifest,
+)
+from seaice.segmentation.training.trainer import batches_of
 
 
 @pytest.fixture(scope="module")

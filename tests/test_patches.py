@@ -18,10 +18,13 @@ from hypothesis import strategies as st
 from sar_scenes import SIZE, rewrite, scenes_in
 
 from seaice import InputError
-from seaice.segmentation import patch_stage
-from seaice.segmentation.patch_manifest import read_manifest, scene_notes
-from seaice.segmentation.patch_stage import make_patches
-from seaice.segmentation.patches import (
+from seaice.segmentation.data import cut
+from seaice.segmentation.data.cut import make_patches
+from seaice.segmentation.data.patch_manifest import (
+    read_manifest,
+    scene_notes,
+)
+from seaice.segmentation.data.patches import (
     MIXED,
     Choice,
     candidates,
@@ -30,8 +33,13 @@ from seaice.segmentation.patches import (
     lattice,
     scene_random,
 )
-from seaice.segmentation.scene_splits import split_scenes
-from seaice.sources.ai4arctic import AMSR2_CHANNELS, SAR_CHANNELS, list_scenes, open_scene
+from seaice.segmentation.data.splits import split_scenes
+from seaice.sources.ai4arctic.scene import (
+    AMSR2_CHANNELS,
+    SAR_CHANNELS,
+    list_scenes,
+    open_scene,
+)
 
 SMALL = {"size": 48, "per_scene": 6}
 
@@ -236,7 +244,7 @@ def test_a_scene_alone_has_the_same_patches(folder, patches, tmp_path):
 
 
 def test_a_scene_is_read_once(folder, tmp_path, monkeypatch):
-    from seaice.sources import ai4arctic
+    from seaice.sources.ai4arctic import scene as ai4arctic
 
     asked, real = Counter(), ai4arctic.read_variable
 
@@ -253,8 +261,8 @@ def test_a_scene_is_read_once(folder, tmp_path, monkeypatch):
 
 
 def cut_names(monkeypatch):
-    names, real = [], patch_stage.cut_scene
-    monkeypatch.setattr(patch_stage, "cut_scene", lambda t, p: names.append(p.stem) or real(t, p))
+    names, real = [], cut.cut_scene
+    monkeypatch.setattr(cut, "cut_scene", lambda t, p: names.append(p.stem) or real(t, p))
     return names
 
 
@@ -467,7 +475,7 @@ def test_a_killed_replacement_leaves_no_manifest(folder, patches, tmp_path, monk
     def killed(*words):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(patch_stage, "cut_scene", killed)
+    monkeypatch.setattr(cut, "cut_scene", killed)
     with pytest.raises(KeyboardInterrupt):
         make_patches(input_dir=folder, output_dir=tmp_path / "out", size=32, force=True)
     with pytest.raises(InputError, match="no manifest of patches"):

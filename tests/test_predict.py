@@ -13,16 +13,35 @@ from pyproj import Transformer
 from sar_scenes import rewrite, scenes_in
 
 from seaice import InputError
+from seaice.flags import (
+    FillFlag,
+    Surface,
+)
 from seaice.grids import get_grid
-from seaice.masks import FillFlag, Surface
-from seaice.segmentation.ice_share import compare_with_cube, share_fields, write_share
-from seaice.segmentation.labels import LabelRule
-from seaice.segmentation.predict_stage import predict
-from seaice.segmentation.scene_map import read_scene_map, write_rasters
-from seaice.segmentation.scene_plane import ScenePlane, write_geotiff
-from seaice.segmentation.scene_prediction import map_scene, surface_of
-from seaice.sources.ai4arctic import SCALING, open_scene
-from seaice.sources.ai4arctic_positions import Geolocation
+from seaice.segmentation.data.labels import LabelRule
+from seaice.segmentation.mapping.geotiff import (
+    ScenePlane,
+    write_geotiff,
+)
+from seaice.segmentation.mapping.ice_share import (
+    compare_with_cube,
+    share_fields,
+    write_share,
+)
+from seaice.segmentation.mapping.predict import predict
+from seaice.segmentation.mapping.predict_scene import (
+    map_scene,
+    surface_of,
+)
+from seaice.segmentation.mapping.scene_map import (
+    read_scene_map,
+    write_rasters,
+)
+from seaice.sources.ai4arctic.geolocation import Geolocation
+from seaice.sources.ai4arctic.scene import (
+    SCALING,
+    open_scene,
+)
 
 TILES = {"tile": 64, "overlap": 16}
 
@@ -67,8 +86,11 @@ def mapped(path, **options):
 def checkpoint(tmp_path_factory):
     import torch
 
-    from seaice.segmentation.checkpoint import described, save_checkpoint
-    from seaice.segmentation.networks import build
+    from seaice.segmentation.networks.checkpoint import (
+        described,
+        save_checkpoint,
+    )
+    from seaice.segmentation.networks.registry import build
 
     torch.manual_seed(4)
     options = {"base": 2, "depth": 2}

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from seaice import InputError
-from seaice.gapfill import scattering, scattering_descent
+from seaice.flags import FillFlag
 from seaice.gapfill.field import GappyField, fill_gaps
-from seaice.masks import FillFlag
+from seaice.gapfill.sphere import (
+    lbfgs,
+    scattering,
+)
 
 healpy = pytest.importorskip("healpy")
 torch = pytest.importorskip("torch")
@@ -106,14 +109,14 @@ def test_same_seed_same_bits_for_any_number_of_threads(made, cache):
 def test_stop_and_resume_change_nothing(made, cache, tmp_path, monkeypatch):
     _, field, filled = made
     path = tmp_path / "scattering.pt"
-    keep = scattering_descent.Checkpoint.keep
+    keep = lbfgs.Checkpoint.keep
 
     def stopped(self, key, state):
         keep(self, key, state)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(scattering_descent.Checkpoint, "keep", stopped)
+        patch.setattr(lbfgs.Checkpoint, "keep", stopped)
         fill(field, cache, checkpoint_file=path)
     assert path.is_file()
     resumed = fill(field, cache, checkpoint_file=path)

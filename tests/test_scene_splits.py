@@ -9,10 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seaice import InputError
-from seaice.segmentation.labels import LabelRule
-from seaice.segmentation.patch_manifest import COLUMNS, read_manifest
-from seaice.segmentation.scene_splits import PARTS, Split, divide, load_split, split_scenes
-from seaice.sources.ai4arctic import TEST_SCENES, SceneName, same_scene_groups
+from seaice.segmentation.data.labels import LabelRule
+from seaice.segmentation.data.patch_manifest import (
+    COLUMNS,
+    read_manifest,
+)
+from seaice.segmentation.data.splits import (
+    PARTS,
+    Split,
+    divide,
+    load_split,
+    split_scenes,
+)
+from seaice.sources.ai4arctic.scene import (
+    TEST_SCENES,
+    SceneName,
+    same_scene_groups,
+)
 
 REGIONS = ("CapeFarewell", "NorthWest", "SouthEast", "CentralEast")
 

@@ -9,12 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seaice import InputError
+from seaice.dates import from_day_number
 from seaice.gapfill.field import GappyField
 from seaice.grids import get_grid
-from seaice.orbit import SwathMap, half_orbits
-from seaice.period import from_day_number
-from seaice.scoring.gaps import Gap, GapSettings, HeldOut, cut_gaps, days_missing
-from seaice.scoring.shapes import SHAPES
+from seaice.scoring.gaps import (
+    Gap,
+    HeldOut,
+    cut_gaps,
+    days_missing,
+)
+from seaice.scoring.shapes import SHAPES, GapSettings
+from seaice.swaths.orbit import (
+    SwathMap,
+    half_orbits,
+)
 
 GRID = get_grid("n25000")
 SOME = GapSettings(outage_days=(2, 3), single_days=2)

@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seaice import InputError
-from seaice.ice_index import extent_and_area, ice_edge_error
+from seaice.ice_index.stage import (
+    extent_and_area,
+    ice_edge_error,
+)
 from seaice.scoring.measures import Cells, Coverage, Measures, cell_areas, coverage, measure
 from seaice.scoring.paired import paired_difference
 from seaice.scoring.spectra import radial_spectrum, taper

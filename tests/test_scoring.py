@@ -11,13 +11,18 @@ import numpy as np
 import pytest
 
 from seaice import InputError
+from seaice.flags import FillFlag
 from seaice.gapfill.field import FIELD_METHODS, FieldFill, FieldMethod, GappyField, fill_gaps, finish
 from seaice.grids import Grid
-from seaice.masks import FillFlag
-from seaice.scoring.gaps import Gap, GapSettings, HeldOut, cut_gaps
+from seaice.scoring.gaps import (
+    Gap,
+    HeldOut,
+    cut_gaps,
+)
 from seaice.scoring.pictures import cell_size, default_frame, draw_scores
 from seaice.scoring.runs import peak_memory, run_methods
 from seaice.scoring.score import checksum, score_fills
+from seaice.scoring.shapes import GapSettings
 from seaice.scoring.stage import method_parameters, read_held_out, score_gaps
 from seaice.scoring.table import text_table, write_csv, write_json
 
@@ -308,10 +313,10 @@ class Source:
 def reader(monkeypatch):
     """A stand-in for the reader of files, which says what it was asked for."""
     asked = []
-    module = ModuleType("seaice.field_file")
+    module = ModuleType("seaice.fields.read")
     module.Reading = lambda *words: words
     module.read_gappy = lambda path, reading: asked.append(reading) or Source(ice())
-    monkeypatch.setitem(sys.modules, "seaice.field_file", module)
+    monkeypatch.setitem(sys.modules, "seaice.fields.read", module)
     return asked
 
 

@@ -13,11 +13,25 @@ import pytest
 from http_server import cut, serve, status
 
 from seaice import InputError
-from seaice.patience import Patience
-from seaice.segmentation import download, scene_hub
-from seaice.segmentation.download import ARCHIVES, download_scenes
-from seaice.segmentation.joined_archive import Joined, unpack
-from seaice.segmentation.scene_hub import REPOSITORY, HubFile
+from seaice.download.retry import Patience
+from seaice.segmentation.data import (
+    download,
+)
+from seaice.segmentation.data import (
+    hub as scene_hub,
+)
+from seaice.segmentation.data.download import (
+    ARCHIVES,
+    download_scenes,
+)
+from seaice.segmentation.data.hub import (
+    REPOSITORY,
+    HubFile,
+)
+from seaice.segmentation.data.joined_archive import (
+    Joined,
+    unpack,
+)
 
 FILES = {
     "test": {"test/a_prep.nc": b"a" * 3000, "test/a_prep_reference.nc": b"r" * 10},
@@ -279,7 +293,7 @@ def test_failures_of_the_hub_are_tried_again_and_then_told_in_one_line(monkeypat
 FETCH = """
 import sys
 from pathlib import Path
-from seaice.segmentation.download import download_scenes
+from seaice.segmentation.data.download import download_scenes
 print(download_scenes(output_dir=Path(sys.argv[1]), split="all").lines)
 """
 

@@ -14,17 +14,26 @@ from patch_folders import SMALL, make_folder
 from sar_scenes import rewrite, scenes_in
 
 from seaice import InputError
-from seaice.segmentation import panels, processes
-from seaice.segmentation.checkpoint import load_model, read_checkpoint
-from seaice.segmentation.efficiency_stage import data_efficiency
-from seaice.segmentation.evaluate_stage import _reported, evaluate
-from seaice.segmentation.labels import LabelRule
-from seaice.segmentation.patch_manifest import read_manifest
-from seaice.segmentation.predict_stage import predict
-from seaice.segmentation.scene_splits import load_split
-from seaice.segmentation.train_stage import train
-from seaice.segmentation.training import Trainer
-from seaice.segmentation.training_log import to_tensorboard
+from seaice.segmentation.data.labels import LabelRule
+from seaice.segmentation.data.patch_manifest import read_manifest
+from seaice.segmentation.data.splits import load_split
+from seaice.segmentation.figures import panels
+from seaice.segmentation.mapping.predict import predict
+from seaice.segmentation.networks.checkpoint import (
+    load_model,
+    read_checkpoint,
+)
+from seaice.segmentation.study.data_efficiency import data_efficiency
+from seaice.segmentation.study.evaluate import (
+    _reported,
+    evaluate,
+)
+from seaice.segmentation.training import distributed
+from seaice.segmentation.training.train import train
+from seaice.segmentation.training.trainer import (
+    Trainer,
+    to_tensorboard,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = SMALL | {"options": ("base=2", "depth=2"), "epochs": 2}
@@ -143,9 +152,9 @@ def test_variables_of_torchrun_that_are_not_whole(folder, trained, tmp_path, mon
     for name, text in (("MASTER_ADDR", "x"), ("MASTER_PORT", "1"), ("RANK", "0")):
         monkeypatch.setenv(name, text)
     with pytest.raises(InputError, match="without a good LOCAL_RANK"):
-        processes._placed()
+        distributed._placed()
     monkeypatch.setenv("LOCAL_RANK", "0")
-    assert processes._placed() == (2, 0, 0)
+    assert distributed._placed() == (2, 0, 0)
     with pytest.raises(InputError, match="expected one process for data-efficiency, found 2"):
         data_efficiency(patch_dir=folder, output_dir=tmp_path)
     with pytest.raises(InputError, match="expected one process for evaluate, found 2"):
@@ -238,7 +247,7 @@ def test_no_part_of_an_earlier_map_is_taken_for_one_of_a_new_map(trained, scene,
 
     # The rasters are new by then, and the map is not.
     with monkeypatch.context() as patch:
-        patch.setattr("seaice.segmentation.predict_stage.write_scene", stopped)
+        patch.setattr("seaice.segmentation.mapping.predict.write_scene", stopped)
         with pytest.raises(KeyboardInterrupt):
             predict(**options, force=True)
     assert "already there" not in predict(**options, overlap=0).lines[0]
@@ -286,7 +295,7 @@ def test_r2_below_zero_is_seen():
 
 
 def test_prediction_is_not_shown_where_the_chart_has_no_class(folder, trained, tmp_path, monkeypatch):
-    from seaice.segmentation.plot_stage import plot
+    from seaice.segmentation.figures.plot import plot
 
     drawn = []
     draw = panels.draw_codes

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from seaice.segmentation.labels import LabelRule
-from seaice.segmentation.metrics import (
+from seaice.segmentation.data.labels import LabelRule
+from seaice.segmentation.evaluation.metrics import (
     EdgeSums,
     as_water_and_ice,
     bootstrap,

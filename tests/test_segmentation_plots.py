@@ -8,13 +8,21 @@ import pytest
 from sar_scenes import scenes_in
 
 from seaice import InputError
-from seaice.segmentation import panels
-from seaice.segmentation.embedding import Embedded, neighbour_votes, principal_plane, spread
-from seaice.segmentation.patch_manifest import PatchRow, read_manifest
-from seaice.segmentation.patch_pictures import most_mixed
-from seaice.segmentation.plot_stage import plot
-from seaice.segmentation.scene_splits import load_split
-from seaice.sources.ai4arctic_positions import Geolocation
+from seaice.segmentation.data.patch_manifest import (
+    PatchRow,
+    read_manifest,
+)
+from seaice.segmentation.data.splits import load_split
+from seaice.segmentation.figures import panels
+from seaice.segmentation.figures.embedding import (
+    Embedded,
+    neighbour_votes,
+    principal_plane,
+    spread,
+)
+from seaice.segmentation.figures.patches import most_mixed
+from seaice.segmentation.figures.plot import plot
+from seaice.sources.ai4arctic.geolocation import Geolocation
 
 
 def write_log(path, epochs=4, **columns):
@@ -217,11 +225,14 @@ def trained(tmp_path_factory):
     """Patches, a split and a checkpoint of random weights that belongs to it."""
     import torch
 
-    from seaice.segmentation.checkpoint import described, save_checkpoint
-    from seaice.segmentation.labels import LabelRule
-    from seaice.segmentation.networks import build
-    from seaice.segmentation.patch_stage import make_patches
-    from seaice.segmentation.scene_splits import split_scenes
+    from seaice.segmentation.data.cut import make_patches
+    from seaice.segmentation.data.labels import LabelRule
+    from seaice.segmentation.data.splits import split_scenes
+    from seaice.segmentation.networks.checkpoint import (
+        described,
+        save_checkpoint,
+    )
+    from seaice.segmentation.networks.registry import build
 
     root = tmp_path_factory.mktemp("plots")
     scenes_in(root / "scenes")
@@ -264,7 +275,7 @@ def test_panels_and_embedding_of_a_model(trained, tmp_path):
 def test_a_model_of_another_split_and_a_map(trained, tmp_path):
     import torch
 
-    from seaice.segmentation.predict_stage import predict
+    from seaice.segmentation.mapping.predict import predict
 
     content = torch.load(trained / "best.pt", weights_only=True) | {"split_digest": "0"}
     torch.save(content, tmp_path / "other.pt")

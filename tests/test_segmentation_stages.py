@@ -14,18 +14,35 @@ import torch
 from patch_folders import SMALL, make_folder, write_split
 
 from seaice import InputError
-from seaice.segmentation import efficiency_stage
-from seaice.segmentation.baselines import FEATURES, Baselines, learned, texture
-from seaice.segmentation.checkpoint import load_model, read_checkpoint
-from seaice.segmentation.efficiency_stage import data_efficiency
-from seaice.segmentation.evaluate_stage import evaluate
-from seaice.segmentation.labels import LabelRule
-from seaice.segmentation.metrics import confusion, scores
-from seaice.segmentation.patch_dataset import PatchDataset, read_patch
-from seaice.segmentation.patch_manifest import read_manifest
-from seaice.segmentation.scene_splits import Split, load_split
-from seaice.segmentation.targets import truth_table
-from seaice.segmentation.train_stage import train
+from seaice.segmentation.data.labels import LabelRule
+from seaice.segmentation.data.patch_dataset import (
+    PatchDataset,
+    read_patch,
+)
+from seaice.segmentation.data.patch_manifest import read_manifest
+from seaice.segmentation.data.splits import (
+    Split,
+    load_split,
+)
+from seaice.segmentation.data.targets import truth_table
+from seaice.segmentation.evaluation.baselines import (
+    FEATURES,
+    Baselines,
+    learned,
+    texture,
+)
+from seaice.segmentation.evaluation.metrics import (
+    confusion,
+    scores,
+)
+from seaice.segmentation.networks.checkpoint import (
+    load_model,
+    read_checkpoint,
+)
+from seaice.segmentation.study import data_efficiency as efficiency_stage
+from seaice.segmentation.study.data_efficiency import data_efficiency
+from seaice.segmentation.study.evaluate import evaluate
+from seaice.segmentation.training.train import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -347,7 +364,7 @@ def test_loss_that_is_no_number(copied, tmp_path, monkeypatch):
         nothing = torch.tensor(float("nan"), requires_grad=True)
         return nothing * 1, torch.tensor(1.0)
 
-    monkeypatch.setattr("seaice.segmentation.training.loss_sums", broken)
+    monkeypatch.setattr("seaice.segmentation.training.trainer.loss_sums", broken)
     with pytest.raises(InputError, match="expected a finite loss, found nan in epoch 1"):
         train(patch_dir=copied, output_dir=tmp_path / "out", **SMALL)
 
@@ -382,7 +399,7 @@ def test_efficiency_that_cannot_be_measured(folder, tmp_path, options, message):
 
 
 def test_class_weights_balance_the_classes(folder, tmp_path):
-    from seaice.segmentation.train_stage import _balance
+    from seaice.segmentation.training.train import _balance
 
     rows = load_split(folder).rows("train", read_manifest(folder))
     made = _balance(folder, rows, "classes", LabelRule(0.2))

@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from seaice import InputError, grids, orbit
-from seaice.period import Period, day_number
+from seaice import (
+    InputError,
+    grids,
+)
+from seaice.dates import (
+    Period,
+    day_number,
+)
 from seaice.simulate import (
     SimulatedObservations,
     simulate_days,
@@ -18,10 +24,11 @@ from seaice.simulate import (
     write_day_geotiff,
     write_day_hdf4,
 )
-from seaice.sources import bremen
-from seaice.sources.bremen import RejectedDay
-from seaice.sources.bremen_reader import read_day
-from seaice.synthetic_sea import SyntheticSea
+from seaice.simulate.sea import SyntheticSea
+from seaice.sources.bremen import names
+from seaice.sources.bremen.names import RejectedDay
+from seaice.sources.bremen.reader import read_day
+from seaice.swaths import orbit
 
 COARSE = grids.get_grid("n25000")
 DAY = date(2020, 3, 10)
@@ -282,7 +289,7 @@ def test_without_losses_only_the_pole_and_low_latitudes_are_missed():
 
 
 def test_gaps_are_where_the_true_files_have_them(real_data):
-    files = bremen.find_files(real_data / "bremen")
+    files = names.find_files(real_data / "bremen")
     days = {f.day: read_day(f.path) for f in files if f.form == "nc"}
     assert len(days) >= 2
     grid = next(iter(days.values()))[1]
@@ -483,7 +490,7 @@ def test_folder_is_found_and_holds_what_was_promised(tmp_path):
         absent_days=["2020-03-10"],
         seed=5,
     )
-    listed = bremen.list_days(tmp_path, Period.of("20200301", "20200331"))
+    listed = names.list_days(tmp_path, Period.of("20200301", "20200331"))
     assert {d: files[0].path for d, files in listed.items()} == days.paths
     assert days.dates == tuple(Period.of("20200308", "20200312"))
     assert set(days.dates) - set(days.paths) == days.absent == {date(2020, 3, 10)}

@@ -8,8 +8,13 @@ from sar_scenes import SIZE, scenes_in
 
 from seaice import InputError
 from seaice.simulate import write_scenes
-from seaice.simulated_sar_signal import seen_scene
-from seaice.sources.ai4arctic import AMSR2_CHANNELS, SceneName, open_scene, same_scene_groups
+from seaice.simulate.sar_signal import seen_scene
+from seaice.sources.ai4arctic.scene import (
+    AMSR2_CHANNELS,
+    SceneName,
+    open_scene,
+    same_scene_groups,
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +36,7 @@ def test_names_folders_and_table(made):
 
 
 def test_twelve_scenes_see_all_seasons_and_both_services(tmp_path):
-    from seaice.simulated_sar import _train_names
+    from seaice.simulate.sar import _train_names
 
     names = [SceneName.parse(name) for name in _train_names(40)]
     assert len({name.name for name in names}) == 40

@@ -7,11 +7,17 @@ import h5py
 import numpy as np
 import pytest
 
-from seaice import InputError, simulated_l1b, swath_geometry
+from seaice import InputError
 from seaice.leap_seconds import tai93_of
-from seaice.orbit import EARTH_RADIUS
-from seaice.simulate import simulated_granules, true_positions, write_granule
-from seaice.swath_geometry import FREQUENCIES
+from seaice.simulate import (
+    amsr2_layout,
+    scan_geometry,
+    simulated_granules,
+    true_positions,
+    write_granule,
+)
+from seaice.simulate.scan_geometry import FREQUENCIES
+from seaice.swaths.orbit import EARTH_RADIUS
 
 LOW = ("6.9", "7.3", "10.7", "18.7", "23.8", "36.5")
 MAIN = "Brightness Temperature (36.5GHz,H)"
@@ -236,8 +242,8 @@ def test_overlap_scans_are_those_of_the_neighbour(neighbours):
 def test_a_scan_is_the_same_wherever_a_run_begins(granule):
     """Not at the mercy of how vectors are cut into registers, or runs into blocks."""
     numbers = np.arange(418_000_000, 418_000_150)
-    whole = simulated_l1b.variables(numbers, seed=3, resampled=False)
-    part = simulated_l1b.variables(numbers[13:144], seed=3, resampled=False)
+    whole = amsr2_layout.variables(numbers, seed=3, resampled=False)
+    part = amsr2_layout.variables(numbers[13:144], seed=3, resampled=False)
     for name, variable in whole.items():
         values = variable.values.take(range(13, 144), variable.scan_axis)
         assert values.tobytes() == part[name].values.tobytes(), name
@@ -528,7 +534,7 @@ def test_unknown_frequency(granule):
 
 def test_numbers_of_half_orbits_and_their_times_agree():
     for number in range(462_000, 462_400):
-        assert swath_geometry.half_orbit_number(swath_geometry.half_orbit_start(number)) == number
-        first = swath_geometry.first_scan(number)
-        after = float(swath_geometry.days_of(np.array(first))) - swath_geometry.half_orbit_start(number)
+        assert scan_geometry.half_orbit_number(scan_geometry.half_orbit_start(number)) == number
+        first = scan_geometry.first_scan(number)
+        after = float(scan_geometry.days_of(np.array(first))) - scan_geometry.half_orbit_start(number)
         assert -1e-9 <= after * 86400 < 1.49985

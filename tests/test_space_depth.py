@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seaice import InputError
-from seaice.space_depth import fold_tensor, unfold_StackOverChannel
+from seaice.training.space_depth import (
+    fold_tensor,
+    unfold_StackOverChannel,
+)
 
 
 @given(

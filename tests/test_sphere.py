@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from seaice import InputError
-from seaice.gapfill import healpix_file, sphere
 from seaice.gapfill.field import GappyField
+from seaice.gapfill.sphere import (
+    cells as sphere,
+)
+from seaice.gapfill.sphere import (
+    healpix_file,
+)
 
 healpy = pytest.importorskip("healpy")
 

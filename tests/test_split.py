@@ -26,10 +26,16 @@ from test_swath_archive import measured
 
 import split_amsr_files
 from seaice import InputError
-from seaice.archive import load_swaths
-from seaice.archive.base import SwathArchive
-from seaice.archive.split import parts_of, split_archives
-from seaice.swath import Swath, as_text
+from seaice.sources.amsr2.swath import (
+    Swath,
+    as_text,
+)
+from seaice.swaths.archive import load_swaths
+from seaice.swaths.archive.base import SwathArchive
+from seaice.swaths.split import (
+    parts_of,
+    split_archives,
+)
 
 
 class Listed(SwathArchive):

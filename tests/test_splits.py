@@ -14,9 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seaice import InputError
-from seaice.masks import Surface
-from seaice.period import Period
-from seaice.splits import Statistics, date_blocks, filling_reach, measure_statistics
+from seaice.dates import Period
+from seaice.flags import Surface
+from seaice.training.splits import (
+    Statistics,
+    date_blocks,
+    filling_reach,
+    measure_statistics,
+)
 
 ROWS, COLUMNS, DAYS = 7, 6, 20
 FIRST = date(2024, 2, 20)

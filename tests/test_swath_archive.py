@@ -24,10 +24,21 @@ from swaths import ENDING, LAYOUTS, assert_same, classic_dictionary, make_swath,
 import utils
 import verify_archive
 from seaice import InputError
-from seaice.archive import base, create_archive, load_swaths, zip_file
-from seaice.archive.verify import verify_archives
-from seaice.archive.zip_file import ZipReader, ZipWriter
-from seaice.swath import Swath, from_parts
+from seaice.sources.amsr2.swath import (
+    Swath,
+    from_parts,
+)
+from seaice.swaths.archive import (
+    base,
+    create_archive,
+    load_swaths,
+    zip_file,
+)
+from seaice.swaths.archive.zip_file import (
+    ZipReader,
+    ZipWriter,
+)
+from seaice.swaths.verify import verify_archives
 
 CASES = {
     "one channel": {},
@@ -399,7 +410,7 @@ BOMBS = {
 MEASURE = """
 import resource, sys
 sys.path.insert(0, {root!r})
-import verify_archive, seaice.archive.hdf5, isal.isal_zlib, numpy, h5py
+import verify_archive, seaice.swaths.archive.hdf5, isal.isal_zlib, numpy, h5py
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 status = {call}
 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

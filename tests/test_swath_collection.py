@@ -16,12 +16,16 @@ import pytest
 from gportal_server import Faults, GPortalServer, Product
 
 import amsr2_processor
-from seaice import InputError, atomic, cli
-from seaice.archive import load_swaths
-from seaice.patience import Patience
+from seaice import (
+    InputError,
+    cli,
+)
+from seaice.download.retry import Patience
+from seaice.runtime import atomic_write
 from seaice.simulate import simulated_granules, write_granule
-from seaice.sources.amsr2_l1b import read_granule
-from seaice.sources.gportal import search_granules
+from seaice.sources.amsr2.catalogue import search_granules
+from seaice.sources.amsr2.l1b import read_granule
+from seaice.swaths.archive import load_swaths
 
 ROOT = Path(__file__).resolve().parent.parent
 START = datetime(2020, 1, 1, 0, 0, tzinfo=UTC)
@@ -186,7 +190,7 @@ def test_a_complete_archive_is_not_asked_for_again(served, tmp_path, capsys):
 
 def test_what_came_since_is_added(served, products, granules, tmp_path, monkeypatch):
     served(listed=[p for p in products if p.granule_id != granules[5].granule_id])
-    monkeypatch.setattr("seaice.swath_collection.now", lambda: "2020-01-02T00:00:00.000Z")
+    monkeypatch.setattr("seaice.swaths.collect.now", lambda: "2020-01-02T00:00:00.000Z")
     assert amsr2_processor.main(words(tmp_path)) == 0
     server = served()
     assert amsr2_processor.main(words(tmp_path)) == 0
@@ -206,7 +210,7 @@ def test_a_broken_transfer_continues_where_it_broke(served, granules, tmp_path):
 def test_a_drop_that_gets_further_is_no_failure_in_a_row(
     served, master, granules, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("seaice.sources.gportal_worker._PROGRESS", 1)
+    monkeypatch.setattr("seaice.swaths.granule_worker._PROGRESS", 1)
     name = granules[0].granule_id
     served(Faults({name: ["drop"] * 4}))
     more = ["--threads", "1", "--max_retries", "1"]
@@ -243,7 +247,7 @@ def test_nobody_answers(served, tmp_path, capsys):
 
     server.close()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("seaice.swath_request.search_granules", lambda **_: _listed(10))
+        patch.setattr("seaice.swaths.collect.search_granules", lambda **_: _listed(10))
         patch.setattr(gportal.SFTP, "PORT", port)
         begin = time.monotonic()
         assert amsr2_processor.main(words(tmp_path, "--max_retries", "1")) == 1
@@ -257,7 +261,7 @@ def test_nobody_answers(served, tmp_path, capsys):
 
 
 def _listed(count):
-    from seaice.sources.gportal import Listed
+    from seaice.sources.amsr2.catalogue import Listed
 
     return [
         Listed(f"GW1AM2_2020010100{i:02d}_001A_L1SGBTBR_2220220", "x", 1, START, "A")
@@ -337,15 +341,15 @@ def test_other_parameters_are_refused_and_nothing_is_lost(served, granules, tmp_
 
 def test_two_runs_at_once(served, tmp_path, capsys):
     server = served()
-    with atomic.exclusive(tmp_path / f"{NAME}.npz"):
+    with atomic_write.exclusive(tmp_path / f"{NAME}.npz"):
         assert amsr2_processor.main(words(tmp_path)) == 1
     assert "is being written by" in capsys.readouterr().err
     assert server.requests == []
 
 
 def test_a_careful_run_stops_after_failures_in_a_row(served, granules, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("seaice.sources.gportal_worker._SETTLE", 0.01)
-    monkeypatch.setattr("seaice.swath_collection._IN_A_ROW", 3)
+    monkeypatch.setattr("seaice.swaths.granule_worker._SETTLE", 0.01)
+    monkeypatch.setattr("seaice.swaths.collect._IN_A_ROW", 3)
     server = served(Faults({g.granule_id: ["truncated!"] for g in granules[1:]}))
     assert amsr2_processor.main(words(tmp_path, "--robust", "--max_retries", "0")) == 1
     lines = failures(capsys)
@@ -568,18 +572,18 @@ def test_importing_needs_no_network_and_no_account():
 def test_a_bad_granule_of_a_thread_that_was_turned_away_stops_nothing(
     served, granules, tmp_path, monkeypatch
 ):
-    from seaice.sources import gportal_session
+    from seaice.sources.amsr2 import sftp
 
     turned = []
-    fetch = gportal_session.Session.fetch
+    fetch = sftp.Session.fetch
 
     def first_turned_away(self, remote, part, size, stop):
         if granules[0].granule_id in remote and not turned:
             turned.append(remote)
-            raise gportal_session.Refused("full")
+            raise sftp.Refused("full")
         return fetch(self, remote, part, size, stop)
 
-    monkeypatch.setattr(gportal_session.Session, "fetch", first_turned_away)
+    monkeypatch.setattr(sftp.Session, "fetch", first_turned_away)
     served(Faults({granules[0].granule_id: ["truncated!"]}))
     assert amsr2_processor.main(words(tmp_path, "--threads", "1", "--max_retries", "1")) == 1
     with load_swaths(tmp_path / f"{NAME}_incomplete.npz") as swaths:
@@ -611,7 +615,7 @@ def test_a_granule_goes_only_after_its_swath_is_safe(served, master, granules, t
     server, name = served(), granules[0].granule_id
     argv = words(tmp_path, "--threads", "1", end=granules[0].start)
     with monkeypatch.context() as patch:
-        patch.setattr("seaice.archive.checkpoint.Checkpoints.add", full)
+        patch.setattr("seaice.swaths.archive.checkpoint.Checkpoints.add", full)
         assert amsr2_processor.main(argv) == 1
     assert amsr2_processor.main(argv) == 0
     assert server.bytes_read(name) == (master / f"{name}.h5").stat().st_size, "fetched once"
@@ -628,7 +632,7 @@ def test_what_a_kill_left_beside_a_finished_archive_goes(served, tmp_path):
 
 def test_nothing_new_leaves_the_archive_as_it_is(served, tmp_path, monkeypatch, capsys):
     server = served()
-    monkeypatch.setattr("seaice.swath_collection.now", lambda: "2020-01-02T00:00:00.000Z")
+    monkeypatch.setattr("seaice.swaths.collect.now", lambda: "2020-01-02T00:00:00.000Z")
     assert amsr2_processor.main(words(tmp_path)) == 0
     before, searches = (tmp_path / f"{NAME}.npz").stat(), len(server.searches())
     assert amsr2_processor.main(words(tmp_path)) == 0

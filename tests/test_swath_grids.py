@@ -12,12 +12,18 @@ from pyproj import Transformer
 
 import amsr2_processor
 import grid_swaths
-from seaice.archive import create_archive, load_swaths
 from seaice.grids import get_grid
 from seaice.simulate import simulated_granules, write_granule
-from seaice.sources.amsr2_l1b import read_granule
-from seaice.swath import Positions, Swath
-from seaice.swath_sources import OpenArchives
+from seaice.sources.amsr2.l1b import read_granule
+from seaice.sources.amsr2.swath import (
+    Positions,
+    Swath,
+)
+from seaice.swaths.archive import (
+    create_archive,
+    load_swaths,
+)
+from seaice.swaths.find import OpenArchives
 
 # Descending half orbits begin in the far north; the last one begins shortly before midnight.
 START = datetime(2020, 3, 1, 12, 0, tzinfo=UTC)
@@ -120,7 +126,7 @@ def test_a_swath_over_midnight_stands_in_both_days_once(granules, tmp_path):
 
 def test_scans_of_one_granule_on_two_days(tmp_path):
     times = datetime(2020, 3, 1, 23, 59, 57, tzinfo=UTC).timestamp() + 1.5 * np.arange(4)
-    from seaice.swath_grids import rows_of_day
+    from seaice.swaths.grid import rows_of_day
 
     swath = Swath({"36.5H": np.ones((4, 3), np.uint16)}, {}, scan_times=times)
     first = datetime(2020, 3, 1, tzinfo=UTC).timestamp()

@@ -8,11 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seaice import InputError
-from seaice.channels import CHANNELS, as_channel, as_channels
-from seaice.coregistration import coregister, every_second, parse_coefficients
-from seaice.json_lines import append_line, objects
+from seaice.dates import as_moment
 from seaice.leap_seconds import tai93_from_utc, tai93_of, utc_from_tai93, utc_of
-from seaice.moments import as_moment
+from seaice.runtime.json_lines import (
+    append_line,
+    objects,
+)
+from seaice.sources.amsr2.channels import (
+    CHANNELS,
+    as_channel,
+    as_channels,
+)
+from seaice.sources.amsr2.l1b import (
+    coregister,
+    every_second,
+    parse_coefficients,
+)
 
 A1 = "6G-1.16934,7G-0.86160,10G-1.04596,18G-1.08919,23G-1.08342,36G-0.80741"
 A2 = "6G--0.03576,7G--0.04742,10G--0.20515,18G-0.01587, 23G--0.06023, 36G-0.05469"

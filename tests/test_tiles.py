@@ -6,7 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seaice import InputError
-from seaice.segmentation.tiles import blend, tile_starts, tile_weights
+from seaice.segmentation.mapping.tiles import (
+    blend,
+    tile_starts,
+    tile_weights,
+)
 
 RNG = np.random.default_rng(5)
 

@@ -14,17 +14,24 @@ import torch
 from patch_folders import SMALL, make_folder
 
 from seaice import InputError
-from seaice.segmentation.checkpoint import load_model, read_checkpoint
-from seaice.segmentation.labels import LabelRule
-from seaice.segmentation.targets import (
+from seaice.segmentation.data.labels import LabelRule
+from seaice.segmentation.data.targets import (
     concentration,
     decided,
     likelihoods,
     loss_sums,
     truth_table,
 )
-from seaice.segmentation.train_stage import train
-from seaice.segmentation.training import Plan, Trainer, precision_for
+from seaice.segmentation.networks.checkpoint import (
+    load_model,
+    read_checkpoint,
+)
+from seaice.segmentation.training.train import train
+from seaice.segmentation.training.trainer import (
+    Plan,
+    Trainer,
+    precision_for,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -100,7 +107,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from seaice.segmentation import training
-from seaice.segmentation.train_stage import train
+from seaice.segmentation.training.train import train
 update, count = training.Trainer._update, 0
 def killed(self, *given):
     global count
@@ -134,8 +141,8 @@ def test_stop_between_epochs_or_between_checkpoints(folder, undisturbed, tmp_pat
     def stopped(self, line):
         if self.epoch == stop_at + 1:
             # As after a kill once best.pt is written and last.pt is not.
-            monkeypatch.setattr("seaice.segmentation.training.BEST", "best.pt")
-            monkeypatch.setattr("seaice.segmentation.training.LAST", "nowhere/last.pt")
+            monkeypatch.setattr("seaice.segmentation.training.trainer.BEST", "best.pt")
+            monkeypatch.setattr("seaice.segmentation.training.trainer.LAST", "nowhere/last.pt")
         keep(self, line)
 
     monkeypatch.setattr(Trainer, "_keep", stopped)
@@ -203,7 +210,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 torch.nn.BatchNorm2d = lambda width: torch.nn.GroupNorm(1, width)
-from seaice.segmentation.train_stage import train
+from seaice.segmentation.training.train import train
 report = train(patch_dir=Path(sys.argv[1]), output_dir=Path(sys.argv[2]), augment=True,
                options=["base=4", "depth=2"], epochs=3, batch_size=4, learning_rate=5e-3, device="cpu")
 # A backbone with a layer that leads nowhere, at another port: the first may not be free yet.

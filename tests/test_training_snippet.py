@@ -12,12 +12,16 @@ import torch
 from cubes import small_grid, write_cube
 from swaths import make_swath
 
-from seaice.archive import create_archive
-from seaice.gapfill.healpix_file import read_cells
-from seaice.land_mask import write_mask
-from seaice.masks import FillFlag, Mask, Surface
-from seaice.period import as_date
-from seaice.simulated_sst import write_sst
+from seaice.dates import as_date
+from seaice.flags import (
+    FillFlag,
+    Surface,
+)
+from seaice.gapfill.sphere.healpix_file import read_cells
+from seaice.masking.land_mask import write_mask
+from seaice.masks import Mask
+from seaice.simulate.sst import write_sst
+from seaice.swaths.archive import create_archive
 
 PAGE = Path(__file__).parent.parent / "docs" / "training.md"
 ROWS, COLUMNS, DAYS = 14, 12, 40

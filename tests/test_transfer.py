@@ -34,12 +34,29 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seaice import InputError
-from seaice.crew import work_off
-from seaice.hosts import AbsentUpstream, Pauses, Policy, TransferError
-from seaice.http_answer import retry_after_seconds
-from seaice.manifest import Manifest, Record
-from seaice.partial_file import Identity, PartialFile, public_url
-from seaice.transfer import Busy, Fetcher, Stopped, only_writer
+from seaice.download.http import (
+    Busy,
+    Fetcher,
+    Stopped,
+    only_writer,
+)
+from seaice.download.manifest import (
+    Manifest,
+    Record,
+)
+from seaice.download.mirrors import (
+    AbsentUpstream,
+    Pauses,
+    Policy,
+    TransferError,
+)
+from seaice.download.partial_file import (
+    Identity,
+    PartialFile,
+    public_url,
+)
+from seaice.download.responses import retry_after_seconds
+from seaice.runtime.worker_threads import work_off
 
 ROOT = Path(__file__).resolve().parent.parent
 BODY = random.Random(1).randbytes(300_000)
@@ -625,7 +642,7 @@ def test_killed_and_continued(server, fetcher, tmp_path, moment):
     """SIGKILL in the middle of the body, then once more: the same bytes."""
     server.fault(NAME, pace(20_000, 0.05))
     code = (
-        "import sys; from pathlib import Path; from seaice.transfer import Fetcher\n"
+        "import sys; from pathlib import Path; from seaice.download.http import Fetcher\n"
         "Fetcher().fetch([sys.argv[1]], Path(sys.argv[2]))"
     )
     path = tmp_path / "a.nc"
@@ -648,7 +665,7 @@ def test_killed_and_continued(server, fetcher, tmp_path, moment):
 def test_full_disk_keeps_what_came(server, fetcher, tmp_path):
     """A limit on the size of a file stands for a full disk."""
     code = (
-        "import resource, sys; from pathlib import Path; from seaice.transfer import Fetcher\n"
+        "import resource, sys; from pathlib import Path; from seaice.download.http import Fetcher\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try: Fetcher().fetch([sys.argv[1]], Path(sys.argv[2]))\n"
         "except OSError as error: raise SystemExit(error.errno)"
@@ -757,7 +774,7 @@ def test_manifest_waits_for_another_writer(tmp_path):
 
 def test_manifest_written_by_many_at_once(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from seaice.manifest import Manifest, Record\n"
+        "import sys; from pathlib import Path; from seaice.download.manifest import Manifest, Record\n"
         "m = Manifest(Path(sys.argv[1]))\n"
         "for i in range(100): m.add(Record(sys.argv[2] + str(i), 't', sha256='x' * 500))"
     )
@@ -797,7 +814,7 @@ class SlowDoubler(Doubler):
 
 
 def test_crew_does_every_job_once_and_puts_back(monkeypatch):
-    monkeypatch.setattr("seaice.crew._LATER", 0.01)
+    monkeypatch.setattr("seaice.runtime.worker_threads._LATER", 0.01)
     Doubler.closed = 0
     stop = threading.Event()
     results = list(work_off(range(10), Doubler, threads=4, stop=stop))

@@ -14,9 +14,16 @@ from hypothesis import strategies as st
 from swaths import classic_dictionary
 
 from seaice import InputError
-from seaice.archive import load_swaths, spill, unpickling
-from seaice.archive.spill import Spill
-from seaice.archive.unpickling import RefusedPickle, SafeUnpickler
+from seaice.swaths.archive import (
+    load_swaths,
+    spill,
+    unpickling,
+)
+from seaice.swaths.archive.spill import Spill
+from seaice.swaths.archive.unpickling import (
+    RefusedPickle,
+    SafeUnpickler,
+)
 
 
 def load(content: bytes):

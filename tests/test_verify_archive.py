@@ -20,11 +20,17 @@ from swaths import (
 )
 
 import verify_archive
-from seaice.archive import load_swaths
-from seaice.archive.checks import ArchiveCheck, SwathCheck
-from seaice.archive.verify import verify_archives
-from seaice.atomic import exclusive
-from seaice.swath import Positions, Swath
+from seaice.runtime.atomic_write import exclusive
+from seaice.sources.amsr2.swath import (
+    Positions,
+    Swath,
+)
+from seaice.swaths.archive import load_swaths
+from seaice.swaths.archive.checks import (
+    ArchiveCheck,
+    SwathCheck,
+)
+from seaice.swaths.verify import verify_archives
 
 FOUR = [make_swath(n) for n in range(4)]  # three hours and a little
 
@@ -358,7 +364,7 @@ FLIPS = """
 import random, sys
 sys.path[:0] = [{root!r}, {root!r} + "/tests"]
 from pathlib import Path
-from seaice.archive.verify import verify_archives
+from seaice.swaths.verify import verify_archives
 path = Path(sys.argv[1]); whole = path.read_bytes(); random.seed(5)
 for n in range(60):
     content = bytearray(whole)

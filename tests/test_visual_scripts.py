@@ -17,13 +17,24 @@ from test_maps import colour_at, ice, is_close, is_no_value, rgb, snyder, texts_
 import visualization
 import visualization_compare_between_full_sic as comparison
 import visualize_mask
-from seaice import maps, palette, pictures
+from seaice.drawing import (
+    draw,
+    palette,
+)
+from seaice.flags import (
+    FillFlag,
+    Surface,
+)
 from seaice.grids import get_grid
-from seaice.land_mask import write_mask
-from seaice.masks import FillFlag, Mask, Surface
-from seaice.picture_source import fill_classes, read_pair
+from seaice.masking.land_mask import write_mask
+from seaice.masks import Mask
+from seaice.pictures import visualize
+from seaice.pictures.read_concentration import (
+    fill_classes,
+    read_pair,
+)
 from seaice.simulate import write_day
-from seaice.sources.bremen_reader import read_day
+from seaice.sources.bremen.reader import read_day
 
 GRID = get_grid("n25000")
 DAY = "asi-AMSR2-n25000-20240110-v5.4.nc"
@@ -118,7 +129,7 @@ def picture(path):
 
 @lru_cache
 def empty_figure(panels, layout):
-    figure, axes = maps.polar_panels(GRID, panels, graticule=False, **dict(layout))
+    figure, axes = draw.polar_panels(GRID, panels, graticule=False, **dict(layout))
     figure.set_dpi(DPI)
     return figure, axes
 
@@ -213,7 +224,7 @@ def test_ice_edge(files, capsys, monkeypatch, given, level):
         seen.append(level)
         return palette.line("edge", palette.ICE_EDGE)
 
-    monkeypatch.setattr(maps, "draw_ice_edge", record)
+    monkeypatch.setattr(draw, "draw_ice_edge", record)
     run(visualization, capsys, "--input_file", files.day, "--dpi", DPI, "--coastlines", "none", *given)
     assert seen == ([] if level is None else [level])
 
@@ -348,7 +359,7 @@ def test_no_land_has_one_entry_for_what_looks_alike(files):
     pair = read_pair(files.day, files.cube, date(2024, 1, 10))
 
     def entries(*, paint_land):
-        figure = pictures._draw_pair(pair, pictures._coast("none", GRID, None), paint_land=paint_land)
+        figure = visualize._draw_pair(pair, visualize._coast("none", GRID, None), paint_land=paint_land)
         legend = next(
             found
             for found in figure.findobj(Legend)
@@ -435,8 +446,8 @@ def test_every_flag_and_surface_class_has_a_colour():
 
 def test_texts_of_the_comparison_stay_on_the_picture(files):
     pair = read_pair(files.day, files.cube, date(2024, 1, 10))
-    figure = pictures._draw_pair(pair, pictures._coast("none", GRID, None), paint_land=True)
-    maps.draw_heading(figure, "Sea ice concentration before and after filling, 2024-01-10", "x" * 90)
+    figure = visualize._draw_pair(pair, visualize._coast("none", GRID, None), paint_land=True)
+    draw.draw_heading(figure, "Sea ice concentration before and after filling, 2024-01-10", "x" * 90)
     assert texts_outside(figure) == []
 
 
@@ -532,7 +543,7 @@ def test_real_day_has_greenland_and_the_pole_hole_where_they_are(real_data, caps
     run(visualization, capsys, "--input_file", path, "--dpi", 100, "--output_file", tmp_path / "r.png")
     image = picture(tmp_path / "r.png")
     concentration, grid = read_day(path)
-    figure, ax = maps.polar_figure(grid)
+    figure, ax = draw.polar_figure(grid)
     figure.set_dpi(100)
     assert np.isnan(concentration).any()
     looked = {

@@ -8,8 +8,9 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 
-from seaice import cube_zarr, products
-from seaice.period import from_day_number
+from seaice import cf
+from seaice.cube import zarr
+from seaice.dates import from_day_number
 
 TEXTS = {
     "day_reason": "øöß, more than the file keeps of it: " + 200 * "é",
@@ -24,17 +25,17 @@ def add_texts(path: Path) -> Path:
         dataset.createDimension("text", 160)
         dataset.createDimension("digest", 64)
         for name, text in TEXTS.items():
-            width = products.TEXT_WIDTHS[name]
+            width = cf.TEXT_WIDTHS[name]
             rows = [text if i == 1 else "" for i in range(len(dataset["time"]))]
-            variable = products.define(dataset, name)
+            variable = cf.define(dataset, name)
             variable.set_auto_chartostring(False)
-            variable[:] = np.stack([products.text_row(row, width) for row in rows])
+            variable[:] = np.stack([cf.text_row(row, width) for row in rows])
     return path
 
 
 def encoded(field: np.ndarray, compression: str) -> list[bytes]:
     """The chunks of one day, row by row of tiles; beyond the grid they are filled with 7."""
-    height, width = products.tile_of(field.shape)
+    height, width = cf.tile_of(field.shape)
     rows, columns = (-(-n // t) * t for n, t in zip(field.shape, (height, width), strict=True))
     wide = np.full((rows, columns), 7, field.dtype.newbyteorder("<"))
     wide[: field.shape[0], : field.shape[1]] = field
@@ -53,10 +54,10 @@ def encoded(field: np.ndarray, compression: str) -> list[bytes]:
 def tables(dataset: netCDF4.Dataset, first: int, last: int) -> dict:
     """Rows of the per-day variables that a cube has."""
     found = {}
-    for name in ("time", "time_bnds", *cube_zarr.TABLE):
+    for name in ("time", "time_bnds", *zarr.TABLE):
         if name in dataset.variables:
             rows = dataset[name][first:last]
-            found[name] = [products.row_text(r) for r in rows] if rows.dtype.kind == "S" else rows
+            found[name] = [cf.row_text(r) for r in rows] if rows.dtype.kind == "S" else rows
     return found
 
 
@@ -73,11 +74,11 @@ def twin(
     """Write the first days (by default all) of a NetCDF cube as a Zarr cube."""
     with opened(source) as dataset:
         days = len(dataset["time"]) if days is None else days
-        cube_zarr.create(
+        zarr.create(
             target,
             start=from_day_number(dataset["time"][0]),
             days=days,
-            grid=products.read_grid(dataset),
+            grid=cf.read_grid(dataset),
             surface=np.asarray(dataset["surface"][:]),
             lat_lon=lat_lon,
             attributes={k: dataset.getncattr(k) for k in dataset.ncattrs() if k != "grid_id"},
@@ -89,10 +90,10 @@ def twin(
 
 def put(dataset: netCDF4.Dataset, target: Path, first: int, last: int, compression: str) -> None:
     """Put some days of a NetCDF cube into a Zarr cube."""
-    with cube_zarr.Cube(target) as cube:
+    with zarr.Cube(target) as cube:
         cube.put_table(first, tables(dataset, first, last))
         for i in range(first, last):
-            fields = {name: np.asarray(dataset[name][i]) for name in cube_zarr.GRIDDED}
+            fields = {name: np.asarray(dataset[name][i]) for name in zarr.GRIDDED}
             cube.put_day(i, {name: encoded(f, compression) for name, f in fields.items()})
 
 

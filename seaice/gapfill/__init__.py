@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seaice import InputError
-from seaice.bands import each_band
+from seaice.runtime.threads import each_band
 
 
 class Filled(NamedTuple):
@@ -31,7 +31,7 @@ class Filled(NamedTuple):
     values : ndarray of float32
         The field, in the unit of the input; NaN over land and where nothing may be said.
     flag : ndarray of uint8
-        :class:`seaice.masks.FillFlag` of every cell.
+        :class:`seaice.flags.FillFlag` of every cell.
     days_back_forward : ndarray of uint8
         10 x days back + days forward of a fill in time, else 0.
     change : ndarray of uint8

@@ -16,9 +16,9 @@ from __future__ import annotations
 import numpy as np
 
 from seaice import InputError
-from seaice.bands import each_band
 from seaice.gapfill import Filled, Frames, Stage, fill_stack, gaussian
 from seaice.gapfill.temporal import LARGEST_GAP, check_limits
+from seaice.runtime.threads import each_band
 
 # Weight of "no departure" against one neighbour at distance 0.
 SHRINKAGE = 0.2

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from seaice import InputError
-from seaice.bands import each_band
+from seaice.flags import FillFlag
 from seaice.gapfill import Filled
-from seaice.masks import FillFlag
+from seaice.runtime.threads import each_band
 
 TERMS = (
     "one",

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from seaice import InputError
-from seaice.bands import each_band
 from seaice.gapfill import Filled, Frames, Stage, fill_stack
+from seaice.runtime.threads import each_band
 
 # Below this sum of weights nothing is said: such sources are too far away.
 SMALLEST_WEIGHT = 1e-6

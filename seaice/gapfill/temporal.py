@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from seaice import InputError
-from seaice.bands import each_band
 from seaice.gapfill import Filled, Frames, Stage, fill_stack
+from seaice.runtime.threads import each_band
 
 # days_back_forward holds one decimal digit for either side.
 LARGEST_GAP = 9

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from seaice import InputError, bands
+from seaice import InputError
 from seaice.gridding.projection import cells_of, project
 from seaice.grids import Grid
+from seaice.runtime import threads
 
 __all__ = [
     "BucketAccumulator",
@@ -176,7 +177,7 @@ class BucketAccumulator:
         self.grid = grid
         self._slot_of = np.full(grid.rows * grid.columns, -1, np.int32)
         # A power of two: see _kernels.add.
-        self._owners = 1 << (max(1, bands.threads()).bit_length() - 1)
+        self._owners = 1 << (max(1, threads.threads()).bit_length() - 1)
         self._tables = [np.empty((0, _COLUMNS)) for _ in range(self._owners)]
         self._cells = [np.empty(0, np.int32) for _ in range(self._owners)]
         self._tracks = [np.empty(0, np.int32) for _ in range(self._owners)]
@@ -262,7 +263,7 @@ class BucketAccumulator:
                 self._dropped[owner],
             )
 
-        bands.for_each(share, range(self._owners))
+        threads.for_each(share, range(self._owners))
 
     def _make_room(self, owner: int, points: int) -> None:
         """Room for as many new cells as points may bring."""

@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 
 from seaice import InputError
-from seaice.bands import for_each
 from seaice.grids import Grid
+from seaice.runtime.threads import for_each
 
 _BLOCK = 1 << 17  # points at a time for one thread: what it works on stays in the cache
 _POLAR = {"lambert_azimuthal_equal_area": 0, "polar_stereographic": 1}

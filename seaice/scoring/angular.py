@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seaice import InputError, palette
-from seaice.gapfill import sphere
-from seaice.scoring.pictures import bracketed, dress, filled_by_all, line_style
+from seaice import InputError
+from seaice.drawing import palette
+from seaice.gapfill.sphere import cells as sphere
+from seaice.scoring.figure_style import (
+    bracketed,
+    dress,
+    filled_by_all,
+    line_style,
+)
 from seaice.scoring.score import Scores
 
 if TYPE_CHECKING:
@@ -23,7 +29,7 @@ def angular_spectra(scores: Scores) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Power by degree of the truth and of every method's error, under the held-out cells.
 
     Cells that every method fills are averaged to HEALPix cells; the spectrum is divided by their
-    share of the sphere (:func:`seaice.gapfill.sphere.angular_spectrum`). Means over at most eight
+    share of the sphere (:func:`seaice.gapfill.sphere.cells.angular_spectrum`). Means over at most eight
     maps, those with the most such cells.
 
     Returns

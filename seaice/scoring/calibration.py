@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from seaice.flags import FillFlag
 from seaice.gapfill import Filled, Frames, fill_stack, get_method, pole_hole
 from seaice.gapfill.expected_error import HIGH, LOW, NONE, STEP, ErrorTable, of_day, terms_of
 from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
-from seaice.masks import FillFlag
-from seaice.scoring.gaps import GapSettings, cut_gaps
+from seaice.scoring.gaps import cut_gaps
+from seaice.scoring.shapes import GapSettings
 
 FLAGS = (
     FillFlag.TEMPORAL_TWO_SIDED,

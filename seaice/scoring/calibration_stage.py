@@ -10,11 +10,16 @@ from typing import Literal
 
 import numpy as np
 
-from seaice import InputError, atomic
-from seaice.field_file import BEST_QUALITY, Reading, read_gappy
+from seaice import InputError
+from seaice.dates import from_day_number
+from seaice.fields.open import (
+    BEST_QUALITY,
+    Reading,
+)
+from seaice.fields.read import read_gappy
 from seaice.gapfill.field import GappyField
-from seaice.period import from_day_number
 from seaice.report import Report
+from seaice.runtime import atomic_write
 from seaice.scoring.calibration import calibrate, described, judged_days, percent_of
 from seaice.scoring.score import checksum
 
@@ -48,7 +53,7 @@ def calibrate_errors(
     output_file : Path
         JSON table, for ``--error_table`` of ``consolidate_data.py``.
     variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
-        Of :class:`seaice.field_file.Reading`.
+        Of :class:`seaice.fields.open.Reading`.
     start_date, end_date : date, optional
         First and last day to read.
     seeds : int
@@ -99,7 +104,7 @@ def calibrate_errors(
         "seeds": seeds,
         "coverage": rows,
     }
-    with atomic.atomic(output_file) as part:
+    with atomic_write.atomic(output_file) as part:
         part.write_text(replace(table, made_of=made_of).to_json() + "\n", encoding="utf-8")
     lines = [f"{output_file}: days {made_of['days']}, those of {made_of['judged_days']} judge"]
     values = {"coverage": json.loads(json.dumps(rows))}

@@ -17,97 +17,13 @@ import numpy as np
 from seaice import InputError
 from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
+from seaice.scoring.shapes import (
+    Cut,
+    GapSettings,
+    Ground,
+)
 
 _LARGEST_NUMBER = int(np.iinfo(np.uint16).max)
-
-
-@dataclass(frozen=True)
-class GapSettings:
-    """How large the gaps of each kind are and how many there are.
-
-    Attributes
-    ----------
-    outage_days : tuple of int
-        Maps in a row that each outage removes.
-    single_days : int
-        How many maps are removed alone.
-    last_days : int
-        Maps removed at the end of the record.
-    orbits : int
-        At most so many orbits are dropped on a day; the number is drawn from 0 on.
-    pole_radius : float
-        Of the pole hole, degrees of arc.
-    cloud_share : float
-        Share of the maps that receive the clouds of another, 0..1.
-    coast_cells : int
-        Width of the strips along the coast, cells.
-    coast_share : float
-        Share of the squares of 32 x 32 cells with a coast in which there is such a strip, 0..1.
-    """
-
-    outage_days: tuple[int, ...] = (2, 4, 8, 12)
-    single_days: int = 4
-    last_days: int = 3
-    orbits: int = 4
-    pole_radius: float = 2.0
-    cloud_share: float = 0.3
-    coast_cells: int = 2
-    coast_share: float = 0.3
-
-    def __post_init__(self) -> None:
-        counts = (*self.outage_days, self.single_days, self.last_days, self.orbits, self.coast_cells)
-        if min(counts) < 1:
-            raise InputError(f"expected lengths and numbers of gaps of at least 1, found {min(counts)}")
-        if not 0 < self.pole_radius <= 30:
-            raise InputError(f"expected pole_radius of 0 to 30 degrees, found {self.pole_radius:g}")
-        for name in ("cloud_share", "coast_share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise InputError(f"expected {name} above 0 and at most 1, found {getattr(self, name):g}")
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A gap as a kind asks for it, observed or not.
-
-    Attributes
-    ----------
-    days : int
-        Its length, maps in a row.
-    frames : slice
-        The maps.
-    cells : ndarray of bool, shape (y, x) or (maps, y, x)
-    """
-
-    days: int
-    frames: slice
-    cells: np.ndarray
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What a kind may look at.
-
-    Attributes
-    ----------
-    gappy : GappyField
-    observed : ndarray of bool, shape (time, y, x)
-        Still observed after the kinds before.
-    grid : Grid or None
-        None for grids of latitude and longitude.
-    settings : GapSettings
-    given : ndarray of bool, shape (time, y, x), or None
-    """
-
-    gappy: GappyField
-    observed: np.ndarray
-    grid: Grid | None
-    settings: GapSettings
-    given: np.ndarray | None = None
-
-    @property
-    def absent(self) -> np.ndarray:
-        """Maps without any observation, bool (time,)."""
-        return np.array([not frame.any() for frame in self.observed])
 
 
 @dataclass(frozen=True)

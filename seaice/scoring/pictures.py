@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seaice import InputError, palette
-from seaice.atomic import atomic
-from seaice.colour_scale import nice_range
+from seaice import InputError
+from seaice.dates import from_day_number
+from seaice.drawing import palette
 from seaice.grids import Grid
-from seaice.period import from_day_number
+from seaice.pictures.colour_scale import nice_range
+from seaice.runtime.atomic_write import atomic
+from seaice.scoring.figure_style import (
+    bracketed,
+    dress,
+    filled_by_all,
+    line_style,
+)
 from seaice.scoring.score import Scores
 from seaice.scoring.spectra import Spectrum, radial_spectrum, taper
 
@@ -26,9 +33,6 @@ if TYPE_CHECKING:
 DIFFERENCE = (
     "#123f73", "#2f6fae", "#74a9d3", "#bcd8ea", "#f7f7f5", "#f3cdb2", "#dc8f66", "#b4512f", "#742113",
 )  # fmt: skip
-# One line style more for every round of the colours, so that two methods never look alike.
-LINES = ("#0b4f8a", "#e8921f", "#2f9e62", "#b0489f", "#7a5c3e", "#5cb0e0", "#d6406b")
-_STYLES = ("-", "--", ":")
 _KEPT = "#d7dcde"
 _COLUMNS = 4
 _SPECTRUM_DAYS = 8
@@ -164,19 +168,6 @@ def _draw_maps(scores: Scores, axes: Sequence[Axes], grid: Grid | None, frame: i
             told += f", {100 * left.sum() / held_out.sum():.1f} % unfilled"
         ax.set_title(f"{run.label}: {told}", fontsize=9)
     _bar(axes[1:], image, f"error{bracketed(units)}")
-
-
-def bracketed(units: str, *, squared: bool = False, more: str = "") -> str:
-    """Units after the name of an axis; nothing for plain numbers.
-
-    Examples
-    --------
-    >>> bracketed("K"), bracketed("K", squared=True, more="km²"), bracketed("1", squared=True)
-    (' (K)', ' ((K)² km²)', '')
-    """
-    own = "" if units == "1" else f"({units})²" if squared else units
-    text = " ".join(part for part in (own, more) if part)
-    return f" ({text})" if text else ""
 
 
 def draw_map(
@@ -333,12 +324,6 @@ def _windows(scores: Scores) -> list[tuple[int, np.ndarray]]:
     return found
 
 
-def filled_by_all(scores: Scores) -> np.ndarray:
-    """Which held-out cells every method fills, bool (cells,)."""
-    made: np.ndarray = np.logical_and.reduce([np.isfinite(run.values) for run in scores.ran])
-    return made
-
-
 def _extent(scores: Scores, grid: Grid | None) -> tuple[float, float, float, float] | None:
     if grid is not None:
         west, east, south, north = (edge / 1000 for edge in grid.extent)
@@ -368,22 +353,6 @@ def _bar(axes: Any, image: AxesImage, label: str) -> None:
     )  # fmt: skip
     bar.ax.tick_params(labelsize=7, colors=palette.TEXT)
     bar.set_label(label, size=8, color=palette.TEXT)
-
-
-def line_style(number: int) -> dict[str, Any]:
-    """Colour, dashes and width of the line of a method."""
-    width = max(2.6 - 0.6 * number, 1.1)  # so that a line below another shows
-    style = _STYLES[number // len(LINES) % len(_STYLES)]
-    return {"color": LINES[number % len(LINES)], "linestyle": style, "linewidth": width}
-
-
-def dress(ax: Axes) -> None:
-    """Grid, ticks and legend of a panel of lines."""
-    ax.set_axisbelow(True)
-    ax.grid(color="#e4e4e4", linewidth=0.6)
-    ax.tick_params(labelsize=7)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(fontsize=7, frameon=False)
 
 
 def _short(value: float) -> str:

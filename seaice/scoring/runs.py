@@ -39,7 +39,7 @@ class MethodRun:
         In the order of ``np.flatnonzero(held_out.number)``; NaN where nothing was filled, and all
         NaN where the method did not run.
     flag : ndarray of uint8, shape (cells,)
-        :class:`seaice.masks.FillFlag`.
+        :class:`seaice.flags.FillFlag`.
     error : ndarray of float32, shape (cells,), or None
         Expected standard errors.
     notes : mapping

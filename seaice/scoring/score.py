@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from seaice import InputError
+from seaice.flags import FillFlag
 from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
-from seaice.masks import FillFlag
 from seaice.scoring.gaps import HeldOut, days_missing
 from seaice.scoring.measures import Cells, Coverage, Measures, cell_areas, coverage, measure
 from seaice.scoring.paired import Measure, PairedDifference, paired_difference

@@ -12,12 +12,17 @@ import numpy as np
 
 from seaice import InputError
 from seaice.gapfill.field import FIELD_METHODS
-from seaice.gapfill.options import kind_of
-from seaice.outputs import Output, check_outputs
+from seaice.gapfill.field.options import kind_of
 from seaice.report import Report
-from seaice.scoring.gaps import GapSettings, cut_gaps
+from seaice.runtime.output_checks import (
+    Output,
+    check_outputs,
+)
+from seaice.scoring.gaps import cut_gaps
 from seaice.scoring.score import Scores, score_fills
+from seaice.scoring.shapes import GapSettings
 from seaice.scoring.table import text_table, write_csv, write_json
+from seaice.sources.bremen.names import DayFile
 
 NAMES = ("scores.csv", "scores.json", "scores.png")
 
@@ -63,7 +68,7 @@ def score_gaps(
     output_dir : Path
         Made if it is not there.
     variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
-        Of :class:`seaice.field_file.Reading`.
+        Of :class:`seaice.fields.open.Reading`.
     start_date, end_date : date, optional
         First and last day to read.
     methods : sequence of str
@@ -75,7 +80,7 @@ def score_gaps(
     gaps : sequence of str
         Kinds of gaps (see :data:`seaice.scoring.shapes.SHAPES`); by default all that fit the field.
     outage_days, single_days, last_days, orbits, pole_radius, cloud_share, coast_cells, coast_share
-        Of :class:`seaice.scoring.gaps.GapSettings`.
+        Of :class:`seaice.scoring.shapes.GapSettings`.
     held_out_file : Path, optional
         Cells to hold out: ``.npy`` with a bool array (time, y, x), NetCDF with a variable
         ``held_out`` that is not 0 there, or the folder of the DINEOF project's Alboran sample for
@@ -98,7 +103,8 @@ def score_gaps(
         If the input is missing or unreadable, a method, parameter or kind is unknown, or the gaps
         cannot be cut.
     """
-    from seaice.field_file import Reading, read_gappy
+    from seaice.fields.open import Reading
+    from seaice.fields.read import read_gappy
 
     chosen = method_parameters(methods, parameters)
     output_dir = Path(output_dir)
@@ -258,11 +264,11 @@ def _check_places(output_dir: Path, dpi: int, *inputs: Path | None) -> None:
     output_dir.mkdir(parents=True, exist_ok=True)
     table, _, picture = (output_dir / name for name in NAMES)
     asked = [Output("output_dir", table, "table"), Output("output_dir", picture, "picture")]
-    check_outputs(asked, inputs)
+    check_outputs(asked, inputs, is_daily_file=DayFile.parse)
 
 
 def _frame(days: np.ndarray, wanted: date) -> int:
-    from seaice.period import day_number
+    from seaice.dates import day_number
 
     found = np.flatnonzero(np.floor(days) == day_number(wanted))
     if not found.size:

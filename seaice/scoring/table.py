@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import seaice
-from seaice.atomic import atomic
+from seaice.runtime.atomic_write import atomic
 from seaice.scoring.measures import Measures
 from seaice.scoring.score import Row, Scores, checksum
 

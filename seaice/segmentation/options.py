@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seaice.segmentation.plot_stage import KINDS, SCORES
+from seaice.segmentation.figures.plot import (
+    KINDS,
+    SCORES,
+)
 
 PARTS = ("validation", "test")
 

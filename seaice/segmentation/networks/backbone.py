@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from seaice import InputError
-from seaice.segmentation.networks import SAR_COUNT
+from seaice.sources.ai4arctic.tables import SAR_COUNT
 
 
 class Head(nn.Sequential):

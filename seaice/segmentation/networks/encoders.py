@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from seaice import InputError
-from seaice.segmentation.networks import SAR_COUNT
 from seaice.segmentation.networks.backbone import BackboneNetwork, load_weights, measured_width
+from seaice.sources.ai4arctic.tables import SAR_COUNT
 
 INSTALL = "pip install -r requirements-encoders.txt"
 # An image of this size goes through once, to see how many features come out.

@@ -15,7 +15,10 @@ from torch import nn
 
 from seaice import InputError
 from seaice.segmentation.networks.backbone import BackboneNetwork, load_weights
-from seaice.sources.ai4arctic_tables import SAR_CHANNELS, SCALING
+from seaice.sources.ai4arctic.tables import (
+    SAR_CHANNELS,
+    SCALING,
+)
 
 INSTALL = "pip install -r requirements-terramind.txt"
 WIDTHS = {"tiny": 192, "small": 384, "base": 768, "large": 1024}

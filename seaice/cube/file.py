@@ -1,0 +1,390 @@
+"""Reading a consolidated cube: concentration, flags, surface, days and grid."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from datetime import date
+from itertools import product
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from seaice import (
+    InputError,
+    cf,
+    grids,
+)
+from seaice.cube.shards import (
+    Layout,
+    has_own_keys,
+    own_layout,
+    read_shard,
+)
+from seaice.dates import (
+    as_date,
+    from_day_number,
+)
+from seaice.flags import Surface, value_for_meaning
+from seaice.grids import Grid
+from seaice.runtime.atomic_write import aside
+
+WHOLE = slice(None)
+
+
+class CubeFile:
+    """A cube made by ``consolidate_data.py``, open for reading.
+
+    Not for sharing between processes or threads: open one in each.
+
+    Parameters
+    ----------
+    path : Path
+        NetCDF file, or folder that is a Zarr group.
+
+    Raises
+    ------
+    InputError
+        If it is missing, unreadable or no cube.
+
+    Attributes
+    ----------
+    path : Path
+    dates : list of date
+        Every day of the regular axis.
+    grid : Grid
+    surface : ndarray of uint8, shape (rows, columns)
+        Codes of :class:`seaice.flags.Surface`.
+    attributes : dict
+        Global attributes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise InputError(f"no such cube: {self.path}{_left_aside(self.path)}")
+        self._container = open_container(self.path)
+        try:
+            self._read_axes()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _read_axes(self) -> None:
+        needed = ("time", "sea_ice_conc", "fill_flag", "surface", "x", "y")
+        missing = [n for n in needed if not self._container.has(n)]
+        if missing:
+            raise InputError(
+                f"{self.path} is no cube of consolidate_data.py: it lacks {', '.join(missing)}"
+            )
+        try:
+            self.dates: list[date] = [from_day_number(n) for n in self._container.read("time")]
+            self.grid: Grid = self._container.grid()
+            self.surface: np.ndarray = self._container.read("surface")
+        except DAMAGE as error:
+            raise InputError(
+                f"{self.path} is damaged: its axes or surface cannot be read ({error}); make the "
+                "cube again with consolidate_data.py --force"
+            ) from None
+        self.attributes: dict[str, Any] = self._container.attributes
+        packed = self._container.attributes_of("sea_ice_conc")
+        self._scale = np.float32(packed["scale_factor"])
+        self._fill = np.int16(packed["_FillValue"])
+        self._number = {day: i for i, day in enumerate(self.dates)}
+
+    @property
+    def ocean(self) -> np.ndarray:
+        """True where the surface is anything but land, bool (rows, columns)."""
+        return self.surface != Surface.LAND
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the cube was made with; InputError if the file does not tell."""
+        try:
+            return dict(json.loads(self.attributes["parameters"]))
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"{self.path} does not tell the parameters it was made with") from None
+
+    def has(self, name: str) -> bool:
+        """Whether the file holds a variable."""
+        return self._container.has(name)
+
+    def index(self, day: Any) -> int:
+        """Position of a day on the axis; InputError if the cube does not reach it."""
+        wanted = as_date(day)
+        if wanted not in self._number:
+            raise InputError(
+                f"{self.path} has no {wanted}: it reaches from {self.dates[0]} to {self.dates[-1]}"
+            )
+        return self._number[wanted]
+
+    def concentration(
+        self, days: int | slice, rows: slice = WHOLE, columns: slice = WHOLE
+    ) -> np.ndarray:
+        """Concentration as a fraction 0..1, float32; NaN over land and where nothing may be said.
+
+        Parameters
+        ----------
+        days : int or slice
+            Positions on the time axis.
+        rows, columns : slice
+            Part of the grid; only that part is read.
+        """
+        packed = self._read("sea_ice_conc", days, rows, columns)
+        values = packed * self._scale
+        values[packed == self._fill] = np.nan
+        return values
+
+    def flags(self, days: int | slice, rows: slice = WHOLE, columns: slice = WHOLE) -> np.ndarray:
+        """Codes of ``fill_flag``, uint8; read them with :meth:`flag_value`."""
+        return self._read("fill_flag", days, rows, columns)
+
+    def flag_value(self, meaning: str, variable: str = "fill_flag") -> int:
+        """The code that means ``meaning`` in this file (see :func:`seaice.flags.value_for_meaning`)."""
+        return value_for_meaning(self._container.attributes_of(variable), meaning)
+
+    def variable(self, name: str, days: int | slice = WHOLE) -> np.ndarray:
+        """A stored array of any other variable, as stored; for texts see :meth:`texts`."""
+        return self._read(name, days)
+
+    def texts(self, name: str) -> list[str]:
+        """A per-day text variable (``input_file``, ``input_sha256``, ``day_reason``)."""
+        try:
+            return self._container.texts(name)
+        except DAMAGE as error:
+            raise self._damaged(name, WHOLE, error) from None
+
+    def _read(self, name: str, *index: int | slice) -> np.ndarray:
+        try:
+            return self._container.read(name, index)
+        except DAMAGE as error:
+            raise self._damaged(name, index[0], error) from None
+
+    def _damaged(self, name: str, days: int | slice, error: Exception) -> InputError:
+        return InputError(
+            f"{self.path} is damaged: {name} cannot be read at {self._named_days(days)} "
+            f"({error}); make the cube again with consolidate_data.py --force"
+        )
+
+    def _named_days(self, days: int | slice) -> str:
+        chosen = self.dates[days] if isinstance(days, slice) else [self.dates[days]]
+        return f"{chosen[0]} to {chosen[-1]}" if len(chosen) > 1 else str(chosen[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _left_aside(path: Path) -> str:
+    """What to do about a cube that is not there."""
+    left = aside(path.resolve())
+    if left.is_dir():
+        return f", but {left}, which a killed run moved aside; run consolidate_data.py again"
+    return "; make it with consolidate_data.py"
+
+
+Index = tuple[int | slice, ...]
+
+
+# What a library raises on bytes it cannot read or decode, and what becomes of it here.
+_DAMAGE = (OSError, RuntimeError, ValueError, EOFError, zlib.error)
+
+
+DAMAGE = (OSError, RuntimeError)
+
+
+class Container(Protocol):
+    """An open container."""
+
+    attributes: dict[str, Any]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a variable of that name."""
+
+    def attributes_of(self, name: str) -> dict[str, Any]:
+        """Attributes of a variable."""
+
+    def read(self, name: str, index: Index = ()) -> np.ndarray:
+        """A part of a variable as stored; one of ``DAMAGE`` if it cannot be read."""
+
+    def texts(self, name: str) -> list[str]:
+        """A text variable; one of ``DAMAGE`` if it cannot be read."""
+
+    def grid(self) -> Grid:
+        """The grid of the cube; one of ``DAMAGE`` if it cannot be read."""
+
+    def close(self) -> None:
+        """Close the container; a second time does nothing."""
+
+
+def open_container(path: Path) -> Container:
+    """Open a NetCDF file, or a folder that is a Zarr v3 group.
+
+    Raises
+    ------
+    InputError
+        If it is neither; the message says what was found.
+    """
+    return ZarrContainer(path) if path.is_dir() else NetCDFContainer(path)
+
+
+class NetCDFContainer:
+    """A NetCDF file, read as stored."""
+
+    def __init__(self, path: Path) -> None:
+        import netCDF4
+
+        try:
+            self._dataset = netCDF4.Dataset(path)
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"{path} is no readable NetCDF file ({error})") from None
+        self._dataset.set_auto_maskandscale(False)
+        self._dataset.set_auto_chartostring(False)
+        self.attributes = {k: self._dataset.getncattr(k) for k in self._dataset.ncattrs()}
+
+    def has(self, name: str) -> bool:
+        """Whether there is a variable of that name."""
+        return name in self._dataset.variables
+
+    def attributes_of(self, name: str) -> dict[str, Any]:
+        """Attributes of a variable."""
+        variable = self._dataset[name]
+        return {k: variable.getncattr(k) for k in variable.ncattrs()}
+
+    def read(self, name: str, index: Index = ()) -> np.ndarray:
+        """A part of a variable as stored."""
+        return np.asarray(self._dataset[name][index or ...])
+
+    def texts(self, name: str) -> list[str]:
+        """A variable of rows of characters."""
+        return [cf.row_text(row) for row in self.read(name)]
+
+    def grid(self) -> Grid:
+        """The grid of the cube."""
+        return cf.read_grid(self._dataset)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._dataset.isopen():
+            self._dataset.close()
+
+
+class ZarrContainer:
+    """A Zarr v3 group in a folder.
+
+    Variables in the layout of :mod:`seaice.cube.zarr` are read past zarr-python, which
+    takes some milliseconds for any read and gives fill values where a file was lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import zarr
+
+        self._path = path
+        _check_group(path)
+        try:
+            group = zarr.open_group(str(path), mode="r", zarr_format=3)
+            self._arrays = dict(group.arrays())
+        except (*_DAMAGE, KeyError, TypeError) as error:
+            raise InputError(f"{path} is no readable Zarr group ({error})") from None
+        self.attributes: dict[str, Any] = group.attrs.asdict()
+        self._layouts = {name: own_layout(array) for name, array in self._arrays.items()}
+
+    def has(self, name: str) -> bool:
+        """Whether there is an array of that name."""
+        return name in self._arrays
+
+    def attributes_of(self, name: str) -> dict[str, Any]:
+        """Attributes of an array."""
+        return dict(self._arrays[name].attrs.asdict())
+
+    def read(self, name: str, index: Index = ()) -> np.ndarray:
+        """A part of an array as stored."""
+        array, layout = self._arrays[name], self._layouts[name]
+        index = index[: array.ndim]
+        if layout is not None:
+            return self._read_shards(name, layout, index, _ranges(index, array.shape))
+        try:
+            if has_own_keys(array.metadata.to_dict()):
+                self._check_files(name)
+            return np.asarray(array[index or ...])
+        except _DAMAGE as error:
+            raise OSError(str(error)) from error
+
+    def _read_shards(self, name: str, layout: Layout, index: Index, part: Sequence[range]) -> np.ndarray:
+        *days, rows, columns = part
+        files = [f"c.{day}.0.0" for day in days[0]] if days else ["c.0.0"]
+        here, there = _span(rows), _span(columns)
+        out = np.empty((len(files), here.stop - here.start, there.stop - there.start), layout.dtype)
+        for file, frame in zip(files, out, strict=True):
+            read_shard(self._path / name / file, layout, here, there, frame)
+        if rows.step != 1 or columns.step != 1:
+            out = out[:, np.array(rows)[:, np.newaxis] - here.start, np.array(columns) - there.start]
+        kept = out if days else out[0]
+        return kept[tuple(slice(None) if isinstance(i, slice) else 0 for i in index)]
+
+    def _check_files(self, name: str) -> None:
+        """Every chunk was written, so one that is not there was lost."""
+        array = self._arrays[name]
+        for place in product(*(range(count) for count in array.cdata_shape)):
+            file = self._path / name / array.metadata.encode_chunk_key(place)
+            if file.stat().st_size == 0:
+                raise OSError(f"{file} is empty")
+
+    def texts(self, name: str) -> list[str]:
+        """An array of strings."""
+        return [str(text) for text in self.read(name).tolist()]
+
+    def grid(self) -> Grid:
+        """The grid of the cube."""
+        found = map(self.attributes_of, self._arrays)
+        mapping = next((a for a in found if "grid_mapping_name" in a), None)
+        return grids.from_coordinates(self.read("x"), self.read("y"), mapping)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _check_group(path: Path) -> None:
+    """Say what is wrong with a folder that is no Zarr v3 group."""
+    advice = "give a cube of consolidate_data.py, a .nc file or a .zarr folder"
+    if not (path / "zarr.json").is_file():
+        if any((path / name).exists() for name in (".zgroup", ".zarray", ".zmetadata")):
+            raise InputError(f"expected a Zarr v3 group, found a Zarr v2 store: {path}; {advice}")
+        found = "a folder without zarr.json" if any(path.iterdir()) else "an empty folder"
+        raise InputError(f"expected a cube, found {found}: {path}; {advice}")
+    try:
+        kind = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["node_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged: its zarr.json cannot be read ({error}); make the cube again with "
+            "consolidate_data.py --force"
+        ) from None
+    if kind != "group":
+        raise InputError(f"expected a Zarr group, found one {kind} of a group: {path}; {advice}")
+
+
+def _ranges(index: Index, shape: Sequence[int]) -> list[range]:
+    """The positions that an index takes along every axis; one position for a number."""
+    whole = [*index, *[slice(None)] * (len(shape) - len(index))]
+    ranges = []
+    for part, size in zip(whole, shape, strict=True):
+        if isinstance(part, slice):
+            ranges.append(range(*part.indices(size)))
+        elif -size <= part < size:
+            ranges.append(range(part % size, part % size + 1))
+        else:
+            raise IndexError(f"expected a position below {size}, found {part}")
+    return ranges
+
+
+def _span(cells: range) -> slice:
+    """From the lowest to the highest of some positions."""
+    return slice(min(cells), max(cells) + 1) if cells else slice(0, 0)

@@ -1,0 +1,191 @@
+"""Packing filled days into the chunks of a cube: rounding, shuffling, compressing.
+
+A day of a gridded variable is cut into tiles, row by row from the first. Each becomes one
+chunk in exactly the bytes that the file stores, so that whoever puts the cube together only
+copies. The tiles of a day are packed in parallel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from seaice import (
+    InputError,
+    cf,
+)
+from seaice.gapfill import Filled
+from seaice.runtime.threads import for_each
+
+COUNTED = (
+    "observed",
+    "temporal_two_sided",
+    "temporal_one_sided",
+    "spacetime_gaussian",
+    "pole_hole",
+    "departure_two_sided",
+    "departure_one_sided",
+    "missing",
+    "missing_pole_hole",
+)
+PACKED = ("sea_ice_conc", "fill_flag", "days_back_forward", "sea_ice_conc_error")
+COMPRESSIONS = ("zlib", "zstd", "none")
+# A higher level costs several times as much and saves a few percent of the file.
+LEVEL = 1
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How the daily fields of a cube are stored.
+
+    Attributes
+    ----------
+    compression : str
+        One of ``COMPRESSIONS``.
+    zarr : bool
+        Zarr v3 instead of NetCDF-4. Zarr has no shuffle of its own, and its deflate is gzip.
+    shape, tile : (int, int)
+        Rows and columns of the grid and of a chunk.
+    """
+
+    compression: str
+    zarr: bool
+    shape: tuple[int, int]
+    tile: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if self.compression not in COMPRESSIONS:
+            raise InputError(
+                f"expected a compression out of {', '.join(COMPRESSIONS)}, found {self.compression!r}"
+            )
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether the bytes of a concentration are sorted by significance."""
+        return self.compression == "zlib" and not self.zarr
+
+    @property
+    def corners(self) -> list[tuple[int, int]]:
+        """First row and column of every tile, in the order of the chunks."""
+        return [
+            (y, x)
+            for y in range(0, self.shape[0], self.tile[0])
+            for x in range(0, self.shape[1], self.tile[1])
+        ]
+
+    def compressor(self) -> Callable[[np.ndarray], bytes]:
+        """The function that makes a chunk's bytes out of an array in memory order."""
+        if self.compression == "none":
+            return lambda octets: octets.tobytes()
+        if self.compression == "zstd":
+            from numcodecs import zstd
+
+            return lambda octets: bytes(zstd.compress(octets, LEVEL, checksum=True))
+        from isal import isal_zlib
+
+        header = 31 if self.zarr else 15  # gzip or zlib around the same deflate
+        return lambda octets: bytes(isal_zlib.compress(octets, LEVEL, header))
+
+
+def decompress(codec: str, data: bytes | memoryview, size: int) -> bytes | memoryview:
+    """The bytes that a :meth:`Storage.compressor` was given.
+
+    Parameters
+    ----------
+    codec : {"zstd", "gzip", "deflate", ""}
+        As the containers call it; empty is none. Deflate is in the wrapping of zlib.
+    data : bytes
+        A chunk.
+    size : int
+        Bytes that are expected.
+
+    Raises
+    ------
+    ValueError
+        If there is another number of bytes or they are damaged; the message says it in few words.
+    """
+    if codec:
+        data = _inflated(codec, data, size)
+    if len(data) != size:
+        raise ValueError(f"expected {size} bytes in a chunk, found {len(data)}")
+    return data
+
+
+def _inflated(codec: str, data: bytes | memoryview, size: int) -> bytes:
+    from isal import isal_zlib
+
+    damage: Any = (isal_zlib.error, RuntimeError, ValueError, EOFError)
+    try:
+        if codec == "zstd":
+            from numcodecs import zstd
+
+            return bytes(zstd.decompress(data))
+        # A byte more than there is: a buffer that is full before the checksum is read would be doubled.
+        return bytes(isal_zlib.decompress(data, 31 if codec == "gzip" else 15, size + 1))
+    except damage as error:
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
+
+
+class PackedDay(NamedTuple):
+    """A day, ready to be stored.
+
+    Attributes
+    ----------
+    chunks : dict of str to list of bytes
+        Of every variable in ``PACKED``, the chunks of all tiles.
+    counts : dict of str to int
+        The number of cells of every kind in ``COUNTED``.
+    """
+
+    chunks: dict[str, list[bytes]]
+    counts: dict[str, int]
+
+
+def pack_day(filled: Filled, error: np.ndarray, hole: np.ndarray, storage: Storage) -> PackedDay:
+    """Pack a filled day.
+
+    Parameters
+    ----------
+    filled : Filled
+        Of one day, shape (rows, columns); values in percent.
+    error : ndarray of uint8, shape (rows, columns)
+        As :func:`seaice.gapfill.expected_error.of_day` gives it.
+    hole : ndarray of bool, shape (rows, columns)
+        The pole hole, counted apart.
+    storage : Storage
+
+    Returns
+    -------
+    PackedDay
+    """
+    compress = storage.compressor()
+
+    def pack_tile(corner: tuple[int, int]) -> tuple[list[bytes], np.ndarray]:
+        from seaice.cube import _kernels
+
+        words = np.empty(storage.tile, np.int16)
+        octets = np.empty(storage.tile, np.uint8)
+        counts = np.zeros(len(COUNTED), np.int64)
+        steps, missing = 0.01 / cf.CONCENTRATION_SCALE, cf.CONCENTRATION_FILL
+        packing = (hole, corner, steps, missing, words, counts)
+        _kernels.pack(filled.values, filled.flag, *packing)
+        if storage.shuffled:
+            shuffled = np.empty(words.nbytes, np.uint8)
+            _kernels.shuffle(words, shuffled)
+            chunks = [compress(shuffled)]
+        else:
+            chunks = [compress(words)]
+        for field in (filled.flag, filled.days_back_forward, error):
+            _kernels.cut(field, corner, octets)
+            chunks.append(compress(octets))
+        return chunks, counts
+
+    tiles = for_each(pack_tile, storage.corners)
+    counts = np.sum([tile[1] for tile in tiles], axis=0)
+    return PackedDay(
+        {name: [tile[0][i] for tile in tiles] for i, name in enumerate(PACKED)},
+        dict(zip(COUNTED, counts.tolist(), strict=True)),
+    )

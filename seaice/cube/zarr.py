@@ -1,0 +1,401 @@
+"""Writing a cube as a Zarr v3 group: a folder with the variables of the NetCDF cube.
+
+A day of a gridded variable is one shard: a file of encoded chunks with an index. Days are
+written as encoded chunks, so that whoever makes them may encode in parallel; no day
+touches the file of another. Everything of a day that is not gridded is a row of a table
+in chunks of 1024 days.
+
+Files are only ever replaced, never changed in place, so that a copy may share them with
+its original (:func:`clone`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from seaice import (
+    InputError,
+    cf,
+)
+from seaice.cube.packing import Storage
+from seaice.cube.shards import (
+    CHUNK_KEYS,
+    Layout,
+    own_layout,
+    write_shard,
+)
+from seaice.dates import day_number
+from seaice.grids import Grid
+
+if TYPE_CHECKING:
+    import zarr
+
+# Names as in the option; what the Zarr specification calls them. "zlib" is deflate in both
+# containers, which Zarr v3 knows in the wrapping of gzip alone.
+CODECS: dict[str, dict[str, Any]] = {
+    "zstd": {"name": "zstd", "configuration": {"level": 1, "checksum": True}},
+    "zlib": {"name": "gzip", "configuration": {"level": 1}},
+    "none": {},
+}
+
+# A file of every 1024 days and variable: an append rewrites the last one.
+DAYS_PER_CHUNK = 1024
+
+# What NetCDF gives for a value that was never written. It must not pass for a value: 0
+# would be open water, an observation, 1970.
+_UNWRITTEN: dict[str, Any] = {
+    "i4": -2147483647,
+    "i2": -32767,
+    "i1": -127,
+    "u1": 255,
+    "f4": np.nan,
+    "f8": np.nan,
+}
+
+GRIDDED = tuple(n for n, v in cf.VARIABLES.items() if v.dimensions == ("time", "y", "x"))
+TABLE = tuple(n for n, v in cf.VARIABLES.items() if v.dimensions[0] == "time" and n not in GRIDDED)
+
+
+def create(
+    path: Path,
+    *,
+    start: date,
+    days: int,
+    grid: Grid,
+    surface: np.ndarray,
+    lat_lon: bool,
+    attributes: Mapping[str, Any],
+    compression: str,
+) -> None:
+    """Make a cube with all its variables and its time axis; :class:`Cube` adds the days.
+
+    Parameters
+    ----------
+    path : Path
+        Folder to make.
+    start : date
+        First day.
+    days : int
+        Length of the time axis.
+    grid : Grid
+    surface : ndarray of uint8, shape (rows, columns)
+        Codes of :class:`seaice.flags.Surface`.
+    lat_lon : bool
+        Store latitude and longitude of every cell too.
+    attributes : mapping
+        Global attributes.
+    compression : {"zstd", "zlib", "none"}
+        Of every chunk, see ``CODECS``; level 1.
+
+    Raises
+    ------
+    InputError
+        If the compression is another.
+    """
+    import zarr
+
+    if compression not in CODECS:
+        raise InputError(f"expected compression to be one of {', '.join(CODECS)}, found {compression!r}")
+    group = zarr.create_group(str(path), zarr_format=3)
+    make = _Maker(group, days, grid, compression, lat_lon)
+    make.array("time", "i4", ("time",), cf.TIME_ATTRIBUTES)
+    make.array("time_bnds", "i4", ("time", "bnds"), {})
+    for name, values in (("y", grid.y), ("x", grid.x)):
+        make.array(name, "f8", (name,), cf.axis_attributes(name))[:] = values
+    make.array("crs", "i4", (), cf.crs_attributes(grid))[...] = np.int32(0)
+    if lat_lon:
+        longitude, latitude = grid.longitude_latitude()
+        make.of_table("lat")[:] = latitude
+        make.of_table("lon")[:] = longitude
+    make.of_table("surface")[:] = surface
+    for name in (*GRIDDED, *TABLE):
+        make.of_table(name)
+    _write_group(path, {**attributes, "grid_id": grid.id})
+    with Cube(path) as cube:
+        cube._begin_days(day_number(start), slice(0, days))
+
+
+class _Maker:
+    """Makes the arrays of one cube."""
+
+    def __init__(
+        self, group: zarr.Group, days: int, grid: Grid, compression: str, lat_lon: bool
+    ) -> None:
+        self._group = group
+        self._sizes = {"time": days, "bnds": 2, "y": grid.rows, "x": grid.columns}
+        self._tile = cf.tile_of(grid.shape)
+        self._codec = CODECS[compression]
+        self._lat_lon = lat_lon
+
+    def of_table(self, name: str) -> zarr.Array[Any]:
+        """A variable of ``products.VARIABLES``; one of characters becomes one of strings."""
+        row = cf.VARIABLES[name]
+        attributes = cf.attributes_of(name, lat_lon=self._lat_lon)
+        if row.dtype == "S1":
+            return self.array(name, "S1", row.dimensions[:1], attributes)
+        return self.array(name, row.dtype, row.dimensions, attributes, row.fill_value)
+
+    def array(
+        self,
+        name: str,
+        dtype: str,
+        dimensions: tuple[str, ...],
+        attributes: Mapping[str, Any],
+        fill: float | None = None,
+    ) -> zarr.Array[Any]:
+        """Any variable; ``fill`` is its ``_FillValue``, if it has one."""
+        attributes = {k: _plain(v) for k, v in attributes.items()}
+        if fill is not None:
+            attributes["_FillValue"] = fill
+        shape = tuple(self._sizes[d] for d in dimensions)
+        chunks, shards = self._chunks(dimensions)
+        array = self._group.create_array(
+            name,
+            shape=shape,
+            chunks=chunks,
+            shards=shards,
+            dtype=str if dtype == "S1" else dtype,
+            fill_value="" if dtype == "S1" else _UNWRITTEN[dtype] if fill is None else fill,
+            compressors=[self._codec] if self._codec else None,
+            chunk_key_encoding=CHUNK_KEYS,
+            dimension_names=dimensions,
+            attributes=attributes,
+        )
+        return stored_whole(array)
+
+    def _chunks(self, dimensions: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+        """Shape of the chunks, and of the shard that holds them."""
+        if dimensions[-2:] == ("y", "x"):
+            layout = Layout((self._sizes["y"], self._sizes["x"]), self._tile, "u1", "", 0)
+            day = (1,) * (len(dimensions) - 2)
+            return day + self._tile, day + layout.shard
+        return tuple(DAYS_PER_CHUNK if d == "time" else self._sizes[d] for d in dimensions), None
+
+
+def stored_whole(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """An array that stores every chunk, be it of nothing but fill values.
+
+    A chunk that is not there is then one that was lost.
+    """
+    return array.with_config({"write_empty_chunks": True})
+
+
+def _plain(value: Any) -> Any:
+    """A value of an attribute as JSON knows it."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+class Cube:
+    """A cube made by :func:`create`, or a :func:`clone` of one, open for writing.
+
+    :meth:`put_day` may be called for different days from several threads at once, also from
+    several processes. Everything else is for one caller.
+
+    Parameters
+    ----------
+    path : Path
+
+    Attributes
+    ----------
+    path : Path
+    days : int
+        Length of the time axis.
+    tiles : tuple of int
+        Rows and columns of chunks that a day has.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import zarr
+
+        self.path = Path(path)
+        self._group = zarr.open_group(str(path), mode="r+", zarr_format=3, use_consolidated=False)
+        self._arrays = {name: stored_whole(array) for name, array in self._group.arrays()}
+        daily = self._arrays[GRIDDED[0]]
+        layout = own_layout(daily)
+        if layout is None:
+            raise InputError(f"{path} was not laid out by this toolbox, so no day can be put into it")
+        self.days, self.tiles = daily.shape[0], layout.tiles
+
+    def put_day(self, i: int, chunks: Mapping[str, Sequence[bytes]]) -> None:
+        """Write the gridded variables of a day; files that stand there are replaced.
+
+        Parameters
+        ----------
+        i : int
+            Position on the time axis.
+        chunks : mapping
+            By name of the variable: its encoded chunks row by row of tiles, each of a whole
+            tile, little-endian and compressed as the cube was created.
+
+        Raises
+        ------
+        ValueError
+            If the day or a number of chunks is not one of this cube.
+        """
+        expected = self.tiles[0] * self.tiles[1]
+        if not 0 <= i < self.days:
+            raise ValueError(f"expected a day from 0 to {self.days - 1}, found {i}")
+        for name, encoded in chunks.items():
+            if name not in GRIDDED or len(encoded) != expected:
+                raise ValueError(
+                    f"expected {expected} chunks of {', '.join(GRIDDED)}, found {len(encoded)} of {name}"
+                )
+            write_shard(self.path / name / f"c.{i}.0.0", encoded)
+
+    def put_table(self, first: int, table: Mapping[str, np.ndarray | Sequence[str]]) -> None:
+        """Write what adjoining days have besides their fields; the time axis grows to hold them.
+
+        Parameters
+        ----------
+        first : int
+            Position of the first day.
+        table : mapping
+            By name of the variable: its values, one row a day; texts as strings, cut to the
+            bytes that the NetCDF cube has for them.
+
+        Raises
+        ------
+        ValueError
+            If the variables differ in their number of rows, or days were left out before.
+        """
+        counts = {len(rows) for rows in table.values()}
+        if len(counts) != 1 or not 0 <= first <= self.days:
+            raise ValueError(
+                f"expected as many rows of every variable from a day up to {self.days} on, found "
+                f"{sorted(counts)} rows from {first}"
+            )
+        last = first + counts.pop()
+        self.resize(max(self.days, last))
+        for name, rows in table.items():
+            width = cf.TEXT_WIDTHS.get(name)
+            texts = [_cut(str(text), width) for text in rows] if width else []
+            self._arrays[name][first:last] = np.array(texts, object) if width else np.asarray(rows)
+
+    def resize(self, days: int) -> None:
+        """Lengthen the time axis; the new days are missing until they are put.
+
+        Raises
+        ------
+        ValueError
+            If it would become shorter.
+        """
+        if days < self.days:
+            raise ValueError(f"expected at least the {self.days} days there are, found {days}")
+        if days == self.days:
+            return
+        for name in ("time", "time_bnds", *GRIDDED, *TABLE):
+            array = self._arrays[name]
+            array.resize((days, *array.shape[1:]))
+        before, self.days = self.days, days
+        first = int(np.asarray(self._arrays["time"][:1])[0])
+        self._begin_days(first, slice(before, days))
+        _write_group(self.path, self.attributes)
+
+    def _begin_days(self, first: int, part: slice) -> None:
+        """Write dates and bounds of new days, and that nothing else is known of them yet."""
+        numbers = np.arange(first + part.start, first + part.stop, dtype=np.int32)
+        self._arrays["time"][part] = numbers
+        self._arrays["time_bnds"][part] = np.stack([numbers, numbers + 1], axis=1)
+        for name in TABLE:
+            array = self._arrays[name]
+            array[part] = np.full(numbers.size, array.fill_value, array.dtype)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Global attributes."""
+        stored = json.loads((self.path / "zarr.json").read_text(encoding="utf-8"))
+        return dict(stored["attributes"])
+
+    def annotate(self, attributes: Mapping[str, Any]) -> None:
+        """Replace global attributes; a ``history`` is put before the one there is."""
+        earlier = self.attributes
+        merged = cf.with_history(attributes, earlier.get("history", ""))
+        _write_group(self.path, earlier | merged)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def stored_tile(path: Path) -> tuple[int, int] | None:
+    """Rows and columns of a chunk of a cube, None if it is not in shards of one day."""
+    import zarr
+
+    layout = own_layout(zarr.open_group(str(path), mode="r", zarr_format=3)[GRIDDED[0]])
+    return layout.tile if layout else None
+
+
+def check_storage(path: Path, storage: Storage) -> None:
+    """Refuse a cube whose chunks are not as this storage makes them; InputError."""
+    import zarr
+
+    codec = CODECS[storage.compression].get("name", "")
+    group = zarr.open_group(str(path), mode="r", zarr_format=3)
+    for name in GRIDDED:
+        layout = own_layout(group[name])
+        if layout is None or (layout.tile, layout.codec) != (storage.tile, codec):
+            raise InputError(
+                f"{path} was stored by another program: {name} is not in shards of one day with chunks "
+                f"of {storage.tile} and {codec or 'no codec'}; make the cube again with --force to "
+                "extend it"
+            )
+
+
+def _cut(text: str, width: int) -> str:
+    return cf.row_text(cf.text_row(text, width))
+
+
+def _write_group(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Write the group's metadata, with those of all arrays in them.
+
+    One read then opens the cube. xarray warns where they are not in one place; zarr-python
+    reads them so but warns when asked to write them, so they are put together here.
+    """
+    arrays = {
+        folder.parent.name: json.loads(folder.read_text(encoding="utf-8"))
+        for folder in sorted(path.glob("*/zarr.json"), key=_order)
+    }
+    content = {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": {k: _plain(v) for k, v in attributes.items()},
+        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays},
+    }
+    temporary = path / ".zarr.json.part"
+    temporary.write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
+    os.replace(temporary, path / "zarr.json")
+
+
+def _order(metadata: Path) -> int:
+    """Place of an array in a listing, as in the NetCDF cube."""
+    names = ["time", "time_bnds", "y", "x", "crs", "lat", "lon", "surface", *GRIDDED, *TABLE]
+    return names.index(metadata.parent.name)
+
+
+def clone(source: Path, target: Path) -> None:
+    """Make a copy of a cube that shares the files with it where the disk can do so.
+
+    Writing into the copy leaves the original as it is, for files are replaced. An append
+    thus need not copy the days it keeps.
+    """
+
+    def link(one: str, other: str) -> None:
+        try:
+            os.link(one, other)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(one, other)
+
+    shutil.copytree(source, target, copy_function=link)

@@ -1,0 +1,380 @@
+"""A look at a folder of daily files: what it holds, and what is missing in a part of the grid."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seaice import InputError
+from seaice.daily.folder import (
+    DailyGrids,
+    DayRecord,
+    describe_days,
+)
+from seaice.dates import Period
+from seaice.grids import Grid
+from seaice.masks import Mask, read_mask
+from seaice.regions import Box
+from seaice.report import Progress, Report, listing
+from seaice.runtime.atomic_write import atomic
+from seaice.runtime.output_checks import (
+    Output,
+    check_outputs,
+)
+from seaice.sources.bremen import names as bremen
+from seaice.sources.bremen.reader import read_grid_of
+
+if TYPE_CHECKING:
+    from cartopy.mpl.geoaxes import GeoAxes
+
+logger = logging.getLogger(__name__)
+
+
+def get_dims(*, source_dir: Path) -> Report:
+    """Describe a folder of daily files: size of a field, grids, forms, days.
+
+    Only the first readable file of every grid is opened; empty files are found by their
+    size. ``consolidate_data.py`` checks every value.
+
+    Parameters
+    ----------
+    source_dir : Path
+        Searched with all its subfolders.
+
+    Returns
+    -------
+    Report
+        ``values`` has ``height`` and ``width`` (rows and columns) of the first readable file.
+
+    Raises
+    ------
+    InputError
+        If there is no daily file, or none can be read.
+    """
+    files = sorted(bremen.find_files(source_dir), key=lambda f: (f.day, str(f.path)))
+    report = Report()
+    empty = [f for f in files if f.path.stat().st_size == 0]
+    report.failed += [f"{f.path}: the file is empty" for f in empty]
+    for grid_id in dict.fromkeys(f.grid_id for f in files):
+        grid = _first_grid([f for f in files if f.grid_id == grid_id and f not in empty], report)
+        if grid is None:
+            continue
+        if not report.values:
+            report.values = {"height": grid.rows, "width": grid.columns}
+            report.lines += [f"height (rows): {grid.rows}", f"width (columns): {grid.columns}"]
+        report.lines.append(f"grid: {grid}")
+        if grid.id not in (grid_id, "custom"):
+            report.failed.append(f"the files named {grid_id} are on the grid {grid}")
+    if not report.values:
+        raise InputError(
+            f"not one of the {len(files)} daily files in {source_dir} can be read "
+            f"({listing(report.failed, limit=1)}); fetch them again with download.py"
+        )
+    report.lines += _contents(files)
+    return report
+
+
+def _first_grid(files: Sequence[bremen.DayFile], report: Report) -> Grid | None:
+    for file in files:
+        try:
+            return read_grid_of(file.path)
+        except InputError as error:
+            report.failed.append(f"{file.path}: {error}")
+    return None
+
+
+def _contents(files: Sequence[bremen.DayFile]) -> list[str]:
+    lines = []
+    for label, names in (
+        ("grids", [f.grid_id for f in files]),
+        ("forms", [f.form for f in files]),
+        ("sensors", [f.sensor for f in files]),
+        ("versions", [f.version for f in files]),
+    ):
+        counts = Counter(names).most_common()
+        lines.append(f"{label}: {listing([f'{name} ({count} files)' for name, count in counts])}")
+    days = {f.day for f in files}
+    period = Period(min(days), max(days))
+    absent = [day for day in period if day not in days]
+    lines.append(f"files: {len(files)}, first day {period.start}, last day {period.end}")
+    if absent:
+        lines.append(f"days without a file in between: {len(absent)} ({listing(_runs(absent))})")
+    return lines
+
+
+def _runs(days: Sequence[date]) -> list[str]:
+    """Days in order as runs: ``2024-01-01`` or ``2024-01-03 to 2024-01-09``."""
+    known = set(days)
+    starts = [d for d in days if d - timedelta(days=1) not in known]
+    ends = [d for d in days if d + timedelta(days=1) not in known]
+    return [str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True)]
+
+
+@dataclass(frozen=True)
+class BoxDay:
+    """Missing cells of a box on one day.
+
+    Attributes
+    ----------
+    record : DayRecord
+    cells : int
+        Cells looked at: all of the box, or its ocean cells where a mask is given.
+    missing : int or None
+        None if the day is absent or rejected.
+    """
+
+    record: DayRecord
+    cells: int
+    missing: int | None
+
+    @property
+    def percent(self) -> float | None:
+        """Missing cells in percent of the cells looked at."""
+        return None if self.missing is None else 100 * self.missing / self.cells
+
+
+def missing_in(field: np.ndarray, cells: np.ndarray) -> int:
+    """Count the missing values of a field among some cells.
+
+    Parameters
+    ----------
+    field : ndarray of float
+        NaN is missing.
+    cells : ndarray of bool, same shape
+        The cells to look at.
+
+    Examples
+    --------
+    >>> missing_in(np.array([1.0, np.nan, np.nan]), np.array([True, True, False]))
+    1
+    """
+    return int(np.count_nonzero(np.isnan(field) & cells))
+
+
+def find_missing(
+    *,
+    source_dir: Path,
+    start_date: date,
+    end_date: date,
+    ymin: int | None = None,
+    ymax: int | None = None,
+    xmin: int | None = None,
+    xmax: int | None = None,
+    bounds: Sequence[float] | None = None,
+    threshold_percent: float = 0.1,
+    land_mask_file: Path | None = None,
+    grid: str | None = None,
+    output_csv: Path | None = None,
+    output_file: Path | None = None,
+) -> Report:
+    """List the days with missing data in a box of the grid.
+
+    Parameters
+    ----------
+    source_dir : Path
+        Folder of daily files.
+    start_date, end_date : date
+        First and last day.
+    ymin, ymax, xmin, xmax : int, optional
+        Half-open ranges of rows and columns; row 0 is the smallest y.
+    bounds : sequence of four floats, optional
+        West, east, south, north in metres of the projection, instead of the ranges.
+    threshold_percent : float
+        Days with at least this percentage of missing cells are listed.
+    land_mask_file : Path, optional
+        Mask of ``create_mask.py``; then only ocean cells are looked at.
+    grid : str, optional
+        Take only files of this grid.
+    output_csv, output_file : Path, optional
+        The table as CSV; a map of the first readable day with the box.
+
+    Returns
+    -------
+    Report
+        ``values["days"]`` are the :class:`BoxDay`, ``values["listed"]`` the dates at or
+        above the threshold.
+    """
+    check_outputs(
+        [Output("output_csv", output_csv, "table"), Output("output_file", output_file, "picture")],
+        [land_mask_file],
+        is_daily_file=bremen.DayFile.parse,
+    )
+    mask = None if land_mask_file is None else read_mask(land_mask_file)
+    daily = DailyGrids(
+        source_dir=source_dir,
+        period=Period(start_date, end_date),
+        grid=None if mask is None else mask.grid,
+        grid_id=grid,
+    )
+    box = _box(daily.grid, (ymin, ymax, xmin, xmax), bounds)
+    ocean = np.ones(daily.grid.shape, dtype=bool) if mask is None else mask.ocean
+    inside = ocean[box.rows, box.columns]
+    cells = int(np.count_nonzero(inside))
+    if not cells:
+        raise InputError(f"the box ({box}) holds no ocean cell of {land_mask_file}; choose another")
+    days: list[BoxDay] = []
+    first: tuple[np.ndarray, BoxDay] | None = None
+    with Progress(total=len(daily.period), label="days", logger=logger) as progress:
+        for day in daily.period:
+            field, record = daily.read(day, with_digest=False)
+            missing = None if field is None else missing_in(field[box.rows, box.columns], inside)
+            days.append(BoxDay(record, cells, missing))
+            if first is None and field is not None:
+                first = field, days[-1]
+            progress.unit(_row(days[-1]))
+    what = (
+        "ocean cells"
+        if mask is not None
+        else "cells, land among them (give --land_mask_file to leave it out)"
+    )
+    report = Report(lines=[f"box {box}: {cells} {what}"])
+    _table(days, threshold_percent, report)
+    if output_csv is not None:
+        write_csv(days, threshold_percent, Path(output_csv))
+        _wrote(report, output_csv)
+    if output_file is not None:
+        if first is None:
+            report.failed.append(f"no day can be read, so {output_file} was not drawn")
+        else:
+            draw_box(*first, box, daily.grid, mask, Path(output_file))
+            _wrote(report, output_file)
+    return report
+
+
+def _wrote(report: Report, path: Path) -> None:
+    report.outputs.append(Path(path))
+    report.lines.append(f"wrote {path}")
+
+
+def _box(grid: Grid, ranges: tuple[int | None, ...], bounds: Sequence[float] | None) -> Box:
+    given = [number for number in ranges if number is not None]
+    if bounds is not None and not given:
+        west, east, south, north = bounds
+        return Box.of_bounds((west, east, south, north), grid)
+    if bounds is not None or len(given) != 4:
+        raise InputError(
+            "expected either --ymin, --ymax, --xmin and --xmax or --bounds, found "
+            f"{len(given)} of the four{' and --bounds' if bounds is not None else ''}"
+        )
+    box = Box(*given)
+    box.check(grid)
+    return box
+
+
+def _row(day: BoxDay) -> str:
+    if day.missing is None:
+        return f"{day.record.day}  {day.record.status.name.lower()}"
+    return f"{day.record.day}  {day.missing:9d}  {day.percent:8.3f}"
+
+
+def _table(days: Sequence[BoxDay], threshold_percent: float, report: Report) -> None:
+    report.lines += ["day         missing    percent", *(_row(day) for day in days)]
+    listed = [d for d in days if d.percent is not None and d.percent >= threshold_percent]
+    names = ", ".join(str(d.record.day) for d in listed) or "none"
+    readable = sum(d.missing is not None for d in days)
+    report.lines.append(
+        f"days with at least {threshold_percent:g} percent missing: {len(listed)} of {readable} "
+        f"readable: {names}"
+    )
+    lines, failed = describe_days(d.record for d in days)
+    report.lines += lines
+    report.failed += failed
+    report.values |= {"days": list(days), "listed": [d.record.day for d in listed]}
+
+
+def write_csv(days: Sequence[BoxDay], threshold_percent: float, path: Path) -> None:
+    """Write one row a day; numbers are empty where the day is absent or rejected."""
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(
+            ["date", "status", "reason", "cells", "missing_cells", "missing_percent",
+             f"at_least_{threshold_percent:g}_percent"]
+        )  # fmt: skip
+        for day in days:
+            row: list[object] = [
+                day.record.day,
+                day.record.status.name.lower(),
+                day.record.reason,
+                day.cells,
+            ]
+            if day.percent is None:
+                writer.writerow([*row, "", "", ""])
+            else:
+                reached = int(day.percent >= threshold_percent)
+                writer.writerow([*row, day.missing, f"{day.percent:.4f}", reached])
+
+
+def draw_box(
+    field: np.ndarray, day: BoxDay, box: Box, grid: Grid, mask: Mask | None, path: Path
+) -> None:
+    """Draw a day, the whole grid with the box and the box alone, and save the picture.
+
+    Parameters
+    ----------
+    field : ndarray of float32, shape (rows, columns)
+        Percent; NaN is missing.
+    """
+    from seaice.drawing import (
+        draw,
+        palette,
+    )
+    from seaice.drawing.decorations import unit_of
+    from seaice.drawing.graticule import draw_graticule
+
+    near = _surroundings(box, grid)
+    around = grid.part(near.rows, near.columns)
+    figure, axes = draw.polar_panels(grid, 2, height=5.5, graticule=False)
+    frame = palette.Swatch(f"box {box}", palette.ICE_EDGE, "line")
+    no_value = "no value" if mask is not None else "no value (land, or missing)"
+    swatches = [frame, palette.Swatch(no_value, palette.NO_VALUE, hatched=True)]
+    if mask is not None:
+        swatches.append(palette.Swatch("land", palette.LAND))
+    for ax, part, place in zip(
+        axes, (Box(0, grid.rows, 0, grid.columns), near), (grid, around), strict=True
+    ):
+        ax.set_xlim(*place.extent[:2])
+        ax.set_ylim(*place.extent[2:])
+        land = None if mask is None else mask.land[part.rows, part.columns]
+        image = draw.draw_concentration(ax, field[part.rows, part.columns], place, land=land)
+        draw_graticule(ax, place, unit=unit_of(ax), zorder=3)
+        _draw_outline(ax, grid.part(box.rows, box.columns), colour=palette.ICE_EDGE)
+    draw.draw_title(axes[0], f"Sea ice concentration, {day.record.day}", str(grid))
+    draw.draw_title(
+        axes[1], f"{day.percent:.2f} % of the box missing", f"{day.missing} of {day.cells} cells"
+    )
+    draw.draw_colorbar(axes[1], image)
+    draw.draw_legend(axes[0], swatches, columns=1)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=150, format=path.suffix.lower().lstrip("."))
+
+
+def _surroundings(box: Box, grid: Grid) -> Box:
+    """The box with a margin, in the proportions of the grid and within it."""
+    shape = grid.rows / grid.columns
+    rows = max(1.5 * (box.ymax - box.ymin), 1.5 * shape * (box.xmax - box.xmin), 24)
+    sizes = min(round(rows), grid.rows), min(round(rows / shape), grid.columns)
+    starts = [
+        min(max((low + high - size) // 2, 0), limit - size)
+        for low, high, size, limit in zip(
+            (box.ymin, box.xmin), (box.ymax, box.xmax), sizes, grid.shape, strict=True
+        )
+    ]
+    return Box(starts[0], starts[0] + sizes[0], starts[1], starts[1] + sizes[1])
+
+
+def _draw_outline(ax: GeoAxes, place: Grid, *, colour: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    west, east, south, north = place.extent
+    ax.add_patch(
+        Rectangle((west, south), east - west, north - south, fill=False, edgecolor=colour,
+                  linewidth=1.6, zorder=5)
+    )  # fmt: skip

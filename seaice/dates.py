@@ -1,0 +1,153 @@
+"""Calendar days: reading a date in any usual form, walking a closed period."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from seaice import InputError
+
+EPOCH = date(1970, 1, 1)
+
+
+def as_date(value: Any) -> date:
+    """Read a calendar day.
+
+    Parameters
+    ----------
+    value : date, datetime, numpy.datetime64, int or str
+        ``20240131``, ``"20240131"``, ``"2024-01-31"`` or a date object. Of an
+        object with a time of day only the day is kept.
+
+    Returns
+    -------
+    datetime.date
+
+    Raises
+    ------
+    InputError
+        If the value is not an existing day.
+
+    Examples
+    --------
+    >>> as_date(20240229)
+    datetime.date(2024, 2, 29)
+    >>> as_date("2024-02-29")
+    datetime.date(2024, 2, 29)
+    """
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    text = str(value)
+    if "T" in text:  # numpy.datetime64 and pandas print ISO 8601 with a time
+        text = text.split("T", 1)[0]
+    digits = text.replace("-", "")
+    form_is_known = len(text) == 8 or (len(text) == 10 and text[4] == text[7] == "-")
+    if form_is_known and len(digits) == 8 and digits.isascii() and digits.isdigit():
+        try:
+            return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+        except ValueError as error:
+            raise InputError(f"{text!r} is not a day of the calendar ({error})") from None
+    raise InputError(f"expected a date as YYYYMMDD or YYYY-MM-DD, found {text!r}")
+
+
+def day_number(day: date) -> int:
+    """Days since 1970-01-01, the time axis of every file this package writes."""
+    return (day - EPOCH).days
+
+
+def from_day_number(number: int) -> date:
+    """Inverse of :func:`day_number`."""
+    return EPOCH + timedelta(days=int(number))
+
+
+@dataclass(frozen=True)
+class Period:
+    """A closed run of calendar days, ``start`` to ``end``, both included.
+
+    Examples
+    --------
+    >>> len(Period(date(2024, 2, 28), date(2024, 3, 1)))
+    3
+    """
+
+    start: date
+    end: date
+
+    def __post_init__(self) -> None:
+        if self.end < self.start:
+            raise InputError(
+                f"the period ends ({self.end}) before it starts ({self.start}); exchange the two dates"
+            )
+
+    @classmethod
+    def of(cls, start: Any, end: Any) -> Period:
+        """Make a period from dates in any form :func:`as_date` reads."""
+        return cls(as_date(start), as_date(end))
+
+    def __len__(self) -> int:
+        return (self.end - self.start).days + 1
+
+    def __iter__(self) -> Iterator[date]:
+        for offset in range(len(self)):
+            yield self.start + timedelta(days=offset)
+
+    def __contains__(self, day: object) -> bool:
+        return isinstance(day, date) and self.start <= day <= self.end
+
+    def __str__(self) -> str:
+        return f"{self.start} to {self.end}"
+
+    def widened(self, days: int) -> Period:
+        """The same period with ``days`` more on either side."""
+        first = max(date.min.toordinal(), self.start.toordinal() - days)
+        last = min(date.max.toordinal(), self.end.toordinal() + days)
+        return Period(date.fromordinal(first), date.fromordinal(last))
+
+
+def as_moment(value: Any, *, last: bool = False) -> datetime:
+    """UTC instant, to the second.
+
+    Parameters
+    ----------
+    value : datetime, date or str
+        ``YYYY-MM-DD HH:MM:SS``, with T or without seconds, or a date as
+        :func:`seaice.dates.as_date` reads it. Without a zone it is UTC.
+    last : bool
+        A date alone means its last second instead of its first.
+
+    Raises
+    ------
+    InputError
+        If it is no instant.
+
+    Examples
+    --------
+    >>> as_moment("20200101", last=True).isoformat()
+    '2020-01-01T23:59:59+00:00'
+    >>> as_moment("2020-01-01 06:30").isoformat()
+    '2020-01-01T06:30:00+00:00'
+    """
+    if isinstance(value, str):
+        value = _parsed(value.strip())
+    if isinstance(value, datetime):
+        try:
+            moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        except OverflowError:
+            raise InputError(f"expected an instant of the years 1 to 9999, found {value}") from None
+        return moment.replace(microsecond=0)
+    if isinstance(value, date):
+        return datetime.combine(value, time(23, 59, 59) if last else time(0), UTC)
+    raise InputError(f"expected a date or an instant, found {value!r}")
+
+
+def _parsed(text: str) -> date | datetime:
+    if ":" in text or "T" in text[1:]:
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            raise InputError(f"expected YYYY-MM-DD HH:MM:SS (UTC), found {text!r}") from None
+    return as_date(text)

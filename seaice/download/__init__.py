@@ -1,0 +1,1 @@
+"""Fetching files by HTTP: retries, mirrors, resumed files, manifests."""

@@ -1,0 +1,291 @@
+"""One address -> one verified file, whole or not at all (HTTP).
+
+A body streams into the hidden sibling ``.NAME.part``. What its server said about that
+version of the file (address, size, ETag, Last-Modified) is noted beside it, so that a
+later attempt, in this run or after a kill, continues with a Range request that holds
+only while the file upstream is still the same (If-Range, RFC 9110, section 13.1.5).
+The final name appears by a rename, after the length and the caller's check.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import seaice
+from seaice import InputError
+from seaice.download.mirrors import (
+    HostSearch,
+    Pauses,
+    Policy,
+    TransferError,
+    host_of,
+)
+from seaice.download.partial_file import (
+    Identity,
+    PartialFile,
+    file_sha256,
+    public_url,
+)
+from seaice.download.responses import (
+    NotThere,
+    Refused,
+    Transient,
+    explain,
+    identity_of,
+    judge_answer,
+)
+from seaice.runtime.atomic_write import (
+    HeldByAnother,
+    exclusive,
+)
+
+if TYPE_CHECKING:
+    import requests
+
+logger = logging.getLogger(__name__)
+
+Check = Callable[[Path], object]
+
+_CHUNK = 64 * 1024
+_CONNECT_TIMEOUT = 10.0  # seconds; a host that is there answers the handshake well within
+# A body slower than this over one time-out is stalled, though no single read timed out.
+_LEAST_BYTES_PER_SECOND = 100
+
+
+class Busy(TransferError):
+    """Another process is fetching the same file at this moment."""
+
+
+class Stopped(TransferError):
+    """The run was told to stop; the partial file stays for the next one."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A finished transfer.
+
+    Attributes
+    ----------
+    identity : Identity
+        Of the version that was fetched; ``size`` is the size of the file.
+    sha256 : str
+        Of the whole file, hexadecimal.
+    received : int
+        Bytes that came over the line, all attempts together.
+    continued : int
+        Bytes taken over from an earlier, broken attempt.
+    """
+
+    identity: Identity
+    sha256: str
+    received: int
+    continued: int
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Hold the right to fetch ``path`` among all threads and processes.
+
+    Raises
+    ------
+    Busy
+        If another one holds it.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(path))
+        except HeldByAnother as error:
+            raise Busy(str(error)) from None
+        yield
+
+
+class Fetcher:
+    """Fetches files one after the other; make one per thread, with its own session.
+
+    Parameters
+    ----------
+    policy : Policy, optional
+    pauses : Pauses, optional
+        Share one among the workers of a run.
+    stop : threading.Event, optional
+        When set, waits and transfers end with :class:`Stopped` as soon as they notice.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy | None = None,
+        pauses: Pauses | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        import requests
+
+        self._policy = policy or Policy()
+        self._pauses = pauses or Pauses()
+        self._stop = stop or threading.Event()
+        self._received = 0
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = f"seaice-toolbox/{seaice.__version__}"
+        self._session.max_redirects = 5
+        # A packed body has another length than the file and cannot be continued.
+        self._session.headers["Accept-Encoding"] = "identity"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def fetch(
+        self,
+        urls: Sequence[str],
+        path: Path,
+        *,
+        check: Check | None = None,
+        known: Identity | None = None,
+        fresh: bool = False,
+    ) -> Fetched | None:
+        """Fetch one file from the first host that has it; hold :func:`only_writer` meanwhile.
+
+        Parameters
+        ----------
+        urls : sequence of str
+            The same file at several hosts, in order of preference. The next is asked
+            when one fails or does not have the file; a failed one is asked again later.
+        path : Path
+            Final name; its folder must exist.
+        check : callable, optional
+            Called with the complete partial file before it gets its name; raises
+            InputError with the reason when the content is no good.
+        known : Identity, optional
+            The version already at ``path``; only another one is fetched.
+        fresh : bool
+            Do not continue a partial file.
+
+        Returns
+        -------
+        Fetched or None
+            None when ``known`` is still the version upstream.
+
+        Raises
+        ------
+        AbsentUpstream, Stopped, TransferError
+            See there. What stood at ``path`` is untouched.
+        OSError
+            If the file cannot be written.
+        """
+        self._received = 0
+        partial = PartialFile(path)
+        if fresh:
+            partial.discard()
+        return self._from_first_host(urls, partial, check, known)
+
+    def _from_first_host(
+        self, urls: Sequence[str], partial: PartialFile, check: Check | None, known: Identity | None
+    ) -> Fetched | None:
+        search = HostSearch(urls, self._policy, self._pauses, have=partial.size)
+        while search.is_open:
+            url, wait = search.next()
+            self._wait(wait)
+            try:
+                return self._attempt(url, partial, check, known)
+            except Refused as error:
+                search.refused(url, error)
+            except Transient as error:
+                what_next = search.failed(url, error, have=partial.size)
+                level = logging.INFO if error.answered else logging.DEBUG
+                logger.log(level, "%s: %s at %s; %s", partial.name, error, host_of(url), what_next)
+        raise search.error()
+
+    def _attempt(
+        self, url: str, partial: PartialFile, check: Check | None, known: Identity | None
+    ) -> Fetched | None:
+        offset, identity = partial.resumable(url)
+        headers: dict[str, str] = {}
+        if identity is not None:
+            headers = {"Range": f"bytes={offset}-", "If-Range": identity.validator}
+        elif known is not None:
+            headers = known.conditions(public_url(url))
+        with self._ask(url, headers) as response:
+            if response.status_code == 304 and "Range" not in headers and headers:
+                return None
+            try:
+                judge_answer(response, offset, identity)
+            except (NotThere, Transient) as error:
+                if isinstance(error, NotThere) or error.at_once:
+                    partial.discard()
+                raise
+            if identity is None or response.status_code == 200:
+                offset, identity = 0, identity_of(url, response)
+                if known is not None and known.same_version(identity):
+                    return None
+                partial.begin(identity)
+            with partial.path.open("ab") as file:
+                self._stream(response, file)
+        _verify(partial, identity, check, continued=offset > 0)
+        identity = replace(identity, size=partial.size)
+        digest = file_sha256(partial.path)
+        partial.finish()
+        return Fetched(identity, digest, self._received, offset)
+
+    @contextmanager
+    def _ask(self, url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
+        import requests
+
+        timeout = (min(_CONNECT_TIMEOUT, self._policy.timeout), self._policy.timeout)
+        try:
+            response = self._session.get(url, headers=headers, stream=True, timeout=timeout)
+        except requests.RequestException as error:
+            raise explain(error) from None
+        self._pauses.answered(url)
+        with response:
+            yield response
+
+    def _stream(self, response: requests.Response, file: BinaryIO) -> None:
+        from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+        start, count = time.monotonic(), 0
+        while True:
+            if self._stop.is_set():
+                raise Stopped("stopped")
+            try:
+                data = response.raw.read1(_CHUNK, decode_content=True)
+            except ReadTimeoutError:
+                raise Transient(f"silent for {self._policy.timeout:g} s within the body") from None
+            except (HTTPError, OSError):
+                raise Transient("the connection broke within the body") from None
+            if not data:
+                return
+            file.write(data)
+            self._received += len(data)
+            count += len(data)
+            elapsed = time.monotonic() - start
+            if elapsed > self._policy.timeout:
+                if count < _LEAST_BYTES_PER_SECOND * elapsed:
+                    raise Transient(f"only {count} bytes in {elapsed:.0f} s")
+                start, count = time.monotonic(), 0
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.wait(max(0.0, seconds)):
+            raise Stopped("stopped")
+
+
+def _verify(partial: PartialFile, identity: Identity, check: Check | None, *, continued: bool) -> None:
+    size = partial.size
+    if identity.size is not None and size < identity.size:
+        raise Transient(f"the body ended after {size} of {identity.size} bytes")
+    try:
+        if identity.size is not None and size > identity.size:
+            raise InputError(f"{size} bytes came where {identity.size} were announced")
+        if check is not None:
+            check(partial.path)
+    except InputError as error:
+        partial.discard()
+        if continued:  # the fault may lie in the old part
+            raise Transient(f"{error} (after continuing a partial file)", at_once=True) from None
+        raise Refused(str(error)) from None

@@ -1,0 +1,216 @@
+"""Which host to ask for a file, when, and how often."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from seaice.download.partial_file import public_url
+from seaice.download.responses import (
+    NotThere,
+    Refused,
+    Transient,
+)
+
+# A broken transfer that brought so much further is no failure in a row.
+_PROGRESS = 64 * 1024
+# Without any answer since the beginning there is likely no network, or a wrong address.
+_RETRIES_INTO_THE_VOID = 3
+
+logger = logging.getLogger(__name__)
+
+
+def host_of(url: str) -> str:
+    """Name and port of the host, without user name and password."""
+    return urlsplit(public_url(url)).netloc
+
+
+class TransferError(Exception):
+    """A file could not be fetched; the message is the reason, address by address.
+
+    ``unreachable`` is True when no host gave any answer at all.
+    """
+
+    unreachable = False
+
+
+class AbsentUpstream(TransferError):
+    """A host says that it has no such file (404 or 410), and none says otherwise.
+
+    ``everywhere`` is False when another host gave no such answer.
+    """
+
+    everywhere = True
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How patient a transfer is.
+
+    Attributes
+    ----------
+    retries : int
+        Further attempts per host after the first; an attempt that brings the partial
+        file at least 64 KiB further sets the count back.
+    first_delay, longest_delay : float
+        Exponential backoff in seconds: about first_delay, twice that, ... with jitter.
+    longest_retry_after : float
+        Cap on the wait a server asks for with Retry-After, seconds.
+    timeout : float
+        Longest silence of the server, seconds.
+    """
+
+    retries: int = 6
+    first_delay: float = 1.0
+    longest_delay: float = 60.0
+    longest_retry_after: float = 300.0
+    timeout: float = 30.0
+
+    def delay(self, failures: int) -> float:
+        """Seconds to wait after that many failures in a row (from 1), with jitter."""
+        full = min(self.longest_delay, self.first_delay * 2.0 ** min(failures - 1, 30))
+        return full * random.uniform(0.5, 1.0)
+
+
+class Pauses:
+    """Which host is left alone until when; shared by all workers of a run.
+
+    A host that asks for patience is waited for. One that gives no answer is put behind
+    the others for a while that grows with each silence, so that a dead first host does
+    not cost every file a time-out.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until: dict[str, float] = {}
+        self._silences: dict[str, int] = {}
+        self._avoid_until: dict[str, float] = {}
+        self._any_answered = False
+
+    def pause(self, url: str, seconds: float) -> None:
+        """Ask nothing of the host of ``url`` for at least so long."""
+        host, until = urlsplit(url).netloc, time.monotonic() + seconds
+        with self._lock:
+            self._until[host] = max(until, self._until.get(host, 0.0))
+
+    def until(self, url: str) -> float:
+        """End of the pause of the host of ``url`` on the monotonic clock."""
+        return self._until.get(urlsplit(url).netloc, 0.0)
+
+    def silent(self, url: str, policy: Policy, reason: str) -> None:
+        """Note that the host of ``url`` gave no answer."""
+        host = urlsplit(url).netloc
+        with self._lock:
+            count = self._silences[host] = self._silences.get(host, 0) + 1
+            self._avoid_until[host] = time.monotonic() + policy.delay(count)
+        if count == 1:  # once, not for every file and attempt
+            logger.warning("%s: %s; trying again, without further messages", host_of(url), reason)
+
+    def answered(self, url: str) -> None:
+        """Note that the host of ``url`` is there."""
+        self._any_answered = True
+        with self._lock:
+            was_silent = self._silences.pop(urlsplit(url).netloc, None)
+        if was_silent:
+            logger.info("%s answers again", host_of(url))
+
+    @property
+    def any_answered(self) -> bool:
+        """Whether any host gave an answer since the beginning."""
+        return self._any_answered
+
+    def is_avoided(self, url: str) -> bool:
+        """Whether to ask other hosts first."""
+        host = urlsplit(url).netloc
+        return host in self._silences and time.monotonic() < self._avoid_until[host]
+
+
+class HostSearch:
+    """The search for one file among its hosts: whom to ask next, and what each said.
+
+    Parameters
+    ----------
+    urls : sequence of str
+        In order of preference.
+    policy : Policy
+    pauses : Pauses
+    have : int
+        Bytes of the file that are there already.
+    """
+
+    def __init__(self, urls: Sequence[str], policy: Policy, pauses: Pauses, *, have: int) -> None:
+        self._policy = policy
+        self._pauses = pauses
+        self._furthest = have
+        self._failures = dict.fromkeys(urls, 0)  # hosts still to ask
+        self._not_before = dict.fromkeys(urls, 0.0)
+        self._reasons: dict[str, Refused | Transient] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a host left to ask."""
+        return bool(self._failures)
+
+    def next(self) -> tuple[str, float]:
+        """The address to ask now, after so many seconds."""
+        now = time.monotonic()
+        ready = {u: max(now, self._not_before[u], self._pauses.until(u)) for u in self._failures}
+        # The first of those that are ready: min() keeps the order of preference.
+        url = min(ready, key=lambda u: (self._pauses.is_avoided(u), ready[u]))
+        return url, ready[url] - now
+
+    def refused(self, url: str, error: Refused) -> None:
+        """Note a final answer."""
+        self._reasons[url] = error
+        del self._failures[url]
+
+    def failed(self, url: str, error: Transient, *, have: int) -> str:
+        """Note a failure that may pass; returns in words what comes next."""
+        self._reasons[url] = error
+        self._failures[url] += 1
+        if not error.answered:
+            self._pauses.silent(url, self._policy, str(error))
+        # Only bytes beyond the furthest count: a server that always breaks off and
+        # cannot continue would else be asked for ever.
+        progress = have >= self._furthest + _PROGRESS
+        if progress:
+            self._failures[url], self._furthest = 0, have
+        allowed = self._policy.retries
+        if self._is_absent_somewhere:
+            allowed = 0  # where one host says 404, another that fails is not waited for
+        elif not self._pauses.any_answered:
+            allowed = min(allowed, _RETRIES_INTO_THE_VOID)
+        failures = self._failures[url]
+        if failures > allowed:
+            del self._failures[url]
+            return "given up" if allowed else "not tried again"
+        delay = 0.0 if progress or error.at_once else self._policy.delay(failures)
+        if error.retry_after is not None:
+            delay = max(delay, min(error.retry_after, self._policy.longest_retry_after))
+            self._pauses.pause(url, delay)  # for all files: it is the host that needs rest
+        self._not_before[url] = time.monotonic() + delay
+        return f"retry {failures} of {allowed} in {delay:.1f} s" if failures else "continuing"
+
+    @property
+    def _is_absent_somewhere(self) -> bool:
+        return any(isinstance(reason, NotThere) for reason in self._reasons.values())
+
+    def error(self) -> TransferError:
+        """What to raise when no host is left."""
+        reasons = self._reasons.values()
+        urls: dict[str, list[str]] = {}
+        for url, reason in self._reasons.items():
+            urls.setdefault(str(reason), []).append(public_url(url))
+        text = "; ".join(f"{reason} ({' and '.join(who)})" for reason, who in urls.items())
+        if self._is_absent_somewhere and all(isinstance(r, NotThere | Transient) for r in reasons):
+            absent = AbsentUpstream(text)
+            absent.everywhere = all(isinstance(r, NotThere) for r in reasons)
+            return absent
+        error = TransferError(text)
+        error.unreachable = all(isinstance(r, Transient) and not r.answered for r in reasons)
+        return error

@@ -1,0 +1,1 @@
+"""Maps drawn with matplotlib: projection, coastlines, colours, decorations."""

@@ -1,0 +1,227 @@
+"""What stands around and on top of a map: title, colour bar, legend, scale bar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from seaice.drawing import palette
+from seaice.drawing.palette import Swatch
+from seaice.grids import Grid
+
+if TYPE_CHECKING:
+    from cartopy.mpl.geoaxes import GeoAxes
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+    from matplotlib.legend import Legend
+
+# Height of a map for which the text sizes are written, inches.
+REFERENCE_HEIGHT = 7.5
+_TEXT = 6  # order of drawing, above everything on the map
+
+
+def text_scale(size: float, maps: int) -> float:
+    """Factor for text and line sizes.
+
+    Parameters
+    ----------
+    size : float
+        Longer side of a map, inches.
+    maps : int
+        Number of maps side by side: a wide figure is looked at from further away.
+    """
+    return float(np.clip(size * (1 + 0.2 * (maps - 1)) / REFERENCE_HEIGHT, 0.45, 1.5))
+
+
+def unit_of(ax: GeoAxes) -> float:
+    """Factor for text and line sizes on a map (see :func:`text_scale`)."""
+    maps = sum(hasattr(other, "projection") for other in ax.figure.axes)
+    return text_scale(max(inches_of(ax)), maps)
+
+
+def inches_of(ax: GeoAxes) -> tuple[float, float]:
+    """Width and height of a map."""
+    box = ax.get_position()
+    width, height = ax.figure.get_size_inches()
+    return box.width * width, box.height * height
+
+
+def draw_colorbar(
+    ax: GeoAxes,
+    image: AxesImage,
+    *,
+    label: str = "sea ice concentration (%)",
+    below: GeoAxes | None = None,
+) -> Colorbar:
+    """Put a colour bar right of a map.
+
+    Parameters
+    ----------
+    ax : GeoAxes
+    image : AxesImage
+        What the bar explains.
+    label : str
+    below : GeoAxes, optional
+        Last map of a row that begins with ``ax``: the bar lies below the row instead.
+    """
+    unit = unit_of(ax)
+    box, (width, height) = ax.get_position(), ax.figure.get_size_inches()
+    if below is None:
+        place = (
+            box.x1 + 0.5 * unit / width,
+            box.y0 + 0.15 * box.height,
+            0.14 * unit / width,
+            0.7 * box.height,
+        )
+    else:
+        span = below.get_position().x1 - box.x0
+        place = (box.x0 + 0.2 * span, box.y0 - 0.45 * unit / height, 0.6 * span, 0.14 * unit / height)
+    room = ax.figure.add_axes(place)
+    bar = ax.figure.colorbar(image, cax=room, orientation="vertical" if below is None else "horizontal")
+    bar.outline.set(linewidth=0.5 * unit, edgecolor=palette.TEXT)
+    room.tick_params(labelsize=8 * unit, width=0.5 * unit, length=2.5 * unit, colors=palette.TEXT)
+    bar.set_label(label, size=8.5 * unit, color=palette.TEXT)
+    return bar
+
+
+def draw_title(ax: GeoAxes, title: str, subtitle: str | None = None) -> Any:
+    """Write a title above the meridian labels, and a small line below it.
+
+    Called again it replaces the former title, as an animation needs.
+    """
+    unit = unit_of(ax)
+    top = 1 + 0.26 * unit / inches_of(ax)[1]  # above the meridian labels
+    # A subtitle of several lines lifts the title further.
+    step = (0.2 + 0.14 * (subtitle or "").count("\n")) * unit / inches_of(ax)[1]
+    first = None
+    for name, text, size, colour, lift in (
+        ("title", title, 12, palette.TEXT, step if subtitle else 0),
+        ("subtitle", subtitle, 8, palette.TEXT_SOFT, 0),
+    ):
+        if text is None:
+            continue
+        artist = next((t for t in ax.texts if t.get_gid() == name), None)
+        if artist is None:
+            artist = ax.text(
+                0.5, top + lift, text, transform=ax.transAxes, ha="center", va="bottom",
+                fontsize=size * unit, color=colour, gid=name, zorder=_TEXT,
+            )  # fmt: skip
+        artist.set_text(text)
+        first = first or artist
+    return first
+
+
+def draw_heading(figure: Figure, title: str, subtitle: str) -> None:
+    """Write a title over several maps; leave 1.1 inches for it and the maps' own titles."""
+    ax = figure.axes[0]
+    unit, (_, height) = unit_of(ax), figure.get_size_inches()
+    for text, size, colour, down in (
+        (title, 13, palette.TEXT, 0.18),
+        (subtitle, 8, palette.TEXT_SOFT, 0.42),
+    ):
+        figure.text(
+            0.5,
+            1 - down * unit / height,
+            text,
+            ha="center",
+            va="top",
+            fontsize=size * unit,
+            color=colour,
+        )
+
+
+def draw_legend(
+    ax: GeoAxes,
+    swatches: Sequence[Swatch],
+    *,
+    columns: int = 4,
+    side: Literal["bottom", "right"] = "bottom",
+    title: str | None = None,
+    lower: float = 0.3,
+) -> Legend:
+    """Put a legend below a map, or as one column right of it.
+
+    Parameters
+    ----------
+    lower : float
+        Distance below the map, inches on a map of the usual height.
+    """
+    unit = unit_of(ax)
+    width, height = inches_of(ax)
+    if side == "bottom":
+        columns = min(columns, len(swatches))
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -lower * unit / height)}
+    else:
+        columns = 1
+        place = {"loc": "center left", "bbox_to_anchor": (1 + 0.5 * unit / width, 0.5)}
+    legend = ax.legend(
+        [_handle(swatch, unit) for swatch in swatches], [swatch.label for swatch in swatches],
+        ncols=columns, title=title, fontsize=8 * unit, title_fontsize=8 * unit, labelcolor=palette.TEXT,
+        frameon=False, handlelength=1.6, columnspacing=1.4, borderaxespad=0, alignment="left", **place,
+    )  # fmt: skip
+    ax.add_artist(legend)  # so that a second legend does not replace it
+    return legend
+
+
+def _handle(swatch: Swatch, unit: float) -> Any:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    if swatch.kind == "line":
+        return Line2D([], [], color=swatch.colour, linewidth=1.4 * unit)
+    patch = Patch(
+        facecolor=swatch.colour,
+        edgecolor=palette.NO_VALUE_HATCH if swatch.hatched else palette.TEXT_SOFT,
+        hatch=palette.HATCH if swatch.hatched else None,
+        linewidth=0.4 * unit,
+    )
+    patch.set_hatch_linewidth(0.4 * unit)
+    return patch
+
+
+def draw_scale_bar(ax: GeoAxes, grid: Grid) -> None:
+    """Draw a bar of a round length in the lower left corner.
+
+    The length is that on the plane; a polar stereographic map is true at its standard
+    parallel, which the label names.
+    """
+    from matplotlib.patches import Rectangle
+
+    west, east, south, north = grid.extent
+    unit = unit_of(ax)
+    target = 0.22 * min(east - west, north - south)
+    power = 10 ** np.floor(np.log10(target))
+    length = float(max(f * power for f in (1, 2, 5) if f * power <= target))
+    parallel = grid.to_cf().get("standard_parallel")
+    where = ""
+    if isinstance(parallel, int | float):
+        where = f" at {abs(parallel):g}°{'N' if parallel > 0 else 'S'}"
+    per_inch = (east - west) / inches_of(ax)[0]
+    margin, thick = 0.14 * unit * per_inch, 0.035 * unit * per_inch
+    x0, y0 = west + margin, south + margin
+    ax.add_patch(
+        Rectangle(
+            (x0, y0),
+            length,
+            thick,
+            facecolor=palette.TEXT,
+            edgecolor="white",
+            linewidth=0.8 * unit,
+            zorder=_TEXT,
+        )
+    )
+    label = f"{length / 1000:g} km{where}" if length >= 1000 else f"{length:g} m{where}"
+    ax.text(
+        x0, y0 + 2.2 * thick, label, fontsize=7 * unit, color=palette.TEXT, ha="left", va="bottom",
+        zorder=_TEXT, path_effects=halo(unit),
+    )  # fmt: skip
+
+
+def halo(unit: float) -> list[Any]:
+    """A white rim that keeps text readable on any colour."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=1.8 * unit, foreground="white", alpha=0.85)]

@@ -1,0 +1,136 @@
+"""Colours of the maps, and what each class of cell is called in a legend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from seaice.flags import (
+    FillFlag,
+    Surface,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+
+# Open water to closed ice in nine steps of equal CIELAB lightness (14 to 98), the hue going
+# from navy to white: equal differences in concentration look equal, also in print and to
+# colour-blind readers.
+ICE = (
+    "#0f2347", "#0c3b6c", "#035590", "#1471ae", "#388dc4", "#60aad6", "#91c5e1", "#c2e0ed", "#f5fafc",
+)  # fmt: skip
+
+# Never missing to always missing, white through ochre to dark brown.
+RATIO = (
+    "#fdfbf7", "#f3deb8", "#e6bb78", "#cf944b", "#ae6c33", "#844a29", "#55301f", "#2a1a12",
+)  # fmt: skip
+
+# Fields of statistics: one hue path for each quantity, so that two maps are not mixed up. The
+# first, second and last are matplotlib's viridis, inferno and cividis; spread and counts are its
+# RdPu and YlGnBu without their palest quarter, which would pass for a cell without observation.
+FREEBOARD = (
+    "#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725",
+)  # fmt: skip
+TEMPERATURE = (
+    "#10092d", "#3d0965", "#6a176e", "#972766", "#c03a51", "#e35933", "#f8850f", "#fbba1f", "#f1ef75",
+)  # fmt: skip
+SPREAD = (
+    "#fcc5c0", "#faa8b8", "#f883ab", "#f05a9e", "#dc3397", "#b90d84", "#93017a", "#6c0173", "#49006a",
+)  # fmt: skip
+COUNT = (
+    "#b7e3b6", "#83cebb", "#55bec1", "#33a7c2", "#1e8bbd", "#2166ac", "#24479d", "#1d2e83", "#081d58",
+)  # fmt: skip
+HOURS = (
+    "#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476", "#bcae6c", "#dec958", "#fee838",
+)  # fmt: skip
+
+LAND = "#c9bba4"
+NO_VALUE = "#a3a3a3"
+NO_VALUE_HATCH = "#858585"
+NO_OBSERVATION = "#e9e9e9"
+COASTLINE = "#4a4038"
+ICE_EDGE = "#e4572e"
+POLE = "#8e3b8a"
+MASK_EDGE = "#15a3a0"
+GRATICULE = "#5f6b73"
+TEXT = "#222222"
+TEXT_SOFT = "#5a5a5a"
+HATCH = "//////"
+
+
+@dataclass(frozen=True)
+class Swatch:
+    """One entry of a legend.
+
+    Attributes
+    ----------
+    label : str
+    colour : str
+    kind : {"area", "line"}
+    hatched : bool
+        An area without a value, drawn like :data:`NO_VALUE`.
+    """
+
+    label: str
+    colour: str
+    kind: Literal["area", "line"] = "area"
+    hatched: bool = False
+
+
+def no_value(label: str) -> Swatch:
+    """The legend entry of the hatched grey that shows where a field has no value."""
+    return Swatch(label, NO_VALUE, hatched=True)
+
+
+def line(label: str, colour: str) -> Swatch:
+    """The legend entry of a line."""
+    return Swatch(label, colour, "line")
+
+
+LAND_SWATCH = Swatch("land", LAND)
+NO_OBSERVATION_SWATCH = Swatch("no observation", NO_OBSERVATION)
+
+SURFACE: dict[str, Swatch] = {
+    Surface.OCEAN.name.lower(): Swatch("ocean", "#1f5f99"),
+    Surface.LAND.name.lower(): LAND_SWATCH,
+    Surface.COAST.name.lower(): Swatch("coast (ocean beside land)", "#5fd0c5"),
+    Surface.POLE_HOLE.name.lower(): Swatch("pole hole", "#b0489f"),
+    Surface.RARELY_OBSERVED_OCEAN.name.lower(): Swatch("rarely observed ocean", "#f2a541"),
+}
+
+FILL: dict[str, Swatch] = {
+    FillFlag.OBSERVED.name.lower(): Swatch("observed", "#e8eef2"),
+    FillFlag.TEMPORAL_TWO_SIDED.name.lower(): Swatch("time, both sides", "#5cb0e0"),
+    FillFlag.TEMPORAL_ONE_SIDED.name.lower(): Swatch("time, one side", "#0b4f8a"),
+    FillFlag.DEPARTURE_TWO_SIDED.name.lower(): Swatch("time + neighbours", "#7fd1ae"),
+    FillFlag.DEPARTURE_ONE_SIDED.name.lower(): Swatch("one side + neighbours", "#1f7a5c"),
+    FillFlag.SPACETIME_GAUSSIAN.name.lower(): Swatch("space-time Gaussian", "#e8921f"),
+    FillFlag.POLE_HOLE.name.lower(): Swatch("pole hole", "#b0489f"),
+    FillFlag.NOT_FILLED.name.lower(): no_value("not filled"),
+    FillFlag.LAND.name.lower(): LAND_SWATCH,
+}
+
+# For classes this version has no colour for, such as the method of a later version.
+SPARE = ("#2f9e62", "#d6406b", "#f0dc4e", "#7a5c3e", "#14756b", "#9c8cd9")
+
+
+def ice_colormap() -> Colormap:
+    """Dark blue (open water) to white (closed ice); cells without a value are transparent.
+
+    Examples
+    --------
+    >>> [round(float(part), 2) for part in ice_colormap()(1.0)]
+    [0.96, 0.98, 0.99, 1.0]
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("seaice_ice", ICE, N=256).with_extremes(bad=(0, 0, 0, 0))
+
+
+def ratio_colormap() -> Colormap:
+    """White (never missing) through ochre to dark brown (always missing), in even lightness."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("seaice_ratio", RATIO, N=256).with_extremes(
+        bad=(0, 0, 0, 0)
+    )

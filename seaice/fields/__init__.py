@@ -1,0 +1,1 @@
+"""Any gappy field in a file: opened, read, filled, written."""

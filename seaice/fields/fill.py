@@ -1,0 +1,178 @@
+"""Stage: fill the gaps of any field by any method of the registry."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from seaice import InputError
+from seaice.fields.open import (
+    BEST_QUALITY,
+    Reading,
+)
+from seaice.fields.read import (
+    Source,
+    read_gappy,
+)
+from seaice.fields.write import write_filled
+from seaice.flags import FillFlag
+from seaice.gapfill.field import FIELD_METHODS, FieldFill, fill_gaps
+from seaice.report import Report
+from seaice.runtime.atomic_write import exclusive
+from seaice.units import convert
+
+ENDINGS = (".nc", ".nc4", ".zarr")
+
+
+def fill_field(
+    *,
+    input_file: Path,
+    output_file: Path,
+    method: str,
+    variable: str | None = None,
+    mask_file: Path | None = None,
+    mask_variable: str | None = None,
+    mask_means: Literal["sea", "land"] | None = None,
+    quality_level: int = BEST_QUALITY,
+    valid_range: tuple[float, float] | None = None,
+    concentration: bool = False,
+    start_date: date | None = None,
+    end_date: date | None = None,
+    units: str | None = None,
+    reference_file: Path | None = None,
+    reference_variable: str | None = None,
+    parameters: Mapping[str, Any] = {},
+) -> Report:
+    """Fill the gaps of one variable and write it beside flags and, where there are any, errors.
+
+    Parameters
+    ----------
+    input_file : Path
+        NetCDF file or Zarr group with one map or a stack of maps.
+    output_file : Path
+        NetCDF file, or Zarr group if the name ends in ``.zarr``.
+    method : str
+        See :data:`seaice.gapfill.field.FIELD_METHODS`.
+    variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
+        See :class:`seaice.fields.open.Reading`.
+    start_date, end_date : date, optional
+        First and last day to read.
+    units : str, optional
+        Units of the output; by default those of the input, packing included.
+    reference_file, reference_variable
+        Maps whose statistics the method shall match (``scattering``), on the same cells.
+    parameters : mapping
+        Of the method; its defaults stand for what is left out.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    InputError
+        For unusable inputs, unknown methods or parameters, or what the method refuses.
+
+    Notes
+    -----
+    The whole stack is in memory, about three times.
+    """
+    if reference_variable is not None and reference_file is None:
+        raise InputError("--reference_variable names a variable of --reference_file; give that too")
+    _check_output(Path(output_file), [input_file, mask_file, reference_file])
+    reading = Reading(
+        variable=variable,
+        mask_file=mask_file,
+        mask_variable=mask_variable,
+        mask_means=mask_means,
+        quality_level=quality_level,
+        valid_range=valid_range,
+        concentration=concentration,
+        start_date=start_date,
+        end_date=end_date,
+    )
+    with exclusive(Path(output_file)):
+        source = read_gappy(input_file, reading)
+        given = dict(parameters)
+        if reference_file is not None:
+            same = Reading(
+                variable=reference_variable, quality_level=0, start_date=start_date, end_date=end_date
+            )
+            found = _reference(Path(reference_file), same, source, method)
+            given = {"reference": "given", **found, **given}
+        filled = fill_gaps(source.field, method, **given)
+        known = FIELD_METHODS[method].parameters
+        used = {name: p.default for name, p in known.items() if p.default is not p.empty}
+        used |= {k: _recorded(v) for k, v in given.items()}
+        write_filled(
+            Path(output_file),
+            source,
+            filled,
+            wanted_units=units,
+            parameters={"method": method, **used, "quality_level": quality_level},
+            call={
+                "input_file": input_file,
+                "mask_file": mask_file,
+                "reference_file": reference_file,
+            },
+            locked=True,
+        )
+    return _report(Path(output_file), source, filled, method)
+
+
+def _check_output(path: Path, inputs: list[Path | None]) -> None:
+    if path.suffix not in ENDINGS:
+        raise InputError(f"--output_file: expected an ending of {', '.join(ENDINGS)}, found {path}")
+    for given in inputs:
+        if given is not None and Path(given).resolve() == path.resolve():
+            raise InputError(f"--output_file: {path} is read by this run; choose another name")
+
+
+def _reference(path: Path, reading: Reading, source: Source, method: str) -> dict[str, Any]:
+    """The maps of a reference file, one or as many as the field has, in its unit."""
+    if "reference_values" not in FIELD_METHODS[method].parameters:
+        raise InputError(f"--reference_file: {method} matches no reference; scattering does")
+    reference = read_gappy(path, reading)
+    wanted, found = source.field.values.shape, reference.field.values.shape
+    if found[1:] != wanted[1:] or found[0] not in (1, wanted[0]):
+        raise InputError(
+            f"{path}: expected 1 or {wanted[0]} maps of {wanted[1]} x {wanted[2]} cells, found "
+            f"{found[0]} of {found[1]} x {found[2]}; choose days, or put it on the cells of the field"
+        )
+    values = convert(reference.field.values, reference.field.units, source.field.units)
+    values = values[0] if found[0] == 1 else values
+    return {"reference_values": values, "reference_name": f"{path.name}: {reference.variable}"}
+
+
+def _recorded(value: Any) -> Any:
+    """A parameter as it can be written down; of an array its digest."""
+    if isinstance(value, np.ndarray):
+        return f"array {value.shape}, SHA-256 {hashlib.sha256(value.tobytes()).hexdigest()}"
+    return value
+
+
+def _report(path: Path, source: Source, filled: FieldFill, method: str) -> Report:
+    wanted = int(source.field.missing.sum())
+    new = np.isfinite(filled.values) & (filled.flag != FillFlag.OBSERVED)
+    left = wanted - int(new.sum())
+    lines = [
+        f"{path}: {source.variable}, {len(source.field.days)} maps, {int(new.sum())} of {wanted} "
+        f"missing sea cells filled by {method}" + (f", {left} left missing" if left else "")
+    ]
+    lines += [f"  {note}" for note in source.notes]
+    lines += [f"  {name}: {_short(value)}" for name, value in filled.notes.items()]
+    values = {"filled": int(new.sum()), "left": left, "notes": dict(filled.notes)}
+    return Report(lines=lines, outputs=[path], values=values)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        text = f"[{', '.join(map(_short, value))}]"
+    else:
+        text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,0 +1,91 @@
+"""A field opened: its file, its variable and the options by which it is read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from seaice import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+MaskMeans = Literal["sea", "land"]
+
+
+BEST_QUALITY = 5
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What to read of a file.
+
+    Attributes
+    ----------
+    variable : str, optional
+        By default the only one that can be meant.
+    mask_file : Path, optional
+        File with land and sea on the same cells; without it the mask of the input file itself.
+    mask_variable : str, optional
+        Its variable; by default the one that its attributes give away.
+    mask_means : {"sea", "land"}, optional
+        What 1 stands for, where the attributes do not tell.
+    quality_level : int
+        Least ``quality_level`` (GHRSST, 0 to 5) of a value, where the file has that variable.
+    valid_range : (float, float), optional
+        Least and largest value; anything else is missing. By default what the attributes say.
+    concentration : bool
+        The variable is ice concentration although its attributes do not say so; the upper end of
+        its valid range is full ice.
+    start_date, end_date : date, optional
+        First and last UTC day.
+    """
+
+    variable: str | None = None
+    mask_file: Path | None = None
+    mask_variable: str | None = None
+    mask_means: MaskMeans | None = None
+    quality_level: int = BEST_QUALITY
+    valid_range: tuple[float, float] | None = None
+    concentration: bool = False
+    start_date: date | None = None
+    end_date: date | None = None
+
+
+@contextmanager
+def opened(path: Path, *, raw: bool = False) -> Iterator[xr.Dataset]:
+    """Open a NetCDF file or a Zarr group with xarray, decoded unless ``raw``; else InputError."""
+    import xarray as xr
+
+    if not path.exists():
+        raise InputError(f"no such file: {path}")
+    zarr = path.is_dir()
+    if zarr and not any((path / n).is_file() for n in ("zarr.json", ".zgroup", ".zmetadata")):
+        raise InputError(f"expected a NetCDF file or a Zarr group, found the folder {path}")
+    try:
+        with warnings.catch_warnings():
+            # Two fill values in one variable, names of other conventions: nothing to act upon.
+            warnings.simplefilter("ignore")
+            dataset = xr.open_dataset(
+                path,
+                engine="zarr" if zarr else "netcdf4",
+                chunks=None,
+                decode_cf=not raw,
+                decode_timedelta=False,  # a field in days is a field of numbers
+            )
+    except (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        what = "Zarr group" if zarr else "NetCDF file"
+        raise InputError(f"{path} is no readable {what} ({short(error)})") from None
+    with dataset:
+        yield dataset
+
+
+def short(error: Exception) -> str:
+    """An error of a library in one line."""
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,83 @@
+"""Surface classes and the codes of every flag this package writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+
+class Surface(IntEnum):
+    """Surface class of a cell. Everything but LAND counts as ocean and is filled."""
+
+    OCEAN = 0
+    LAND = 1
+    COAST = 2  # ocean cell beside land
+    POLE_HOLE = 3
+    RARELY_OBSERVED_OCEAN = 4  # missing on more than half of the days, below the threshold
+
+
+class FillFlag(IntEnum):
+    """How a value of a cube came about."""
+
+    OBSERVED = 0
+    TEMPORAL_TWO_SIDED = 1
+    TEMPORAL_ONE_SIDED = 2
+    SPACETIME_GAUSSIAN = 3
+    POLE_HOLE = 4
+    LINEAR = 5
+    LOESS = 6
+    HARMONIC = 7
+    EOF = 8
+    SCATTERING = 9
+    DEPARTURE_TWO_SIDED = 10
+    DEPARTURE_ONE_SIDED = 11
+    LAND = 254
+    NOT_FILLED = 255
+
+
+class DayStatus(IntEnum):
+    """What was found for a day."""
+
+    PRESENT = 0
+    ABSENT = 1
+    REJECTED = 2
+
+
+def flag_attributes(codes: type[IntEnum]) -> dict[str, Any]:
+    """CF attributes ``flag_values``, ``flag_meanings`` and ``valid_range`` of a code table."""
+    values = np.array([int(c) for c in codes], dtype=np.uint8)
+    return {
+        "flag_values": values,
+        "flag_meanings": " ".join(c.name.lower() for c in codes),
+        "valid_range": np.array([values.min(), values.max()], dtype=np.uint8),
+    }
+
+
+def value_for_meaning(attributes: Mapping[str, Any], meaning: str) -> int:
+    """Look up a flag's number in a file's own attributes.
+
+    Parameters
+    ----------
+    attributes : mapping
+        Attributes of a flag variable.
+    meaning : str
+        A word of ``flag_meanings``, e.g. ``"observed"``.
+
+    Raises
+    ------
+    KeyError
+        If the file knows no such meaning.
+
+    Examples
+    --------
+    >>> value_for_meaning(flag_attributes(Surface), "pole_hole")
+    3
+    """
+    meanings = str(attributes["flag_meanings"]).split()
+    values = np.atleast_1d(attributes["flag_values"])
+    if meaning not in meanings:
+        raise KeyError(f"no flag means {meaning!r}; the file knows {', '.join(meanings)}")
+    return int(values[meanings.index(meaning)])

@@ -1,0 +1,1 @@
+"""Gridded sea ice freeboard of ICESat-2."""

@@ -1,0 +1,247 @@
+"""Gappy fields of any kind, what a method makes of them, and the registry of field methods.
+
+A field method is a function ``fill(field, **parameters) -> FieldFill``, pure, in a module of its
+own. It works on one map or a stack of maps, on any grid, in any unit. All of them end in
+:func:`finish`, which holds the laws of filling: observed cells keep their bits, land is neither
+used nor filled, what leaves the valid range is clipped and counted, and every value that was not
+observed bears the method's flag.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from seaice import InputError
+from seaice.flags import FillFlag
+
+
+@dataclass(frozen=True)
+class GappyField:
+    """Maps with gaps.
+
+    Attributes
+    ----------
+    values : ndarray of float32 or float64, shape (time, y, x)
+        NaN is missing.
+    sea : ndarray of bool, shape (y, x)
+        True where cells may be filled and used.
+    days : ndarray of float64, shape (time,)
+        Days since 1970-01-01, ascending. One map without a time has ``[0.0]``.
+    latitude, longitude : ndarray of float64, shape (y, x), or None
+        Degrees north and east of the cell centres; None where the file does not tell.
+    wraps : bool
+        The last column neighbours the first (a global grid of longitudes).
+    valid_range : (float, float)
+        Physical limits in the unit of ``values``.
+    units : str
+    is_concentration : bool
+        Ice concentration, 0 to the upper end of ``valid_range``.
+    """
+
+    values: np.ndarray
+    sea: np.ndarray
+    days: np.ndarray
+    latitude: np.ndarray | None = None
+    longitude: np.ndarray | None = None
+    wraps: bool = False
+    valid_range: tuple[float, float] = (-np.inf, np.inf)
+    units: str = "1"
+    is_concentration: bool = False
+
+    def __post_init__(self) -> None:
+        values, sea = self.values, self.sea
+        if values.ndim != 3 or values.dtype not in (np.float32, np.float64):
+            raise InputError(
+                f"expected float maps (time, y, x), found {values.dtype} of shape {values.shape}"
+            )
+        if sea.dtype != np.bool_ or sea.shape != values.shape[1:]:
+            raise InputError(
+                f"expected a bool mask of shape {values.shape[1:]}, found {sea.dtype} of {sea.shape}"
+            )
+        if self.days.shape != values.shape[:1]:
+            raise InputError(f"expected {len(values)} times, found {self.days.size}")
+        if not (np.diff(self.days) > 0).all():
+            raise InputError(
+                f"expected {len(values)} ascending times, found some equal or descending; sort the maps "
+                "by time and keep one of each"
+            )
+        for name in ("latitude", "longitude"):
+            array = getattr(self, name)
+            if array is not None and array.shape != sea.shape:
+                raise InputError(f"expected {name} of shape {sea.shape}, found {array.shape}")
+
+    @property
+    def observed(self) -> np.ndarray:
+        """True where there is a value that may be used, bool (time, y, x)."""
+        found: np.ndarray = np.isfinite(self.values) & self.sea
+        return found
+
+    @property
+    def missing(self) -> np.ndarray:
+        """True where a value is wanted, bool (time, y, x)."""
+        found: np.ndarray = ~np.isfinite(self.values) & self.sea
+        return found
+
+    def only(self, days: slice) -> GappyField:
+        """Some of the maps; no copy."""
+        return replace(self, values=self.values[days], days=self.days[days])
+
+
+@dataclass(frozen=True)
+class FieldFill:
+    """What a field method returns.
+
+    Attributes
+    ----------
+    values : ndarray, shape (time, y, x)
+        dtype and unit of the field; NaN over land and where nothing may be said.
+    flag : ndarray of uint8, shape (time, y, x)
+        :class:`seaice.flags.FillFlag`.
+    error : ndarray of float32, shape (time, y, x), or None
+        Expected standard error of the filled values, NaN everywhere else; None where the method
+        has no estimate.
+    notes : mapping of str to plain values
+        What the method has to say: modes kept, condition number, values clipped.
+    """
+
+    values: np.ndarray
+    flag: np.ndarray
+    error: np.ndarray | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def finish(
+    gappy: GappyField,
+    estimate: np.ndarray,
+    flag: FillFlag | np.ndarray,
+    *,
+    error: np.ndarray | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> FieldFill:
+    """Put a method's estimates into the gaps of a field, and nowhere else.
+
+    Parameters
+    ----------
+    gappy : GappyField
+    estimate : ndarray of float, shape (time, y, x)
+        Only its values at missing sea cells are looked at; NaN: still missing.
+    flag : FillFlag, or ndarray of uint8, shape (time, y, x)
+        How the estimates came about.
+    error : ndarray of float, shape (time, y, x), optional
+        Expected standard error of the estimates.
+    notes : mapping, optional
+        ``clipped`` is added to them: the number of values brought back to the valid range.
+    """
+    observed, missing = gappy.observed, gappy.missing
+    filled = missing & np.isfinite(estimate)
+    low, high = gappy.valid_range
+    inside = np.clip(estimate[filled], low, high).astype(gappy.values.dtype)
+    clipped = int((inside != estimate[filled].astype(gappy.values.dtype)).sum())
+    values = np.where(observed, gappy.values, np.asarray(np.nan, gappy.values.dtype))
+    values[filled] = inside
+    flags = np.full(values.shape, FillFlag.NOT_FILLED, np.uint8)
+    flags[:, ~gappy.sea] = FillFlag.LAND
+    flags[observed] = FillFlag.OBSERVED
+    flags[filled] = flag[filled] if isinstance(flag, np.ndarray) else flag
+    if error is not None:
+        error = np.where(filled, error, np.nan).astype(np.float32)
+    return FieldFill(values, flags, error, {**(notes or {}), "clipped": clipped})
+
+
+# What a cube tells its methods besides.
+_OF_CUBES = ("hole", "days")
+
+
+def _daily(name: str) -> FieldMethod:
+    return FieldMethod(name, f"seaice.gapfill.{name}", "fill", daily=True)
+
+
+@dataclass(frozen=True)
+class FieldMethod:
+    """A registered field method.
+
+    Attributes
+    ----------
+    name : str
+    module : str
+        Holds the function; imported on first use.
+    function : str
+    daily : bool
+        A method of the cube (:mod:`seaice.gapfill`); maps are laid on calendar days for it.
+    """
+
+    name: str
+    module: str
+    function: str = "fill_field"
+    daily: bool = False
+
+    @property
+    def described(self) -> Callable[..., Any]:
+        """The function whose signature and docstring tell the parameters."""
+        found: Callable[..., Any] = getattr(importlib.import_module(self.module), self.function)
+        return found
+
+    @property
+    def fill(self) -> Callable[..., FieldFill]:
+        """The function ``fill(field, **parameters)``."""
+        if self.daily:
+            from seaice.gapfill.field.daily import fill_daily
+
+            return partial(fill_daily, method=self.name)
+        return self.described
+
+    @property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """Its science parameters."""
+        known = inspect.signature(self.described).parameters
+        return {
+            name: p
+            for name, p in known.items()
+            if p.kind is inspect.Parameter.KEYWORD_ONLY and name not in _OF_CUBES
+        }
+
+
+FIELD_METHODS: dict[str, FieldMethod] = {
+    method.name: method
+    for method in (
+        FieldMethod("linear", "seaice.gapfill.field.linear"),
+        *map(_daily, ("temporal", "gaussian", "departure", "hybrid")),
+        FieldMethod("loess", "seaice.gapfill.field.loess"),
+        FieldMethod("harmonic", "seaice.gapfill.sphere.harmonic"),
+        FieldMethod("eof", "seaice.gapfill.field.eof"),
+        FieldMethod("scattering", "seaice.gapfill.sphere.scattering"),
+    )
+}
+
+
+def fill_gaps(gappy: GappyField, method: str, **parameters: Any) -> FieldFill:
+    """Fill the gaps of a field by a registered method.
+
+    Raises
+    ------
+    InputError
+        For an unknown method or parameter, nothing observed, or what the method itself refuses.
+    """
+    chosen = FIELD_METHODS.get(method)
+    if chosen is None:
+        raise InputError(f"unknown method {method!r}; known are {', '.join(FIELD_METHODS)}")
+    unknown = sorted(set(parameters) - set(chosen.parameters))
+    if unknown:
+        raise InputError(
+            f"{method} takes no {', '.join(unknown)}; it takes {', '.join(chosen.parameters)}"
+        )
+    if parameters.get("seed", 0) < 0:
+        raise InputError(f"seed must be at least 0, found {parameters['seed']}")
+    if not gappy.observed.any():
+        raise InputError(
+            "nothing is observed: every sea cell of every map is missing; check the variable, the "
+            "mask (true = sea) and the quality level"
+        )
+    return chosen.fill(gappy, **parameters)

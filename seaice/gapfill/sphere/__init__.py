@@ -1,0 +1,1 @@
+"""Gap filling on the sphere: spherical harmonics and scattering statistics."""

@@ -1,0 +1,1 @@
+"""Sea ice extent and area by day, and what they say of a cube."""

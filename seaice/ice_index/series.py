@@ -1,0 +1,250 @@
+"""Series of daily sea ice extent and area: as CSV, as NetCDF, as a picture."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seaice import cf
+from seaice.dates import day_number
+from seaice.runtime.atomic_write import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MILLION = 1e6
+
+# Name, units and attributes of each series; the order is that of the columns of the CSV.
+_COLUMNS: dict[str, tuple[str, dict[str, str]]] = {
+    "extent": (
+        "km2",
+        {"standard_name": "sea_ice_extent", "long_name": "area of the cells covered by sea ice"},
+    ),
+    "area": ("km2", {"standard_name": "sea_ice_area", "long_name": "area of the sea ice"}),
+    "missing_area": (
+        "km2",
+        {"long_name": "area of the ocean cells without a value, neither ice nor water"},
+    ),
+    "pole_hole_as_ice": (
+        "km2",
+        {"long_name": "area that the extent takes for ice because it lies in the pole hole"},
+    ),
+    "filled_share": (
+        "1",
+        {"long_name": "share of the extent in cells that were not observed on the day"},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class IndexSeries:
+    """Daily extent and area by region.
+
+    Attributes
+    ----------
+    dates : list of date
+    regions : list of str
+    extent, area, missing_area, pole_hole_as_ice : ndarray of float64, shape (days, regions)
+        km2; extent and area are NaN where a region has no value at all on a day.
+    filled_share : ndarray of float64, shape (days, regions)
+        Share of the extent in cells that were not observed, 0..1.
+    threshold : float
+        Concentration from which a cell is ice-covered, fraction.
+    pole_hole, pole_hole_rule : str
+        The convention for the pole hole, its name and what it means.
+    source, references : str
+        Name of the cube, and what to cite.
+    """
+
+    dates: list[date]
+    regions: list[str]
+    extent: np.ndarray
+    area: np.ndarray
+    missing_area: np.ndarray
+    pole_hole_as_ice: np.ndarray
+    filled_share: np.ndarray
+    threshold: float
+    pole_hole: str
+    pole_hole_rule: str
+    source: str
+    references: str
+
+    def summary(self) -> list[str]:
+        """Lines for a report: the range of the extent by region, and what the numbers rest on."""
+        lines = [
+            f"{len(self.dates)} days, {self.dates[0]} to {self.dates[-1]}; ice-covered from "
+            f"{100 * self.threshold:g} percent; {self.pole_hole_rule}"
+        ]
+        for number, name in enumerate(self.regions):
+            extent = self.extent[:, number]
+            known = np.flatnonzero(~np.isnan(extent))
+            if not known.size:
+                lines.append(f"{name}: no value on any day")
+                continue
+            low, high = known[np.argmin(extent[known])], known[np.argmax(extent[known])]
+            text = (
+                f"{name}: extent {extent[low] / MILLION:.3f} ({self.dates[low]}) to "
+                f"{extent[high] / MILLION:.3f} ({self.dates[high]}) million km2, mean area "
+                f"{self.area[known, number].mean() / MILLION:.3f}, missing at most "
+                f"{self.missing_area[:, number].max() / MILLION:.3f}"
+            )
+            share = self.filled_share[known, number]
+            if np.isfinite(share).any():
+                text += f"; filled values carry {100 * np.nanmean(share):.1f} percent of the extent"
+            empty = len(self.dates) - known.size
+            if empty:
+                text += f"; {empty} day{'s' * (empty != 1)} without any value"
+            lines.append(text)
+        return lines
+
+
+def write_csv(series: IndexSeries, path: Path) -> None:
+    """Write one row a day and region; a field is empty where there is no value."""
+    header = ["date", "region", *(f"{name}_{unit}" for name, (unit, _) in _COLUMNS.items())]
+    header = [name.removesuffix("_1") for name in header]
+    with (
+        atomic(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*header, "threshold", "pole_hole_rule"])
+        for i, day in enumerate(series.dates):
+            for j, region in enumerate(series.regions):
+                values = [
+                    _text(getattr(series, name)[i, j], "{:.1f}" if unit == "km2" else "{:.5f}")
+                    for name, (unit, _) in _COLUMNS.items()
+                ]
+                writer.writerow([day, region, *values, f"{series.threshold:g}", series.pole_hole_rule])
+
+
+def _text(value: float, form: str) -> str:
+    return "" if np.isnan(value) else form.format(value)
+
+
+def write_netcdf(series: IndexSeries, path: Path) -> None:
+    """Write a CF time series with the dimensions time and region."""
+    import netCDF4
+
+    with atomic(path) as temporary, netCDF4.Dataset(temporary, "w") as dataset:
+        numbers = np.array([day_number(day) for day in series.dates], dtype=np.int32)
+        cf.write_time(dataset, numbers)
+        dataset.createDimension("region", len(series.regions))
+        names = dataset.createVariable("region_name", str, ("region",))
+        names.long_name = "name of the region"
+        names[:] = np.array(series.regions, dtype=object)
+        threshold = dataset.createVariable("threshold", "f8", ())
+        threshold.setncatts(
+            {
+                "standard_name": "sea_ice_area_fraction",
+                "long_name": "concentration from which a cell is ice-covered",
+                "units": "1",
+            }
+        )
+        threshold[...] = series.threshold
+        for name, (unit, attributes) in _COLUMNS.items():
+            stored = attributes.get("standard_name", name)
+            variable = dataset.createVariable(stored, "f8", ("time", "region"), fill_value=np.nan)
+            variable.setncatts(
+                {
+                    **attributes,
+                    "units": unit,
+                    "coordinates": "region_name threshold",
+                    "comment": series.pole_hole_rule,
+                }
+            )
+            variable[:] = getattr(series, name)
+        parameters: dict[str, Any] = {
+            "input_file": series.source,
+            "threshold": series.threshold,
+            "pole_hole": series.pole_hole,
+        }
+        dataset.setncatts(
+            cf.global_attributes(
+                title="Daily sea ice extent and area",
+                summary="Sums over true cell areas. A cell without a value counts neither as ice nor as "
+                f"water: see missing_area. Convention: {series.pole_hole_rule}.",
+                source=f"sea ice concentration of {series.source}",
+                stage="ice_index",
+                parameters=parameters,
+                references=series.references,
+            )
+        )
+
+
+def draw_series(series: IndexSeries, path: Path) -> None:
+    """Draw extent and area of every region against time, and save the picture."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    count = len(series.regions)
+    columns = 1 if count == 1 else 2 if count < 5 else 3 if count < 10 else 4
+    rows = -(-count // columns)
+    size = (8.5, 4.8) if count == 1 else (3.4 * columns + 0.6, 2.2 * rows + 1.3)
+    figure = Figure(figsize=size, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    for number, ax in enumerate(panels.flat):
+        if number < count:
+            _draw_region(ax, series, number, small=count > 1)
+            ax.tick_params(labelbottom=number + columns >= count)  # the last panel of its column
+            if number % columns == 0:
+                ax.set_ylabel("million km²", fontsize=7 if count > 1 else 9)
+        else:
+            ax.set_axis_off()
+    first, last = series.dates[0], series.dates[-1]
+    period = str(first) if first == last else f"{first} to {last}"
+    figure.suptitle(f"Sea ice extent and area, {period}", fontsize=12)
+    handles, labels = panels.flat[0].get_legend_handles_labels()
+    note = f"ice-covered from {100 * series.threshold:g} %; {series.pole_hole_rule}; {series.source}"
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8,
+                  frameon=False, title=note, title_fontsize=7)  # fmt: skip
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=150, format=path.suffix.lower().lstrip("."))
+
+
+def _draw_region(ax: Axes, series: IndexSeries, number: int, *, small: bool) -> None:
+    import matplotlib.dates as mdates
+
+    days = np.array(series.dates, dtype="datetime64[D]")
+    extent, area, missing = (
+        getattr(series, name)[:, number] / MILLION for name in ("extent", "area", "missing_area")
+    )
+    alone = len(days) == 1
+    marker = "o" if alone else None
+    if np.nanmax(missing[np.isfinite(extent)], initial=0) > 0:
+        label = "extent if every missing cell were ice"
+        if alone:
+            ax.vlines(days, extent, extent + missing, color="#c9c9c9", linewidth=6, label=label)
+        else:
+            ax.fill_between(days, extent, extent + missing, color="#c9c9c9", linewidth=0, label=label)
+    _shade_filled_days(ax, days, series.filled_share[:, number])
+    ax.plot(days, extent, color="#14304f", linewidth=1.5, marker=marker, label="extent")
+    ax.plot(days, area, color="#3f8fc5", linewidth=1.5, marker=marker, label="area")
+    ax.set_title(series.regions[number], fontsize=8 if small else 10)
+    if alone:  # a locator would mark hours, and the two values fill the height
+        ax.set_xticks(days, [str(days[0])])
+        ax.set_xlim(days[0] - np.timedelta64(1, "D"), days[0] + np.timedelta64(1, "D"))
+        ax.set_ylim(0, max(1.15 * float(np.nan_to_num(extent + missing)[0]), 0.001))
+    else:
+        locator = mdates.AutoDateLocator(minticks=2, maxticks=4 if small else 8)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+        ax.margins(x=0.01)
+    ax.tick_params(labelsize=7 if small else 9)
+    ax.grid(color="#e4e4e4", linewidth=0.6)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _shade_filled_days(ax: Axes, days: np.ndarray, filled_share: np.ndarray) -> None:
+    """Mark the days of which most of the extent rests on values that were not observed."""
+    half_a_day = np.timedelta64(12, "h")
+    label: str | None = "days mostly filled"
+    for day in days[np.nan_to_num(filled_share) > 0.5]:
+        middle = day.astype("datetime64[h]")
+        ax.axvspan(middle - half_a_day, middle + half_a_day, color="#f3ead8", linewidth=0, label=label)
+        label = None  # one entry in the legend

@@ -1,0 +1,374 @@
+"""Daily sea ice extent and area of a cube, and the error of an ice edge.
+
+Extent is the area of the cells with at least 15 percent ice; area is the ice in them.
+Both use true cell areas. A missing cell is never taken for open water: its area is
+reported beside the result.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from seaice import InputError
+from seaice.cube.file import CubeFile
+from seaice.flags import Surface
+from seaice.ice_index.series import (
+    IndexSeries,
+    draw_series,
+    write_csv,
+    write_netcdf,
+)
+from seaice.pictures.animation import (
+    animate,
+    check_animation,
+    chosen_days,
+)
+from seaice.regions import Regions, read_regions, region_file
+from seaice.report import Progress, Report, listing
+from seaice.runtime.output_checks import (
+    Output,
+    check_outputs,
+)
+from seaice.sources.bremen.names import DayFile
+
+logger = logging.getLogger(__name__)
+
+WHOLE_GRID = "whole grid"
+
+# What extent and area make of the pole hole; the sentence goes into every output.
+POLE_HOLE_RULES: dict[str, str] = {
+    "filled": "pole hole as filled in the cube; where still missing it counts as ice-covered in the "
+    "extent and is left out of the area",
+    "ice": "pole hole, unless observed, counts as ice-covered in the extent and is left out of the "
+    "area, filled or not (convention of the Sea Ice Index)",
+    "exclude": "pole hole left out of extent and area",
+}
+
+# A stored 0.15 comes back as the float32 just below 0.15; it must count as 15 percent.
+_ROUNDING = 1e-6
+
+
+class IceIndex(NamedTuple):
+    """Sums of one day; each an ndarray of float64, shape (regions,), in km2 but the last.
+
+    Attributes
+    ----------
+    extent, area : ndarray
+        NaN where a region has no cell with a value.
+    missing_area : ndarray
+        Of cells without a value that nothing is assumed about.
+    pole_hole_as_ice : ndarray
+        Of cells that ``extent`` takes for ice only because they are in the pole hole.
+    filled_share : ndarray
+        Share (0..1) of ``extent`` in cells that were not observed; NaN where extent is 0.
+    """
+
+    extent: np.ndarray
+    area: np.ndarray
+    missing_area: np.ndarray
+    pole_hole_as_ice: np.ndarray
+    filled_share: np.ndarray
+
+
+def extent_and_area(
+    concentration: np.ndarray,
+    cell_area: np.ndarray,
+    *,
+    region: np.ndarray | None = None,
+    count: int = 1,
+    observed: np.ndarray | None = None,
+    pole_hole: np.ndarray | None = None,
+    threshold: float = 0.15,
+    pole_hole_rule: str = "filled",
+) -> IceIndex:
+    """Sea ice extent and area of one day, by region.
+
+    Parameters
+    ----------
+    concentration : ndarray of float, any shape
+        Fraction 0..1; NaN is missing.
+    cell_area : ndarray, same shape
+        True area of the cells, km2.
+    region : ndarray of int, same shape, optional
+        0 = left out (such as land), 1..``count`` = number of the region. By default
+        everything is in region 1.
+    count : int
+        Number of regions.
+    observed : ndarray of bool, same shape, optional
+        False where the value was invented. By default every value was observed.
+    pole_hole : ndarray of bool, same shape, optional
+        True in the pole hole.
+    threshold : float
+        A cell is ice-covered from this concentration on.
+    pole_hole_rule : {"filled", "ice", "exclude"}
+        See :data:`POLE_HOLE_RULES`.
+
+    Returns
+    -------
+    IceIndex
+
+    Examples
+    --------
+    >>> day = extent_and_area(np.array([0.10, 0.15, 0.90, np.nan]), np.full(4, 100.0))
+    >>> [float(v[0]) for v in (day.extent, day.area, day.missing_area)]
+    [200.0, 105.0, 100.0]
+    """
+    known = ~np.isnan(concentration)
+    observed = known if observed is None else observed & known
+    region = np.ones(concentration.shape, dtype=np.intp) if region is None else region
+    hole = np.zeros(known.shape, dtype=bool) if pole_hole is None else pole_hole
+    assumed = hole & {"filled": ~known, "ice": ~observed, "exclude": np.False_}[pole_hole_rule]
+    left_out = hole if pole_hole_rule == "exclude" else assumed
+    valued = known & ~left_out
+    ice = valued & (concentration >= threshold - _ROUNDING)
+
+    def total(cells: np.ndarray, weight: np.ndarray = cell_area) -> np.ndarray:
+        sums = np.bincount(region[cells].ravel(), weights=weight[cells].ravel(), minlength=count + 1)
+        return sums[1 : count + 1]
+
+    # Where nothing at all has a value, 0 would be an invention.
+    nothing = total(valued) == 0
+    extent = np.where(nothing, np.nan, total(ice | assumed))
+    area = np.where(nothing, np.nan, total(ice, concentration * cell_area))
+    invented = total((ice & ~observed) | assumed)
+    share = np.divide(invented, extent, out=np.full(count, np.nan), where=extent > 0)
+    return IceIndex(extent, area, total(~known & ~left_out), total(assumed), share)
+
+
+@dataclass(frozen=True)
+class IceEdgeError:
+    """How far two ice edges lie apart, as areas in the unit of the cell areas.
+
+    Attributes
+    ----------
+    overestimate : float
+        Ice in the forecast and not in the reference (O).
+    underestimate : float
+        Ice in the reference and not in the forecast (U).
+    compared : float
+        Area of the cells that have a value in both.
+    """
+
+    overestimate: float
+    underestimate: float
+    compared: float
+
+    @property
+    def integrated(self) -> float:
+        """Integrated ice-edge error, O + U = absolute extent error + misplacement error."""
+        return self.overestimate + self.underestimate
+
+    @property
+    def extent_difference(self) -> float:
+        """Extent of the forecast less that of the reference, O - U."""
+        return self.overestimate - self.underestimate
+
+    @property
+    def absolute_extent(self) -> float:
+        """Absolute extent error, |O - U|."""
+        return abs(self.extent_difference)
+
+    @property
+    def misplacement(self) -> float:
+        """Misplacement error, 2 min(O, U)."""
+        return 2 * min(self.overestimate, self.underestimate)
+
+
+def ice_edge_error(
+    forecast: np.ndarray, reference: np.ndarray, area: np.ndarray, threshold: float = 0.15
+) -> IceEdgeError:
+    """Integrated ice-edge error of Goessling et al. 2016, doi:10.1002/2015GL067232.
+
+    Parameters
+    ----------
+    forecast, reference : ndarray of float, same shape
+        Concentration as a fraction; NaN is missing. Only cells with a value in both count.
+    area : ndarray, same shape
+        True area of the cells.
+    threshold : float
+        A cell is ice from this concentration on (>=, as for the extent, where the paper has
+        >), so that ``extent_difference`` is the difference of the two extents.
+
+    Returns
+    -------
+    IceEdgeError
+        All NaN where no cell has a value in both.
+
+    Examples
+    --------
+    >>> error = ice_edge_error(np.array([1, 1, 1, 0]), np.array([0, 0, 1, 1]), np.ones(4))
+    >>> error.overestimate, error.underestimate, error.integrated, error.misplacement
+    (2.0, 1.0, 3.0, 2.0)
+    """
+    common = ~(np.isnan(forecast) | np.isnan(reference))
+    if not common.any():
+        return IceEdgeError(np.nan, np.nan, 0.0)
+    ice_forecast = forecast >= threshold - _ROUNDING
+    ice_reference = reference >= threshold - _ROUNDING
+    return IceEdgeError(
+        float(area[common & ice_forecast & ~ice_reference].sum()),
+        float(area[common & ice_reference & ~ice_forecast].sum()),
+        float(area[common].sum()),
+    )
+
+
+def ice_index(
+    *,
+    input_file: Path,
+    start_date: date | None = None,
+    end_date: date | None = None,
+    output_csv: Path | None = None,
+    output_file: Path | None = None,
+    plot: Path | None = None,
+    animation: Path | None = None,
+    region: Sequence[str] | None = None,
+    threshold: float = 0.15,
+    pole_hole: str = "filled",
+    fps: float = 10,
+    pixels: int = 800,
+) -> Report:
+    """Write the daily extent and area of a cube, for the whole grid and by region.
+
+    Parameters
+    ----------
+    input_file : Path
+        Cube of ``consolidate_data.py``.
+    start_date, end_date : date, optional
+        First and last day of series and animation; by default those of the cube.
+    output_csv, output_file, plot : Path, optional
+        CSV, NetCDF and picture of the series.
+    animation : Path, optional
+        The days of the cube as GIF or MP4 (see :func:`seaice.pictures.animation.animate`).
+    region : sequence of str, optional
+        Boxes and region files (see :func:`seaice.regions.read_regions`).
+    threshold : float
+        A cell is ice-covered from this concentration on, fraction.
+    pole_hole : {"filled", "ice", "exclude"}
+        See :data:`POLE_HOLE_RULES`.
+    fps : float
+        Days a second of the animation.
+    pixels : int
+        Longer side of a frame of the animation.
+
+    Returns
+    -------
+    Report
+        ``values["series"]`` is the :class:`seaice.ice_index.series.IndexSeries`.
+    """
+    if pole_hole not in POLE_HOLE_RULES:
+        raise InputError(
+            f"expected pole_hole to be {listing(list(POLE_HOLE_RULES))}, found {pole_hole!r}"
+        )
+    region = region or []
+    check_outputs(
+        [
+            Output("output_csv", output_csv, "table"),
+            Output("output_file", output_file, "series"),
+            Output("plot", plot, "picture"),
+            Output("animation", animation, "animation"),
+        ],
+        [input_file, *(region_file(text) for text in region)],
+        is_daily_file=DayFile.parse,
+    )
+    if animation is not None:
+        check_animation(Path(animation), fps=fps, pixels=pixels)
+    with CubeFile(input_file) as cube:
+        days = chosen_days(cube, start_date, end_date)
+        series, notes = _series(cube, days, region, threshold=threshold, pole_hole=pole_hole)
+    report = Report(lines=series.summary() + notes, values={"series": series})
+    for write, path in ((write_csv, output_csv), (write_netcdf, output_file), (draw_series, plot)):
+        if path is not None:
+            write(series, Path(path))
+            report.outputs.append(Path(path))
+            report.lines.append(f"wrote {path}")
+    if animation is not None:
+        moving = animate(
+            input_file=input_file,
+            output_file=animation,
+            start_date=start_date,
+            end_date=end_date,
+            fps=fps,
+            pixels=pixels,
+        )
+        report.outputs += moving.outputs
+        report.lines += moving.lines
+    return report
+
+
+def _series(
+    cube: CubeFile, chosen: range, region: Sequence[str], *, threshold: float, pole_hole: str
+) -> tuple[IndexSeries, list[str]]:
+    """The series, and a line for every region file that leaves ocean out."""
+    divisions = _divisions(cube, region)
+    ocean = np.flatnonzero(cube.ocean)
+    cell_area = cube.grid.cell_area().ravel()[ocean]
+    hole = (cube.surface == Surface.POLE_HOLE).ravel()[ocean]
+    codes = [division.codes.ravel()[ocean] for division in divisions]
+    measured = cube.flag_value("observed")
+    days: list[list[np.ndarray]] = []
+    with Progress(total=len(chosen), label="days", logger=logger) as progress:
+        for number in chosen:
+            concentration = cube.concentration(number).ravel()[ocean]
+            observed = cube.flags(number).ravel()[ocean] == measured
+            parts = [
+                extent_and_area(
+                    concentration,
+                    cell_area,
+                    region=code,
+                    count=len(division.names),
+                    observed=observed,
+                    pole_hole=hole,
+                    threshold=threshold,
+                    pole_hole_rule=pole_hole,
+                )
+                for code, division in zip(codes, divisions, strict=True)
+            ]
+            days.append([np.concatenate(columns) for columns in zip(*parts, strict=True)])
+            extent = days[-1][0][0] / 1e6
+            text = "without any value" if np.isnan(extent) else f"extent {extent:.3f} million km2"
+            progress.unit(f"{cube.dates[number]} {text}")
+    series = IndexSeries(
+        dates=[cube.dates[number] for number in chosen],
+        regions=[name for division in divisions for name in division.names],
+        **{f: np.stack([day[i] for day in days]) for i, f in enumerate(IceIndex._fields)},
+        threshold=threshold,
+        pole_hole=pole_hole,
+        pole_hole_rule=POLE_HOLE_RULES[pole_hole],
+        source=cube.path.name,
+        references=str(cube.attributes.get("references", "")),
+    )
+    notes = [
+        f"{text}: {cell_area[code == 0].sum() / 1e6:.3f} million km2 of ocean lie in none of its regions"
+        for text, code, division in zip(region, codes[1:], divisions[1:], strict=True)
+        if len(division.names) > 1 and not code.all()
+    ]
+    return series, notes
+
+
+def _divisions(cube: CubeFile, region: Sequence[str]) -> list[Regions]:
+    """The whole grid, then what was asked for, without regions that hold no ocean cell."""
+    found = [Regions((WHOLE_GRID,), cube.ocean.astype(np.uint8))]
+    for text in region:
+        asked = read_regions(text, cube.grid)
+        counts = np.bincount(asked.codes[cube.ocean].ravel(), minlength=len(asked.names) + 1)[1:]
+        kept = np.flatnonzero(counts)
+        if not kept.size:
+            raise InputError(f"no ocean cell of {cube.path} lies in {text!r}; check the region")
+        if kept.size < len(asked.names):
+            empty = [name for name, cells in zip(asked.names, counts, strict=True) if not cells]
+            logger.info("without ocean cells on this grid: %s", listing(empty))
+        table = np.zeros(len(asked.names) + 1, dtype=np.uint8)
+        table[kept + 1] = np.arange(1, kept.size + 1)
+        found.append(Regions(tuple(asked.names[k] for k in kept), table[asked.codes]))
+    names = [name for division in found for name in division.names]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"--region names {listing(repeated)} twice; give boxes a name as NAME=...")
+    return found

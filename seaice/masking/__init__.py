@@ -1,0 +1,1 @@
+"""Making a land mask from daily files."""

@@ -1,0 +1,295 @@
+"""Surface mask from the missing-value statistics of many days."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from seaice import (
+    InputError,
+    cf,
+)
+from seaice.daily.folder import (
+    DailyGrids,
+    DayRecord,
+    describe_days,
+)
+from seaice.dates import (
+    Period,
+    day_number,
+    from_day_number,
+)
+from seaice.flags import (
+    DayStatus,
+    Surface,
+)
+from seaice.grids import Grid
+from seaice.masks import (
+    Mask,
+    pole_hole,
+    read_mask,
+)
+from seaice.report import Progress, Report
+from seaice.runtime.atomic_write import (
+    atomic,
+    exclusive,
+)
+from seaice.runtime.threads import use_threads
+from seaice.runtime.workers import (
+    Engine,
+    spans,
+)
+from seaice.sources.bremen.names import DayFile
+
+logger = logging.getLogger(__name__)
+
+FEW_DAYS = 20
+_SPANS_PER_WORKER = 2
+
+
+def create_mask(
+    *,
+    source_dir: Path,
+    start_date: date,
+    end_date: date,
+    output_file: Path,
+    threshold: float = 0.85,
+    grid: str | None = None,
+    bad_days_file: Path | None = None,
+    workers: int = 1,
+    dask: str | None = None,
+) -> Report:
+    """Make a mask file from daily grids: one pass, one day in memory, O(days x cells).
+
+    Parameters
+    ----------
+    source_dir : Path
+        Folder of daily files.
+    start_date, end_date : date
+        Days to use, both included. The more days, the fewer cells are called land by chance.
+    output_file : Path
+        NetCDF file to write: ``land_mask``, ``nan_ratio`` and ``surface`` on (y, x).
+    threshold : float
+        Smallest share of missing days that makes a cell land, 0..1.
+    grid : str, optional
+        Take only files of this grid id.
+    bad_days_file : Path, optional
+        YAML list of days not to use.
+    workers : int
+        Local processes that share the days.
+    dask : str, optional
+        ``local`` or the address of a dask.distributed scheduler, whose workers share the days.
+
+    Returns
+    -------
+    Report
+        Counts of every class; rejected days are failures.
+
+    Raises
+    ------
+    InputError
+        If no day can be read, the threshold is out of range, or the output is another file.
+    """
+    engine = Engine(workers, dask)
+    if not 0 <= threshold <= 1:
+        raise InputError(f"threshold must be from 0 to 1, found {threshold}")
+    output_file = Path(output_file)
+    if output_file.suffix != ".nc":
+        raise InputError(f"expected an output name that ends in .nc, found {output_file}")
+    if DayFile.parse(output_file.name) is not None:
+        raise InputError(
+            f"the output has the name of a daily file: {output_file}; choose another --output_file"
+        )
+    _refuse_foreign(output_file)
+    period = Period.of(start_date, end_date)
+    days = DailyGrids(source_dir=source_dir, period=period, grid_id=grid, bad_days_file=bad_days_file)
+    with exclusive(output_file):
+        return _create_mask(days, period, output_file, threshold, engine)
+
+
+def _create_mask(
+    days: DailyGrids, period: Period, output_file: Path, threshold: float, engine: Engine
+) -> Report:
+    missing, records = _count_missing(days, period, engine)
+    used = sum(r.status == DayStatus.PRESENT for r in records)
+    if not used:
+        raise InputError(
+            f"not one day from {period} in {days.source_dir} can be used ({records[0].reason}); "
+            "nothing written"
+        )
+    nan_ratio = (missing / used).astype(np.float32)
+    # Compared as integers: 17 of 20 days is 0.85 exactly, not 0.85 after rounding.
+    mask = Mask(classify(missing, used, days.grid, threshold=threshold), nan_ratio, days.grid)
+    parameters = {
+        "source_dir": str(days.source_dir),
+        "start_date": period.start,
+        "end_date": period.end,
+        "threshold": threshold,
+        "days_used": used,
+    }
+    with atomic(output_file, verify=read_mask, locked=True) as temporary:
+        write_mask(temporary, mask, parameters)
+    return _report(output_file, mask, records, period, threshold)
+
+
+def _count_missing(
+    days: DailyGrids, period: Period, engine: Engine
+) -> tuple[np.ndarray, list[DayRecord]]:
+    missing = np.zeros(days.grid.shape, np.int32)
+    found: dict[date, DayRecord] = {}
+    with Progress(total=len(period), label="days", logger=logger) as progress:
+
+        def tell(record: DayRecord) -> None:
+            found[record.day] = record
+            reason = f" ({record.reason})" if record.reason else ""
+            progress.unit(f"{record.day} {record.status.name.lower()}{reason}")
+
+        if engine.is_here:
+            _count_days(days, missing, tell)
+        else:
+            numbers = day_number(period.start), day_number(period.end)
+            parts = _SPANS_PER_WORKER * engine.workers
+            cut = [tuple(map(from_day_number, s)) for s in spans(*numbers, parts=parts, multiple=1)]
+            units = [(days.within(Period(a, b)), engine.threads) for a, b in cut]
+
+            def add(i: int, counted: tuple[np.ndarray, list[DayRecord]]) -> None:
+                np.add(missing, counted[0], out=missing)
+                for record in counted[1]:
+                    tell(record)
+
+            with engine.start() as crew:
+                crew.do(count_missing, units, add)
+    return missing, [found[day] for day in period]
+
+
+def count_missing(days: DailyGrids, threads: int | None) -> tuple[np.ndarray, list[DayRecord]]:
+    """On how many of some days a cell is missing; the unit of work of a mask.
+
+    Returns
+    -------
+    missing : ndarray of int32, shape (rows, columns)
+    records : list of DayRecord
+        What was found for every day.
+    """
+    use_threads(threads)
+    missing = np.zeros(days.grid.shape, np.int32)
+    records: list[DayRecord] = []
+    _count_days(days, missing, records.append)
+    return missing, records
+
+
+def _count_days(days: DailyGrids, missing: np.ndarray, tell: Callable[[DayRecord], None]) -> None:
+    frame = np.empty(days.grid.shape, np.float32)
+    for day in days.period:
+        concentration, record = days.read(day, out=frame, with_digest=False)
+        if concentration is not None:
+            missing += np.isnan(concentration)
+        tell(record)
+
+
+def classify(missing: np.ndarray, days: int, grid: Grid, *, threshold: float = 0.85) -> np.ndarray:
+    """Surface classes from counts of missing days.
+
+    Parameters
+    ----------
+    missing : ndarray of integers, shape (rows, columns)
+        On how many days a cell is missing.
+    days : int
+        Days read.
+    grid : Grid
+    threshold : float
+        Land where missing / days >= threshold, but not in the pole hole.
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, columns)
+        Codes of :class:`seaice.flags.Surface`. A cell beside land is coast even if it is
+        rarely observed (``nan_ratio`` tells that anyway).
+
+    Examples
+    --------
+    >>> from seaice.grids import get_grid
+    >>> grid = get_grid("n25000").part(slice(0, 1), slice(0, 4))
+    >>> classify(np.array([[20, 0, 0, 12]]), 20, grid)
+    array([[1, 2, 0, 4]], dtype=uint8)
+    """
+    from scipy.ndimage import binary_dilation
+
+    always = missing >= np.ceil(threshold * days - 1e-9)
+    hole = pole_hole(always, grid)
+    land = always & ~hole
+    beside = binary_dilation(land, structure=np.ones((3, 3), bool)) & ~land
+    surface = np.full(missing.shape, Surface.OCEAN, np.uint8)
+    surface[2 * missing > days] = Surface.RARELY_OBSERVED_OCEAN
+    surface[beside] = Surface.COAST
+    surface[hole] = Surface.POLE_HOLE
+    surface[land] = Surface.LAND
+    return surface
+
+
+def write_mask(path: Path, mask: Mask, parameters: dict[str, object]) -> None:
+    """Write a mask file (see :class:`seaice.masks.Mask`); ``parameters`` go into the history."""
+    import netCDF4
+
+    with netCDF4.Dataset(path, "w") as dataset:
+        dataset.setncatts(
+            cf.global_attributes(
+                title="Sea ice surface mask",
+                summary="Land, coast, pole hole and ocean cells of a daily sea ice concentration "
+                "grid, told apart by how often they are missing",
+                source="daily ASI sea ice concentration grids, University of Bremen",
+                stage="create_mask",
+                parameters=parameters,
+                references=cf.BREMEN_REFERENCES,
+            )
+        )
+        cf.write_grid(dataset, mask.grid)
+        cf.define(dataset, "land_mask")[:] = mask.land.astype(np.uint8)
+        cf.define(dataset, "surface")[:] = mask.surface
+        cf.define(dataset, "nan_ratio")[:] = mask.nan_ratio
+
+
+def _refuse_foreign(output_file: Path) -> None:
+    if output_file.is_file():
+        try:
+            read_mask(output_file)
+        except InputError as error:
+            raise InputError(
+                f"{output_file} exists and is no mask, so it is not replaced ({error}); "
+                "remove it or choose another --output_file"
+            ) from None
+
+
+def _report(
+    output_file: Path, mask: Mask, records: list[DayRecord], period: Period, threshold: float
+) -> Report:
+    lines, failed = describe_days(records)
+    used = sum(r.status == DayStatus.PRESENT for r in records)
+    area = mask.grid.cell_area()
+    counts = {c: int((mask.surface == c).sum()) for c in Surface}
+    head = [
+        f"{output_file}: surface of {mask.grid}",
+        f"days read: {used} of {len(period)} ({period}); land is missing on >= {threshold:g} of them",
+    ]
+    for surface, count in counts.items():
+        share = 100 * count / mask.surface.size
+        square_km = area[mask.surface == surface].sum()
+        name = surface.name.lower().replace("_", " ")
+        head.append(
+            f"  {int(surface)} {name:<22} {count:>9} cells {share:6.2f} % {square_km:>13,.0f} km2"
+        )
+    if used < FEW_DAYS:
+        lines.append(
+            f"only {used} days were read: a cell that happened to be missing on all of them is called "
+            f"land; use {FEW_DAYS} days or more"
+        )
+    if counts[Surface.LAND] in (0, mask.surface.size):
+        lines.append(
+            "every cell is land: is the threshold right?" if counts[Surface.LAND] else "no land found"
+        )
+    values = {c.name.lower(): n for c, n in counts.items()} | {"days_used": used}
+    return Report(head + lines, failed, [output_file], values)

@@ -1,0 +1,1 @@
+"""How work runs and how its outputs are written: threads, processes, atomic files. No science."""

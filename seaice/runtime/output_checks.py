@@ -1,0 +1,165 @@
+"""One look at the outputs of a stage before it works: may each be written, and onto what."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from seaice import InputError
+
+Kind = Literal["table", "series", "picture", "animation"]
+
+ENDINGS: dict[Kind, tuple[str, ...]] = {
+    "table": (".csv", ".txt"),
+    "series": (".nc",),
+    "picture": (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"),
+    "animation": (".gif", ".mp4"),
+}
+
+# Variables by which a NetCDF file is known as a series of ice_index.py, a cube, a mask.
+_MARKS = {
+    "a series of ice_index.py": {"sea_ice_extent", "sea_ice_area", "region_name"},
+    "a cube": {"sea_ice_conc", "fill_flag"},
+    "a mask": {"surface", "nan_ratio"},
+}
+
+
+class Output(NamedTuple):
+    """A file that a stage is asked to write.
+
+    Attributes
+    ----------
+    option : str
+        Name of the parameter, for messages.
+    path : Path or None
+        None if it was not asked for.
+    kind : {"table", "series", "picture", "animation"}
+        Decides the endings it may have (see :data:`ENDINGS`).
+    """
+
+    option: str
+    path: Path | None
+    kind: Kind
+
+
+def check_outputs(
+    outputs: Iterable[Output],
+    inputs: Sequence[Path | None] = (),
+    *,
+    is_daily_file: Callable[[str], object] = lambda name: None,
+) -> None:
+    """Refuse outputs that could not be written after the work, or would destroy something.
+
+    Parameters
+    ----------
+    outputs : iterable of Output
+        All that one run writes.
+    inputs : sequence of Path or None
+        All files that it reads.
+    is_daily_file : callable
+        Tells a file name that belongs to a daily file, which no output may take.
+
+    Raises
+    ------
+    InputError
+        If an ending is not one of its kind, a folder is missing or may not be written to,
+        an output is an input or has the name of a daily file, two outputs are the same
+        file, or a NetCDF file stands there that is no series.
+
+    Examples
+    --------
+    >>> check_outputs([Output("plot", Path("a.b"), "series")])
+    Traceback (most recent call last):
+    seaice.InputError: --plot: expected an ending of .nc, found a.b; change the ending
+    """
+    asked = [Output(o.option, Path(o.path), o.kind) for o in outputs if o.path is not None]
+    for output in asked:
+        _check_place(output)
+        _check_apart_from_inputs(output, [Path(i) for i in inputs if i is not None])
+        _check_name(output, is_daily_file)
+    for one, other in combinations(asked, 2):
+        if _same(one.path, other.path):
+            raise InputError(
+                f"expected two files for --{one.option} and --{other.option}, found {one.path} and "
+                f"{other.path}, which are one; choose another name"
+            )
+    for output in asked:
+        if output.kind == "series":
+            _check_replaceable(output)
+
+
+def _check_place(output: Output) -> None:
+    path, endings = output.path, ENDINGS[output.kind]
+    assert path is not None
+    if path.suffix.lower() not in endings:
+        raise InputError(
+            f"--{output.option}: expected an ending of {', '.join(endings[:-1])}"
+            f"{' or ' if endings[1:] else ''}{endings[-1]}, found {path}; change the ending"
+        )
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise InputError(
+            f"--{output.option}: the folder of the output does not exist: {path.parent}; make it first"
+        )
+    if path.is_dir():
+        raise InputError(f"--{output.option}: expected a file, found the folder {path}; add a file name")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            f"--{output.option}: expected a folder that may be written to, found {folder}; check its "
+            "permissions or choose another place"
+        )
+
+
+def _check_apart_from_inputs(output: Output, inputs: Sequence[Path]) -> None:
+    path = output.path
+    assert path is not None
+    if any(_same(path, given) for given in inputs):
+        raise InputError(
+            f"--{output.option}: expected a file of its own, found {path}, which this run reads; "
+            "choose another name"
+        )
+
+
+def _check_name(output: Output, is_daily_file: Callable[[str], object]) -> None:
+    path = output.path
+    assert path is not None
+    if any(is_daily_file(name) for name in (path.name, path.resolve().name)):
+        raise InputError(
+            f"--{output.option}: expected a name of its own, found {path}, the name of a daily file; "
+            "choose another name"
+        )
+
+
+def _same(one: Path | None, other: Path | None) -> bool:
+    """Whether two names stand for one file, through links of either kind too."""
+    assert one is not None and other is not None
+    if one.resolve() == other.resolve():
+        return True
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def _check_replaceable(output: Output) -> None:
+    path = output.path
+    assert path is not None
+    if not path.exists():
+        return
+    found = _product(path)
+    if found != "a series of ice_index.py":
+        raise InputError(
+            f"--{output.option}: expected a new file or a series of ice_index.py, found {path}, "
+            f"{found}, so it is not replaced; remove it or choose another name"
+        )
+
+
+def _product(path: Path) -> str:
+    import netCDF4
+
+    try:
+        with netCDF4.Dataset(path) as dataset:
+            names = set(dataset.variables)
+    except (OSError, RuntimeError):
+        return "no readable NetCDF file"
+    return next((what for what, marks in _MARKS.items() if marks <= names), "another NetCDF file")

@@ -1,0 +1,1 @@
+"""SAR scenes cut into patches, and their labels and splits."""

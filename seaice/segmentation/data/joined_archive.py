@@ -1,0 +1,189 @@
+"""A compressed tar archive in several parts, unpacked while it is read, without a joined copy."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import shutil
+import tarfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, BinaryIO, NamedTuple
+
+from seaice import InputError
+from seaice.runtime.atomic_write import atomic
+
+logger = logging.getLogger(__name__)
+
+_BLOCK = 1 << 20
+# Left free on the disk beside a member, for whatever else writes to it.
+_SPARE = 64 << 20
+
+
+class Member(NamedTuple):
+    """A file that was unpacked.
+
+    Attributes
+    ----------
+    name : str
+        Path in the archive.
+    size : int
+        Bytes.
+    sha256 : str
+        Hexadecimal.
+    """
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Joined(io.RawIOBase):
+    """Parts of a file, read one after the other as if they were one.
+
+    Examples
+    --------
+    >>> with Joined([Path("train.tar.gzaa"), Path("train.tar.gzab")]) as file:  # doctest: +SKIP
+    ...     start = file.read(2)
+    """
+
+    def __init__(self, parts: Sequence[Path]) -> None:
+        self._left = list(parts)
+        self._file: BinaryIO | None = None
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer with what comes next; 0 after the last part."""
+        while True:
+            if self._file is None:
+                if not self._left:
+                    return 0
+                self._file = self._left.pop(0).open("rb")
+            count = self._file.readinto(buffer)  # type: ignore[attr-defined]
+            if count:
+                return int(count)
+            self._file.close()
+            self._file = None
+
+    def close(self) -> None:
+        """Close the part that is open."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        super().close()
+
+
+def unpack(
+    parts: Sequence[Path],
+    folder: Path,
+    *,
+    is_there: Callable[[str, int], bool],
+    tell: Callable[[Member], None],
+) -> list[str]:
+    """Write the files of an archive, each whole or not at all.
+
+    Of an archive that is cut short the files before the cut stay. One that is damaged otherwise is
+    found out at its end only, so that nothing of it can be believed: what was written is removed.
+
+    Parameters
+    ----------
+    parts : sequence of Path
+        In order.
+    folder : Path
+        Files keep their path in the archive below it.
+    is_there : callable
+        Given path and size of a file; those for which it is true are passed over. What it raises
+        stops the run before the file is written.
+    tell : callable
+        Given every file when it is written.
+
+    Returns
+    -------
+    list of str
+        Paths of all files in the archive.
+
+    Raises
+    ------
+    InputError
+        If the archive is damaged or cut short, has no file, or a member would lie outside the
+        folder or is no plain file.
+    OSError
+        If the disk is full.
+    """
+    from isal import igzip, isal_zlib
+
+    broken: Any = isal_zlib.error  # its stub calls it an object
+    damage = (tarfile.TarError, EOFError, zlib.error, igzip.BadGzipFile, broken)
+    names: list[str] = []
+    written: list[Path] = []
+    try:
+        with (
+            Joined(parts) as raw,
+            io.BufferedReader(raw, _BLOCK) as joined,
+            igzip.IGzipFile(fileobj=joined, mode="rb") as plain,
+            tarfile.open(fileobj=plain, mode="r|", bufsize=_BLOCK) as archive,
+        ):
+            for entry in archive:
+                name = _safe_name(entry, parts)
+                if entry.isdir():
+                    continue
+                if not is_there(name, entry.size):
+                    content = archive.extractfile(entry)
+                    assert content is not None
+                    member = _write(content, folder, name, entry.size)
+                    written.append(folder / name)
+                    tell(member)
+                names.append(name)
+            # The end of the archive: the check of the whole stream stands behind it.
+            while plain.read(_BLOCK):
+                pass
+    except damage as error:
+        is_cut = isinstance(error, EOFError)
+        for path in () if is_cut else written:
+            path.unlink()
+        where = f"after {len(names)} files" if is_cut else f"and removed {len(written)} files of it"
+        raise InputError(
+            f"expected a whole tar.gz archive, found a damaged one ({error}) {where}: "
+            f"{', '.join(str(part) for part in parts)}; remove it and run the same command again"
+        ) from None
+    if not names:
+        raise InputError(f"expected files in the archive, found none: {parts[0]}; fetch it again")
+    return names
+
+
+def _safe_name(entry: tarfile.TarInfo, parts: Sequence[Path]) -> str:
+    path = PurePosixPath(entry.name)
+    plain = entry.isdir() or (entry.isfile() and not entry.issparse())
+    outside = path.is_absolute() or ".." in path.parts or "\0" in entry.name
+    if outside or not plain or (entry.isfile() and not path.parts):
+        what = "a path outside the folder" if outside else "a link or device"
+        raise InputError(
+            f"expected plain files below the folder, found {what}: {entry.name!r} in {parts[0]}; the "
+            "archive is not the one that was published, do not use it"
+        )
+    return str(path)
+
+
+def _write(content: IO[bytes], folder: Path, name: str, size: int) -> Member:
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(target.parent).free
+    if size + _SPARE > free:
+        raise OSError(
+            28, f"{size / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free", str(target.parent)
+        )
+    digest, count = hashlib.sha256(), 0
+    with atomic(target) as part, part.open("wb") as file:
+        while block := content.read(_BLOCK):
+            file.write(block)
+            digest.update(block)
+            count += len(block)
+        if count != size:
+            raise tarfile.ReadError(f"{name} ends after {count} of {size} bytes")
+    logger.debug("%s: %d bytes", target, size)
+    return Member(name, size, digest.hexdigest())

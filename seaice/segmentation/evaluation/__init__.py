@@ -1,0 +1,1 @@
+"""Scores of segmentation networks and what they are compared with."""

@@ -1,0 +1,1 @@
+"""Figures of SAR scenes, patches and scores."""

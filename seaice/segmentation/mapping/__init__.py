@@ -1,0 +1,1 @@
+"""Maps of whole SAR scenes by a trained network."""

@@ -1,0 +1,275 @@
+"""The map that a model makes of a scene: on its own lines and samples, as NetCDF and GeoTIFF."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seaice import (
+    InputError,
+    cf,
+)
+from seaice.drawing import palette
+from seaice.runtime.atomic_write import atomic
+from seaice.segmentation.data.labels import (
+    ICE,
+    WATER,
+)
+from seaice.segmentation.mapping.geotiff import (
+    ScenePlane,
+    write_geotiff,
+)
+from seaice.sources.ai4arctic.geolocation import Geolocation
+from seaice.sources.ai4arctic.scene import (
+    Scene,
+    unscaled,
+)
+
+# Classes of a map.
+LAND, MISSING = 2, 255
+SURFACES = {"water": WATER, "ice": ICE, "land": LAND, "missing": MISSING}
+_BAND = 256  # lines at a time
+_PACKED = {"scale_factor": cf.CONCENTRATION_SCALE, "valid_range": np.array([0, 10000], np.int16)}
+_MEANINGS: Mapping[str, dict[str, Any]] = {
+    "ice_probability": {
+        "long_name": "probability of ice as the network gives it, not calibrated",
+        "units": "1",
+        "ancillary_variables": "surface_class",
+    },
+    "ice_concentration": {
+        "standard_name": "sea_ice_area_fraction",
+        "long_name": "sea ice concentration that is expected of an ice chart",
+        "units": "1",
+        "ancillary_variables": "surface_class",
+    },
+}
+
+
+@dataclass(frozen=True)
+class SceneMap:
+    """What was found of a scene.
+
+    Attributes
+    ----------
+    surface : ndarray of uint8, shape (lines, samples)
+        Values of :data:`SURFACES`.
+    layers : dict of str to ndarray of float32, shape (lines, samples)
+        ``ice_probability``, ``ice_concentration``, 0..1; NaN on land and without SAR.
+    positions : Geolocation
+    start : datetime
+        UTC, of the scene.
+    """
+
+    surface: np.ndarray
+    layers: dict[str, np.ndarray]
+    positions: Geolocation
+    start: datetime
+
+
+def land_of(scene: Scene) -> np.ndarray:
+    """Land by the map of distances, bool (lines, samples); zone 0 is land, NaN is not."""
+    zone = unscaled("distance_map", scene.distance())
+    found: np.ndarray = np.abs(zone) < 0.5
+    return found
+
+
+def write_scene(
+    path: Path, made: SceneMap, attributes: Mapping[str, Any], *, locked: bool = False
+) -> None:
+    """Write a map as CF NetCDF with latitude and longitude of every pixel.
+
+    Parameters
+    ----------
+    path : Path
+    made : SceneMap
+    attributes : mapping
+        Global.
+    locked : bool
+        The caller holds :func:`seaice.runtime.atomic_write.exclusive` for this path.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    import netCDF4
+
+    with atomic(path, locked=locked) as part, netCDF4.Dataset(part, "w") as dataset:
+        dataset.setncatts(dict(attributes))
+        for name, count in zip(("line", "sample"), made.surface.shape, strict=True):
+            dataset.createDimension(name, count)
+            axis = dataset.createVariable(name, "i4", (name,))
+            axis.setncatts({"long_name": f"number of the {name} of the SAR scene", "units": "1"})
+            axis[:] = np.arange(count)
+        _write_time(dataset, made.start)
+        _write_places(dataset, made.positions)
+        shared = {"coordinates": "time lat lon", "grid_mapping": "crs"}
+        surface = _define(dataset, "surface_class", "u1", None)
+        surface.setncatts(
+            {
+                "standard_name": "status_flag",
+                "long_name": "water or ice",
+                "flag_values": np.array(list(SURFACES.values()), np.uint8),
+                "flag_meanings": " ".join(SURFACES),
+                **shared,
+            }
+        )
+        surface[:] = made.surface
+        for name, layer in made.layers.items():
+            variable = _define(dataset, name, "i2", cf.CONCENTRATION_FILL)
+            variable.setncatts(_MEANINGS[name] | _PACKED | shared)
+            variable[:] = _packed(layer)
+
+
+def _define(dataset: Any, name: str, kind: str, fill: int | None) -> Any:
+    shape = tuple(len(dataset.dimensions[d]) for d in ("line", "sample"))
+    variable = dataset.createVariable(
+        name,
+        kind,
+        ("line", "sample"),
+        fill_value=fill,
+        chunksizes=cf.tile_of(shape),
+        compression="zlib",
+        complevel=1,
+        shuffle=kind != "u1",
+    )
+    variable.set_auto_maskandscale(False)
+    return variable
+
+
+def _packed(layer: np.ndarray) -> np.ndarray:
+    steps = np.rint(np.nan_to_num(layer, nan=0.0) / cf.CONCENTRATION_SCALE)
+    return np.where(np.isnan(layer), cf.CONCENTRATION_FILL, steps).astype(np.int16)
+
+
+def _write_time(dataset: Any, start: datetime) -> None:
+    time = dataset.createVariable("time", "f8", ())
+    time.setncatts(
+        {
+            "standard_name": "time",
+            "long_name": "start of the scene, UTC",
+            "units": "seconds since 1970-01-01 00:00:00",
+            "calendar": "standard",
+            "units_metadata": "leap_seconds: none",
+        }
+    )
+    time[...] = start.timestamp()
+
+
+def _write_places(dataset: Any, positions: Geolocation) -> None:
+    crs = dataset.createVariable("crs", "i4", ())
+    crs.setncatts(
+        {
+            "long_name": "coordinate reference system",
+            "grid_mapping_name": "latitude_longitude",
+            "semi_major_axis": 6378137.0,
+            "inverse_flattening": 298.257223563,
+            "longitude_of_prime_meridian": 0.0,
+        }
+    )
+    crs[...] = 0
+    places = []
+    for name, standard, units in (
+        ("lat", "latitude", "degrees_north"),
+        ("lon", "longitude", "degrees_east"),
+    ):
+        # float32 is within a metre.
+        variable = _define(dataset, name, "f4", None)
+        long_name = f"{standard} of the pixel centre, interpolated from the geolocation points"
+        variable.setncatts({"standard_name": standard, "long_name": long_name, "units": units})
+        places.append(variable)
+    columns = np.arange(positions.shape[1])[None]
+    for first in range(0, positions.shape[0], _BAND):
+        rows = np.arange(first, min(first + _BAND, positions.shape[0]))
+        for variable, found in zip(places, positions.at(rows[:, None], columns), strict=True):
+            variable[rows[0] : rows[-1] + 1] = found
+
+
+def read_scene_map(path: Path) -> tuple[SceneMap, dict[str, Any]]:
+    """A map that was written, without its places between the corners, and its attributes.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is none.
+    """
+    import netCDF4
+
+    try:
+        with netCDF4.Dataset(path) as dataset:
+            names = [name for name in _MEANINGS if name in dataset.variables]
+            surface = np.asarray(dataset["surface_class"][:].filled(MISSING))
+            layers = {n: np.ma.filled(dataset[n][:].astype(np.float32), np.nan) for n in names}
+            lat, lon = (_corners(dataset[name], surface.shape) for name in ("lat", "lon"))
+            start = datetime.fromtimestamp(float(dataset["time"][...]), UTC)
+            attributes = {name: dataset.getncattr(name) for name in dataset.ncattrs()}
+    except FileNotFoundError:
+        raise InputError(f"no such map: {path}; make it with segmentation.py predict") from None
+    except (OSError, RuntimeError, LookupError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"expected a map made by segmentation.py predict, found another or a damaged file: {path} "
+            f"({' '.join(str(error).split())[:100]})"
+        ) from None
+    lines, samples = surface.shape
+    ends = np.array([0.0, lines - 1.0]), np.array([0.0, samples - 1.0])
+    positions = Geolocation(ends[0], ends[1], lat, lon, (lines, samples))
+    return SceneMap(surface, layers, positions, start), attributes
+
+
+def _corners(variable: Any, shape: tuple[int, ...]) -> np.ndarray:
+    rows, columns = (slice(None, None, max(1, count - 1)) for count in shape)
+    return np.asarray(variable[rows, columns], np.float64)
+
+
+def standing(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Parameters and numbers of the map at a path; None if there is none that tells them."""
+    import netCDF4
+
+    try:
+        with netCDF4.Dataset(path) as dataset:
+            found = [json.loads(dataset.getncattr(name)) for name in ("parameters", "numbers")]
+    except (OSError, RuntimeError, AttributeError, ValueError):
+        return None
+    return (found[0], found[1]) if all(isinstance(one, dict) for one in found) else None
+
+
+def write_rasters(paths: Mapping[str, Path], made: SceneMap, step: float) -> None:
+    """Write GeoTIFFs in a polar stereographic plane, nearest pixel.
+
+    Parameters
+    ----------
+    paths : mapping of str to Path
+        ``surface_class`` and names of layers; these in percent. 255 is no data.
+    made : SceneMap
+    step : float
+        Cell size, metres.
+    """
+    plane = ScenePlane(made.positions, step)
+    layers = {"surface_class": made.surface}
+    for name, layer in made.layers.items():
+        percent = np.rint(100 * np.nan_to_num(layer, nan=2.55))
+        layers[name] = percent.astype(np.uint8)
+    texts = {"surface_class": ", ".join(f"{code} {name}" for name, code in SURFACES.items())}
+    fields = plane.resample([layers[name] for name in paths])
+    for (name, path), field in zip(paths.items(), fields, strict=True):
+        text = f"{name}: {texts.get(name, 'percent, 255 no value')}"
+        colours = surface_colours() if name == "surface_class" else None
+        write_geotiff(path, field, plane, colours=colours, description=text)
+
+
+def surface_colours() -> list[tuple[int, int, int]]:
+    """Red, green and blue of the classes, for all 256 values."""
+    known = {
+        WATER: palette.ICE[2],
+        ICE: palette.ICE[-1],
+        LAND: palette.LAND,
+        MISSING: palette.NO_VALUE,
+    }
+    texts = [known.get(code, palette.NO_VALUE).lstrip("#") for code in range(256)]
+    return [(int(t[:2], 16), int(t[2:4], 16), int(t[4:], 16)) for t in texts]

@@ -1,0 +1,1 @@
+"""Evaluation of networks and the study of data efficiency."""

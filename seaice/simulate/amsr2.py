@@ -1,0 +1,402 @@
+"""Simulated AMSR2 level 1 granules in the exact layout of the true files.
+
+A granule is half a revolution of GCOM-W1 (:mod:`seaice.swaths.orbit`), scanned as AMSR2 scans
+(:mod:`seaice.simulate.scan_geometry`), over an invented globe (:mod:`seaice.simulate.amsr2_signal`).
+All of it is a function of the scan alone, so that the overlap scans of a granule are those
+of its neighbours to the last bit. No value was measured, and each file says so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from seaice import InputError
+from seaice.leap_seconds import tai93_of, utc_from_tai93, utc_of
+from seaice.simulate import damage
+from seaice.simulate import scan_geometry as geometry
+from seaice.simulate.amsr2_layout import (
+    BAD_SCAN_TIME,
+    NO_ANGLE,
+    NO_FLAG,
+    NO_PLACE,
+    NO_VALUE,
+    NOT_USABLE,
+    Variable,
+    brightness_name,
+    variables,
+    write_file,
+)
+from seaice.swaths import orbit
+
+GranuleDefect = Literal[
+    "truncated",
+    "bit_flipped",
+    "html",
+    "no_coefficients",
+    "no_overlap_attribute",
+    "all_missing",
+    "zeros",
+    "bad_scans",
+    "no_channel",
+    "no_direction",
+]
+STANDARD = "L1SGBTBR_2220220"
+
+_PRODUCT = re.compile(r"L1(SG|DL)(BTB|RTB)R_(\d)(\d{3})(\d{3})")
+_MAIN_CHANNEL = brightness_name("36.5", "H")
+_REMARK = "Simulated: no value in this file was measured"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class SimulatedGranule:
+    """Half a revolution, as the archive names it.
+
+    Attributes
+    ----------
+    start, end : datetime
+        First and last scan without the overlap, UTC, whole milliseconds (cut at the start,
+        the next at the end, so that both scans lie between them).
+    ascending : bool
+    path_number : int
+        1..233.
+    orbit_number : int
+        Of the revolution whose ascending node the granule holds or follows.
+    node_longitude : float
+        Where the swath crosses the equator northward, degrees east.
+    """
+
+    start: datetime
+    end: datetime
+    ascending: bool
+    path_number: int
+    orbit_number: int
+    node_longitude: float
+
+    @property
+    def granule_id(self) -> str:
+        """Name of the standard L1B file, without ``.h5``."""
+        return self.name(STANDARD)
+
+    def name(self, product: str) -> str:
+        """Name of the granule in another product, such as ``L1SGRTBR_2220220``."""
+        letter = "A" if self.ascending else "D"
+        return f"GW1AM2_{self.start:%Y%m%d%H%M}_{self.path_number:03d}{letter}_{product}"
+
+
+def simulated_granules(start: datetime, end: datetime) -> list[SimulatedGranule]:
+    """Granules whose nominal start lies in a closed span of time, in order.
+
+    Parameters
+    ----------
+    start, end : datetime
+        UTC, with their zone.
+
+    Returns
+    -------
+    list of SimulatedGranule
+        About 29.125 a day, each beginning where the one before ends.
+
+    Raises
+    ------
+    InputError
+        If a time does not know its zone.
+
+    Examples
+    --------
+    >>> first, *others = simulated_granules(
+    ...     datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC)
+    ... )
+    >>> first.granule_id, len(others)
+    ('GW1AM2_202001010045_189D_L1SGBTBR_2220220', 28)
+    """
+    for moment in (start, end):
+        tai93_of(moment)  # refuses a time without a zone
+    start, end = start.astimezone(UTC), end.astimezone(UTC)
+    # A granule begins with the first scan of its half orbit, a moment after that.
+    day, last = (start - timedelta(minutes=1)).date(), end.date()
+    found = []
+    while day <= last:
+        found += [_granule_of(half) for half in orbit.half_orbits(day)]
+        day += timedelta(days=1)
+    return [granule for granule in found if start <= granule.start <= end]
+
+
+def _granule_of(half: orbit.HalfOrbit) -> SimulatedGranule:
+    number = geometry.half_orbit_number(half.start)
+    first, last = geometry.first_scan(number), geometry.first_scan(number + 1) - 1
+    times = geometry.scan_times(np.array([first, last]))
+    return SimulatedGranule(
+        utc_of(times[0]),
+        utc_of(times[1], up=True),
+        half.ascending,
+        geometry.path_number(number),
+        geometry.orbit_number(number),
+        half.node_longitude,
+    )
+
+
+def true_positions(
+    granule: SimulatedGranule, frequency: str, *, scans: int | None = None, overlap: int = 30
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the footprints of a granule really are.
+
+    From the geometry of the scan, not from the positions and coefficients in the file.
+
+    Parameters
+    ----------
+    granule : SimulatedGranule
+    frequency : str
+        ``6.9``, ``7.3``, ``10.7``, ``18.7``, ``23.8``, ``36.5``, ``89A`` or ``89B``.
+    scans, overlap : int, optional
+        As for :func:`write_granule`.
+
+    Returns
+    -------
+    latitude, longitude : ndarray of float64, shape (scans + 2 * overlap, 243 or 486)
+        Degrees, longitude -180..180.
+
+    Raises
+    ------
+    InputError
+        If the frequency or the number of scans is not possible.
+    """
+    if frequency not in geometry.FREQUENCIES:
+        known = ", ".join(geometry.FREQUENCIES)
+        raise InputError(f"expected a frequency of {known}, found {frequency!r}")
+    numbers = _scan_numbers(granule, scans, overlap)
+    return geometry.footprints(numbers, frequency).latitude_longitude()
+
+
+def write_granule(
+    folder: Path,
+    granule: SimulatedGranule,
+    *,
+    scans: int | None = None,
+    overlap: int = 30,
+    seed: int = 0,
+    defect: GranuleDefect | None = None,
+    product: str = STANDARD,
+) -> Path:
+    """Write the file of a granule; a file of the same name is replaced.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist.
+    granule : SimulatedGranule
+        One of :func:`simulated_granules`.
+    scans : int, optional
+        Nominal scans; a granule shorter than its half orbit ends early. All by default.
+    overlap : int, optional
+        Scans before and after those, which the neighbours hold too.
+    seed : int, optional
+        The invented globe and the noise.
+    defect : str, optional
+        What is wrong with the file, one of :data:`GranuleDefect`.
+    product : str, optional
+        Last part of the name: level, kind and version. ``RTB`` gives the layout of L1R.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If a parameter is not possible.
+    """
+    match = _PRODUCT.fullmatch(product)
+    if match is None:
+        raise InputError(f"expected a product such as {STANDARD}, found {product!r}")
+    if defect is not None and defect not in get_args(GranuleDefect):
+        known = ", ".join(get_args(GranuleDefect))
+        raise InputError(f"unknown defect {defect!r}; known are {known}")
+    numbers = _scan_numbers(granule, scans, overlap)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{granule.name(product)}.h5"
+    if defect == "html":
+        path.write_text(damage.ERROR_PAGE)
+        return path
+    resampled = match[2] == "RTB"
+    contents = variables(numbers, seed=seed, resampled=resampled)
+    attributes = _attributes(granule, numbers, overlap, match, contents)
+    _spoil(contents, attributes, overlap, defect)
+    write_file(path, contents, attributes)
+    if defect == "truncated":
+        damage.cut_in_half(path)
+    elif defect == "bit_flipped":
+        damage.flip_bit(path, _main_channel(contents))
+    return path
+
+
+def _scan_numbers(granule: SimulatedGranule, scans: int | None, overlap: int) -> np.ndarray:
+    """Numbers of the scans of a file."""
+    start = tai93_of(granule.start)
+    first = round(start / geometry.SCAN_PERIOD)
+    days = float(utc_from_tai93(start)) / 86400
+    full = geometry.first_scan(geometry.half_orbit_number(days) + 1) - first
+    if scans is not None and not 1 <= scans <= full:
+        raise InputError(f"expected 1 to {full} scans for {granule.granule_id}, found {scans}")
+    if overlap < 0:
+        raise InputError(f"expected 0 or more overlap scans, found {overlap}")
+    return np.arange(first - overlap, first + (scans or full) + overlap)
+
+
+def _attributes(
+    granule: SimulatedGranule,
+    scans: np.ndarray,
+    overlap: int,
+    product: re.Match[str],
+    contents: dict[str, Variable],
+) -> dict[str, str]:
+    """Global attributes in the order of the true files, all text."""
+    nominal = scans[overlap : len(scans) - overlap]
+    times = geometry.scan_times(nominal)
+    start, end = utc_of(times[0]), utc_of(times[-1], up=True)
+    half = geometry.half_orbit_number(float(geometry.days_of(nominal[0])))
+    crossing_days, crossing_longitude = geometry.equator_crossing(half)
+    crossing = _EPOCH + timedelta(days=crossing_days)
+    orbits = np.floor(geometry.position_in_orbit(nominal[[0, -1]])).astype(int)
+    size = sum(variable.values.nbytes for variable in contents.values()) / 1e6
+    attributes = {
+        "ProductName": "AMSR2-L1R" if product[2] == "RTB" else "AMSR2-L1B",
+        "GranuleID": granule.name(product[0]),
+        "ProductVersion": product[3],
+        "AlgorithmVersion": product[4],
+        "ParameterVersion": product[5],
+        "ProductionDateTime": _iso(end + timedelta(hours=2)),
+        "ProductSize_MByte": f"{size:.1f}",
+        "ObservationStartDateTime": _iso(start),
+        "ObservationEndDateTime": _iso(end),
+        "EquatorCrossingDateTime": _iso(crossing),
+        "EquatorCrossingLongitude": f"{crossing_longitude:.2f}",
+        "PassNumber": str(granule.path_number),
+        "StartOrbitNumber": str(orbits[0]),
+        "StopOrbitNumber": str(orbits[1]),
+        "OrbitDirection": "Ascending" if granule.ascending else "Descending",
+        "NumberOfScans": str(len(nominal)),
+        "OverlapScans": str(overlap),
+        "NumberOfMissingScans": "0",
+        "NumberOfPackets": str(16 * len(scans)),
+        "NumberMissingPackets": "0",
+        "NumberOfGoodPackets": str(16 * len(scans)),
+    }
+    attributes |= _outline(contents, overlap)
+    return attributes | _fixed_attributes(granule, product)
+
+
+def _outline(contents: dict[str, Variable], overlap: int) -> dict[str, str]:
+    """Eight points around the nominal part, from the first sample of the first scan."""
+    found = {}
+    for word in ("Latitude", "Longitude"):
+        values = contents[f"{word} of Observation Point for 89A"].values
+        rows, columns = (overlap, len(values) // 2, len(values) - 1 - overlap), (0, 242, 485)
+        places = ((0, 0), (1, 0), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+        found[f"GringPoint{word}"] = ",".join(f"{values[rows[r], columns[c]]:.2f}" for r, c in places)
+    return found
+
+
+def _fixed_attributes(granule: SimulatedGranule, product: re.Match[str]) -> dict[str, str]:
+    attributes = {
+        "OrbitDataType": "ONBOARD",
+        "OrbitDataFileName": f"GW1_{granule.start:%Y%m%d}_simulated",
+        "NumberOfInputFiles": "1",
+        "InputFileName": f"{granule.name(product[0])}.L1A",
+        "PlatformShortName": "GCOM-W1",
+        "SensorShortName": "AMSR2",
+        "AntennaRotationVelocity": "40.0",
+        "AutomaticQAFlag": "Fair",
+        "AutomaticQAFlagExplanation": _REMARK,
+        "EphemerisQA": "OK",
+        "QAPercentMissingData": "0",
+        "QAPercentOutofBoundsData": "0",
+        "QAPercentParityErrorData": "0",
+        "ECSDataModel": "B.0",
+        "Operation": "Standard" if product[1] == "SG" else "Near real time",
+        "PGEName": "seaice.simulate.amsr2",
+        "ProcessingCenter": "Simulation",
+        "ContactOrganizationName": "Simulation",
+    }
+    for name, coefficients in (("A1", geometry.A1), ("A2", geometry.A2)):
+        text = ",".join(f"{key.split('.')[0]}G-{value:.5f}" for key, value in coefficients.items())
+        attributes[f"CoRegistrationParameter{name}"] = text
+    bands = [f"{key.split('.')[0]}G" for key in geometry.FREQUENCIES]
+    for name in ("CalibrationCurveCoefficient#1", "CoefficientAvv", "CoefficientAhh"):
+        attributes[name] = ",".join(f"{band}-1.00000" for band in bands)
+    return attributes
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def _temperatures(contents: dict[str, Variable]) -> list[np.ndarray]:
+    return [v.values for name, v in contents.items() if name.startswith("Brightness Temperature")]
+
+
+def _main_channel(contents: dict[str, Variable]) -> str:
+    """Name of the 36.5 GHz horizontal channel, in L1R at its finest resolution."""
+    name = _MAIN_CHANNEL
+    return name if name in contents else name.replace("(", "(res36,")
+
+
+def _spoil(
+    contents: dict[str, Variable],
+    attributes: dict[str, str],
+    overlap: int,
+    defect: GranuleDefect | None,
+) -> None:
+    """Bring a defect into what is about to be written."""
+    if defect == "no_coefficients":
+        del attributes["CoRegistrationParameterA1"], attributes["CoRegistrationParameterA2"]
+    elif defect == "no_overlap_attribute":
+        del attributes["OverlapScans"]
+    elif defect == "no_direction":
+        del attributes["OrbitDirection"]
+    elif defect == "no_channel":
+        del contents[_main_channel(contents)]
+    elif defect == "all_missing":
+        for values in _temperatures(contents):
+            values[:] = NO_VALUE
+    elif defect == "zeros":
+        for values in _temperatures(contents):
+            values.flat[7::101] = 0
+    elif defect == "bad_scans":
+        missing = _spoil_scans(contents, overlap)
+        attributes["NumberOfMissingScans"] = str(missing)
+
+
+def _spoil_scans(contents: dict[str, Variable], overlap: int) -> int:
+    """Lose up to three scans a quarter into the nominal part, and half of the middle scan.
+
+    The lost scans have no time, no places and no values. The middle one has its time and
+    places, but half of its temperatures are marked as not usable.
+
+    Returns
+    -------
+    int
+        Scans lost.
+    """
+    nominal = len(contents["Scan Time"].values) - 2 * overlap
+    first, middle = overlap + nominal // 4, overlap + nominal // 2
+    lost = slice(first, min(first + 3, middle)) if nominal > 1 else slice(first, first + 1)
+    for values in _temperatures(contents):
+        values[middle, values.shape[1] // 2 :] = NOT_USABLE
+        values[lost] = NO_VALUE
+    for name, variable in contents.items():
+        if "Observation Point" in name:
+            variable.values[lost] = NO_PLACE
+        elif name.startswith(("Earth", "Sun ")):
+            variable.values[lost] = NO_ANGLE
+        elif name.startswith("Land_Ocean"):
+            variable.values[:, lost] = NO_FLAG
+    contents["Scan Time"].values[lost] = BAD_SCAN_TIME
+    return lost.stop - lost.start

@@ -1,0 +1,231 @@
+"""The datasets of a simulated AMSR2 level 1 granule, in the layout of the true files.
+
+Two layouts: L1B, the channels at their own places, and L1R, the channels brought to common
+footprints at every second place of 89A. Sizes and contents of the engineering datasets
+(counts, temperatures, quality of a scan) are guesses: no reader here should need them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seaice.simulate import scan_geometry as geometry
+from seaice.simulate.amsr2_signal import (
+    Seen,
+    seen,
+)
+from seaice.simulate.scan_geometry import Footprints
+
+NO_VALUE = 65535
+NOT_USABLE = 65534
+NO_PLACE = -9999.0
+NO_ANGLE = -32767
+NO_FLAG = 255
+BAD_SCAN_TIME = -9999.0
+
+_LOW = tuple(geometry.A1)
+_LAND_CLASSES = ("6.9", "10.7", "18.7", "36.5")  # 7.3 goes with 6.9, 23.8 with 18.7
+_RESAMPLED = {
+    "res06": ("6.9", "7.3", "10.7", "18.7", "23.8", "36.5", "89.0"),
+    "res10": ("10.7", "18.7", "23.8", "36.5", "89.0"),
+    "res23": ("18.7", "23.8", "36.5", "89.0"),
+    "res36": ("36.5", "89.0"),
+}
+_SCANS_AT_A_TIME = 128  # small enough for the caches of a processor
+_CHUNK_SCANS = 512
+
+
+@dataclass
+class Variable:
+    """A dataset and the two attributes it carries."""
+
+    values: np.ndarray
+    scale: float
+    unit: str
+
+    @property
+    def scan_axis(self) -> int:
+        """0, or 1 for the flags, whose first axis is the class of frequencies."""
+        return 1 if self.values.ndim == 3 else 0
+
+
+def brightness_name(frequency: str, polarisation: str) -> str:
+    """Name of a brightness temperature of L1B.
+
+    Examples
+    --------
+    >>> brightness_name("89A", "H")
+    'Brightness Temperature (89.0GHz-A,H)'
+    """
+    spelled = {"89A": "89.0GHz-A", "89B": "89.0GHz-B"}.get(frequency, f"{frequency}GHz")
+    return f"Brightness Temperature ({spelled},{polarisation})"
+
+
+def variables(scans: np.ndarray, *, seed: int, resampled: bool) -> dict[str, Variable]:
+    """All datasets of the granule that holds these scans.
+
+    Parameters
+    ----------
+    scans : ndarray of int
+        Consecutive numbers, :mod:`seaice.simulate.scan_geometry`.
+    seed : int
+    resampled : bool
+        L1R in place of L1B.
+    """
+    runs = [
+        _run(scans[first : first + _SCANS_AT_A_TIME], seed, resampled)
+        for first in range(0, len(scans), _SCANS_AT_A_TIME)
+    ]
+    found = {}
+    for name in list(runs[0]):
+        parts = [run.pop(name) for run in runs]  # freed as they are joined
+        values = np.concatenate([part.values for part in parts], parts[0].scan_axis)
+        found[name] = Variable(values, parts[0].scale, parts[0].unit)
+    return found
+
+
+def _run(scans: np.ndarray, seed: int, resampled: bool) -> dict[str, Variable]:
+    """The datasets of a few scans."""
+    places = {name: geometry.footprints(scans, name) for name in ("89A", "89B")}
+    centres = Footprints(*(part[:, ::2] for part in (places["89A"].x, places["89A"].y, places["89A"].z)))
+    for name in _LOW:
+        places[name] = centres if resampled else geometry.footprints(scans, name)
+    views = {name: seen(scans, name, places[name], seed=seed) for name in places}
+    found: dict[str, Variable] = {}
+    _add_temperatures(found, views, resampled)
+    for name in ("89A", "89B"):
+        for word, degrees in zip(
+            ("Latitude", "Longitude"), places[name].latitude_longitude(), strict=True
+        ):
+            found[f"{word} of Observation Point for {name}"] = Variable(_single(degrees), 1, "deg")
+    _add_angles(found, scans, centres)
+    found["Scan Time"] = Variable(geometry.scan_times(scans), 1, "sec")
+    found["Position in Orbit"] = Variable(geometry.position_in_orbit(scans), 1, "")
+    _add_flags(found, views)
+    _add_engineering(found, scans)
+    if resampled:
+        height = views["36.5"].land.astype(np.int16) * np.int16(5)
+        found["Area Mean Height"] = Variable(height, 1, "m")
+    return found
+
+
+def _add_temperatures(found: dict[str, Variable], views: dict[str, Seen], resampled: bool) -> None:
+    if not resampled:
+        for name in geometry.FREQUENCIES:
+            _add_pair(found, brightness_name(name, "{}"), views[name], 1)
+        return
+    for resolution, frequencies in _RESAMPLED.items():
+        for name in frequencies:
+            spelled = f"Brightness Temperature ({resolution},{name}GHz,{{}})"
+            step = 2 if name == "89.0" else 1
+            _add_pair(found, spelled, views["89A" if name == "89.0" else name], step)
+    for name in ("A", "B"):
+        spelled = f"Brightness Temperature (original,89GHz-{name},{{}})"
+        _add_pair(found, spelled, views[f"89{name}"], 1)
+
+
+def _add_pair(found: dict[str, Variable], name: str, view: Seen, step: int) -> None:
+    found[name.format("V")] = Variable(view.vertical[:, ::step], 0.01, "K")
+    found[name.format("H")] = Variable(view.horizontal[:, ::step], 0.01, "K")
+
+
+def _add_angles(found: dict[str, Variable], scans: np.ndarray, centres: Footprints) -> None:
+    directions = geometry.angles(scans, centres)
+    incidence = np.full(centres.x.shape, geometry.INCIDENCE)
+    for name, degrees in (
+        ("Earth Incidence", incidence),
+        ("Earth Azimuth", directions.earth_azimuth),
+        ("Sun Azimuth", directions.sun_azimuth),
+        ("Sun Elevation", directions.sun_elevation),
+    ):
+        found[name] = Variable(np.rint(degrees * 100).astype(np.int16), 0.01, "deg")
+
+
+def _add_flags(found: dict[str, Variable], views: dict[str, Seen]) -> None:
+    low = np.stack([views[name].land for name in _LAND_CLASSES])
+    high = np.stack([views[name].land for name in ("89A", "89B")])
+    found["Land_Ocean Flag 6 to 36"] = Variable(low, 1, "percent")
+    found["Land_Ocean Flag 89"] = Variable(high, 1, "percent")
+    # Radio interference over a few coasts: possible (2) and certain (3) at 7.3 GHz.
+    quality = np.zeros(high.shape[1:], np.uint8)
+    coast = views["7.3"].land
+    code = np.where((coast > 62) & (coast < 66), 2, 0) + np.where((coast > 63) & (coast < 65), 1, 0)
+    quality[:, ::2] = (code << 4 | code << 6).astype(np.uint8)
+    found["Pixel Data Quality 6 to 36"] = Variable(quality, 1, "")
+    found["Pixel Data Quality 89"] = Variable(np.zeros_like(quality), 1, "")
+
+
+def _add_engineering(found: dict[str, Variable], scans: np.ndarray) -> None:
+    count = len(scans)
+    up, forward, _ = geometry.satellite_vectors(scans)
+    radius = (geometry.EARTH_RADIUS + geometry.ALTITUDE) * 1000
+    speed = radius * 2 * np.pi / (geometry.PERIOD * 86400)
+    navigation = np.concatenate([up * radius, forward * speed]).T
+    found["Navigation Data"] = Variable(_single(navigation), 1, "")
+    found["Scan Data Quality"] = Variable(np.zeros((count, 512), np.uint8), 1, "")
+    for name, shape, kind, level in (
+        ("Interpolation Flag 6 to 36", (count, 243), np.uint8, 0),
+        ("Interpolation Flag 89", (count, 486), np.uint8, 0),
+        ("Hot Load Count 6 to 36", (12, count, 16), np.int16, 2600),
+        ("Hot Load Count 89", (4, count, 32), np.int16, 2600),
+        ("Cold Sky Mirror Count 6 to 36", (12, count, 16), np.int16, 900),
+        ("Cold Sky Mirror Count 89", (4, count, 32), np.int16, 900),
+        ("Observation Supplement", (count, 27), np.uint16, 0),
+        ("PCD Data", (count, 40), np.uint8, 0),
+        ("Rx Offset_Gain Count", (count, 32), np.uint16, 128),
+        ("SPC Temperature Count", (count, 20), np.uint16, 2000),
+        ("SPS Temperature Count", (count, 32), np.uint16, 2000),
+    ):
+        found[name] = Variable(np.full(shape, level, kind), 1, "")
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)
+
+
+def write_file(path: Path, contents: dict[str, Variable], attributes: dict[str, str]) -> None:
+    """Write datasets and global attributes as the true files hold them.
+
+    Global attributes are texts of variable length in arrays of one; those of a dataset are
+    one single-precision number and one text of fixed length. Chunks are shuffled and
+    deflated (how the true files are stored is not known here, but by their size they are
+    compressed), by ISA-L for its speed.
+    """
+    import h5py
+
+    text = h5py.string_dtype("ascii")
+    with h5py.File(path, "w") as file:
+        for name, value in attributes.items():
+            file.attrs.create(name, np.array([value], object), dtype=text)
+        for name, variable in contents.items():
+            stored = _store(file, name, variable)
+            stored.attrs.create("SCALE FACTOR", np.array([variable.scale], np.float32))
+            unit = variable.unit.encode("ascii")
+            stored.attrs.create("UNIT", np.array([unit], f"S{len(unit) + 1}"))
+
+
+def _store(file: Any, name: str, variable: Variable) -> Any:
+    from isal import isal_zlib
+
+    values, axis = variable.values, variable.scan_axis
+    chunk = list(values.shape)
+    chunk[axis] = min(chunk[axis], _CHUNK_SCANS)
+    stored = file.create_dataset(
+        name, values.shape, values.dtype, chunks=tuple(chunk), compression=1, shuffle=True
+    )
+    for first in range(0, values.shape[axis], chunk[axis]):
+        part = values[:, first : first + chunk[axis]] if axis else values[first : first + chunk[axis]]
+        if list(part.shape) != chunk:  # the last chunk is stored whole
+            missing = [(0, 0)] * part.ndim
+            missing[axis] = (0, chunk[axis] - part.shape[axis])
+            part = np.pad(part, missing)
+        data = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
+        shuffled = np.ascontiguousarray(data.reshape(-1, values.dtype.itemsize).T)
+        offset = [0] * values.ndim
+        offset[axis] = first
+        stored.id.write_direct_chunk(tuple(offset), isal_zlib.compress(shuffled, 1))
+    return stored

@@ -1,0 +1,113 @@
+"""Files of simulated SAR scenes: names, dimensions, types and attributes as AI4Arctic has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seaice.runtime.atomic_write import atomic
+from seaice.sources.ai4arctic.names import SceneName
+from seaice.sources.ai4arctic.tables import (
+    AMSR2_CHANNELS,
+    ERA5_FIELDS,
+    NO_CLASS,
+    PIXEL_METRES,
+    SAR_CHANNELS,
+    SCALING,
+)
+
+if TYPE_CHECKING:
+    from seaice.simulate.sar_signal import SceneTruth
+
+_POINTS = 21
+_EARTH_METRES = 6371007.2
+_FULL = ("sar_lines", "sar_samples")
+_COARSE = ("2km_grid_lines", "2km_grid_samples")
+# The dataset names the axis of samples first although lines come first.
+_GRID = ("sar_sample_2dgrid_points", "sar_line_2dgrid_points")
+_ZONES = (
+    "\ndist_id; dist_range_km\n0; land\n1; 0 -> 0.5\n2; 0.5 -> 1\n3; 1 -> 2\n4; 2 -> 4\n5; 4 -> 8\n"
+    "6; 8 -> 16\n7; 16 -> 32\n8; 32 -> 64\n9; 64 -> 128\n10; >128"
+)
+
+Variables = dict[str, tuple[tuple[str, str], np.ndarray, dict[str, Any]]]
+
+
+def write_input(path: Path, truth: SceneTruth, *, name: str, original: str, charts: bool) -> None:
+    """Write ``*_prep.nc``: everything scaled, charts only where asked for."""
+    latitude, longitude = geolocation_points(truth)
+    variables: Variables = {}
+    for channel, values in zip(SAR_CHANNELS, truth.backscatter, strict=True):
+        stored = np.nan_to_num(_scaled(channel, values), nan=0.0)
+        variables[channel] = _FULL, stored, {"variable_fill_value": 0}
+    variables["sar_incidenceangle"] = _FULL, _scaled("sar_incidenceangle", truth.incidence), {}
+    zones = _scaled("distance_map", truth.zone)
+    variables["distance_map"] = _FULL, zones, {"zonal_range_description": _ZONES}
+    for names, fields in ((AMSR2_CHANNELS, truth.temperatures), (ERA5_FIELDS, truth.weather)):
+        for field, values in zip(names, fields, strict=True):
+            variables[field] = _COARSE, _scaled(field, values), {}
+    variables["sar_grid2d_latitude"] = _GRID, latitude, {}
+    variables["sar_grid2d_longitude"] = _GRID, longitude, {}
+    if charts:
+        variables |= _charts(truth)
+    parsed = SceneName.parse(name)
+    attributes = {
+        "scene_id": f"{name}.nc",
+        "original_id": original,
+        "ice_service": parsed.service if parsed else "",
+        "flip": 0,
+        "pixel_spacing": int(PIXEL_METRES),
+        "comment": "simulated: nothing in this file was measured",
+    }
+    _write(path, variables, attributes)
+
+
+def write_reference(path: Path, truth: SceneTruth) -> None:
+    """Write ``*_prep_reference.nc``: charts alone."""
+    _write(path, _charts(truth), {"comment": "simulated: nothing in this file was measured"})
+
+
+def geolocation_points(truth: SceneTruth) -> tuple[np.ndarray, np.ndarray]:
+    """Latitude and longitude of 21 x 21 points, degrees, from the first to the last pixel.
+
+    Distances and directions are true from the middle of the scene, which is far from the edge of
+    no scene of this size.
+    """
+    lines, samples = truth.sic.shape
+    down = np.linspace(-(lines - 1) / 2, (lines - 1) / 2, _POINTS) * PIXEL_METRES
+    across = np.linspace(-(samples - 1) / 2, (samples - 1) / 2, _POINTS) * PIXEL_METRES
+    forward, right = np.meshgrid(down, across, indexing="ij")
+    angle = np.hypot(forward, right) / _EARTH_METRES
+    bearing = np.radians(truth.heading) + np.arctan2(right, forward)
+    phi, lam = np.radians(truth.place)
+    sine = np.sin(phi) * np.cos(angle) + np.cos(phi) * np.sin(angle) * np.cos(bearing)
+    east = np.sin(bearing) * np.sin(angle) * np.cos(phi)
+    longitude = np.degrees(lam + np.arctan2(east, np.cos(angle) - np.sin(phi) * sine))
+    return np.degrees(np.arcsin(sine)), (longitude + 180) % 360 - 180
+
+
+def _scaled(name: str, values: np.ndarray) -> np.ndarray:
+    mean, deviation = SCALING[name]
+    return np.asarray((values - mean) / deviation, np.float32)
+
+
+def _charts(truth: SceneTruth) -> Variables:
+    charts = {"SIC": truth.sic, "SOD": truth.sod, "FLOE": truth.floe}
+    fill = {"chart_fill_value": NO_CLASS}
+    return {name: (_FULL, chart, dict(fill)) for name, chart in charts.items()}
+
+
+def _write(path: Path, variables: Variables, attributes: dict[str, Any]) -> None:
+    import netCDF4
+
+    with atomic(path) as part, netCDF4.Dataset(part, "w") as dataset:
+        dataset.setncatts(attributes)
+        for name, (dimensions, values, more) in variables.items():
+            for dimension, length in zip(dimensions, values.shape, strict=True):
+                if dimension not in dataset.dimensions:
+                    dataset.createDimension(dimension, length)
+            made = dataset.createVariable(name, values.dtype, dimensions, zlib=True, complevel=1)
+            made.setncatts(more)
+            made[:] = values

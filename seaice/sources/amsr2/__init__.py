@@ -1,0 +1,1 @@
+"""AMSR2 Level 1B swaths of JAXA G-Portal."""

@@ -1,0 +1,295 @@
+"""JAXA G-Portal: which AMSR2 Level 1B granules there are, through the gportal package.
+
+References
+----------
+JAXA, G-Portal User's Manual, appendix 7 (catalogue service), https://gportal.jaxa.jp.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any, Literal
+
+from seaice import InputError
+from seaice.download.responses import explain
+from seaice.download.retry import (
+    Halted,
+    Patience,
+)
+from seaice.report import listing
+from seaice.sources.amsr2.l1b import GranuleName
+from seaice.sources.amsr2.swath import (
+    as_text,
+    as_utc,
+)
+
+logger = logging.getLogger(__name__)
+
+L1B_DATASET = "11001001"
+Orbit = Literal["A", "D", "both"]
+
+_HALF_ORBIT = len("GW1AM2_YYYYMMDDHHMM_PPPX")
+_PAGE = 500
+_SPAN = timedelta(days=31)  # asked for at a time: a failure repeats no more than this
+_LONGEST_GRANULE = timedelta(hours=1)
+_FIRST_GRANULE = datetime(2012, 7, 2, 23, 18, tzinfo=UTC)
+
+
+class CatalogueError(InputError):
+    """The catalogue gives no usable answer; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A granule in the catalogue.
+
+    Attributes
+    ----------
+    granule_id : str
+    remote : str
+        Path on the SFTP server, or of a local file.
+    size : int or None
+        Bytes; None where the catalogue does not say.
+    start : datetime
+        UTC, of the first scan that is not overlap.
+    orbit_type : str
+        "A" or "D".
+    """
+
+    granule_id: str
+    remote: str
+    size: int | None
+    start: datetime
+    orbit_type: str
+
+
+def search_granules(
+    *,
+    start: datetime,
+    end: datetime,
+    orbit: Orbit = "both",
+    bbox: Sequence[float] | None = None,
+    patience: Patience | None = None,
+    stop: threading.Event | None = None,
+) -> list[Listed]:
+    """Granules of a period, in order of time.
+
+    A granule belongs to the period in which its nominal part starts, so that periods that
+    follow each other share none. Of several versions of one half orbit the newest is taken.
+
+    Parameters
+    ----------
+    start, end : datetime
+        UTC; first and last second.
+    orbit : {"A", "D", "both"}
+    bbox : sequence of four float, optional
+        West, south, east, north in degrees: only granules that meet it.
+    patience : Patience, optional
+    stop : threading.Event, optional
+
+    Raises
+    ------
+    CatalogueError
+        If the catalogue gives no usable answer.
+    Halted
+        If ``stop`` was set.
+    """
+    patience, stop = patience or Patience(), stop or threading.Event()
+    found: list[Listed] = []
+    first = max(start, _FIRST_GRANULE) - _LONGEST_GRANULE
+    until = min(end, datetime.now(UTC) + timedelta(days=1)) + timedelta(seconds=1)
+    while first < until:
+        last = min(until, first + _SPAN)
+        found += _search_span(first, last, bbox, patience, stop)
+        first = last
+    return newest(
+        listed
+        for listed in found
+        if start <= listed.start
+        and listed.start - timedelta(seconds=1) < end
+        and orbit in ("both", listed.orbit_type)
+    )
+
+
+def newest(found: Iterable[Listed]) -> list[Listed]:
+    """Each half orbit once, in order of time: the newest version, standard before near real time."""
+    # So the ids sort. Of two files of one id the smaller one may be cut.
+    ordered = sorted(found, key=lambda each: (each.granule_id, each.size or 0))
+    return list({each.granule_id[:_HALF_ORBIT]: each for each in ordered}.values())
+
+
+def _search_span(
+    start: datetime,
+    end: datetime,
+    bbox: Sequence[float] | None,
+    patience: Patience,
+    stop: threading.Event,
+) -> list[Listed]:
+    failures = 0
+    while True:
+        try:
+            return list(_pages(start, end, bbox, patience.timeout, stop))
+        except CatalogueError as error:
+            failures += 1
+            if failures > patience.retries or not _may_pass(error.__cause__):
+                raise
+            logger.warning("%s; trying again (%d of %d)", error, failures, patience.retries)
+            patience.wait(failures, stop)
+
+
+def _may_pass(cause: BaseException | None) -> bool:
+    """Whether the same question may have an answer later."""
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    return status is None or status == 429 or status >= 500
+
+
+def _pages(
+    start: datetime,
+    end: datetime,
+    bbox: Sequence[float] | None,
+    timeout: float,
+    stop: threading.Event,
+) -> Iterator[Listed]:
+    import gportal
+    import requests
+
+    search = gportal.search(
+        dataset_ids=[L1B_DATASET],
+        bbox=list(bbox) if bbox else None,
+        start_time=f"{start:%Y-%m-%dT%H:%M:%S}Z",
+        end_time=f"{end:%Y-%m-%dT%H:%M:%S}Z",
+        count=_PAGE,
+        timeout=timeout,
+    )
+    seen, others = 0, []
+    try:
+        for page in search.pages():
+            if stop.is_set():
+                raise Halted
+            numbers, features = page["properties"], page["features"]
+            for feature in features:
+                product = gportal.product.Product(feature, convert_types=False)
+                if GranuleName.parse(str(product.id)):
+                    yield _listed(product)
+                else:
+                    others.append(str(product.id))
+            seen += len(features)
+            returned, matched = numbers["numberOfRecordsReturned"], numbers["numberOfRecordsMatched"]
+            if len(features) < returned or (not returned and seen < matched):
+                # The package would ask for ever, or a granule would be lost.
+                raise CatalogueError(f"the catalogue says {matched} granules and lists {seen}")
+        if others:
+            logger.warning("what is no L1B granule is left out of the catalogue: %s", listing(others))
+    except CatalogueError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # JSON that is none, too
+        raise CatalogueError(
+            f"the G-Portal catalogue answers something that is no list of granules ({_reason(error)})"
+        ) from error
+    except requests.RequestException as error:
+        raise CatalogueError(f"no answer from the G-Portal catalogue ({_reason(error)})") from error
+
+
+def _listed(product: Any) -> Listed:
+    name, remote = GranuleName.parse(str(product.id)), product.data_path
+    if name is None or not remote:
+        raise CatalogueError(f"the catalogue does not say where the file is: {product.id}")
+    size = product.properties["product"].get("size")
+    begin = product.properties.get("beginPosition")
+    start = as_utc(str(begin)) if begin else name.start
+    return Listed(name.granule_id, remote, _as_bytes(size), start, name.orbit_type)
+
+
+def _as_bytes(size: Any) -> int | None:
+    try:
+        return int(float(size)) or None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _reason(error: Exception) -> str:
+    import requests
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status:
+        return f"HTTP {status}"
+    if isinstance(error, requests.RequestException) and not isinstance(error, ValueError):
+        return str(explain(error))
+    return " ".join(str(error).split())[:150]
+
+
+def gaps(
+    granules: Sequence[Listed], *, start: datetime, end: datetime, orbit: Orbit
+) -> list[tuple[datetime, datetime]]:
+    """Spans of a period in which a half orbit should begin and none does.
+
+    For granules that were found in a folder, where no catalogue says what should be there.
+    """
+    step = timedelta(minutes=49.4 if orbit == "both" else 98.9)
+    first, last = max(start, _FIRST_GRANULE), min(end, datetime.now(UTC))
+    times = [first - step / 4, *(granule.start for granule in granules), last + step / 4]
+    return [(before, after) for before, after in pairwise(times) if after - before > 1.5 * step]
+
+
+def account(
+    username: str | None,
+    password: str | None,
+    *,
+    ask: Callable[[str, bool], str] | None = None,
+) -> tuple[str, str]:
+    """User name and password of G-Portal: as given, else ~/.netrc, else asked for.
+
+    Parameters
+    ----------
+    username, password : str or None
+        From the environment.
+    ask : callable, optional
+        Asks a person; takes the question and whether the answer is secret.
+
+    Raises
+    ------
+    InputError
+        If there is no account.
+    """
+    import netrc
+
+    import gportal
+
+    if username and password:
+        return username, password
+    try:
+        known = netrc.netrc().authenticators(gportal.SFTP.HOST)
+    except (OSError, netrc.NetrcParseError) as error:
+        if not isinstance(error, FileNotFoundError):
+            logger.warning("~/.netrc is not used: %s", _without_words(error))
+        known = None
+    if known and known[0] and known[2] and username in (None, "", known[0]):
+        return known[0], known[2]
+    if ask is not None:
+        name = username or ask("G-Portal user name: ", False)
+        password = ask("G-Portal password: ", True) if name else ""
+        if password:
+            return name, password
+    raise InputError(
+        "expected a G-Portal account, found none: set GPORTAL_USERNAME and GPORTAL_PASSWORD, or add "
+        f"«machine {gportal.SFTP.HOST} login NAME password PASSWORD» to ~/.netrc (accounts are free at "
+        "https://gportal.jaxa.jp)"
+    )
+
+
+def _without_words(error: Exception) -> str:
+    """What is wrong with a netrc file, without the words that stand in it: one may be the password."""
+    number = getattr(error, "lineno", None)
+    line = f" in line {number}" if number else ""
+    text = error.strerror if isinstance(error, OSError) else getattr(error, "msg", "")
+    return f"{str(text).partition(chr(39))[0].partition(chr(34))[0].strip()}{line}"
+
+
+def now() -> str:
+    """The present in UTC, as text."""
+    return as_text(datetime.now(UTC))

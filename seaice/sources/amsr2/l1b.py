@@ -1,0 +1,458 @@
+"""AMSR2 Level 1B granules: names, times, brightness temperatures, positions.
+
+References
+----------
+JAXA, AMSR2 Level 1 Product Format Specification (GCOM-W1), https://gportal.jaxa.jp.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from seaice import InputError
+from seaice.leap_seconds import utc_from_tai93
+from seaice.open_file import (
+    explained,
+    heaps_are_whole,
+)
+from seaice.sources.amsr2.channels import (
+    LOW_FREQUENCIES,
+    Channel,
+    as_channels,
+)
+from seaice.sources.amsr2.swath import (
+    APPROXIMATED,
+    COREGISTERED,
+    FILL_VALUE,
+    GIVEN,
+    UNUSABLE,
+    Positions,
+    Swath,
+    as_utc,
+)
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_CHANNELS = ("36.5H",)
+Overlap = Literal["trim", "keep"]
+
+# What damage makes of a file: also absurd sizes, and groups where datasets should be.
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
+
+_NAME = re.compile(
+    r"GW1AM2_(?P<start>\d{12})_(?P<path>\d{3})(?P<orbit>[AD])_L1\w\wBTBR_(?P<version>\d{7})$"
+)
+
+
+@dataclass(frozen=True)
+class GranuleName:
+    """What the name of a Level 1B granule says.
+
+    Attributes
+    ----------
+    granule_id : str
+        The name without ``.h5``.
+    start : datetime
+        UTC, to the minute, of the first scan that is not overlap.
+    path_number : int
+        1..233.
+    orbit_type : str
+        "A" ascending, "D" descending.
+    version : str
+        Product version (1 digit), algorithm and parameter version (3 digits each).
+    """
+
+    granule_id: str
+    start: datetime
+    path_number: int
+    orbit_type: str
+    version: str
+
+    @classmethod
+    def parse(cls, name: str) -> GranuleName | None:
+        """The parts of a file name or granule id; None of any other name.
+
+        Examples
+        --------
+        >>> GranuleName.parse("GW1AM2_201307010942_035A_L1SGBTBR_2220220.h5").orbit_type
+        'A'
+        """
+        granule_id = name.removesuffix(".h5")
+        found = _NAME.match(granule_id)
+        if not found:
+            return None
+        try:
+            start = datetime.strptime(found["start"], "%Y%m%d%H%M").replace(tzinfo=UTC)
+        except ValueError:
+            return None
+        return cls(granule_id, start, int(found["path"]), found["orbit"], found["version"])
+
+
+def list_granules(folder: Path) -> list[Path]:
+    """Level 1B files of a folder and those below it, by name.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"expected a folder of AMSR2 L1B granules, found none: {folder}")
+    found = [
+        path for path in folder.rglob("GW1AM2_*.h5") if GranuleName.parse(path.name) and path.is_file()
+    ]
+    return sorted(found, key=lambda path: (path.name, path))
+
+
+def start_of(path: Path) -> datetime | None:
+    """UTC start of a granule as it says itself, to the millisecond; None where it cannot be read."""
+    import h5py
+
+    try:
+        if not heaps_are_whole(path):
+            return None
+        with h5py.File(path, "r") as file:
+            return _Granule(path, file).moment("ObservationStartDateTime")
+    except _UNREADABLE:
+        return None
+
+
+def read_granule(
+    path: Path,
+    *,
+    channels: Sequence[str] = DEFAULT_CHANNELS,
+    coordinates: bool = True,
+    overlap: Overlap = "trim",
+) -> Swath:
+    """Read channels of a granule.
+
+    Raw counts stay as they are in the file, with one missing value: 65534, 65535 and the
+    impossible 0 all become 65535, and are counted apart.
+
+    Parameters
+    ----------
+    path : Path
+    channels : sequence of str
+        Such as "36.5H"; see :data:`seaice.sources.amsr2.channels.CHANNELS`.
+    coordinates : bool
+        Positions as well, of every frequency asked for.
+    overlap : {"trim", "keep"}
+        What to do with the scans before and after the nominal part, which repeat those of
+        the neighbouring granules.
+
+    Returns
+    -------
+    Swath
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, lacks a channel, or holds no scan; names the file.
+    """
+    import h5py
+
+    wanted = as_channels(channels)
+    try:
+        if not heaps_are_whole(path):
+            raise OSError("its texts are damaged")
+        with h5py.File(path, "r") as file:
+            return _Granule(path, file).swath(wanted, coordinates=coordinates, overlap=overlap)
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        raise InputError(explained(path, error)) from error
+
+
+class _Granule:
+    """An open granule."""
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self.path = path
+        self.file = file
+        self.name = GranuleName.parse(path.name.removesuffix(".part"))
+
+    def swath(self, channels: Iterable[Channel], *, coordinates: bool, overlap: Overlap) -> Swath:
+        channels = tuple(channels)
+        scans = self._dataset(channels[0].dataset).shape[0]
+        seconds = utc_from_tai93(self._scan_times(scans))
+        seconds[~self._plausible(seconds)] = np.nan
+        rows = self._nominal(seconds) if overlap == "trim" else slice(0, scans)
+        if rows.stop <= rows.start:
+            raise InputError(f"expected scans besides the overlap, found none of {scans}: {self.path}")
+        read = {channel.name: self._counts(channel, scans, rows) for channel in channels}
+        missing = {name: part[1] for name, part in read.items()}
+        zeros = {name: part[2] for name, part in read.items()}
+        swath = Swath(
+            counts={name: part[0] for name, part in read.items()},
+            scale_factors={channel.name: self._scale(channel.dataset) for channel in channels},
+            scan_times=seconds[rows],
+            granule_id=self._granule_id(),
+            orbit_type=self._orbit_type(),
+            details={
+                "start_time": self._attribute("ObservationStartDateTime"),
+                "end_time": self._attribute("ObservationEndDateTime"),
+                "product_version": self._version(),
+                "overlap_scans_trimmed": [rows.start, scans - rows.stop],
+                "missing_count": sum(missing.values()),
+                "zero_count": sum(zeros.values()),
+            },
+        )
+        if not coordinates:
+            return swath
+        places = self._positions([channel.frequency for channel in channels], scans, rows)
+        return replace(swath, positions=places)
+
+    def _dataset(self, name: str) -> Any:
+        if name not in self.file:
+            like = [n for n in self.file if n.startswith(name[:22])]
+            raise InputError(
+                f"expected the dataset «{name}», found {', '.join(like) or 'nothing alike'} in "
+                f"{self.path}: is it an L1B granule?"
+            )
+        return self.file[name]
+
+    def _attribute(self, name: str) -> str | None:
+        """A global attribute as text: they are arrays of one string."""
+        if name not in self.file.attrs:
+            return None
+        value = np.ravel(self.file.attrs[name])
+        if not value.size:
+            return None
+        text = value[0].decode("ascii", "replace") if isinstance(value[0], bytes) else str(value[0])
+        return text.strip("\x00 ")
+
+    def _granule_id(self) -> str:
+        """The granule's own name for itself; the file may have been renamed."""
+        own = GranuleName.parse(self._attribute("GranuleID") or "")
+        known = own or self.name
+        return known.granule_id if known else self.path.name.partition(".")[0]
+
+    def _orbit_type(self) -> str:
+        own = (self._attribute("OrbitDirection") or "").upper()[:1]
+        if own in ("A", "D"):
+            return own
+        return self.name.orbit_type if self.name else "U"
+
+    def _version(self) -> str:
+        own = self._attribute("ProductVersion")
+        return own or (self.name.version[0] if self.name else "")
+
+    def _scale(self, dataset: str) -> float:
+        scale = np.ravel(self.file[dataset].attrs.get("SCALE FACTOR", [0.01]))
+        # The file has 0.01 in float32: as decimal it is 0.01, not 0.00999999978.
+        factor = float(str(np.float32(scale[0])))
+        if not 0 < factor < 1000:
+            raise InputError(
+                f"expected a scale factor such as 0.01, found {factor}: {dataset} in {self.path}"
+            )
+        return factor
+
+    def _counts(self, channel: Channel, scans: int, rows: slice) -> tuple[np.ndarray, int, int]:
+        dataset = self._dataset(channel.dataset)
+        if dataset.shape != (scans, channel.pixels) or dataset.dtype.kind not in "iu":
+            raise InputError(
+                f"expected whole numbers of shape {(scans, channel.pixels)}, found {dataset.dtype} "
+                f"{dataset.shape}: {channel.dataset} in {self.path}"
+            )
+        counts = np.ascontiguousarray(dataset[rows]).astype(np.uint16, copy=False)
+        bad, zero = counts >= UNUSABLE, counts == 0
+        counts[bad | zero] = FILL_VALUE
+        return counts, int(bad.sum()), int(zero.sum())
+
+    def _scan_times(self, scans: int) -> np.ndarray:
+        if "Scan Time" not in self.file:
+            return np.full(scans, np.nan)
+        times = np.asarray(self.file["Scan Time"][:], np.float64)
+        if times.shape != (scans,):
+            raise InputError(f"expected {scans} scan times, found {times.shape}: {self.path}")
+        return times
+
+    def _plausible(self, seconds: np.ndarray) -> np.ndarray:
+        """Times within a day of the name or the attribute: damage makes absurd ones."""
+        start = self.moment("ObservationStartDateTime") or (self.name.start if self.name else None)
+        if start is None:
+            return np.isfinite(seconds)
+        with np.errstate(invalid="ignore"):
+            return np.abs(seconds - start.timestamp()) < 86400
+
+    def moment(self, name: str) -> datetime | None:
+        """A global attribute as UTC time; None where it is none."""
+        try:
+            return as_utc(self._attribute(name) or "")
+        except ValueError:
+            return None
+
+    def _nominal(self, seconds: np.ndarray) -> slice:
+        """Scans that are not overlap: by the file's numbers, else by the times."""
+        scans = len(seconds)
+        overlap, nominal = (self._number(n) for n in ("OverlapScans", "NumberOfScans"))
+        if overlap is not None and overlap >= 0 and (nominal is None or nominal + 2 * overlap == scans):
+            return slice(overlap, scans - overlap)
+        start, end = (self.moment(f"Observation{which}DateTime") for which in ("Start", "End"))
+        if start is None or end is None:
+            logger.warning("%s: says nothing about overlap; all %d scans are kept", self.path, scans)
+            return slice(0, scans)
+        # The attributes have milliseconds, the scan times more.
+        with np.errstate(invalid="ignore"):
+            within = (seconds >= start.timestamp() - 0.01) & (seconds <= end.timestamp() + 0.01)
+        known = np.flatnonzero(within)
+        return slice(int(known[0]), int(known[-1]) + 1) if known.size else slice(0, 0)
+
+    def _number(self, name: str) -> int | None:
+        try:
+            return int(float(self._attribute(name) or ""))
+        except ValueError:
+            return None
+
+    def _positions(self, frequencies: list[str], scans: int, rows: slice) -> dict[str, Positions]:
+        a1, a2 = self._coefficients("A1"), self._coefficients("A2")
+        horns = {name if name not in LOW_FREQUENCIES else "89A" for name in frequencies}
+        given = {horn: self._given(horn, scans, rows) for horn in horns}
+        positions = {}
+        for frequency in dict.fromkeys(frequencies):
+            if frequency in given:
+                positions[frequency] = Positions(*given[frequency], GIVEN)
+                continue
+            places = given["89A"]
+            if frequency in a1 and frequency in a2:
+                coregistered = coregister(*places, a1[frequency], a2[frequency])
+                positions[frequency] = Positions(*coregistered, COREGISTERED)
+            else:
+                logger.warning(
+                    "%s: no co-registration coefficients for %s GHz; positions are those of every "
+                    "second 89A pixel, 4 to 6 km off",
+                    self.path,
+                    frequency,
+                )
+                positions[frequency] = Positions(*every_second(*places), APPROXIMATED)
+        return positions
+
+    def _coefficients(self, name: str) -> dict[str, float]:
+        return parse_coefficients(self._attribute(f"CoRegistrationParameter{name}") or "")
+
+    def _given(self, horn: str, scans: int, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Latitude and longitude of an 89 GHz horn; NaN where abnormal."""
+        places = []
+        for what in ("Latitude", "Longitude"):
+            dataset = self._dataset(f"{what} of Observation Point for {horn}")
+            if dataset.shape != (scans, 486):
+                raise InputError(
+                    f"expected positions of shape {(scans, 486)}, found {dataset.shape}: {self.path}"
+                )
+            places.append(np.asarray(dataset[rows], np.float32))
+        latitude, longitude = places
+        with np.errstate(invalid="ignore"):
+            known = (np.abs(latitude) <= 90) & (np.abs(longitude) <= 180)
+        latitude[~known] = longitude[~known] = np.nan
+        return latitude, longitude
+
+
+_COEFFICIENT = re.compile(r"(\d+)G-(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)$")
+
+
+_FREQUENCIES = {"6": "6.9", "7": "7.3", "10": "10.7", "18": "18.7", "23": "23.8", "36": "36.5"}
+
+
+_NO_ANGLE = 1e-6  # sine of the angle of two pixels below which they are one
+
+
+_ROWS = 128  # scans at a time: the unit vectors of a block stay in the cache
+
+
+def parse_coefficients(text: str) -> dict[str, float]:
+    """The values of ``CoRegistrationParameterA1`` or ``...A2`` by frequency.
+
+    The first hyphen after the frequency is a separator, a second one is a minus sign. What
+    cannot be read is left out.
+
+    Examples
+    --------
+    >>> parse_coefficients("6G-1.16934, 36G--0.05469")
+    {'6.9': 1.16934, '36.5': -0.05469}
+    """
+    values = {}
+    for part in text.split(","):
+        found = _COEFFICIENT.match(part.strip())
+        if found and found[1] in _FREQUENCIES:
+            values[_FREQUENCIES[found[1]]] = float(found[2])
+    return values
+
+
+def coregister(
+    latitude: np.ndarray, longitude: np.ndarray, a1: float, a2: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the pixels of a low frequency.
+
+    Pixel i lies, seen from 89A pixel 2i, a1 times the angle to 89A pixel 2i + 1 on towards
+    that pixel, and a2 times that angle to the left of the way. O(pixels).
+
+    Parameters
+    ----------
+    latitude, longitude : ndarray of float, shape (scans, 486)
+        Of the 89A pixels, degrees north and east. NaN: unknown.
+    a1, a2 : float
+        Coefficients of the frequency.
+
+    Returns
+    -------
+    latitude, longitude : ndarray of float32, shape (scans, 243)
+        Degrees; longitude -180..180. NaN where either 89A pixel is unknown.
+
+    Examples
+    --------
+    >>> lat, lon = coregister(np.array([[75.0, 75.03]]), np.array([[-40.0, -40.12]]), 0.80741, 0.05469)
+    >>> round(float(lat[0, 0]), 4), round(float(lon[0, 0]), 4)
+    (75.0225, -40.1032)
+    """
+    scans, pixels = latitude.shape
+    new_latitude = np.empty((scans, pixels // 2), np.float32)
+    new_longitude = np.empty_like(new_latitude)
+    for first in range(0, scans, _ROWS):
+        rows = slice(first, first + _ROWS)
+        vectors = _unit_vectors(latitude[rows], longitude[rows])
+        x, y, z = _between(vectors[..., 0::2], vectors[..., 1::2], a1, a2)
+        new_latitude[rows] = np.degrees(np.arcsin(np.clip(z, -1, 1)))
+        new_longitude[rows] = np.degrees(np.arctan2(y, x))
+    return new_latitude, new_longitude
+
+
+def every_second(latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 89A pixels 2i as an approximation: about 4 to 6 km off."""
+    return latitude[:, 0::2].astype(np.float32), longitude[:, 0::2].astype(np.float32)
+
+
+def _unit_vectors(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    """Geocentric unit vectors, float64, shape (3, scans, pixels)."""
+    lat, lon = np.radians(latitude, dtype=np.float64), np.radians(longitude, dtype=np.float64)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+
+
+def _between(p1: np.ndarray, p2: np.ndarray, a1: float, a2: float) -> np.ndarray:
+    """The points at (a1, a2) of the frames that p1 and p2 span; shape (3, scans, pixels / 2)."""
+    normal = np.cross(p1, p2, axis=0)
+    sine = np.sqrt((normal**2).sum(axis=0))
+    theta = np.arctan2(sine, (p1 * p2).sum(axis=0))  # exact for small angles, unlike acos
+    one = sine < _NO_ANGLE
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ez = normal / sine
+    ey = np.cross(ez, p1, axis=0)
+    along, across = a1 * theta, a2 * theta
+    point = np.cos(across) * (np.cos(along) * p1 + np.sin(along) * ey) + np.sin(across) * ez
+    return np.where(one, p1, point)

@@ -1,0 +1,1 @@
+"""Daily AMSR2 ice concentration of the University of Bremen."""

@@ -1,0 +1,446 @@
+"""Download of the University of Bremen daily grids: the stage behind download.py."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import logging
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from seaice import InputError, grids
+from seaice.dates import (
+    Period,
+    as_date,
+)
+from seaice.download.manifest import NAME as MANIFEST_NAME
+from seaice.download.manifest import Manifest
+from seaice.download.mirrors import Policy
+from seaice.download.partial_file import (
+    PartialFile,
+    public_url,
+)
+from seaice.grids import Grid
+from seaice.report import Progress, Report
+from seaice.runtime.worker_threads import work_off
+from seaice.sources.bremen import names as bremen
+from seaice.sources.bremen.names import (
+    DayFile,
+    Form,
+    Sensor,
+)
+from seaice.sources.bremen.worker import (
+    DayWorker,
+    Outcome,
+    Task,
+)
+
+logger = logging.getLogger(__name__)
+
+# Upstream publishes 3.125 and 6.25 km; the coarser ones are for trials on own servers.
+GRIDS = tuple(name for name in grids.grid_ids() if not name.startswith("ease"))
+FORMS: tuple[Form, ...] = ("nc", "hdf", "tif")
+
+
+def fetch_days(
+    *,
+    start_date: date,
+    end_date: date,
+    output_dir: Path,
+    grid: str = "n3125",
+    sensor: Literal["auto", "AMSR2", "AMSR-E"] = "auto",
+    form: Form = "nc",
+    base_url: Sequence[str] | None = None,
+    force: bool = False,
+    update: bool = False,
+    check: bool = False,
+    processes: int = 4,
+    retries: int = 6,
+    timeout: float = 30.0,
+    dry_run: bool = False,
+    default_hosts: Sequence[str] = (),
+) -> Report:
+    """Have every day of a period in a folder, each file whole and verified.
+
+    Parameters
+    ----------
+    start_date, end_date : date
+        First and last day.
+    output_dir : Path
+        Receives the files, named as upstream, and ``manifest.jsonl``. Made if missing.
+    grid : str
+        Bremen grid, such as ``n3125`` or ``s6250``.
+    sensor : {"auto", "AMSR2", "AMSR-E"}
+        ``auto`` takes the sensor that measured on each day.
+    form : {"nc", "hdf", "tif"}
+        NetCDF, or its HDF4 or GeoTIFF sibling.
+    base_url : sequence of str, optional
+        Hosts in order of preference, http or https, with the layout of the archive below.
+    force : bool
+        Fetch every day again; a file is replaced when its successor is complete.
+    update : bool
+        Fetch days again that changed upstream.
+    check : bool
+        Compare the SHA-256 of the files already there with the manifest.
+    processes : int
+        Files fetched at the same time.
+    retries : int
+        Further attempts per host after a time-out, a broken connection or an answer
+        that asks for patience.
+    timeout : float
+        Longest silence of a server, seconds.
+    dry_run : bool
+        Only say what would be fetched.
+    default_hosts : sequence of str
+        Taken where ``base_url`` is not given; by default :data:`seaice.sources.bremen.names.HOSTS`.
+
+    Returns
+    -------
+    Report
+        ``failed`` names every day asked for that is not there at the end, except those
+        known to be absent upstream.
+
+    Raises
+    ------
+    InputError
+        If nothing can be asked for or the disk cannot hold it.
+    """
+    period = Period(as_date(start_date), as_date(end_date))
+    folder = _possible_folder(Path(output_dir))
+    task = Task(
+        folder=folder,
+        grid=_known_grid(grid),
+        hosts=_hosts(base_url or default_hosts or bremen.HOSTS),
+        manifest=Manifest(folder),
+        absent=bremen.special_days().absent,
+        today=_today(),
+        force=force,
+        update=update,
+        check=check,
+        policy=Policy(retries=retries, first_delay=_FIRST_DELAY, timeout=timeout),
+    )
+    _check_form(form)
+    plan = make_plan(task, period, sensor=sensor, form=form)
+    if len(plan.impossible) == len(period):
+        raise InputError(f"nothing to fetch: {'; '.join(_by_reason(plan.impossible))}")
+    if dry_run:
+        return _preview(task, plan)
+    _prepare_folder(task, plan)
+    start = time.monotonic()
+    outcomes, reason = _carry_out(task, plan, threads=processes)
+    return _report(task, plan, outcomes, reason, seconds=time.monotonic() - start)
+
+
+_FIRST_DELAY = Policy.first_delay  # tests make it short
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _possible_folder(folder: Path) -> Path:
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise InputError(f"expected a folder for the files, but {there} is a file; choose another")
+    return folder
+
+
+def _known_grid(grid: str) -> Grid:
+    if grid not in GRIDS:
+        raise InputError(f"unknown Bremen grid {grid!r}; known are {', '.join(GRIDS)}")
+    return grids.get_grid(grid)
+
+
+def _hosts(addresses: Iterable[str]) -> list[str]:
+    for address in addresses:
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise InputError(
+                "expected a host as http://NAME/PATH or https://NAME/PATH, without query, found "
+                f"{public_url(address)!r}; correct --base_url or SEAICE_BREMEN_HOSTS"
+            )
+    return list(dict.fromkeys(addresses))
+
+
+def _check_form(form: Form) -> None:
+    if form not in FORMS:
+        raise InputError(f"unknown form {form!r}; known are {', '.join(FORMS)}")
+    if form == "hdf" and importlib.util.find_spec("pyhdf") is None:
+        raise InputError(
+            "checking HDF4 files needs pyhdf: pip install -r requirements-hdf4.txt "
+            "(or take the NetCDF form, --form nc)"
+        )
+
+
+def _preview(task: Task, plan: Plan) -> Report:
+    report = Report(lines=[public_url(task.urls(file)[0]) for file in plan.to_do])
+    size = estimate(task, plan)
+    report.lines.append(
+        f"would ask for {len(plan.to_do)} files (at most about {_bytes(size)}) for {task.folder}; "
+        f"{len(plan.there)} already there, {len(plan.absent)} known to be absent upstream"
+    )
+    report.failed = _by_reason(plan.impossible)
+    report.values = {"to_do": len(plan.to_do), "there": len(plan.there), "bytes": size}
+    return report
+
+
+def _prepare_folder(task: Task, plan: Plan) -> None:
+    """Make the folder and compare its free space with what is to come."""
+    task.folder.mkdir(parents=True, exist_ok=True)
+    if plan.to_do and not os.access(task.folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(task.folder))
+    need, free = estimate(task, plan), shutil.disk_usage(task.folder).free
+    # The estimate is good to a factor of two: refuse only what is certain not to fit.
+    if need / 2 > free:
+        raise InputError(
+            f"{len(plan.to_do)} files need about {_bytes(need)}, {task.folder} has {_bytes(free)} free; "
+            "make space, choose another --output_dir or a shorter period"
+        )
+    if need > free:
+        logger.warning("about %s needed, %s free: the disk may become full", _bytes(need), _bytes(free))
+    logger.info(
+        "%d files to ask for, about %s, %s free; %d already there, %d known to be absent upstream",
+        len(plan.to_do),
+        _bytes(need),
+        _bytes(free),
+        len(plan.there),
+        len(plan.absent),
+    )
+
+
+def _carry_out(task: Task, plan: Plan, *, threads: int) -> tuple[list[Outcome], str]:
+    """Fetch; returns what became of the days, and why the run ended early if it did."""
+    names = {file.day: file.name for file in plan.to_do}
+    outcomes: list[Outcome] = []
+    reason, silent = "", 0
+    with (
+        closing(work_off(plan.to_do, _worker_of(task), threads=threads, stop=task.stop)) as results,
+        Progress(total=len(plan.to_do), label="download", logger=logger) as progress,
+    ):
+        for outcome in results:
+            if outcome.kind == "stopped":
+                continue
+            outcomes.append(outcome)
+            text = f": {outcome.text}" if outcome.text else ""
+            progress.unit(f"{names[outcome.day]}: {_WORDS[outcome.kind]}{text}")
+            silent = silent + 1 if outcome.unreachable else 0
+            if outcome.fatal and not reason:
+                reason = outcome.text
+            elif silent >= _patience(threads, any_answered=task.pauses.any_answered) and not reason:
+                reason = f"no host gave an answer for {silent} files in a row"
+            if reason:
+                task.stop.set()
+    return outcomes, reason
+
+
+def _patience(threads: int, *, any_answered: bool) -> int:
+    """After how many files in a row without an answer a run ends.
+
+    Each has been tried for about a minute; an outage of some minutes shall not end the
+    run of a night, but without a network at the beginning it ends soon.
+    """
+    return max(16, 4 * threads) if any_answered else max(4, threads)
+
+
+def _worker_of(task: Task) -> Callable[[], DayWorker]:
+    return lambda: DayWorker(task)
+
+
+_WORDS = {
+    "downloaded": "downloaded",
+    "updated": "changed upstream, fetched again",
+    "there": "kept",
+    "absent": "absent upstream, as known",
+    "missing": "not upstream",
+    "unpublished": "not published yet",
+    "failed": "failed",
+}
+
+
+_LOST = ("missing", "unpublished", "failed")
+
+
+def _report(task: Task, plan: Plan, outcomes: list[Outcome], reason: str, *, seconds: float) -> Report:
+    report = Report()
+    counts = Counter(str(outcome.kind) for outcome in outcomes)
+    counts["there"] += len(plan.there)
+    counts["absent"] += len(plan.absent)
+    seen = {outcome.day for outcome in outcomes}
+    not_tried = {f.day: f"not tried: {reason}" for f in plan.to_do if f.day not in seen}
+    lost = sum(counts[kind] for kind in _LOST) + len(not_tried) + len(plan.impossible)
+    received = sum(outcome.received for outcome in outcomes)
+    summary = [f"{counts['downloaded']} downloaded", f"{counts['there']} already there"]
+    if counts["updated"]:
+        summary.append(f"{counts['updated']} changed upstream and fetched again")
+    if counts["absent"]:
+        summary.append(f"{counts['absent']} absent upstream as known")
+    summary.append(f"{lost} failed or missing")
+    days = f"{len(plan.period)} day{'s' if len(plan.period) > 1 else ''}"
+    report.lines.append(f"{plan.grid_id}, {plan.period}, {days}: {', '.join(summary)}")
+    if received:
+        rate = _bytes(received / max(seconds, 1e-3))
+        report.lines.append(f"{_bytes(received)} received in {seconds:.0f} s ({rate}/s)")
+    if counts["downloaded"] + counts["there"] + counts["updated"]:
+        report.lines.append(f"files and {MANIFEST_NAME} are in {task.folder}")
+    absent = plan.absent | {o.day: o.text for o in outcomes if o.kind == "absent"}
+    report.lines += [f"absent upstream, as known: {line}" for line in _by_reason(absent)]
+    failed = {o.day: _complaint(o) for o in outcomes if o.kind in _LOST}
+    report.failed = _by_reason(failed | not_tried | plan.impossible)
+    kept = {o.day for o in outcomes if o.kind in ("downloaded", "updated", "there")}
+    files = plan.there + [file for file in plan.to_do if file.day in kept]
+    report.outputs = [task.path(file) for file in sorted(files, key=lambda f: f.day)]
+    report.values = {**counts, "failed": lost, "bytes": received}
+    return report
+
+
+def _complaint(outcome: Outcome) -> str:
+    if outcome.kind == "unpublished":
+        return (
+            f"not published yet: a day appears early on the next day (UTC), run the same command later; "
+            f"{outcome.text}"
+        )
+    if outcome.kind == "missing":
+        return f"not upstream: {outcome.text}"
+    return outcome.text
+
+
+def _by_reason(reasons: dict[date, str]) -> list[str]:
+    """One line per run of consecutive days with one reason.
+
+    Reasons that differ only in the day's own address are one; the first is shown.
+
+    Examples
+    --------
+    >>> _by_reason({date(2024, 1, 1): "lost", date(2024, 1, 2): "lost", date(2024, 1, 4): "lost"})
+    ['2024-01-01 to 2024-01-02 (2 days): lost', '2024-01-04: lost']
+    """
+    runs: list[list[date]] = []
+    for day in sorted(reasons):
+        last = runs[-1][-1] if runs else None
+        follows = last is not None and day - last == timedelta(days=1)
+        if last is not None and follows and _general(reasons[day]) == _general(reasons[last]):
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    lines = []
+    for run in runs:
+        days = f"{run[0]} to {run[-1]} ({len(run)} days)" if len(run) > 1 else f"{run[0]}"
+        lines.append(f"{days}: {reasons[run[0]]}")
+    return lines
+
+
+def _general(reason: str) -> str:
+    return " ".join(word for word in reason.split() if "://" not in word)
+
+
+def _bytes(count: float) -> str:
+    """Examples: 950 kB, 4.1 MB, 1.7 GB."""
+    for factor, unit in ((1e9, "GB"), (1e6, "MB")):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"
+
+
+# Sizes of real files: n6250 nc 0.26-0.53, hdf 0.39, s6250 hdf 0.53, n6250 tif 0.1 bytes a cell.
+_BYTES_PER_CELL: dict[str, float] = {"nc": 0.45, "hdf": 0.45, "tif": 0.1}
+
+
+# From so many files in the manifest their mean size is a better guess.
+_ENOUGH_FILES = 5
+
+
+@dataclass
+class Plan:
+    """Every day of the period in one of four lists.
+
+    Attributes
+    ----------
+    period : Period
+    grid_id, form : str
+        Of all files.
+    to_do : list of DayFile
+        To fetch, or at least to look at.
+    there : list of DayFile
+        Recorded, and there with the recorded size.
+    absent : dict of date to str
+        Known to be absent upstream and not asked for; with reasons.
+    impossible : dict of date to str
+        No file can exist; with reasons.
+    """
+
+    period: Period
+    grid_id: str
+    form: Form
+    to_do: list[DayFile] = field(default_factory=list)
+    there: list[DayFile] = field(default_factory=list)
+    absent: dict[date, str] = field(default_factory=dict)
+    impossible: dict[date, str] = field(default_factory=dict)
+
+
+def make_plan(task: Task, period: Period, *, sensor: str, form: Form) -> Plan:
+    """Sort the days of a period; see :class:`Plan`."""
+    plan = Plan(period, task.grid.id, form)
+    ask_again = task.force or task.update
+    for day in period:
+        reason = _impossible(day, sensor, task)
+        measured_by = _sensor_of(day, sensor)
+        if sensor == "auto" and measured_by is None and day in task.absent:
+            plan.absent[day] = task.absent[day]
+        elif measured_by is None or reason:
+            plan.impossible[day] = reason
+        else:
+            file = DayFile(measured_by, task.grid.id, day, bremen.VERSION, form)
+            record = task.manifest.get(file.name)
+            if day in task.absent and record is not None and record.absent and not ask_again:
+                plan.absent[day] = task.absent[day]
+            elif not ask_again and not task.check and task.is_recorded(file):
+                plan.there.append(file)
+            else:
+                plan.to_do.append(file)
+    return plan
+
+
+def _sensor_of(day: date, sensor: str) -> Sensor | None:
+    for name, first in bremen.FIRST_DAY.items():
+        if sensor in ("auto", name) and first <= day <= bremen.LAST_DAY[name]:
+            return name
+    return None
+
+
+def _impossible(day: date, sensor: str, task: Task) -> str:
+    """Why no file of this day can exist; empty if one can."""
+    if day > task.today:
+        return f"in the future (today is {task.today} UTC)"
+    name: Sensor = "AMSR2" if sensor == "AMSR2" else "AMSR-E"
+    if day < bremen.FIRST_DAY[name]:
+        return f"before the first day of the {name} record, {bremen.FIRST_DAY[name]}"
+    if sensor == "AMSR-E" and day > bremen.LAST_DAY[name]:
+        return f"after the last day of the AMSR-E record, {bremen.LAST_DAY[name]}"
+    return ""
+
+
+def estimate(task: Task, plan: Plan) -> int:
+    """Bytes the files to fetch will take, beyond what stands in their places now."""
+    sizes = []
+    for record in task.manifest:
+        file = DayFile.parse(record.name)
+        if file and record.size and (file.grid_id, file.form) == (plan.grid_id, plan.form):
+            sizes.append(record.size)
+    typical = task.grid.rows * task.grid.columns * _BYTES_PER_CELL[plan.form]
+    if len(sizes) >= _ENOUGH_FILES:
+        typical = sum(sizes) / len(sizes)
+    need = 0.0
+    for file in plan.to_do:
+        path = task.path(file)
+        present = path.stat().st_size if path.is_file() else 0
+        need += max(0.0, typical - present - PartialFile(path).size)
+    return round(need)

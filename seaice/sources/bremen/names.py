@@ -1,0 +1,248 @@
+"""University of Bremen ASI daily sea ice concentration: names, places, reading.
+
+One file is one UTC day of AMSR2 or AMSR-E on one grid, in percent, with NaN where
+there is land, the pole hole or no observation. Spreen et al. 2008,
+doi:10.1029/2005JC003384; Melsheimer 2019, ASI Version 5 User Guide.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from seaice import InputError
+from seaice.dates import (
+    Period,
+    as_date,
+)
+from seaice.report import listing
+
+logger = logging.getLogger(__name__)
+
+Form = Literal["nc", "hdf", "tif"]
+Sensor = Literal["AMSR2", "AMSR-E"]
+
+HOSTS = ("https://data.seaice.uni-bremen.de/", "https://seaice.uni-bremen.de/data/")
+VERSION = "5.4"
+FIRST_DAY: dict[Sensor, date] = {"AMSR-E": date(2002, 6, 1), "AMSR2": date(2012, 7, 2)}
+LAST_DAY: dict[Sensor, date] = {"AMSR-E": date(2011, 10, 4), "AMSR2": date.max}
+
+_NAME = re.compile(
+    r"asi-(?P<sensor>AMSR2-)?(?P<grid>[ns]\d{4,5})-(?P<day>\d{8})"
+    r"-v(?P<version>\d+(?:\.\d+)?)\.(?P<form>nc|hdf|tif)"
+)
+_PREFERENCE: dict[str, int] = {"nc": 2, "hdf": 1, "tif": 0}
+_REGION = {
+    "n6250": "Arctic",
+    "n3125": "Arctic3125",
+    "s6250": "Antarctic",
+    "s3125": "Antarctic3125",
+}
+
+
+class RejectedDay(InputError):
+    """A day's file exists and cannot be used; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class DayFile:
+    """A daily file, as its name tells.
+
+    Examples
+    --------
+    >>> DayFile.parse("asi-AMSR2-n3125-20200101-v5.4.nc").day
+    datetime.date(2020, 1, 1)
+    >>> DayFile.parse("asi-n6250-20060101-v5.4.hdf").sensor
+    'AMSR-E'
+    """
+
+    sensor: Sensor
+    grid_id: str
+    day: date
+    version: str
+    form: Form
+    path: Path = Path()
+
+    @classmethod
+    def parse(cls, name: str, *, folder: Path = Path()) -> DayFile | None:
+        """Read a file name; None for names of anything else (pictures, old versions)."""
+        match = _NAME.fullmatch(name)
+        if match is None:
+            return None
+        try:
+            day = as_date(match["day"])
+        except InputError:
+            return None
+        return cls(
+            sensor="AMSR2" if match["sensor"] else "AMSR-E",
+            grid_id=match["grid"],
+            day=day,
+            version=match["version"],
+            form=match["form"],  # type: ignore[arg-type]
+            path=folder / name,
+        )
+
+    @property
+    def name(self) -> str:
+        """The file name; inverse of :meth:`parse`."""
+        sensor = "AMSR2-" if self.sensor == "AMSR2" else ""
+        return f"asi-{sensor}{self.grid_id}-{self.day:%Y%m%d}-v{self.version}.{self.form}"
+
+    @property
+    def url_path(self) -> str:
+        """Path below a host of :data:`HOSTS`."""
+        record = "amsr2" if self.sensor == "AMSR2" else "amsre"
+        top = f"{record}/asi_daygrid_swath/{self.grid_id}"
+        if self.form == "nc":
+            return f"{top}/netcdf/{self.day:%Y}/{self.name}"
+        month = _MONTHS[self.day.month - 1]
+        region = _REGION.get(self.grid_id, f"Grid{self.grid_id}")
+        return f"{top}/{self.day:%Y}/{month}/{region}/{self.name}"
+
+    def rank(self) -> tuple[int, tuple[int, ...]]:
+        """Order among files of one day: form (nc, hdf, tif), then version."""
+        return _PREFERENCE[self.form], tuple(int(n) for n in self.version.split("."))
+
+
+# Not strftime("%b"): that follows the user's locale.
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+@dataclass(frozen=True)
+class SpecialDays:
+    """Days known to be absent upstream or bad, each with its reason."""
+
+    absent: dict[date, str]
+    bad: dict[date, str]
+
+
+def special_days(extra: Path | None = None) -> SpecialDays:
+    """Read the packaged list of special days, and a user's own of the same form.
+
+    Parameters
+    ----------
+    extra : Path, optional
+        YAML file with lists ``absent`` and ``bad`` of entries ``first``, ``last``
+        (optional) and ``reason``.
+
+    Raises
+    ------
+    InputError
+        If a list is not of that form.
+    """
+    import yaml
+
+    days = SpecialDays({}, {})
+    for path in (Path(__file__).with_name("special_days.yml"), extra):
+        if path is None:
+            continue
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            unknown = set(content) - {"absent", "bad"}
+            if unknown:
+                raise KeyError(f"unknown list {sorted(map(str, unknown))[0]!r}")
+            for kind, known in (("absent", days.absent), ("bad", days.bad)):
+                for entry in content.get(kind) or ():
+                    first = as_date(entry["first"])
+                    for day in Period(first, as_date(entry.get("last", first))):
+                        known[day] = str(entry["reason"])
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+            raise InputError(
+                f"{path}: expected lists 'absent' and 'bad' of entries with first, last and reason "
+                f"({' '.join(str(error).split())})"
+            ) from None
+    return days
+
+
+def find_files(source_dir: Path) -> list[DayFile]:
+    """Find every daily file below a folder, of any grid, form and day.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or holds no daily file.
+    """
+    source_dir = Path(source_dir)
+    if not source_dir.is_dir():
+        what = "is a file" if source_dir.exists() else "does not exist"
+        raise InputError(f"expected a folder of daily files, but {source_dir} {what}")
+    found = list(_walk(source_dir))
+    if not found:
+        raise InputError(
+            f"no daily file (asi-AMSR2-GRID-YYYYMMDD-v5.4.nc) in {source_dir} or below; "
+            "give the folder download.py wrote to"
+        )
+    return found
+
+
+def list_days(
+    source_dir: Path, period: Period, *, grid_id: str | None = None
+) -> dict[date, list[DayFile]]:
+    """Find the daily files of a period below a folder.
+
+    Where several files hold one day, the best comes first: NetCDF before HDF4 before
+    GeoTIFF, then the higher version, then the first path in alphabetical order.
+
+    Parameters
+    ----------
+    source_dir : Path
+        Searched with all its subfolders.
+    period : Period
+    grid_id : str, optional
+        Take files of this grid only. Required where the folder holds several.
+
+    Returns
+    -------
+    dict of date to list of DayFile, in order of date
+
+    Raises
+    ------
+    InputError
+        If the folder is missing, holds no daily file, none of the period or grid, or
+        several grids and ``grid_id`` is not given.
+    """
+    found = find_files(source_dir)
+    inside = [f for f in found if f.day in period]
+    chosen = [f for f in inside if grid_id in (None, f.grid_id)]
+    if not chosen:
+        first, last = min(f.day for f in found), max(f.day for f in found)
+        wanted = f"on grid {grid_id} " if grid_id else ""
+        raise InputError(
+            f"no daily file {wanted}from {period} in {source_dir}: it holds "
+            f"{listing(sorted({f.grid_id for f in found}))} from {first} to {last}"
+        )
+    ids = sorted({f.grid_id for f in chosen})
+    if len(ids) > 1:
+        raise InputError(
+            f"{source_dir} holds files of several grids ({', '.join(ids)}); "
+            "choose one with --grid or give the folder of one"
+        )
+    days: dict[date, list[DayFile]] = {}
+    for file in sorted(chosen, key=lambda f: (f.day, str(f.path))):
+        days.setdefault(file.day, []).append(file)
+    # The sort is stable: files of one rank stay in alphabetical order.
+    return {day: sorted(files, key=DayFile.rank, reverse=True) for day, files in days.items()}
+
+
+def _walk(source_dir: Path) -> Iterable[DayFile]:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"a folder cannot be read: {error.filename} ({error.strerror})")
+
+    visited: set[Path] = set()
+    for folder, subfolders, names in os.walk(source_dir, onerror=refuse, followlinks=True):
+        real = Path(folder).resolve()
+        if real in visited:  # links may lead in a circle
+            subfolders.clear()
+            continue
+        visited.add(real)
+        subfolders.sort()
+        for name in sorted(names):
+            file = DayFile.parse(name, folder=Path(folder))
+            if file is not None:
+                yield file

@@ -1,0 +1,281 @@
+"""Fetching one University of Bremen day: is it there, is it good, what does upstream have."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Literal
+
+from seaice import InputError
+from seaice.download.http import (
+    Busy,
+    Fetched,
+    Fetcher,
+    Stopped,
+    only_writer,
+)
+from seaice.download.manifest import (
+    Manifest,
+    Record,
+)
+from seaice.download.mirrors import (
+    AbsentUpstream,
+    Pauses,
+    Policy,
+    TransferError,
+)
+from seaice.download.partial_file import (
+    Identity,
+    file_sha256,
+)
+from seaice.grids import Grid
+from seaice.sources.bremen.names import DayFile
+from seaice.sources.bremen.reader import read_unjudged
+
+logger = logging.getLogger(__name__)
+
+# there: complete before; absent: known to be absent upstream; missing: not upstream though
+# expected; unpublished: not upstream yet; stopped: given up in the middle.
+Kind = Literal["downloaded", "updated", "there", "absent", "missing", "unpublished", "failed", "stopped"]
+
+# The netCDF, HDF5 and HDF4 libraries are not safe to use from several threads.
+_LIBRARY_LOCK = threading.Lock()
+
+# Trouble of the place written to: every other file would meet it too.
+_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
+
+# A day appears early on the next day; two days later it is overdue.
+_PUBLISHED_WITHIN = timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one day.
+
+    Attributes
+    ----------
+    day : date
+    kind : Kind
+    text : str
+        Reason or detail, for people.
+    received : int
+        Bytes that came over the line.
+    unreachable : bool
+        No host gave any answer.
+    fatal : bool
+        No other day can be written either.
+    """
+
+    day: date
+    kind: Kind
+    text: str = ""
+    received: int = 0
+    unreachable: bool = False
+    fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all workers of a run share.
+
+    Attributes
+    ----------
+    folder : Path
+    grid : Grid
+        The grid every file must lie on.
+    hosts : sequence of str
+        Base addresses in order of preference.
+    manifest : Manifest
+    absent : mapping of date to str
+        Days known to be absent upstream, with reasons.
+    today : date
+        UTC.
+    force, update, check : bool
+        See :func:`seaice.sources.bremen.fetch.fetch_days`.
+    policy : Policy
+    """
+
+    folder: Path
+    grid: Grid
+    hosts: Sequence[str]
+    manifest: Manifest
+    absent: dict[date, str]
+    today: date
+    force: bool = False
+    update: bool = False
+    check: bool = False
+    policy: Policy = field(default_factory=Policy)
+    pauses: Pauses = field(default_factory=Pauses)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def path(self, file: DayFile) -> Path:
+        """Where the file belongs."""
+        return self.folder / file.name
+
+    def urls(self, file: DayFile) -> list[str]:
+        """Where it may be fetched."""
+        return [f"{host.rstrip('/')}/{file.url_path}" for host in self.hosts]
+
+    def is_recorded(self, file: DayFile) -> bool:
+        """Whether the file is there with the size that the manifest says."""
+        record = self.manifest.get(file.name)
+        try:
+            size = self.path(file).stat().st_size
+        except OSError:
+            return False
+        return record is not None and not record.absent and record.size == size
+
+
+def check_content(path: Path, file: DayFile, grid: Grid) -> None:
+    """Read a file, whatever its present name, as the day that it should be.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or lies on another grid; the message is the reason.
+    """
+    with _LIBRARY_LOCK, tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / file.name  # the readers go by the name
+        link.symlink_to(path.absolute())
+        read_unjudged(link, grid=grid)
+
+
+class DayWorker:
+    """Fetches days one after the other, in one thread."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._fetcher = Fetcher(policy=task.policy, pauses=task.pauses, stop=task.stop)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._fetcher.close()
+
+    def do(self, file: DayFile) -> Outcome | None:
+        """Make sure of one day; None while another process is at it."""
+        try:
+            with only_writer(self._task.path(file)):
+                return self._do(file)
+        except Busy as error:
+            logger.debug("%s", error)
+            return None
+        except Stopped:
+            return Outcome(file.day, "stopped")
+        except TransferError as error:
+            return Outcome(file.day, "failed", str(error), unreachable=error.unreachable)
+        except InputError as error:
+            return Outcome(file.day, "failed", str(error))
+        except OSError as error:
+            fatal = error.errno in _FATAL
+            if fatal:  # here, or this thread would begin another day before anyone hears of it
+                self._task.stop.set()
+            place = self._task.folder if fatal else self._task.path(file)
+            return Outcome(file.day, "failed", f"{error.strerror or error}: {place}", fatal=fatal)
+
+    def _do(self, file: DayFile) -> Outcome:
+        task = self._task
+        there = self._is_good(file)
+        if there and not task.force and not task.update:
+            return Outcome(file.day, "there", "already there")
+        known = self._version(file) if there and not task.force else None
+        start = time.monotonic()
+        try:
+            fetched = self._fetcher.fetch(
+                task.urls(file),
+                task.path(file),
+                check=lambda part: check_content(part, file, task.grid),
+                known=known,
+                fresh=task.force,
+            )
+        except AbsentUpstream as error:
+            return self._absence(file, error, there=there)
+        if fetched is None:
+            return Outcome(file.day, "there", "unchanged upstream")
+        return self._arrival(file, fetched, time.monotonic() - start)
+
+    def _is_good(self, file: DayFile) -> bool:
+        """Whether the day is there and may be kept."""
+        task, path = self._task, self._task.path(file)
+        if not path.exists():
+            return False
+        task.manifest.refresh()  # another process may have fetched it just now
+        record = task.manifest.get(file.name)
+        if record is None or record.absent:
+            return self._adopt(file)
+        if not task.is_recorded(file):
+            logger.warning("%s: not of the size in the manifest (%s bytes)", path, record.size)
+            return False
+        if task.check and file_sha256(path) != record.sha256:
+            logger.warning("%s: changed since it was downloaded (SHA-256)", path)
+            return False
+        return True
+
+    def _adopt(self, file: DayFile) -> bool:
+        """Take a file of unknown origin into the manifest if it is good."""
+        path = self._task.path(file)
+        try:
+            check_content(path, file, self._task.grid)
+        except InputError as error:
+            logger.warning("%s: no good: %s", path, error)
+            return False
+        size, digest = path.stat().st_size, file_sha256(path)
+        self._task.manifest.add(Record(file.name, _now(), size=size, sha256=digest))
+        return True
+
+    def _version(self, file: DayFile) -> Identity | None:
+        record = self._task.manifest.get(file.name)
+        if record is not None and (record.etag or record.last_modified):
+            return record.identity
+        # Of unknown origin: what was last modified before this copy was made is no newer.
+        moment = datetime.fromtimestamp(self._task.path(file).stat().st_mtime, UTC)
+        return Identity("", None, last_modified=format_datetime(moment, usegmt=True))
+
+    def _arrival(self, file: DayFile, fetched: Fetched, seconds: float) -> Outcome:
+        manifest, identity = self._task.manifest, fetched.identity
+        before = manifest.get(file.name)
+        manifest.add(
+            Record(
+                file.name,
+                _now(),
+                size=identity.size,
+                sha256=fetched.sha256,
+                url=identity.url,
+                last_modified=identity.last_modified,
+                etag=identity.etag,
+            )
+        )
+        megabytes = (identity.size or 0) / 1e6
+        text = f"{megabytes:.2f} MB in {seconds:.1f} s"
+        if fetched.continued:
+            text += f", continued from {fetched.continued / 1e6:.2f} MB"
+        kind: Kind = "downloaded"
+        if self._task.update and before is not None and not before.absent:
+            if before.sha256 == fetched.sha256:
+                return Outcome(file.day, "there", f"unchanged upstream ({text})", fetched.received)
+            kind = "updated"
+        return Outcome(file.day, kind, text, fetched.received)
+
+    def _absence(self, file: DayFile, error: AbsentUpstream, *, there: bool) -> Outcome:
+        task = self._task
+        if there:
+            return Outcome(file.day, "there", f"no longer upstream, the copy here is kept: {error}")
+        before = task.manifest.get(file.name)
+        if error.everywhere and (before is None or not before.absent):
+            task.manifest.add(Record(file.name, _now(), absent=True))
+        if file.day in task.absent:
+            return Outcome(file.day, "absent", task.absent[file.day])
+        if task.today - file.day <= _PUBLISHED_WITHIN:
+            return Outcome(file.day, "unpublished", str(error))
+        return Outcome(file.day, "missing", str(error))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""ICESat-2 ATL10 and ATL07 granules of NSIDC."""

@@ -1,0 +1,1 @@
+"""AMSR2 swaths: collected into archives, split, verified, gridded."""

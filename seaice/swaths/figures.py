@@ -1,0 +1,93 @@
+"""Pictures of swaths as they were scanned: a quick look, not a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seaice.runtime import atomic_write
+from seaice.sources.amsr2.swath import Swath
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+_WIDTH = 11.0  # inches
+_ROW = 1.9
+_PERCENTILES = (2, 98)
+
+
+def draw_swath(ax: Axes, swath: Swath, *, channel: str | None = None) -> AxesImage:
+    """Draw brightness temperatures with the flight from left to right.
+
+    Colours span the 2nd to the 98th percentile; missing pixels are grey.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    swath : Swath
+    channel : str, optional
+        The first one by default.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+        For a colour bar in kelvin.
+    """
+    from matplotlib import colormaps
+
+    kelvin = np.rot90(swath.kelvin(channel))
+    known = kelvin[np.isfinite(kelvin)]
+    low, high = np.percentile(known, _PERCENTILES) if known.size else (0.0, 1.0)
+    colours = colormaps["turbo"].with_extremes(bad="0.75")
+    image = ax.imshow(
+        kelvin,
+        cmap=colours,
+        vmin=low,
+        vmax=max(high, low + 0.01),
+        aspect="auto",
+        interpolation="nearest",
+    )
+    ax.set_yticks([])
+    ax.set_title(_title(swath, channel or swath.channels[0]), fontsize=8, loc="left")
+    return image
+
+
+def write_swath_sheet(path: Path, swaths: Sequence[Swath], *, dpi: int = 150) -> None:
+    """Draw swaths below each other into a picture.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .png.
+    swaths : sequence of Swath
+    dpi : int
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, _ROW * len(swaths) + 0.5), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(swaths), 1, squeeze=False)[:, 0]
+    for ax, swath in zip(axes, swaths, strict=True):
+        image = draw_swath(ax, swath)
+        figure.colorbar(image, ax=ax, pad=0.01).set_label("K", fontsize=8)
+        ax.tick_params(labelsize=7)
+    axes[-1].set_xlabel("scan", fontsize=8)
+    with atomic_write.atomic(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, format="png")
+
+
+def _title(swath: Swath, channel: str) -> str:
+    direction = {"A": "ascending", "D": "descending"}.get(swath.orbit_type, "direction unknown")
+    start = swath.start_time
+    when = f"{start:%Y-%m-%d %H:%M:%S} UTC" if start else "time unknown"
+    return f"{swath.granule_id or 'swath without a name'}   {channel}   {direction}   {when}"

@@ -1,0 +1,222 @@
+"""Checking archives of swaths, looking at some, and saving what is good of a damaged one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from seaice import (
+    InputError,
+    cf,
+)
+from seaice.report import Progress, Report, listing
+from seaice.runtime import atomic_write
+from seaice.swaths.archive import (
+    create_archive,
+    load_swaths,
+)
+from seaice.swaths.archive.base import SwathArchive
+from seaice.swaths.archive.checks import (
+    ArchiveCheck,
+    SwathCheck,
+    check_swath,
+    judge_together,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def verify_archives(
+    *,
+    archives: Sequence[Path],
+    repair: bool = False,
+    plot: int = 0,
+    output_dir: Path | None = None,
+    dpi: int = 150,
+) -> Report:
+    """Check every swath of archives, and say what each archive is worth.
+
+    Parameters
+    ----------
+    archives : sequence of Path
+        Of any layout.
+    repair : bool
+        Write the good swaths of a damaged archive, each once, to ``NAME_repaired``.
+    plot : int
+        Draw so many swaths of each archive, evenly spread, into ``NAME_swaths.png``.
+    output_dir : Path, optional
+        Folder for repaired archives and pictures; that of the archive by default.
+    dpi : int
+        Of the pictures.
+
+    Returns
+    -------
+    Report
+        ``values``: an :class:`seaice.swaths.archive.checks.ArchiveCheck` or None for each path.
+    """
+    report = Report()
+    if output_dir is not None:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    for path in dict.fromkeys(archives):
+        report.values[str(path)] = None
+        try:
+            archive = load_swaths(path, salvage=True, spill_dir=output_dir)
+        except InputError as error:
+            if path.is_file():
+                report.lines.append(f"{path}: DAMAGED")
+            report.failed.append(str(error))
+            continue
+        except OSError as error:
+            report.failed.append(f"{path} cannot be read: {error.strerror or error}")
+            continue
+        with archive:
+            check = report.values[str(path)] = check_archive(archive)
+            _tell(archive, check, report)
+            folder = output_dir or path.parent
+            try:
+                if repair:
+                    _repair(archive, check, folder, report)
+                if plot:
+                    _draw(archive, check, folder, plot, dpi, report)
+            except InputError as error:  # such as another run that writes the same
+                report.failed.append(str(error))
+    return report
+
+
+def check_archive(archive: SwathArchive) -> ArchiveCheck:
+    """Look at every swath of an archive, one in memory at a time."""
+    check = ArchiveCheck(damage=archive.damage)
+    with Progress(total=len(archive), label=archive.path.name, logger=logger) as progress:
+        for index, said in enumerate(archive.entries):
+            found = _look_at(archive, index)
+            check.swaths.append(found)
+            name = str(said.get("granule_id") or f"swath {index}")
+            progress.unit(f"{name}: {'; '.join(found.problems) or 'good'}")
+    judge_together(check, archive)
+    return check
+
+
+def _look_at(archive: SwathArchive, index: int) -> SwathCheck:
+    said = archive.entries[index]
+    try:
+        return check_swath(archive[index], index, said)
+    except (InputError, ValueError, TypeError, OSError) as error:
+        # Metadata of any kind may stand in a damaged or foreign file.
+        reason = " ".join(str(error).split())
+        return SwathCheck(index, str(said.get("granule_id") or ""), problems=(reason,))
+
+
+def _tell(archive: SwathArchive, check: ArchiveCheck, report: Report) -> None:
+    """The lines of the report about one archive."""
+    path, swaths = archive.path, check.swaths
+    bad = [swath for swath in swaths if swath.problems]
+    report.lines += [
+        f"{path}: {archive.layout}, {len(swaths)} swaths, {path.stat().st_size / 1e6:.1f} MB",
+        f"  valid {len(check.good)}, damaged {len(bad)}, success rate {check.success_rate:.1%}",
+    ]
+    if check.good:
+        report.lines += _statistics(check.good)
+    report.lines.append(f"  completeness: {check.completeness}")
+    report.lines.append(f"  verdict: {check.verdict}")
+    failed = [check.damage] if check.damage else []
+    failed += [f"{swath.name}: {'; '.join(swath.problems)}" for swath in bad]
+    failed += [f"{second} is the same as {first}" for first, second in check.duplicates]
+    if check.missing:
+        count = len(check.missing)
+        failed.append(f"lacks {count} granule{'s' * (count != 1)}: {listing(check.missing)}")
+    elif check.gaps:
+        spans = [f"{a:%Y-%m-%d %H:%M} to {b:%Y-%m-%d %H:%M}" for a, b in check.gaps]
+        failed.append(f"no swath begins within {listing(spans)} (UTC)")
+    elif check.completeness == "incomplete":
+        failed.append("says of itself that it is incomplete")
+    report.failed += [text if str(path) in text else f"{path.name}: {text}" for text in failed]
+
+
+def _statistics(good: list[SwathCheck]) -> list[str]:
+    scans = np.array([swath.scans for swath in good])
+    valid = np.array([swath.valid for swath in good])
+    coldest, warmest = min(s.coldest for s in good), max(s.warmest for s in good)
+    lines = [
+        f"  scans of a swath: {scans.min()} to {scans.max()}, mean {scans.mean():.1f}, "
+        f"standard deviation {scans.std():.1f} ({scans.std() / scans.mean():.2%})",
+        f"  pixels with a measurement: {valid.min():.1%} to {valid.max():.1%}, mean {valid.mean():.1%}",
+        f"  brightness temperature: {coldest:.2f} to {warmest:.2f} K",
+    ]
+    orbits = {kind: sum(s.orbit_type == kind for s in good) for kind in "ADU"}
+    names = {"A": "ascending", "D": "descending", "U": "of unknown direction"}
+    lines.append("  " + ", ".join(f"{n} {names[kind]}" for kind, n in orbits.items() if n))
+    starts = [swath.start for swath in good if swath.start]
+    if starts:
+        lines.append(
+            f"  first scans from {min(starts):%Y-%m-%d %H:%M:%S} to {max(starts):%Y-%m-%d %H:%M:%S} UTC"
+        )
+    else:
+        lines.append("  no times: it cannot be said whether swaths are missing")
+    return lines
+
+
+def _repair(archive: SwathArchive, check: ArchiveCheck, folder: Path, report: Report) -> None:
+    """Write the good swaths, each once, in order of time where that is known."""
+    twice = {int(second.split()[1]) for _, second in check.duplicates}
+    kept = [swath for swath in check.good if swath.index not in twice]
+    if not check.damage and len(kept) == len(check.swaths):
+        report.lines.append("  nothing to repair")
+        return
+    if not kept:
+        report.failed.append(f"{archive.path.name}: no good swath is left to write")
+        return
+    if all(swath.start for swath in kept):
+        kept.sort(key=lambda swath: (swath.start, swath.granule_id))
+    path = folder / f"{archive.path.stem}_repaired{archive.path.suffix}"
+    names = {swath.granule_id for swath in kept} - {""}
+    lost = [swath for swath in check.swaths if swath.problems and swath.granule_id not in names]
+    with (
+        atomic_write.atomic(path) as temporary,
+        create_archive(temporary, layout=archive.layout, count=len(kept)) as writer,
+    ):
+        for swath in kept:
+            writer.copy(archive, swath.index)
+        writer.finish(_repaired_info(archive, check, lost))
+    report.outputs.append(path)
+    report.lines.append(
+        f"  {path}: {len(kept)} swaths, {len(lost)} damaged and {len(twice)} repeated left out"
+    )
+
+
+def _repaired_info(
+    archive: SwathArchive, check: ArchiveCheck, lost: list[SwathCheck]
+) -> dict[str, object]:
+    taken = ("format", "version", "layout", "num_swaths", "swaths")
+    info = {key: value for key, value in archive.info.items() if key not in taken}
+    line = cf.history_line("verify_archives", {"repair": archive.path.name})
+    before = str(info.get("history", ""))
+    told = info.get("missing")
+    missing = list(told) if isinstance(told, list) else []
+    missing += [
+        {"granule_id": swath.granule_id, "state": "damaged", "reason": "; ".join(swath.problems)}
+        for swath in lost
+    ]
+    if check.damage:
+        missing.append({"granule_id": "", "state": "damaged", "reason": check.damage})
+    if missing:
+        info["complete"] = False
+    return {**info, "history": f"{line}\n{before}" if before else line, "missing": missing}
+
+
+def _draw(
+    archive: SwathArchive, check: ArchiveCheck, folder: Path, count: int, dpi: int, report: Report
+) -> None:
+    from seaice.swaths.figures import write_swath_sheet
+
+    good = check.good
+    if not good:
+        report.lines.append("  no good swath to draw")
+        return
+    chosen = np.unique(np.linspace(0, len(good) - 1, min(count, len(good))).round().astype(int))
+    path = folder / f"{archive.path.stem}_swaths.png"
+    write_swath_sheet(path, [archive[good[place].index] for place in chosen], dpi=dpi)
+    report.outputs.append(path)
+    report.lines.append(f"  {path}: {len(chosen)} swaths")
