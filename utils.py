@@ -18,7 +18,7 @@ from typing import Any
 _HOMES = {
     "ConsolidatedSICDataset": "seaice.training.dataset",
     "CubeFile": "seaice.cube.file",
-    "Period": "seaice.dates",
+    "DateRange": "seaice.dates",
     "Statistics": "seaice.training.splits",
     "cache_cube": "seaice.training.cache",
     "date_blocks": "seaice.training.splits",

@@ -53,7 +53,7 @@ class Days:
 
     @property
     def mask_file(self) -> Path:
-        """Made of the days."""
+        """FinishedDay of the days."""
         return self.folder / "mask.nc"
 
     def ocean(self) -> np.ndarray:

@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 from seaice import InputError
 from seaice.dates import (
     as_date,
-    as_moment,
+    as_timestamp,
 )
 from seaice.report import Report
 
@@ -136,7 +136,7 @@ def moment(*, last: bool = False) -> Callable[[str], datetime]:
 
     def parse(text: str) -> datetime:
         try:
-            return as_moment(text, last=last)
+            return as_timestamp(text, last=last)
         except InputError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 

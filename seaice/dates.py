@@ -65,12 +65,12 @@ def from_day_number(number: int) -> date:
 
 
 @dataclass(frozen=True)
-class Period:
+class DateRange:
     """A closed run of calendar days, ``start`` to ``end``, both included.
 
     Examples
     --------
-    >>> len(Period(date(2024, 2, 28), date(2024, 3, 1)))
+    >>> len(DateRange(date(2024, 2, 28), date(2024, 3, 1)))
     3
     """
 
@@ -84,7 +84,7 @@ class Period:
             )
 
     @classmethod
-    def of(cls, start: Any, end: Any) -> Period:
+    def of(cls, start: Any, end: Any) -> DateRange:
         """Make a period from dates in any form :func:`as_date` reads."""
         return cls(as_date(start), as_date(end))
 
@@ -101,14 +101,14 @@ class Period:
     def __str__(self) -> str:
         return f"{self.start} to {self.end}"
 
-    def widened(self, days: int) -> Period:
+    def widened(self, days: int) -> DateRange:
         """The same period with ``days`` more on either side."""
         first = max(date.min.toordinal(), self.start.toordinal() - days)
         last = min(date.max.toordinal(), self.end.toordinal() + days)
-        return Period(date.fromordinal(first), date.fromordinal(last))
+        return DateRange(date.fromordinal(first), date.fromordinal(last))
 
 
-def as_moment(value: Any, *, last: bool = False) -> datetime:
+def as_timestamp(value: Any, *, last: bool = False) -> datetime:
     """UTC instant, to the second.
 
     Parameters
@@ -126,9 +126,9 @@ def as_moment(value: Any, *, last: bool = False) -> datetime:
 
     Examples
     --------
-    >>> as_moment("20200101", last=True).isoformat()
+    >>> as_timestamp("20200101", last=True).isoformat()
     '2020-01-01T23:59:59+00:00'
-    >>> as_moment("2020-01-01 06:30").isoformat()
+    >>> as_timestamp("2020-01-01 06:30").isoformat()
     '2020-01-01T06:30:00+00:00'
     """
     if isinstance(value, str):

@@ -11,7 +11,7 @@ from days import GRID, START, make_folder
 
 from seaice import InputError
 from seaice.daily.folder import DailyGrids
-from seaice.dates import Period
+from seaice.dates import DateRange
 from seaice.flags import DayStatus
 from seaice.grids import get_grid
 from seaice.simulate import write_day
@@ -98,7 +98,7 @@ def test_best_of_several_files_of_a_day(tmp_path):
         f"e/{stem}-v5.4_old.tif",
         "e/readme.txt",
     )
-    found = list_days(tmp_path, Period.of(20200101, 20200131))
+    found = list_days(tmp_path, DateRange.of(20200101, 20200131))
     expected = ["e/{}-v5.10.nc", "d/{}-v5.4.nc", "c/{}-v5.nc", "b/{}-v5.4.hdf", "a/{}-v5.4.tif"]
     assert [[f.path for f in files] for files in found.values()] == [
         [tmp_path / name.format(stem) for name in expected]
@@ -111,7 +111,7 @@ def test_the_next_best_file_is_used_where_the_best_cannot_be(tmp_path, caplog):
     older = folder.file(1).with_name(folder.file(1).name.replace("v5.4", "v5"))
     older.write_bytes(good)
     folder.file(1).write_bytes(good[:5000])
-    days = DailyGrids(source_dir=folder.path, period=Period(folder.day(0), folder.end))
+    days = DailyGrids(source_dir=folder.path, period=DateRange(folder.day(0), folder.end))
     values, record = days.read(folder.day(1))
     np.testing.assert_array_equal(values, folder.fields[1])
     assert (record.status, record.file) == (DayStatus.PRESENT, older.name)
@@ -126,7 +126,7 @@ def test_links_and_unreadable_folders(tmp_path):
     (tmp_path / "top").mkdir()
     (tmp_path / "top" / "link").symlink_to(folder.path)
     (tmp_path / "top" / "circle").symlink_to(tmp_path / "top")
-    found = list_days(tmp_path / "top", Period(folder.day(0), folder.end))
+    found = list_days(tmp_path / "top", DateRange(folder.day(0), folder.end))
     assert len(found) == 2
     assert all(len(files) == 1 for files in found.values())
 
@@ -145,12 +145,12 @@ def test_a_folder_that_cannot_be_listed_is_no_absent_day(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(InputError, match=r"a folder cannot be read: .*2023 \(Permission denied\)"):
-        list_days(folder.path, Period(folder.day(0), folder.end))
+        list_days(folder.path, DateRange(folder.day(0), folder.end))
 
 
 def test_several_grids_want_a_choice(tmp_path):
     touch(tmp_path, "asi-AMSR2-n6250-20200101-v5.4.nc", "asi-AMSR2-n3125-20200101-v5.4.nc")
-    period = Period.of(20200101, 20200101)
+    period = DateRange.of(20200101, 20200101)
     with pytest.raises(InputError, match=r"files of several grids \(n3125, n6250\); choose one"):
         list_days(tmp_path, period)
     assert list_days(tmp_path, period, grid_id="n3125")[START.replace(2020)][0].grid_id == "n3125"
@@ -311,7 +311,7 @@ def test_unknown_suffix(tmp_path):
 def test_the_usual_grid_wins_over_an_odd_first_file(tmp_path):
     folder = make_folder(tmp_path, days=7, absent=())
     write_day(folder.file(0), np.full((448, 304), 5.0), get_grid("n25000"))
-    days = DailyGrids(source_dir=tmp_path, period=Period(folder.day(0), folder.end))
+    days = DailyGrids(source_dir=tmp_path, period=DateRange(folder.day(0), folder.end))
     assert days.grid.same_cells(GRID)
     values, record = days.read(folder.day(0))
     assert values is None

@@ -12,7 +12,7 @@ import pytest
 
 from seaice import InputError, cli
 from seaice.dates import (
-    Period,
+    DateRange,
     as_date,
     day_number,
     from_day_number,
@@ -47,12 +47,12 @@ def test_impossible_dates(value):
 
 
 def test_period():
-    period = Period.of(20240228, "2024-03-01")
+    period = DateRange.of(20240228, "2024-03-01")
     assert list(period) == [date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1)]
     assert date(2024, 2, 29) in period
     assert date(2024, 3, 2) not in period
     with pytest.raises(InputError, match=r"ends .* before it starts"):
-        Period.of(20240302, 20240301)
+        DateRange.of(20240302, 20240301)
     assert from_day_number(day_number(date(2024, 2, 29))) == date(2024, 2, 29)
     assert day_number(date(1970, 1, 2)) == 1
 

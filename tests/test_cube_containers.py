@@ -14,7 +14,7 @@ from test_cube_stop import COMMAND, kill_after, kill_at, names
 import consolidate_data as script
 import create_mask
 from seaice import InputError
-from seaice.cube.batches import Spool
+from seaice.cube.batches import FinishedBatches
 from seaice.cube.file import CubeFile
 from seaice.cube.packing import (
     COMPRESSIONS,
@@ -104,7 +104,9 @@ def test_batches_for_one_container_do_not_go_into_the_other(case, tmp_path):
     """A user who changes the ending half-way; and one who moves the batches along."""
     folder, masked, top = case
     kill_at(COMMAND + words(folder, tmp_path / "c.nc", *masked, "--batch_size", "1"), "[9/24]")
-    shutil.move(Spool.beside(tmp_path / "c.nc").path, Spool.beside(tmp_path / "c.zarr").path)
+    shutil.move(
+        FinishedBatches.beside(tmp_path / "c.nc").path, FinishedBatches.beside(tmp_path / "c.zarr").path
+    )
     assert script.main(words(folder, tmp_path / "c.zarr", *masked)) == 0
     assert_equal_content(top / "zlib.nc", tmp_path / "c.zarr")
 

@@ -15,7 +15,7 @@ import consolidate_data as script
 import create_mask
 from seaice.cube.batches import (
     Batch,
-    Spool,
+    FinishedBatches,
 )
 
 COMMAND = [sys.executable, str(ROOT / "consolidate_data.py")]
@@ -78,7 +78,7 @@ def test_a_kill_costs_at_most_one_batch(case, tmp_path):
     command = COMMAND + words(folder, target, *masked, "--batch_size", "5")
     kill_at(command, "[13/24]")
     assert not target.exists()
-    batches = Spool.beside(target).batches()
+    batches = FinishedBatches.beside(target).batches()
     assert [batch.path.name for batch in batches] == [
         "2024-01-01_2024-01-05.days",
         "2024-01-06_2024-01-10.days",
@@ -86,7 +86,7 @@ def test_a_kill_costs_at_most_one_batch(case, tmp_path):
     kept = [batch.path.stat().st_mtime_ns for batch in batches]
     said = kill_at(command, "[9/14]")
     assert "10 of 24 days are finished already" in said
-    assert [b.path.stat().st_mtime_ns for b in Spool.beside(target).batches()][:2] == kept
+    assert [b.path.stat().st_mtime_ns for b in FinishedBatches.beside(target).batches()][:2] == kept
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0
     assert "15 of 24 days are finished already" in done.stderr
@@ -188,7 +188,7 @@ def test_a_changed_input_costs_the_batches_within_its_reach(case, tmp_path):
     changed = folder.file(2).read_bytes()
     try:
         folder.file(2).write_bytes(folder.file(3).read_bytes())
-        before = len(Spool.beside(target).batches())
+        before = len(FinishedBatches.beside(target).batches())
         assert script.main(words(folder, target, *masked, "--batch_size", "2")) == 0
         assert script.main(words(folder, tmp_path / "d.nc", *masked)) == 0
         assert before == 10
@@ -201,7 +201,7 @@ def test_a_changed_input_costs_the_batches_within_its_reach(case, tmp_path):
 def test_a_damaged_batch_is_made_again(case, tmp_path, where):
     folder, masked, whole = case
     target = finished_part(case, tmp_path)
-    path = Spool.beside(target).batches()[3].path
+    path = FinishedBatches.beside(target).batches()[3].path
     content = bytearray(path.read_bytes())
     if where == "index":
         content[-60] ^= 1
@@ -215,7 +215,7 @@ def test_a_damaged_batch_is_made_again(case, tmp_path, where):
 def test_damaged_days_in_a_batch_are_never_put_into_a_cube(case, tmp_path, capsys):
     folder, masked, _ = case
     target = finished_part(case, tmp_path)
-    path = Spool.beside(target).batches()[3].path
+    path = FinishedBatches.beside(target).batches()[3].path
     content = bytearray(path.read_bytes())
     content[10] ^= 1
     path.write_bytes(content)
@@ -254,8 +254,8 @@ def test_batches_of_the_same_days_do_not_get_in_each_others_way(case, tmp_path):
     other = tmp_path / "other" / "c.nc"
     other.parent.mkdir()
     kill_at(COMMAND + words(folder, other, *masked, "--batch_size", "3"), "[10/24]")
-    for batch in Spool.beside(other).batches():
-        batch.path.rename(Spool.beside(target).path / batch.path.name)
+    for batch in FinishedBatches.beside(other).batches():
+        batch.path.rename(FinishedBatches.beside(target).path / batch.path.name)
     assert script.main(words(folder, target, *masked)) == 0
     assert_same_cube(whole, target)
 
@@ -264,8 +264,8 @@ def test_what_a_run_left_that_was_killed_at_its_very_end_is_removed(case, tmp_pa
     folder, masked, _ = case
     target = tmp_path / "c.nc"
     assert script.main(words(folder, target, *masked)) == 0
-    Spool.beside(target).path.mkdir()
-    (Spool.beside(target).path / "job.pickle").touch()
+    FinishedBatches.beside(target).path.mkdir()
+    (FinishedBatches.beside(target).path / "job.pickle").touch()
     (tmp_path / ".c.nc.part.nc").touch()
     assert script.main(words(folder, target, *masked)) == 0
     assert "complete already" in capsys.readouterr().out

@@ -693,7 +693,7 @@ def test_a_link_to_a_folder_is_followed(tmp_path):
 def test_training_reads_the_same(pair):
     from torch.utils.data import DataLoader
 
-    from seaice.dates import Period
+    from seaice.dates import DateRange
     from seaice.training.dataset import (
         ConsolidatedSICDataset,
         load_ocean_mask,
@@ -713,7 +713,7 @@ def test_training_reads_the_same(pair):
         for one, two in zip(*(batches(path, **more) for path in pair), strict=True):
             for a, b in zip(one, two, strict=True):
                 np.testing.assert_array_equal(a.numpy(), b.numpy())
-    blocks = [Period(date(2024, 2, 27), date(2024, 3, 1))]
+    blocks = [DateRange(date(2024, 2, 27), date(2024, 3, 1))]
     one, two = (measure_statistics(path, blocks) for path in pair)
     assert (one.mean, one.std, one.cells) == (two.mean, two.std, two.cells)
     assert filling_reach(pair[1]) == filling_reach(pair[0]) == 5

@@ -24,7 +24,7 @@ import utils
 from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.dates import (
-    Period,
+    DateRange,
     as_date,
 )
 from seaice.flags import (
@@ -115,7 +115,7 @@ def test_index_rule_is_every_window_that_fits(days, lengths, gaps):
         if max(inputs + targets) < days:
             expected.append(inputs + targets)
     window = Window(*lengths, input_gap, pred_shift, pred_gap)
-    period = Period(FIRST, day(days - 1))
+    period = DateRange(FIRST, day(days - 1))
     if not expected:
         with pytest.raises(InputError, match="a window takes"):
             window.starts(period, samples_gap)
@@ -533,7 +533,7 @@ def test_no_window_spans_two_parts(cube):
 
 
 def test_no_window_spans_two_blocks_that_touch(cube):
-    blocks = [Period(day(0), day(7)), Period(day(8), day(15))]
+    blocks = [DateRange(day(0), day(7)), DateRange(day(8), day(15))]
     dataset = dataset_of(cube, blocks=blocks)
     starts = [as_date(times[0]) for times in dataset.GetTimes()]
     assert starts == [day(i) for i in (0, 1, 2, 3, 8, 9, 10, 11)]
@@ -541,7 +541,7 @@ def test_no_window_spans_two_blocks_that_touch(cube):
 
 
 def test_statistics_normalise_inputs(cube, tmp_path):
-    statistics = measure_statistics(cube, [Period(day(0), day(9))])
+    statistics = measure_statistics(cube, [DateRange(day(0), day(9))])
     path = statistics.save(tmp_path / "statistics.json")
     assert Statistics.load(path) == statistics
     plain, given_, loaded = (
@@ -650,7 +650,7 @@ def test_a_damaged_cube_is_named(cube):
     for read in (
         lambda: dataset[0],
         lambda: dataset_of(cube, preload_data=True),
-        lambda: measure_statistics(cube, [Period(day(0), day(9))]),
+        lambda: measure_statistics(cube, [DateRange(day(0), day(9))]),
         lambda: next(iter(DataLoader(dataset, num_workers=1))),
     ):
         with pytest.raises(InputError, match=here):
@@ -778,19 +778,19 @@ def test_a_full_frame_item_makes_at_most_two_copies(tmp_path):
         ),
         (
             {"blocks": [(20240220, 20240301)]},
-            "expected blocks as a list of Period, found (20240220, 20240301) in it; take one part of "
-            "date_blocks, or Period.of(first, last)",
+            "expected blocks as a list of DateRange, found (20240220, 20240301) in it; take one part of "
+            "date_blocks, or DateRange.of(first, last)",
         ),
         (
-            {"blocks": {"train": [Period(day(0), day(9))], "test": []}},
+            {"blocks": {"train": [DateRange(day(0), day(9))], "test": []}},
             "expected the blocks of one part, found all parts: train, test; "
             "choose one, such as blocks['train']",
         ),
         (
-            {"blocks": Period(day(0), day(9))},
-            "expected blocks as a list of Period, found a Period; put it in a list",
+            {"blocks": DateRange(day(0), day(9))},
+            "expected blocks as a list of DateRange, found a DateRange; put it in a list",
         ),
-        ({"blocks": 5}, "expected blocks as a list of Period, found 5; take one part of date_blocks"),
+        ({"blocks": 5}, "expected blocks as a list of DateRange, found 5; take one part of date_blocks"),
         (
             {"patch_size": 7, "region": None, "smallest_ocean_share": 1.0},
             "a patch of 7 x 7 cells does not fit",
@@ -806,7 +806,7 @@ def test_a_full_frame_item_makes_at_most_two_copies(tmp_path):
         ({"returns": "inputs"}, "expected returns as a list out of inputs, targets, dates"),
         ({"returns": ["inputs", "mask"]}, "found ['inputs', 'mask']"),
         (
-            {"blocks": [Period(day(0), day(3))]},
+            {"blocks": [DateRange(day(0), day(3))]},
             "no sample is left of the 16 windows from 2024-02-20 to 2024-03-10 in CUBE: "
             "16 not within one block",
         ),
@@ -923,7 +923,7 @@ def test_utils_offers_the_names_of_the_package():
     assert utils.ice_edge_error is stage.ice_edge_error
     assert utils.extent_and_area is stage.extent_and_area
     assert utils.filling_reach is filling_reach
-    assert utils.Period is Period
+    assert utils.DateRange is DateRange
     for name in utils.__all__:
         assert getattr(utils, name).__module__.startswith("seaice.")
         assert name in dir(utils)

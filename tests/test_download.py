@@ -18,7 +18,7 @@ import pytest
 from http_server import closed_port, cut, drop, pace, page, reset, serve, silent, stall, status
 
 import download
-from seaice.dates import Period
+from seaice.dates import DateRange
 from seaice.download.manifest import Manifest
 from seaice.grids import get_grid
 from seaice.simulate import write_day
@@ -109,7 +109,7 @@ def test_fetches_every_day_of_both_hemispheres(server, bodies, tmp_path, capsys,
     for name in expected(bodies, grid_id):
         (line,) = [text for text in err.splitlines() if name in text]
         assert "] " in line and ": downloaded: 0." in line, "one log line per file"
-    assert list(names.list_days(folder, Period(DAYS[0], DAYS[-1]))) == DAYS
+    assert list(names.list_days(folder, DateRange(DAYS[0], DAYS[-1]))) == DAYS
 
 
 def test_manifest_says_what_each_file_is(server, bodies, tmp_path):

@@ -17,7 +17,7 @@ from test_cube import ROOT, assert_same_cube, words
 import consolidate_data
 import create_mask
 from seaice import InputError
-from seaice.cube.batches import Spool
+from seaice.cube.batches import FinishedBatches
 from seaice.cube.fill_days import (
     Superseded,
     make_days,
@@ -144,7 +144,7 @@ def kill_a_worker_when(there, stop: threading.Event, killed: list[int]) -> None:
 def test_a_worker_killed_on_the_way_changes_nothing(case, tmp_path, more):
     folder, masked, top = case
     target = tmp_path / "c.nc"
-    spool = Spool.beside(target).path
+    spool = FinishedBatches.beside(target).path
     stop, killed = threading.Event(), []
     there = lambda: any(spool.glob("*.days"))  # noqa: E731
     killer = threading.Thread(target=kill_a_worker_when, args=(there, stop, killed))

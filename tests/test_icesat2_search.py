@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from seaice import InputError
-from seaice.download.retry import Patience
+from seaice.download.retry import RetryPolicy
 from seaice.simulate import simulated_passes, write_atl10
 from seaice.sources.icesat2 import search
 from seaice.sources.icesat2.fetch import fetch_granules
@@ -27,7 +27,7 @@ from seaice.sources.icesat2.search import (
 
 START, END = datetime(2022, 1, 7, tzinfo=UTC), datetime(2022, 1, 8, tzinfo=UTC)
 HOST = "https://data.nsidc.earthdatacloud.nasa.gov"
-QUICK = Patience(retries=2, delay=0.001)
+QUICK = RetryPolicy(retries=2, delay=0.001)
 PAGE = "<!DOCTYPE html><html><head><title>Earthdata Login</title></head></html>".ljust(4096)
 
 

@@ -39,8 +39,8 @@ from seaice.training.chunks.netcdf import (
     list_chunks,
 )
 from seaice.training.chunks.requests import (
-    Frames,
-    Paint,
+    FrameRequest,
+    LookupTable,
 )
 from seaice.training.chunks.tiles import TileSource
 from seaice.training.chunks.watched_file import (
@@ -285,9 +285,9 @@ def test_a_file_that_is_none_has_no_table(tmp_path):
 def codes_of(source, days, rows, columns, threads=1) -> np.ndarray:
     """The codes that a source holds, read through a table that gives every code itself."""
     dtype = source.codes
-    paint = Paint(np.arange(1 << 8 * dtype.itemsize).astype(dtype))
+    paint = LookupTable(np.arange(1 << 8 * dtype.itemsize).astype(dtype))
     out = np.full((len(days), rows.stop - rows.start, columns.stop - columns.start), 77, dtype)
-    source.read([Frames(days, rows, columns, out, paint)], threads)
+    source.read([FrameRequest(days, rows, columns, out, paint)], threads)
     return out
 
 

@@ -14,7 +14,7 @@ from seaice import (
     grids,
 )
 from seaice.dates import (
-    Period,
+    DateRange,
     day_number,
 )
 from seaice.simulate import (
@@ -228,7 +228,9 @@ def test_cells_covered_are_those_near_the_ground_track(grid_id, ascending):
 
 
 def test_half_orbits_follow_each_other_without_a_gap():
-    starts = [h.start for day in Period(DAY, DAY + timedelta(days=15)) for h in orbit.half_orbits(day)]
+    starts = [
+        h.start for day in DateRange(DAY, DAY + timedelta(days=15)) for h in orbit.half_orbits(day)
+    ]
     assert len(starts) == 2 * 233  # the ground track repeats after 16 days
     np.testing.assert_allclose(np.diff(starts), 8 / 233)
     directions = [h.ascending for h in orbit.half_orbits(DAY)]
@@ -490,9 +492,9 @@ def test_folder_is_found_and_holds_what_was_promised(tmp_path):
         absent_days=["2020-03-10"],
         seed=5,
     )
-    listed = names.list_days(tmp_path, Period.of("20200301", "20200331"))
+    listed = names.list_days(tmp_path, DateRange.of("20200301", "20200331"))
     assert {d: files[0].path for d, files in listed.items()} == days.paths
-    assert days.dates == tuple(Period.of("20200308", "20200312"))
+    assert days.dates == tuple(DateRange.of("20200308", "20200312"))
     assert set(days.dates) - set(days.paths) == days.absent == {date(2020, 3, 10)}
     for day, path in days.paths.items():
         values, grid = read_day(path, grid=days.grid)

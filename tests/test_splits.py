@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seaice import InputError
-from seaice.dates import Period
+from seaice.dates import DateRange
 from seaice.flags import Surface
 from seaice.training.splits import (
     Statistics,
@@ -58,7 +58,7 @@ def make(tmp_path):
     shares=st.dictionaries(st.sampled_from("abcd"), st.floats(0.1, 10), min_size=1),
 )
 def test_blocks_are_disjoint_ordered_and_apart(days, gap, block, seed, shares):
-    period = Period(FIRST, day(days - 1))
+    period = DateRange(FIRST, day(days - 1))
 
     def divided():
         return date_blocks(
@@ -216,7 +216,7 @@ def test_errors_of_splits(options, message):
 
 def test_statistics_of_nothing(make):
     cube = make(concentration=np.full((DAYS, ROWS, COLUMNS), 0.5))
-    for blocks in ([], [Period(day(0), day(3))], [Period(date(2000, 1, 1), date(2000, 1, 2))]):
+    for blocks in ([], [DateRange(day(0), day(3))], [DateRange(date(2000, 1, 1), date(2000, 1, 2))]):
         with pytest.raises(InputError, match="the days measured hold no two different values"):
             measure_statistics(cube, blocks)
 
@@ -225,8 +225,8 @@ def test_statistics_want_the_blocks_of_one_part(make):
     cube = make(concentration=HALF)
     for blocks, message in (
         (date_blocks(day(0), day(19), gap_days=1), "expected the blocks of one part, found all parts"),
-        (Period(day(0), day(3)), "found a Period; put it in a list"),
-        ([20240220], "expected blocks as a list of Period, found 20240220 in it"),
+        (DateRange(day(0), day(3)), "found a DateRange; put it in a list"),
+        ([20240220], "expected blocks as a list of DateRange, found 20240220 in it"),
     ):
         with pytest.raises(InputError, match=message):
             measure_statistics(cube, blocks)

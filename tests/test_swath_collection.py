@@ -20,7 +20,7 @@ from seaice import (
     InputError,
     cli,
 )
-from seaice.download.retry import Patience
+from seaice.download.retry import RetryPolicy
 from seaice.runtime import atomic_write
 from seaice.simulate import simulated_granules, write_granule
 from seaice.sources.amsr2.catalogue import search_granules
@@ -292,7 +292,7 @@ def test_a_catalogue_that_stays_bad(served, tmp_path, capsys, catalogue, words_o
 
 def test_granules_belong_to_the_period_in_which_they_begin(served, granules):
     served()
-    patience = Patience(retries=0, timeout=2)
+    patience = RetryPolicy(retries=0, timeout=2)
     middle = granules[4].start
     first = search_granules(start=START, end=middle - timedelta(seconds=1), patience=patience)
     second = search_granules(start=middle, end=END, patience=patience)
@@ -305,14 +305,14 @@ def test_the_newest_version_of_a_half_orbit_is_taken(served, products, granules)
         for p in products
     ]
     served(listed=products + old)
-    found = search_granules(start=START, end=END, patience=Patience(retries=0, timeout=2))
+    found = search_granules(start=START, end=END, patience=RetryPolicy(retries=0, timeout=2))
     assert [g.granule_id for g in found] == [g.granule_id for g in granules]
 
 
 def test_a_long_period_is_searched_in_pieces(served, granules):
     server = served()
     span = {"start": START - timedelta(days=40), "end": END + timedelta(days=40)}
-    found = search_granules(**span, patience=Patience(retries=0, timeout=2))
+    found = search_granules(**span, patience=RetryPolicy(retries=0, timeout=2))
     assert len(found) == 13 and len({g.granule_id for g in found}) == 13
     assert len(server.searches()) >= 3
 
@@ -674,7 +674,7 @@ def test_other_products_odd_sizes_and_duplicates_of_the_catalogue(
     ]
     served(listed=[*products, *resampled, *products[::-1]])
     with caplog.at_level("WARNING"):
-        found = search_granules(start=START, end=END, patience=Patience(retries=0, timeout=2))
+        found = search_granules(start=START, end=END, patience=RetryPolicy(retries=0, timeout=2))
     assert [g.granule_id for g in found] == [g.granule_id for g in granules]
     assert "left out of the catalogue: GW1AM2_" in caplog.text and "RTBR" in caplog.text
 
@@ -691,15 +691,15 @@ def test_a_page_that_lacks_a_granule_it_counts(served, monkeypatch):
     monkeypatch.setattr(gportal.http_client, "get", lacking)
     served()
     with pytest.raises(InputError, match="says 12 granules and lists 11"):
-        search_granules(start=START, end=END, patience=Patience(retries=0, timeout=2))
+        search_granules(start=START, end=END, patience=RetryPolicy(retries=0, timeout=2))
 
 
 def test_a_period_without_bounds_asks_only_for_what_can_be(served):
     server = served()
     first, last = datetime.min.replace(tzinfo=UTC), datetime(1, 6, 1, tzinfo=UTC)
-    assert search_granules(start=first, end=last, patience=Patience(retries=0, timeout=2)) == []
+    assert search_granules(start=first, end=last, patience=RetryPolicy(retries=0, timeout=2)) == []
     late = datetime.now(UTC) - timedelta(days=40), datetime.max.replace(tzinfo=UTC)
-    assert search_granules(start=late[0], end=late[1], patience=Patience(retries=0, timeout=2)) == []
+    assert search_granules(start=late[0], end=late[1], patience=RetryPolicy(retries=0, timeout=2)) == []
     assert len(server.searches()) == 2
 
 

@@ -46,7 +46,7 @@ _SUFFIX = ".days"
 
 
 @dataclass(frozen=True)
-class Made:
+class FinishedDay:
     """One finished day.
 
     Attributes
@@ -99,7 +99,7 @@ class Batch:
         """Its days."""
         return [day_number(made.record.day) for made in self.days]
 
-    def chunks(self) -> Iterator[tuple[Made, dict[str, list[bytes]]]]:
+    def chunks(self) -> Iterator[tuple[FinishedDay, dict[str, list[bytes]]]]:
         """Every day with its packed chunks; OSError if they are damaged."""
         with self.path.open("rb") as file:
             for made, entry in zip(self.days, self._entries, strict=True):
@@ -124,10 +124,10 @@ def _ends(sizes: list[int]) -> Iterator[tuple[int, int]]:
         yield size, end
 
 
-def _made(entry: Mapping[str, Any]) -> Made:
+def _made(entry: Mapping[str, Any]) -> FinishedDay:
     stored = dict(entry["record"])
     stored |= {"day": date.fromisoformat(stored["day"]), "status": DayStatus(stored["status"])}
-    return Made(DayRecord(**stored), entry["counts"])
+    return FinishedDay(DayRecord(**stored), entry["counts"])
 
 
 class BatchWriter:
@@ -196,7 +196,7 @@ def full_disk_named(folder: Path) -> Iterator[None]:
         raise
 
 
-class Spool:
+class FinishedBatches:
     """A folder of finished batches.
 
     Parameters

@@ -29,8 +29,8 @@ from seaice.cube import (
 )
 from seaice.cube.batches import (
     Batch,
-    Made,
-    Spool,
+    FinishedBatches,
+    FinishedDay,
     runs,
 )
 from seaice.cube.existing import (
@@ -63,7 +63,7 @@ from seaice.cube.report import (
 )
 from seaice.daily.folder import DailyGrids
 from seaice.dates import (
-    Period,
+    DateRange,
     day_number,
 )
 from seaice.flags import Surface
@@ -194,7 +194,7 @@ def consolidate(
     engine = Engine(workers, dask)
     output_file = Path(output_file)
     check_output(output_file, land_mask_file)
-    period = Period.of(start_date, end_date)
+    period = DateRange.of(start_date, end_date)
     chosen = get_method(method)
     parameters = {"method": method, **chosen.own(options), "pole_hole": pole_hole, "halo": halo}
     if one_sided_days is None and "one_sided_days" in parameters:
@@ -272,9 +272,9 @@ def run(
         first = stale
     if append:
         _container(job).check_storage(job.output_file, job.storage)
-    spool = Spool.beside(job.output_file)
+    spool = FinishedBatches.beside(job.output_file)
     try:
-        _make(job, spool, Period(first, job.period.end), engine)
+        _make(job, spool, DateRange(first, job.period.end), engine)
         with atomic(job.output_file, verify=partial(_verify, job=job), locked=True) as temporary:
             days = assemble(job, spool, temporary, append=append, engine=engine)
     except BaseException:
@@ -294,13 +294,13 @@ def _container(job: Job) -> ModuleType:
 def _clear(job: Job) -> None:
     """Remove what a run left that was killed when its cube was there; keep a started append's days."""
     clear(job.output_file)
-    spool = Spool.beside(job.output_file)
+    spool = FinishedBatches.beside(job.output_file)
     inside = range(day_number(job.period.start), day_number(job.period.end) + 1)
     if all(number in inside for batch in spool.batches() for number in batch.numbers):
         spool.remove()
 
 
-def _make(job: Job, spool: Spool, period: Period, engine: Engine) -> None:
+def _make(job: Job, spool: FinishedBatches, period: DateRange, engine: Engine) -> None:
     wanted = range(day_number(period.start), day_number(period.end) + 1)
     withdraw(spool.path)  # workers that a killed run has left somewhere
     there = {number for batch in spool.open(is_current(job, wanted)) for number in batch.numbers}
@@ -309,7 +309,7 @@ def _make(job: Job, spool: Spool, period: Period, engine: Engine) -> None:
         logger.info("%d of %d days are finished already, in %s", len(there), len(wanted), spool.path)
     with Progress(total=len(pending), label="days", logger=logger) as progress:
 
-        def tell(made: Made) -> None:
+        def tell(made: FinishedDay) -> None:
             progress.unit(day_line(made.record, made.counts))
 
         if engine.is_here:
@@ -321,7 +321,11 @@ def _make(job: Job, spool: Spool, period: Period, engine: Engine) -> None:
 
 
 def _make_elsewhere(
-    job: Job, spool: Spool, pending: list[int], engine: Engine, tell: Callable[[Made], None]
+    job: Job,
+    spool: FinishedBatches,
+    pending: list[int],
+    engine: Engine,
+    tell: Callable[[FinishedDay], None],
 ) -> None:
     token = uuid.uuid4().hex
     publish(job, spool.path, token)
@@ -347,7 +351,9 @@ def _make_elsewhere(
         withdraw(spool.path)
 
 
-def assemble(job: Job, spool: Spool, target: Path, *, append: bool, engine: Engine) -> Sequence[Made]:
+def assemble(
+    job: Job, spool: FinishedBatches, target: Path, *, append: bool, engine: Engine
+) -> Sequence[FinishedDay]:
     """Put the cube together from the finished batches; returns the days that were written."""
     container = _container(job)
     if append:
@@ -387,7 +393,7 @@ def assemble(job: Job, spool: Spool, target: Path, *, append: bool, engine: Engi
     return days
 
 
-def _checked(job: Job, spool: Spool) -> list[Batch]:
+def _checked(job: Job, spool: FinishedBatches) -> list[Batch]:
     """The batches of the spool, if they are every day once and made of the same."""
     batches, inputs = spool.batches(), dict[str, str]()
     numbers = [number for batch in batches for number in batch.numbers]

@@ -20,7 +20,7 @@ from seaice.cube.job import (
     Job,
     same_parameters,
 )
-from seaice.dates import Period
+from seaice.dates import DateRange
 from seaice.flags import DayStatus
 from seaice.grids import Grid
 from seaice.report import listing
@@ -34,7 +34,7 @@ class Existing:
     """What a cube that stands at the output says of itself."""
 
     path: Path
-    period: Period
+    period: DateRange
     grid: Grid
     parameters: dict[str, Any]
     surface: np.ndarray
@@ -80,7 +80,7 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> Existing |
                 return None
             return Existing(
                 output_file,
-                Period(cube.dates[0], cube.dates[-1]),
+                DateRange(cube.dates[0], cube.dates[-1]),
                 cube.grid,
                 # Cubes of the first version do not tell: they are all deflated.
                 {"compression": "zlib", **cube.parameters},
@@ -98,7 +98,7 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> Existing |
         ) from None
 
 
-def appended_period(existing: Existing | None, period: Period) -> Period:
+def appended_period(existing: Existing | None, period: DateRange) -> DateRange:
     """The days of the cube after an append; InputError if they would not be contiguous."""
     assert existing is not None  # read_existing() has refused
     cube = existing.period
@@ -107,7 +107,7 @@ def appended_period(existing: Existing | None, period: Period) -> Period:
             f"--start_date {period.start} leaves a hole or lies before the cube, which reaches from "
             f"{cube}; use --start_date {cube.start}"
         )
-    return Period(cube.start, max(cube.end, period.end))
+    return DateRange(cube.start, max(cube.end, period.end))
 
 
 def first_stale_day(job: Job, existing: Existing, *, append: bool) -> date | None:

@@ -16,8 +16,8 @@ import numpy as np
 from seaice.cube.batches import (
     Batch,
     BatchWriter,
-    Made,
-    Spool,
+    FinishedBatches,
+    FinishedDay,
     full_disk_named,
     iso,
     runs,
@@ -62,7 +62,7 @@ class DayMaker:
         self._signatures: dict[int, str] = {}
         self._seen = day_number(job.days.period.start), day_number(job.days.period.end)
 
-    def make(self, first: int, last: int, tell: Callable[[Made], None]) -> None:
+    def make(self, first: int, last: int, tell: Callable[[FinishedDay], None]) -> None:
         """Make the days from first to last, in batches; ``tell`` hears of every day."""
         settings, size = self._job.settings, self._job.batch_size
         stages = settings.stages()
@@ -71,7 +71,7 @@ class DayMaker:
         with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
             for begin in range(first, last + 1, size):
                 end = min(last, begin + size - 1)
-                behind: deque[Future[Made]] = deque()
+                behind: deque[Future[FinishedDay]] = deque()
                 with BatchWriter(self._folder) as batch:
                     for number, filled in islice(days, end - begin + 1):
                         behind.append(writer.submit(self._add, batch, number, filled))
@@ -90,12 +90,12 @@ class DayMaker:
         self._records[number] = record
         self._signatures[number] = self._job.days.signature(day, record)
 
-    def _add(self, batch: BatchWriter, number: int, filled: Filled) -> Made:
+    def _add(self, batch: BatchWriter, number: int, filled: Filled) -> FinishedDay:
         error = expected_error.of_day(filled, self._job.settings.error_table)
         packed = pack_day(filled, error, self._job.settings.hole, self._job.storage)
         record = self._records.pop(number)
         batch.add(record, packed)
-        return Made(record, packed.counts)
+        return FinishedDay(record, packed.counts)
 
     def _made_of(self, first: int, last: int) -> dict[str, Any]:
         window = inputs_of(self._job, first, last)
@@ -165,7 +165,7 @@ def make_days(folder: Path, token: str, threads: int | None, first: int, last: i
     use_threads(threads)
     maker = DayMaker(_job_of(folder, token), folder)
     # A worker that died at these days may have finished some of them.
-    there = {number for batch in Spool(folder).batches() for number in batch.numbers}
+    there = {number for batch in FinishedBatches(folder).batches() for number in batch.numbers}
     for a, b in runs([number for number in range(first, last + 1) if number not in there]):
         maker.make(a, b, lambda made: check_current(folder, token))
 

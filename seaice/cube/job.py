@@ -13,14 +13,14 @@ import numpy as np
 
 import seaice
 from seaice import cf
-from seaice.cube.batches import Made
+from seaice.cube.batches import FinishedDay
 from seaice.cube.packing import (
     COUNTED,
     Storage,
 )
 from seaice.daily.folder import DailyGrids
 from seaice.dates import (
-    Period,
+    DateRange,
     day_number,
 )
 from seaice.flags import Surface
@@ -74,7 +74,7 @@ class Job:
     settings : Settings
     days : DailyGrids
         The source; its period is wider than the cube's with ``--halo``.
-    period : Period
+    period : DateRange
         The days of the cube.
     output_file : Path
     batch_size : int
@@ -86,7 +86,7 @@ class Job:
 
     settings: Settings
     days: DailyGrids
-    period: Period
+    period: DateRange
     output_file: Path
     batch_size: int
     storage: Storage
@@ -130,7 +130,7 @@ class Job:
 PER_DAY = ("missing_ocean_cells", "missing_pole_cells", "filled_ocean_cells", "day_status")
 
 
-def table_of(days: Sequence[Made]) -> dict[str, np.ndarray | Sequence[str]]:
+def table_of(days: Sequence[FinishedDay]) -> dict[str, np.ndarray | Sequence[str]]:
     """The per-day variables of a run of days, by name."""
     numbers = np.array([day_number(made.record.day) for made in days], np.int32)
     counts = {name: np.array([made.counts[name] for made in days], np.int32) for name in COUNTED}
@@ -149,7 +149,7 @@ def table_of(days: Sequence[Made]) -> dict[str, np.ndarray | Sequence[str]]:
 
 
 def cube_attributes(
-    *, parameters: Mapping[str, Any], call: Mapping[str, Any], grid: Grid, period: Period
+    *, parameters: Mapping[str, Any], call: Mapping[str, Any], grid: Grid, period: DateRange
 ) -> dict[str, Any]:
     """Global attributes of a cube; the windows are told in kilometres too."""
     attributes = cf.global_attributes(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from seaice.cube.batches import Made
+from seaice.cube.batches import FinishedDay
 from seaice.cube.file import CubeFile
 from seaice.cube.job import (
     Job,
@@ -40,7 +40,7 @@ class Totals:
         self.one_sided: list[date] = []
 
     @classmethod
-    def of(cls, days: Iterable[Made]) -> Totals:
+    def of(cls, days: Iterable[FinishedDay]) -> Totals:
         """Count written days."""
         totals = cls()
         for made in days:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from seaice import InputError
-from seaice.dates import Period
+from seaice.dates import DateRange
 from seaice.flags import DayStatus
 from seaice.grids import Grid
 from seaice.report import listing
@@ -60,7 +60,7 @@ class DailyGrids:
     ----------
     source_dir : Path
         Folder of daily files, searched with its subfolders.
-    period : Period
+    period : DateRange
     grid : Grid, optional
         The grid wanted. By default the one that most of the files are on.
     grid_id : str, optional
@@ -78,7 +78,7 @@ class DailyGrids:
         self,
         *,
         source_dir: Path,
-        period: Period,
+        period: DateRange,
         grid: Grid | None = None,
         grid_id: str | None = None,
         bad_days_file: Path | None = None,
@@ -105,7 +105,7 @@ class DailyGrids:
         self._grid = grid or usual
         self.source_dir = Path(source_dir)
 
-    def within(self, period: Period) -> DailyGrids:
+    def within(self, period: DateRange) -> DailyGrids:
         """The days of a shorter period, to be read elsewhere."""
         part = copy.copy(self)
         part.period = period

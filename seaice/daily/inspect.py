@@ -19,7 +19,7 @@ from seaice.daily.folder import (
     DayRecord,
     describe_days,
 )
-from seaice.dates import Period
+from seaice.dates import DateRange
 from seaice.grids import Grid
 from seaice.masks import Mask, read_mask
 from seaice.regions import Box
@@ -102,7 +102,7 @@ def _contents(files: Sequence[bremen.DayFile]) -> list[str]:
         counts = Counter(names).most_common()
         lines.append(f"{label}: {listing([f'{name} ({count} files)' for name, count in counts])}")
     days = {f.day for f in files}
-    period = Period(min(days), max(days))
+    period = DateRange(min(days), max(days))
     absent = [day for day in period if day not in days]
     lines.append(f"files: {len(files)}, first day {period.start}, last day {period.end}")
     if absent:
@@ -210,7 +210,7 @@ def find_missing(
     mask = None if land_mask_file is None else read_mask(land_mask_file)
     daily = DailyGrids(
         source_dir=source_dir,
-        period=Period(start_date, end_date),
+        period=DateRange(start_date, end_date),
         grid=None if mask is None else mask.grid,
         grid_id=grid,
     )

@@ -12,7 +12,7 @@ class Halted(Exception):
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often a thing is tried, and how long one waits in between.
 
     Attributes

@@ -24,7 +24,7 @@ def projection(grid: Grid) -> Projection:
     if known is not None and _same_plane(known, grid):
         return known
 
-    class GridPlane(ccrs.Projection):
+    class GridProjection(ccrs.Projection):
         """A projection as the grid describes it, known on the grid only."""
 
         def __init__(self) -> None:
@@ -32,7 +32,7 @@ def projection(grid: Grid) -> Projection:
             self.bounds = grid.extent
             self.threshold = grid.step / 2
 
-    return GridPlane()
+    return GridProjection()
 
 
 def _cartopy_class(grid: Grid) -> Projection | None:

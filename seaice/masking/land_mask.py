@@ -19,7 +19,7 @@ from seaice.daily.folder import (
     describe_days,
 )
 from seaice.dates import (
-    Period,
+    DateRange,
     day_number,
     from_day_number,
 )
@@ -105,14 +105,14 @@ def create_mask(
             f"the output has the name of a daily file: {output_file}; choose another --output_file"
         )
     _refuse_foreign(output_file)
-    period = Period.of(start_date, end_date)
+    period = DateRange.of(start_date, end_date)
     days = DailyGrids(source_dir=source_dir, period=period, grid_id=grid, bad_days_file=bad_days_file)
     with exclusive(output_file):
         return _create_mask(days, period, output_file, threshold, engine)
 
 
 def _create_mask(
-    days: DailyGrids, period: Period, output_file: Path, threshold: float, engine: Engine
+    days: DailyGrids, period: DateRange, output_file: Path, threshold: float, engine: Engine
 ) -> Report:
     missing, records = _count_missing(days, period, engine)
     used = sum(r.status == DayStatus.PRESENT for r in records)
@@ -137,7 +137,7 @@ def _create_mask(
 
 
 def _count_missing(
-    days: DailyGrids, period: Period, engine: Engine
+    days: DailyGrids, period: DateRange, engine: Engine
 ) -> tuple[np.ndarray, list[DayRecord]]:
     missing = np.zeros(days.grid.shape, np.int32)
     found: dict[date, DayRecord] = {}
@@ -154,7 +154,7 @@ def _count_missing(
             numbers = day_number(period.start), day_number(period.end)
             parts = _SPANS_PER_WORKER * engine.workers
             cut = [tuple(map(from_day_number, s)) for s in spans(*numbers, parts=parts, multiple=1)]
-            units = [(days.within(Period(a, b)), engine.threads) for a, b in cut]
+            units = [(days.within(DateRange(a, b)), engine.threads) for a, b in cut]
 
             def add(i: int, counted: tuple[np.ndarray, list[DayRecord]]) -> None:
                 np.add(missing, counted[0], out=missing)
@@ -265,7 +265,7 @@ def _refuse_foreign(output_file: Path) -> None:
 
 
 def _report(
-    output_file: Path, mask: Mask, records: list[DayRecord], period: Period, threshold: float
+    output_file: Path, mask: Mask, records: list[DayRecord], period: DateRange, threshold: float
 ) -> Report:
     lines, failed = describe_days(records)
     used = sum(r.status == DayStatus.PRESENT for r in records)

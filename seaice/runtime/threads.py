@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 # Enough bands that a thread that is done early finds more to do.
 _BANDS_PER_THREAD = 4
@@ -52,7 +52,7 @@ def each_band(kernel: Callable[..., Any], rows: int, *arguments: Any) -> None:
     for_each(lambda first: kernel(first, min(rows, first + size), *arguments), edges)
 
 
-def for_each(function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+def for_each(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """The results of a function that releases the interpreter, in the order of the items."""
     if threads() == 1:
         return [function(item) for item in items]

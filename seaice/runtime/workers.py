@@ -73,9 +73,9 @@ class Engine:
         return max(1, bands.threads() // self.workers)
 
     @contextmanager
-    def start(self) -> Iterator[Crew]:
+    def start(self) -> Iterator[WorkerGroup]:
         """Start the workers; leaving stops those that were started."""
-        crew: Crew
+        crew: WorkerGroup
         if self.is_here:
             crew = _Here()
         elif self.dask is None:
@@ -90,7 +90,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class _Work:
-    """What a crew was asked for, see :meth:`Crew.do`.
+    """What a crew was asked for, see :meth:`WorkerGroup.do`.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class _Work:
     waiting: dict[int, int]
 
 
-class Crew:
+class WorkerGroup:
     """Workers that are running."""
 
     def do(
@@ -144,7 +144,7 @@ class Crew:
         raise NotImplementedError
 
 
-class _Here(Crew):
+class _Here(WorkerGroup):
     """No workers: this process does the units, in their order."""
 
     def _do(self, work: _Work) -> None:
@@ -156,7 +156,7 @@ class _Here(Crew):
         """Nothing was started."""
 
 
-class _Processes(Crew):
+class _Processes(WorkerGroup):
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._children: list[multiprocessing.process.BaseProcess] = []
@@ -232,7 +232,7 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-class _Dask(Crew):
+class _Dask(WorkerGroup):
     def __init__(self, address: str, workers: int) -> None:
         try:
             from distributed import Client, LocalCluster

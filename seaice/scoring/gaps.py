@@ -19,8 +19,8 @@ from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
 from seaice.scoring.shapes import (
     Cut,
+    GapContext,
     GapSettings,
-    Ground,
 )
 
 _LARGEST_NUMBER = int(np.iinfo(np.uint16).max)
@@ -148,7 +148,7 @@ def cut_gaps(
         raise InputError(f"expected kinds of gaps out of {', '.join(SHAPES)}, found {found}")
     settings = settings or GapSettings()
     observed = gappy.observed
-    ground = Ground(gappy, observed, grid, settings, given)
+    ground = GapContext(gappy, observed, grid, settings, given)
     number = np.zeros(observed.shape, np.uint16)
     gaps: list[Gap] = []
     left_out: dict[str, str] = {}

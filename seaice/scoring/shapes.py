@@ -88,7 +88,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Ground:
+class GapContext:
     """What a kind may look at.
 
     Attributes
@@ -114,10 +114,10 @@ class Ground:
         return np.array([not frame.any() for frame in self.observed])
 
 
-Shape = Callable[[Ground, np.random.Generator], list[Cut]]
+Shape = Callable[[GapContext, np.random.Generator], list[Cut]]
 
 
-def given(ground: Ground, rng: np.random.Generator) -> list[Cut]:
+def given(ground: GapContext, rng: np.random.Generator) -> list[Cut]:
     """Cells that somebody else has chosen, such as published cross-validation points."""
     if ground.given is None:
         raise InputError("the kind given wants cells to hold out; give held_out_file")
@@ -129,7 +129,7 @@ def given(ground: Ground, rng: np.random.Generator) -> list[Cut]:
     return [Cut(0, slice(0, len(ground.given)), ground.given)]
 
 
-def last_days(ground: Ground, rng: np.random.Generator) -> list[Cut]:
+def last_days(ground: GapContext, rng: np.random.Generator) -> list[Cut]:
     """The end of the record, as in real time: nothing is known afterwards."""
     count, maps = ground.settings.last_days, len(ground.observed)
     if count >= maps:
@@ -137,17 +137,17 @@ def last_days(ground: Ground, rng: np.random.Generator) -> list[Cut]:
     return [_whole(ground, maps - count, count)]
 
 
-def outages(ground: Ground, rng: np.random.Generator) -> list[Cut]:
+def outages(ground: GapContext, rng: np.random.Generator) -> list[Cut]:
     """Runs of whole maps, the longest placed first."""
     return _place(ground, sorted(ground.settings.outage_days, reverse=True), rng)
 
 
-def single_days(ground: Ground, rng: np.random.Generator) -> list[Cut]:
+def single_days(ground: GapContext, rng: np.random.Generator) -> list[Cut]:
     """Whole maps alone."""
     return _place(ground, [1] * ground.settings.single_days, rng)
 
 
-def pole_hole(ground: Ground, rng: np.random.Generator) -> list[Cut]:
+def pole_hole(ground: GapContext, rng: np.random.Generator) -> list[Cut]:
     """A disc around the pole, on every map.
 
     Where the pole itself is not observed, a disc of the same size near it, all of whose cells are
@@ -176,7 +176,7 @@ def pole_hole(ground: Ground, rng: np.random.Generator) -> list[Cut]:
     )
 
 
-def coast(ground: Ground, rng: np.random.Generator) -> list[Cut]:
+def coast(ground: GapContext, rng: np.random.Generator) -> list[Cut]:
     """Strips of cells along the coast, on every map, in some squares of the grid."""
     from scipy.ndimage import binary_dilation
 
@@ -194,7 +194,7 @@ def coast(ground: Ground, rng: np.random.Generator) -> list[Cut]:
     return [Cut(maps, slice(0, maps), strip & chosen)]
 
 
-def clouds(ground: Ground, rng: np.random.Generator) -> list[Cut]:
+def clouds(ground: GapContext, rng: np.random.Generator) -> list[Cut]:
     """What is missing on another map of the field, laid on this one.
 
     A map that finds no other gets its own gaps, moved by a random number of rows and columns.
@@ -220,7 +220,7 @@ def clouds(ground: Ground, rng: np.random.Generator) -> list[Cut]:
     return cuts
 
 
-def orbits(ground: Ground, rng: np.random.Generator) -> list[Cut]:
+def orbits(ground: GapContext, rng: np.random.Generator) -> list[Cut]:
     """What the dropped orbits of a day alone would have seen (:mod:`seaice.swaths.orbit`)."""
     grid = ground.grid
     if grid is None or grid.distance_to_pole() is None or grid.shape != ground.gappy.sea.shape:
@@ -252,11 +252,11 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
 )
 
 
-def _whole(ground: Ground, first: int, count: int) -> Cut:
+def _whole(ground: GapContext, first: int, count: int) -> Cut:
     return Cut(count, slice(first, first + count), ground.gappy.sea)
 
 
-def _place(ground: Ground, lengths: list[int], rng: np.random.Generator) -> list[Cut]:
+def _place(ground: GapContext, lengths: list[int], rng: np.random.Generator) -> list[Cut]:
     """Whole maps in runs of these lengths, apart from each other and from absent maps."""
     for apart in np.repeat(_APART, _TRIES):
         taken = ground.absent.copy()
@@ -279,7 +279,7 @@ def _place(ground: Ground, lengths: list[int], rng: np.random.Generator) -> list
     )
 
 
-def _sphere(ground: Ground) -> tuple[np.ndarray, np.ndarray]:
+def _sphere(ground: GapContext) -> tuple[np.ndarray, np.ndarray]:
     """Sine of the latitude towards the nearer pole of the field, and longitude in radians."""
     latitude, longitude = ground.gappy.latitude, ground.gappy.longitude
     if ground.grid is not None and (latitude is None or longitude is None):

@@ -23,7 +23,7 @@ from seaice import (
     grids,
 )
 from seaice.dates import (
-    Period,
+    DateRange,
     as_date,
 )
 from seaice.grids import Grid
@@ -282,7 +282,7 @@ def simulate_days(
         If a day of ``absent_days``, ``outages`` or ``defects`` lies outside the period, or
         a kind of defect or a grid is not known.
     """
-    period = Period.of(start_date, end_date)
+    period = DateRange.of(start_date, end_date)
     absent = frozenset(as_date(day) for day in absent_days)
     hours = {as_date(day): span for day, span in (outages or {}).items()}
     damaged = {as_date(day): kind for day, kind in (defects or {}).items()}
@@ -310,7 +310,7 @@ def simulate_days(
     return SimulatedDays(source.grid, tuple(period), paths, absent, damaged, source.land, source)
 
 
-def _check_inside(what: str, days: Collection[date], period: Period) -> None:
+def _check_inside(what: str, days: Collection[date], period: DateRange) -> None:
     outside = sorted(day for day in days if day not in period)
     if outside:
         raise InputError(

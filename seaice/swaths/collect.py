@@ -17,8 +17,8 @@ from seaice import (
     InputError,
     cf,
 )
-from seaice.dates import as_moment
-from seaice.download.retry import Patience
+from seaice.dates import as_timestamp
+from seaice.download.retry import RetryPolicy
 from seaice.report import Progress, Report, listing
 from seaice.runtime import atomic_write
 from seaice.runtime.worker_threads import work_off
@@ -39,7 +39,7 @@ from seaice.sources.amsr2.l1b import (
     list_granules,
     start_of,
 )
-from seaice.sources.amsr2.sftp import Door
+from seaice.sources.amsr2.sftp import LoginGate
 from seaice.sources.amsr2.swath import as_utc
 from seaice.swaths.archive import (
     LAYOUTS,
@@ -146,8 +146,8 @@ def collect_swaths(
         If there is nothing to collect, no account, or an archive of other parameters.
     """
     request = Request(
-        start=as_moment(start),
-        end=as_moment(end, last=True),
+        start=as_timestamp(start),
+        end=as_timestamp(end, last=True),
         input_dir=input_dir,
         channels=tuple(channel.name for channel in as_channels(channels)),
         coordinates=coordinates,
@@ -157,7 +157,7 @@ def collect_swaths(
         overlap=overlap,
     )
     request.check()
-    patience = Patience(retries=max_retries, delay=retry_delay, timeout=timeout)
+    patience = RetryPolicy(retries=max_retries, delay=retry_delay, timeout=timeout)
     with atomic_write.exclusive(request.path(_made(output_dir))):
         earlier = earlier_archive(request, output_dir)
         if earlier and earlier.is_settled:
@@ -167,7 +167,7 @@ def collect_swaths(
             return _without_leftovers(request, output_dir, earlier)
         door = None
         if input_dir is None:
-            door = Door(*account(username, password, ask=ask), timeout=timeout)
+            door = LoginGate(*account(username, password, ask=ask), timeout=timeout)
         collection = _Collection(request, output_dir, listed)
         task = Task(
             checkpoints=collection.checkpoints,
@@ -510,7 +510,7 @@ def earlier_archive(request: Request, output_dir: Path) -> Earlier | None:
     return Earlier(path, frozenset(there), is_settled)
 
 
-def wanted_granules(request: Request, patience: Patience) -> list[Listed]:
+def wanted_granules(request: Request, patience: RetryPolicy) -> list[Listed]:
     """What should be in the archive, in order of time."""
     if request.input_dir is None:
         listed = search_granules(

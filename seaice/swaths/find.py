@@ -33,7 +33,7 @@ _MOST_OPEN = 8  # archives; a classic one takes room on the disk while it is ope
 
 
 @dataclass(frozen=True)
-class Place:
+class SwathLocation:
     """Where a swath is to be read.
 
     Attributes
@@ -51,10 +51,10 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Found:
+class ListedSwath:
     """A swath and what is known of it before it is read."""
 
-    place: Place
+    place: SwathLocation
     start: datetime
     end: datetime
     orbit_type: str
@@ -81,7 +81,7 @@ class OpenArchives:
             self._open.pop(next(iter(self._open))).close()
         return archive
 
-    def read(self, place: Place, channels: Sequence[str]) -> Swath:
+    def read(self, place: SwathLocation, channels: Sequence[str]) -> Swath:
         """A swath with the channels asked for, if it has them.
 
         Raises
@@ -101,7 +101,7 @@ class OpenArchives:
 
 def find_swaths(
     inputs: Sequence[Path], channels: Sequence[Channel], archives: OpenArchives
-) -> tuple[list[Found], list[str]]:
+) -> tuple[list[ListedSwath], list[str]]:
     """All swaths of archives, granules and folders of them, each once, in order of time.
 
     Of a granule that was processed several times the newest version is taken.
@@ -115,11 +115,11 @@ def find_swaths(
 
     Returns
     -------
-    found : list of Found
+    found : list of ListedSwath
     problems : list of str
         Files and swaths that cannot be used, with the reason.
     """
-    found: dict[Any, Found] = {}
+    found: dict[Any, ListedSwath] = {}
     problems: list[str] = []
     for path in _files(inputs):
         try:
@@ -134,7 +134,7 @@ def find_swaths(
     return sorted(found.values(), key=lambda each: (each.start, each.place.granule_id)), problems
 
 
-def _identity(place: Place) -> tuple[Any, str]:
+def _identity(place: SwathLocation) -> tuple[Any, str]:
     """What two versions of a granule have in common, and the version."""
     name = GranuleName.parse(place.granule_id)
     if name is not None:
@@ -158,12 +158,12 @@ def _files(inputs: Sequence[Path]) -> Iterator[Path]:
 
 def _swaths_of(
     path: Path, channels: Sequence[Channel], archives: OpenArchives, problems: list[str]
-) -> Iterator[Found]:
+) -> Iterator[ListedSwath]:
     name = GranuleName.parse(path.name)
     if name is not None:
         # A granule says its own times when it is read; its name says where to look.
         end = name.start + _HALF_ORBIT
-        yield Found(Place(path, None, name.granule_id), name.start, end, name.orbit_type)
+        yield ListedSwath(SwathLocation(path, None, name.granule_id), name.start, end, name.orbit_type)
         return
     refused: dict[str, int] = {}
     entries = archives.get(path).entries
@@ -179,7 +179,7 @@ def _swaths_of(
         problems.append(reason if all_of_them else f"{reason} ({count} of {len(entries)} swaths)")
 
 
-def _entry_of(entry: dict[str, Any], path: Path, index: int, channels: Sequence[Channel]) -> Found:
+def _entry_of(entry: dict[str, Any], path: Path, index: int, channels: Sequence[Channel]) -> ListedSwath:
     """A swath of an archive by its metadata; refused where it cannot be gridded."""
     has = [str(name) for name in entry.get("channels") or []]
     lacking = [channel.name for channel in channels if channel.name not in has]
@@ -206,15 +206,15 @@ def _entry_of(entry: dict[str, Any], path: Path, index: int, channels: Sequence[
             f"{end:%Y-%m-%d %H:%M}: {path}"
         )
     orbit = str(entry.get("orbit_type") or "")[:1]
-    place = Place(path, index, str(entry.get("granule_id") or ""))
-    return Found(place, start, end, orbit if orbit in ("A", "D") else "U")
+    place = SwathLocation(path, index, str(entry.get("granule_id") or ""))
+    return ListedSwath(place, start, end, orbit if orbit in ("A", "D") else "U")
 
 
 def by_day(
-    found: Sequence[Found], *, start: date | None, end: date | None
-) -> dict[tuple[date, str], list[Place]]:
+    found: Sequence[ListedSwath], *, start: date | None, end: date | None
+) -> dict[tuple[date, str], list[SwathLocation]]:
     """Swaths of every UTC day and orbit direction; one over midnight stands in both days."""
-    units: dict[tuple[date, str], list[Place]] = {}
+    units: dict[tuple[date, str], list[SwathLocation]] = {}
     for swath in found:
         day = swath.start.astimezone(UTC).date()
         while day <= swath.end.astimezone(UTC).date():

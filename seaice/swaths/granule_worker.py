@@ -14,7 +14,7 @@ from typing import Literal
 from seaice import InputError
 from seaice.download.retry import (
     Halted,
-    Patience,
+    RetryPolicy,
 )
 from seaice.sources.amsr2.catalogue import Listed
 from seaice.sources.amsr2.l1b import (
@@ -23,8 +23,8 @@ from seaice.sources.amsr2.l1b import (
 )
 from seaice.sources.amsr2.sftp import (
     Absent,
-    Door,
     Interrupted,
+    LoginGate,
     LoginRefused,
     Refused,
     Session,
@@ -81,9 +81,9 @@ class Task:
     overlap : {"trim", "keep"}
     keep : Path or None
         Folder in which granules are kept; None: they are deleted.
-    door : Door or None
+    door : LoginGate or None
         None: the granules are local files.
-    patience : Patience
+    patience : RetryPolicy
     careful : bool
         Leave the server in peace between two granules.
     """
@@ -93,8 +93,8 @@ class Task:
     coordinates: bool
     overlap: Overlap
     keep: Path | None = None
-    door: Door | None = None
-    patience: Patience = field(default_factory=Patience)
+    door: LoginGate | None = None
+    patience: RetryPolicy = field(default_factory=RetryPolicy)
     careful: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
 

@@ -36,7 +36,7 @@ from seaice.sources.amsr2.swath import (
 from seaice.swaths.archive import period_text
 from seaice.swaths.find import (
     OpenArchives,
-    Place,
+    SwathLocation,
     by_day,
     channels_of,
     find_swaths,
@@ -87,7 +87,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Made:
+class FinishedGrid:
     """What became of one day and direction."""
 
     path: Path | None
@@ -116,7 +116,7 @@ def grid_swaths(
         Archives of any layout, L1B granules, or folders of them. A swath that is given twice is
         taken once.
     output_dir : Path
-        Made where it does not exist; ``AMSR2_TB_GRID_YYYYMMDD_A.nc``.
+        FinishedGrid where it does not exist; ``AMSR2_TB_GRID_YYYYMMDD_A.nc``.
     grid : str
         A registered grid.
     channels : sequence of str, optional
@@ -168,15 +168,15 @@ def grid_swaths(
 
 
 def _work(
-    units: list[tuple[Task, date, str, tuple[Place, ...]]], report: Report, engine: Engine
+    units: list[tuple[Task, date, str, tuple[SwathLocation, ...]]], report: Report, engine: Engine
 ) -> None:
-    results: dict[int, Made] = {}
+    results: dict[int, FinishedGrid] = {}
     with (
         Progress(total=len(units), label="days", logger=logger) as progress,
         engine.start() as crew,
     ):
 
-        def tell(number: int, made: Made) -> None:
+        def tell(number: int, made: FinishedGrid) -> None:
             results[number] = made
             progress.unit(f"{units[number][1]} {units[number][2]}: {made.text}")
 
@@ -189,12 +189,12 @@ def _work(
             report.lines.append(f"{made.path}: {made.text}")
 
 
-def grid_day(task: Task, day: date, orbit: str, places: tuple[Place, ...]) -> Made:
+def grid_day(task: Task, day: date, orbit: str, places: tuple[SwathLocation, ...]) -> FinishedGrid:
     """Make the file of one day and direction; the unit of work."""
     path = task.path(day, orbit)
     granules = [place.granule_id or place.path.name for place in places]
     if _is_done(path, task, granules):
-        return Made(path, f"{len(granules)} swaths, already there")
+        return FinishedGrid(path, f"{len(granules)} swaths, already there")
     grid, problems = get_grid(task.grid), []
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
     gridder = _Buckets(grid, task.channels) if task.resample == "bucket" else _Points(grid, task)
@@ -207,7 +207,7 @@ def grid_day(task: Task, day: date, orbit: str, places: tuple[Place, ...]) -> Ma
         except InputError as error:
             problems.append(str(error))
     if not used:
-        return Made(None, "no scan of this day on the grid", tuple(problems))
+        return FinishedGrid(None, "no scan of this day on the grid", tuple(problems))
     fields = gridder.fields()
     # Without those that failed: a later run that can read them makes the file anew.
     attributes = _attributes(task, day, orbit, read)
@@ -219,7 +219,7 @@ def grid_day(task: Task, day: date, orbit: str, places: tuple[Place, ...]) -> Ma
         fields=lambda _: fields,
         attributes=attributes,
     )
-    return Made(path, f"{used} of {len(places)} swaths, {gridder.summary}", tuple(problems))
+    return FinishedGrid(path, f"{used} of {len(places)} swaths, {gridder.summary}", tuple(problems))
 
 
 def rows_of_day(swath: Swath, midnight: float) -> np.ndarray:

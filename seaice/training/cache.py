@@ -23,7 +23,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.cube.file import CubeFile
-from seaice.dates import Period
+from seaice.dates import DateRange
 from seaice.report import Progress, Report, listing
 from seaice.runtime.atomic_write import (
     HeldByAnother,
@@ -37,7 +37,7 @@ from seaice.training.chunks.arrays import (
     Placed,
 )
 from seaice.training.chunks.encodings import ENCODINGS
-from seaice.training.chunks.requests import Frames
+from seaice.training.chunks.requests import FrameRequest
 from seaice.training.chunks.watched_file import FileState
 from seaice.training.reader import (
     CubeReader,
@@ -247,7 +247,7 @@ def _check_options(dtype: str, *, verify: bool = False, force: bool = False) -> 
 def _chosen_days(cube: CubeFile, start: date | None, end: date | None) -> list[date]:
     if not cube.dates:
         raise InputError(f"{cube.path} holds no day; make it anew with consolidate_data.py")
-    period = Period(start or cube.dates[0], end or cube.dates[-1])
+    period = DateRange(start or cube.dates[0], end or cube.dates[-1])
     for day in (period.start, period.end):
         if not cube.dates[0] <= day <= cube.dates[-1]:
             raise InputError(
@@ -389,7 +389,9 @@ def _write_frames(
             some = days[first : first + _AT_ONCE]
             positions = [cube.index(day) for day in some]
             frames = stack[: len(some)]
-            reader.read("concentration", [Frames(positions, rows, columns, frames, paint)], threads)
+            reader.read(
+                "concentration", [FrameRequest(positions, rows, columns, frames, paint)], threads
+            )
             for day, frame in zip(some, frames, strict=True):
                 if encoding.beyond is not None and (frame == encoding.beyond).any():
                     raise InputError(

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, get_worker_info
 from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.dates import (
-    Period,
+    DateRange,
     as_date,
 )
 from seaice.flags import Surface
@@ -123,7 +123,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
     preload_data : bool
         Read all days once into memory (2 bytes a cell and day, 1 more for flags). Workers
         started by spawn or forkserver get a copy each.
-    blocks : sequence of Period, optional
+    blocks : sequence of DateRange, optional
         A window must lie wholly within one; see :func:`seaice.training.splits.date_blocks`, which keeps
         the parts further apart than the cube's filling reaches.
     region : (ymin, ymax, xmin, xmax), optional
@@ -173,7 +173,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
     path : Path
         Absolute.
     window : Window
-    period : Period
+    period : DateRange
     dropped : dict of str to int
         Windows that are no samples, by reason: outside_blocks, absent_day, missing_cells,
         filled_cells. A window counts under the first that applies.
@@ -203,7 +203,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
         samples_gap: int = 1,
         preload_data: bool = False,
         *,
-        blocks: Sequence[Period] | None = None,
+        blocks: Sequence[DateRange] | None = None,
         region: tuple[int, int, int, int] | None = None,
         bounds: tuple[float, float, float, float] | None = None,
         patch_size: int | tuple[int, int] | None = None,
@@ -222,7 +222,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
     ) -> None:
         self.path = Path(consolidated_file_path).absolute()
         self.window = Window(input_length, pred_length, input_gap, pred_shift, pred_gap)
-        self.period = Period.of(start_time, end_time)
+        self.period = DateRange.of(start_time, end_time)
         self._returns = None if returns is None else known_parts(returns)
         self._with_flags = any("flags" in p or "weights" in p for p in self._returns or ())
         self._land_value = _number("land_value", land_value)
@@ -262,7 +262,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
         self,
         cube: CubeFile,
         starts: np.ndarray,
-        blocks: Sequence[Period] | None,
+        blocks: Sequence[DateRange] | None,
         largest_missing_share: float,
         largest_filled_share: float,
     ) -> None:
@@ -439,7 +439,7 @@ def _loaded(statistics: Statistics | Path | str | None) -> Statistics | None:
     return Statistics.load(Path(statistics))
 
 
-def _check_reach(cube: CubeFile, period: Period) -> None:
+def _check_reach(cube: CubeFile, period: DateRange) -> None:
     if not cube.dates:
         raise InputError(f"{cube.path} holds no day; make it anew with consolidate_data.py")
     first, last = as_date(cube.dates[0]), as_date(cube.dates[-1])

@@ -13,9 +13,9 @@ from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.training.chunks.arrays import shifted
 from seaice.training.chunks.requests import (
-    Frames,
-    Paint,
-    Rendering,
+    FrameRequest,
+    LookupTable,
+    ValueConversion,
 )
 from seaice.training.reader import (
     CubeReader,
@@ -81,7 +81,7 @@ class ItemArrays:
     """
 
     def __init__(
-        self, reader: CubeReader, samples: Samples, paints: dict[str, Paint], land_value: float
+        self, reader: CubeReader, samples: Samples, paints: dict[str, LookupTable], land_value: float
     ) -> None:
         self._reader, self._samples, self._paints = reader, samples, paints
         self._land_value = land_value
@@ -105,7 +105,7 @@ class ItemArrays:
         list of dict
             Fields are (T, 1, rows, columns). Every array is the caller's own.
         """
-        wanted: dict[Name, list[Frames]] = {"concentration": [], "flags": []}
+        wanted: dict[Name, list[FrameRequest]] = {"concentration": [], "flags": []}
         made = [{part: self._part(part, *box, wanted) for part in parts} for box in boxes]
         for name, frames in wanted.items():
             if frames:
@@ -113,7 +113,7 @@ class ItemArrays:
         return made
 
     def _part(
-        self, part: str, number: int, rows: slice, columns: slice, wanted: dict[Name, list[Frames]]
+        self, part: str, number: int, rows: slice, columns: slice, wanted: dict[Name, list[FrameRequest]]
     ) -> np.ndarray:
         samples = self._samples
         inside = shifted(rows, -samples.rows.start), shifted(columns, -samples.columns.start)
@@ -131,7 +131,7 @@ class ItemArrays:
         out = np.empty((days.size, *land.shape), paint.table.dtype)
         over_land = land if FIELDS[part] == "concentration" else None
         wanted[FIELDS[part]].append(
-            Frames(days.tolist(), rows, columns, out, paint, over_land, self._land_value)
+            FrameRequest(days.tolist(), rows, columns, out, paint, over_land, self._land_value)
         )
         return out[:, np.newaxis]
 
@@ -142,7 +142,7 @@ def paints_of(
     missing_value: float,
     statistics: Statistics | None,
     weights: np.ndarray | None,
-) -> dict[str, Paint]:
+) -> dict[str, LookupTable]:
     """What becomes of stored values in every part that is days of fields.
 
     Parameters
@@ -158,8 +158,8 @@ def paints_of(
     mean = None if statistics is None else statistics.mean
     std = None if statistics is None else statistics.std
     paints = {
-        "inputs": reader.paint("concentration", Rendering(mean, std, missing_value)),
-        "targets": reader.paint("concentration", Rendering(None, None, missing_value)),
+        "inputs": reader.paint("concentration", ValueConversion(mean, std, missing_value)),
+        "targets": reader.paint("concentration", ValueConversion(None, None, missing_value)),
     }
     if weights is not None:
         as_they_are = reader.paint("flags", np.asarray)

@@ -20,8 +20,8 @@ from seaice.training.chunks.arrays import (
 )
 from seaice.training.chunks.netcdf import list_chunks
 from seaice.training.chunks.requests import (
-    Frames,
-    Paint,
+    FrameRequest,
+    LookupTable,
     Source,
     paint_values,
 )
@@ -67,8 +67,8 @@ class CubeReader:
             for name in names
         }
 
-    def paint(self, name: Name, convert: Callable[[np.ndarray], np.ndarray]) -> Paint:
-        """What :class:`Frames` need so that they hold converted values.
+    def paint(self, name: Name, convert: Callable[[np.ndarray], np.ndarray]) -> LookupTable:
+        """What :class:`FrameRequest` need so that they hold converted values.
 
         Parameters
         ----------
@@ -80,9 +80,9 @@ class CubeReader:
         values = self._sources[name].values
         if values is None:
             values = np.arange(256, dtype=np.uint8) if name == "flags" else np.zeros(0, np.float32)
-        return Paint(convert(values), convert)
+        return LookupTable(convert(values), convert)
 
-    def read(self, name: Name, frames: Sequence[Frames], threads: int = 1) -> None:
+    def read(self, name: Name, frames: Sequence[FrameRequest], threads: int = 1) -> None:
         """Fill ``out`` of all the frames.
 
         Raises
@@ -103,7 +103,9 @@ class CubeReader:
             # Few days at a time, for a source that takes them through arrays of its own.
             for first in range(0, held.size, 8):
                 some = slice(first, first + 8)
-                source.read([Frames(held[some].tolist(), rows, columns, stack[some], paint)], threads)
+                source.read(
+                    [FrameRequest(held[some].tolist(), rows, columns, stack[some], paint)], threads
+                )
             source.close()
             if stack.dtype == np.float32:
                 self._sources[name] = ValueSource(stack, placed)
@@ -116,13 +118,13 @@ class CubeReader:
             source.close()
 
 
-def _as_stored(name: Name, source: Source) -> Paint:
+def _as_stored(name: Name, source: Source) -> LookupTable:
     """Codes as they are, or the values of a source without any."""
     if name == "flags":
-        return Paint(np.arange(256, dtype=np.uint8), lambda codes: codes)
+        return LookupTable(np.arange(256, dtype=np.uint8), lambda codes: codes)
     if source.values is None:
-        return Paint(np.zeros(0, np.float32), lambda values: values)
-    return Paint(
+        return LookupTable(np.zeros(0, np.float32), lambda values: values)
+    return LookupTable(
         np.arange(source.values.size).astype(np.uint16 if source.values.size > 256 else np.uint8)
     )
 
@@ -181,7 +183,7 @@ class LibrarySource:
         self._process: int | None = None
         self._inherited: CubeFile | None = None
 
-    def read(self, frames: Sequence[Frames], threads: int) -> None:
+    def read(self, frames: Sequence[FrameRequest], threads: int) -> None:
         """Fill ``out`` of all the frames; every run of adjacent days is one read."""
         read = getattr(self._open(), self._name)
         for some in frames:

@@ -19,7 +19,7 @@ import numpy as np
 from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.dates import (
-    Period,
+    DateRange,
     as_date,
 )
 from seaice.gapfill import get_method
@@ -75,7 +75,7 @@ def date_blocks(
     cube: Path | str | None = None,
     block_days: int | None = None,
     seed: int = 0,
-) -> dict[str, list[Period]]:
+) -> dict[str, list[DateRange]]:
     """Divide a record into contiguous blocks of days, each wholly in one part.
 
     Neighbouring days of sea ice are nearly copies of one another, so a random split of
@@ -103,7 +103,7 @@ def date_blocks(
 
     Returns
     -------
-    dict of str to list of Period
+    dict of str to list of DateRange
         For ``blocks=`` of the Dataset.
 
     Raises
@@ -119,7 +119,7 @@ def date_blocks(
     train 2024-01-01 to 2024-02-29
     test 2024-03-21 to 2024-04-09
     """
-    period = Period.of(start, end)
+    period = DateRange.of(start, end)
     gap_days = _free_days(gap_days, cube)
     if not _are_shares(shares):
         raise InputError(f"expected parts with positive shares, found {shares!r}")
@@ -193,17 +193,17 @@ def _dealt(count: int, shares: Mapping[str, float], seed: int) -> list[str]:
 
 
 def _laid_out(
-    period: Period, names: Sequence[str], lengths: Sequence[int], gap_days: int, parts: Sequence[str]
-) -> dict[str, list[Period]]:
-    result: dict[str, list[Period]] = {part: [] for part in parts}
+    period: DateRange, names: Sequence[str], lengths: Sequence[int], gap_days: int, parts: Sequence[str]
+) -> dict[str, list[DateRange]]:
+    result: dict[str, list[DateRange]] = {part: [] for part in parts}
     first = period.start
     previous = None
     for name, length in zip(names, lengths, strict=True):
         last = first + timedelta(days=length - 1)
         if name == previous:
-            result[name][-1] = Period(result[name][-1].start, last)
+            result[name][-1] = DateRange(result[name][-1].start, last)
         else:
-            result[name].append(Period(first, last))
+            result[name].append(DateRange(first, last))
         previous = name
         first = last + timedelta(days=gap_days + 1)
     return result
@@ -271,7 +271,7 @@ class Statistics:
 
 def measure_statistics(
     consolidated_file_path: Path,
-    blocks: Iterable[Period],
+    blocks: Iterable[DateRange],
     *,
     region: tuple[int, int, int, int] | None = None,
     bounds: tuple[float, float, float, float] | None = None,
@@ -285,7 +285,7 @@ def measure_statistics(
     ----------
     consolidated_file_path : Path
         The cube.
-    blocks : iterable of Period
+    blocks : iterable of DateRange
         E.g. ``date_blocks(...)["train"]``. Days the cube lacks are passed over.
     region, bounds : optional
         See :func:`seaice.training.windows.region_slices`.

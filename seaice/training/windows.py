@@ -14,7 +14,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.cube.file import CubeFile
-from seaice.dates import Period
+from seaice.dates import DateRange
 from seaice.flags import Surface
 from seaice.grids import Grid
 from seaice.regions import Box
@@ -83,7 +83,7 @@ class Window:
         targets = np.arange(self.pred_length) * self.pred_gap + self.input_span + self.pred_shift - 1
         return np.concatenate([inputs, targets])
 
-    def starts(self, period: Period, samples_gap: int = 1) -> np.ndarray:
+    def starts(self, period: DateRange, samples_gap: int = 1) -> np.ndarray:
         """First days of all windows within a period, every ``samples_gap`` days.
 
         Returns
@@ -127,7 +127,7 @@ class DayShares:
 
 
 def day_shares(
-    cube: CubeFile, period: Period, rows: slice, columns: slice, *, filled: bool = False
+    cube: CubeFile, period: DateRange, rows: slice, columns: slice, *, filled: bool = False
 ) -> DayShares:
     """Measure the missing and filled shares of a part of the grid, day by day.
 
@@ -238,7 +238,7 @@ def usable(
     return keep, dropped
 
 
-def block_list(blocks: Iterable[Period]) -> list[Period]:
+def block_list(blocks: Iterable[DateRange]) -> list[DateRange]:
     """The blocks, or an InputError that says what was given in their place."""
     if isinstance(blocks, Mapping):
         names = ", ".join(map(str, blocks))
@@ -246,19 +246,19 @@ def block_list(blocks: Iterable[Period]) -> list[Period]:
             f"expected the blocks of one part, found all parts: {names}; choose one, such as "
             f"blocks[{next(iter(blocks), 'train')!r}]"
         )
-    if isinstance(blocks, Period):
-        raise InputError("expected blocks as a list of Period, found a Period; put it in a list")
-    advice = "take one part of date_blocks, or Period.of(first, last)"
+    if isinstance(blocks, DateRange):
+        raise InputError("expected blocks as a list of DateRange, found a DateRange; put it in a list")
+    advice = "take one part of date_blocks, or DateRange.of(first, last)"
     if not isinstance(blocks, Iterable):
-        raise InputError(f"expected blocks as a list of Period, found {blocks!r}; {advice}")
+        raise InputError(f"expected blocks as a list of DateRange, found {blocks!r}; {advice}")
     listed = list(blocks)
     for block in listed:
-        if not isinstance(block, Period):
-            raise InputError(f"expected blocks as a list of Period, found {block!r} in it; {advice}")
+        if not isinstance(block, DateRange):
+            raise InputError(f"expected blocks as a list of DateRange, found {block!r} in it; {advice}")
     return listed
 
 
-def block_numbers(period: Period, blocks: Iterable[Period] | None) -> np.ndarray:
+def block_numbers(period: DateRange, blocks: Iterable[DateRange] | None) -> np.ndarray:
     """Number of the block of every day of a period, -1 for none; int64 (days,)."""
     if blocks is None:
         return np.zeros(len(period), dtype=np.int64)

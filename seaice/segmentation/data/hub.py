@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from seaice import InputError
-from seaice.download.retry import Patience
+from seaice.download.retry import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -81,13 +81,13 @@ class HuggingFace:
     ----------
     revision : str
         Branch, tag or commit.
-    patience : Patience, optional
+    patience : RetryPolicy, optional
         Further attempts after those of huggingface_hub itself.
     """
 
-    def __init__(self, revision: str = "main", *, patience: Patience | None = None) -> None:
+    def __init__(self, revision: str = "main", *, patience: RetryPolicy | None = None) -> None:
         self._revision = revision
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         self._hub = _package()
         self.address = f"https://huggingface.co/datasets/{REPOSITORY}/resolve/{revision}"
 

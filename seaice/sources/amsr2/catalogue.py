@@ -19,7 +19,7 @@ from seaice import InputError
 from seaice.download.responses import explain
 from seaice.download.retry import (
     Halted,
-    Patience,
+    RetryPolicy,
 )
 from seaice.report import listing
 from seaice.sources.amsr2.l1b import GranuleName
@@ -74,7 +74,7 @@ def search_granules(
     end: datetime,
     orbit: Orbit = "both",
     bbox: Sequence[float] | None = None,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     stop: threading.Event | None = None,
 ) -> list[Listed]:
     """Granules of a period, in order of time.
@@ -89,7 +89,7 @@ def search_granules(
     orbit : {"A", "D", "both"}
     bbox : sequence of four float, optional
         West, south, east, north in degrees: only granules that meet it.
-    patience : Patience, optional
+    patience : RetryPolicy, optional
     stop : threading.Event, optional
 
     Raises
@@ -99,7 +99,7 @@ def search_granules(
     Halted
         If ``stop`` was set.
     """
-    patience, stop = patience or Patience(), stop or threading.Event()
+    patience, stop = patience or RetryPolicy(), stop or threading.Event()
     found: list[Listed] = []
     first = max(start, _FIRST_GRANULE) - _LONGEST_GRANULE
     until = min(end, datetime.now(UTC) + timedelta(days=1)) + timedelta(seconds=1)
@@ -127,7 +127,7 @@ def _search_span(
     start: datetime,
     end: datetime,
     bbox: Sequence[float] | None,
-    patience: Patience,
+    patience: RetryPolicy,
     stop: threading.Event,
 ) -> list[Listed]:
     failures = 0

@@ -44,7 +44,7 @@ class Interrupted(Exception):
     """The connection broke or fell silent; the message is the reason."""
 
 
-class Door:
+class LoginGate:
     """What the sessions of a run know of the server together.
 
     A server that takes only so many connections turns the others away. That is no failure
@@ -69,7 +69,7 @@ class Door:
         self._key_noted = False
 
     def __repr__(self) -> str:  # never the password
-        return f"Door({self.username!r})"
+        return f"LoginGate({self.username!r})"
 
     def is_full(self) -> bool:
         """Whether being turned away means that others fill the server, not that it is closed.
@@ -140,10 +140,10 @@ class Session:
 
     Parameters
     ----------
-    door : Door
+    door : LoginGate
     """
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: LoginGate) -> None:
         self._door = door
         self._transport: Any = None
         self._sftp: Any = None

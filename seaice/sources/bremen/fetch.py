@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from seaice import InputError, grids
 from seaice.dates import (
-    Period,
+    DateRange,
     as_date,
 )
 from seaice.download.manifest import NAME as MANIFEST_NAME
@@ -114,7 +114,7 @@ def fetch_days(
     InputError
         If nothing can be asked for or the disk cannot hold it.
     """
-    period = Period(as_date(start_date), as_date(end_date))
+    period = DateRange(as_date(start_date), as_date(end_date))
     folder = _possible_folder(Path(output_dir))
     task = Task(
         folder=folder,
@@ -364,7 +364,7 @@ class Plan:
 
     Attributes
     ----------
-    period : Period
+    period : DateRange
     grid_id, form : str
         Of all files.
     to_do : list of DayFile
@@ -377,7 +377,7 @@ class Plan:
         No file can exist; with reasons.
     """
 
-    period: Period
+    period: DateRange
     grid_id: str
     form: Form
     to_do: list[DayFile] = field(default_factory=list)
@@ -386,7 +386,7 @@ class Plan:
     impossible: dict[date, str] = field(default_factory=dict)
 
 
-def make_plan(task: Task, period: Period, *, sensor: str, form: Form) -> Plan:
+def make_plan(task: Task, period: DateRange, *, sensor: str, form: Form) -> Plan:
     """Sort the days of a period; see :class:`Plan`."""
     plan = Plan(period, task.grid.id, form)
     ask_again = task.force or task.update

@@ -18,7 +18,7 @@ from typing import Literal
 
 from seaice import InputError
 from seaice.dates import (
-    Period,
+    DateRange,
     as_date,
 )
 from seaice.report import listing
@@ -150,7 +150,7 @@ def special_days(extra: Path | None = None) -> SpecialDays:
             for kind, known in (("absent", days.absent), ("bad", days.bad)):
                 for entry in content.get(kind) or ():
                     first = as_date(entry["first"])
-                    for day in Period(first, as_date(entry.get("last", first))):
+                    for day in DateRange(first, as_date(entry.get("last", first))):
                         known[day] = str(entry["reason"])
         except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise InputError(
@@ -182,7 +182,7 @@ def find_files(source_dir: Path) -> list[DayFile]:
 
 
 def list_days(
-    source_dir: Path, period: Period, *, grid_id: str | None = None
+    source_dir: Path, period: DateRange, *, grid_id: str | None = None
 ) -> dict[date, list[DayFile]]:
     """Find the daily files of a period below a folder.
 
@@ -193,7 +193,7 @@ def list_days(
     ----------
     source_dir : Path
         Searched with all its subfolders.
-    period : Period
+    period : DateRange
     grid_id : str, optional
         Take files of this grid only. Required where the folder holds several.
 

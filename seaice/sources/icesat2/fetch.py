@@ -14,7 +14,7 @@ from pathlib import Path
 from seaice import InputError
 from seaice.download.retry import (
     Halted,
-    Patience,
+    RetryPolicy,
 )
 from seaice.open_file import explained
 from seaice.runtime.atomic_write import (
@@ -28,7 +28,7 @@ from seaice.sources.icesat2.earthdata import (
     login,
     package,
 )
-from seaice.sources.icesat2.search import Found
+from seaice.sources.icesat2.search import ListedGranule
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ class Fetched:
 
 
 def fetch_granules(
-    found: Sequence[Found],
+    found: Sequence[ListedGranule],
     folder: Path,
     *,
     threads: int = 4,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     stop: threading.Event | None = None,
 ) -> Fetched:
     """Fetch granules; what is there whole is kept, what fails is listed and the rest goes on.
@@ -67,12 +67,12 @@ def fetch_granules(
 
     Parameters
     ----------
-    found : sequence of Found
+    found : sequence of ListedGranule
     folder : Path
         Made if it does not exist.
     threads : int
         Granules at a time.
-    patience : Patience, optional
+    patience : RetryPolicy, optional
         Further attempts after those of earthaccess, which makes three.
     stop : threading.Event, optional
         When set, no further granule is begun; those are listed as failed.
@@ -86,7 +86,7 @@ def fetch_granules(
         raise InputError(f"expected at least one thread, found {threads}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    patience, stop = patience or Patience(), stop or threading.Event()
+    patience, stop = patience or RetryPolicy(), stop or threading.Event()
     there = {each.file_name for each in found if _fault(folder / each.file_name, each.size) is None}
     missing = [each for each in found if each.file_name not in there]
     if missing:
@@ -107,7 +107,9 @@ def fetch_granules(
     return Fetched(tuple(path for path in paths if path.name not in lost), len(there), tuple(failed))
 
 
-def _fetch(each: Found, folder: Path, patience: Patience, stop: threading.Event) -> str | None:
+def _fetch(
+    each: ListedGranule, folder: Path, patience: RetryPolicy, stop: threading.Event
+) -> str | None:
     """Fetch one granule; the reason if it failed."""
     target = folder / each.file_name
     failures = 0
@@ -131,7 +133,7 @@ def _fetch(each: Found, folder: Path, patience: Patience, stop: threading.Event)
         return str(error)
 
 
-def _attempt(each: Found, target: Path) -> tuple[str | None, bool]:
+def _attempt(each: ListedGranule, target: Path) -> tuple[str | None, bool]:
     """The reason for a failure, and whether it may pass."""
     from earthaccess.exceptions import EulaNotAccepted
 

@@ -90,7 +90,7 @@ class CloudGranule:
 
 
 @dataclass(frozen=True)
-class Found:
+class ListedGranule:
     """A granule in the catalogue.
 
     Attributes
@@ -125,7 +125,7 @@ def find_granules(
     bbox: Sequence[float] | None = None,
     start: datetime,
     end: datetime,
-) -> list[Found]:
+) -> list[ListedGranule]:
     """Granules that meet a box and a span of time, by name; the newest version of each.
 
     Parameters
@@ -156,7 +156,7 @@ def find_granules(
         query["bounding_box"] = tuple(bbox)
     with network("the catalogue of NASA (CMR)"):
         listed = [_found(granule) for granule in package().search_data(count=-1, **query)]
-    known: dict[str, Found] = {}
+    known: dict[str, ListedGranule] = {}
     for each in listed:
         # Two archives may list the same granule; the one on S3 can be read in both ways.
         if each is not None and (each.cloud_url or each.file_name not in known):
@@ -165,7 +165,7 @@ def find_granules(
     return [known[f"{name.name}.h5"] for name in kept]
 
 
-def _found(granule: Any) -> Found | None:
+def _found(granule: Any) -> ListedGranule | None:
     """None of a granule that has no file of a known name."""
     for url in granule.data_links(access="external"):
         name = GranuleName.parse(url.rpartition("/")[2]) if url.endswith(".h5") else None
@@ -175,7 +175,7 @@ def _found(granule: Any) -> Found | None:
             each for each in granule.data_links(access="direct") if each.endswith(f"/{name.name}.h5")
         ]
         provider = str(granule["meta"]["provider-id"])
-        return Found(
+        return ListedGranule(
             name, url, direct[0] if direct else None, provider, _size(granule, f"{name.name}.h5")
         )
     logger.warning("the catalogue lists a granule without a file: %s", granule["meta"].get("native-id"))
@@ -188,7 +188,7 @@ def _size(granule: Any, file_name: str) -> int | None:
     return int(sizes[0]) if sizes and sizes[0] else None
 
 
-def open_in_place(found: Sequence[Found]) -> list[CloudGranule]:
+def open_in_place(found: Sequence[ListedGranule]) -> list[CloudGranule]:
     """Granules to be read from S3, without fetching them.
 
     Raises

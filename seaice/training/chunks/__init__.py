@@ -2,5 +2,5 @@
 
 A *source* holds the days of one variable: chunks of a file (:mod:`.tiles`), an array in
 memory or mapped from the disk (:mod:`.arrays`), or whatever the NetCDF library can read.
-Every source answers the same question, :class:`.frames.Frames`.
+Every source answers the same question, :class:`.frames.FrameRequest`.
 """

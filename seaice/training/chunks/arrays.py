@@ -11,7 +11,7 @@ import numpy as np
 from seaice import InputError
 from seaice.runtime.threads import each
 from seaice.training.chunks.requests import (
-    Frames,
+    FrameRequest,
     paint_codes,
     paint_values,
 )
@@ -86,7 +86,7 @@ class ArraySource:
     ) -> None:
         self._array, self._placed, self.values = array, placed, values
 
-    def read(self, frames: Sequence[Frames], threads: int) -> None:
+    def read(self, frames: Sequence[FrameRequest], threads: int) -> None:
         """Fill ``out`` of all the frames."""
         from seaice.training.chunks import _kernels
 
@@ -123,7 +123,7 @@ class ValueSource:
     def __init__(self, array: np.ndarray, placed: Placed) -> None:
         self._array, self._placed = array, placed
 
-    def read(self, frames: Sequence[Frames], threads: int) -> None:
+    def read(self, frames: Sequence[FrameRequest], threads: int) -> None:
         """Fill ``out`` of all the frames."""
         for some in frames:
             rows = shifted(some.rows, -self._placed.row)
@@ -139,14 +139,14 @@ class ValueSource:
 class _Band(NamedTuple):
     """Some rows of one day of some frames, and where in the array the day lies."""
 
-    frames: Frames
+    frames: FrameRequest
     number: int
     place: int
     first: int
     height: int
 
 
-def _bands(frames: Sequence[Frames], held: np.ndarray) -> Iterator[_Band]:
+def _bands(frames: Sequence[FrameRequest], held: np.ndarray) -> Iterator[_Band]:
     for some in frames:
         _, rows, columns = some.out.shape
         height = max(1, _CELLS // columns)

@@ -10,7 +10,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Rendering:
+class ValueConversion:
     """What an item shows in the place of stored concentration.
 
     Attributes
@@ -35,7 +35,7 @@ class Rendering:
         return values
 
 
-class Paint(NamedTuple):
+class LookupTable(NamedTuple):
     """How a value is made of what is stored, by code or from its float32 value.
 
     Attributes
@@ -50,7 +50,7 @@ class Paint(NamedTuple):
     convert: Callable[[np.ndarray], np.ndarray] | None = None
 
 
-class Frames(NamedTuple):
+class FrameRequest(NamedTuple):
     """Days of a part of the grid, and where they go.
 
     Attributes
@@ -61,7 +61,7 @@ class Frames(NamedTuple):
         In the cube's grid.
     out : ndarray, shape (days, rows, columns)
         C-contiguous, of the dtype of ``paint.table``.
-    paint : Paint
+    paint : LookupTable
     land : ndarray of bool, shape (rows, columns), optional
         C-contiguous; True where ``land_value`` goes.
     land_value : float
@@ -71,7 +71,7 @@ class Frames(NamedTuple):
     rows: slice
     columns: slice
     out: np.ndarray
-    paint: Paint
+    paint: LookupTable
     land: np.ndarray | None = None
     land_value: float = 0.0
 
@@ -87,7 +87,7 @@ class Source(Protocol):
 
     values: np.ndarray | None
 
-    def read(self, frames: Sequence[Frames], threads: int) -> None:
+    def read(self, frames: Sequence[FrameRequest], threads: int) -> None:
         """Fill ``out`` of all the frames, which do not overlap in memory."""
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ NO_LAND = np.zeros((1, 1), dtype=bool)
 
 def paint_codes(
     look_up: Callable[..., None],
-    frames: Frames,
+    frames: FrameRequest,
     number: int,
     where: tuple[int, ...],
     *codes: Any,
@@ -110,7 +110,7 @@ def paint_codes(
     Parameters
     ----------
     look_up : callable
-    frames : Frames
+    frames : FrameRequest
     number : int
         Of the day within the frames.
     where : (row, column, to_row, to_column, height, width)
@@ -126,7 +126,7 @@ def paint_codes(
     look_up(*codes, table, out, *where, mask, table.dtype.type(frames.land_value), with_land)
 
 
-def paint_values(frames: Frames, number: int, values: np.ndarray) -> None:
+def paint_values(frames: FrameRequest, number: int, values: np.ndarray) -> None:
     """Put one day of float32 values with NaN into some frames, of a source without codes."""
     assert frames.paint.convert is not None
     out = frames.out[number]

@@ -16,7 +16,7 @@ from seaice.training.chunks.netcdf import (
     ChunkTable,
 )
 from seaice.training.chunks.requests import (
-    Frames,
+    FrameRequest,
     paint_codes,
 )
 from seaice.training.chunks.watched_file import WatchedFile
@@ -42,7 +42,7 @@ class _Cut(NamedTuple):
 class _Target(NamedTuple):
     """Where a part of a tile goes."""
 
-    frames: Frames
+    frames: FrameRequest
     number: int
     cut: _Cut
 
@@ -87,7 +87,7 @@ class TileSource:
         """Type of the numbers in a look-up table."""
         return self._table.tiling.codes
 
-    def read(self, frames: Sequence[Frames], threads: int) -> None:
+    def read(self, frames: Sequence[FrameRequest], threads: int) -> None:
         """Fill ``out`` of all the frames.
 
         Raises
@@ -113,7 +113,7 @@ class TileSource:
         """Let go of what this process holds open."""
         self._table.close()
 
-    def _wanted(self, frames: Sequence[Frames]) -> dict[int, dict[int, list[_Target]]]:
+    def _wanted(self, frames: Sequence[FrameRequest]) -> dict[int, dict[int, list[_Target]]]:
         """By day and tile: everything that is made of it."""
         wanted: dict[int, dict[int, list[_Target]]] = {}
         for some in frames:
