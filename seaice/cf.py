@@ -298,8 +298,8 @@ def read_grid(dataset: netCDF4.Dataset) -> Grid:
             raise InputError(f"expected coordinates x and y, found no {name} in {dataset.filepath()}")
     mapping = next((v for v in dataset.variables.values() if "grid_mapping_name" in v.ncattrs()), None)
     attributes = {} if mapping is None else {k: mapping.getncattr(k) for k in mapping.ncattrs()}
-    x, y = (grids.metres(dataset.variables[n]) for n in ("x", "y"))
-    return grids.from_coordinates(x, y, attributes)
+    x, y = (grids.read_metres(dataset.variables[n]) for n in ("x", "y"))
+    return grids.recognise_grid(x, y, attributes)
 
 
 def write_time(

@@ -27,8 +27,8 @@ from typing import Any, NoReturn
 
 from seaice import InputError
 from seaice.dates import (
-    as_date,
-    as_timestamp,
+    parse_date,
+    parse_timestamp,
 )
 from seaice.report import Report
 
@@ -126,7 +126,7 @@ def _prepared(parser: _Parser, stage: Callable[..., Report] | None) -> argparse.
 def day(text: str) -> date:
     """Argument type: a calendar day as ``YYYYMMDD`` or ``YYYY-MM-DD``."""
     try:
-        return as_date(text)
+        return parse_date(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -136,7 +136,7 @@ def moment(*, last: bool = False) -> Callable[[str], datetime]:
 
     def parse(text: str) -> datetime:
         try:
-            return as_timestamp(text, last=last)
+            return parse_timestamp(text, last=last)
         except InputError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 

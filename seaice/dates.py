@@ -1,4 +1,4 @@
-"""Calendar days: reading a date in any usual form, walking a closed period."""
+"""Calendar days, date ranges and timestamps, read in any usual form."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from seaice import InputError
 EPOCH = date(1970, 1, 1)
 
 
-def as_date(value: Any) -> date:
+def parse_date(value: Any) -> date:
     """Read a calendar day.
 
     Parameters
     ----------
     value : date, datetime, numpy.datetime64, int or str
-        ``20240131``, ``"20240131"``, ``"2024-01-31"`` or a date object. Of an
-        object with a time of day only the day is kept.
+        ``20240131``, ``"20240131"``, ``"2024-01-31"`` or a date object. A time of
+        day is ignored.
 
     Returns
     -------
@@ -32,9 +32,9 @@ def as_date(value: Any) -> date:
 
     Examples
     --------
-    >>> as_date(20240229)
+    >>> parse_date(20240229)
     datetime.date(2024, 2, 29)
-    >>> as_date("2024-02-29")
+    >>> parse_date("2024-02-29")
     datetime.date(2024, 2, 29)
     """
     if isinstance(value, datetime):
@@ -45,8 +45,8 @@ def as_date(value: Any) -> date:
     if "T" in text:  # numpy.datetime64 and pandas print ISO 8601 with a time
         text = text.split("T", 1)[0]
     digits = text.replace("-", "")
-    form_is_known = len(text) == 8 or (len(text) == 10 and text[4] == text[7] == "-")
-    if form_is_known and len(digits) == 8 and digits.isascii() and digits.isdigit():
+    has_date_form = len(text) == 8 or (len(text) == 10 and text[4] == text[7] == "-")
+    if has_date_form and len(digits) == 8 and digits.isascii() and digits.isdigit():
         try:
             return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
         except ValueError as error:
@@ -55,18 +55,28 @@ def as_date(value: Any) -> date:
 
 
 def day_number(day: date) -> int:
-    """Days since 1970-01-01, the time axis of every file this package writes."""
+    """Number of days from 1970-01-01 to a day, as in the time axis of every file this package writes."""
     return (day - EPOCH).days
 
 
 def from_day_number(number: int) -> date:
-    """Inverse of :func:`day_number`."""
+    """Day that lies a number of days after 1970-01-01; the inverse of :func:`day_number`."""
     return EPOCH + timedelta(days=int(number))
 
 
 @dataclass(frozen=True)
 class DateRange:
-    """A closed run of calendar days, ``start`` to ``end``, both included.
+    """A first and a last calendar day, both included.
+
+    Attributes
+    ----------
+    start, end : date
+        First and last day.
+
+    Raises
+    ------
+    InputError
+        If the last day lies before the first.
 
     Examples
     --------
@@ -80,13 +90,13 @@ class DateRange:
     def __post_init__(self) -> None:
         if self.end < self.start:
             raise InputError(
-                f"the period ends ({self.end}) before it starts ({self.start}); exchange the two dates"
+                f"the date range ends ({self.end}) before it starts ({self.start}); exchange the dates"
             )
 
     @classmethod
-    def of(cls, start: Any, end: Any) -> DateRange:
-        """Make a period from dates in any form :func:`as_date` reads."""
-        return cls(as_date(start), as_date(end))
+    def parse(cls, start: Any, end: Any) -> DateRange:
+        """Read a date range from two days in any form that :func:`parse_date` accepts."""
+        return cls(parse_date(start), parse_date(end))
 
     def __len__(self) -> int:
         return (self.end - self.start).days + 1
@@ -101,53 +111,58 @@ class DateRange:
     def __str__(self) -> str:
         return f"{self.start} to {self.end}"
 
-    def widened(self, days: int) -> DateRange:
-        """The same period with ``days`` more on either side."""
+    def widen(self, days: int) -> DateRange:
+        """Return the date range with ``days`` more days before its first and after its last day."""
         first = max(date.min.toordinal(), self.start.toordinal() - days)
         last = min(date.max.toordinal(), self.end.toordinal() + days)
         return DateRange(date.fromordinal(first), date.fromordinal(last))
 
 
-def as_timestamp(value: Any, *, last: bool = False) -> datetime:
-    """UTC instant, to the second.
+def parse_timestamp(value: Any, *, last: bool = False) -> datetime:
+    """Read a timestamp: a date and a time of day in UTC, to the second.
 
     Parameters
     ----------
     value : datetime, date or str
         ``YYYY-MM-DD HH:MM:SS``, with T or without seconds, or a date as
-        :func:`seaice.dates.as_date` reads it. Without a zone it is UTC.
+        :func:`parse_date` reads it. A time without a time zone is taken as UTC.
     last : bool
-        A date alone means its last second instead of its first.
+        Whether a date without a time means its last second instead of its first.
+
+    Returns
+    -------
+    datetime
+        In UTC, without fractions of a second.
 
     Raises
     ------
     InputError
-        If it is no instant.
+        If the value is no timestamp.
 
     Examples
     --------
-    >>> as_timestamp("20200101", last=True).isoformat()
+    >>> parse_timestamp("20200101", last=True).isoformat()
     '2020-01-01T23:59:59+00:00'
-    >>> as_timestamp("2020-01-01 06:30").isoformat()
+    >>> parse_timestamp("2020-01-01 06:30").isoformat()
     '2020-01-01T06:30:00+00:00'
     """
     if isinstance(value, str):
-        value = _parsed(value.strip())
+        value = _parse_text(value.strip())
     if isinstance(value, datetime):
         try:
-            moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+            timestamp = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         except OverflowError:
-            raise InputError(f"expected an instant of the years 1 to 9999, found {value}") from None
-        return moment.replace(microsecond=0)
+            raise InputError(f"expected a timestamp of the years 1 to 9999, found {value}") from None
+        return timestamp.replace(microsecond=0)
     if isinstance(value, date):
         return datetime.combine(value, time(23, 59, 59) if last else time(0), UTC)
-    raise InputError(f"expected a date or an instant, found {value!r}")
+    raise InputError(f"expected a date or a timestamp, found {value!r}")
 
 
-def _parsed(text: str) -> date | datetime:
+def _parse_text(text: str) -> date | datetime:
     if ":" in text or "T" in text[1:]:
         try:
             return datetime.fromisoformat(text)
         except ValueError:
             raise InputError(f"expected YYYY-MM-DD HH:MM:SS (UTC), found {text!r}") from None
-    return as_date(text)
+    return parse_date(text)

@@ -1,4 +1,4 @@
-"""Surface classes and the codes of every flag this package writes."""
+"""Codes and meanings of surface classes and of every flag this package writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Surface(IntEnum):
 
 
 class FillFlag(IntEnum):
-    """How a value of a cube came about."""
+    """Code of ``fill_flag``: whether a value was observed, and by which method it was filled if not."""
 
     OBSERVED = 0
     TEMPORAL_TWO_SIDED = 1
@@ -39,7 +39,7 @@ class FillFlag(IntEnum):
 
 
 class DayStatus(IntEnum):
-    """What was found for a day."""
+    """Status of a day: its file was read, there is no file, or its values cannot be right."""
 
     PRESENT = 0
     ABSENT = 1
@@ -47,17 +47,17 @@ class DayStatus(IntEnum):
 
 
 def flag_attributes(codes: type[IntEnum]) -> dict[str, Any]:
-    """CF attributes ``flag_values``, ``flag_meanings`` and ``valid_range`` of a code table."""
-    values = np.array([int(c) for c in codes], dtype=np.uint8)
+    """CF attributes ``flag_values``, ``flag_meanings`` and ``valid_range`` of a class of codes."""
+    values = np.array([int(code) for code in codes], dtype=np.uint8)
     return {
         "flag_values": values,
-        "flag_meanings": " ".join(c.name.lower() for c in codes),
+        "flag_meanings": " ".join(code.name.lower() for code in codes),
         "valid_range": np.array([values.min(), values.max()], dtype=np.uint8),
     }
 
 
-def value_for_meaning(attributes: Mapping[str, Any], meaning: str) -> int:
-    """Look up a flag's number in a file's own attributes.
+def find_flag_value(attributes: Mapping[str, Any], meaning: str) -> int:
+    """Find the number that has a meaning in the attributes of a file's flag variable.
 
     Parameters
     ----------
@@ -66,18 +66,23 @@ def value_for_meaning(attributes: Mapping[str, Any], meaning: str) -> int:
     meaning : str
         A word of ``flag_meanings``, e.g. ``"observed"``.
 
+    Returns
+    -------
+    int
+        The entry of ``flag_values`` at the same position.
+
     Raises
     ------
     KeyError
-        If the file knows no such meaning.
+        If ``flag_meanings`` does not have the word.
 
     Examples
     --------
-    >>> value_for_meaning(flag_attributes(Surface), "pole_hole")
+    >>> find_flag_value(flag_attributes(Surface), "pole_hole")
     3
     """
     meanings = str(attributes["flag_meanings"]).split()
     values = np.atleast_1d(attributes["flag_values"])
     if meaning not in meanings:
-        raise KeyError(f"no flag means {meaning!r}; the file knows {', '.join(meanings)}")
+        raise KeyError(f"no flag means {meaning!r}; the file has {', '.join(meanings)}")
     return int(values[meanings.index(meaning)])

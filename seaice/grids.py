@@ -1,4 +1,4 @@
-"""Grids: shape, projection, cell centres and areas; to CF attributes and back.
+"""Grids: shape, map projection, cell centres and cell areas, and their CF attributes.
 
 Row 0 is always the smallest y, as in the University of Bremen files.
 """
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
 Hemisphere = Literal["north", "south"]
 
-# (EPSG code, west edge, south edge, east edge, north edge) in metres. The outer edges are
-# the same at every resolution. Polar stereographic: NSIDC, Hughes 1980 ellipsoid, as the
-# Bremen files carry it. EASE-Grid 2.0: Brodzik et al. 2012, doi:10.3390/ijgi1010032.
+# First part of a grid id: EPSG code, then the west, south, east and north edge in metres. The
+# outer edges are the same for every cell size. Polar stereographic: NSIDC, Hughes 1980
+# ellipsoid, as in the Bremen files. EASE-Grid 2.0: Brodzik et al. 2012, doi:10.3390/ijgi1010032.
 _FAMILIES: dict[str, tuple[int, float, float, float, float]] = {
     "n": (3411, -3_850_000, -5_350_000, 3_750_000, 5_850_000),
     "s": (3412, -3_950_000, -3_950_000, 3_950_000, 4_350_000),
     "ease2n": (6931, -9_000_000, -9_000_000, 9_000_000, 9_000_000),
     "ease2s": (6932, -9_000_000, -9_000_000, 9_000_000, 9_000_000),
 }
+# Second part of a grid id: the cell sizes of every family, metres.
 _STEPS: dict[str, tuple[int, ...]] = {
     "n": (3125, 6250, 12500, 25000),
     "s": (3125, 6250, 12500, 25000),
@@ -39,21 +40,26 @@ _STEPS: dict[str, tuple[int, ...]] = {
 
 @dataclass(frozen=True)
 class Grid:
-    """A regular grid of square cells in a projected plane.
+    """A regular grid of square cells in a map projection.
 
     Attributes
     ----------
     id : str
-        Name, such as ``n3125`` or ``ease2s25000``; ``custom`` when read from a file
-        that fits none of the registered grids.
+        Name of the grid, such as ``n3125`` or ``ease2s25000``; ``custom`` for a grid of a
+        file that is none of the registered ones.
     rows, columns : int
-        Shape of a field.
+        Number of cells in y and in x.
     step : float
-        Cell size, metres.
+        Side of a cell, metres.
     west, south : float
-        Outer edges of the first column and the first row, metres.
+        x of the outer edge of the first column and y of that of the first row, metres.
     projection : str
-        Anything :meth:`pyproj.CRS.from_user_input` reads, e.g. ``EPSG:3411``.
+        Map projection, in any form :meth:`pyproj.CRS.from_user_input` reads, e.g. ``EPSG:3411``.
+
+    Raises
+    ------
+    InputError
+        If there is no row or no column, or the cell size is not above 0.
 
     Examples
     --------
@@ -79,22 +85,22 @@ class Grid:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Number of rows and of columns."""
         return self.rows, self.columns
 
     @property
     def x(self) -> np.ndarray:
-        """Cell-centre x, metres, float64 (columns,), ascending."""
+        """The x of the cell centres, metres, float64 (columns,), ascending."""
         return self.west + (np.arange(self.columns) + 0.5) * self.step
 
     @property
     def y(self) -> np.ndarray:
-        """Cell-centre y, metres, float64 (rows,), ascending."""
+        """The y of the cell centres, metres, float64 (rows,), ascending."""
         return self.south + (np.arange(self.rows) + 0.5) * self.step
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """Outer edges (west, east, south, north) in metres, as matplotlib wants them."""
+        """Outer edges (west, east, south, north) in metres, in the order of matplotlib."""
         return (
             self.west,
             self.west + self.columns * self.step,
@@ -104,13 +110,13 @@ class Grid:
 
     @property
     def crs(self) -> CRS:
-        """The projection."""
-        return _crs(self.projection)
+        """The map projection as an object of pyproj."""
+        return _read_crs(self.projection)
 
     @property
     def hemisphere(self) -> Hemisphere:
-        """Of the pole that a polar projection is centred on."""
-        attributes = _cf_attributes(self.projection)
+        """The hemisphere that the projection is made for; north where it does not say."""
+        attributes = _describe_projection(self.projection)
         latitude = attributes.get(
             "latitude_of_projection_origin", attributes.get("standard_parallel", 90.0)
         )
@@ -118,7 +124,7 @@ class Grid:
 
     @property
     def kilometres(self) -> float:
-        """Cell size in kilometres."""
+        """Side of a cell in kilometres."""
         return self.step / 1000
 
     def longitude_latitude(self) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +133,7 @@ class Grid:
         Returns
         -------
         longitude, latitude : ndarray of float64, shape (rows, columns)
-            Degrees east (-180..180) and north, on the projection's own ellipsoid.
+            Degrees east (-180..180) and degrees north, on the ellipsoid of the projection.
         """
         from pyproj import Transformer
 
@@ -143,24 +149,27 @@ class Grid:
         Returns
         -------
         ndarray of float64, shape (rows, columns)
-            Square kilometres: the nominal area over the projection's areal scale
-            (1 for equal-area projections; k squared for polar stereographic, Snyder
-            1987, USGS Professional Paper 1395, eq. 21-32, doi:10.3133/pp1395).
+            Square kilometres: the area in the projection divided by its areal scale (1 for
+            equal-area projections; k squared for the polar stereographic one, Snyder 1987,
+            USGS Professional Paper 1395, eq. 21-32, doi:10.3133/pp1395).
         """
         nominal = self.kilometres**2
-        name = _cf_attributes(self.projection).get("grid_mapping_name")
+        name = _describe_projection(self.projection).get("grid_mapping_name")
         if name == "lambert_azimuthal_equal_area":
             return np.full(self.shape, nominal)
         if name == "polar_stereographic":
-            return np.asarray(nominal / self._scale_of_polar_stereographic() ** 2)
+            return np.asarray(nominal / self._compute_polar_stereographic_scale() ** 2)
         longitude, latitude = self.longitude_latitude()
         from pyproj import Proj
 
         factors = Proj(self.crs).get_factors(longitude, latitude)
         return np.asarray(nominal / factors.areal_scale)
 
-    def _scale_of_polar_stereographic(self) -> np.ndarray:
-        """Point scale k of every cell; it depends on the distance to the pole alone."""
+    def _compute_polar_stereographic_scale(self) -> np.ndarray:
+        """Point scale k at every cell centre, float64 (rows, columns).
+
+        It depends on the distance to the pole alone.
+        """
         from pyproj import Transformer
 
         crs = self.crs
@@ -172,36 +181,41 @@ class Grid:
         # 65,536 exact values, linear in between: wrong by less than one part in 10^9.
         nodes = np.linspace(1.0, distance.max() + 1.0, 1 << 16)
         to_geographic = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
-        x0, y0 = self._pole()
+        x0, y0 = self._locate_pole()
         latitude = to_geographic.transform(np.full_like(nodes, x0), y0 + nodes)[1]
         phi = np.radians(np.abs(latitude))
+        # Radius of the parallel over that of the equator: Snyder's eq. 14-15.
         m = np.cos(phi) / np.sqrt(1 - geod.es * np.sin(phi) ** 2)
         return np.interp(distance, nodes, nodes / (geod.a * m))
 
-    def _pole(self) -> tuple[float, float]:
-        attributes = _cf_attributes(self.projection)
+    def _locate_pole(self) -> tuple[float, float]:
+        """Return x and y of the pole, metres."""
+        attributes = _describe_projection(self.projection)
         return attributes.get("false_easting", 0.0), attributes.get("false_northing", 0.0)
 
     def distance_to_pole(self) -> np.ndarray | None:
-        """Distance of the cell centres to the pole, metres in the plane (rows, columns).
+        """Distance of the cell centres to the pole, measured in the map projection.
 
-        None where the projection is not centred on a pole. Near the pole, where it
-        is used, a polar projection's distances are true to within 3 %.
+        Returns
+        -------
+        ndarray of float64, shape (rows, columns), or None
+            Metres, true to within 3 % near the pole. None where the projection is not
+            centred on a pole.
         """
-        attributes = _cf_attributes(self.projection)
+        attributes = _describe_projection(self.projection)
         polar = ("polar_stereographic", "lambert_azimuthal_equal_area")
         if attributes.get("grid_mapping_name") not in polar:
             return None
         if abs(attributes.get("latitude_of_projection_origin", 0.0)) != 90:
             return None
-        x0, y0 = self._pole()
+        x0, y0 = self._locate_pole()
         return np.hypot(self.x[np.newaxis, :] - x0, self.y[:, np.newaxis] - y0)
 
     def same_cells(self, other: Grid) -> bool:
-        """Whether both grids have the same cells to within a hundredth of a cell.
+        """Whether both grids have the same cells, to within a hundredth of a cell.
 
-        The ellipsoid is left out on purpose: files of one product carry Hughes 1980 or
-        WGS 84 labels over the same projected coordinates, at most 150 m apart.
+        The ellipsoids are not compared: files of one product name either Hughes 1980 or
+        WGS 84 for the same projected coordinates. These lie at most 150 m apart.
         """
         tolerance = 0.01 * self.step
         return (
@@ -212,8 +226,19 @@ class Grid:
             and self.hemisphere == other.hemisphere
         )
 
-    def part(self, rows: slice, columns: slice) -> Grid:
-        """The grid of a rectangular part, given by index ranges (step 1)."""
+    def crop(self, rows: slice, columns: slice) -> Grid:
+        """Return the grid of a rectangle of cells.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Half-open index ranges without a step.
+
+        Raises
+        ------
+        InputError
+            If the rectangle is empty.
+        """
         row0, row1, row_step = rows.indices(self.rows)
         column0, column1, column_step = columns.indices(self.columns)
         if row_step != 1 or column_step != 1 or row1 <= row0 or column1 <= column0:
@@ -231,29 +256,29 @@ class Grid:
         )
 
     def to_cf(self) -> dict[str, Any]:
-        """Attributes of the CF grid-mapping variable."""
-        return dict(_cf_attributes(self.projection))
+        """Return the attributes of the CF grid-mapping variable."""
+        return dict(_describe_projection(self.projection))
 
     def __str__(self) -> str:
         return f"{self.id} ({self.rows} x {self.columns} cells of {self.kilometres:g} km)"
 
 
-def grid_ids() -> list[str]:
-    """Ids of all registered grids."""
+def list_grid_ids() -> list[str]:
+    """List the ids of all registered grids."""
     return [f"{family}{step}" for family, steps in _STEPS.items() for step in steps]
 
 
 def get_grid(grid_id: str) -> Grid:
-    """Look up a registered grid.
+    """Return the registered grid with an id.
 
     Raises
     ------
     InputError
-        For an unknown id; the message lists the known ones.
+        If no registered grid has this id; the message lists all ids.
     """
     match = re.fullmatch(r"(ease2n|ease2s|n|s)(\d+)", grid_id)
     if match is None or int(match[2]) not in _STEPS[match[1]]:
-        raise InputError(f"unknown grid {grid_id!r}; known are {', '.join(grid_ids())}")
+        raise InputError(f"unknown grid {grid_id!r}; expected one of {', '.join(list_grid_ids())}")
     code, west, south, east, north = _FAMILIES[match[1]]
     step = float(match[2])
     return Grid(
@@ -267,36 +292,36 @@ def get_grid(grid_id: str) -> Grid:
     )
 
 
-def from_coordinates(x: np.ndarray, y: np.ndarray, attributes: Mapping[str, Any] | None = None) -> Grid:
-    """Recognise the grid of a file.
+def recognise_grid(x: np.ndarray, y: np.ndarray, attributes: Mapping[str, Any] | None = None) -> Grid:
+    """Recognise a grid by its coordinates.
 
     Parameters
     ----------
     x, y : ndarray
         Cell-centre coordinates in metres, ascending and evenly spaced.
     attributes : mapping, optional
-        Attributes of the grid-mapping variable. Without them a grid is accepted only
-        if its cells are those of a registered one.
+        Attributes of the CF grid-mapping variable of the file. Without them a grid is
+        accepted only if its cells are those of a registered one.
 
     Returns
     -------
     Grid
-        The registered grid with these cells (with the file's projection where that
+        The registered grid with these cells (with the projection of the file where that
         differs), else a grid with the id ``custom``.
 
     Raises
     ------
     InputError
-        If the coordinates are not evenly spaced and ascending, or not identifiable.
+        If the coordinates are not evenly spaced and ascending, the cells are not square, or
+        the projection is not given and cannot be told from the coordinates.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    step = _spacing(x, "x")
-    if abs(_spacing(y, "y") - step) > 1e-6 * step:
-        raise InputError(f"cells are not square: {step:g} m in x, {_spacing(y, 'y'):g} m in y")
-    projection = None
-    if attributes:
-        projection = _projection_of(attributes)
-    found = Grid(
+    step = _measure_spacing(x, "x")
+    step_y = _measure_spacing(y, "y")
+    if abs(step_y - step) > 1e-6 * step:
+        raise InputError(f"cells are not square: {step:g} m in x, {step_y:g} m in y")
+    projection = _recognise_projection(attributes) if attributes else None
+    custom = Grid(
         id="custom",
         rows=y.size,
         columns=x.size,
@@ -305,24 +330,34 @@ def from_coordinates(x: np.ndarray, y: np.ndarray, attributes: Mapping[str, Any]
         south=float(y[0]) - step / 2,
         projection=projection or "EPSG:3411",
     )
-    fitting = []
-    for grid_id in grid_ids():
-        known = get_grid(grid_id)
-        reference = found if projection else replace(found, projection=known.projection)
-        if known.same_cells(reference) and _same_family(known, reference):
-            fitting.append(replace(known, projection=projection or known.projection))
-    if len(fitting) == 1:
-        return fitting[0]
+    matches = []
+    for grid_id in list_grid_ids():
+        registered = get_grid(grid_id)
+        candidate = custom if projection else replace(custom, projection=registered.projection)
+        if registered.same_cells(candidate) and _have_same_family(registered, candidate):
+            matches.append(replace(registered, projection=candidate.projection))
+    if len(matches) == 1:
+        return matches[0]
     if projection is None:
         raise InputError(
             f"cannot tell the projection of a grid of {y.size} x {x.size} cells of {step:g} m: "
             "expected a grid-mapping variable or the cells of a registered grid"
         )
-    return found
+    return custom
 
 
-def metres(coordinate: Any) -> np.ndarray:
-    """A coordinate variable of an open NetCDF file in metres, float64.
+def read_metres(coordinate: Any) -> np.ndarray:
+    """Read a coordinate variable of an open NetCDF file in metres.
+
+    Parameters
+    ----------
+    coordinate : netCDF4.Variable or xarray.DataArray
+        Its ``units`` are metres, kilometres or not named (then metres).
+
+    Returns
+    -------
+    ndarray of float64
+        Of the shape of the variable.
 
     Raises
     ------
@@ -337,12 +372,13 @@ def metres(coordinate: Any) -> np.ndarray:
     return values.astype(np.float64) * factor[units]
 
 
-def _same_family(one: Grid, other: Grid) -> bool:
-    key = "grid_mapping_name"
-    return _cf_attributes(one.projection).get(key) == _cf_attributes(other.projection).get(key)
+def _have_same_family(first: Grid, second: Grid) -> bool:
+    """Whether two grids have projections of one kind, such as polar stereographic."""
+    kinds = {_describe_projection(grid.projection).get("grid_mapping_name") for grid in (first, second)}
+    return len(kinds) == 1
 
 
-def _spacing(values: np.ndarray, name: str) -> float:
+def _measure_spacing(values: np.ndarray, name: str) -> float:
     if values.ndim != 1 or values.size < 2:
         raise InputError(f"expected a list of {name} coordinates, found shape {values.shape}")
     steps = np.diff(values)
@@ -354,7 +390,8 @@ def _spacing(values: np.ndarray, name: str) -> float:
     return step
 
 
-def _projection_of(attributes: Mapping[str, Any]) -> str:
+def _recognise_projection(attributes: Mapping[str, Any]) -> str:
+    """Return the projection of grid-mapping attributes: its EPSG code, or WKT where it has none."""
     from pyproj import CRS
     from pyproj.exceptions import CRSError
 
@@ -362,36 +399,36 @@ def _projection_of(attributes: Mapping[str, Any]) -> str:
         crs = CRS.from_cf(dict(attributes))
     except (CRSError, KeyError) as error:
         raise InputError(f"the grid-mapping attributes describe no projection: {error}") from None
-    for family, *_ in _FAMILIES.values():
-        if _same_parameters(_cf_attributes(f"EPSG:{family}"), crs.to_cf()):
-            return f"EPSG:{family}"
-    code = crs.to_epsg(min_confidence=70)
-    return f"EPSG:{code}" if code else str(crs.to_wkt())
+    for code, *_ in _FAMILIES.values():
+        if _have_same_parameters(_describe_projection(f"EPSG:{code}"), crs.to_cf()):
+            return f"EPSG:{code}"
+    epsg = crs.to_epsg(min_confidence=70)
+    return f"EPSG:{epsg}" if epsg else str(crs.to_wkt())
 
 
-def _same_parameters(known: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+def _have_same_parameters(registered: Mapping[str, Any], read: Mapping[str, Any]) -> bool:
     """Whether the numbers of two projections agree, whatever their names are."""
-    if known.get("grid_mapping_name") != found.get("grid_mapping_name"):
+    if registered.get("grid_mapping_name") != read.get("grid_mapping_name"):
         return False
-    numbers = {k: v for k, v in known.items() if isinstance(v, float)}
-    missing_in_cf = {"latitude_of_projection_origin"} - found.keys()
+    missing_in_cf = {"latitude_of_projection_origin"} - read.keys()
     return all(
-        np.isclose(v, found.get(k, np.nan), rtol=1e-9, atol=1e-9)
-        for k, v in numbers.items()
-        if k not in missing_in_cf
+        np.isclose(value, read.get(name, np.nan), rtol=1e-9, atol=1e-9)
+        for name, value in registered.items()
+        if isinstance(value, float) and name not in missing_in_cf
     )
 
 
 @lru_cache(maxsize=32)
-def _crs(projection: str) -> CRS:
+def _read_crs(projection: str) -> CRS:
     from pyproj import CRS
 
     return CRS.from_user_input(projection)
 
 
 @lru_cache(maxsize=32)
-def _cf_attributes(projection: str) -> Mapping[str, Any]:
-    attributes = _crs(projection).to_cf()
+def _describe_projection(projection: str) -> Mapping[str, Any]:
+    """Return the CF attributes of a projection."""
+    attributes = _read_crs(projection).to_cf()
     if attributes.get("grid_mapping_name") == "polar_stereographic":
         # CF requires it and pyproj leaves it out for variant B (a standard parallel).
         parallel = attributes.get("standard_parallel", 90.0)

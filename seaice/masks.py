@@ -1,4 +1,4 @@
-"""Surface classes and the codes of every flag this package writes."""
+"""Masks: the surface class of every cell, read from a mask file, and the cells of the pole hole."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from pathlib import Path
 
 import numpy as np
 
-from seaice import (
-    InputError,
-)
-from seaice.flags import (
-    Surface,
-)
+from seaice import InputError
+from seaice.flags import Surface
 from seaice.grids import Grid
+
+# Radius of a circle about the pole, in metres of the projection, that holds the pole hole on every
+# grid. The pole hole of AMSR2 at 25 km reaches down to 88.52 N (cell corners); no land lies within
+# 700 km of the North Pole.
+LARGEST_POLE_HOLE_RADIUS = 165_000.0
+# Radius assumed without statistics: the hole in Bremen files ends 94 to 97 km from the pole.
+USUAL_POLE_HOLE_RADIUS = 110_000.0
 
 
 @dataclass(frozen=True)
 class Mask:
-    """Surface classes of a grid.
+    """Surface class of every cell of a grid, and how often the cell was missing.
 
     Attributes
     ----------
     surface : ndarray of uint8, shape (rows, columns)
-        Codes of :class:`Surface`.
+        Codes of :class:`seaice.flags.Surface`.
     nan_ratio : ndarray of float32, shape (rows, columns)
         Share of the days read on which the cell was missing, 0..1.
     grid : Grid
+        The grid of both arrays.
     """
 
     surface: np.ndarray
@@ -35,12 +39,12 @@ class Mask:
 
     @property
     def land(self) -> np.ndarray:
-        """True on land, bool (rows, columns)."""
+        """Whether a cell is land, bool (rows, columns)."""
         return self.surface == Surface.LAND
 
     @property
     def ocean(self) -> np.ndarray:
-        """True on everything but land, bool (rows, columns)."""
+        """Whether a cell is ocean (of any class but land), bool (rows, columns)."""
         return ~self.land
 
 
@@ -74,25 +78,22 @@ def read_mask(path: Path) -> Mask:
         raise InputError(f"{path} is no readable NetCDF file ({error})") from None
 
 
-# The pole hole of AMSR2 at 25 km reaches down to 88.52 N (cell corners); a circle of this
-# radius in the plane holds it on every grid. No land lies within 700 km of the North Pole.
-LARGEST_POLE_HOLE_RADIUS = 165_000.0
+def find_pole_hole(always_missing: np.ndarray, grid: Grid) -> np.ndarray:
+    """Find the pole hole among the cells that are missing on every day.
 
+    The pole hole is the connected group of such cells that holds the North Pole, without
+    cells further from the pole than :data:`LARGEST_POLE_HOLE_RADIUS`.
 
-# Without statistics: the hole seen in Bremen files ends 94 to 97 km from the pole.
-USUAL_POLE_HOLE_RADIUS = 110_000.0
-
-
-def pole_hole(always_missing: np.ndarray, grid: Grid) -> np.ndarray:
-    """The part of the always-missing cells that is the pole hole.
-
-    Recognised by geometry: the connected component that holds the North Pole, cut at the
-    largest radius the sensors' hole has.
+    Parameters
+    ----------
+    always_missing : ndarray of bool, shape (rows, columns)
+        Cells without a value on any day.
+    grid : Grid
 
     Returns
     -------
     ndarray of bool, shape (rows, columns)
-        All False on southern grids and where the pole lies outside.
+        All False on southern grids and on grids without the pole.
     """
     from scipy.ndimage import label
 
@@ -104,14 +105,20 @@ def pole_hole(always_missing: np.ndarray, grid: Grid) -> np.ndarray:
     if not near.any():
         return hole
     rows, columns = (slice(i.min(), i.max() + 1) for i in np.nonzero(near))
-    parts, _ = label((always_missing & near)[rows, columns], structure=np.ones((3, 3), int))
-    at_pole = np.unique(parts[distance[rows, columns] <= 0.75 * grid.step])
-    hole[rows, columns] = np.isin(parts, at_pole[at_pole > 0])
+    groups, _ = label((always_missing & near)[rows, columns], structure=np.ones((3, 3), int))
+    # The pole may lie on a corner of cells, 0.71 of a cell from the four nearest centres.
+    at_pole = np.unique(groups[distance[rows, columns] <= 0.75 * grid.step])
+    hole[rows, columns] = np.isin(groups, at_pole[at_pole > 0])
     return hole
 
 
-def assumed_pole_hole(grid: Grid) -> np.ndarray:
-    """Where the pole hole is when no mask tells: a circle (north), nothing (south)."""
+def assume_pole_hole(grid: Grid) -> np.ndarray:
+    """Assume the pole hole without a mask: a circle about the North Pole, no cell on southern grids.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows, columns)
+    """
     distance = grid.distance_to_pole()
     if distance is None or grid.hemisphere == "south":
         return np.zeros(grid.shape, bool)

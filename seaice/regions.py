@@ -1,4 +1,4 @@
-"""Regions of a grid: a box of cells, or the seas of a region file."""
+"""Regions of a grid: a rectangle of cells, or the seas of a region file."""
 
 from __future__ import annotations
 
@@ -44,28 +44,30 @@ ANTARCTIC_SECTORS: dict[int, str] = {
     5: "Ross Sea",
     6: "Bellingshausen and Amundsen Seas",
 }
-# Flat files of the 25 km grids only: one of 12.5 km has the size of NSIDC's 25 km latitudes.
-_FLAT: dict[str, tuple[dict[int, str], frozenset[int]]] = {
+# Region files without a header, one byte a cell, by grid: names of the regions, and codes of cells
+# in no region. Of the 25 km grids only: a file of 12.5 km has the size of NSIDC's 25 km latitudes.
+_FLAT_FILES: dict[str, tuple[dict[int, str], frozenset[int]]] = {
     "n25000": (ARCTIC_SEAS, frozenset({0, 20, 21})),
     "s25000": (ANTARCTIC_SECTORS, frozenset({0, 11, 12})),
 }
-# What NSIDC-0780 and like files call cells that belong to no sea.
+# Meanings that NSIDC-0780 and similar files give to cells that belong to no sea.
 _NO_SEA = {
     "land", "coast", "lake", "fresh_free_water", "ice_on_land", "floating_ice_shelf",
     "ocean_disconnected", "off_earth",
 }  # fmt: skip
-_HDF5, _CLASSIC = b"\x89HDF", b"CDF"
+_NETCDF4_SIGNATURE, _NETCDF3_SIGNATURE = b"\x89HDF", b"CDF"
 
 
 @dataclass(frozen=True)
 class Regions:
-    """A division of a grid.
+    """Division of a grid into named regions.
 
     Attributes
     ----------
     names : tuple of str
+        Names of the regions.
     codes : ndarray of uint8, shape (rows, columns)
-        0 = in no region, i + 1 = in ``names[i]``.
+        0 for a cell in no region, i + 1 for a cell in ``names[i]``.
     """
 
     names: tuple[str, ...]
@@ -74,9 +76,14 @@ class Regions:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of cells, by half-open index ranges: ``ymin`` is in it, ``ymax`` is not.
+    """Rectangle of cells, given by half-open index ranges.
 
-    Row 0 is the smallest y.
+    Attributes
+    ----------
+    ymin, ymax : int
+        First row, and the first row after the last. Row 0 is the southernmost row.
+    xmin, xmax : int
+        First column, and the first column after the last.
 
     Examples
     --------
@@ -109,7 +116,7 @@ class Box:
         return f"rows {self.ymin}:{self.ymax}, columns {self.xmin}:{self.xmax}"
 
     def check(self, grid: Grid) -> None:
-        """Raise InputError unless the box holds cells and lies within the grid."""
+        """Raise InputError if the box is empty or leaves the grid."""
         for name, low, high, size in (
             ("y", self.ymin, self.ymax, grid.rows),
             ("x", self.xmin, self.xmax, grid.columns),
@@ -121,59 +128,59 @@ class Box:
                 )
 
     @classmethod
-    def of_bounds(cls, bounds: tuple[float, float, float, float], grid: Grid) -> Box:
-        """The cells whose centres lie within bounds, centres on the bounds included.
-
-        The one place where metres become ranges of cells.
+    def from_bounds(cls, bounds: tuple[float, float, float, float], grid: Grid) -> Box:
+        """Return the box of the cells whose centres lie within bounds or on them.
 
         Parameters
         ----------
         bounds : (west, east, south, north)
-            Metres in the plane of the grid.
+            Metres in the map projection of the grid.
         grid : Grid
 
         Raises
         ------
         InputError
-            If the bounds are out of order, reach beyond the outer edges of the grid (they are
-            not clipped), or hold no centre of a cell.
+            If west lies east of east or south north of north, the bounds reach beyond the outer
+            edges of the grid (they are not clipped), or no cell centre lies within.
 
         Examples
         --------
         >>> grid = grids.get_grid("n25000")
-        >>> Box.of_bounds((grid.x[3], grid.x[5], grid.y[0], grid.y[1]), grid)
+        >>> Box.from_bounds((grid.x[3], grid.x[5], grid.y[0], grid.y[1]), grid)
         Box(ymin=0, ymax=2, xmin=3, xmax=6)
         """
         west, east, south, north = bounds
-        said = f"west {west:g}, east {east:g}, south {south:g}, north {north:g} m"
+        bounds_text = f"west {west:g}, east {east:g}, south {south:g}, north {north:g} m"
         if not (west <= east and south <= north):
-            raise InputError(f"expected west <= east and south <= north, found {said}; exchange them")
-        slack = 1e-6 * grid.step  # of a centre or an edge computed in another order
+            raise InputError(
+                f"expected west <= east and south <= north, found {bounds_text}; exchange them"
+            )
+        # A centre or an edge that was computed in another order differs by rounding.
+        tolerance = 1e-6 * grid.step
         left, right, bottom, top = grid.extent
-        reach = (
-            f"the grid {grid} reaches from {left:g} to {right:g} m in x and from {bottom:g} to "
-            f"{top:g} m in y"
-        )
-        if min(west - left, right - east, south - bottom, top - north) < -slack:
-            raise InputError(f"expected bounds within the grid, found {said}; {reach}")
-        ymin, ymax = _between(grid.y, south - slack, north + slack)
-        xmin, xmax = _between(grid.x, west - slack, east + slack)
+        if min(west - left, right - east, south - bottom, top - north) < -tolerance:
+            raise InputError(
+                f"expected bounds within the grid, found {bounds_text}; the grid {grid} reaches from "
+                f"{left:g} to {right:g} m in x and from {bottom:g} to {top:g} m in y"
+            )
+        ymin, ymax = _find_index_range(grid.y, south - tolerance, north + tolerance)
+        xmin, xmax = _find_index_range(grid.x, west - tolerance, east + tolerance)
         if ymin >= ymax or xmin >= xmax:
             raise InputError(
-                f"no cell centre of the grid {grid} lies within {said}; its cells measure "
+                f"no cell centre of the grid {grid} lies within {bounds_text}; its cells measure "
                 f"{grid.step:g} m"
             )
         return cls(ymin, ymax, xmin, xmax)
 
 
-def _between(centres: np.ndarray, low: float, high: float) -> tuple[int, int]:
-    """Half-open range of the centres from ``low`` to ``high``, both included."""
-    first, beyond = np.searchsorted(centres, low, "left"), np.searchsorted(centres, high, "right")
-    return int(first), int(beyond)
+def _find_index_range(centres: np.ndarray, low: float, high: float) -> tuple[int, int]:
+    """Find the half-open index range of the centres from ``low`` to ``high``, both included."""
+    first, stop = np.searchsorted(centres, low, "left"), np.searchsorted(centres, high, "right")
+    return int(first), int(stop)
 
 
-def region_file(text: str) -> Path | None:
-    """The file that a region of the command line is read from; None for a box."""
+def find_region_file(text: str) -> Path | None:
+    """Return the path of the region file that a region of the command line names; None for a box."""
     path = Path(text)
     if not path.is_file() and ":" in text:
         path = Path(text.rpartition(":")[0])
@@ -181,24 +188,24 @@ def region_file(text: str) -> Path | None:
 
 
 def read_regions(text: str, grid: Grid) -> Regions:
-    """Read a region as it is given on the command line.
+    """Read the regions that an option of the command line names.
 
     Parameters
     ----------
     text : str
         ``YMIN,YMAX,XMIN,XMAX`` or ``NAME=YMIN,YMAX,XMIN,XMAX``, a box of cells with half-open
-        ranges; or the path of a region file: the flat 25 km mask of Meier et al. 2007 (or the
-        one of the Antarctic sectors), uint8, first row in the north; or a NetCDF file with an
-        integer variable on (y, x), such as NSIDC-0780, doi:10.5067/CYW3O8ZUNIWC
+        ranges; or the path of a region file: the 25 km mask of Meier et al. 2007 (or that of the
+        Antarctic sectors), uint8 without a header, first row in the north; or a NetCDF file with
+        an integer variable on (y, x), such as NSIDC-0780, doi:10.5067/CYW3O8ZUNIWC
         (``PATH:VARIABLE`` where it has several).
     grid : Grid
-        A cell takes the region of the file's cell that its centre lies in.
+        Grid of the result. A cell gets the region of the cell of the file that its centre lies in.
 
     Raises
     ------
     InputError
-        If the text is neither, the box lies outside, or the file is no region file or of the
-        other hemisphere.
+        If the text names neither a box nor a file, the box leaves the grid, or the file is no
+        region file or one of the other hemisphere.
 
     Examples
     --------
@@ -215,21 +222,21 @@ def read_regions(text: str, grid: Grid) -> Regions:
         codes = np.zeros(grid.shape, dtype=np.uint8)
         codes[box.rows, box.columns] = 1
         return Regions(((match["name"] or str(box)).strip(),), codes)
-    path, variable = _path_and_variable(text)
+    path, variable = _split_path_and_variable(text)
     if _is_netcdf(path):
         names, codes, source = _read_netcdf(path, variable)
     else:
-        names, codes, source = _read_flat(path)
+        names, codes, source = _read_flat_file(path)
     if source.hemisphere != grid.hemisphere:
         raise InputError(
             f"the regions of {path} lie in the {source.hemisphere}, the data in the {grid.hemisphere}; "
             "give the region file of that hemisphere"
         )
-    return _numbered(names, resample(codes, source, grid))
+    return _number_regions(names, resample(codes, source, grid))
 
 
-def _path_and_variable(text: str) -> tuple[Path, str | None]:
-    path = region_file(text)
+def _split_path_and_variable(text: str) -> tuple[Path, str | None]:
+    path = find_region_file(text)
     if path is None:
         raise InputError(
             f"expected a region file or a box YMIN,YMAX,XMIN,XMAX, found neither in {text!r}"
@@ -239,31 +246,32 @@ def _path_and_variable(text: str) -> tuple[Path, str | None]:
 
 def _is_netcdf(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(4).startswith((_HDF5, _CLASSIC))
+        return file.read(4).startswith((_NETCDF4_SIGNATURE, _NETCDF3_SIGNATURE))
 
 
-def _numbered(names: Mapping[int, str], codes: np.ndarray) -> Regions:
-    """Number the named codes 1, 2, ... and everything else 0."""
-    table = np.zeros(256, dtype=np.uint8)
+def _number_regions(names: Mapping[int, str], codes: np.ndarray) -> Regions:
+    """Give the codes with a name the numbers 1, 2, ... and all other codes 0."""
+    table = np.zeros(256, dtype=np.uint8)  # from code to number
     for number, code in enumerate(names, start=1):
         table[code] = number
     return Regions(tuple(names.values()), table[codes])
 
 
-def _read_flat(path: Path) -> tuple[Mapping[int, str], np.ndarray, Grid]:
+def _read_flat_file(path: Path) -> tuple[Mapping[int, str], np.ndarray, Grid]:
+    """Read a region file without a header: names by code, codes with row 0 in the south, and grid."""
     data = path.read_bytes()
-    for grid_id, (names, others) in _FLAT.items():
+    for grid_id, (names, no_region_codes) in _FLAT_FILES.items():
         grid = grids.get_grid(grid_id)
         cells = grid.rows * grid.columns
         # One of NSIDC's files ends in a newline after the array.
         if len(data) == cells or (len(data) == cells + 1 and data.endswith(b"\n")):
             codes = np.frombuffer(data[:cells], dtype=np.uint8).reshape(grid.shape)[::-1]
-            known = sorted({*names, *others})
-            unknown = sorted(set(np.unique(codes).tolist()) - set(known))
-            if unknown:
+            expected = sorted({*names, *no_region_codes})
+            unexpected = sorted(set(np.unique(codes).tolist()) - set(expected))
+            if unexpected:
                 raise InputError(
                     f"{path} is no region mask of the {grid.hemisphere}: expected codes "
-                    f"{', '.join(map(str, known))}, found {listing([str(c) for c in unknown])}"
+                    f"{', '.join(map(str, expected))}, found {listing([str(c) for c in unexpected])}"
                 )
             return names, codes, grid
     raise InputError(
@@ -272,7 +280,8 @@ def _read_flat(path: Path) -> tuple[Mapping[int, str], np.ndarray, Grid]:
     )
 
 
-def _read_netcdf(path: Path, variable: str | None) -> tuple[Mapping[int, str], np.ndarray, Grid]:
+def _read_netcdf(path: Path, name: str | None) -> tuple[Mapping[int, str], np.ndarray, Grid]:
+    """Read a NetCDF region file: names by code, codes with row 0 in the south, and grid."""
     import netCDF4
 
     try:
@@ -281,13 +290,13 @@ def _read_netcdf(path: Path, variable: str | None) -> tuple[Mapping[int, str], n
         raise InputError(f"{path} is no readable NetCDF file ({error})") from None
     with dataset:
         dataset.set_auto_maskandscale(False)
-        found = _region_variable(dataset, path, variable)
-        name = found.name
-        attributes = {k: found.getncattr(k) for k in found.ncattrs()}
-        codes = np.asarray(found[:])
-        if codes.dtype == np.int8:  # classic files have no unsigned byte
+        variable = _choose_variable(dataset, path, name)
+        attributes = _read_attributes(variable)
+        codes = np.asarray(variable[:])
+        if codes.dtype == np.int8:  # NetCDF-3 files have no unsigned byte
             codes = codes.view(np.uint8)
-        grid, south_up = _grid_of(dataset, path, str(attributes.get("grid_mapping", "")))
+        grid, south_first = _read_grid(dataset, path, str(attributes.get("grid_mapping", "")))
+        name = variable.name
     fill = attributes.get("_FillValue", attributes.get("missing_value"))
     if fill is not None:
         codes = np.where(codes == np.asarray(fill).astype(codes.dtype), 0, codes)
@@ -297,48 +306,49 @@ def _read_netcdf(path: Path, variable: str | None) -> tuple[Mapping[int, str], n
             f"{codes.max()}"
         )
     codes = codes.astype(np.uint8)
-    return _names_of(codes, attributes), codes if south_up else codes[::-1], grid
+    return _name_codes(codes, attributes), codes if south_first else codes[::-1], grid
 
 
-def _region_variable(dataset: netCDF4.Dataset, path: Path, wanted: str | None) -> netCDF4.Variable:
-    """The variable asked for, else ``sea_ice_region``, else the first one of integers on (y, x)."""
+def _read_attributes(variable: netCDF4.Variable) -> dict[str, Any]:
+    return {name: variable.getncattr(name) for name in variable.ncattrs()}
+
+
+def _choose_variable(dataset: netCDF4.Dataset, path: Path, name: str | None) -> netCDF4.Variable:
+    """Choose the named variable, else ``sea_ice_region``, else the first of integers on (y, x)."""
     suitable = [
-        name
-        for name, v in dataset.variables.items()
-        if v.dimensions == ("y", "x") and getattr(v.dtype, "kind", "") in "iu"
+        candidate
+        for candidate, variable in dataset.variables.items()
+        if variable.dimensions == ("y", "x") and getattr(variable.dtype, "kind", "") in "iu"
     ]
-    if wanted is not None and wanted not in suitable:
-        raise InputError(
-            f"{path} has no region variable {wanted!r}; it has {listing(suitable) or 'none'}"
-        )
+    if name is not None and name not in suitable:
+        raise InputError(f"{path} has no region variable {name!r}; it has {listing(suitable) or 'none'}")
     if not suitable:
         raise InputError(
             f"{path} holds no regions: expected a variable of integers on (y, x), found "
             f"{listing(list(dataset.variables)) or 'nothing'}"
         )
     usual = "sea_ice_region" if "sea_ice_region" in suitable else suitable[0]
-    return dataset.variables[wanted or usual]
+    return dataset.variables[name or usual]
 
 
-def _grid_of(dataset: netCDF4.Dataset, path: Path, mapping: str) -> tuple[Grid, bool]:
-    """The grid of a region file, and whether its first row is in the south."""
+def _read_grid(dataset: netCDF4.Dataset, path: Path, mapping: str) -> tuple[Grid, bool]:
+    """Read the grid of a region file, and whether its first row lies in the south."""
     missing = [name for name in ("x", "y") if name not in dataset.variables]
     if missing:
         raise InputError(f"{path}: expected coordinates x and y, found no {' and no '.join(missing)}")
-    x, y = (np.asarray(dataset.variables[n][:], dtype=np.float64) for n in ("x", "y"))
-    south_up = bool(y[-1] > y[0])
+    x, y = (np.asarray(dataset.variables[name][:], dtype=np.float64) for name in ("x", "y"))
+    south_first = bool(y[-1] > y[0])
     attributes: dict[str, Any] = {}
     if mapping in dataset.variables:
-        crs = dataset.variables[mapping]
-        attributes = {k: crs.getncattr(k) for k in crs.ncattrs()}
+        attributes = _read_attributes(dataset.variables[mapping])
     try:
-        return grids.from_coordinates(x, y if south_up else y[::-1], attributes), south_up
+        return grids.recognise_grid(x, y if south_first else y[::-1], attributes), south_first
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _names_of(codes: np.ndarray, attributes: Mapping[str, Any]) -> dict[int, str]:
-    """Names of the codes in use, from ``flag_meanings`` where the file has them."""
+def _name_codes(codes: np.ndarray, attributes: Mapping[str, Any]) -> dict[int, str]:
+    """Return the names of the codes that occur, from ``flag_meanings`` where the file has them."""
     present = set(np.unique(codes).tolist())
     meanings = str(attributes.get("flag_meanings", "")).split()
     values = np.atleast_1d(attributes.get("flag_values", [])).astype(int).tolist()
@@ -357,38 +367,41 @@ def resample(codes: np.ndarray, source: Grid, grid: Grid) -> np.ndarray:
     Parameters
     ----------
     codes : ndarray of uint8, shape of ``source``
+        Codes on the source grid.
     source, grid : Grid
-        In any two projections; for nested grids every fine cell takes its coarse one.
+        Source grid and grid of the result, in any two map projections. If a cell of the source
+        consists of several cells of the result, all of them get its code.
 
     Returns
     -------
     ndarray of uint8, shape of ``grid``
-        0 outside the source.
+        0 where a cell centre lies outside the source grid.
     """
-    if _plane(source) == _plane(grid):
+    if _describe_without_ellipsoid(source) == _describe_without_ellipsoid(grid):
         xs, ys = grid.x[np.newaxis, :], grid.y[:, np.newaxis]
     else:
         from pyproj import Transformer
 
         transformer = Transformer.from_crs(grid.crs, source.crs, always_xy=True)
         xs, ys = transformer.transform(*np.meshgrid(grid.x, grid.y))
-    inside_x, columns = _cell_number(xs, source.west, source.step, source.columns)
-    inside_y, rows = _cell_number(ys, source.south, source.step, source.rows)
+    inside_x, columns = _locate_cells(xs, source.west, source.step, source.columns)
+    inside_y, rows = _locate_cells(ys, source.south, source.step, source.rows)
     return np.where(inside_x & inside_y, codes[rows, columns], np.uint8(0))
 
 
-def _cell_number(
-    places: np.ndarray, edge: float, step: float, count: int
+def _locate_cells(
+    coordinates: np.ndarray, edge: float, step: float, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    number = np.floor((places - edge) / step)
+    """Whether coordinates lie within a grid, and the index of the cell along that axis (0 outside)."""
+    number = np.floor((coordinates - edge) / step)
     inside = (number >= 0) & (number < count)
     return inside, np.where(inside, number, 0).astype(np.int64)
 
 
-def _plane(grid: Grid) -> dict[str, Any]:
-    """A grid's projection without its ellipsoid: Hughes and WGS 84 labels differ by 150 m at most."""
+def _describe_without_ellipsoid(grid: Grid) -> dict[str, Any]:
+    """Projection of a grid without its ellipsoid; Hughes 1980 and WGS 84 differ by at most 150 m."""
     names = ("grid_mapping_name", "standard_parallel", "straight_vertical_longitude_from_pole",
              "latitude_of_projection_origin", "longitude_of_projection_origin")  # fmt: skip
     attributes = grid.to_cf()
-    plane = {name: attributes.get(name) for name in names}
-    return plane if plane["grid_mapping_name"] else {"projection": grid.projection}
+    parameters = {name: attributes.get(name) for name in names}
+    return parameters if parameters["grid_mapping_name"] else {"projection": grid.projection}

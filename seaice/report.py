@@ -1,4 +1,4 @@
-"""What a stage says while it works and when it is done."""
+"""Progress of a stage while it runs, and its report at the end."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ class Report:
     Attributes
     ----------
     lines : list of str
-        What was made, for standard output.
+        What was done, for standard output.
     failed : list of str
-        What failed or is missing although it was asked for, one line each.
-        Anything here makes the exit status 1.
+        What failed or is missing, one line each. With any line here the exit status is 1.
     outputs : list of Path
-        Files written (or found complete).
+        Files that were written or were complete before.
     values : dict
-        Numbers a caller may want, by name.
+        Numbers of the outcome by name, for callers in Python.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -40,17 +39,17 @@ class Report:
 
 
 class Progress:
-    """A bar on a terminal, one log line per unit of work anywhere else.
+    """Progress bar on a terminal; elsewhere one log line for every unit of work.
 
     Parameters
     ----------
     total : int
-        Number of units.
+        Number of units of work.
     label : str
-        What a unit is, for the bar.
+        Name of the work, in front of the bar.
     logger : logging.Logger
-        Receives one INFO line per unit when standard error is no terminal
-        (on a terminal the lines go to DEBUG, so that they do not tear the bar).
+        Gets one line for every unit: of level INFO if standard error is no terminal, else of
+        level DEBUG, because it would break the bar.
     """
 
     def __init__(self, *, total: int, label: str, logger: logging.Logger) -> None:
@@ -88,7 +87,7 @@ class Progress:
 
 
 def listing(items: list[str], *, limit: int = 8) -> str:
-    """Join names for one line, cutting a long list and saying how long it was.
+    """Join names with commas; of a long list the first ones, and how many more there are.
 
     Examples
     --------

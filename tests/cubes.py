@@ -11,8 +11,8 @@ import numpy as np
 
 from seaice import cf
 from seaice.dates import (
-    as_date,
     day_number,
+    parse_date,
 )
 from seaice.flags import (
     DayStatus,
@@ -85,7 +85,7 @@ def write_cube(
     ).astype(np.int16)
     with netCDF4.Dataset(path, "w") as dataset:
         cf.write_grid(dataset, grid)
-        cf.write_time(dataset, np.array([day_number(as_date(d)) for d in dates], dtype=np.int32))
+        cf.write_time(dataset, np.array([day_number(parse_date(d)) for d in dates], dtype=np.int32))
         cf.define(dataset, "surface")[:] = surface
         cf.define(dataset, "sea_ice_conc")[:] = packed
         cf.define(dataset, "fill_flag")[:] = flags

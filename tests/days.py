@@ -11,7 +11,7 @@ from seaice.simulate import write_day
 from seaice.sources.bremen.names import DayFile
 
 # 40 x 36 cells of 25 km with the pole at the corner of cells (20, 18).
-GRID: Grid = get_grid("n25000").part(slice(194, 234), slice(136, 172))
+GRID: Grid = get_grid("n25000").crop(slice(194, 234), slice(136, 172))
 START = date(2024, 1, 1)
 
 

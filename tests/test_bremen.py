@@ -98,7 +98,7 @@ def test_best_of_several_files_of_a_day(tmp_path):
         f"e/{stem}-v5.4_old.tif",
         "e/readme.txt",
     )
-    found = list_days(tmp_path, DateRange.of(20200101, 20200131))
+    found = list_days(tmp_path, DateRange.parse(20200101, 20200131))
     expected = ["e/{}-v5.10.nc", "d/{}-v5.4.nc", "c/{}-v5.nc", "b/{}-v5.4.hdf", "a/{}-v5.4.tif"]
     assert [[f.path for f in files] for files in found.values()] == [
         [tmp_path / name.format(stem) for name in expected]
@@ -150,7 +150,7 @@ def test_a_folder_that_cannot_be_listed_is_no_absent_day(tmp_path, monkeypatch):
 
 def test_several_grids_want_a_choice(tmp_path):
     touch(tmp_path, "asi-AMSR2-n6250-20200101-v5.4.nc", "asi-AMSR2-n3125-20200101-v5.4.nc")
-    period = DateRange.of(20200101, 20200101)
+    period = DateRange.parse(20200101, 20200101)
     with pytest.raises(InputError, match=r"files of several grids \(n3125, n6250\); choose one"):
         list_days(tmp_path, period)
     assert list_days(tmp_path, period, grid_id="n3125")[START.replace(2020)][0].grid_id == "n3125"

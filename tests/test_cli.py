@@ -13,9 +13,9 @@ import pytest
 from seaice import InputError, cli
 from seaice.dates import (
     DateRange,
-    as_date,
     day_number,
     from_day_number,
+    parse_date,
 )
 from seaice.report import Report, listing
 
@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
     ],
 )
 def test_dates_in_every_form(value):
-    assert as_date(value) == date(2024, 2, 29)
+    assert parse_date(value) == date(2024, 2, 29)
 
 
 @pytest.mark.parametrize(
@@ -43,16 +43,16 @@ def test_dates_in_every_form(value):
 )
 def test_impossible_dates(value):
     with pytest.raises(InputError, match=r"expected a date as YYYYMMDD|is not a day of the calendar"):
-        as_date(value)
+        parse_date(value)
 
 
 def test_period():
-    period = DateRange.of(20240228, "2024-03-01")
+    period = DateRange.parse(20240228, "2024-03-01")
     assert list(period) == [date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1)]
     assert date(2024, 2, 29) in period
     assert date(2024, 3, 2) not in period
     with pytest.raises(InputError, match=r"ends .* before it starts"):
-        DateRange.of(20240302, 20240301)
+        DateRange.parse(20240302, 20240301)
     assert from_day_number(day_number(date(2024, 2, 29))) == date(2024, 2, 29)
     assert day_number(date(1970, 1, 2)) == 1
 

@@ -378,7 +378,7 @@ def test_empty_folder_and_file_in_its_place(case, tmp_path, capsys):
 
 def test_mask_of_another_grid(case, tmp_path, capsys):
     folder, _, _ = case
-    other = get_grid("n25000").part(slice(100, 140), slice(136, 172))
+    other = get_grid("n25000").crop(slice(100, 140), slice(136, 172))
     from seaice.masking.land_mask import write_mask
     from seaice.masks import Mask
 

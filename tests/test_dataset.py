@@ -25,7 +25,7 @@ from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.dates import (
     DateRange,
-    as_date,
+    parse_date,
 )
 from seaice.flags import (
     FillFlag,
@@ -286,7 +286,7 @@ def test_days_the_axis_lacks_are_dropped(make):
     assert dataset.dropped["absent_day"] == 6
     assert len(dataset) == 10
     for times, (inputs, _) in zip(dataset.GetTimes(), dataset, strict=True):
-        number = (as_date(times[0]) - FIRST).days
+        number = (parse_date(times[0]) - FIRST).days
         assert inputs[0, 0, 6, 5] == pytest.approx(values_of_test()[number, 6, 5])
 
 
@@ -406,7 +406,7 @@ def test_bounds_are_those_of_the_other_tools():
         (grid.x[2] + 1, grid.y[1] - 1, grid.x[4] + 3, grid.y[5] + 1),
     ):
         west, south, east, north = bounds
-        box = Box.of_bounds((west, east, south, north), grid)
+        box = Box.from_bounds((west, east, south, north), grid)
         assert region_slices(grid, bounds=bounds) == (box.rows, box.columns)
 
 
@@ -535,7 +535,7 @@ def test_no_window_spans_two_parts(cube):
 def test_no_window_spans_two_blocks_that_touch(cube):
     blocks = [DateRange(day(0), day(7)), DateRange(day(8), day(15))]
     dataset = dataset_of(cube, blocks=blocks)
-    starts = [as_date(times[0]) for times in dataset.GetTimes()]
+    starts = [parse_date(times[0]) for times in dataset.GetTimes()]
     assert starts == [day(i) for i in (0, 1, 2, 3, 8, 9, 10, 11)]
     assert dataset.dropped["outside_blocks"] == 8
 
@@ -725,7 +725,7 @@ def test_a_full_frame_item_makes_at_most_two_copies(tmp_path):
             {"end": "2025-01-01"},
             "CUBE reaches from 2024-02-20 to 2024-03-10, found end_time 2025-01-01; choose days within",
         ),
-        ({"start": 20240310, "end": 20240220}, "the period ends (2024-02-20) before it starts"),
+        ({"start": 20240310, "end": 20240220}, "the date range ends (2024-02-20) before it starts"),
         (
             {"region": (0, 8, 0, 6)},
             "expected 0 <= ymin < ymax <= 7 on the grid custom (7 x 6 cells of 25 km), found ymin 0 "
@@ -779,7 +779,7 @@ def test_a_full_frame_item_makes_at_most_two_copies(tmp_path):
         (
             {"blocks": [(20240220, 20240301)]},
             "expected blocks as a list of DateRange, found (20240220, 20240301) in it; take one part of "
-            "date_blocks, or DateRange.of(first, last)",
+            "date_blocks, or DateRange.parse(first, last)",
         ),
         (
             {"blocks": {"train": [DateRange(day(0), day(9))], "test": []}},

@@ -109,7 +109,7 @@ def test_filling_again_starts_from_what_was_observed(sst, tmp_path):
 
 
 def test_rows_come_back_in_the_order_of_the_file(tmp_path):
-    grid = get_grid("n25000").part(slice(0, 3), slice(0, 3))
+    grid = get_grid("n25000").crop(slice(0, 3), slice(0, 3))
     values = np.array([[1, 2, 3], [4, np.nan, 6], [7, 8, 9]], np.float32)
     path = tmp_path / "down.nc"
     attributes = {"grid_mapping": "crs", "standard_name": "sea_ice_area_fraction", "units": "%"}
@@ -276,7 +276,7 @@ def test_a_group_of_the_older_zarr_becomes_one_of_the_newer(tmp_path, sst):
 
 
 def test_the_projection_outlives_a_second_filling(tmp_path):
-    grid = get_grid("n25000").part(slice(10, 14), slice(20, 23))
+    grid = get_grid("n25000").crop(slice(10, 14), slice(20, 23))
     path = tmp_path / "in.nc"
     with netCDF4.Dataset(path, "w") as dataset:
         dataset.createVariable("crs", "S1", ()).setncatts({"grid_mapping_name": "polar_stereographic"})

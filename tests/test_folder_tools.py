@@ -20,7 +20,7 @@ from seaice.simulate import write_day
 
 N25 = get_grid("n25000")
 # Ten rows and eight columns of the Arctic Ocean.
-GRID = N25.part(slice(220, 230), slice(140, 148))
+GRID = N25.crop(slice(220, 230), slice(140, 148))
 NAN = np.nan
 
 

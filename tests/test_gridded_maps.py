@@ -17,7 +17,7 @@ from test_maps import colour_at, is_close, rgb, texts_outside
 
 import visualization
 import visualize_mask
-from seaice.dates import as_date
+from seaice.dates import parse_date
 from seaice.drawing import (
     draw as maps,
 )
@@ -45,7 +45,7 @@ from seaice.pictures.colour_scale import (
 )
 from seaice.pictures.field_map import (
     view_of,
-    widened,
+    widen,
 )
 from seaice.pictures.read_field import read_field
 from seaice.swaths.grid_variables import temperature_variables
@@ -76,7 +76,7 @@ def write_freeboard(
 
 
 def write_temperature(path, grid_id):
-    grid = get_grid(grid_id).part(slice(100, 140), slice(80, 110))
+    grid = get_grid(grid_id).crop(slice(100, 140), slice(80, 110))
     field = np.linspace(160, 260, grid.rows * grid.columns).reshape(grid.shape)
     field[10:14] = np.nan
     variables = temperature_variables(["36.5H", "89.0V"], statistics=True)
@@ -176,7 +176,7 @@ SIDES = st.tuples(st.integers(1, 7), st.integers(1, 7))
     st.integers(0, 3),
 )
 def test_widening_takes_the_nearest_value_and_changes_none(values, reach):
-    wide = widened(values, reach)
+    wide = widen(values, reach)
     known = np.argwhere(~np.isnan(values))
     for (row, column), found in np.ndenumerate(wide):
         away = np.abs(known - (row, column))
@@ -204,7 +204,7 @@ def test_step_by_day_and_by_month(capsys, tmp_path):
     ):
         image, name, _ = draw(capsys, path, "--date", day)
         assert name == f"{path.stem}_{stamp}.png"
-        ax, field, scale = axes_of(path, day=as_date(day))
+        ax, field, scale = axes_of(path, day=parse_date(day))
         found = colour_at(image, ax, field.grid.x[300 + number], field.grid.y[300])
         assert is_close(found, scale.colour(0.2 + number / 10))
         assert ax.texts[-2].get_text().replace("\n", " ").endswith(f", {span}")

@@ -21,7 +21,7 @@ from seaice.gridding import (
     project,
 )
 from seaice.gridding.projection import polar_projection
-from seaice.grids import Grid, get_grid, grid_ids
+from seaice.grids import Grid, get_grid, list_grid_ids
 from seaice.runtime import threads as bands
 
 EASE = get_grid("ease2n25000")
@@ -150,7 +150,7 @@ def test_the_antimeridian_has_two_sides_and_one_cell():
     assert abs(x[0] - x[1]) < 1 and y[0] == pytest.approx(y[1])
 
 
-@pytest.mark.parametrize("name", [n for n in grid_ids() if n.endswith("25000")])
+@pytest.mark.parametrize("name", [n for n in list_grid_ids() if n.endswith("25000")])
 def test_the_closed_form_is_that_of_pyproj(name):
     grid = get_grid(name)
     pole = polar_projection(grid.projection).pole

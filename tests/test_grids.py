@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seaice import InputError
-from seaice.grids import Grid, from_coordinates, get_grid, grid_ids
+from seaice.grids import Grid, get_grid, list_grid_ids, recognise_grid
 
 # (rows, columns, first x, last x, first y, last y) of the University of Bremen grids.
 TABLE = {
@@ -90,29 +90,29 @@ def test_real_areas_and_latitudes(real_data):
     assert np.abs(turn).max() < 2e-5
 
 
-@pytest.mark.parametrize("grid_id", grid_ids())
+@pytest.mark.parametrize("grid_id", list_grid_ids())
 def test_cf_round_trip(grid_id):
     grid = get_grid(grid_id)
-    assert from_coordinates(grid.x, grid.y, grid.to_cf()) == grid
+    assert recognise_grid(grid.x, grid.y, grid.to_cf()) == grid
 
 
 def test_registered_cells_without_a_projection():
     grid = get_grid("s6250")
-    assert from_coordinates(grid.x, grid.y) == grid
+    assert recognise_grid(grid.x, grid.y) == grid
 
 
 def test_other_ellipsoid_keeps_the_id_and_the_cells():
     grid = get_grid("n6250")
     from pyproj import CRS
 
-    found = from_coordinates(grid.x, grid.y, CRS.from_epsg(3413).to_cf())
+    found = recognise_grid(grid.x, grid.y, CRS.from_epsg(3413).to_cf())
     assert (found.id, found.projection) == ("n6250", "EPSG:3413")
     assert found.same_cells(grid)
 
 
 def test_a_part_is_read_back_as_custom():
-    part = get_grid("n25000").part(slice(100, 180), slice(20, 90))
-    found = from_coordinates(part.x, part.y, part.to_cf())
+    part = get_grid("n25000").crop(slice(100, 180), slice(20, 90))
+    found = recognise_grid(part.x, part.y, part.to_cf())
     assert found.id == "custom"
     assert found.same_cells(part)
     assert not found.same_cells(get_grid("n25000"))
@@ -121,7 +121,7 @@ def test_a_part_is_read_back_as_custom():
 def test_hemispheres():
     found = {i: get_grid(i).hemisphere for i in ("n3125", "s3125", "ease2n25000", "ease2s25000")}
     assert list(found.values()) == ["north", "south", "north", "south"]
-    north = get_grid("n25000").part(slice(0, 50), slice(0, 50))
+    north = get_grid("n25000").crop(slice(0, 50), slice(0, 50))
     south = Grid("x", 50, 50, 25000, north.west, north.south, "EPSG:3412")
     assert not north.same_cells(south)
 
@@ -139,23 +139,23 @@ def test_hemispheres():
 )
 def test_bad_coordinates(x, y, message):
     with pytest.raises(InputError, match=message):
-        from_coordinates(np.array(x, float), np.array(y, float))
+        recognise_grid(np.array(x, float), np.array(y, float))
 
 
 def test_unknown_grid_lists_the_known():
-    with pytest.raises(InputError, match=r"unknown grid 'n1000'; known are n3125, n6250"):
+    with pytest.raises(InputError, match=r"unknown grid 'n1000'; expected one of n3125, n6250"):
         get_grid("n1000")
 
 
 def test_empty_part_is_refused():
     with pytest.raises(InputError, match="expected a non-empty index range"):
-        get_grid("n25000").part(slice(5, 5), slice(0, 3))
+        get_grid("n25000").crop(slice(5, 5), slice(0, 3))
 
 
 def test_cells_that_fit_two_projections_are_not_guessed():
     grid = get_grid("ease2s25000")
     with pytest.raises(InputError, match="cannot tell the projection"):
-        from_coordinates(grid.x, grid.y)
+        recognise_grid(grid.x, grid.y)
 
 
 def test_false_easting_and_poles_elsewhere():

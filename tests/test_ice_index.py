@@ -279,7 +279,7 @@ def test_netcdf_follows_cf(cube, tmp_path):
 
 
 def test_regions_of_a_file_and_what_lies_outside(tmp_path, capsys):
-    grid = get_grid("n25000").part(slice(440, 448), slice(0, 10))
+    grid = get_grid("n25000").crop(slice(440, 448), slice(0, 10))
     codes = np.full((448, 304), 20, np.uint8)
     codes[:4, :10], codes[4:6, :10] = 8, 9  # from the top: Barents Sea, then Kara Sea
     mask = tmp_path / "mask.msk"
@@ -503,7 +503,7 @@ def test_part_of_the_days(cube, tmp_path):
     assert len(frames_of(path)[0]) == 1
     with pytest.raises(InputError, match="has no 2024-03-02: it reaches from 2024-02-28 to 2024-03-01"):
         animate(input_file=cube, output_file=path, end_date=date(2024, 3, 2))
-    with pytest.raises(InputError, match=r"the period ends .* before it starts"):
+    with pytest.raises(InputError, match=r"the date range ends .* before it starts"):
         animate(input_file=cube, output_file=path, start_date=DAYS[1], end_date=DAYS[0])
 
 

@@ -10,8 +10,8 @@ from seaice.flags import Surface
 from seaice.grids import Grid, get_grid
 from seaice.masking.land_mask import classify
 from seaice.masks import (
-    assumed_pole_hole,
-    pole_hole,
+    assume_pole_hole,
+    find_pole_hole,
     read_mask,
 )
 
@@ -26,7 +26,7 @@ def run(folder, output, *words):
 
 
 def test_classes_by_hand():
-    grid = get_grid("n25000").part(slice(0, 3), slice(0, 6))
+    grid = get_grid("n25000").crop(slice(0, 3), slice(0, 6))
     missing = np.array(
         [
             [17, 17, 16, 11, 10, 0],
@@ -44,7 +44,7 @@ def test_classes_by_hand():
 
 @pytest.mark.parametrize("days", range(1, 60))
 def test_threshold_is_exact(days):
-    grid = get_grid("n25000").part(slice(0, 1), slice(0, days + 1))
+    grid = get_grid("n25000").crop(slice(0, 1), slice(0, days + 1))
     land = classify(np.arange(days + 1)[None], days, grid, threshold=0.85)[0] == Surface.LAND
     assert land.tolist() == [100 * n >= 85 * days for n in range(days + 1)]
 
@@ -54,7 +54,7 @@ def test_pole_hole_is_recognised_and_never_land(step):
     grid = get_grid(f"n{step}")
     rows, columns = (int(round((5_350_000) / step)), int(round(3_850_000 / step)))
     half = 300_000 // step
-    part = grid.part(slice(rows - half, rows + half), slice(columns - half, columns + half))
+    part = grid.crop(slice(rows - half, rows + half), slice(columns - half, columns + half))
     distance = part.distance_to_pole()
     missing = np.where(distance < 95_000, 20, 0)
     missing[:3] = 20  # land beyond the reach of the hole
@@ -68,19 +68,19 @@ def test_pole_hole_is_recognised_and_never_land(step):
 
 def test_pole_hole_is_cut_where_land_statistics_join_it():
     missing = np.ones(GRID.shape, bool)
-    hole = pole_hole(missing, GRID)
+    hole = find_pole_hole(missing, GRID)
     distance = GRID.distance_to_pole()
     np.testing.assert_array_equal(hole, distance <= 165_000)
 
 
 def test_no_pole_hole_in_the_south_or_where_the_pole_is_observed():
     south = get_grid("s25000")
-    assert not pole_hole(np.ones(south.shape, bool), south).any()
-    assert not assumed_pole_hole(south).any()
+    assert not find_pole_hole(np.ones(south.shape, bool), south).any()
+    assert not assume_pole_hole(south).any()
     away = GRID.distance_to_pole() > 60_000
-    assert not pole_hole(away, GRID).any()
+    assert not find_pole_hole(away, GRID).any()
     utm = Grid("custom", 4, 4, 1000, 400_000, 7_000_000, "EPSG:32633")
-    assert not pole_hole(np.ones(utm.shape, bool), utm).any()
+    assert not find_pole_hole(np.ones(utm.shape, bool), utm).any()
 
 
 def test_mask_file(tmp_path, capsys):

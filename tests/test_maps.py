@@ -151,9 +151,9 @@ def test_a_projection_that_does_not_fit_is_not_used(monkeypatch):
     np.testing.assert_allclose(there, snyder(15.6, 78.2, "north"), atol=1)
 
 
-@pytest.mark.parametrize("grid", [get_grid("n25000").part(slice(0, 6), slice(0, 4)), LCC], ids=str)
+@pytest.mark.parametrize("grid", [get_grid("n25000").crop(slice(0, 6), slice(0, 4)), LCC], ids=str)
 def test_every_cell_has_its_colour_up_to_its_edges(grid):
-    grid = grid if grid.rows == 6 else grid.part(slice(0, 6), slice(0, 4))
+    grid = grid if grid.rows == 6 else grid.crop(slice(0, 6), slice(0, 4))
     field = np.linspace(0, 100, 24, dtype=np.float32).reshape(6, 4)
     field = field[:, ::-1]
     figure, ax = draw.polar_figure(grid, graticule=False)
@@ -188,7 +188,7 @@ def test_a_cell_at_a_named_place_is_seen_there_and_only_there(name):
 
 
 def test_land_is_painted_over_and_missing_is_hatched():
-    grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
+    grid = get_grid("n25000").crop(slice(200, 220), slice(100, 120))
     field = np.full(grid.shape, 50, np.float32)
     field[:8] = np.nan
     land = np.zeros(grid.shape, bool)
@@ -225,7 +225,7 @@ def test_ice_colours_rise_in_even_steps_of_lightness():
 
 
 def test_classes_by_code_whatever_the_numbers():
-    grid = get_grid("n25000").part(slice(200, 203), slice(100, 103))
+    grid = get_grid("n25000").crop(slice(200, 203), slice(100, 103))
     codes = np.array([[7, 250, 3]] * 3, np.uint8)
     classes = {250: palette.Swatch("b", "#00ff00"), 7: palette.Swatch("a", "#ff0000")}
     figure, ax = draw.polar_figure(grid, graticule=False)
@@ -237,7 +237,7 @@ def test_classes_by_code_whatever_the_numbers():
 
 
 def test_ice_edge_lies_where_the_field_passes_it():
-    grid = get_grid("n3125").part(slice(1000, 2000), slice(1000, 1200))
+    grid = get_grid("n3125").crop(slice(1000, 2000), slice(1000, 1200))
     field = np.repeat(np.linspace(0, 100, 1000, dtype=np.float32)[:, np.newaxis], 200, axis=1)
     field[:, :20] = np.nan
     _, ax = draw.polar_figure(grid, graticule=False)
@@ -253,7 +253,7 @@ def test_ice_edge_lies_where_the_field_passes_it():
 
 @pytest.mark.parametrize("percent", [3.0, 90.0, np.nan])
 def test_no_ice_edge_is_said_so(percent):
-    grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
+    grid = get_grid("n25000").crop(slice(200, 220), slice(100, 120))
     _, ax = draw.polar_figure(grid, graticule=False)
     swatch = draw.draw_ice_edge(ax, np.full(grid.shape, percent, np.float32), grid)
     assert swatch.label == "no ice edge (15 %)"
@@ -261,7 +261,7 @@ def test_no_ice_edge_is_said_so(percent):
 
 
 def test_outline_follows_the_cells():
-    grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
+    grid = get_grid("n25000").crop(slice(200, 220), slice(100, 120))
     inside = np.zeros(grid.shape, bool)
     _, ax = draw.polar_figure(grid, graticule=False)
     draw.draw_outline(ax, inside, grid)
@@ -277,7 +277,7 @@ def test_outline_follows_the_cells():
 
 
 def test_next_frame_of_an_animation():
-    grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
+    grid = get_grid("n25000").crop(slice(200, 220), slice(100, 120))
     figure, ax = draw.polar_figure(grid, graticule=False)
     image = draw.draw_concentration(ax, np.zeros(grid.shape, np.float32), grid)
     draw.draw_frame(image, np.full(grid.shape, 100, np.float32), title="first")
@@ -289,7 +289,7 @@ def test_next_frame_of_an_animation():
 
 
 def test_field_of_another_shape_is_refused():
-    grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
+    grid = get_grid("n25000").crop(slice(200, 220), slice(100, 120))
     _, ax = draw.polar_figure(grid, graticule=False)
     with pytest.raises(
         InputError, match=r"expected a field on the grid .* found an array of shape \(2, 2\)"
@@ -450,7 +450,7 @@ def test_a_dot_without_a_value_is_land_if_half_of_it_is():
 
 
 def test_land_shows_no_value_in_any_frame():
-    grid = get_grid("n25000").part(slice(200, 220), slice(100, 120))
+    grid = get_grid("n25000").crop(slice(200, 220), slice(100, 120))
     land = np.zeros(grid.shape, bool)
     land[:, :10] = True
     figure, ax = draw.polar_figure(grid, graticule=False)
@@ -562,7 +562,7 @@ def test_graticule_points_have_the_longitude_or_latitude_they_say():
 
 
 def test_a_cut_out_across_the_date_line_gets_a_few_meridians():
-    part = get_grid("n6250").part(slice(1110, 1230), slice(250, 370))
+    part = get_grid("n6250").crop(slice(1110, 1230), slice(250, 370))
     longitude, _ = part.longitude_latitude()
     assert (longitude > 170).any() and (longitude < -170).any(), "not across 180"
     meridians = [line.value for line in graticule.graticule(part) if line.kind == "meridian"]

@@ -26,7 +26,7 @@ from seaice.runtime.output_checks import (
 from seaice.simulate import write_day
 from seaice.sources.bremen.names import DayFile
 
-GRID = get_grid("n25000").part(slice(220, 230), slice(140, 148))
+GRID = get_grid("n25000").crop(slice(220, 230), slice(140, 148))
 DAY = "asi-AMSR2-n25000-20240110-v5.4.nc"
 
 

@@ -72,7 +72,7 @@ def test_a_fine_grid_takes_the_coarse_cell_it_lies_in(meier):
 
 
 def test_a_part_of_a_grid_takes_the_cells_at_its_own_place(meier):
-    regions = read_regions(str(meier), N25.part(slice(440, 448), slice(3, 9)))
+    regions = read_regions(str(meier), N25.crop(slice(440, 448), slice(3, 9)))
     assert cells_of(regions, "Barents Sea") == {(7, 2)}
 
 
@@ -166,7 +166,7 @@ def test_regions_of_another_projection():
 
 
 def test_outside_of_the_region_file_is_no_region():
-    inner = N25.part(slice(10, 20), slice(10, 20))
+    inner = N25.crop(slice(10, 20), slice(10, 20))
     seen = resample(np.ones(inner.shape, np.uint8), inner, N25)
     assert seen.sum() == 100
     assert seen[10:20, 10:20].all()
@@ -233,9 +233,9 @@ def test_bounds_take_exactly_the_centres_within(west, width, south, height):
     left, right, bottom, top = N25.extent
     if west < left or east > right or south < bottom or north > top:
         with pytest.raises(InputError, match="expected bounds within the grid, found west"):
-            Box.of_bounds((west, east, south, north), N25)
+            Box.from_bounds((west, east, south, north), N25)
         return
-    box = Box.of_bounds((west, east, south, north), N25)
+    box = Box.from_bounds((west, east, south, north), N25)
     box.check(N25)
     expected = np.zeros(N25.shape, bool)
     expected[box.rows, box.columns] = True
@@ -244,10 +244,10 @@ def test_bounds_take_exactly_the_centres_within(west, width, south, height):
 
 def test_centres_on_the_bounds_are_in_the_box():
     x, y = N25.x, N25.y
-    assert Box.of_bounds((x[3], x[7], y[2], y[5]), N25) == Box(2, 6, 3, 8)
-    assert Box.of_bounds((x[3], x[3], y[2], y[2]), N25) == Box(2, 3, 3, 4)
-    assert Box.of_bounds((x[3] + 1, x[7] - 1, y[2] + 1, y[5] - 1), N25) == Box(3, 5, 4, 7)
-    assert Box.of_bounds(N25.extent, N25) == Box(0, N25.rows, 0, N25.columns)
+    assert Box.from_bounds((x[3], x[7], y[2], y[5]), N25) == Box(2, 6, 3, 8)
+    assert Box.from_bounds((x[3], x[3], y[2], y[2]), N25) == Box(2, 3, 3, 4)
+    assert Box.from_bounds((x[3] + 1, x[7] - 1, y[2] + 1, y[5] - 1), N25) == Box(3, 5, 4, 7)
+    assert Box.from_bounds(N25.extent, N25) == Box(0, N25.rows, 0, N25.columns)
 
 
 @pytest.mark.parametrize("side", range(4))
@@ -256,19 +256,19 @@ def test_bounds_are_never_clipped(side):
     bounds[side] += 1.0 if side % 2 else -1.0
     with pytest.raises(InputError, match=r"expected bounds within the grid, found .*; the grid n25000 "
                        r".* reaches from -3.85e\+06 to 3.75e\+06 m in x and from"):  # fmt: skip
-        Box.of_bounds(tuple(bounds), N25)
+        Box.from_bounds(tuple(bounds), N25)
 
 
 def test_bounds_out_of_order_and_between_centres():
     with pytest.raises(
         InputError, match=r"expected west <= east and south <= north, found west 5, east"
     ):
-        Box.of_bounds((5, 0, 0, 5), N25)
+        Box.from_bounds((5, 0, 0, 5), N25)
     with pytest.raises(InputError, match=r"found west nan, .*exchange them"):
-        Box.of_bounds((float("nan"), 0, 0, 5), N25)
+        Box.from_bounds((float("nan"), 0, 0, 5), N25)
     x, y = N25.x[0], N25.y[0]
     with pytest.raises(InputError, match=r"no cell centre of the grid n25000 .* measure 25000 m"):
-        Box.of_bounds((x + 1, x + 20000, y + 1, y + 20000), N25)
+        Box.from_bounds((x + 1, x + 20000, y + 1, y + 20000), N25)
 
 
 def test_named_places_lie_in_their_seas(real_data):

@@ -127,7 +127,7 @@ def test_netcdf_is_read_back_on_the_same_grid(tmp_path, grid_id):
 
 
 def test_a_part_of_a_grid_is_read_back_in_its_place(tmp_path):
-    part = grids.get_grid("s25000").part(slice(30, 70), slice(100, 160))
+    part = grids.get_grid("s25000").crop(slice(30, 70), slice(100, 160))
     write_day(tmp_path / "day.nc", asymmetric(part), part)
     values, found = read_day(tmp_path / "day.nc")
     assert found.same_cells(part)
@@ -254,7 +254,7 @@ def test_ground_track_repeats_after_16_days_and_not_after_one():
 
 
 def test_pole_hole_has_the_size_of_the_true_one():
-    grid = grids.get_grid("n6250").part(slice(800, 912), slice(560, 672))
+    grid = grids.get_grid("n6250").crop(slice(800, 912), slice(560, 672))
     distance = grid.distance_to_pole() / 1000
     swaths = orbit.SwathMap(grid)
     for offset in range(16):
@@ -492,9 +492,9 @@ def test_folder_is_found_and_holds_what_was_promised(tmp_path):
         absent_days=["2020-03-10"],
         seed=5,
     )
-    listed = names.list_days(tmp_path, DateRange.of("20200301", "20200331"))
+    listed = names.list_days(tmp_path, DateRange.parse("20200301", "20200331"))
     assert {d: files[0].path for d, files in listed.items()} == days.paths
-    assert days.dates == tuple(DateRange.of("20200308", "20200312"))
+    assert days.dates == tuple(DateRange.parse("20200308", "20200312"))
     assert set(days.dates) - set(days.paths) == days.absent == {date(2020, 3, 10)}
     for day, path in days.paths.items():
         values, grid = read_day(path, grid=days.grid)

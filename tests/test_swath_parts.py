@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seaice import InputError
-from seaice.dates import as_timestamp
+from seaice.dates import parse_timestamp
 from seaice.leap_seconds import tai93_from_utc, tai93_of, utc_from_tai93, utc_of
 from seaice.runtime.json_lines import (
     append_line,
@@ -191,15 +191,20 @@ def test_blocks_do_not_show(scans):
 def test_instants():
     whole = datetime(2020, 1, 1, tzinfo=UTC)
     assert (
-        as_timestamp("2020-01-01") == as_timestamp("20200101") == as_timestamp(date(2020, 1, 1)) == whole
+        parse_timestamp("2020-01-01")
+        == parse_timestamp("20200101")
+        == parse_timestamp(date(2020, 1, 1))
+        == whole
     )
-    assert as_timestamp("20200101", last=True) == datetime(2020, 1, 1, 23, 59, 59, tzinfo=UTC)
-    assert as_timestamp("2020-01-01T06:30:15") == datetime(2020, 1, 1, 6, 30, 15, tzinfo=UTC)
-    assert as_timestamp("2020-01-01 06:30:15", last=True) == datetime(2020, 1, 1, 6, 30, 15, tzinfo=UTC)
-    assert as_timestamp("2020-01-01T06:30+02:00") == datetime(2020, 1, 1, 4, 30, tzinfo=UTC)
+    assert parse_timestamp("20200101", last=True) == datetime(2020, 1, 1, 23, 59, 59, tzinfo=UTC)
+    assert parse_timestamp("2020-01-01T06:30:15") == datetime(2020, 1, 1, 6, 30, 15, tzinfo=UTC)
+    assert parse_timestamp("2020-01-01 06:30:15", last=True) == datetime(
+        2020, 1, 1, 6, 30, 15, tzinfo=UTC
+    )
+    assert parse_timestamp("2020-01-01T06:30+02:00") == datetime(2020, 1, 1, 4, 30, tzinfo=UTC)
     for wrong in ("yesterday", "2020-13-01", "2020-01-01 25:00:00", "", 7, None):
         with pytest.raises(InputError):
-            as_timestamp(wrong)
+            parse_timestamp(wrong)
 
 
 def test_a_torn_line_costs_itself_only(tmp_path):

@@ -12,7 +12,7 @@ import torch
 from cubes import small_grid, write_cube
 from swaths import make_swath
 
-from seaice.dates import as_date
+from seaice.dates import parse_date
 from seaice.flags import (
     FillFlag,
     Surface,
@@ -107,7 +107,7 @@ def test_the_parts_share_no_day(ran):
     assert days["train"]
     assert days["validation"]
     ends = {name: (min(d), max(d)) for name, d in days.items()}
-    free = as_date(ends["validation"][0]) - as_date(ends["train"][1])
+    free = parse_date(ends["validation"][0]) - parse_date(ends["train"][1])
     assert free.days > 10  # the cube's filling reaches 10 days
     assert ran["statistics"].periods == tuple(str(block) for block in ran["parts"]["train"])
 

@@ -70,7 +70,7 @@ from seaice.flags import Surface
 from seaice.gapfill import get_method
 from seaice.gapfill.expected_error import read_table
 from seaice.grids import Grid
-from seaice.masks import assumed_pole_hole, read_mask
+from seaice.masks import assume_pole_hole, read_mask
 from seaice.report import Progress, Report
 from seaice.runtime.atomic_write import (
     atomic,
@@ -194,7 +194,7 @@ def consolidate(
     engine = Engine(workers, dask)
     output_file = Path(output_file)
     check_output(output_file, land_mask_file)
-    period = DateRange.of(start_date, end_date)
+    period = DateRange.parse(start_date, end_date)
     chosen = get_method(method)
     parameters = {"method": method, **chosen.own(options), "pole_hole": pole_hole, "halo": halo}
     if one_sided_days is None and "one_sided_days" in parameters:
@@ -212,7 +212,7 @@ def consolidate(
         kept = existing if append and not mask else None
         days = DailyGrids(
             source_dir=source_dir,
-            period=period.widened(reach) if halo else period,
+            period=period.widen(reach) if halo else period,
             grid=mask.grid if mask else (kept.grid if kept else None),
             grid_id=grid,
             bad_days_file=bad_days_file,
@@ -237,7 +237,7 @@ def _storage(output_file: Path, compression: str, shape: tuple[int, int], *, app
 
 def _ocean_all(grid: Grid) -> np.ndarray:
     surface = np.full(grid.shape, Surface.OCEAN, np.uint8)
-    surface[assumed_pole_hole(grid)] = Surface.POLE_HOLE
+    surface[assume_pole_hole(grid)] = Surface.POLE_HOLE
     return surface
 
 

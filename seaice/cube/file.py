@@ -24,10 +24,10 @@ from seaice.cube.shards import (
     read_shard,
 )
 from seaice.dates import (
-    as_date,
     from_day_number,
+    parse_date,
 )
-from seaice.flags import Surface, value_for_meaning
+from seaice.flags import Surface, find_flag_value
 from seaice.grids import Grid
 from seaice.runtime.atomic_write import aside
 
@@ -113,7 +113,7 @@ class CubeFile:
 
     def index(self, day: Any) -> int:
         """Position of a day on the axis; InputError if the cube does not reach it."""
-        wanted = as_date(day)
+        wanted = parse_date(day)
         if wanted not in self._number:
             raise InputError(
                 f"{self.path} has no {wanted}: it reaches from {self.dates[0]} to {self.dates[-1]}"
@@ -142,8 +142,8 @@ class CubeFile:
         return self._read("fill_flag", days, rows, columns)
 
     def flag_value(self, meaning: str, variable: str = "fill_flag") -> int:
-        """The code that means ``meaning`` in this file (see :func:`seaice.flags.value_for_meaning`)."""
-        return value_for_meaning(self._container.attributes_of(variable), meaning)
+        """The code that means ``meaning`` in this file (see :func:`seaice.flags.find_flag_value`)."""
+        return find_flag_value(self._container.attributes_of(variable), meaning)
 
     def variable(self, name: str, days: int | slice = WHOLE) -> np.ndarray:
         """A stored array of any other variable, as stored; for texts see :meth:`texts`."""
@@ -346,7 +346,7 @@ class ZarrContainer:
         """The grid of the cube."""
         found = map(self.attributes_of, self._arrays)
         mapping = next((a for a in found if "grid_mapping_name" in a), None)
-        return grids.from_coordinates(self.read("x"), self.read("y"), mapping)
+        return grids.recognise_grid(self.read("x"), self.read("y"), mapping)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -221,9 +221,9 @@ def _sha256(path: Path) -> str:
 
 
 def _named_grids() -> set[str]:
-    from seaice.grids import grid_ids
+    from seaice.grids import list_grid_ids
 
-    return {g for g in grid_ids() if g[0] in "ns"}
+    return {g for g in list_grid_ids() if g[0] in "ns"}
 
 
 def _usual_grid(paths: list[Path], *, looks: int = 5) -> Grid | None:

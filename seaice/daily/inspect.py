@@ -258,7 +258,7 @@ def _box(grid: Grid, ranges: tuple[int | None, ...], bounds: Sequence[float] | N
     given = [number for number in ranges if number is not None]
     if bounds is not None and not given:
         west, east, south, north = bounds
-        return Box.of_bounds((west, east, south, north), grid)
+        return Box.from_bounds((west, east, south, north), grid)
     if bounds is not None or len(given) != 4:
         raise InputError(
             "expected either --ymin, --ymax, --xmin and --xmax or --bounds, found "
@@ -330,7 +330,7 @@ def draw_box(
     from seaice.drawing.graticule import draw_graticule
 
     near = _surroundings(box, grid)
-    around = grid.part(near.rows, near.columns)
+    around = grid.crop(near.rows, near.columns)
     figure, axes = draw.polar_panels(grid, 2, height=5.5, graticule=False)
     frame = palette.Swatch(f"box {box}", palette.ICE_EDGE, "line")
     no_value = "no value" if mask is not None else "no value (land, or missing)"
@@ -345,7 +345,7 @@ def draw_box(
         land = None if mask is None else mask.land[part.rows, part.columns]
         image = draw.draw_concentration(ax, field[part.rows, part.columns], place, land=land)
         draw_graticule(ax, place, unit=unit_of(ax), zorder=3)
-        _draw_outline(ax, grid.part(box.rows, box.columns), colour=palette.ICE_EDGE)
+        _draw_outline(ax, grid.crop(box.rows, box.columns), colour=palette.ICE_EDGE)
     draw.draw_title(axes[0], f"Sea ice concentration, {day.record.day}", str(grid))
     draw.draw_title(
         axes[1], f"{day.percent:.2f} % of the box missing", f"{day.missing} of {day.cells} cells"

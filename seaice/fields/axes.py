@@ -193,8 +193,8 @@ def _grid(dataset: xr.Dataset, array: xr.DataArray, y: str, x: str) -> tuple[Gri
     mapping = array.attrs.get("grid_mapping", array.encoding.get("grid_mapping"))
     attributes = dict(dataset[mapping].attrs) if mapping in dataset.variables else None
     try:
-        columns, rows = (grids.metres(dataset[name]) for name in (x, y))
+        columns, rows = (grids.read_metres(dataset[name]) for name in (x, y))
         flipped = rows.size > 1 and bool(rows[0] > rows[-1])
-        return grids.from_coordinates(columns, rows[::-1] if flipped else rows, attributes), flipped
+        return grids.recognise_grid(columns, rows[::-1] if flipped else rows, attributes), flipped
     except InputError:
         return None, False  # coordinates in degrees, or cells that are not square

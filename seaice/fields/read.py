@@ -30,7 +30,7 @@ from seaice.fields.open import (
     opened,
     short,
 )
-from seaice.flags import value_for_meaning
+from seaice.flags import find_flag_value
 from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
 
@@ -333,7 +333,7 @@ def _drop_filled(
     if "fill_flag" not in listed or "fill_flag" not in dataset.variables:
         return
     flag = dataset["fill_flag"]
-    observed = value_for_meaning(flag.attrs, "observed")
+    observed = find_flag_value(flag.attrs, "observed")
     flag = flag.isel({axes.time: chosen} if axes.time in flag.dims else {})
     filled = np.isfinite(values) & (read_maps(flag, axes, Path("fill_flag")) != observed)
     values[filled] = np.nan

@@ -75,14 +75,14 @@ def write_filled(
         If the file cannot be written.
     """
     own = str(source.attributes.get("units", "1"))
-    units.conversion(own, wanted_units or own)  # refuse before anything is read again
+    units.find_conversion(own, wanted_units or own)  # refuse before anything is read again
     with opened(source.path, raw=True) as stored:
         dataset = _frame(stored, source)
         dataset[source.variable] = _values(stored, source, filled, own, wanted_units)
         dataset["fill_flag"] = _flags(source, filled)
         if filled.error is not None:
             error = source.axes.upward(filled.error)
-            factor = units.conversion(own, wanted_units or own)[0]
+            factor = units.find_conversion(own, wanted_units or own)[0]
             dataset[f"{source.variable}_error"] = _error(source, error * factor, wanted_units or own)
         if "land_mask" not in dataset:
             dataset["land_mask"] = _land(source)
@@ -143,7 +143,7 @@ def _values(
 
     attributes = {k: v for k, v in stored[source.variable].attrs.items() if k not in _OF_RANGE}
     attributes["ancillary_variables"] = _ancillary(source, filled)
-    if wanted is not None and units.conversion(own, wanted) != (1.0, 0.0):
+    if wanted is not None and units.find_conversion(own, wanted) != (1.0, 0.0):
         for name in (*_OF_PACKING, "_Unsigned"):
             attributes.pop(name, None)
         attributes["units"] = wanted
@@ -221,7 +221,7 @@ def _error(source: Source, error: np.ndarray, unit: str) -> xr.Variable:
     standard = source.attributes.get("standard_name")
     if standard and " " not in str(standard):
         attributes["standard_name"] = f"{standard} standard_error"
-    if units.canonical(unit) in ("K", "degC"):
+    if units.normalise_name(unit) in ("K", "degC"):
         attributes |= {"units": "K", "units_metadata": "temperature: difference"}
     stack = np.where(np.isfinite(error), error, _FILL["f4"]).astype(np.float32)
     return xr.Variable(_dimensions(source), stack if source.axes.time else stack[0], attributes)

@@ -95,7 +95,7 @@ class Area:
             )
         columns = _range(x[near], grid.west, grid.step, grid.columns)
         rows = _range(y[near], grid.south, grid.step, grid.rows)
-        return grid.part(rows, columns)
+        return grid.crop(rows, columns)
 
 
 def _range(values: np.ndarray, start: float, step: float, count: int) -> slice:

@@ -30,7 +30,7 @@ from seaice.pictures.animation import (
     check_animation,
     chosen_days,
 )
-from seaice.regions import Regions, read_regions, region_file
+from seaice.regions import Regions, find_region_file, read_regions
 from seaice.report import Progress, Report, listing
 from seaice.runtime.output_checks import (
     Output,
@@ -274,7 +274,7 @@ def ice_index(
             Output("plot", plot, "picture"),
             Output("animation", animation, "animation"),
         ],
-        [input_file, *(region_file(text) for text in region)],
+        [input_file, *(find_region_file(text) for text in region)],
         is_daily_file=DayFile.parse,
     )
     if animation is not None:

@@ -30,7 +30,7 @@ from seaice.flags import (
 from seaice.grids import Grid
 from seaice.masks import (
     Mask,
-    pole_hole,
+    find_pole_hole,
     read_mask,
 )
 from seaice.report import Progress, Report
@@ -105,7 +105,7 @@ def create_mask(
             f"the output has the name of a daily file: {output_file}; choose another --output_file"
         )
     _refuse_foreign(output_file)
-    period = DateRange.of(start_date, end_date)
+    period = DateRange.parse(start_date, end_date)
     days = DailyGrids(source_dir=source_dir, period=period, grid_id=grid, bad_days_file=bad_days_file)
     with exclusive(output_file):
         return _create_mask(days, period, output_file, threshold, engine)
@@ -213,14 +213,14 @@ def classify(missing: np.ndarray, days: int, grid: Grid, *, threshold: float = 0
     Examples
     --------
     >>> from seaice.grids import get_grid
-    >>> grid = get_grid("n25000").part(slice(0, 1), slice(0, 4))
+    >>> grid = get_grid("n25000").crop(slice(0, 1), slice(0, 4))
     >>> classify(np.array([[20, 0, 0, 12]]), 20, grid)
     array([[1, 2, 0, 4]], dtype=uint8)
     """
     from scipy.ndimage import binary_dilation
 
     always = missing >= np.ceil(threshold * days - 1e-9)
-    hole = pole_hole(always, grid)
+    hole = find_pole_hole(always, grid)
     land = always & ~hole
     beside = binary_dilation(land, structure=np.ones((3, 3), bool)) & ~land
     surface = np.full(missing.shape, Surface.OCEAN, np.uint8)

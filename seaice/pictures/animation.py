@@ -103,7 +103,8 @@ def chosen_days(cube: CubeFile, start_date: date | None, end_date: date | None) 
     last = len(cube.dates) - 1 if end_date is None else cube.index(end_date)
     if last < first:
         raise InputError(
-            f"the period ends ({cube.dates[last]}) before it starts ({cube.dates[first]}); exchange them"
+            f"the date range ends ({cube.dates[last]}) before it starts ({cube.dates[first]}); "
+            "exchange the dates"
         )
     return range(first, last + 1)
 

@@ -111,7 +111,7 @@ def view_of(field: Field, extent: Extent | None = None) -> View:
         _window(int(places[0]), int(places[-1]), max(side, least), cells)
         for places, side, cells in zip((rows, columns), sides, field.grid.shape, strict=True)
     )
-    grid = field.grid.part(down, along)
+    grid = field.grid.crop(down, along)
     small = grid.rows * grid.columns <= _SMALL_PART * field.grid.rows * field.grid.columns
     if extent is None and not small:
         return View(field, field.grid)
@@ -185,7 +185,7 @@ def draw_field_values(
     if view.field.known.mean() < _SPARSE:
         inches = inches_of(ax)[1] / view.grid.rows
         reach = int(np.clip(np.ceil((_VISIBLE * unit_of(ax) / inches - 1) / 2), 0, _WIDEST))
-    values = widened(view.field.values, reach) * np.float32(scale.factor)
+    values = widen(view.field.values, reach) * np.float32(scale.factor)
     image = draw_cells(
         ax, values, view.grid, block_mean, cmap=scale.colormap(), norm=scale.norm(), zorder=_FIELD
     )
@@ -228,7 +228,7 @@ def draw_field_classes(ax: GeoAxes, view: View) -> tuple[list[Swatch], list[str]
     return list(swatches.values()), [f"{field.name}: {', '.join(s.label for s in swatches.values())}"]
 
 
-def widened(values: np.ndarray, reach: int) -> np.ndarray:
+def widen(values: np.ndarray, reach: int) -> np.ndarray:
     """Give cells without a value that of the nearest cell within ``reach`` cells.
 
     Parameters
@@ -240,7 +240,7 @@ def widened(values: np.ndarray, reach: int) -> np.ndarray:
 
     Examples
     --------
-    >>> widened(np.array([[np.nan, np.nan, 5.0, 7.0]]), 1)
+    >>> widen(np.array([[np.nan, np.nan, 5.0, 7.0]]), 1)
     array([[nan,  5.,  5.,  7.]])
     """
     if reach == 0:

@@ -18,9 +18,9 @@ from seaice import (
 from seaice.cube.file import CubeFile
 from seaice.drawing import palette
 from seaice.drawing.palette import Swatch
-from seaice.flags import FillFlag, value_for_meaning
+from seaice.flags import FillFlag, find_flag_value
 from seaice.grids import Grid
-from seaice.masks import Mask, pole_hole
+from seaice.masks import Mask, find_pole_hole
 from seaice.pictures.read_field import is_gridded
 from seaice.sources.bremen.names import (
     DayFile,
@@ -128,7 +128,7 @@ def read_daily(
         concentration, found = read_day(path, grid=grid)
     except RejectedDay as error:
         raise InputError(f"{path} cannot be drawn: {error}") from None
-    land, hole = None, pole_hole(np.isnan(concentration), found)
+    land, hole = None, find_pole_hole(np.isnan(concentration), found)
     if land_mask_file is not None:
         mask = masks.read_mask(land_mask_file)
         if not mask.grid.same_cells(found):
@@ -337,7 +337,7 @@ def _surface_classes(
     classes = {}
     for name, swatch in palette.SURFACE.items():
         try:
-            code = value_for_meaning(attributes, name)
+            code = find_flag_value(attributes, name)
         except KeyError:
             continue  # a class this file does not have
         if code in present:

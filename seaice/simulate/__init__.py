@@ -24,7 +24,7 @@ from seaice import (
 )
 from seaice.dates import (
     DateRange,
-    as_date,
+    parse_date,
 )
 from seaice.grids import Grid
 from seaice.report import listing
@@ -220,7 +220,7 @@ class SimulatedDays:
         ndarray of float32, shape (rows, columns)
             Percent; NaN over land only. Any day may be asked for, outside the period too.
         """
-        return self._source.truth(as_date(day))
+        return self._source.truth(parse_date(day))
 
     def observed(self, day: Any) -> np.ndarray:
         """What can be read from the file of a day.
@@ -231,7 +231,7 @@ class SimulatedDays:
             Percent; NaN where land or not observed, which is everywhere on a day that is
             absent, has a defect or lies outside the period.
         """
-        day = as_date(day)
+        day = parse_date(day)
         if day not in self.paths or day in self.defects:
             return np.full(self.grid.shape, np.nan, np.float32)
         return self._source.observed(day)
@@ -256,7 +256,7 @@ def simulate_days(
     output_dir : Path
         Made if it does not exist. Files of the same name are replaced.
     start_date, end_date
-        First and last day, in any form :func:`seaice.dates.as_date` reads.
+        First and last day, in any form :func:`seaice.dates.parse_date` reads.
     grid : str, optional
         A grid of the ``n`` or ``s`` family.
     seed : int, optional
@@ -282,10 +282,10 @@ def simulate_days(
         If a day of ``absent_days``, ``outages`` or ``defects`` lies outside the period, or
         a kind of defect or a grid is not known.
     """
-    period = DateRange.of(start_date, end_date)
-    absent = frozenset(as_date(day) for day in absent_days)
-    hours = {as_date(day): span for day, span in (outages or {}).items()}
-    damaged = {as_date(day): kind for day, kind in (defects or {}).items()}
+    period = DateRange.parse(start_date, end_date)
+    absent = frozenset(parse_date(day) for day in absent_days)
+    hours = {parse_date(day): span for day, span in (outages or {}).items()}
+    damaged = {parse_date(day): kind for day, kind in (defects or {}).items()}
     for what, days in (("absent", absent), ("outage", hours), ("defect", damaged)):
         _check_inside(what, days, period)
     for kind in damaged.values():

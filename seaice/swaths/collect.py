@@ -17,7 +17,7 @@ from seaice import (
     InputError,
     cf,
 )
-from seaice.dates import as_timestamp
+from seaice.dates import parse_timestamp
 from seaice.download.retry import RetryPolicy
 from seaice.report import Progress, Report, listing
 from seaice.runtime import atomic_write
@@ -146,8 +146,8 @@ def collect_swaths(
         If there is nothing to collect, no account, or an archive of other parameters.
     """
     request = Request(
-        start=as_timestamp(start),
-        end=as_timestamp(end, last=True),
+        start=parse_timestamp(start),
+        end=parse_timestamp(end, last=True),
         input_dir=input_dir,
         channels=tuple(channel.name for channel in as_channels(channels)),
         coordinates=coordinates,

@@ -95,7 +95,7 @@ class SwathMap:
         self._latitude = np.empty(grid.shape, np.uint16)
         self._longitude = np.empty(grid.shape, np.uint16)
         for rows in _blocks(grid.rows):
-            longitude, latitude = grid.part(rows, slice(None)).longitude_latitude()
+            longitude, latitude = grid.crop(rows, slice(None)).longitude_latitude()
             self._longitude[rows] = _as_turn(longitude)
             self._latitude[rows] = np.round((latitude + 90) / 180 * (_TURN - 1))
 

@@ -17,7 +17,7 @@ from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.dates import (
     DateRange,
-    as_date,
+    parse_date,
 )
 from seaice.flags import Surface
 from seaice.grids import Grid
@@ -115,7 +115,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
     consolidated_file_path : Path
         A cube of ``consolidate_data.py``.
     start_time, end_time : date, int or str
-        First and last day a window may use, in any form :func:`seaice.dates.as_date` reads.
+        First and last day a window may use, in any form :func:`seaice.dates.parse_date` reads.
     input_length, pred_length : int
         Days in, days out.
     input_gap, pred_shift, pred_gap, samples_gap : int
@@ -222,7 +222,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
     ) -> None:
         self.path = Path(consolidated_file_path).absolute()
         self.window = Window(input_length, pred_length, input_gap, pred_shift, pred_gap)
-        self.period = DateRange.of(start_time, end_time)
+        self.period = DateRange.parse(start_time, end_time)
         self._returns = None if returns is None else known_parts(returns)
         self._with_flags = any("flags" in p or "weights" in p for p in self._returns or ())
         self._land_value = _number("land_value", land_value)
@@ -253,7 +253,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
         self._rows, self._columns = rows, columns
         self.grid: Grid = cube.grid
         if (rows.stop - rows.start, columns.stop - columns.start) != cube.grid.shape:
-            self.grid = cube.grid.part(rows, columns)
+            self.grid = cube.grid.crop(rows, columns)
         self.ocean: np.ndarray = cube.ocean[rows, columns]
         if not self.ocean.any():
             raise InputError(f"{self.grid} of {self.path} holds no ocean cell; choose another region")
@@ -442,7 +442,7 @@ def _loaded(statistics: Statistics | Path | str | None) -> Statistics | None:
 def _check_reach(cube: CubeFile, period: DateRange) -> None:
     if not cube.dates:
         raise InputError(f"{cube.path} holds no day; make it anew with consolidate_data.py")
-    first, last = as_date(cube.dates[0]), as_date(cube.dates[-1])
+    first, last = parse_date(cube.dates[0]), parse_date(cube.dates[-1])
     for name, day in (("start_time", period.start), ("end_time", period.end)):
         if not first <= day <= last:
             raise InputError(

@@ -20,7 +20,7 @@ from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.dates import (
     DateRange,
-    as_date,
+    parse_date,
 )
 from seaice.gapfill import get_method
 from seaice.runtime.atomic_write import atomic
@@ -119,7 +119,7 @@ def date_blocks(
     train 2024-01-01 to 2024-02-29
     test 2024-03-21 to 2024-04-09
     """
-    period = DateRange.of(start, end)
+    period = DateRange.parse(start, end)
     gap_days = _free_days(gap_days, cube)
     if not _are_shares(shares):
         raise InputError(f"expected parts with positive shares, found {shares!r}")
@@ -307,7 +307,7 @@ def measure_statistics(
         rows, columns = region_slices(cube.grid, region, bounds)
         ocean = cube.ocean[rows, columns]
         for position, day in enumerate(cube.dates):
-            if as_date(day) not in wanted:
+            if parse_date(day) not in wanted:
                 continue
             values = cube.concentration(position, rows, columns)[ocean]
             values = values[~np.isnan(values)].astype(np.float64)

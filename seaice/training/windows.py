@@ -248,7 +248,7 @@ def block_list(blocks: Iterable[DateRange]) -> list[DateRange]:
         )
     if isinstance(blocks, DateRange):
         raise InputError("expected blocks as a list of DateRange, found a DateRange; put it in a list")
-    advice = "take one part of date_blocks, or DateRange.of(first, last)"
+    advice = "take one part of date_blocks, or DateRange.parse(first, last)"
     if not isinstance(blocks, Iterable):
         raise InputError(f"expected blocks as a list of DateRange, found {blocks!r}; {advice}")
     listed = list(blocks)
@@ -283,7 +283,7 @@ def region_slices(
         Index ranges, half-open: rows ymin to ymax - 1. Row 0 is the south edge.
     bounds : (west, south, east, north), optional
         In the projected plane, metres: all cells whose centre lies within, see
-        :meth:`seaice.regions.Box.of_bounds` (which takes them in another order).
+        :meth:`seaice.regions.Box.from_bounds` (which takes them in another order).
 
     Returns
     -------
@@ -330,7 +330,7 @@ def _box_of_bounds(grid: Grid, bounds: Any) -> Box:
         raise InputError(
             f"expected bounds as four numbers (west, south, east, north) in metres, found {bounds!r}"
         )
-    return Box.of_bounds((west, east, south, north), grid)
+    return Box.from_bounds((west, east, south, north), grid)
 
 
 def patch_corners(ocean: np.ndarray, size: tuple[int, int], smallest_ocean_share: float) -> np.ndarray:

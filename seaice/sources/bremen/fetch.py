@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from seaice import InputError, grids
 from seaice.dates import (
     DateRange,
-    as_date,
+    parse_date,
 )
 from seaice.download.manifest import NAME as MANIFEST_NAME
 from seaice.download.manifest import Manifest
@@ -47,7 +47,7 @@ from seaice.sources.bremen.worker import (
 logger = logging.getLogger(__name__)
 
 # Upstream publishes 3.125 and 6.25 km; the coarser ones are for trials on own servers.
-GRIDS = tuple(name for name in grids.grid_ids() if not name.startswith("ease"))
+GRIDS = tuple(name for name in grids.list_grid_ids() if not name.startswith("ease"))
 FORMS: tuple[Form, ...] = ("nc", "hdf", "tif")
 
 
@@ -114,7 +114,7 @@ def fetch_days(
     InputError
         If nothing can be asked for or the disk cannot hold it.
     """
-    period = DateRange(as_date(start_date), as_date(end_date))
+    period = DateRange(parse_date(start_date), parse_date(end_date))
     folder = _possible_folder(Path(output_dir))
     task = Task(
         folder=folder,

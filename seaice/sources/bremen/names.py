@@ -19,7 +19,7 @@ from typing import Literal
 from seaice import InputError
 from seaice.dates import (
     DateRange,
-    as_date,
+    parse_date,
 )
 from seaice.report import listing
 
@@ -76,7 +76,7 @@ class DayFile:
         if match is None:
             return None
         try:
-            day = as_date(match["day"])
+            day = parse_date(match["day"])
         except InputError:
             return None
         return cls(
@@ -149,8 +149,8 @@ def special_days(extra: Path | None = None) -> SpecialDays:
                 raise KeyError(f"unknown list {sorted(map(str, unknown))[0]!r}")
             for kind, known in (("absent", days.absent), ("bad", days.bad)):
                 for entry in content.get(kind) or ():
-                    first = as_date(entry["first"])
-                    for day in DateRange(first, as_date(entry.get("last", first))):
+                    first = parse_date(entry["first"])
+                    for day in DateRange(first, parse_date(entry.get("last", first))):
                         known[day] = str(entry["reason"])
         except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise InputError(

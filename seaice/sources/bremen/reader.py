@@ -169,8 +169,8 @@ def _netcdf_grid(dataset: Any) -> Grid:
         mapping = dataset.variables[name]
         attributes = {k: mapping.getncattr(k) for k in mapping.ncattrs()}
     try:
-        x, y = (grids.metres(dataset.variables[n]) for n in ("x", "y"))
-        return grids.from_coordinates(x, y, attributes)
+        x, y = (grids.read_metres(dataset.variables[n]) for n in ("x", "y"))
+        return grids.recognise_grid(x, y, attributes)
     except (OSError, RuntimeError) as error:
         raise RejectedDay(f"the coordinates are damaged ({_short(error)})") from None
     except InputError as error:
