@@ -10,6 +10,7 @@ import numpy as np
 from seaice import InputError
 from seaice.flags import Surface
 from seaice.grids import Grid
+from seaice.open_file import explain_damage, open_netcdf
 
 # Radius of a circle about the pole, in metres of the projection, that holds the pole hole on every
 # grid. The pole hole of AMSR2 at 25 km reaches down to 88.52 N (cell corners); no land lies within
@@ -56,26 +57,21 @@ def read_mask(path: Path) -> Mask:
     InputError
         If the file is missing, unreadable or no mask.
     """
-    import netCDF4
-
     from seaice import cf
 
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no such mask file: {path}; make it with create_mask.py")
-    try:
-        with netCDF4.Dataset(path) as dataset:
-            dataset.set_auto_maskandscale(False)
-            missing = [n for n in ("surface", "land_mask", "nan_ratio") if n not in dataset.variables]
-            if missing:
-                raise InputError(f"{path} is no mask of create_mask.py: it lacks {', '.join(missing)}")
-            return Mask(
-                np.asarray(dataset["surface"][:]),
-                np.asarray(dataset["nan_ratio"][:]),
-                cf.read_grid(dataset),
-            )
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path} is no readable NetCDF file ({error})") from None
+    with explain_damage(path, "NetCDF"), open_netcdf(path) as dataset:
+        dataset.set_auto_maskandscale(False)
+        missing = [n for n in ("surface", "land_mask", "nan_ratio") if n not in dataset.variables]
+        if missing:
+            raise InputError(f"{path} is no mask of create_mask.py: it lacks {', '.join(missing)}")
+        return Mask(
+            np.asarray(dataset["surface"][:]),
+            np.asarray(dataset["nan_ratio"][:]),
+            cf.read_grid(dataset),
+        )
 
 
 def find_pole_hole(always_missing: np.ndarray, grid: Grid) -> np.ndarray:

@@ -1,28 +1,227 @@
-"""Damage of HDF5 files: what the library would never return from, and what to say of the rest.
+"""The one way to open NetCDF, HDF5 and Zarr for reading; a bad file is one clear line.
 
-Attributes that are texts of any length lie in global heaps. A heap with an object of length
-zero, as one flipped bit makes it, sends the HDF5 library into a loop without end that not
-even Ctrl-C interrupts. So the heaps are walked here before the library sees the file.
-
-References
-----------
-The HDF Group, HDF5 File Format Specification 3.0, section III.E (global heap).
+The libraries answer a web page under the name of a data file, a file cut short or a flipped
+bit with messages of their own, or never. Here every such file is an :class:`UnreadableFile`.
+Files are opened for writing by their writers (:mod:`seaice.runtime.atomic_write`).
 """
 
 from __future__ import annotations
 
 import mmap
 import struct
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
+from seaice import InputError
+
+if TYPE_CHECKING:
+    import h5py
+    import netCDF4
+    import xarray
+    import zarr
+
+Format = Literal["NetCDF", "HDF5", "Zarr"]
+
+# The errors that libraries raise on damage: also absurd sizes, and groups where datasets should be.
+DAMAGE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    SystemError,
+)
+
+
+class UnreadableFile(InputError):
+    """A file or folder cannot be read as the format it should have.
+
+    Attributes
+    ----------
+    reason : str
+        Why, without the path.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def open_netcdf(path: Path) -> netCDF4.Dataset:
+    """Open a NetCDF file for reading; the caller closes it, best with ``with``.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    UnreadableFile
+        If there is no such file, it may not be read, or it is damaged or something else.
+
+    Examples
+    --------
+    >>> open_netcdf(Path("absent.nc"))
+    Traceback (most recent call last):
+    seaice.open_file.UnreadableFile: no such file: absent.nc
+    """
+    import netCDF4
+
+    with explain_damage(path, "NetCDF"):
+        return netCDF4.Dataset(path)
+
+
+def open_hdf5(path: Path | BinaryIO, *, check_heaps: bool = False) -> h5py.File:
+    """Open an HDF5 file for reading; the caller closes it, best with ``with``.
+
+    Parameters
+    ----------
+    path : Path or binary file
+        An open file, such as one on S3, is handed to the library as it is.
+    check_heaps : bool
+        Refuse a file whose text attributes would hold the library in an endless loop; see
+        :func:`heaps_are_whole`. Every byte is scanned, so ask for it with foreign files only.
+
+    Raises
+    ------
+    UnreadableFile
+        As :func:`open_netcdf`.
+    """
+    import h5py
+
+    if not isinstance(path, Path):
+        return h5py.File(path, "r")
+    with explain_damage(path, "HDF5"):
+        if check_heaps and not heaps_are_whole(path):
+            raise OSError("a table of texts in it is damaged")
+        return h5py.File(path, "r")
+
+
+def open_zarr(path: Path) -> zarr.Group:
+    """Open a folder that is a Zarr v3 group for reading; there is nothing to close.
+
+    Raises
+    ------
+    UnreadableFile
+        If it is none, or its metadata cannot be read.
+    """
+    import zarr
+
+    with explain_damage(path, "Zarr"):
+        return zarr.open_group(str(path), mode="r", zarr_format=3)
+
+
+def open_xarray(path: Path, *, decode: bool = True) -> xarray.Dataset:
+    """Open a NetCDF file or a Zarr group of any version with xarray, without dask.
+
+    Parameters
+    ----------
+    path : Path
+    decode : bool
+        Apply the CF conventions: scale, missing values, times (not durations: a field in days
+        is a field of numbers). Otherwise everything is as stored.
+
+    Raises
+    ------
+    UnreadableFile
+        As :func:`open_netcdf`.
+    """
+    import xarray
+
+    is_zarr = path.is_dir()
+    if is_zarr and not any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zmetadata")):
+        raise InputError(f"expected a NetCDF file or a Zarr group, found the folder {path}")
+    with explain_damage(path, "Zarr" if is_zarr else "NetCDF"), warnings.catch_warnings():
+        # Two fill values in one variable, names of other conventions: nothing to act upon.
+        warnings.simplefilter("ignore")
+        return xarray.open_dataset(
+            path,
+            engine="zarr" if is_zarr else "netcdf4",
+            chunks=None,
+            decode_cf=decode,
+            decode_timedelta=False,
+        )
+
+
+@contextmanager
+def explain_damage(path: Path, kind: Format) -> Iterator[None]:
+    """Turn what a library raises while a file is read into :class:`UnreadableFile`.
+
+    An :class:`seaice.InputError` passes: its text says already what is wrong.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except DAMAGE as error:
+        raise _unreadable(path, kind, error) from error
+
+
+def _unreadable(path: Path, kind: Format, error: BaseException) -> UnreadableFile:
+    """The error to raise for a file on which a library failed."""
+    noun = {"NetCDF": "a NetCDF file", "HDF5": "an HDF5 file", "Zarr": "a Zarr group"}[kind]
+    content = ""
+    try:
+        if kind != "Zarr" or not path.is_dir():
+            content = _other_content(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return UnreadableFile(f"no such file: {path}", "no such file")
+    except OSError as refusal:
+        reason = f"the file cannot be read ({refusal.strerror})"
+        return UnreadableFile(f"{reason}: {path}; check its permissions", reason)
+    if content:
+        advice = "" if content == _FOLDER else "; fetch it again"
+        return UnreadableFile(f"expected {noun}, found {content}: {path}{advice}", f"found {content}")
+    words = (isinstance(error, OSError) and error.strerror) or str(error)  # without number and path
+    reason = " ".join(words.split())[:300] or type(error).__name__
+    text = f"{path} is no readable {noun.partition(' ')[2]} ({reason}); fetch or make it again"
+    return UnreadableFile(text, reason)
+
+
+_FOLDER = "a folder"
+
+
+def _other_content(path: Path) -> str:
+    """What a path holds that is no data at all, in words; empty if it may be a data file."""
+    if path.is_dir():
+        return _FOLDER
+    with path.open("rb") as file:
+        start = file.read(512)
+    if not start:
+        return "an empty file"
+    return "a web page" if is_web_page(start) else ""
+
+
+def is_web_page(start: bytes) -> bool:
+    """Whether the first bytes of a file are those of an HTML page.
+
+    Examples
+    --------
+    >>> is_web_page(b"<!DOCTYPE html><html><body>log in</body></html>")
+    True
+    """
+    return b"<html" in start.lower() or b"<!doctype" in start.lower()
+
+
+# Damage that the HDF5 library does not survive. Attributes that are texts of any length lie in
+# global heaps. A heap with an object of length zero, as one flipped bit makes it, sends the library
+# into a loop without end that not even Ctrl-C interrupts. The layout is that of the HDF5 File Format
+# Specification 3.0 (The HDF Group), section III.E.
 _START = b"GCOL\x01\0\0\0"  # signature and version of a heap
-_LENGTH = struct.Struct("<Q")  # of the heap; follows the start
-_OBJECT = struct.Struct("<HHIQ")  # number, references, reserved, length
+_LENGTH = struct.Struct("<Q")  # bytes of the whole heap; follows the start
+_OBJECT = struct.Struct("<HHIQ")  # head of an object: number, references, reserved, length
 
 
 def heaps_are_whole(path: Path) -> bool:
-    """Whether every global heap of a file can be walked to its end. O(bytes), few of them read.
+    """Whether every global heap of an HDF5 file can be walked to its end.
+
+    Every byte of the file is scanned for the beginnings of heaps.
 
     Raises
     ------
@@ -43,37 +242,18 @@ def _starts(content: mmap.mmap) -> Iterator[int]:
 
 
 def _is_whole(content: mmap.mmap, start: int) -> bool:
-    place = start + len(_START)
-    if place + _LENGTH.size > len(content):
+    position = start + len(_START)
+    if position + _LENGTH.size > len(content):
         return False
-    end = start + _LENGTH.unpack_from(content, place)[0]
-    place += _LENGTH.size
+    end = start + _LENGTH.unpack_from(content, position)[0]
+    position += _LENGTH.size
     if end > len(content):
         return False
-    while place + _OBJECT.size <= end:
-        number, _, _, length = _OBJECT.unpack_from(content, place)
+    while position + _OBJECT.size <= end:
+        number, _, _, length = _OBJECT.unpack_from(content, position)
         # Number 0 is the free rest, whose length counts its own head; others end at a multiple of 8.
         step = _OBJECT.size + (length + 7) // 8 * 8 if number else length
-        if step < _OBJECT.size or place + step > end:
+        if step < _OBJECT.size or position + step > end:
             return False
-        place += step
+        position += step
     return True
-
-
-def explained(path: Path, error: BaseException) -> str:
-    """One line for a file that cannot be read."""
-    if not path.exists():
-        return f"no such file: {path}"
-    if path.is_dir():
-        return f"expected an HDF5 file, found a folder: {path}"
-    reason = " ".join(str(error).split()) or type(error).__name__
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-    except OSError as refused:
-        return f"the file cannot be read ({refused.strerror}): {path}; check its permissions"
-    if not start:
-        return f"expected an HDF5 file, found an empty file: {path}; fetch it again"
-    if b"<html" in start.lower() or b"<!doctype" in start.lower():
-        return f"expected an HDF5 file, found a web page: {path}; fetch it again"
-    return f"the file cannot be read ({reason}): {path}; fetch it again"

@@ -12,6 +12,7 @@ import numpy as np
 
 from seaice import InputError, grids
 from seaice.grids import Grid
+from seaice.open_file import open_netcdf
 from seaice.report import listing
 
 if TYPE_CHECKING:
@@ -282,13 +283,7 @@ def _read_flat_file(path: Path) -> tuple[Mapping[int, str], np.ndarray, Grid]:
 
 def _read_netcdf(path: Path, name: str | None) -> tuple[Mapping[int, str], np.ndarray, Grid]:
     """Read a NetCDF region file: names by code, codes with row 0 in the south, and grid."""
-    import netCDF4
-
-    try:
-        dataset = netCDF4.Dataset(path)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path} is no readable NetCDF file ({error})") from None
-    with dataset:
+    with open_netcdf(path) as dataset:
         dataset.set_auto_maskandscale(False)
         variable = _choose_variable(dataset, path, name)
         attributes = _read_attributes(variable)

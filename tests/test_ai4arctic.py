@@ -273,7 +273,7 @@ def test_a_file_without_permission_is_told_in_one_line(copy, monkeypatch):
 
 def test_files_that_are_no_scene_are_told_in_one_line(copy, tmp_path):
     for damage, said in (
-        (lambda p: file_damage.cut_in_half(p), "cannot be read"),
+        (lambda p: file_damage.cut_in_half(p), "no readable HDF5 file"),
         (lambda p: p.write_text(file_damage.ERROR_PAGE), "found a web page"),
         (lambda p: p.write_bytes(b""), "found an empty file"),
         (lambda p: p.unlink(), "no such"),
@@ -289,7 +289,7 @@ def test_a_flipped_bit_is_found_when_it_is_read(copy):
     file_damage.flip_bit(copy, "SIC")
     scene = open_scene(copy)
     scene.sar()
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no readable HDF5 file"):
         scene.sic()
 
 

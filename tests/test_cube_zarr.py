@@ -581,7 +581,7 @@ def test_a_full_disk_is_told(tmp_path):
 KILLED = """
 import os, shutil, sys
 from pathlib import Path
-from seaice import atomic
+from seaice.runtime import atomic_write as atomic
 path, moment = Path(sys.argv[1]), int(sys.argv[2])
 seen = 0
 def dying(module, name):

@@ -251,7 +251,7 @@ def test_several_fields_want_a_choice(kelvin):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("page.nc", b"<html>not found</html>", "is no readable NetCDF file"),
+        ("page.nc", b"<html>not found</html>", "expected a NetCDF file, found a web page"),
         ("cut.nc", b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "is no readable NetCDF file"),
         ("absent.nc", None, "no such file"),
     ],

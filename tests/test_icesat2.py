@@ -471,8 +471,8 @@ def test_what_is_missing_is_never_0(tmp_path):
 @pytest.mark.parametrize(
     ("defect", "message"),
     [
-        ("truncated", "cannot be read"),
-        ("bit_flipped", "cannot be read"),
+        ("truncated", "no readable HDF5 file"),
+        ("bit_flipped", "no readable HDF5 file"),
         ("html", "found a web page"),
         ("no_beams", "expected segments, found none in any beam"),
     ],
@@ -495,7 +495,7 @@ def test_other_things_are_refused(tmp_path, engine):
     with pytest.raises(InputError, match="found an empty file"):
         read_granule(tmp_path / "empty.h5", engine=engine)
     (tmp_path / "text.h5").write_text("no granule " * 999)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no readable HDF5 file"):
         read_granule(tmp_path / "text.h5", engine=engine)
     with h5py.File(tmp_path / "ATL06.h5", "w") as file:
         file.attrs["short_name"] = np.bytes_("ATL06")

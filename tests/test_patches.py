@@ -367,7 +367,7 @@ def test_bad_scenes_are_named_and_the_others_are_cut(folder, tmp_path):
         "neither SIC nor",
         "finite nersc_sar_primary",
         "a variable distance_map",
-        "cannot be read",
+        "no readable HDF5 file",
     ):
         assert said in text
     assert {r.scene for r in read_manifest(tmp_path / "out")} == {paths[3].stem}

@@ -29,6 +29,7 @@ from seaice.dates import (
 )
 from seaice.flags import Surface, find_flag_value
 from seaice.grids import Grid
+from seaice.open_file import explain_damage, open_netcdf, open_zarr
 from seaice.runtime.atomic_write import aside
 
 WHOLE = slice(None)
@@ -240,12 +241,7 @@ class NetCDFContainer:
     """A NetCDF file, read as stored."""
 
     def __init__(self, path: Path) -> None:
-        import netCDF4
-
-        try:
-            self._dataset = netCDF4.Dataset(path)
-        except (OSError, RuntimeError) as error:
-            raise InputError(f"{path} is no readable NetCDF file ({error})") from None
+        self._dataset = open_netcdf(path)
         self._dataset.set_auto_maskandscale(False)
         self._dataset.set_auto_chartostring(False)
         self.attributes = {k: self._dataset.getncattr(k) for k in self._dataset.ncattrs()}
@@ -285,15 +281,11 @@ class ZarrContainer:
     """
 
     def __init__(self, path: Path) -> None:
-        import zarr
-
         self._path = path
         _check_group(path)
-        try:
-            group = zarr.open_group(str(path), mode="r", zarr_format=3)
+        group = open_zarr(path)
+        with explain_damage(path, "Zarr"):
             self._arrays = dict(group.arrays())
-        except (*_DAMAGE, KeyError, TypeError) as error:
-            raise InputError(f"{path} is no readable Zarr group ({error})") from None
         self.attributes: dict[str, Any] = group.attrs.asdict()
         self._layouts = {name: own_layout(array) for name, array in self._arrays.items()}
 

@@ -21,6 +21,7 @@ from seaice.cube.packing import (
 )
 from seaice.dates import day_number
 from seaice.grids import Grid
+from seaice.open_file import open_hdf5
 
 # Numbers of HDF5's filters by compression, for words and for bytes: shuffle, deflate, Zstandard.
 _FILTERS = {
@@ -71,9 +72,7 @@ def clone(source: Path, target: Path) -> None:
 
 def stored_tile(path: Path) -> tuple[int, int] | None:
     """Rows and columns of a chunk of a cube, None if its chunks are not one day deep."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         chunks = file[PACKED[0]].chunks
     return (chunks[1], chunks[2]) if chunks and chunks[0] == 1 else None
 
@@ -83,9 +82,7 @@ def check_storage(path: Path, storage: Storage) -> None:
 
     Chunks are appended as they are, so they must be what the file says they are.
     """
-    import h5py
-
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         for name in PACKED:
             chunks, filters = file[name].chunks, _filters(file[name])
             if (

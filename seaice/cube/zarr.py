@@ -34,6 +34,7 @@ from seaice.cube.shards import (
 )
 from seaice.dates import day_number
 from seaice.grids import Grid
+from seaice.open_file import open_zarr
 
 if TYPE_CHECKING:
     import zarr
@@ -332,18 +333,14 @@ class Cube:
 
 def stored_tile(path: Path) -> tuple[int, int] | None:
     """Rows and columns of a chunk of a cube, None if it is not in shards of one day."""
-    import zarr
-
-    layout = own_layout(zarr.open_group(str(path), mode="r", zarr_format=3)[GRIDDED[0]])
+    layout = own_layout(open_zarr(path)[GRIDDED[0]])
     return layout.tile if layout else None
 
 
 def check_storage(path: Path, storage: Storage) -> None:
     """Refuse a cube whose chunks are not as this storage makes them; InputError."""
-    import zarr
-
     codec = CODECS[storage.compression].get("name", "")
-    group = zarr.open_group(str(path), mode="r", zarr_format=3)
+    group = open_zarr(path)
     for name in GRIDDED:
         layout = own_layout(group[name])
         if layout is None or (layout.tile, layout.codec) != (storage.tile, codec):

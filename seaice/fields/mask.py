@@ -13,6 +13,7 @@ from seaice.fields.axes import (
     Axes,
     axes_of,
 )
+from seaice.open_file import open_xarray
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -80,9 +81,7 @@ def sea_of(
 
 
 def _from_file(path: Path, axes: Axes, mask_of: Reading) -> Sea:
-    from seaice.fields.open import opened
-
-    with opened(path) as dataset:
+    with open_xarray(path) as dataset:
         if {"surface", "nan_ratio"} <= set(dataset.variables) and mask_of.mask_variable is None:
             return _from_ours(path, axes)
         names = [mask_of.mask_variable] if mask_of.mask_variable else _CANDIDATES

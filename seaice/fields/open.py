@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from seaice import InputError
-
-if TYPE_CHECKING:
-    import xarray as xr
-
+from typing import Literal
 
 MaskMeans = Literal["sea", "land"]
 
@@ -56,34 +47,6 @@ class Reading:
     concentration: bool = False
     start_date: date | None = None
     end_date: date | None = None
-
-
-@contextmanager
-def opened(path: Path, *, raw: bool = False) -> Iterator[xr.Dataset]:
-    """Open a NetCDF file or a Zarr group with xarray, decoded unless ``raw``; else InputError."""
-    import xarray as xr
-
-    if not path.exists():
-        raise InputError(f"no such file: {path}")
-    zarr = path.is_dir()
-    if zarr and not any((path / n).is_file() for n in ("zarr.json", ".zgroup", ".zmetadata")):
-        raise InputError(f"expected a NetCDF file or a Zarr group, found the folder {path}")
-    try:
-        with warnings.catch_warnings():
-            # Two fill values in one variable, names of other conventions: nothing to act upon.
-            warnings.simplefilter("ignore")
-            dataset = xr.open_dataset(
-                path,
-                engine="zarr" if zarr else "netcdf4",
-                chunks=None,
-                decode_cf=not raw,
-                decode_timedelta=False,  # a field in days is a field of numbers
-            )
-    except (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
-        what = "Zarr group" if zarr else "NetCDF file"
-        raise InputError(f"{path} is no readable {what} ({short(error)})") from None
-    with dataset:
-        yield dataset
 
 
 def short(error: Exception) -> str:

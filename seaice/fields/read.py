@@ -27,12 +27,12 @@ from seaice.fields.mask import (
 )
 from seaice.fields.open import (
     Reading,
-    opened,
     short,
 )
 from seaice.flags import find_flag_value
 from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
+from seaice.open_file import open_xarray
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -108,7 +108,7 @@ def read_gappy(path: Path, reading: Reading = Reading()) -> Source:
         mask has another shape, or no day of the period is in the file.
     """
     path = Path(path)
-    with opened(path) as dataset:
+    with open_xarray(path) as dataset:
         name = choose_variable(dataset, path, reading.variable)
         array = dataset[name]
         axes = axes_of(dataset, array, path)

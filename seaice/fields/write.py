@@ -18,7 +18,6 @@ from seaice import (
     cf,
     units,
 )
-from seaice.fields.open import opened
 from seaice.fields.read import (
     Source,
     as_meant,
@@ -28,6 +27,7 @@ from seaice.flags import (
     flag_attributes,
 )
 from seaice.gapfill.field import FieldFill
+from seaice.open_file import open_xarray
 from seaice.runtime import atomic_write
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def write_filled(
     """
     own = str(source.attributes.get("units", "1"))
     units.find_conversion(own, wanted_units or own)  # refuse before anything is read again
-    with opened(source.path, raw=True) as stored:
+    with open_xarray(source.path, decode=False) as stored:
         dataset = _frame(stored, source)
         dataset[source.variable] = _values(stored, source, filled, own, wanted_units)
         dataset["fill_flag"] = _flags(source, filled)
@@ -283,7 +283,7 @@ def _write(dataset: xr.Dataset, part: Path) -> None:
 
 def _opens(path: Path) -> None:
     try:
-        with opened(path):
+        with open_xarray(path):
             return
     except InputError as error:
         raise OSError(f"the file just written cannot be read: {error}") from None

@@ -17,6 +17,7 @@ from seaice import cf
 from seaice.cf import Variable
 from seaice.dates import day_number
 from seaice.grids import Grid
+from seaice.open_file import open_netcdf
 from seaice.runtime import atomic_write
 
 _DIMENSIONS = ("time", "y", "x")
@@ -105,9 +106,7 @@ def _stored(field: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def _opens(path: Path) -> None:
-    import netCDF4
-
-    netCDF4.Dataset(path).close()
+    open_netcdf(path).close()
 
 
 def days_of(start: date, end: date) -> list[Step]:

@@ -21,6 +21,7 @@ from seaice.drawing.palette import Swatch
 from seaice.flags import FillFlag, find_flag_value
 from seaice.grids import Grid
 from seaice.masks import Mask, find_pole_hole
+from seaice.open_file import open_netcdf
 from seaice.pictures.read_field import is_gridded
 from seaice.sources.bremen.names import (
     DayFile,
@@ -69,8 +70,6 @@ def kind_of(path: Path) -> Kind:
     InputError
         If there is no such file.
     """
-    import netCDF4
-
     if not path.exists():
         raise InputError(f"no such file: {path}")
     if path.suffix == ".zarr" or (path / "zarr.json").is_file():
@@ -80,14 +79,14 @@ def kind_of(path: Path) -> Kind:
     if not _begins_as_netcdf(path):
         return "daily"
     try:
-        with netCDF4.Dataset(path) as dataset:
+        with open_netcdf(path) as dataset:
             names = set(dataset.variables)
             if "fill_flag" in names:
                 return "cube"
             if "nan_ratio" in names:
                 return "mask"
             return "gridded" if is_gridded(dataset) else "daily"
-    except (OSError, RuntimeError):
+    except (InputError, OSError, RuntimeError):
         return "daily"  # whose reader says what is wrong with the file
 
 
@@ -306,8 +305,6 @@ def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:
     source : str
         For a subtitle.
     """
-    import netCDF4
-
     kind = kind_of(path)
     if kind != "mask":
         advice = (
@@ -317,7 +314,7 @@ def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:
         )
         raise InputError(f"expected a mask of create_mask.py, found no mask: {path}; {advice}")
     mask = masks.read_mask(path)
-    with netCDF4.Dataset(path) as dataset:
+    with open_netcdf(path) as dataset:
         attributes = {k: dataset["surface"].getncattr(k) for k in dataset["surface"].ncattrs()}
         parameters = json.loads(getattr(dataset, "parameters", "{}"))
     classes = _surface_classes(path, mask.surface, attributes)

@@ -19,6 +19,7 @@ from seaice import (
 )
 from seaice.gridding.file import Step
 from seaice.grids import Grid
+from seaice.open_file import open_netcdf
 
 # What a file is about, best first: a standard name of CF, or a name of ours.
 _MAIN_STANDARD = ("sea_ice_freeboard", "brightness_temperature", "sea_ice_area_fraction")
@@ -179,15 +180,9 @@ def read_field(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    import netCDF4
-
     if not path.is_file():
         raise InputError(f"--variable needs a NetCDF file, found {path}")
-    try:
-        dataset = netCDF4.Dataset(path)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path} is no readable NetCDF file ({_short(error)})") from None
-    with dataset:
+    with open_netcdf(path) as dataset:
         yield dataset
 
 

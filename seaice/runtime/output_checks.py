@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from seaice import InputError
+from seaice.open_file import open_netcdf
 
 Kind = Literal["table", "series", "picture", "animation"]
 
@@ -155,11 +156,9 @@ def _check_replaceable(output: Output) -> None:
 
 
 def _product(path: Path) -> str:
-    import netCDF4
-
     try:
-        with netCDF4.Dataset(path) as dataset:
+        with open_netcdf(path) as dataset:
             names = set(dataset.variables)
-    except (OSError, RuntimeError):
+    except InputError:
         return "no readable NetCDF file"
     return next((what for what, marks in _MARKS.items() if marks <= names), "another NetCDF file")

@@ -13,6 +13,7 @@ import numpy as np
 from seaice import InputError
 from seaice.gapfill.field import FIELD_METHODS
 from seaice.gapfill.field.options import kind_of
+from seaice.open_file import open_netcdf
 from seaice.report import Report
 from seaice.runtime.output_checks import (
     Output,
@@ -245,11 +246,9 @@ def read_held_out(path: Path) -> np.ndarray:
 
 
 def _held_out_array(path: Path) -> np.ndarray:
-    import netCDF4
-
     if path.suffix == ".npy":
         return np.asarray(np.load(path, allow_pickle=False))
-    with netCDF4.Dataset(path) as dataset:
+    with open_netcdf(path) as dataset:
         dataset.set_auto_maskandscale(False)
         if "held_out" not in dataset.variables:
             raise InputError(f"{path} has no variable held_out (time, y, x); name it so")

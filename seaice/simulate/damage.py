@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
+from seaice.open_file import open_hdf5
+
 ERROR_PAGE = "<!DOCTYPE html>\n<html><body><h1>404 Not Found</h1></body></html>\n"
 
 
@@ -19,9 +21,7 @@ def flip_bit(path: Path, dataset: str) -> None:
 
     Not every bit does: zlib can often code the same bytes in more than one way.
     """
-    import h5py
-
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file:
         stored = file[dataset].id
         chunks = [stored.get_chunk_info(i) for i in range(stored.get_num_chunks())]
     largest = max(chunks, key=lambda chunk: chunk.size)

@@ -16,6 +16,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.gapfill.field import GappyField
+from seaice.open_file import open_netcdf
 
 SEED = 243435
 # 2017-01-01 in days since 1970-01-01; the file counts from there.
@@ -101,11 +102,9 @@ def _records(path: Path) -> Iterator[bytes]:
 
 
 def _read_field(path: Path) -> GappyField:
-    import netCDF4
-
     if not path.is_file():
         raise InputError(f"no such file: {path}; it is part of the DINEOF sample")
-    with netCDF4.Dataset(path) as dataset:
+    with open_netcdf(path) as dataset:
         dataset.set_auto_maskandscale(False)
         values = np.asarray(dataset["SST"][:], np.float32)
         sea = np.asarray(dataset["mask"][:]) == 1

@@ -22,6 +22,7 @@ from seaice.gridding.file import (
     write_gridded,
 )
 from seaice.grids import Grid, get_grid
+from seaice.open_file import open_netcdf
 from seaice.report import Progress, Report
 from seaice.runtime.workers import Engine
 from seaice.sources.amsr2.channels import (
@@ -397,10 +398,8 @@ def _is_done(path: Path, task: Task, granules: list[str]) -> bool:
     """Whether the file is there, made with the same parameters of the same swaths."""
     if not path.exists():
         return False
-    import netCDF4
-
     try:
-        with netCDF4.Dataset(path) as dataset:
+        with open_netcdf(path) as dataset:
             same = json.loads(dataset.getncattr("parameters")) == json.loads(json.dumps(task.parameters))
             return bool(same and dataset.getncattr("input_granules") == " ".join(granules))
     except (OSError, AttributeError, ValueError):

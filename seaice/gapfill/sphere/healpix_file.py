@@ -18,6 +18,7 @@ from seaice.gapfill.sphere.cells import (
     Cells,
     check_nside,
 )
+from seaice.open_file import open_netcdf
 from seaice.runtime.atomic_write import atomic
 
 _TIME = {"standard_name": "time", "units": "days since 1970-01-01", "calendar": "standard", "axis": "T"}
@@ -133,11 +134,9 @@ def read_cells(path: Path) -> tuple[int, np.ndarray, np.ndarray, dict[str, np.nd
     InputError
         If the file is missing or holds no nested HEALPix cells.
     """
-    import netCDF4
-
     if not Path(path).is_file():
         raise InputError(f"no such file of HEALPix cells: {path}")
-    with netCDF4.Dataset(path) as dataset:
+    with open_netcdf(path) as dataset:
         dataset.set_auto_mask(False)
         crs: Any = dataset.variables.get("crs")
         scheme = getattr(crs, "indexing_scheme", None)

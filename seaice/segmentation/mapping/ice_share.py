@@ -22,6 +22,7 @@ from seaice.gridding.file import (
     write_gridded,
 )
 from seaice.grids import Grid
+from seaice.open_file import open_netcdf
 from seaice.segmentation.data.labels import ICE
 from seaice.segmentation.mapping.scene_map import SceneMap
 from seaice.sources.ai4arctic.tables import PIXEL_METRES
@@ -154,9 +155,7 @@ def compare_with_cube(share_file: Path, cube_file: Path, *, least: float = 0.5) 
     InputError
         If the grids differ or the cube does not have the day.
     """
-    import netCDF4
-
-    with netCDF4.Dataset(share_file) as dataset:
+    with open_netcdf(share_file) as dataset:
         grid = cf.read_grid(dataset)
         share = np.ma.filled(dataset["sea_ice_conc"][0].astype(np.float32), np.nan)
         count = np.asarray(dataset["pixel_count"][0])

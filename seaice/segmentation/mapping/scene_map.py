@@ -16,6 +16,7 @@ from seaice import (
     cf,
 )
 from seaice.drawing import palette
+from seaice.open_file import open_netcdf
 from seaice.runtime.atomic_write import atomic
 from seaice.segmentation.data.labels import (
     ICE,
@@ -199,19 +200,17 @@ def read_scene_map(path: Path) -> tuple[SceneMap, dict[str, Any]]:
     InputError
         If it cannot be read or is none.
     """
-    import netCDF4
-
     try:
-        with netCDF4.Dataset(path) as dataset:
+        with open_netcdf(path) as dataset:
             names = [name for name in _MEANINGS if name in dataset.variables]
             surface = np.asarray(dataset["surface_class"][:].filled(MISSING))
             layers = {n: np.ma.filled(dataset[n][:].astype(np.float32), np.nan) for n in names}
             lat, lon = (_corners(dataset[name], surface.shape) for name in ("lat", "lon"))
             start = datetime.fromtimestamp(float(dataset["time"][...]), UTC)
             attributes = {name: dataset.getncattr(name) for name in dataset.ncattrs()}
-    except FileNotFoundError:
-        raise InputError(f"no such map: {path}; make it with segmentation.py predict") from None
     except (OSError, RuntimeError, LookupError, ValueError, AttributeError) as error:
+        if not path.exists():
+            raise InputError(f"no such map: {path}; make it with segmentation.py predict") from None
         raise InputError(
             f"expected a map made by segmentation.py predict, found another or a damaged file: {path} "
             f"({' '.join(str(error).split())[:100]})"
@@ -229,10 +228,8 @@ def _corners(variable: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 def standing(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Parameters and numbers of the map at a path; None if there is none that tells them."""
-    import netCDF4
-
     try:
-        with netCDF4.Dataset(path) as dataset:
+        with open_netcdf(path) as dataset:
             found = [json.loads(dataset.getncattr(name)) for name in ("parameters", "numbers")]
     except (OSError, RuntimeError, AttributeError, ValueError):
         return None

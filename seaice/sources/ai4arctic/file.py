@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seaice import InputError
-from seaice.open_file import (
-    explained,
-    heaps_are_whole,
-)
+from seaice.open_file import explain_damage, open_hdf5
 from seaice.sources.ai4arctic.tables import (
     CLASS_COUNTS,
     NO_CLASS,
@@ -21,7 +18,6 @@ from seaice.sources.ai4arctic.tables import (
 if TYPE_CHECKING:
     import h5py
 
-_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
 _PACKING = ("scale_factor", "add_offset")
 _FILLS = ("_FillValue", "missing_value")
 # What netCDF puts where nothing was written, or what was written is lost, if a file names no other.
@@ -41,20 +37,13 @@ def contents(path: Path) -> tuple[dict[str, tuple[int, ...]], tuple[str, ...], d
     InputError
         If it is no HDF5 file, or damaged.
     """
-    import h5py
-
-    try:
-        if not heaps_are_whole(path):
-            raise OSError("a table of texts in it is damaged")
-        with h5py.File(path, "r") as file:
-            # A variable without any value has None for a shape.
-            shapes = {name: item.shape or () for name, item in file.items() if hasattr(item, "shape")}
-            sar = SAR_CHANNELS[0]
-            axes = _axes(file[sar]) if shapes.get(sar) else ()
-            given = {key: file.attrs[key] for key in file.attrs if not key.startswith("_")}
-    except _DAMAGE as error:
-        raise InputError(explained(path, error)) from None
-    return shapes, axes, {key: _plain(value) for key, value in given.items()}
+    with explain_damage(path, "HDF5"), open_hdf5(path, check_heaps=True) as file:
+        # A variable without any value has None for a shape.
+        shapes = {name: item.shape or () for name, item in file.items() if hasattr(item, "shape")}
+        sar = SAR_CHANNELS[0]
+        axes = _axes(file[sar]) if shapes.get(sar) else ()
+        attributes = {key: file.attrs[key] for key in file.attrs if not key.startswith("_")}
+    return shapes, axes, {key: _plain(value) for key, value in attributes.items()}
 
 
 def read_variable(
@@ -78,22 +67,15 @@ def read_variable(
         If it is not there, damaged, packed, of another shape or kind, or marks missing values
         otherwise than the dataset does.
     """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            if name not in file:
-                raise InputError(f"expected a variable {name}, found none: {path}; fetch it again")
-            stored = file[name]
-            wrong = _what_is_wrong(stored, shape, kind, axes)
-            if wrong:
-                raise InputError(f"expected {name} {wrong}: {path}; fetch it again")
-            values = _with_blanks(stored, np.asarray(stored[...]), name, path)
-            return values if kind is None else values.astype(kind, copy=False)
-    except InputError:
-        raise
-    except _DAMAGE as error:
-        raise InputError(explained(path, error)) from None
+    with explain_damage(path, "HDF5"), open_hdf5(path) as file:
+        if name not in file:
+            raise InputError(f"expected a variable {name}, found none: {path}; fetch it again")
+        stored = file[name]
+        wrong = _what_is_wrong(stored, shape, kind, axes)
+        if wrong:
+            raise InputError(f"expected {name} {wrong}: {path}; fetch it again")
+        values = _with_blanks(stored, np.asarray(stored[...]), name, path)
+        return values if kind is None else values.astype(kind, copy=False)
 
 
 def _what_is_wrong(

@@ -19,10 +19,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.leap_seconds import utc_from_tai93
-from seaice.open_file import (
-    explained,
-    heaps_are_whole,
-)
+from seaice.open_file import DAMAGE, explain_damage, open_hdf5
 from seaice.sources.amsr2.channels import (
     LOW_FREQUENCIES,
     Channel,
@@ -43,18 +40,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_CHANNELS = ("36.5H",)
 Overlap = Literal["trim", "keep"]
-
-# What damage makes of a file: also absurd sizes, and groups where datasets should be.
-_UNREADABLE = (
-    OSError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    MemoryError,
-)
 
 _NAME = re.compile(
     r"GW1AM2_(?P<start>\d{12})_(?P<path>\d{3})(?P<orbit>[AD])_L1\w\wBTBR_(?P<version>\d{7})$"
@@ -123,14 +108,10 @@ def list_granules(folder: Path) -> list[Path]:
 
 def start_of(path: Path) -> datetime | None:
     """UTC start of a granule as it says itself, to the millisecond; None where it cannot be read."""
-    import h5py
-
     try:
-        if not heaps_are_whole(path):
-            return None
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, check_heaps=True) as file:
             return _Granule(path, file).moment("ObservationStartDateTime")
-    except _UNREADABLE:
+    except DAMAGE:
         return None
 
 
@@ -166,18 +147,9 @@ def read_granule(
     InputError
         If the file cannot be read, lacks a channel, or holds no scan; names the file.
     """
-    import h5py
-
-    wanted = as_channels(channels)
-    try:
-        if not heaps_are_whole(path):
-            raise OSError("its texts are damaged")
-        with h5py.File(path, "r") as file:
-            return _Granule(path, file).swath(wanted, coordinates=coordinates, overlap=overlap)
-    except InputError:
-        raise
-    except _UNREADABLE as error:
-        raise InputError(explained(path, error)) from error
+    asked = as_channels(channels)
+    with explain_damage(path, "HDF5"), open_hdf5(path, check_heaps=True) as file:
+        return _Granule(path, file).swath(asked, coordinates=coordinates, overlap=overlap)
 
 
 class _Granule:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from seaice.open_file import open_hdf5
 from seaice.runtime.threads import each_band
 
 _FILTERS = [2, 1]  # shuffle, then deflate
@@ -36,10 +37,8 @@ def read_rows(path: Path, name: str, out: np.ndarray) -> bool:
         False where the file is laid out otherwise or is damaged; ``out`` is then of no
         use, and the library shall read the file or say what is wrong with it.
     """
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             dataset = file[name]
             if not _has_the_layout(dataset, out.shape):
                 return False

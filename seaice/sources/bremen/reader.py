@@ -12,6 +12,7 @@ import numpy as np
 
 from seaice import InputError, grids
 from seaice.grids import Grid
+from seaice.open_file import UnreadableFile, open_netcdf
 from seaice.sources.bremen.hdf5_rows import read_rows
 from seaice.sources.bremen.names import (
     DayFile,
@@ -118,12 +119,12 @@ def _check_values(concentration: np.ndarray) -> None:
 
 
 def _open_netcdf(path: Path) -> Any:
-    import netCDF4
-
     try:
-        return netCDF4.Dataset(path)
-    except (OSError, RuntimeError) as error:
-        raise RejectedDay(f"no readable NetCDF file, truncated or damaged ({_short(error)})") from None
+        return open_netcdf(path)
+    except UnreadableFile as error:
+        raise RejectedDay(
+            f"no readable NetCDF file, truncated or damaged ({error.reason[:120]})"
+        ) from None
 
 
 def _read_netcdf(path: Path, out: np.ndarray | None) -> tuple[np.ndarray, Grid]:

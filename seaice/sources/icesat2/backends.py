@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from seaice import InputError
+from seaice.open_file import open_hdf5
 
 Engine = Literal["h5py", "h5coro"]
 
@@ -65,11 +66,9 @@ def opened(source: Path | RemoteFile, engine: Engine) -> Iterator[HdfFile]:
         If the engine is not known or not installed.
     """
     if engine == "h5py":
-        import h5py
-
         with contextlib.ExitStack() as stack:
             file = source if isinstance(source, Path) else stack.enter_context(source.open())
-            yield _H5pyFile(stack.enter_context(h5py.File(file, "r")))
+            yield _H5pyFile(stack.enter_context(open_hdf5(file)))
     elif engine == "h5coro":
         with contextlib.closing(_h5coro(source)) as file:
             yield _H5coroFile(file)
@@ -165,11 +164,8 @@ def _h5coro(source: Path | RemoteFile) -> Any:
     # It prints a warning for every name that is not there, past the logging of the program.
     logging.getLogger("h5coro.logger").setLevel(logging.CRITICAL)
     if isinstance(source, Path):
-        import h5py
-
         # h5coro reads on for ever in a file that is cut short; the library knows its length.
-        with h5py.File(source, "r"):
-            pass
+        open_hdf5(source).close()
         with _any_error(str(source)):
             return H5Coro(str(source), filedriver.FileDriver)
     from h5coro import s3driver

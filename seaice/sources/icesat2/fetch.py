@@ -16,7 +16,7 @@ from seaice.download.retry import (
     Halted,
     RetryPolicy,
 )
-from seaice.open_file import explained
+from seaice.open_file import UnreadableFile, is_web_page, open_hdf5
 from seaice.runtime.atomic_write import (
     HeldByAnother,
     exclusive,
@@ -168,13 +168,11 @@ def _attempt(each: ListedGranule, target: Path) -> tuple[str | None, bool]:
 
 def _fault(path: Path, size: int | None) -> str | None:
     """What is wrong with a file that should be a whole granule."""
-    import h5py
-
     if not path.is_file():
         return "not there"
     with path.open("rb") as file:
         start = file.read(512)
-    if b"<html" in start.lower() or b"<!doctype" in start.lower():
+    if is_web_page(start):
         return (
             "a web page came in place of the granule: the login is not accepted, or its licence is not; "
             f"see https://{LOGIN_HOST}"
@@ -184,7 +182,7 @@ def _fault(path: Path, size: int | None) -> str | None:
     if size is not None and path.stat().st_size != size:
         return f"{path.stat().st_size} bytes came where the catalogue says {size}"
     try:
-        with h5py.File(path, "r"):
-            return None
-    except OSError as error:  # it knows where the file should end
-        return explained(path, error).partition(": ")[0]
+        open_hdf5(path).close()  # the library knows where the file should end
+    except UnreadableFile as error:
+        return f"the file cannot be read ({error.reason})"
+    return None

@@ -17,7 +17,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.leap_seconds import utc_from_tai93
-from seaice.open_file import explained
+from seaice.open_file import DAMAGE, explain_damage
 from seaice.sources.icesat2.backends import (
     Engine,
     HdfFile,
@@ -67,18 +67,6 @@ BEAMS = ("gt1l", "gt1r", "gt2l", "gt2r", "gt3l", "gt3r")
 SDP_GPS_EPOCH = 1198800018.0
 # GPS seconds at 1993-01-01T00:00:00 UTC, where TAI93 is 0: 4744 days and 8 leap seconds.
 _GPS_AT_1993 = 4744 * 86400.0 + 8
-
-_DAMAGE = (
-    OSError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    MemoryError,
-    SystemError,
-)
 
 
 def utc_from_delta_time(seconds: np.ndarray | float, epoch: float = SDP_GPS_EPOCH) -> np.ndarray:
@@ -146,15 +134,15 @@ def read_granule(
     unknown = set(extras) - set(EXTRAS)
     if unknown:
         raise InputError(f"expected extras out of {', '.join(EXTRAS)}, found {sorted(unknown)}")
-    path = source if isinstance(source, Path) else Path(source.url)
+    if isinstance(source, Path):
+        with explain_damage(source, "HDF5"), opened(source, engine) as file:
+            return _Reading(source, file, beams, tuple(extras)).granule()
     try:
         with opened(source, engine) as file:
-            return _Reading(path, file, beams, tuple(extras)).granule()
+            return _Reading(Path(source.url), file, beams, tuple(extras)).granule()
     except InputError:
         raise
-    except _DAMAGE as error:
-        if isinstance(source, Path):
-            raise InputError(explained(source, error)) from error
+    except DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"the granule cannot be read ({reason}): {source.url}") from error
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from seaice import InputError
+from seaice.open_file import UnreadableFile, open_hdf5
 from seaice.sources.amsr2.swath import (
     FILL_VALUE,
     LATITUDE,
@@ -137,16 +138,11 @@ class Hdf5Archive(SwathArchive):
     layout = "hdf5"
 
     def __init__(self, path: Path) -> None:
-        import h5py
-
         self.path = path
         try:
-            self._file = h5py.File(path, "r")
-        except OSError as error:
-            if not path.exists():
-                raise
-            reason = " ".join(str(error).split())
-            raise InputError(f"damaged: the archive cannot be opened ({reason}): {path}") from None
+            self._file = open_hdf5(path)
+        except UnreadableFile as error:
+            raise InputError(f"damaged: the archive cannot be opened ({error.reason}): {path}") from None
         try:
             if INDEX not in self._file:
                 raise InputError(f"expected a swath archive, found an HDF5 file without {INDEX}: {path}")

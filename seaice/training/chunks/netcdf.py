@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from seaice.cube.packing import decompress
+from seaice.open_file import open_hdf5
 from seaice.training.chunks.watched_file import (
     FileState,
     WatchedFile,
@@ -206,10 +207,8 @@ def list_chunks(path: Path, name: str, state: FileState) -> FileChunks | None:
         None for a layout that is left to the NetCDF library: other than one day deep,
         other types or filters, or an index that cannot be read.
     """
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             tiling = _tiling(file, name)
             if tiling is None:
                 return None
