@@ -1,81 +1,15 @@
-r"""Daily sea ice extent and area of a cube, for the whole grid and by region.
-
-A cell is ice-covered from --threshold on; extent is the true area of these cells, area
-the ice in them. Missing cells are never taken for open water: their area is given beside
-the result, and a day without any value has an empty row. What is made of the pole hole
-(--pole_hole) stands in every output:
-  filled   by its values; where still missing: ice-covered in extent, left out of area
-  ice      unless observed: ice-covered in extent, left out of area (Sea Ice Index)
-  exclude  left out of both
+"""Daily sea ice extent and area of a cube, for the whole grid and by region.
 
 Examples
   python ice_index.py --input_file cube.nc --output_csv index.csv --plot index.png
   python ice_index.py --input_file cube.nc --output_file index.nc --region box=160,220,120,180
-  python ice_index.py --input_file cube.nc --output_csv seas.csv \
-      --region Arctic_region_mask_Meier_AnnGlaciol2007.msk   # from NSIDC, 25 km
-  python ice_index.py --input_file cube.nc --animation winter.gif --fps 8 --pixels 600 \
-      --start_date 20240101 --end_date 20240229
 
-References
-  Regions: Meier et al. 2007, doi:10.3189/172756407782871170;
-  NSIDC-0780, doi:10.5067/CYW3O8ZUNIWC
+python ice_index.py --help has every option and more examples.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from seaice import cli
-from seaice.ice_index.stage import (
-    POLE_HOLE_RULES,
-    ice_index,
-)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
-    parser = cli.make_parser(__doc__, ice_index)
-    parser.add_argument(
-        "--input_file", type=Path, required=True, help="cube of consolidate_data.py (.nc, .zarr)"
-    )
-    cli.add_period(parser, required=False)
-    parser.add_argument(
-        "--output_csv", type=Path, help="series as CSV, one row a day and region, in km2"
-    )
-    parser.add_argument("--output_file", type=Path, help="series as CF NetCDF, in km2")
-    parser.add_argument("--plot", type=Path, help="series as a picture (.png, .pdf, .svg and others)")
-    parser.add_argument(
-        "--animation", type=Path, help="the days as .gif, or as .mp4 where ffmpeg is there"
-    )
-    parser.add_argument("--fps", type=cli.between(0.1, 50), help="days a second (default %(default)s)")
-    parser.add_argument(
-        "--pixels",
-        type=cli.between(100, 4000, int),
-        help="longer side of a frame of the animation (default %(default)s)",
-    )
-    parser.add_argument(
-        "--region",
-        nargs="+",
-        action="extend",
-        metavar="REGION",
-        help="box [NAME=]YMIN,YMAX,XMIN,XMAX (half-open ranges of cells, row 0 in the south); or a "
-        "region file: flat 25 km mask (Meier et al. 2007), or NetCDF with integers on y, x "
-        "(FILE:VARIABLE where it has several)",
-    )
-    parser.add_argument(
-        "--threshold", type=cli.between(0, 1), help="fraction, 0 to 1 (default %(default)s)"
-    )
-    parser.add_argument(
-        "--pole_hole", choices=list(POLE_HOLE_RULES), help="see below (default %(default)s)"
-    )
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; returns the exit status."""
-    return cli.run(build_parser(), ice_index, argv)
-
+from seaice.commands.ice_index import main
 
 if __name__ == "__main__":
     sys.exit(main())

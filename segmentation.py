@@ -1,88 +1,15 @@
-r"""Water and ice in Sentinel-1 scenes: train models on ice charts and map whole scenes.
-
-From the AI4Arctic scenes to a georeferenced ice map and its share of ice on the grid of the cubes.
-Splits are by scene. Several GPUs: torchrun --nproc_per_node N segmentation.py train ...
+"""Water and ice in Sentinel-1 scenes: train models on ice charts and map whole scenes.
 
 Examples
   python segmentation.py download --output_dir scenes --split all
-  python segmentation.py patches --input_dir scenes --output_dir patches --workers 4
-  python segmentation.py split --patch_dir patches
   python segmentation.py train --patch_dir patches --output_dir unet
-  python segmentation.py train --patch_dir patches --output_dir probing --model terramind --mode probing
-  python segmentation.py evaluate --checkpoint unet/best.pt --patch_dir patches --output_file unet.json
-  python segmentation.py data-efficiency --patch_dir patches --output_dir study --inputs sar sar+amsr2
-  python segmentation.py predict --checkpoint unet/best.pt --scene scenes/test --output_dir maps
-  python segmentation.py plot --kind curves --input_files unet probing --output_file curves.png
+
+python segmentation.py --help has every option and more examples.
 """
 
-import argparse
-import os
 import sys
-from collections.abc import Sequence
-from typing import Any
 
-from seaice import cli
-from seaice.segmentation.data.cut import make_patches
-from seaice.segmentation.data.download import download_scenes
-from seaice.segmentation.data.splits import split_scenes
-from seaice.segmentation.figures.plot import plot
-from seaice.segmentation.mapping.predict import predict
-from seaice.segmentation.options import OPTIONS
-from seaice.segmentation.study.data_efficiency import data_efficiency
-from seaice.segmentation.study.evaluate import evaluate
-from seaice.segmentation.training.train import train
-
-COMMANDS = {
-    "download": (download_scenes, "fetch the scenes of the AI4Arctic challenge"),
-    "patches": (make_patches, "cut scenes into patches"),
-    "split": (split_scenes, "divide scenes into training, validation and test"),
-    "train": (train, "train a network"),
-    "evaluate": (evaluate, "score a network on scenes it has not seen"),
-    "data-efficiency": (data_efficiency, "train with parts of the scenes and compare"),
-    "predict": (predict, "map water and ice in whole scenes"),
-    "plot": (plot, "draw curves, patches, maps, data efficiency or features"),
-}
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
-    parser = cli.make_parser(__doc__)
-    for name, command in zip(COMMANDS, cli.add_commands(parser, COMMANDS), strict=True):
-        for option in OPTIONS[name]:
-            how: dict[str, Any] = {"dest": option.name}
-            if option.kind is bool:
-                how["action"] = "store_false" if option.off else "store_true"
-            else:
-                low, high = option.bounds or (None, None)
-                how |= {"required": option.needed, "type": option.kind}
-                if option.choices:
-                    how["choices"] = option.choices
-                else:
-                    how["metavar"] = option.value or "NAME"
-                if option.many:
-                    how["nargs"] = "+"
-                if low is not None and high is not None:
-                    bounded = high < float("inf")
-                    kind = option.kind
-                    how["type"] = cli.between(low, high, kind) if bounded else cli.at_least(low, kind)
-            default = command.get_default(option.name)
-            told = default not in (None, (), False) and option.kind is not bool
-            shown = default
-            if isinstance(default, tuple):
-                shown = (" " if option.many else ",").join(map(str, default))
-            text = f"{option.text} (default {shown})" if told else option.text
-            command.add_argument(f"--{'no_' if option.off else ''}{option.name}", help=text, **how)
-        if name == "patches":
-            cli.add_engine(command)
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; returns the exit status."""
-    # Threads of torch that wait asleep: awake they stop each other wherever anything else runs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    return cli.run(build_parser(), COMMANDS, argv)
-
+from seaice.commands.segmentation import main
 
 if __name__ == "__main__":
     sys.exit(main())

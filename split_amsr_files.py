@@ -1,52 +1,15 @@
 """Split archives of AMSR2 swaths into parts, by number of swaths, by day or by month.
 
-Reads and writes every layout, one swath in memory at a time. Parts are called as the archive
-with _part_XofY, the day or the month at the end. A part that is there already stays.
-
 Examples
   python split_amsr_files.py --input archive/AMSR2_swaths_*.npz --output_dir parts --chunk_size 500
   python split_amsr_files.py --input archive/AMSR2_swaths_*.npz --output_dir days --by day --layout hdf5
+
+python split_amsr_files.py --help has every option and more examples.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from seaice import cli
-from seaice.swaths.split import split_archives
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
-    parser = cli.make_parser(__doc__, split_archives)
-    parser.add_argument(
-        "-i", "--input", nargs="+", type=Path, required=True, metavar="ARCHIVE", help="archives to split"
-    )
-    parser.add_argument(
-        "-o", "--output_dir", type=Path, required=True, metavar="DIR", help="folder for the parts"
-    )
-    parser.add_argument(
-        "--chunk_size",
-        type=cli.at_least(1),
-        metavar="N",
-        help="swaths of a part (default %(default)s)",
-    )
-    parser.add_argument(
-        "--by", choices=("count", "day", "month"), help="what makes a part (default %(default)s)"
-    )
-    parser.add_argument(
-        "--layout",
-        choices=("same", "swath_array", "flat", "hdf5"),
-        help="of the parts; another than that of the archive converts it (default %(default)s)",
-    )
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; returns the exit status."""
-    return cli.run(build_parser(), split_archives, argv)
-
+from seaice.commands.split_amsr_files import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,7 +1,8 @@
-"""Front door for training code and notebooks: the Dataset of a cube, and the readers.
+"""Front door of the package for training code and notebooks that run in a checkout.
 
-Nothing is loaded before it is used, so ``import utils`` costs nothing and needs no torch.
-Every name is defined in the package ``seaice``, and pickles name it there.
+It offers what ``seaice`` offers: ``from utils import load_swaths`` is ``from seaice import
+load_swaths``. Nothing is loaded before it is used, so ``import utils`` costs nothing and needs
+no torch. Every name is defined in the package ``seaice``, and pickles name it there.
 
 Examples
 --------
@@ -12,34 +13,17 @@ Examples
     ocean = load_ocean_mask("mask.nc")  # 1 = ocean: inputs * ocean sets land to 0
 """
 
-from importlib import import_module
 from typing import Any
 
-_HOMES = {
-    "ConsolidatedSICDataset": "seaice.training.dataset",
-    "CubeFile": "seaice.cube.file",
-    "DateRange": "seaice.dates",
-    "Statistics": "seaice.training.splits",
-    "cache_cube": "seaice.training.cache",
-    "date_blocks": "seaice.training.splits",
-    "extent_and_area": "seaice.ice_index.stage",
-    "filling_reach": "seaice.training.splits",
-    "fold_tensor": "seaice.training.space_depth",
-    "ice_edge_error": "seaice.ice_index.stage",
-    "load_ocean_mask": "seaice.training.dataset",
-    "load_swaths": "seaice.swaths.archive",
-    "measure_statistics": "seaice.training.splits",
-    "read_mask": "seaice.masks",
-    "unfold_StackOverChannel": "seaice.training.space_depth",
-}
+import seaice
 
-__all__ = list(_HOMES)
+__all__ = list(seaice.__all__)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(seaice, name)
 
 
 def __dir__() -> list[str]:

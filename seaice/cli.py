@@ -31,12 +31,19 @@ from seaice.dates import (
     parse_timestamp,
 )
 from seaice.report import Report
+from seaice.settings import install_command
 
 logger = logging.getLogger("seaice")
+
+Stage = Callable[..., Report]
+Commands = Mapping[str, tuple[Stage, str]]
 
 
 class _Parser(argparse.ArgumentParser):
     """Accepts ``--start-date`` for ``--start_date`` and no abbreviations."""
+
+    def format_help(self) -> str:
+        return in_form_of_caller(super().format_help())
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
         words = list(sys.argv[1:] if args is None else args)
@@ -54,7 +61,22 @@ def _with_underscores(words: list[str]) -> list[str]:
     return normal + words[end:]
 
 
-def make_parser(doc: str | None, stage: Callable[..., Report] | None = None) -> argparse.ArgumentParser:
+def in_form_of_caller(text: str) -> str:
+    """Text with ``seaice create-mask`` for ``python create_mask.py`` where that is what runs."""
+    if not _program().startswith("seaice "):
+        return text
+    stages = "|".join(path.stem for path in (Path(__file__).parent / "commands").glob("[!_]*.py"))
+    return re.sub(
+        rf"(?:python )?\b({stages})\.py\b", lambda name: f"seaice {name[1].replace('_', '-')}", text
+    )
+
+
+def _program() -> str:
+    """Name of the script, or ``seaice STAGE`` (:func:`seaice.commands.main`)."""
+    return Path(sys.argv[0]).name
+
+
+def make_parser(doc: str | None, stage: Stage | None = None) -> argparse.ArgumentParser:
     """Make a script's parser from its docstring and its stage function.
 
     Parameters
@@ -68,7 +90,7 @@ def make_parser(doc: str | None, stage: Callable[..., Report] | None = None) -> 
         in a help text shows them.
     """
     description, _, epilog = (doc or "").strip().partition("\n\n")
-    return _prepared(_Parser(description=description, epilog=epilog, **_FORM), stage)
+    return _prepared(_Parser(prog=_program(), description=description, epilog=epilog, **_FORM), stage)
 
 
 _FORM: dict[str, Any] = {
@@ -77,9 +99,7 @@ _FORM: dict[str, Any] = {
 }
 
 
-def add_commands(
-    parser: argparse.ArgumentParser, commands: Mapping[str, tuple[Callable[..., Report], str]]
-) -> list[argparse.ArgumentParser]:
+def add_commands(parser: argparse.ArgumentParser, commands: Commands) -> list[argparse.ArgumentParser]:
     """Give a script subcommands, each with a stage function of its own.
 
     Parameters
@@ -106,7 +126,7 @@ def add_commands(
     ]
 
 
-def _prepared(parser: _Parser, stage: Callable[..., Report] | None) -> argparse.ArgumentParser:
+def _prepared(parser: _Parser, stage: Stage | None) -> argparse.ArgumentParser:
     # argparse takes -1.5e6 for an option unless told what a negative number looks like.
     parser._negative_number_matcher = re.compile(r"-(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
     parser.add_argument(
@@ -188,7 +208,7 @@ def ask_options(questions: Mapping[str, str]) -> list[str]:
     return words
 
 
-def at_least(minimum: float, kind: type = int) -> Callable[[str], Any]:
+def at_least(minimum: float, kind: Callable[[str], Any] = int) -> Callable[[str], Any]:
     """Argument type: a finite number not below ``minimum``."""
 
     def parse(text: str) -> Any:
@@ -203,7 +223,7 @@ def at_least(minimum: float, kind: type = int) -> Callable[[str], Any]:
     return parse
 
 
-def between(minimum: float, maximum: float, kind: type = float) -> Callable[[str], Any]:
+def between(minimum: float, maximum: float, kind: Callable[[str], Any] = float) -> Callable[[str], Any]:
     """Argument type: a number within closed bounds."""
 
     def parse(text: str) -> Any:
@@ -308,7 +328,7 @@ def add_parameters(parser: argparse.ArgumentParser, title: str, options: Sequenc
 
 def run(
     parser: argparse.ArgumentParser,
-    stage: Callable[..., Report] | Mapping[str, tuple[Callable[..., Report], str]],
+    stage: Stage | Commands,
     argv: Sequence[str] | None = None,
     **fixed: Any,
 ) -> int:
@@ -360,7 +380,7 @@ def _guarded(work: Callable[[], Report], *, verbose: bool) -> int:
     except Exception as error:
         if verbose:
             logger.exception("failed")
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+        print(in_form_of_caller(f"error: {_one_line(error)}"), file=sys.stderr)
         return 1
     finally:
         for number, handler in previous.items():
@@ -398,7 +418,8 @@ def _one_line(error: Exception) -> str:
         }.get(error.errno, "")
         return f"{error.strerror}:{name}{advice}" if name else f"{error.strerror}{advice}"
     if isinstance(error, ModuleNotFoundError):
-        return text
+        command = install_command(error.name or "")
+        return text if not error.name or command in text else f"{text}: {command}"
     return f"{type(error).__name__}: {text} (unexpected; run again with --verbose for the details)"
 
 

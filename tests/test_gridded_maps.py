@@ -17,6 +17,7 @@ from test_maps import colour_at, is_close, rgb, texts_outside
 
 import visualization
 import visualize_mask
+from seaice.commands import visualization as command
 from seaice.dates import parse_date
 from seaice.drawing import (
     draw as maps,
@@ -395,7 +396,7 @@ def test_examples_of_the_help_run(capsys, tmp_path):
     write_freeboard(Path("freeboard.nc"), "ease2s25000", cells={(300, 300): 0.2, (330, 340): 0.4})
     Path("tb").mkdir()
     write_temperature(Path("tb/AMSR2_TB_n12500_20200101_A.nc"), "n12500")
-    told = visualization.__doc__.replace("\\\n", " ")
+    told = command.__doc__.replace("\\\n", " ")
     lines = re.findall(r"python visualization.py (.*(?:freeboard|tb/).*)", told)
     assert len(lines) == 3
     for line in lines:

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import seaice
+from seaice.commands import list_stages
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = sorted((ROOT / "seaice").rglob("*.py"))
+COMMANDS = sorted((ROOT / "seaice" / "commands").glob("[!_]*.py"))
 SCRIPTS = sorted(p for p in ROOT.glob("*.py") if p.name not in ("config.py", "utils.py", "demo.py"))
 HEAVY = ("torch", "numba", "matplotlib", "cartopy", "dask")
 # Imported only inside the functions that need them, so that --help stays quick.
@@ -96,7 +100,7 @@ def test_package_module_keeps_the_rules(path):
     tops = {name.split(".")[0] for name in everywhere}
     assert not tops & {"config", "utils", *(s.stem for s in SCRIPTS if s.stem != "ice_index")}
     assert "." not in everywhere, "relative imports hide where a name comes from"
-    if path.name != "cli.py":
+    if path.name not in ("cli.py", "__main__.py") and path.parent.name != "commands":
         assert "argparse" not in tops
         calls = [ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)]
         assert not {"print", "exit", "quit", "sys.exit", "os._exit"} & set(calls)
@@ -121,15 +125,33 @@ def test_no_module_without_a_noun(path):
     assert path.stem not in ("helpers", "common", "misc", "utils", "tools")
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
-def test_script_has_only_parser_and_main(path):
+def test_every_stage_is_a_command_and_a_script():
+    assert [path.name for path in COMMANDS] == [path.name for path in SCRIPTS]
+    assert list(list_stages()) == [path.stem.replace("_", "-") for path in SCRIPTS]
+    assert all(list_stages().values())
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda p: p.name)
+def test_command_has_only_parser_and_main(path):
     tree = tree_of(path)
     names = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
     assert names == ["build_parser", "main"]
-    doc = ast.get_docstring(tree)
+    assert ast.get_docstring(tree).count(f"python {path.name} ") >= 2, "two real commands"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
+def test_script_is_a_docstring_and_the_main_of_its_stage(path):
+    doc = ast.get_docstring(tree_of(path))
     assert doc.count(f"python {path.name} ") >= 2, "two real commands"
-    assert len(path.read_text().splitlines()) <= 120
-    assert 'if __name__ == "__main__":' in path.read_text()
+    assert (
+        doc.partition("\n")[0]
+        == importlib.import_module(f"seaice.commands.{path.stem}").__doc__.partition("\n")[0]
+    )
+    code = path.read_text().rpartition('"""\n')[2]
+    assert code == (
+        f"\nimport sys\n\nfrom seaice.commands.{path.stem} import main\n\n"
+        'if __name__ == "__main__":\n    sys.exit(main())\n'
+    )
 
 
 def stages_of(module):
@@ -147,9 +169,9 @@ def stages_of(module):
     raise AssertionError("main() does not call cli.run")
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda p: p.name)
 def test_options_are_the_parameters_of_the_stage(path):
-    module = importlib.import_module(path.stem)
+    module = importlib.import_module(f"seaice.commands.{path.stem}")
     stages, fixed = stages_of(module)
     for parser, stage in stages:
         parameters = inspect.signature(stage).parameters
@@ -161,14 +183,20 @@ def test_options_are_the_parameters_of_the_stage(path):
             assert action.help, f"{action.dest} has no help"
 
 
+@pytest.mark.parametrize("form", ["script", "command"])
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
-def test_help_is_light(path, tmp_path):
+def test_help_is_light(path, form, tmp_path):
+    stage = path.stem.replace("_", "-")
+    words, run = {
+        "script": ([path.name, "--help"], f"runpy.run_path({str(path)!r}, run_name='__main__')"),
+        "command": (["seaice", stage, "--help"], "runpy.run_module('seaice', run_name='__main__')"),
+    }[form]
     code = (
         "import sys, runpy\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "sys.argv = ['x', '--help']\n"
+        f"sys.argv = {words!r}\n"
         "try:\n"
-        f"    runpy.run_path({str(path)!r}, run_name='__main__')\n"
+        f"    {run}\n"
         "except SystemExit as stop:\n"
         "    assert stop.code == 0, stop.code\n"
         f"heavy = [m for m in {HEAVY!r} if m in sys.modules]\n"
@@ -182,7 +210,12 @@ def test_help_is_light(path, tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
-    assert f"python {path.name}" in done.stdout
+    own, strange = f"python {path.name} ", f"seaice {stage} "
+    if form == "command":
+        own, strange = strange, own
+    assert own in done.stdout and done.stdout.startswith(f"usage: {own.removeprefix('python ')}")
+    assert strange not in done.stdout
+    assert form == "script" or ".py " not in done.stdout.replace("torchrun", "")
     assert list(tmp_path.iterdir()) == [], "--help made a file"
 
 
@@ -224,3 +257,20 @@ def test_importing_everything_touches_nothing(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_front_door_and_type_checkers_know_the_same_names():
+    (block,) = (n for n in tree_of(ROOT / "seaice/__init__.py").body if isinstance(n, ast.If))
+    homes = {alias.asname: node.module for node in block.body for alias in node.names}
+    assert homes == seaice._HOMES
+    assert seaice.read_mask.__module__ == "seaice.masks"
+    assert "read_mask" in dir(seaice)
+    with pytest.raises(AttributeError, match="module 'seaice' has no attribute 'nothing'"):
+        seaice.nothing  # noqa: B018
+
+
+def test_absent_package_of_the_front_door_is_named_with_the_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "seaice.training.dataset", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=r'needs torch: pip install "seaice-toolbox\[train\]"'):
+        seaice.load_ocean_mask  # noqa: B018

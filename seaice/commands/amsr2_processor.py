@@ -1,0 +1,114 @@
+"""Collect AMSR2 Level 1B brightness temperatures of JAXA into one archive of swaths.
+
+Searches G-Portal, fetches granules over SFTP in several threads, extracts the channels with
+times and co-registered positions, and deletes the granules. Every finished granule is safe
+on the disk at once: the same command continues after a kill or a failure. An archive that
+lacks granules is called ..._incomplete, lists them, and the exit status is 1. Without any
+option on a terminal it asks.
+
+Examples
+  python amsr2_processor.py --start 2020-01-01 --end 2020-01-31 --output_dir archive --layout flat
+  python amsr2_processor.py --start "2020-01-01 00:00:00" --end "2020-01-01 06:00:00"
+  python amsr2_processor.py --start 20200101 --end 20200131 --output_dir archive --layout hdf5 --robust
+  python amsr2_processor.py --start 20200101 --end 20200107 --output_dir archive --input_dir l1b
+
+An account (free, https://gportal.jaxa.jp) is taken from GPORTAL_USERNAME and GPORTAL_PASSWORD,
+else from ~/.netrc (machine ftp.gportal.jaxa.jp), else asked for on a terminal.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from seaice import cli, settings
+from seaice.swaths.collect import collect_swaths
+
+QUESTIONS = {
+    "--start": "First instant, UTC (YYYY-MM-DD HH:MM:SS or a date)",
+    "--end": "Last instant",
+    "--threads": "Threads [4]",
+    "--save_interval": "Tell the state after so many granules [100]",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Command line of this stage."""
+    parser = cli.make_parser(__doc__, collect_swaths)
+    for name, what in (("start", "first"), ("end", "last")):
+        parser.add_argument(
+            f"--{name}",
+            type=cli.moment(last=name == "end"),
+            required=True,
+            metavar="TIME",
+            help=f"{what} instant, UTC: a date, or «YYYY-MM-DD HH:MM:SS»",
+        )
+    parser.add_argument(
+        "-o",
+        "--output_dir",
+        type=Path,
+        default=settings.data_dir(),
+        help="folder for the archive (default %(default)s, or the environment's SEAICE_DATA_DIR)",
+    )
+    parser.add_argument(
+        "--input_dir", type=Path, metavar="DIR", help="take L1B granules from here instead"
+    )
+    parser.add_argument(
+        "--channels",
+        nargs="+",
+        metavar="CHANNEL",
+        help="6.9 7.3 10.7 18.7 23.8 36.5 with V or H, 89AV 89AH 89BV 89BH (default 36.5H)",
+    )
+    parser.add_argument("--coordinates", action="store_true", help="positions as well (default)")
+    parser.add_argument(
+        "--no_coordinates", dest="coordinates", action="store_false", help="no positions"
+    )
+    parser.add_argument(
+        "--layout",
+        choices=("swath_array", "flat", "hdf5"),
+        help="the classic pickled npz, an npz without pickle that opens swath by swath, or HDF5 with "
+        "a CF group a swath (default %(default)s)",
+    )
+    parser.add_argument("--orbit", choices=("A", "D", "both"), help="half orbits (default %(default)s)")
+    parser.add_argument(
+        "--bbox",
+        nargs=4,
+        type=cli.between(-360, 360),
+        metavar=("WEST", "SOUTH", "EAST", "NORTH"),
+        help="only granules that meet this box, degrees",
+    )
+    parser.add_argument(
+        "--overlap",
+        choices=("trim", "keep"),
+        help="scans at both ends that the neighbour granules have too (default %(default)s)",
+    )
+    counts = {
+        "threads": (cli.at_least(1), "granules worked on at a time, at most 16"),
+        "save_interval": (cli.at_least(1), "tell the state after so many granules; each is safe anyway"),
+        "max_retries": (cli.at_least(0), "further attempts at a granule"),
+        "retry_delay": (cli.between(0, 3600), "seconds before the first of them, doubled each time"),
+        "timeout": (cli.between(0.1, 3600), "longest silence of a server, seconds"),
+    }
+    for name, (kind, text) in counts.items():
+        parser.add_argument(
+            f"--{name}",
+            type=kind,
+            metavar="N",
+            help=f"{text} (default %(default)s)",
+        )
+    parser.add_argument(
+        "--robust",
+        action="store_true",
+        help="one granule at a time, a pause after each, stop after 10 failures in a row",
+    )
+    parser.add_argument("--keep_hdf5", action="store_true", help="keep the granules in OUTPUT_DIR/l1b")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; returns the exit status."""
+    words = cli.ask_options(QUESTIONS) if argv is None and len(sys.argv) == 1 else argv
+    name, password = settings.gportal_account()
+    return cli.run(
+        build_parser(), collect_swaths, words, username=name, password=password, ask=cli.asker()
+    )

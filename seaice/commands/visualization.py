@@ -1,0 +1,73 @@
+r"""Draw a map: sea ice concentration, a mask, freeboard or brightness temperature, told by content.
+
+The map is in the file's own projection, so every cell is where it was measured.
+
+Examples
+  python visualization.py --input_file data/asi-AMSR2-n3125-20240417-v5.4.nc
+  python visualization.py --input_file data/asi-AMSR2-n3125-20240417-v5.4.nc \
+      --land_mask_file land_mask.nc --ice_edge --output_file april.pdf
+  python visualization.py --input_file cube.nc --date 20240417 --coastlines mask
+  python visualization.py --input_file freeboard.nc --date 2022-01-07 --output_file map.png
+  python visualization.py --input_file freeboard.nc --date 2022-01-07 --variable segment_count
+  python visualization.py --input_file tb/AMSR2_TB_n12500_20200101_A.nc \
+      --vmin 150 --vmax 280 --extent grid
+
+Statistics (freeboard, brightness temperature) are drawn from the 2nd to the 98th percentile of the
+cells with a value, rounded outward to numbers that read well; an arrow at the end of the colour bar
+says that there are values beyond. Spreads begin at 0. Counts have a colour each up to 8, else steps
+of 1, 2, 5, 10, ... Cells without observation are light grey. Data that cover at most half of the
+grid are shown with their surroundings only, and lonely cells wide enough to be seen.
+
+Natural Earth coast outlines are used where cartopy has them on this machine (or within three
+seconds from the network); without them the outline of the land mask is drawn.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from seaice import cli
+from seaice.drawing.coastlines import CHOICES
+from seaice.pictures.field_map import EXTENTS
+from seaice.pictures.visualize import visualize
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Command line of this stage."""
+    parser = cli.make_parser(__doc__, visualize)
+    add = parser.add_argument
+    add(
+        "--input_file",
+        type=Path,
+        required=True,
+        help="daily file (.nc, .hdf, .tif), cube (.nc, .zarr), mask or gridded statistics (.nc)",
+    )
+    add("--output_file", type=Path, help="picture to write (default: named after the input, .png)")
+    add("--date", type=cli.day, help="day of a cube or time step, YYYYMMDD or YYYY-MM-DD")
+    add("--variable", help="variable to draw (default: what the file is about, such as freeboard_mean)")
+    add("--land_mask_file", type=Path, help="mask that tells land from missing")
+    add("--coastlines", choices=CHOICES, help="where coast outlines come from (default %(default)s)")
+    add(
+        "--ice_edge",
+        type=cli.between(0.01, 99.99),
+        nargs="?",
+        const=15.0,
+        metavar="PERCENT",
+        help="draw the line of this concentration (15 if no number is given)",
+    )
+    add(
+        "--extent",
+        choices=EXTENTS,
+        help="draw statistics on the surroundings of the data or on the whole grid (default: data "
+        "where that is at most half of the grid)",
+    )
+    for name, what in (("--vmin", "first"), ("--vmax", "last")):
+        add(name, type=cli.between(-1e12, 1e12), help=f"{what} value of the colours of statistics")
+    add("--dpi", type=cli.at_least(20), help="dots per inch (default %(default)s)")
+    add("--show", action="store_true", help="also open a window")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; the exit status."""
+    return cli.run(build_parser(), visualize, argv)
