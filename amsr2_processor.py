@@ -1,7 +1,7 @@
 """Collect AMSR2 Level 1B brightness temperatures of JAXA into one archive of swaths.
 
 Examples
-  python amsr2_processor.py --start 2020-01-01 --end 2020-01-31 --output_dir archive --layout flat
+  python amsr2_processor.py --start 2020-01-01 --end 2020-01-31 --output_dir archive --layout hdf5
   python amsr2_processor.py --start "2020-01-01 00:00:00" --end "2020-01-01 06:00:00"
 
 python amsr2_processor.py --help has every option and more examples.

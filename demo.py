@@ -102,9 +102,9 @@ def swaths(out: Path) -> None:
         write_granule(out / "l1b", granule)
     folder = out / "swaths"
     span = ["--start", f"{begin:%Y-%m-%d %H:%M}", "--end", f"{end:%Y-%m-%d %H:%M}"]
-    taken = ["--input_dir", out / "l1b", "--channels", "36.5V", "36.5H", "--layout", "flat"]
+    taken = ["--input_dir", out / "l1b", "--channels", "36.5V", "36.5H", "--layout", "hdf5"]
     run("amsr2_processor.py", *span, "--output_dir", folder, *taken)
-    (archive,) = folder.glob("AMSR2_swaths_*.npz")
+    (archive,) = folder.glob("AMSR2_swaths_*.h5")
     run("verify_archive.py", archive, "--plot", 3, "--output_dir", out)
     run("split_amsr_files.py", "--input", archive, "--output_dir", out / "parts", "--chunk_size", 3)
     run("-c", OPEN.format(archive=archive))

@@ -65,7 +65,7 @@ def server(folder: Path, *words: str) -> Iterator[str]:
 def options(output: Path, days: float) -> list[str]:
     end = START + timedelta(days=days) - timedelta(seconds=1)
     span = ["--start", f"{START:%Y-%m-%d %H:%M:%S}", "--end", f"{end:%Y-%m-%d %H:%M:%S}"]
-    quick = ["--retry_delay", "0.1", "--timeout", "2", "--layout", "flat", "--threads", "4"]
+    quick = ["--retry_delay", "0.1", "--timeout", "2", "--layout", "hdf5", "--threads", "4"]
     return [*span, *quick, "--output_dir", str(output)]
 
 
@@ -79,7 +79,7 @@ def start(addresses: str, words: Sequence[str]) -> subprocess.Popen[str]:
 
 def content(output: Path) -> dict[str, Any]:
     """Everything in the archive of a folder, by granule, and whether it calls itself complete."""
-    (path,) = output.glob("AMSR2_swaths_*.npz")
+    (path,) = output.glob("AMSR2_swaths_*.h5")
     with load_swaths(path) as swaths:
         held = {s.granule_id: {k: a.tobytes() for k, a in s.arrays().items()} for s in swaths}
         missing = {entry["granule_id"]: entry["reason"] for entry in swaths.info["missing"]}

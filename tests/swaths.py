@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from seaice.sources.amsr2.channels import CHANNELS
@@ -14,8 +15,8 @@ from seaice.swaths.archive import create_archive
 
 START = 1577836800.0  # 2020-01-01T00:00:00 UTC
 HALF_ORBIT = 49.4 * 60
-LAYOUTS = ("swath_array", "flat", "hdf5")
-ENDING = {"swath_array": ".npz", "flat": ".npz", "hdf5": ".h5"}
+LAYOUTS = ("swath_array", "hdf5")
+ENDING = {"swath_array": ".npz", "hdf5": ".h5"}
 NAME = "AMSR2_swaths_20200101_000000_to_20200101_030000"
 
 
@@ -52,12 +53,31 @@ def make_swath(
     )
 
 
-def write(path: Path, swaths, *, layout="flat", **info) -> Path:
+def write(path: Path, swaths, *, layout="hdf5", **info) -> Path:
     with create_archive(path, layout=layout, count=len(swaths)) as writer:
         for swath in swaths:
             writer.add(swath)
         writer.finish({"period": "2020-01-01T00:00:00 to 2020-01-01T03:00:00", **info})
     return path
+
+
+def damage_swath(path: Path, swath: Swath) -> None:
+    """Flip a bit in the numbers of a swath of an HDF5 archive."""
+    content = bytearray(path.read_bytes())
+    with h5py.File(path) as file:
+        chunk = file[swath.granule_id]["temperature"].id.get_chunk_info(0)
+    content[chunk.byte_offset + chunk.size // 2] ^= 16
+    path.write_bytes(content)
+
+
+def stored_bytes(archive, index) -> list[bytes]:
+    """The compressed arrays of a swath of an open HDF5 archive."""
+    group = archive.get_group(index)
+    return [
+        group[name].id.read_direct_chunk((0,) * group[name].ndim)[1]
+        for name in group
+        if group[name].chunks is not None
+    ]
 
 
 def assert_same(one: Swath, other: Swath) -> None:

@@ -112,9 +112,9 @@ def test_archive_refuses_other_counts(benchmark, tmp_path, monkeypatch):
         assert found["equal"] and found["bytes"] > 0, side
     true = archive.open_one
     monkeypatch.setattr(archive, "open_one", lambda *given: true(*given) + np.uint16(1))
-    for path in (tmp_path / "flat.npz", tmp_path / "warm_flat.npz"):
+    for path in (tmp_path / "hdf5.h5", tmp_path / "warm_hdf5.h5"):
         path.unlink()
-    assert not archive.run_side("flat", tmp_path, coordinates=False)["equal"]
+    assert not archive.run_side("hdf5", tmp_path, coordinates=False)["equal"]
 
 
 def test_gridding_refuses_other_statistics(benchmark, capsys, monkeypatch):

@@ -4,7 +4,7 @@ import json
 import threading
 
 import pytest
-from swaths import ENDING, LAYOUTS, assert_same, make_swath, write
+from swaths import ENDING, LAYOUTS, assert_same, damage_swath, make_swath, write
 
 from seaice import InputError
 from seaice.swaths.archive import load_swaths
@@ -20,7 +20,7 @@ def layout(request):
     return request.param
 
 
-def begin(folder, layout="flat", **parameters):
+def begin(folder, layout="hdf5", **parameters):
     archive = folder / f"a{ENDING[layout]}"
     return Checkpoints(archive, layout=layout, parameters={**PARAMETERS, **parameters})
 
@@ -60,13 +60,13 @@ def test_all_is_there_again(tmp_path, finished):
     finished.note("y", "absent", "no such file")
     again = begin(tmp_path)
     assert done(again) == IDS
-    assert again.entry("x").reason == "time-out"
-    assert [entry["state"] for entry in again.missing([*IDS, "x", "y", "z"])] == [
+    assert again.get_entry("x").reason == "time-out"
+    assert [entry["state"] for entry in again.list_missing([*IDS, "x", "y", "z"])] == [
         "failed",
         "absent",
         "failed",
     ]
-    assert again.missing(["z"])[0]["reason"] == "not tried"
+    assert again.list_missing(["z"])[0]["reason"] == "not tried"
     lines = (again.folder / "journal.jsonl").read_text().splitlines()
     assert len(lines) == 5
 
@@ -81,22 +81,20 @@ def test_a_file_without_a_line(tmp_path, finished):
 
 def test_a_damaged_file_without_a_line(tmp_path, finished):
     (finished.folder / "journal.jsonl").unlink()
-    part = finished.folder / f"{IDS[1]}.npz"
-    content = bytearray(part.read_bytes())
-    content[len(content) // 2] ^= 1
-    part.write_bytes(content)
-    part.with_name("stranger.npz").write_bytes((finished.folder / f"{IDS[0]}.npz").read_bytes())
+    part = finished.folder / f"{IDS[1]}.h5"
+    damage_swath(part, SWATHS[1])
+    part.with_name("stranger.h5").write_bytes((finished.folder / f"{IDS[0]}.h5").read_bytes())
     assert done(begin(tmp_path)) == [IDS[0], IDS[2]]
-    assert sorted(p.stem for p in finished.folder.glob("*.npz")) == [IDS[0], IDS[2]]
+    assert sorted(p.stem for p in finished.folder.glob("*.h5")) == [IDS[0], IDS[2]]
 
 
 def test_a_line_without_a_file(tmp_path, finished):
-    (finished.folder / f"{IDS[0]}.npz").unlink()
+    (finished.folder / f"{IDS[0]}.h5").unlink()
     assert done(begin(tmp_path)) == IDS[1:]
 
 
 def test_a_cut_file_with_a_line(tmp_path, finished):
-    part = finished.folder / f"{IDS[0]}.npz"
+    part = finished.folder / f"{IDS[0]}.h5"
     part.write_bytes(part.read_bytes()[:-1])
     assert done(begin(tmp_path)) == IDS[1:]
     assert not part.exists()
@@ -120,13 +118,13 @@ def test_half_a_line_and_odd_lines(tmp_path, finished, tail):
         file.write(tail)
     again = begin(tmp_path)
     assert done(again) == IDS
-    assert again.entry("x") is None
+    assert again.get_entry("x") is None
     again.note("y", "failed", "because")
-    assert begin(tmp_path).entry("y").reason == "because"
+    assert begin(tmp_path).get_entry("y").reason == "because"
 
 
 def test_leftovers_go(tmp_path, finished):
-    left = finished.folder / ".x.npz.part.npz"
+    left = finished.folder / ".x.h5.part.h5"
     left.write_bytes(b"half")
     begin(tmp_path)
     assert not left.exists()
@@ -144,7 +142,7 @@ def test_swaths_of_unknown_parameters_are_refused(tmp_path, finished, content):
     note.unlink() if content is None else note.write_bytes(content)
     with pytest.raises(InputError, match="expected"):
         begin(tmp_path)
-    for part in finished.folder.glob("*.npz"):
+    for part in finished.folder.glob("*.h5"):
         part.unlink()
     if content != b"[1]":
         assert done(begin(tmp_path)) == []
@@ -152,15 +150,12 @@ def test_swaths_of_unknown_parameters_are_refused(tmp_path, finished, content):
 
 
 def test_damaged_ones_are_named_at_the_end_all_at_once(tmp_path, finished):
-    for name in IDS[:2]:
-        part = finished.folder / f"{name}.npz"
-        content = bytearray(part.read_bytes())
-        content[len(content) // 2] ^= 1
-        part.write_bytes(content)
+    for swath in SWATHS[:2]:
+        damage_swath(finished.folder / f"{swath.granule_id}.h5", swath)
     again = begin(tmp_path)
     assert done(again) == IDS
     with pytest.raises(InputError, match="2 checkpoints were damaged and are removed"):
-        again.assemble(tmp_path / "x.npz", IDS, {})
+        again.assemble(tmp_path / "x.h5", IDS, {})
     assert done(begin(tmp_path)) == IDS[2:]
 
 

@@ -82,7 +82,7 @@ def served(master, products, monkeypatch, tmp_path):
 def words(folder, *more, start=START, end=END):
     span = ["--start", f"{start:%Y-%m-%d %H:%M:%S}", "--end", f"{end:%Y-%m-%d %H:%M:%S}"]
     quick = ["--retry_delay", "0.02", "--timeout", "1"]
-    return [*span, "--output_dir", str(folder), "--layout", "flat", *quick, *map(str, more)]
+    return [*span, "--output_dir", str(folder), "--layout", "hdf5", *quick, *map(str, more)]
 
 
 def failures(capsys):
@@ -100,9 +100,7 @@ def content(path):
         return info, [(s.summary(), {k: a.tobytes() for k, a in s.arrays().items()}) for s in swaths]
 
 
-@pytest.mark.parametrize(
-    ("layout", "suffix"), [("swath_array", ".npz"), ("flat", ".npz"), ("hdf5", ".h5")]
-)
+@pytest.mark.parametrize(("layout", "suffix"), [("swath_array", ".npz"), ("hdf5", ".h5")])
 def test_everything_arrives_in_order(served, master, granules, tmp_path, layout, suffix):
     server = served()
     assert amsr2_processor.main(words(tmp_path / "out", "--layout", layout)) == 0
@@ -125,7 +123,7 @@ def test_threads_do_not_show(served, tmp_path):
     served()
     for threads in (1, 4):
         assert amsr2_processor.main(words(tmp_path / f"{threads}", "--threads", threads)) == 0
-    assert content(tmp_path / "1" / f"{NAME}.npz") == content(tmp_path / "4" / f"{NAME}.npz")
+    assert content(tmp_path / "1" / f"{NAME}.h5") == content(tmp_path / "4" / f"{NAME}.h5")
 
 
 def test_channels_orbits_and_no_coordinates(served, granules, tmp_path):
@@ -133,7 +131,7 @@ def test_channels_orbits_and_no_coordinates(served, granules, tmp_path):
     more = ["--channels", "18.7V", "36.5H", "89AV", "--no-coordinates", "--orbit", "D"]
     assert amsr2_processor.main(words(tmp_path, *more)) == 0
     (name,) = [n for n in names_in(tmp_path) if n.startswith("AMSR2")]
-    assert name == NAME.replace("swaths", "temp_only") + ".npz"
+    assert name == NAME.replace("swaths", "temp_only") + ".h5"
     with load_swaths(tmp_path / name) as swaths:
         assert [s.granule_id for s in swaths] == [g.granule_id for g in granules if not g.ascending]
         assert swaths[0].channels == ("18.7V", "36.5H", "89AV")
@@ -150,7 +148,7 @@ def test_passing_faults_cost_nothing(served, granules, tmp_path, capsys):
     assert amsr2_processor.main(words(tmp_path / "faults")) == 0
     served()
     assert amsr2_processor.main(words(tmp_path / "none")) == 0
-    assert content(tmp_path / "faults" / f"{NAME}.npz") == content(tmp_path / "none" / f"{NAME}.npz")
+    assert content(tmp_path / "faults" / f"{NAME}.h5") == content(tmp_path / "none" / f"{NAME}.h5")
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -164,8 +162,8 @@ def test_lasting_faults_are_named_and_a_rerun_completes(served, granules, tmp_pa
         (line,) = [line for line in lines if name in line]
         assert "the catalogue says" in line and "(2 attempts)" in line
     assert "lacks 3 of 10 granules: the same command continues" in lines[-1]
-    assert [n for n in names_in(tmp_path) if not n.startswith(".")] == [f"{NAME}_incomplete.npz"]
-    with load_swaths(tmp_path / f"{NAME}_incomplete.npz") as swaths:
+    assert [n for n in names_in(tmp_path) if not n.startswith(".")] == [f"{NAME}_incomplete.h5"]
+    with load_swaths(tmp_path / f"{NAME}_incomplete.h5") as swaths:
         assert len(swaths) == 7 and swaths.info["complete"] is False
         states = {entry["granule_id"]: entry["state"] for entry in swaths.info["missing"]}
         assert states == {ids[2]: "absent", ids[4]: "failed", ids[7]: "failed"}
@@ -173,7 +171,7 @@ def test_lasting_faults_are_named_and_a_rerun_completes(served, granules, tmp_pa
     server.close()
     again = served()
     assert amsr2_processor.main(words(tmp_path)) == 0
-    assert names_in(tmp_path) == [f"{NAME}.npz"], "no incomplete one, no checkpoints"
+    assert names_in(tmp_path) == [f"{NAME}.h5"], "no incomplete one, no checkpoints"
     assert [again.opened(name) for name in ids] == [int(name in states) for name in ids]
     assert all(fetched[name] for name in ids if name not in states)
 
@@ -181,11 +179,11 @@ def test_lasting_faults_are_named_and_a_rerun_completes(served, granules, tmp_pa
 def test_a_complete_archive_is_not_asked_for_again(served, tmp_path, capsys):
     server = served()
     assert amsr2_processor.main(words(tmp_path)) == 0
-    before, asked = (tmp_path / f"{NAME}.npz").read_bytes(), len(server.requests)
+    before, asked = (tmp_path / f"{NAME}.h5").read_bytes(), len(server.requests)
     capsys.readouterr()
     assert amsr2_processor.main(words(tmp_path)) == 0
     assert "complete already, 10 swaths" in capsys.readouterr().out
-    assert (tmp_path / f"{NAME}.npz").read_bytes() == before and len(server.requests) == asked
+    assert (tmp_path / f"{NAME}.h5").read_bytes() == before and len(server.requests) == asked
 
 
 def test_what_came_since_is_added(served, products, granules, tmp_path, monkeypatch):
@@ -194,7 +192,7 @@ def test_what_came_since_is_added(served, products, granules, tmp_path, monkeypa
     assert amsr2_processor.main(words(tmp_path)) == 0
     server = served()
     assert amsr2_processor.main(words(tmp_path)) == 0
-    with load_swaths(tmp_path / f"{NAME}.npz") as swaths:
+    with load_swaths(tmp_path / f"{NAME}.h5") as swaths:
         assert [s.granule_id for s in swaths] == [g.granule_id for g in granules]
     assert [server.opened(g.granule_id) for g in granules] == [0] * 5 + [1] + [0] * 4
 
@@ -332,16 +330,16 @@ def test_other_parameters_are_refused_and_nothing_is_lost(served, granules, tmp_
     assert "with another channels" in capsys.readouterr().err
     served()
     assert amsr2_processor.main(words(tmp_path)) == 0
-    before = (tmp_path / f"{NAME}.npz").read_bytes()
+    before = (tmp_path / f"{NAME}.h5").read_bytes()
     capsys.readouterr()
     assert amsr2_processor.main(words(tmp_path, "--channels", "18.7V")) == 1
     assert "was made with other parameters" in capsys.readouterr().err
-    assert (tmp_path / f"{NAME}.npz").read_bytes() == before
+    assert (tmp_path / f"{NAME}.h5").read_bytes() == before
 
 
 def test_two_runs_at_once(served, tmp_path, capsys):
     server = served()
-    with atomic_write.exclusive(tmp_path / f"{NAME}.npz"):
+    with atomic_write.exclusive(tmp_path / f"{NAME}.h5"):
         assert amsr2_processor.main(words(tmp_path)) == 1
     assert "is being written by" in capsys.readouterr().err
     assert server.requests == []
@@ -355,7 +353,7 @@ def test_a_careful_run_stops_after_failures_in_a_row(served, granules, tmp_path,
     lines = failures(capsys)
     assert any("not tried: stopped after 3 failures in a row" in line for line in lines)
     assert server.most_at_once == 1
-    with load_swaths(tmp_path / f"{NAME}_incomplete.npz") as swaths:
+    with load_swaths(tmp_path / f"{NAME}_incomplete.h5") as swaths:
         assert len(swaths) == 1 and len(swaths.info["missing"]) == 9
 
 
@@ -368,7 +366,7 @@ def test_granules_are_kept_on_request_and_used_again(served, granules, master, t
         master / f"{granules[0].granule_id}.h5"
     ).read_bytes()
     opened = server.opened(granules[0].granule_id)
-    (tmp_path / f"{NAME}.npz").unlink()
+    (tmp_path / f"{NAME}.h5").unlink()
     assert amsr2_processor.main(words(tmp_path, "--keep_hdf5")) == 0
     assert server.opened(granules[0].granule_id) == opened
     shutil.rmtree(tmp_path / "l1b")
@@ -378,7 +376,7 @@ def test_a_damaged_checkpoint_is_fetched_again(served, granules, tmp_path, capsy
     ids = [g.granule_id for g in granules]
     served(Faults({ids[0]: ["absent!"]}))
     assert amsr2_processor.main(words(tmp_path)) == 1
-    path = tmp_path / f".{NAME}.swaths" / f"{ids[3]}.npz"
+    path = tmp_path / f".{NAME}.swaths" / f"{ids[3]}.h5"
     flipped = bytearray(path.read_bytes())
     flipped[len(flipped) // 3] ^= 8
     path.write_bytes(flipped)
@@ -388,7 +386,7 @@ def test_a_damaged_checkpoint_is_fetched_again(served, granules, tmp_path, capsy
     err = capsys.readouterr().err
     assert "damaged" in err and "run the same command again" in err
     assert amsr2_processor.main(words(tmp_path)) == 0
-    with load_swaths(tmp_path / f"{NAME}.npz") as swaths:
+    with load_swaths(tmp_path / f"{NAME}.h5") as swaths:
         assert [s.granule_id for s in swaths] == ids
 
 
@@ -397,7 +395,7 @@ def test_from_a_folder(master, granules, tmp_path, capsys):
     shutil.copytree(master, folder)
     argv = [*words(tmp_path / "out"), "--input_dir", str(folder)]
     assert amsr2_processor.main(argv) == 0
-    with load_swaths(tmp_path / "out" / f"{NAME}.npz") as swaths:
+    with load_swaths(tmp_path / "out" / f"{NAME}.h5") as swaths:
         assert [s.granule_id for s in swaths] == [g.granule_id for g in granules]
     assert len(names_in(folder)) == 13, "they stay"
     (folder / f"{granules[4].granule_id}.h5").unlink()
@@ -405,7 +403,7 @@ def test_from_a_folder(master, granules, tmp_path, capsys):
     assert amsr2_processor.main([*words(tmp_path / "gap"), "--input_dir", str(folder)]) == 1
     err = capsys.readouterr().err
     assert "gap: no granule between" in err and "found a web page" in err
-    with load_swaths(tmp_path / "gap" / f"{NAME}_incomplete.npz") as swaths:
+    with load_swaths(tmp_path / "gap" / f"{NAME}_incomplete.h5") as swaths:
         assert len(swaths) == 8
     assert amsr2_processor.main([*words(tmp_path / "out"), "--input_dir", str(folder)]) == 0
     assert "complete already, 10 swaths" in capsys.readouterr().out, "it has more than the folder"
@@ -529,8 +527,8 @@ def test_killed_at_random_moments(served, granules, tmp_path):
             whole = [line for line in journal.read_text().split("\n")[:-1] if line]
             entries = [json.loads(line) for line in whole]
             done = {e["granule_id"]: now[e["granule_id"]] for e in entries if e["state"] == "done"}
-    assert kills and names_in(out) == [f"{NAME}.npz"]
-    assert content(out / f"{NAME}.npz") == content(tmp_path / "whole" / f"{NAME}.npz")
+    assert kills and names_in(out) == [f"{NAME}.h5"]
+    assert content(out / f"{NAME}.h5") == content(tmp_path / "whole" / f"{NAME}.h5")
     assert before == dict.fromkeys(ids, 1)
 
 
@@ -586,7 +584,7 @@ def test_a_bad_granule_of_a_thread_that_was_turned_away_stops_nothing(
     monkeypatch.setattr(sftp.Session, "fetch", first_turned_away)
     served(Faults({granules[0].granule_id: ["truncated!"]}))
     assert amsr2_processor.main(words(tmp_path, "--threads", "1", "--max_retries", "1")) == 1
-    with load_swaths(tmp_path / f"{NAME}_incomplete.npz") as swaths:
+    with load_swaths(tmp_path / f"{NAME}_incomplete.h5") as swaths:
         assert [entry["granule_id"] for entry in swaths.info["missing"]] == [granules[0].granule_id]
 
 
@@ -602,7 +600,7 @@ def test_a_damaged_kept_granule_is_fetched_again(served, granules, tmp_path, cap
     kept = tmp_path / "l1b" / f"{granules[3].granule_id}.h5"
     whole = kept.read_bytes()
     kept.write_bytes(b"\0" * len(whole))
-    (tmp_path / f"{NAME}.npz").unlink()
+    (tmp_path / f"{NAME}.h5").unlink()
     assert amsr2_processor.main(words(tmp_path, "--keep_hdf5")) == 0
     assert kept.read_bytes() == whole
     assert [server.opened(g.granule_id) for g in granules] == [1, 1, 1, 2] + [1] * 6
@@ -624,20 +622,20 @@ def test_a_granule_goes_only_after_its_swath_is_safe(served, master, granules, t
 def test_what_a_kill_left_beside_a_finished_archive_goes(served, tmp_path):
     served()
     assert amsr2_processor.main(words(tmp_path)) == 0
-    (tmp_path / f"{NAME}_incomplete.npz").touch()
+    (tmp_path / f"{NAME}_incomplete.h5").touch()
     (tmp_path / f".{NAME}.swaths").mkdir()
     assert amsr2_processor.main(words(tmp_path)) == 0
-    assert names_in(tmp_path) == [f"{NAME}.npz"]
+    assert names_in(tmp_path) == [f"{NAME}.h5"]
 
 
 def test_nothing_new_leaves_the_archive_as_it_is(served, tmp_path, monkeypatch, capsys):
     server = served()
     monkeypatch.setattr("seaice.swaths.collect.now", lambda: "2020-01-02T00:00:00.000Z")
     assert amsr2_processor.main(words(tmp_path)) == 0
-    before, searches = (tmp_path / f"{NAME}.npz").stat(), len(server.searches())
+    before, searches = (tmp_path / f"{NAME}.h5").stat(), len(server.searches())
     assert amsr2_processor.main(words(tmp_path)) == 0
     assert "complete already, 10 swaths" in capsys.readouterr().out
-    assert (tmp_path / f"{NAME}.npz").stat().st_mtime_ns == before.st_mtime_ns
+    assert (tmp_path / f"{NAME}.h5").stat().st_mtime_ns == before.st_mtime_ns
     assert len(server.searches()) > searches, "something may have come since"
 
 
@@ -711,7 +709,7 @@ def test_borders_of_periods_within_the_minute_of_a_name(master, granules, tmp_pa
         folder = tmp_path / str(shift)
         argv = [*words(folder, start=moment, end=moment), "--input_dir", str(master)]
         assert amsr2_processor.main(argv) == (0 if expected else 1), shift
-        assert bool(list(folder.glob("AMSR2*.npz"))) == expected
+        assert bool(list(folder.glob("AMSR2*.h5"))) == expected
 
 
 def test_versions_and_copies_in_a_folder(master, granules, tmp_path):
@@ -723,7 +721,7 @@ def test_versions_and_copies_in_a_folder(master, granules, tmp_path):
     (folder / f"{name}.h5").write_bytes((master / f"{name}.h5").read_bytes()[:5000])
     (folder / "GW1AM2_202001010000_001A_L1SGBTBR_2220220.h5").symlink_to(tmp_path / "nowhere")
     assert amsr2_processor.main([*words(tmp_path / "out"), "--input_dir", str(folder)]) == 0
-    with load_swaths(tmp_path / "out" / f"{NAME}.npz") as swaths:
+    with load_swaths(tmp_path / "out" / f"{NAME}.h5") as swaths:
         assert [s.granule_id for s in swaths] == [g.granule_id for g in granules]
 
 
@@ -755,7 +753,7 @@ def test_an_answer_against_the_protocol_is_a_failure_of_that_granule(
     served()
     monkeypatch.setattr(paramiko.SFTPClient, "open", garbage)
     assert amsr2_processor.main(words(tmp_path, "--max_retries", "0")) == 1
-    with load_swaths(tmp_path / f"{NAME}_incomplete.npz") as swaths:
+    with load_swaths(tmp_path / f"{NAME}_incomplete.h5") as swaths:
         (entry,) = swaths.info["missing"]
     assert entry["granule_id"] == granules[1].granule_id and "Expected handle" in entry["reason"]
 

@@ -44,10 +44,10 @@ def granules(tmp_path_factory):
 @pytest.fixture(scope="module")
 def archive(granules, tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
-    words = ["--start", f"{START:%Y-%m-%d %H:%M}", "--end", f"{END:%Y-%m-%d %H:%M}", "--layout", "flat"]
+    words = ["--start", f"{START:%Y-%m-%d %H:%M}", "--end", f"{END:%Y-%m-%d %H:%M}", "--layout", "hdf5"]
     words += ["--orbit", "D", "--channels", "36.5H", "18.7V"]
     assert amsr2_processor.main([*words, "--output_dir", str(folder), "--input_dir", str(granules)]) == 0
-    return next(folder.glob("*.npz"))
+    return next(folder.glob("*.h5"))
 
 
 def run(*words):
@@ -227,7 +227,7 @@ def test_archives_that_cannot_be_gridded(granules, archive, tmp_path, capsys):
         writer.finish({})
     assert run("--input", old, "--output_dir", tmp_path / "tb") == 1
     assert "does not say when" in capsys.readouterr().err
-    assert run("--input", tmp_path / "none.npz", "--output_dir", tmp_path / "tb") == 1
+    assert run("--input", tmp_path / "none.h5", "--output_dir", tmp_path / "tb") == 1
     assert "no such file" in capsys.readouterr().err
     assert run("--input", archive, "--output_dir", tmp_path / "tb", "--start_date", "20210101") == 1
     assert "found none in the input" in capsys.readouterr().err
@@ -296,10 +296,10 @@ def test_odd_archives_beside_a_good_one(tmp_path, monkeypatch, capsys):
     """Unreadable ones are named, empty ones and unknown directions are no reason to stop."""
     folder = tmp_path / "in"
     folder.mkdir()
-    (folder / "a.npz").write_bytes(b"no archive")
-    swaths.write(folder / "b.npz", [])
+    (folder / "a.h5").write_bytes(b"no archive")
+    swaths.write(folder / "b.h5", [])
     sideways = replace(swaths.make_swath(0, channels=("18.7V",)), orbit_type="x")
-    swaths.write(folder / "c.npz", [sideways])
+    swaths.write(folder / "c.h5", [sideways])
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert run("--input", "../in", "--output_dir", "tb") == 1
@@ -314,7 +314,7 @@ def test_of_two_versions_of_a_granule_the_newer_one(tmp_path):
     kelvin = {"36.5H": np.full((20, 243), 25000, np.uint16)}
     new = replace(new, counts=kelvin, granule_id=new.granule_id.replace("2220220", "3220220"))
     for order in ((old, new), (new, old)):
-        path = swaths.write(tmp_path / f"{order[0].granule_id}.npz", order)
+        path = swaths.write(tmp_path / f"from_{order[0].granule_id}.h5", order)
         assert run("--input", path, "--output_dir", tmp_path / "tb") == 0
         found = fields(next((tmp_path / "tb").iterdir()))
         assert set(np.unique(found["brightness_temperature_36_5H_count"])) == {0, 1}
@@ -325,7 +325,7 @@ def test_a_channel_without_a_pixel_is_missing(tmp_path):
     pytest.importorskip("pyresample")
     swath = swaths.make_swath(0, channels=("36.5H", "18.7V"))
     swath = replace(swath, counts={**swath.counts, "18.7V": np.full((20, 243), 65535, np.uint16)})
-    path = swaths.write(tmp_path / "a.npz", [swath])
+    path = swaths.write(tmp_path / "a.h5", [swath])
     assert run("--input", path, "--output_dir", tmp_path / "tb", "--resample", "nearest") == 0
     found = fields(next((tmp_path / "tb").iterdir()))
     assert np.isnan(found["brightness_temperature_18_7V"]).all()
@@ -333,7 +333,7 @@ def test_a_channel_without_a_pixel_is_missing(tmp_path):
 
 
 def test_few_archives_are_open_at_a_time_and_none_is_stale(tmp_path):
-    paths = [swaths.write(tmp_path / f"{n}.npz", [swaths.make_swath(n)]) for n in range(12)]
+    paths = [swaths.write(tmp_path / f"{n}.h5", [swaths.make_swath(n)]) for n in range(12)]
     archives = OpenArchives()
     opened = [archives.get(path) for path in paths]
     assert archives.get(paths[-1]) is opened[-1]

@@ -194,7 +194,7 @@ def test_the_other_snippets_of_the_readme_run(tmp_path, monkeypatch):
     _, swaths, gridding, _ = blocks_of_page(page)
     (tmp_path / "archive").mkdir()
     (path,) = re.findall(r'load_swaths\("(.+?)"\)', swaths)
-    with create_archive(tmp_path / path, layout="flat", count=1) as writer:
+    with create_archive(tmp_path / path, layout="hdf5", count=1) as writer:
         writer.add(make_swath())
         writer.finish({})
     names: dict = {"__name__": "snippet"}

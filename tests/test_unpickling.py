@@ -19,7 +19,7 @@ from seaice.swaths.archive import (
     spill,
     unpickling,
 )
-from seaice.swaths.archive.spill import Spill
+from seaice.swaths.archive.spill import SpillFile
 from seaice.swaths.archive.unpickling import (
     RefusedPickle,
     SafeUnpickler,
@@ -27,7 +27,7 @@ from seaice.swaths.archive.unpickling import (
 
 
 def load(content: bytes):
-    kept = Spill()
+    kept = SpillFile()
     try:
         return SafeUnpickler(io.BytesIO(content), kept).load()
     finally:
@@ -200,7 +200,7 @@ def test_lists_of_lists_of_lists_take_no_time(tail):
 
 
 def test_containers_in_themselves_and_deep_ones_are_no_harm(tmp_path, monkeypatch):
-    monkeypatch.setattr(spill, "_MOST_OPERATIONS", 1 << 18)
+    monkeypatch.setattr(spill, "_MOST_VALUES", 1 << 18)
     itself = {}
     itself["metadata"] = itself
     for metadata in (itself, pickle.loads(nested(120) + b"."), None):
@@ -239,19 +239,19 @@ def test_bytes_are_not_used_twice():
 
 
 def test_limits(monkeypatch):
-    monkeypatch.setattr(spill, "_MOST_OPERATIONS", 1000)
-    with pytest.raises(RefusedPickle, match="absurdly much"):
+    monkeypatch.setattr(spill, "_MOST_VALUES", 1000)
+    with pytest.raises(RefusedPickle, match="far more than an archive"):
         load(b"N" * 2000 + b".")
-    monkeypatch.setattr(unpickling, "_MOST_HELD", 1000)
-    with pytest.raises(RefusedPickle, match="absurdly much"):
+    monkeypatch.setattr(unpickling, "_MOST_TEXT", 1000)
+    with pytest.raises(RefusedPickle, match="far more than an archive"):
         load(b"(" + text("a" * 400) * 5 + b"t.")
-    monkeypatch.setattr(unpickling, "_LONGEST", 1000)
+    monkeypatch.setattr(unpickling, "LARGEST_ARRAY", 1000)
     with pytest.raises(RefusedPickle, match="expected at most 1000 bytes at once, found 2000"):
         load(b"B" + struct.pack("<I", 2000) + bytes(2000) + b".")
 
 
 def test_memory_does_not_hold_the_bytes_of_protocol_2():
-    kept = Spill()
+    kept = SpillFile()
     machine = SafeUnpickler(io.BytesIO(pickle.dumps({"a": np.arange(9000.0)}, 2)), kept)
     assert machine.load()["a"].load()[-1] == 8999
     kept.close()

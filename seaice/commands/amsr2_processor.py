@@ -7,9 +7,9 @@ lacks granules is called ..._incomplete, lists them, and the exit status is 1. W
 option on a terminal it asks.
 
 Examples
-  python amsr2_processor.py --start 2020-01-01 --end 2020-01-31 --output_dir archive --layout flat
+  python amsr2_processor.py --start 2020-01-01 --end 2020-01-31 --output_dir archive --layout hdf5
   python amsr2_processor.py --start "2020-01-01 00:00:00" --end "2020-01-01 06:00:00"
-  python amsr2_processor.py --start 20200101 --end 20200131 --output_dir archive --layout hdf5 --robust
+  python amsr2_processor.py --start 20200101 --end 20200131 --output_dir archive --robust
   python amsr2_processor.py --start 20200101 --end 20200107 --output_dir archive --input_dir l1b
 
 An account (free, https://gportal.jaxa.jp) is taken from GPORTAL_USERNAME and GPORTAL_PASSWORD,
@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli, settings
+from seaice.swaths.archive import LAYOUTS
 from seaice.swaths.collect import collect_swaths
 
 QUESTIONS = {
@@ -65,9 +66,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--layout",
-        choices=("swath_array", "flat", "hdf5"),
-        help="the classic pickled npz, an npz without pickle that opens swath by swath, or HDF5 with "
-        "a CF group a swath (default %(default)s)",
+        choices=LAYOUTS,
+        help="the classic pickled npz, or HDF5 that opens swath by swath, with a CF group for each "
+        "(default %(default)s)",
     )
     parser.add_argument("--orbit", choices=("A", "D", "both"), help="half orbits (default %(default)s)")
     parser.add_argument(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli
+from seaice.swaths.archive import LAYOUTS
 from seaice.swaths.split import split_archives
 
 
@@ -36,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--layout",
-        choices=("same", "swath_array", "flat", "hdf5"),
+        choices=("same", *LAYOUTS),
         help="of the parts; another than that of the archive converts it (default %(default)s)",
     )
     return parser

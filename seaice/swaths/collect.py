@@ -45,12 +45,12 @@ from seaice.swaths.archive import (
     LAYOUTS,
     SUFFIXES,
     ArchiveName,
+    format_period,
     load_swaths,
-    period_text,
 )
 from seaice.swaths.archive.checkpoint import (
     Checkpoints,
-    checkpoint_folder,
+    locate_checkpoints,
 )
 from seaice.swaths.granule_worker import (
     GranuleWorker,
@@ -60,7 +60,7 @@ from seaice.swaths.granule_worker import (
 
 logger = logging.getLogger(__name__)
 
-Layout = Literal["swath_array", "flat", "hdf5"]
+Layout = Literal["swath_array", "hdf5"]
 MOST_THREADS = 16
 KEPT_DIR = "l1b"  # folder of the granules that are kept
 
@@ -108,7 +108,7 @@ def collect_swaths(
         Such as "36.5H"; see :data:`seaice.sources.amsr2.channels.CHANNELS`.
     coordinates : bool
         Positions as well, co-registered for every frequency.
-    layout : {"swath_array", "flat", "hdf5"}
+    layout : {"swath_array", "hdf5"}
         See :mod:`seaice.swaths.archive`.
     orbit : {"A", "D", "both"}
         Ascending or descending half orbits.
@@ -199,7 +199,7 @@ def _made(folder: Path) -> Path:
 def _without_leftovers(request: Request, output_dir: Path, earlier: Earlier) -> Report:
     """The report of a finished archive, which a kill may have left with what came before it."""
     request.path(output_dir, complete=False).unlink(missing_ok=True)
-    shutil.rmtree(checkpoint_folder(earlier.path), ignore_errors=True)
+    shutil.rmtree(locate_checkpoints(earlier.path), ignore_errors=True)
     return earlier.report()
 
 
@@ -300,7 +300,7 @@ class _Collection:
         return report
 
     def _missing(self) -> list[dict[str, str]]:
-        missing = self.checkpoints.missing(self._ids)
+        missing = self.checkpoints.list_missing(self._ids)
         if self._not_tried:
             missing = [
                 {**entry, "reason": f"not tried: {self._not_tried}"}
@@ -332,7 +332,7 @@ class _Collection:
         return {
             **attributes,
             "parameters": request.parameters,
-            "period": period_text(request.start, request.end),
+            "period": format_period(request.start, request.end),
             "complete": not missing,
             "granules_listed": len(self._ids),
             "missing": missing,

@@ -34,7 +34,7 @@ from seaice.sources.amsr2.swath import (
     Swath,
     temperature_name,
 )
-from seaice.swaths.archive import period_text
+from seaice.swaths.archive import format_period
 from seaice.swaths.find import (
     OpenArchives,
     SwathLocation,
@@ -389,7 +389,7 @@ def _attributes(task: Task, day: date, orbit: str, granules: list[str]) -> Mappi
         "platform": "GCOM-W1",
         "instrument": "AMSR2",
         "orbit_direction": directions[orbit],
-        "time_coverage": period_text(first, first.replace(hour=23, minute=59, second=59)),
+        "time_coverage": format_period(first, first.replace(hour=23, minute=59, second=59)),
         "input_granules": " ".join(granules),
     }
 

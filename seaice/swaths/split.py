@@ -68,7 +68,7 @@ def split_archives(
     by : {"count", "day", "month"}
         What makes a part. By day or month the UTC time of a swath's first scan decides.
     layout : str
-        Of the parts: "swath_array", "flat", "hdf5", or "same" as the archive.
+        Of the parts: "swath_array", "hdf5", or "same" as the archive.
 
     Returns
     -------

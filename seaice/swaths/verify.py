@@ -22,8 +22,8 @@ from seaice.swaths.archive.base import SwathArchive
 from seaice.swaths.archive.checks import (
     ArchiveCheck,
     SwathCheck,
+    check_series,
     check_swath,
-    judge_together,
 )
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def check_archive(archive: SwathArchive) -> ArchiveCheck:
             check.swaths.append(found)
             name = str(said.get("granule_id") or f"swath {index}")
             progress.unit(f"{name}: {'; '.join(found.problems) or 'good'}")
-    judge_together(check, archive)
+    check_series(check, archive)
     return check
 
 
@@ -123,7 +123,10 @@ def _tell(archive: SwathArchive, check: ArchiveCheck, report: Report) -> None:
     report.lines.append(f"  verdict: {check.verdict}")
     failed = [check.damage] if check.damage else []
     failed += [f"{swath.name}: {'; '.join(swath.problems)}" for swath in bad]
-    failed += [f"{second} is the same as {first}" for first, second in check.duplicates]
+    failed += [
+        f"swath {second.index} ({second.name}) is the same as swath {first.index}"
+        for first, second in check.duplicates
+    ]
     if check.missing:
         count = len(check.missing)
         failed.append(f"lacks {count} granule{'s' * (count != 1)}: {listing(check.missing)}")
@@ -160,7 +163,7 @@ def _statistics(good: list[SwathCheck]) -> list[str]:
 
 def _repair(archive: SwathArchive, check: ArchiveCheck, folder: Path, report: Report) -> None:
     """Write the good swaths, each once, in order of time where that is known."""
-    twice = {int(second.split()[1]) for _, second in check.duplicates}
+    twice = {second.index for _, second in check.duplicates}
     kept = [swath for swath in check.good if swath.index not in twice]
     if not check.damage and len(kept) == len(check.swaths):
         report.lines.append("  nothing to repair")

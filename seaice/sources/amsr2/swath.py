@@ -255,7 +255,7 @@ def _from_parts(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Sw
     if times is not None and (times.ndim != 1 or times.dtype.kind not in "iuf"):
         raise InputError(f"expected numbers as scan times, found {times.dtype} {times.shape}")
     taken = {"channels", "scale_factor", "scale_factors", "positions", "orbit_type", "granule_id"}
-    taken |= {"scan_times", "scan_time_units", "fill_value", "member", "group"}
+    taken |= {"scan_times", "scan_time_units", "fill_value", "group"}
     return Swath(
         counts=counts,
         scale_factors=scales,

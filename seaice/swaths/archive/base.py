@@ -1,8 +1,7 @@
-"""What all layouts of a swath archive have in common."""
+"""What the layouts of a swath archive have in common: the reader, the writer, the index, the name."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from abc import abstractmethod
@@ -10,9 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Protocol, Self, overload
-
-import numpy as np
+from typing import Any, Protocol, Self, overload
 
 from seaice import InputError
 from seaice.sources.amsr2.swath import (
@@ -20,37 +17,38 @@ from seaice.sources.amsr2.swath import (
     as_utc,
 )
 
-LAYOUTS = ("swath_array", "flat", "hdf5")
-SUFFIXES = {"swath_array": ".npz", "flat": ".npz", "hdf5": ".h5"}
+SUFFIXES = {"swath_array": ".npz", "hdf5": ".h5"}
+LAYOUTS = tuple(SUFFIXES)
 INDEX = "index.json"  # the member or dataset that describes an archive
 FORMAT = "AMSR2 swath archive"
 VERSION = 1
 
-# Twelve years of half orbits, and ten times the index of one: more is damage or malice.
-MOST_SWATHS = 1 << 17
-LARGEST_INDEX = 1 << 26
-_MOST_VALUES = 1 << 22
+# Limits that no archive with measurements reaches; a file beyond them is damaged or hostile.
+MOST_SWATHS = 1 << 17  # twelve years of half orbits
+LARGEST_INDEX = 1 << 26  # bytes; ten times the index of twelve years
+LARGEST_ARRAY = 1 << 28  # bytes; the largest array of a half orbit has 16 MB
+_MOST_VALUES = 1 << 22  # of an index
 
 _NAME = re.compile(
-    r"AMSR2_(?P<what>temp_only|swaths)_(?P<start>\d{8}_\d{6})_to_(?P<end>\d{8}_\d{6})(?P<incomplete>_incomplete)?"
+    r"AMSR2_(?P<kind>temp_only|swaths)_(?P<start>\d{8}_\d{6})_to_(?P<end>\d{8}_\d{6})(?P<incomplete>_incomplete)?"
 )
 
 
 class SwathArchive(Sequence[Swath]):
-    """Swaths of a file, each read when it is asked for.
+    """Swaths of a file; each is read when it is asked for.
 
     Attributes
     ----------
     path : Path
     layout : str
-        "swath_array", "flat" or "hdf5".
+        "swath_array" or "hdf5".
     info : dict
-        What the file says about itself: ``period``, ``complete``, ``missing`` (granules that
-        should be there, with reasons), ``parameters``, ... Empty in old archives.
+        Description in the file: ``period``, ``complete``, ``missing`` (granules that should be
+        in the archive, with reasons), ``parameters``, ... Empty in old archives.
     entries : list of dict
         Metadata of every swath.
     damage : str
-        Empty, or what is wrong with the file as a whole.
+        What is wrong with the file as a whole; empty if nothing is.
     """
 
     path: Path
@@ -76,10 +74,10 @@ class SwathArchive(Sequence[Swath]):
     def __getitem__(self, index: int | slice) -> Swath | list[Swath]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        place = index + len(self) if index < 0 else index
-        if not 0 <= place < len(self):
+        number = index + len(self) if index < 0 else index
+        if not 0 <= number < len(self):
             raise IndexError(f"swath {index} of {len(self)}: {self.path}")
-        return self._read(place)
+        return self._read(number)
 
     def __iter__(self) -> Iterator[Swath]:
         return (self._read(index) for index in range(len(self)))
@@ -92,16 +90,16 @@ class SwathArchive(Sequence[Swath]):
 
 
 class ArchiveWriter(Protocol):
-    """Writes an archive swath by swath, with memory for one of them."""
+    """Writes an archive swath by swath, with memory for a single swath."""
 
     def add(self, swath: Swath) -> None:
         """Write a swath."""
 
     def copy(self, archive: SwathArchive, index: int) -> None:
-        """Write a swath of another archive, as it lies there where both have one layout."""
+        """Write a swath of another archive; between HDF5 archives without unpacking it."""
 
     def finish(self, info: Mapping[str, Any]) -> None:
-        """Write what describes the archive, and close it."""
+        """Write the description of the archive and close the file."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *error: object) -> None: ...
@@ -109,16 +107,16 @@ class ArchiveWriter(Protocol):
 
 @dataclass(frozen=True)
 class ArchiveName:
-    """What the name of an archive says.
+    """The parts of the file name of an archive.
 
     Attributes
     ----------
     start, end : datetime
-        UTC, whole seconds.
+        First and last second of the archive, UTC.
     coordinates : bool
-        With positions: ``AMSR2_swaths_...``; without: ``AMSR2_temp_only_...``.
+        Whether the archive has positions: ``AMSR2_swaths_...`` with, ``AMSR2_temp_only_...`` without.
     complete : bool
-        False: ``..._incomplete``.
+        False in ``..._incomplete``.
     """
 
     start: datetime
@@ -136,47 +134,47 @@ class ArchiveName:
         >>> ArchiveName(day, day, coordinates=False).stem
         'AMSR2_temp_only_20200101_000000_to_20200101_000000'
         """
-        what = "swaths" if self.coordinates else "temp_only"
+        kind = "swaths" if self.coordinates else "temp_only"
         first, last = (f"{time:%Y%m%d_%H%M%S}" for time in (self.start, self.end))
-        return f"AMSR2_{what}_{first}_to_{last}" + ("" if self.complete else "_incomplete")
+        return f"AMSR2_{kind}_{first}_to_{last}" + ("" if self.complete else "_incomplete")
 
     @classmethod
     def parse(cls, name: str) -> ArchiveName | None:
-        """The parts of a file name; None of any other name."""
-        found = _NAME.match(name)
-        if not found:
+        """Parse a file name; None if it is not the name of an archive."""
+        match = _NAME.match(name)
+        if not match:
             return None
         try:
             start, end = (
-                datetime.strptime(found[which], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
-                for which in ("start", "end")
+                datetime.strptime(match[part], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+                for part in ("start", "end")
             )
         except ValueError:
             return None
-        return cls(start, end, found["what"] == "swaths", found["incomplete"] is None)
+        return cls(start, end, match["kind"] == "swaths", match["incomplete"] is None)
 
 
-def period_text(start: datetime, end: datetime) -> str:
-    """The ``period`` of an archive: «ISO to ISO»."""
+def format_period(start: datetime, end: datetime) -> str:
+    """Format the ``period`` of an archive: two ISO times with " to " between them."""
     return f"{start:%Y-%m-%dT%H:%M:%S} to {end:%Y-%m-%dT%H:%M:%S}"
 
 
-def period_of(archive: SwathArchive) -> tuple[datetime, datetime] | None:
-    """First and last second an archive is meant for, as it says or as it is called."""
-    said = str(archive.info.get("period", "")).split(" to ")
-    if len(said) == 2:
+def find_period(archive: SwathArchive) -> tuple[datetime, datetime] | None:
+    """First and last second of an archive, from its description or else its name; None if unknown."""
+    times = str(archive.info.get("period", "")).split(" to ")
+    if len(times) == 2:
         try:
-            return as_utc(said[0].strip()), as_utc(said[1].strip())
+            return as_utc(times[0].strip()), as_utc(times[1].strip())
         except ValueError:
             pass
     name = ArchiveName.parse(archive.path.name)
     return (name.start, name.end) if name else None
 
 
-def described(
+def make_index(
     entries: Sequence[Mapping[str, Any]], layout: str, info: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The index of an archive: its own description and one entry a swath."""
+    """Index of an archive: its description and the metadata of every swath."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -187,86 +185,27 @@ def described(
     }
 
 
-def parsed(content: bytes, where: str) -> Any:
-    """What a JSON text says; NaN becomes None.
+def parse_json(content: bytes, label: str) -> Any:
+    """Parse a JSON text; NaN becomes None.
+
+    Parameters
+    ----------
+    content : bytes
+    label : str
+        Name of the text in messages.
 
     Raises
     ------
     InputError
-        If it is none, or longer than any that an archive needs.
+        If it is not JSON, or longer than the text of any archive.
     """
     if len(content) > LARGEST_INDEX:
         raise InputError(
-            f"expected at most {LARGEST_INDEX} bytes of text, found {len(content)}: {where}"
+            f"expected at most {LARGEST_INDEX} bytes of text, found {len(content)}: {label}"
         )
     if sum(map(content.count, (b",", b"[", b"{"))) > _MOST_VALUES:
-        raise InputError(f"refused: {where} unpacks to absurdly much")
+        raise InputError(f"refused: {label} holds more than {_MOST_VALUES} values")
     try:
         return json.loads(content, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"damaged: {where} cannot be read ({error})") from None
-
-
-def entries_of(index: Any, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Description and entries of an index that was read.
-
-    Raises
-    ------
-    InputError
-        If it is no index of an archive.
-    """
-    if not isinstance(index, dict) or not isinstance(index.get("swaths"), list):
-        raise InputError(f"expected the index of a swath archive, found something else: {path}")
-    entries = index.pop("swaths")
-    if not all(isinstance(entry, dict) for entry in entries):
-        raise InputError(f"damaged: the index of the archive lists no swaths: {path}")
-    places = [str(entry.get("member", entry.get("group"))) for entry in entries]
-    if len(set(places)) < len(places) or len(places) > MOST_SWATHS:
-        raise InputError(f"damaged: the index of the archive lists a swath more than once: {path}")
-    return index, entries
-
-
-def plain_npy(array: np.ndarray) -> bytes:
-    """An array as the content of a .npy file, without pickle."""
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def read_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype of the array that follows in a file.
-
-    Raises
-    ------
-    InputError
-        If it does not begin as numpy's files do.
-    """
-    try:
-        version = np.lib.format.read_magic(file)  # type: ignore[arg-type]
-        read: Any = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-    except InputError:
-        raise
-    # A header is a text that numpy hands to the parser of Python: it raises whatever it likes.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:100]
-        raise InputError(f"damaged: {where} is no array ({reason})") from None
-    return shape, dtype
-
-
-def read_text(content: bytes, where: str) -> str:
-    """The one text in the content of a .npy file.
-
-    Raises
-    ------
-    InputError
-        If it holds anything else.
-    """
-    file = io.BytesIO(content)
-    shape, dtype = read_header(file, where)
-    rest = content[file.tell() :]
-    if dtype.kind != "U" or shape not in ((), (1,)) or dtype.itemsize != len(rest):
-        raise InputError(f"expected a text, found {dtype} {shape}: {where}")
-    return str(np.frombuffer(rest, dtype)[0]) if rest else ""
+        raise InputError(f"damaged: {label} cannot be read ({error})") from None

@@ -1,9 +1,9 @@
 """Finished swaths on the disk while an archive is collected, each written once.
 
-``.NAME.swaths`` beside the archive holds one small archive of one swath for every finished
-granule, made under another name and renamed, and ``journal.jsonl``, which says of every
-granule what became of it. A kill costs the granules in the making and nothing else. The
-final archive takes the finished ones as they lie there.
+The folder ``.NAME.swaths`` beside the archive holds an HDF5 archive of one swath for every
+finished granule, written under another name and then renamed, and ``journal.jsonl``, which lists
+the state of every granule. A kill loses only the granules that are being worked on. The final
+archive is assembled from these files; if it is HDF5, their compressed bytes are copied.
 """
 
 from __future__ import annotations
@@ -35,11 +35,14 @@ logger = logging.getLogger(__name__)
 
 State = Literal["done", "failed", "absent"]
 _JOURNAL, _PARAMETERS = "journal.jsonl", "parameters.json"
+_LAYOUT = "hdf5"  # of the archives of one swath
+_SUFFIX = SUFFIXES[_LAYOUT]
+NOT_TRIED = "not tried"  # the reason of a granule that the run has not come to
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What became of a granule.
+class JournalEntry:
+    """State of a granule in the journal.
 
     Attributes
     ----------
@@ -47,9 +50,9 @@ class Entry:
     state : {"done", "failed", "absent"}
         absent: listed in the catalogue, but the server has no such file.
     reason : str
-        Why it is not done.
+        Why it is not done; empty if it is.
     size : int
-        Bytes of its file here; 0 where it is not done.
+        Bytes of its checkpoint; 0 if it is not done.
     time : str
         UTC, ISO 8601.
     """
@@ -61,8 +64,8 @@ class Entry:
     time: str = ""
 
 
-def checkpoint_folder(archive: Path) -> Path:
-    """Where the finished swaths of an archive lie while it is collected."""
+def locate_checkpoints(archive: Path) -> Path:
+    """Folder of the finished swaths of an archive while it is collected."""
     return archive.with_name(f".{archive.stem}.swaths")
 
 
@@ -72,50 +75,53 @@ class Checkpoints:
     Parameters
     ----------
     archive : Path
-        The archive that they are for. The caller holds the right to write it.
+        The archive that is being collected. The caller holds the right to write it.
     layout : str
-        Of the archive.
+        Layout of the archive.
     parameters : mapping
-        What was asked for. Finished swaths of other parameters are not taken.
+        Parameters of the run. Finished swaths of other parameters are not used.
 
     Raises
     ------
     InputError
-        If the folder was made with other parameters.
+        If the folder holds checkpoints of other parameters.
     """
 
     def __init__(self, archive: Path, *, layout: str, parameters: Mapping[str, Any]) -> None:
-        self.folder = checkpoint_folder(archive)
-        # A classic archive cannot be put together from classic parts without undoing them.
-        self._form = "hdf5" if layout == "hdf5" else "flat"
+        self.folder = locate_checkpoints(archive)
         self._layout = layout
         self._lock = threading.Lock()
-        self._entries: dict[str, Entry] = {}
-        self._begin(json.loads(json.dumps(dict(parameters))))
+        self._entries: dict[str, JournalEntry] = {}
+        self._open_folder(json.loads(json.dumps(dict(parameters))))
+        self._read_journal()
+        self._compare_with_files()
 
-    def _begin(self, parameters: dict[str, Any]) -> None:
+    def _open_folder(self, parameters: dict[str, Any]) -> None:
+        """Create the folder, or compare its parameters."""
         self.folder.mkdir(exist_ok=True)
-        note = self.folder / _PARAMETERS
+        parameter_file = self.folder / _PARAMETERS
         try:
-            before = json.loads(note.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):  # new, or killed in the first moment
-            before = None
-        if before is None and not any(self.folder.glob(f"*{SUFFIXES[self._form]}")):
-            with atomic_write.atomic(note) as part:
+            earlier = json.loads(parameter_file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):  # new, or killed at the very beginning
+            earlier = None
+        if earlier is None and not self._list_files():
+            with atomic_write.atomic(parameter_file) as part:
                 part.write_text(json.dumps(parameters), encoding="utf-8")
-            before = parameters
-        if not isinstance(before, dict):
+            earlier = parameters
+        if not isinstance(earlier, dict):
             raise InputError(
-                f"expected checkpoints of a known run, found {note} lost: remove the folder"
+                f"expected the parameters of the checkpoints in {parameter_file}, found none: remove "
+                "the folder"
             )
-        if before != parameters:
-            differing = sorted(k for k in before | parameters if before.get(k) != parameters.get(k))
+        if earlier != parameters:
+            differing = sorted(k for k in earlier | parameters if earlier.get(k) != parameters.get(k))
             raise InputError(
                 f"expected checkpoints of the same run, found some with another {', '.join(differing)}: "
                 f"{self.folder}; give the former options, choose another folder, or remove it"
             )
-        self._read_journal()
-        self._compare_with_files()
+
+    def _list_files(self) -> list[Path]:
+        return list(self.folder.glob(f"*{_SUFFIX}"))
 
     def _read_journal(self) -> None:
         try:
@@ -124,84 +130,86 @@ class Checkpoints:
             return
         for content in objects(text):
             try:
-                entry = Entry(**(content or {}))
+                entry = JournalEntry(**(content or {}))
             except TypeError:
                 continue
             if isinstance(entry.granule_id, str) and entry.state in get_args(State):
                 self._entries[entry.granule_id] = entry
 
     def _compare_with_files(self) -> None:
-        """Believe the journal only where the files agree, and the files where it is silent."""
-        for left in self.folder.glob(".*.part*"):
-            left.unlink()  # of a killed run: nobody else may write here
-        sizes = {path.stem: path.stat().st_size for path in self.folder.glob(f"*{SUFFIXES[self._form]}")}
+        """Drop lines of the journal whose file differs; add a line for a whole file without one."""
+        for unfinished in self.folder.glob(".*.part*"):
+            unfinished.unlink()  # of a killed run: nobody else may write here
+        sizes = {path.stem: path.stat().st_size for path in self._list_files()}
         for name, entry in list(self._entries.items()):
             if entry.state == "done" and sizes.get(name) != entry.size:
-                logger.warning("%s: not as the journal says; it is fetched again", self._path(name))
+                logger.warning(
+                    "%s: the journal lists another size; it is fetched again", self._locate(name)
+                )
                 del self._entries[name]
         for name in sizes.keys() - {e.granule_id for e in self._entries.values() if e.state == "done"}:
             try:
-                with load_swaths(self._path(name)) as swaths:
-                    found = swaths[0].granule_id  # reading it compares the checksum
+                with load_swaths(self._locate(name)) as swaths:
+                    granule_id = swaths[0].granule_id  # reading a swath compares its checksum
             except (InputError, IndexError):
-                found = ""
-            if found == name:
-                self._note(Entry(name, "done", size=sizes[name]))
+                granule_id = ""
+            if granule_id == name:
+                self._record(JournalEntry(name, "done", size=sizes[name]))
             else:
-                self._path(name).unlink()
+                self._locate(name).unlink()
 
-    def _path(self, granule_id: str) -> Path:
-        return self.folder / f"{granule_id}{SUFFIXES[self._form]}"
+    def _locate(self, granule_id: str) -> Path:
+        return self.folder / f"{granule_id}{_SUFFIX}"
 
-    def entry(self, granule_id: str) -> Entry | None:
-        """What became of a granule; None: nothing is known."""
+    def get_entry(self, granule_id: str) -> JournalEntry | None:
+        """State of a granule; None if the journal has no line of it."""
         return self._entries.get(granule_id)
 
     def is_done(self, granule_id: str) -> bool:
-        """Whether a granule's swath is on the disk."""
-        entry = self.entry(granule_id)
+        """Whether the swath of a granule is on the disk."""
+        entry = self.get_entry(granule_id)
         return entry is not None and entry.state == "done"
 
     def add(self, swath: Swath) -> int:
-        """Put a swath on the disk, whole and for good; returns its bytes."""
-        path = self._path(swath.granule_id)
+        """Write a swath to the disk and note it as done; returns the bytes of its file."""
+        path = self._locate(swath.granule_id)
         with (
             atomic_write.atomic(path) as part,
-            create_archive(part, layout=self._form, count=1) as writer,
+            create_archive(part, layout=_LAYOUT, count=1) as writer,
         ):
             writer.add(swath)
             writer.finish({"title": f"checkpoint of {swath.granule_id}"})
         size = path.stat().st_size
-        self._note(Entry(swath.granule_id, "done", size=size))
+        self._record(JournalEntry(swath.granule_id, "done", size=size))
         return size
 
     def note(self, granule_id: str, state: Literal["failed", "absent"], reason: str) -> None:
-        """Write down why a granule is not done."""
-        self._note(Entry(granule_id, state, reason))
+        """Write into the journal why a granule is not done."""
+        self._record(JournalEntry(granule_id, state, reason))
 
-    def _note(self, entry: Entry) -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    def _record(self, entry: JournalEntry) -> None:
+        time = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         with self._lock:
-            append_line(self.folder / _JOURNAL, {**asdict(entry), "time": now})
+            append_line(self.folder / _JOURNAL, {**asdict(entry), "time": time})
             self._entries[entry.granule_id] = entry
 
     def assemble(self, path: Path, granule_ids: Sequence[str], info: Mapping[str, Any]) -> None:
-        """Write finished swaths into an archive that must not exist, in the order given.
+        """Write finished swaths into a new archive, in the order of ``granule_ids``.
 
         Raises
         ------
         InputError
-            If checkpoints are damaged; they are removed then, and noted as failed.
+            If checkpoints are damaged. They are removed, and noted as failed.
         """
         damaged = []
         with create_archive(path, layout=self._layout, count=len(granule_ids)) as writer:
             for name in granule_ids:
                 try:
-                    with load_swaths(self._path(name)) as swaths:
-                        swaths[0]  # compares the checksum
+                    with load_swaths(self._locate(name)) as swaths:
+                        swaths[0]  # compares the checksum, which a copy does not
                         writer.copy(swaths, 0)
                 except (InputError, IndexError) as error:
-                    self._path(name).unlink(missing_ok=True)
+                    self._locate(name).unlink(missing_ok=True)
                     self.note(name, "failed", "its checkpoint was damaged")
                     damaged.append(str(error))
             if damaged:
@@ -211,15 +219,15 @@ class Checkpoints:
                 )
             writer.finish(info)
 
-    def missing(self, granule_ids: Iterable[str]) -> list[dict[str, str]]:
-        """Those that are not done, with state and reason."""
-        found = []
+    def list_missing(self, granule_ids: Iterable[str]) -> list[dict[str, str]]:
+        """Granules that are not done, with state and reason."""
+        missing = []
         for name in granule_ids:
             if not self.is_done(name):
-                entry = self.entry(name) or Entry(name, "failed", "not tried")
-                found.append({"granule_id": name, "state": entry.state, "reason": entry.reason})
-        return found
+                entry = self.get_entry(name) or JournalEntry(name, "failed", NOT_TRIED)
+                missing.append({"granule_id": name, "state": entry.state, "reason": entry.reason})
+        return missing
 
     def remove(self) -> None:
-        """Remove all of it: the archive is complete."""
+        """Remove the folder, once the archive is complete."""
         shutil.rmtree(self.folder)

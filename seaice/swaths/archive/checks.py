@@ -1,9 +1,9 @@
-"""What is looked at in a swath and in an archive of them."""
+"""Checks of a swath, and of the swaths of an archive as a series."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -17,35 +17,39 @@ from seaice.sources.amsr2.swath import (
 )
 from seaice.swaths.archive.base import (
     SwathArchive,
-    period_of,
+    find_period,
 )
 
-WARMEST, COLDEST = 350.0, 0.0  # kelvin; beyond is no natural brightness temperature
-_OUT_OF_RANGE = 0.01  # share of a swath's measurements: a few are radio interference
+WARMEST, COLDEST = 350.0, 0.0  # kelvin; no natural brightness temperature lies beyond
+# Share of the measurements of a swath that may lie beyond: some are radio interference.
+_MOST_OUT_OF_RANGE = 0.01
 _HALF_ORBIT = timedelta(minutes=49.4)
-_SCAN = 1.5  # seconds
+_SCAN = 1.5  # seconds from a scan to the next
 
 
 @dataclass(frozen=True)
 class SwathCheck:
-    """What was found in one swath.
+    """Result of checking a swath.
 
     Attributes
     ----------
     index : int
+        Number of the swath in the archive.
     granule_id : str
     problems : tuple of str
-        Empty: the swath is good.
+        Empty if the swath is good.
     scans : int
-        0 where it cannot be read.
+        0 if it cannot be read.
     valid : float
-        Share of pixels with a measurement.
+        Share of pixels of the first channel with a measurement, 0..1.
     coldest, warmest : float
-        Kelvin; NaN without measurements.
+        Range of the first channel in kelvin; NaN without measurements.
     start : datetime or None
+        UTC of the first scan; None if unknown.
     orbit_type : str
+        "A" ascending, "D" descending, "U" unknown.
     digest : str
-        Of the counts of the first channel.
+        SHA-256 of the counts of the first channel, hexadecimal.
     """
 
     index: int
@@ -61,32 +65,32 @@ class SwathCheck:
 
     @property
     def name(self) -> str:
-        """How to speak of it."""
+        """Name for messages."""
         return self.granule_id or f"swath {self.index}"
 
 
-def check_swath(swath: Swath, index: int, said: dict[str, object]) -> SwathCheck:
-    """Look at one swath.
+def check_swath(swath: Swath, index: int, metadata: Mapping[str, object]) -> SwathCheck:
+    """Check the shapes, positions, times and temperatures of a swath.
 
     Parameters
     ----------
     swath : Swath
     index : int
-        Its place in the archive.
-    said : dict
-        Its entry in the index.
+        Number of the swath in the archive.
+    metadata : mapping
+        Metadata of the swath in the index.
     """
-    problems = [*_shape_problems(swath, said), *_position_problems(swath), *_time_problems(swath)]
+    problems = [*_check_shapes(swath, metadata), *_check_positions(swath), *_check_times(swath)]
     if swath.is_empty:
         problems.append("no pixel has a measurement")
-    for channel in swath.channels[::-1]:  # the first one last: its values are reported
+    for channel in swath.channels[::-1]:  # the first channel last: its values are reported
         kelvin = swath.kelvin(channel)
-        known = kelvin[~np.isnan(kelvin)]
-        beyond = np.count_nonzero((known > WARMEST) | (known <= COLDEST))
-        if beyond > _OUT_OF_RANGE * known.size:
-            where = "" if len(swath.channels) == 1 else f" of {channel}"
+        measured = kelvin[~np.isnan(kelvin)]
+        count = np.count_nonzero((measured > WARMEST) | (measured <= COLDEST))
+        if count > _MOST_OUT_OF_RANGE * measured.size:
+            label = "" if len(swath.channels) == 1 else f" of {channel}"
             problems.append(
-                f"{beyond} of {known.size} values{where} outside {COLDEST:g} to {WARMEST:g} K"
+                f"{count} of {measured.size} values{label} outside {COLDEST:g} to {WARMEST:g} K"
             )
     counts = as_counts(swath.counts[swath.channels[0]])
     return SwathCheck(
@@ -94,20 +98,20 @@ def check_swath(swath: Swath, index: int, said: dict[str, object]) -> SwathCheck
         granule_id=swath.granule_id,
         problems=tuple(problems),
         scans=counts.shape[0],
-        valid=known.size / max(1, counts.size),
-        coldest=float(known.min()) if known.size else float("nan"),
-        warmest=float(known.max()) if known.size else float("nan"),
+        valid=measured.size / max(1, counts.size),
+        coldest=float(measured.min()) if measured.size else float("nan"),
+        warmest=float(measured.max()) if measured.size else float("nan"),
         start=swath.start_time,
         orbit_type=swath.orbit_type,
         digest=hashlib.sha256(counts.tobytes()).hexdigest(),
     )
 
 
-def _shape_problems(swath: Swath, said: dict[str, object]) -> list[str]:
+def _check_shapes(swath: Swath, metadata: Mapping[str, object]) -> list[str]:
     problems = []
-    told = said.get("shape")
-    if isinstance(told, list | tuple) and tuple(told) != swath.shape:
-        problems.append(f"shape {swath.shape}, the metadata say {tuple(told)}")
+    shape = metadata.get("shape")
+    if isinstance(shape, list | tuple) and tuple(shape) != swath.shape:
+        problems.append(f"shape {swath.shape}, the metadata say {tuple(shape)}")
     for channel, counts in swath.counts.items():
         pixels = expected_pixels(channel)
         if pixels is not None and counts.shape[1] != pixels:
@@ -117,31 +121,30 @@ def _shape_problems(swath: Swath, said: dict[str, object]) -> list[str]:
     return problems
 
 
-def _position_problems(swath: Swath) -> list[str]:
+def _check_positions(swath: Swath) -> list[str]:
     problems = []
     shapes = {counts.shape for counts in swath.counts.values()}
-    for frequency, places in swath.positions.items():
-        for what, values, limit in (
-            ("latitude", places.latitude, 90),
-            ("longitude", places.longitude, 360),
+    for frequency, positions in swath.positions.items():
+        for name, values, limit in (
+            ("latitude", positions.latitude, 90),
+            ("longitude", positions.longitude, 360),
         ):
             if values.shape not in shapes:
-                problems.append(f"{what} of {frequency} has the shape {values.shape}")
+                problems.append(f"{name} of {frequency} has the shape {values.shape}")
             with np.errstate(invalid="ignore"):
-                wrong = np.count_nonzero(np.abs(values) > limit)
-            if wrong:
-                problems.append(f"{wrong} values of {what} beyond {limit} degrees")
+                count = np.count_nonzero(np.abs(values) > limit)
+            if count:
+                problems.append(f"{count} values of {name} beyond {limit} degrees")
     return problems
 
 
-def _time_problems(swath: Swath) -> list[str]:
+def _check_times(swath: Swath) -> list[str]:
     times = swath.scan_times
     if times is None:
         return []
     if times.shape != (swath.shape[0],):
         return [f"{times.shape} scan times for {swath.shape[0]} scans"]
-    known = times[np.isfinite(times)]
-    steps = np.diff(known)
+    steps = np.diff(times[np.isfinite(times)])
     if steps.size and (steps.min() <= 0 or steps.min() > 2 * _SCAN):
         return ["the scan times do not rise by 1.5 s"]
     return []
@@ -149,26 +152,26 @@ def _time_problems(swath: Swath) -> list[str]:
 
 @dataclass
 class ArchiveCheck:
-    """What was found in an archive.
+    """Result of checking an archive.
 
     Attributes
     ----------
     swaths : list of SwathCheck
     damage : str
-        What is wrong with the file as a whole; empty if nothing.
-    duplicates : list of (str, str)
-        Names of two swaths that are one.
+        What is wrong with the file as a whole; empty if nothing is.
+    duplicates : list of (SwathCheck, SwathCheck)
+        A swath, and a later one with the same granule or the same counts.
     gaps : list of (datetime, datetime)
-        Spans in which half orbits should begin and none does.
+        Spans of time in which half orbits should begin and none does.
     completeness : str
         "complete", "incomplete" or "unknown".
     missing : list of str
-        Granules that the archive itself says it lacks.
+        Granules that the archive lacks according to its description.
     """
 
     swaths: list[SwathCheck] = field(default_factory=list)
     damage: str = ""
-    duplicates: list[tuple[str, str]] = field(default_factory=list)
+    duplicates: list[tuple[SwathCheck, SwathCheck]] = field(default_factory=list)
     gaps: list[tuple[datetime, datetime]] = field(default_factory=list)
     completeness: str = "unknown"
     missing: list[str] = field(default_factory=list)
@@ -180,71 +183,70 @@ class ArchiveCheck:
 
     @property
     def success_rate(self) -> float:
-        """Share of good swaths, 0..1; 0 without any."""
+        """Share of good swaths, 0..1; 0 in an archive without swaths."""
         return len(self.good) / len(self.swaths) if self.swaths else 0.0
 
     @property
     def verdict(self) -> str:
-        """GOOD above 95 percent good swaths, USABLE above 80, else DAMAGED."""
+        """GOOD with more than 95 percent good swaths, USABLE with more than 80, else DAMAGED."""
         if self.damage or self.success_rate <= 0.8:
             return "DAMAGED"
         return "GOOD" if self.success_rate > 0.95 else "USABLE"
 
 
-def judge_together(check: ArchiveCheck, archive: SwathArchive) -> None:
-    """Look at the swaths of an archive as a series: duplicates, gaps, completeness."""
-    check.duplicates = _duplicates(check.swaths)
-    told = archive.info.get("missing")
-    entries = [entry for entry in (told if isinstance(told, list) else []) if isinstance(entry, dict)]
-    # A gap that was noted lacks nobody knows how many; it shows in the times again.
+def check_series(check: ArchiveCheck, archive: SwathArchive) -> None:
+    """Find duplicates and gaps among the swaths of an archive, and whether it is complete."""
+    check.duplicates = _find_duplicates(check.swaths)
+    listed = archive.info.get("missing")
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    # A gap in the description has an unknown number of granules; it shows in the times again.
     check.missing = [
         str(entry.get("granule_id") or entry.get("reason"))
         for entry in entries
         if entry.get("state") != "gap"
     ]
-    check.gaps = _gaps(check.swaths, archive)
+    check.gaps = _find_gaps(check.swaths, archive)
     complete = archive.info.get("complete")
     dated = bool(check.swaths) and all(swath.start for swath in check.swaths)
     if complete is False or check.missing or check.gaps:
         check.completeness = "incomplete"
-    elif complete is True or (dated and period_of(archive) is not None):
+    elif complete is True or (dated and find_period(archive) is not None):
         check.completeness = "complete"
 
 
-def _duplicates(swaths: Sequence[SwathCheck]) -> list[tuple[str, str]]:
-    found = []
+def _find_duplicates(swaths: Sequence[SwathCheck]) -> list[tuple[SwathCheck, SwathCheck]]:
+    duplicates = []
     by_id: dict[str, SwathCheck] = {}
     by_content: dict[str, SwathCheck] = {}
     for swath in swaths:
         if swath.problems:
-            continue  # the good one of two is no repetition of a damaged one
-        before = by_id.get(swath.granule_id) if swath.granule_id else None
-        before = before or by_content.get(swath.digest)
-        if before is not None:
-            found.append((f"swath {before.index}", f"swath {swath.index} ({swath.name})"))
+            continue  # a good swath does not repeat a damaged one
+        earlier = by_id.get(swath.granule_id) if swath.granule_id else None
+        earlier = earlier or by_content.get(swath.digest)
+        if earlier is not None:
+            duplicates.append((earlier, swath))
             continue
         by_content[swath.digest] = swath
         if swath.granule_id:
             by_id[swath.granule_id] = swath
-    return found
+    return duplicates
 
 
-def _gaps(swaths: Sequence[SwathCheck], archive: SwathArchive) -> list[tuple[datetime, datetime]]:
-    """Gaps between swaths and, of a whole archive, to the ends of its period."""
+def _find_gaps(swaths: Sequence[SwathCheck], archive: SwathArchive) -> list[tuple[datetime, datetime]]:
+    """Gaps between swaths and, unless the archive is a part of another, to the ends of its period."""
     times = sorted(swath.start for swath in swaths if swath.start)
-    asked = archive.info.get("parameters")
-    if not times or (isinstance(asked, dict) and asked.get("bbox")):
+    parameters = archive.info.get("parameters")
+    if not times or (isinstance(parameters, dict) and parameters.get("bbox")):
         return []
-    kinds = {swath.orbit_type for swath in swaths}
-    step = _HALF_ORBIT if kinds != {"A"} and kinds != {"D"} else 2 * _HALF_ORBIT
-    period = period_of(archive)
-    ends = [] if period is None or archive.info.get("part") else list(period)
-    if ends:
-        found = [(ends[0], times[0])] if times[0] - ends[0] > 1.25 * step else []
-        found += _wide(times, 1.5 * step)
-        return found + ([(times[-1], ends[1])] if ends[1] - times[-1] > 1.25 * step else [])
-    return _wide(times, 1.5 * step)
-
-
-def _wide(times: list[datetime], limit: timedelta) -> list[tuple[datetime, datetime]]:
-    return [(before, after) for before, after in pairwise(times) if after - before > limit]
+    directions = {swath.orbit_type for swath in swaths}
+    step = _HALF_ORBIT if directions not in ({"A"}, {"D"}) else 2 * _HALF_ORBIT
+    gaps = [(first, second) for first, second in pairwise(times) if second - first > 1.5 * step]
+    period = find_period(archive)
+    if period is None or archive.info.get("part"):
+        return gaps
+    start, end = period
+    if times[0] - start > 1.25 * step:
+        gaps.insert(0, (start, times[0]))
+    if end - times[-1] > 1.25 * step:
+        gaps.append((times[-1], end))
+    return gaps

@@ -1,9 +1,9 @@
-"""The HDF5 layout: one group a swath, readable as it is by h5py, netCDF4 and xarray.
+"""The HDF5 layout: one group for each swath, which h5py, netCDF4 and xarray can read.
 
 Every group follows the CF conventions, so ``xarray.open_dataset(path, group=granule_id)``
 gives kelvin, times and positions. The bytes of the numbers are sorted by significance
-before they are deflated (shuffle), which makes noisy counts a quarter smaller than the
-other layouts do. ISA-L deflates; the library only stores.
+before they are deflated (shuffle), which makes noisy counts a quarter smaller. ISA-L deflates
+them; the HDF5 library only stores the result.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from seaice.sources.amsr2.swath import (
 )
 from seaice.swaths.archive.base import (
     INDEX,
+    LARGEST_ARRAY,
     LARGEST_INDEX,
+    MOST_SWATHS,
     SwathArchive,
-    described,
-    entries_of,
-    parsed,
+    make_index,
+    parse_json,
 )
-from seaice.swaths.archive.zip_file import LARGEST
 
-_LEVEL = 1
+_DEFLATE_LEVEL = 1
 _METADATA = "metadata"
 _CF_TIME = TIME_UNITS.replace("T", " ").removesuffix("Z")
 
@@ -51,7 +51,7 @@ class Hdf5Writer:
     Parameters
     ----------
     path : Path
-        Must not exist.
+        A file that does not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,51 +62,42 @@ class Hdf5Writer:
 
     def add(self, swath: Swath) -> None:
         """Write a swath."""
-        said = swath.summary()
-        group = self._begin(said)
+        metadata = swath.summary()
+        group = self._create_group(metadata)
         for name, array in swath.arrays().items():
-            array = _marked(array) if name.startswith("temperature") else array
-            plain = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
-            created = _create(group, name, plain.shape, plain.dtype)
-            if plain.size:
-                created.id.write_direct_chunk((0,) * plain.ndim, _packed(plain))
-        self._describe(group, said)
+            if name.startswith("temperature"):
+                array = _unify_missing(array)
+            values = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
+            dataset = _create_dataset(group, name, values.shape, values.dtype)
+            if values.size:
+                dataset.id.write_direct_chunk((0,) * values.ndim, _compress(values))
+        _describe_group(group, metadata)
 
     def copy(self, archive: SwathArchive, index: int) -> None:
-        """Write a swath of another archive; the chunks of an HDF5 one are taken as they are."""
-        if not isinstance(archive, Hdf5Archive) or not archive.is_as_written(index):
+        """Write a swath of another archive; the chunks of an HDF5 archive are copied as they are."""
+        if not isinstance(archive, Hdf5Archive) or not archive.has_own_chunks(index):
             self.add(archive[index])
             return
-        said = {key: value for key, value in archive.entries[index].items() if key != "group"}
-        source, group = archive.group(index), self._begin(said)
-        for name, dataset in source.items():
-            if dataset.chunks is None:
-                continue  # a bare dimension: made anew
-            created = _create(group, name, dataset.shape, dataset.dtype)
-            mask, content = dataset.id.read_direct_chunk((0,) * dataset.ndim)
-            created.id.write_direct_chunk((0,) * dataset.ndim, content, mask)
-        self._describe(group, said)
+        metadata = {key: value for key, value in archive.entries[index].items() if key != "group"}
+        group = self._create_group(metadata)
+        for name, source in archive.get_group(index).items():
+            if source.chunks is None:
+                continue  # a dimension without values; _describe_group creates it
+            dataset = _create_dataset(group, name, source.shape, source.dtype)
+            filter_mask, content = source.id.read_direct_chunk((0,) * source.ndim)
+            dataset.id.write_direct_chunk((0,) * source.ndim, content, filter_mask)
+        _describe_group(group, metadata)
 
-    def _begin(self, said: Mapping[str, Any]) -> Any:
-        name = str(said.get("granule_id") or f"swath_{len(self._entries):05d}")
+    def _create_group(self, metadata: Mapping[str, Any]) -> Any:
+        name = str(metadata.get("granule_id") or f"swath_{len(self._entries):05d}")
         while name in self._file:
-            name += "_again"  # an archive may hold a granule twice: verify_archive.py says so
-        self._entries.append({**said, "group": name})
+            name += "_again"  # an archive may hold a granule twice: verify_archive.py reports it
+        self._entries.append({**metadata, "group": name})
         return self._file.create_group(name, track_order=True)
-
-    def _describe(self, group: Any, said: Mapping[str, Any]) -> None:
-        """CF attributes and dimensions of a swath's group."""
-        group.attrs["Conventions"] = "CF-1.11"
-        group.attrs["granule_id"] = str(said.get("granule_id") or "")
-        group.attrs["orbit_type"] = str(said.get("orbit_type") or "U")
-        group.attrs[_METADATA] = json.dumps(said, allow_nan=False)
-        channels = list(said.get("channels") or [])
-        for name in list(group):
-            _describe(group, name, said, channels)
 
     def finish(self, info: Mapping[str, Any]) -> None:
         """Write the index and close the file."""
-        text = json.dumps(described(self._entries, "hdf5", info), allow_nan=False).encode()
+        text = json.dumps(make_index(self._entries, "hdf5", info), allow_nan=False).encode()
         octets = np.frombuffer(text, np.uint8)
         self._file.create_dataset(INDEX, data=octets, compression="gzip", compression_opts=1)
         self._file.attrs["Conventions"] = "CF-1.11"
@@ -132,7 +123,7 @@ class Hdf5Archive(SwathArchive):
     Raises
     ------
     InputError
-        If the file cannot be opened or is none.
+        If the file cannot be opened or is no archive.
     """
 
     layout = "hdf5"
@@ -149,8 +140,8 @@ class Hdf5Archive(SwathArchive):
             index = self._file[INDEX]
             if index.nbytes > LARGEST_INDEX or index.dtype != np.uint8:
                 raise InputError(f"damaged: {INDEX} is no text of an archive: {path}")
-            said = parsed(index[:].tobytes(), f"{INDEX} in {path}")
-            self.info, self.entries = entries_of(said, path)
+            content = parse_json(index[:].tobytes(), f"{INDEX} in {path}")
+            self.info, self.entries = _split_index(content, path)
         except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             self._file.close()
             if isinstance(error, InputError):
@@ -160,42 +151,41 @@ class Hdf5Archive(SwathArchive):
                 f"damaged: the index of the archive cannot be read ({reason}): {path}"
             ) from None
 
-    def group(self, index: int) -> Any:
+    def get_group(self, index: int) -> Any:
         """The HDF5 group of a swath."""
         name = str(self.entries[index].get("group"))
         if name not in self._file:
             raise InputError(f"damaged: the group {name} is not in {self.path}")
         return self._file[name]
 
-    def is_as_written(self, index: int) -> bool:
-        """Whether the chunks of a swath are as this module writes them; others repack files."""
-        stored = self._datasets(index).values()
+    def has_own_chunks(self, index: int) -> bool:
+        """Whether the chunks of a swath are as this module writes them; other programs may repack."""
         return all(
-            data.chunks == data.shape
-            and data.compression == "gzip"
-            and data.shuffle
-            and not data.fletcher32
-            for data in stored
+            dataset.chunks == dataset.shape
+            and dataset.compression == "gzip"
+            and dataset.shuffle
+            and not dataset.fletcher32
+            for dataset in self._list_datasets(index).values()
         )
 
-    def _datasets(self, index: int) -> dict[str, Any]:
-        """The arrays of a swath; a link to another place or file is none."""
+    def _list_datasets(self, index: int) -> dict[str, Any]:
+        """The arrays of a swath by name; links, which may lead to other files, are refused."""
         import h5py
 
-        group = self.group(index)
-        found = {}
+        group = self.get_group(index)
+        datasets = {}
         for name in group:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise InputError(f"refused: {name} of {group.name} is a link: {self.path}")
             if group[name].chunks is not None:
-                found[name] = group[name]
-                if group[name].nbytes > LARGEST:
-                    raise InputError(f"expected at most {LARGEST} bytes of {name}: {self.path}")
-        return found
+                datasets[name] = group[name]
+                if group[name].nbytes > LARGEST_ARRAY:
+                    raise InputError(f"expected at most {LARGEST_ARRAY} bytes of {name}: {self.path}")
+        return datasets
 
     def _read(self, index: int) -> Swath:
         try:
-            arrays = {name: data[:] for name, data in self._datasets(index).items()}
+            arrays = {name: dataset[:] for name, dataset in self._list_datasets(index).items()}
         except (OSError, RuntimeError, KeyError, AttributeError, ValueError, TypeError) as error:
             if isinstance(error, InputError):
                 raise
@@ -207,21 +197,41 @@ class Hdf5Archive(SwathArchive):
         """Close the file."""
         self._file.close()
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> Any:  # a worker process opens the file again
         return Hdf5Archive, (self.path,)
 
 
-def _create(group: Any, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+def _split_index(index: Any, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Description of an archive and metadata of its swaths.
+
+    Raises
+    ------
+    InputError
+        If the index does not describe an archive.
+    """
+    if not isinstance(index, dict) or not isinstance(index.get("swaths"), list):
+        raise InputError(f"expected the index of a swath archive, found something else: {path}")
+    entries = index.pop("swaths")
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"damaged: the index of the archive lists no swaths: {path}")
+    groups = {str(entry.get("group")) for entry in entries}
+    if len(groups) < len(entries) or len(entries) > MOST_SWATHS:
+        raise InputError(f"damaged: the index of the archive lists a swath more than once: {path}")
+    return index, entries
+
+
+def _create_dataset(group: Any, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """A dataset of one chunk, shuffled and deflated."""
     chunk = tuple(max(1, length) for length in shape)
-    options = {"chunks": chunk, "shuffle": True, "compression": "gzip", "compression_opts": _LEVEL}
+    options: dict[str, Any] = {"chunks": chunk, "shuffle": True}
+    options |= {"compression": "gzip", "compression_opts": _DEFLATE_LEVEL}
     if name.startswith("temperature"):
         options["fillvalue"] = FILL_VALUE if dtype == np.uint16 else np.nan if dtype.kind == "f" else 0
     return group.create_dataset(name, shape, dtype, **options)
 
 
-def _marked(temperature: np.ndarray) -> np.ndarray:
-    """Counts with one fill value, which is all that CF readers know; older archives have zeros."""
+def _unify_missing(temperature: np.ndarray) -> np.ndarray:
+    """Counts with a single fill value, as CF readers need; older archives also have zeros."""
     counts = as_counts(temperature)
     missing = is_missing(counts) & (counts != FILL_VALUE)
     if counts.dtype.kind == "f" or not missing.any():
@@ -229,37 +239,57 @@ def _marked(temperature: np.ndarray) -> np.ndarray:
     return np.where(missing, counts.dtype.type(FILL_VALUE), counts)
 
 
-def _packed(array: np.ndarray) -> bytes:
-    """The bytes of a chunk as the filters of HDF5 make them: shuffle, then deflate."""
+def _compress(array: np.ndarray) -> bytes:
+    """The bytes of a chunk as the filters of HDF5 produce them.
+
+    The shuffle filter stores the first byte of every number, then the second byte of every
+    number, and so on; the deflate filter compresses the result.
+    """
     from isal import isal_zlib
 
-    planes = np.ascontiguousarray(array.reshape(-1).view(np.uint8).reshape(-1, array.itemsize).T)
-    return bytes(isal_zlib.compress(planes, _LEVEL))
+    octets = array.reshape(-1).view(np.uint8).reshape(-1, array.itemsize)
+    return bytes(isal_zlib.compress(np.ascontiguousarray(octets.T), _DEFLATE_LEVEL))
 
 
-def _describe(group: Any, name: str, said: Mapping[str, Any], channels: list[str]) -> None:
-    """Attributes and dimension scales of one dataset."""
-    dataset = group[name]
-    what, _, which = name.partition("_")
+def _describe_group(group: Any, metadata: Mapping[str, Any]) -> None:
+    """Write the metadata, the CF attributes and the dimensions of a swath into its group."""
+    group.attrs["Conventions"] = "CF-1.11"
+    group.attrs["granule_id"] = str(metadata.get("granule_id") or "")
+    group.attrs["orbit_type"] = str(metadata.get("orbit_type") or "U")
+    group.attrs[_METADATA] = json.dumps(metadata, allow_nan=False)
+    for name in list(group):
+        attributes = _make_attributes(group, name, metadata)
+        if attributes is not None:
+            group[name].attrs.update(attributes)
+            _attach_dimensions(group, name)
+
+
+def _make_attributes(group: Any, name: str, metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """CF attributes of a dataset; None if its name is not one of ours."""
+    quantity, _, ending = name.partition("_")
     if name == "scan_times":
-        attributes: dict[str, Any] = {"standard_name": "time", "units": _CF_TIME, "calendar": "standard"}
-    elif what == "temperature":
-        channel = which or (channels[0] if channels else "unknown")
-        frequency = frequency_of(channel)
-        scales = said.get("scale_factors") or {}
-        attributes = temperature_attributes(channel)
-        if dataset.dtype == np.uint16:
-            attributes["scale_factor"] = float(scales.get(channel, said.get("scale_factor") or SCALE))
-            attributes["_FillValue"] = np.uint16(FILL_VALUE)
-        ending = f"_{frequency}" if f"latitude_{frequency}" in group else ""
-        if f"latitude{ending}" in group:
-            attributes["coordinates"] = f"scan_times latitude{ending} longitude{ending}"
-    elif what in ("latitude", "longitude"):
-        attributes = LATITUDE if what == "latitude" else LONGITUDE
-    else:
-        return
-    for key, value in attributes.items():
-        dataset.attrs[key] = value
+        return {"standard_name": "time", "units": _CF_TIME, "calendar": "standard"}
+    if quantity in ("latitude", "longitude"):
+        return LATITUDE if quantity == "latitude" else LONGITUDE
+    if quantity != "temperature":
+        return None
+    channel = ending or next(iter(metadata.get("channels") or []), "unknown")
+    attributes = temperature_attributes(channel)
+    if group[name].dtype == np.uint16:
+        scales = metadata.get("scale_factors") or {}
+        scale = scales.get(channel, metadata.get("scale_factor") or SCALE)
+        attributes |= {"scale_factor": float(scale), "_FillValue": np.uint16(FILL_VALUE)}
+    # Positions have the frequency in their names where the swath has several frequencies.
+    frequency = frequency_of(channel)
+    ending = f"_{frequency}" if f"latitude_{frequency}" in group else ""
+    if f"latitude{ending}" in group:
+        attributes["coordinates"] = f"scan_times latitude{ending} longitude{ending}"
+    return attributes
+
+
+def _attach_dimensions(group: Any, name: str) -> None:
+    """Give the axes of a dataset names; xarray and netCDF4 need them."""
+    dataset = group[name]
     for axis, length in enumerate(dataset.shape):
         dimension = "scan" if axis == 0 else f"pixel_{length}"
         if dimension not in group:

@@ -1,10 +1,11 @@
-"""Reading the pickle inside a classic archive without running anything of it.
+"""Reading the pickle inside a classic archive without running anything that it contains.
 
-A pickle is a program, and the usual reader runs it. Here the standard library only takes it
-apart (``pickletools.genops``), and a small machine of our own understands the few
-operations that arrays, numbers, texts and plain containers need. It can make nothing else,
-so nothing that a file says is ever called. Large arrays go to a file on the disk as they
-come: an archive of several gigabytes is read within some tens of megabytes.
+A pickle is a program for a machine with a stack, and ``pickle.load`` runs it, functions of any
+module included. Here the standard library only lists the operations (``pickletools.genops``),
+and :class:`SafeUnpickler` carries out the few of them that arrays, numbers, texts and plain
+containers need. It never imports or calls what a file names. Large arrays go to a temporary
+file as soon as they are complete: an archive of several gigabytes is read within some tens of
+megabytes.
 """
 
 from __future__ import annotations
@@ -18,26 +19,27 @@ from typing import IO, Any, cast
 import numpy as np
 
 from seaice import InputError
+from seaice.swaths.archive.base import LARGEST_ARRAY
 from seaice.swaths.archive.spill import (
     SMALL,
-    Spill,
     SpilledArray,
+    SpillFile,
 )
 
-_LONGEST = 1 << 28  # bytes of one array or text: the longest half orbit has 16 MB
-_MOST_HELD = 1 << 28  # bytes of texts in memory
-_GREATEST = 1 << 64  # numbers beyond are no part of an archive
-_KINDS = "biufcSUMm"
-_NAME = re.compile(rf"[{_KINDS}]\d{{1,9}}")
-_MARK = object()
-_FORGOTTEN = object()
+_MOST_TEXT = 1 << 28  # bytes of texts in memory
+_LARGEST_NUMBER = 1 << 64  # an archive has none beyond
+_KINDS = "biufcSUMm"  # of the dtypes of numbers, texts and times
+_DTYPE_NAME = re.compile(rf"[{_KINDS}]\d{{1,9}}")
+_MARK = object()  # stands on the stack where a list of items begins
+_NOT_STORED = object()  # stands in the memo for bytes that are too large to be kept twice
 
+# Names that a pickle may use. Each stands for an action of :meth:`SafeUnpickler._call`.
 _RECONSTRUCT = {"numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"}
 _SCALAR = {"numpy.core.multiarray scalar", "numpy._core.multiarray scalar"}
 _FROM_BUFFER = {"numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer"}
 _ARRAY, _DTYPE, _ORDERED = "numpy ndarray", "numpy dtype", "collections OrderedDict"
-_ENCODE, _EMPTY = "_codecs encode", "__builtin__ bytes"  # how protocol 2 writes bytes
-_ALLOWED = _RECONSTRUCT | _SCALAR | _FROM_BUFFER | {_ARRAY, _DTYPE, _ORDERED, _ENCODE, _EMPTY}
+_ENCODE, _EMPTY_BYTES = "_codecs encode", "__builtin__ bytes"  # how protocol 2 writes bytes
+_ALLOWED = _RECONSTRUCT | _SCALAR | _FROM_BUFFER | {_ARRAY, _DTYPE, _ORDERED, _ENCODE, _EMPTY_BYTES}
 
 
 class RefusedPickle(InputError):
@@ -45,64 +47,76 @@ class RefusedPickle(InputError):
 
 
 class _Global(str):
-    """Name of something the pickle would import; never imported."""
+    """Name of an object that the pickle would import; it is never imported."""
 
 
 class _Unbuilt:
-    """An array or dtype whose state is still to come."""
+    """An array or dtype until the pickle sets its state.
 
-    def __init__(self, what: str, name: str = "") -> None:
-        self.what = what
+    Attributes
+    ----------
+    kind : {"array", "dtype"}
+    name : str
+        Name of a dtype.
+    value : SpilledArray, list, dtype or None
+        The complete object; None before.
+    """
+
+    def __init__(self, kind: str, name: str = "") -> None:
+        self.kind = kind
         self.name = name
         self.value: Any = None
 
 
-class _Limited:
-    """A file that refuses to be asked for absurdly much at once."""
+class _LimitedFile:
+    """A file that refuses to read more bytes at once than any array has."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= _LONGEST:
-            raise RefusedPickle(f"expected at most {_LONGEST} bytes at once, found {size} announced")
+        if not 0 <= size <= LARGEST_ARRAY:
+            raise RefusedPickle(
+                f"expected at most {LARGEST_ARRAY} bytes at once, found {size} announced"
+            )
         return self._file.read(size)
 
     def readline(self) -> bytes:
-        line = self._file.readline(_LONGEST)
-        if b"\\" in line:  # no name has one, and taking it apart makes the library warn
+        line = self._file.readline(LARGEST_ARRAY)
+        if b"\\" in line:  # no name has one, and the library warns when it decodes it
             raise ValueError("a backslash in a name")
         return line
 
 
 class SafeUnpickler:
-    """A machine that understands pickles of arrays and plain containers.
+    """Reads a pickle of arrays and plain containers.
 
     Parameters
     ----------
     file : binary file
-        At the beginning of the pickle.
-    spill : Spill
+        A file at the beginning of the pickle.
+    spill : SpillFile
+        File for the large arrays.
 
     Examples
     --------
     >>> import io, pickle
     >>> content = pickle.dumps({"a": np.arange(3)}, 4)
-    >>> spill = Spill()
+    >>> spill = SpillFile()
     >>> SafeUnpickler(io.BytesIO(content), spill).load()["a"].load().tolist()
     [0, 1, 2]
     >>> spill.close()
     """
 
-    def __init__(self, file: IO[bytes], spill: Spill) -> None:
-        self._file = _Limited(file)
+    def __init__(self, file: IO[bytes], spill: SpillFile) -> None:
+        self._file = _LimitedFile(file)
         self._spill = spill
         self._stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
-        self._held = 0  # bytes of texts in memory
+        self._memo: dict[int, Any] = {}  # objects that the pickle may use again
+        self._text_bytes = 0  # of texts in memory
 
     def load(self) -> Any:
-        """The object; arrays in it are :class:`SpilledArray`.
+        """Read the object; its arrays are :class:`seaice.swaths.archive.spill.SpilledArray`.
 
         Raises
         ------
@@ -115,12 +129,12 @@ class SafeUnpickler:
             operations = pickletools.genops(cast(IO[bytes], self._file))
             for count, (opcode, argument, _) in enumerate(operations):
                 action = _ACTIONS.get(opcode.name)
-                if count > self._spill.room or self._held > _MOST_HELD:
-                    raise RefusedPickle("refused: the pickle unpacks to absurdly much")
+                if count > self._spill.most_values or self._text_bytes > _MOST_TEXT:
+                    raise RefusedPickle("refused: the pickle unpacks to far more than an archive")
                 if action is None:
                     raise RefusedPickle(f"expected plain data, found the pickle operation {opcode.name}")
                 action(self, argument)
-            self._stack.append(_built(self._pop()))
+            self._stack.append(_complete(self._pop()))
             return self._stack[-1]
         except InputError:
             raise
@@ -129,21 +143,20 @@ class SafeUnpickler:
         except (MemoryError, RecursionError) as error:
             raise InputError(f"the pickle is damaged or hostile ({type(error).__name__})") from None
 
-    def whole_dicts(self) -> list[dict[Any, Any]]:
-        """The dictionaries that were complete when reading broke off."""
-        found: list[dict[Any, Any]] = []
-        for item in self._stack:
-            items = item if isinstance(item, list) else [item]
-            found += [entry for entry in items if isinstance(entry, dict)]
-        # The last one may still lack keys: whoever asks checks what is there.
-        return found
+    def list_dictionaries(self) -> list[dict[Any, Any]]:
+        """Dictionaries that were read before the damage; the last one may lack keys."""
+        dictionaries: list[dict[Any, Any]] = []
+        for value in self._stack:
+            items = value if isinstance(value, list) else [value]
+            dictionaries += [item for item in items if isinstance(item, dict)]
+        return dictionaries
 
-    # Every action takes the machine and the argument of the operation.
+    # Each of the following methods carries out an operation of ``_ACTIONS``.
 
     def _push(self, value: Any) -> None:
         if isinstance(value, str | bytes | bytearray):
-            self._held += len(value)
-        elif isinstance(value, int) and abs(value) > _GREATEST:
+            self._text_bytes += len(value)
+        elif isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
             raise ValueError("a number of more than 64 bits")
         self._stack.append(value)
 
@@ -153,7 +166,8 @@ class SafeUnpickler:
             raise ValueError("a mark where a value should be")
         return value
 
-    def _to_mark(self) -> list[Any]:
+    def _pop_items(self) -> list[Any]:
+        """Remove the last mark and all values after it, and return these."""
         for position in range(len(self._stack) - 1, -1, -1):
             if self._stack[position] is _MARK:
                 items = self._stack[position + 1 :]
@@ -162,17 +176,19 @@ class SafeUnpickler:
         raise ValueError("no mark")
 
     def _put(self, key: int) -> None:
+        """Memorise the last value on the stack."""
         value = self._stack[-1]
         if not 0 <= key <= 0xFFFFFFFF:
-            raise ValueError("a place to remember that is none")
-        # The bytes of an array, and the tuple around them, are memorised by every writer and
-        # asked for by none.
+            raise ValueError("a key of the memo that cannot be")
+        # Every writer memorises the bytes of an array and the tuple around them, and none uses
+        # them again.
         items = value if isinstance(value, tuple) else (value,)
-        self._memo[key] = _FORGOTTEN if any(map(_is_large, items)) else value
+        self._memo[key] = _NOT_STORED if any(map(_is_large, items)) else value
 
     def _get(self, key: int) -> None:
+        """Put a memorised value on the stack."""
         value = self._memo[key]
-        if value is _FORGOTTEN:
+        if value is _NOT_STORED:
             raise ValueError("two arrays share their bytes")
         self._stack.append(value)
 
@@ -180,7 +196,7 @@ class SafeUnpickler:
         target = self._stack[-1]
         if not isinstance(target, list):
             raise ValueError("items of no list")
-        target.extend(_built(item) for item in items)
+        target.extend(_complete(item) for item in items)
 
     def _set(self, items: list[Any]) -> None:
         target = self._stack[-1]
@@ -189,171 +205,190 @@ class SafeUnpickler:
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, str):  # equal hashes of numbers can be made on purpose
                 raise ValueError("a key that is no text")
-            target[key] = _built(value)
+            target[key] = _complete(value)
 
-    def _tuple(self, count: int) -> None:
+    def _push_tuple(self, count: int) -> None:
         items = [self._pop() for _ in range(count)][::-1]
-        self._push(tuple(_built(item) for item in items))
+        self._push(tuple(_complete(item) for item in items))
 
-    def _global(self, name: str) -> None:
+    def _push_global(self, name: str) -> None:
         if name not in _ALLOWED:
             raise RefusedPickle(
-                f"refused: the pickle asks to import «{_shown(name)}», which may run "
+                f"refused: the pickle asks to import «{_escape(name)}», which may run "
                 "anything: only numpy arrays, numbers, texts and plain containers are read"
             )
         self._push(_Global(name))
 
-    def _stack_global(self, _: Any) -> None:
+    def _push_stack_global(self, _: Any) -> None:
         name, module = self._pop(), self._pop()
-        self._global(f"{_text(module)} {_text(name)}")
+        self._push_global(f"{_check_text(module)} {_check_text(name)}")
 
     def _reduce(self, _: Any) -> None:
-        arguments, called = self._pop(), self._pop()
-        if not isinstance(called, _Global) or not isinstance(arguments, tuple):
+        """Replace a name and its arguments on the stack by what the call would return."""
+        arguments, function = self._pop(), self._pop()
+        if not isinstance(function, _Global) or not isinstance(arguments, tuple):
             raise RefusedPickle("refused: the pickle calls something that is no array")
-        self._push(self._make(called, arguments))
+        self._push(self._call(function, arguments))
 
-    def _make(self, called: _Global, arguments: tuple[Any, ...]) -> Any:
-        if called in _RECONSTRUCT:
+    def _call(self, function: _Global, arguments: tuple[Any, ...]) -> Any:
+        if function in _RECONSTRUCT:
             return _Unbuilt("array")
-        if called == _DTYPE:
-            return _Unbuilt("dtype", _text(arguments[0]))
-        if called == _ORDERED and not arguments:
+        if function == _DTYPE:
+            return _Unbuilt("dtype", _check_text(arguments[0]))
+        if function == _ORDERED and not arguments:
             return {}
-        if called == _EMPTY and not arguments:
+        if function == _EMPTY_BYTES and not arguments:
             return b""
-        if called == _ENCODE and arguments[1:] == ("latin1",) and isinstance(arguments[0], str):
+        if function == _ENCODE and arguments[1:] == ("latin1",) and isinstance(arguments[0], str):
             return arguments[0].encode("latin1")
-        if called in _SCALAR:
-            dtype, content = arguments
-            kind, octets = _plain(dtype), _bytes(content)
-            if len(octets) != kind.itemsize:
-                raise ValueError(f"{len(octets)} bytes for a number of {kind}")
-            return np.frombuffer(octets, kind)[0].item() if octets else kind.type().item()
-        if called in _FROM_BUFFER:
-            content, dtype, shape, order = arguments
-            return self._array(_bytes(content), _plain(dtype), _shape(shape), _text(order))
-        raise RefusedPickle(f"refused: the pickle calls {called}")
+        if function in _SCALAR:
+            dtype, octets = _check_dtype(arguments[0]), _check_bytes(arguments[1])
+            if len(arguments) != 2 or len(octets) != dtype.itemsize:
+                raise ValueError(f"{len(octets)} bytes for a number of {dtype}")
+            return np.frombuffer(octets, dtype)[0].item() if octets else dtype.type().item()
+        if function in _FROM_BUFFER:
+            content, stored_dtype, shape, order = arguments
+            return self._store_array(
+                _check_bytes(content),
+                _check_dtype(stored_dtype),
+                _check_shape(shape),
+                _check_text(order),
+            )
+        raise RefusedPickle(f"refused: the pickle calls {function}")
 
     def _build(self, _: Any) -> None:
+        """Set the state of an array or dtype."""
         state, target = self._pop(), self._stack[-1]
         if not isinstance(target, _Unbuilt) or target.value is not None or not isinstance(state, tuple):
             raise RefusedPickle("refused: the pickle sets the state of something that is no array")
-        if target.what == "dtype":
-            target.value = _dtype(target.name, state)
+        if target.kind == "dtype":
+            target.value = _make_dtype(target.name, state)
         else:
             _, shape, dtype, fortran, content = state
             if isinstance(content, list):
-                if math.prod(_shape(shape)) != len(content):
+                if math.prod(_check_shape(shape)) != len(content):
                     raise ValueError(f"{len(content)} objects for an array of {shape}")
                 target.value = content
             else:
-                order = "F" if fortran else "C"
-                target.value = self._array(_bytes(content), _plain(dtype), _shape(shape), order)
+                target.value = self._store_array(
+                    _check_bytes(content),
+                    _check_dtype(dtype),
+                    _check_shape(shape),
+                    "F" if fortran else "C",
+                )
 
-    def _array(
+    def _store_array(
         self, content: bytes, dtype: np.dtype, shape: tuple[int, ...], order: str
-    ) -> SpilledArray | Any:
+    ) -> SpilledArray:
         if dtype.itemsize * math.prod(shape) != len(content):
             raise ValueError(f"{len(content)} bytes for an array of {dtype} {shape}")
         if len(content) >= SMALL:
-            self._held -= len(content)
-            if self._held < 0:
+            # They were counted as text when they were read, and leave the memory now. A second
+            # array of the same bytes would make the count too small.
+            self._text_bytes -= len(content)
+            if self._text_bytes < 0:
                 raise ValueError("two arrays share their bytes")
-        return self._spill.keep(content, dtype, shape, order)
+        return self._spill.store(content, dtype, shape, order)
 
 
-def _built(value: Any) -> Any:
-    """An array once it is complete; anything else as it is."""
-    if isinstance(value, _Unbuilt):
-        if value.value is None and value.what == "array":
-            raise ValueError("an array without content")
-        return value if value.what == "dtype" else value.value
-    return value
+def _complete(value: Any) -> Any:
+    """The array of an :class:`_Unbuilt` one; any other value as it is."""
+    if not isinstance(value, _Unbuilt) or value.kind == "dtype":
+        return value
+    if value.value is None:
+        raise ValueError("an array without content")
+    return value.value
 
 
-def _shown(name: str) -> str:
-    # Of a hostile file: nothing that moves the cursor.
+def _escape(name: str) -> str:
+    # A hostile name may hold characters that move the cursor of a terminal.
     return ascii(name[:100])[1:-1].replace(" ", ".")
 
 
 def _is_large(value: Any) -> bool:
-    # Protocol 2 has bytes as texts.
+    # Protocol 2 writes bytes as texts.
     return isinstance(value, str | bytes | bytearray) and len(value) >= SMALL
 
 
-def _text(value: Any) -> str:
-    # Never str(): of lists within lists it takes for ever.
+def _check_text(value: Any) -> str:
+    # Not str(value): lists within lists would take for ever.
     if not isinstance(value, str):
         raise ValueError("something else where a text should be")
     return value
 
 
-def _bytes(content: Any) -> bytes:
+def _check_bytes(content: Any) -> bytes:
     if not isinstance(content, bytes | bytearray):
         raise ValueError("an array without bytes")
     return content if isinstance(content, bytes) else bytes(content)
 
 
-def _shape(shape: Any) -> tuple[int, ...]:
+def _check_shape(shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, tuple) or len(shape) > 8:
-        raise ValueError("a shape that is none")
+        raise ValueError("a shape that cannot be")
     if not all(isinstance(n, int) and 0 <= n < 1 << 40 for n in shape):
-        raise ValueError("a shape that is none")
+        raise ValueError("a shape that cannot be")
     return shape
 
 
-def _dtype(name: str, state: tuple[Any, ...]) -> np.dtype:
-    """The dtype of a name such as ``u2`` and its pickled state, of which the byte order counts."""
+def _make_dtype(name: str, state: tuple[Any, ...]) -> np.dtype:
+    """The dtype for a name such as ``u2`` and its pickled state.
+
+    Of the state matter the byte order (item 1) and the unit of times (item 8); the fields of
+    records (items 3 and 4) must be absent.
+    """
     if state[3] is not None or state[4] is not None:
         raise RefusedPickle("refused: arrays of records are no part of an archive")
     if name == "O8":
         return np.dtype(object)
-    if not _NAME.fullmatch(name):
-        raise RefusedPickle(f"refused: an array of {_shown(name)}")
+    if not _DTYPE_NAME.fullmatch(name):
+        raise RefusedPickle(f"refused: an array of {_escape(name)}")
     dtype = np.dtype(name)
     if dtype.kind in "Mm" and len(state) > 8:
         unit, number = state[8][1][:2]
-        dtype = np.dtype(f"{name}[{int(number)}{_bytes(unit).decode('ascii')}]")
+        dtype = np.dtype(f"{name}[{int(number)}{_check_bytes(unit).decode('ascii')}]")
     return dtype.newbyteorder(">") if state[1] == ">" else dtype
 
 
-def _plain(dtype: Any) -> np.dtype:
-    """The dtype of numbers or texts that a pickle names."""
-    found = dtype.value if isinstance(dtype, _Unbuilt) else None
-    if isinstance(dtype, _Unbuilt) and dtype.what == "dtype" and found is None:
-        found = _dtype(dtype.name, (3, "|", None, None, None))
-    if not isinstance(found, np.dtype) or found.kind not in _KINDS:
+def _check_dtype(value: Any) -> np.dtype:
+    """The dtype of numbers or texts that a pickle describes."""
+    dtype = value.value if isinstance(value, _Unbuilt) else None
+    if isinstance(value, _Unbuilt) and value.kind == "dtype" and dtype is None:
+        dtype = _make_dtype(value.name, (3, "|", None, None, None))
+    if not isinstance(dtype, np.dtype) or dtype.kind not in _KINDS:
         raise RefusedPickle("refused: an array of objects inside an archive")
-    return found
+    return dtype
 
 
+# Operation of a pickle -> function of the unpickler and the argument of the operation.
 _ACTIONS: dict[str, Callable[[SafeUnpickler, Any], Any]] = {
-    "PROTO": lambda machine, _: None,
-    "FRAME": lambda machine, _: None,
-    "STOP": lambda machine, _: None,
-    "MARK": lambda machine, _: machine._push(_MARK),
-    "POP": lambda machine, _: machine._stack.pop(),
-    "NONE": lambda machine, _: machine._push(None),
-    "NEWTRUE": lambda machine, _: machine._push(True),
-    "NEWFALSE": lambda machine, _: machine._push(False),
-    "EMPTY_TUPLE": lambda machine, _: machine._push(()),
-    "TUPLE1": lambda machine, _: machine._tuple(1),
-    "TUPLE2": lambda machine, _: machine._tuple(2),
-    "TUPLE3": lambda machine, _: machine._tuple(3),
-    "TUPLE": lambda machine, _: machine._push(tuple(_built(v) for v in machine._to_mark())),
-    "EMPTY_LIST": lambda machine, _: machine._push([]),
-    "LIST": lambda machine, _: machine._push([_built(v) for v in machine._to_mark()]),
-    "APPEND": lambda machine, _: machine._append([machine._pop()]),
-    "APPENDS": lambda machine, _: machine._append(machine._to_mark()),
-    "EMPTY_DICT": lambda machine, _: machine._push({}),
-    "SETITEM": lambda machine, _: machine._set([machine._pop(), machine._pop()][::-1]),
-    "SETITEMS": lambda machine, _: machine._set(machine._to_mark()),
-    "GLOBAL": SafeUnpickler._global,
-    "STACK_GLOBAL": SafeUnpickler._stack_global,
+    "PROTO": lambda unpickler, _: None,
+    "FRAME": lambda unpickler, _: None,
+    "STOP": lambda unpickler, _: None,
+    "MARK": lambda unpickler, _: unpickler._push(_MARK),
+    "POP": lambda unpickler, _: unpickler._stack.pop(),
+    "NONE": lambda unpickler, _: unpickler._push(None),
+    "NEWTRUE": lambda unpickler, _: unpickler._push(True),
+    "NEWFALSE": lambda unpickler, _: unpickler._push(False),
+    "EMPTY_TUPLE": lambda unpickler, _: unpickler._push(()),
+    "TUPLE1": lambda unpickler, _: unpickler._push_tuple(1),
+    "TUPLE2": lambda unpickler, _: unpickler._push_tuple(2),
+    "TUPLE3": lambda unpickler, _: unpickler._push_tuple(3),
+    "TUPLE": lambda unpickler, _: unpickler._push(
+        tuple(_complete(item) for item in unpickler._pop_items())
+    ),
+    "EMPTY_LIST": lambda unpickler, _: unpickler._push([]),
+    "LIST": lambda unpickler, _: unpickler._push([_complete(item) for item in unpickler._pop_items()]),
+    "APPEND": lambda unpickler, _: unpickler._append([unpickler._pop()]),
+    "APPENDS": lambda unpickler, _: unpickler._append(unpickler._pop_items()),
+    "EMPTY_DICT": lambda unpickler, _: unpickler._push({}),
+    "SETITEM": lambda unpickler, _: unpickler._set([unpickler._pop(), unpickler._pop()][::-1]),
+    "SETITEMS": lambda unpickler, _: unpickler._set(unpickler._pop_items()),
+    "GLOBAL": SafeUnpickler._push_global,
+    "STACK_GLOBAL": SafeUnpickler._push_stack_global,
     "REDUCE": SafeUnpickler._reduce,
     "BUILD": SafeUnpickler._build,
-    "MEMOIZE": lambda machine, _: machine._put(len(machine._memo)),
+    "MEMOIZE": lambda unpickler, _: unpickler._put(len(unpickler._memo)),
 }
 _ACTIONS |= dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), SafeUnpickler._put)
 _ACTIONS |= dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), SafeUnpickler._get)

@@ -1,8 +1,8 @@
-"""Zip archives whose deflated members can be copied as they are, and read one at a time.
+"""Reading zip files that may be damaged or hostile, one member at a time.
 
-The standard library reads and writes zip files but cannot move a deflated member from one
-to another. The layout is that of the ZIP specification (APPNOTE 6.3), with its 64-bit
-fields where they are needed; ``numpy.load`` and any other reader take it.
+The standard library reads the directory at the end of the file. Members are read here, because
+an archive whose end is lost can still hold whole members, and because a member may inflate to
+far more than its file. The format is that of the ZIP specification (APPNOTE 6.3).
 """
 
 from __future__ import annotations
@@ -14,161 +14,45 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from seaice import InputError
+from seaice.open_file import is_web_page
 
-# A higher level takes three times as long and makes the noise of a radiometer no smaller.
-LEVEL = 1
-# Bytes of a member that is read in one go: a half orbit of all channels has 60 MB.
-LARGEST = 1 << 28
 _STORED, _DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
-_ENCRYPTED = 1  # bits of a member's flags
-_LENGTH_FOLLOWS = 8
-# What is streamed may be longer, but no archive with measurements shrinks so much.
+# Bits of the flags of a member.
+_ENCRYPTED = 1
+_LENGTH_FOLLOWS = 8  # the header has no sizes: they stand behind the content
+# A member may be large, but measurements never shrink as much as this when they are deflated.
 _MOST_INFLATION = 128
-_FREE_INFLATION = 1 << 26
-_BLOCK = 1 << 18
+_FREE_INFLATION = 1 << 26  # bytes that any member may have
+_BLOCK = 1 << 18  # bytes read at a time
+_LOCAL_SIGNATURE = b"PK\x03\x04"
+# The header before a member: signature, version, flags, method, time, date, CRC-32, compressed
+# size, size, length of the name, length of the extra fields.
 _LOCAL = struct.Struct("<4s5H3L2H")
-_CENTRAL = struct.Struct("<4s6H3L5H2L")
-_END = struct.Struct("<4s4H2LH")
-_END_64 = struct.Struct("<4sQ2H2L4Q")
-_LOCATOR_64 = struct.Struct("<4sLQL")
+_BIG = 0xFFFFFFFF  # a size that stands in the extra field for 64-bit sizes instead
+_ZIP64_FIELD = b"\1\0\x10\0"  # start of that field: number 1, 16 bytes
 # What the standard library raises on damaged directories beside its own errors.
-_UNFORESEEN = (struct.error, OverflowError, EOFError, IndexError, MemoryError)
-_DATE = 0x21  # 1980-01-01: equal content makes equal bytes
-_BIG = 0xFFFFFFFF
-
-
-@dataclass(frozen=True)
-class Member:
-    """A deflated member.
-
-    Attributes
-    ----------
-    name : str
-    crc, compressed, size : int
-        CRC-32 and bytes, deflated and as they were.
-    offset : int
-        Where its local header begins in the file.
-    """
-
-    name: str
-    crc: int
-    compressed: int
-    size: int
-    offset: int = 0
-
-
-class ZipWriter:
-    """Writes a zip file from front to back.
-
-    Parameters
-    ----------
-    path : Path
-        Must not exist.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("xb")
-        self._members: list[Member] = []
-        self._open_stream: MemberStream | None = None
-
-    def add(self, name: str, content: bytes) -> None:
-        """Deflate a member and write it."""
-        self.add_deflated(*deflated(name, content))
-
-    def add_deflated(self, member: Member, content: bytes) -> None:
-        """Write a member that is deflated already, under the name in ``member``."""
-        offset = self._file.tell()
-        self._file.write(_local_header(member))
-        self._file.write(content)
-        self._note(member, offset)
-
-    def stream(self, name: str) -> MemberStream:
-        """A file to write a member to, of whatever length; close it before the next member."""
-        self._open_stream = MemberStream(self, name)
-        return self._open_stream
-
-    def _note(self, member: Member, offset: int) -> None:
-        parts = (member.name, member.crc, member.compressed, member.size)
-        self._members.append(Member(*parts, offset))
-
-    def close(self) -> None:
-        """Write the directory."""
-        if self._file.closed:
-            return
-        with self._file:
-            start = self._file.tell()
-            for member in self._members:
-                self._file.write(_central_header(member))
-            self._file.write(_end(len(self._members), start, self._file.tell() - start))
-
-    def abandon(self) -> None:
-        """Close the file as it is; nothing happens where it was closed whole."""
-        if self._open_stream is not None:
-            self._open_stream.abandon()
-        self._file.close()
-
-
-class MemberStream(io.RawIOBase):
-    """The member of a :class:`ZipWriter` in the making."""
-
-    def __init__(self, writer: ZipWriter, name: str) -> None:
-        self._writer = writer
-        self._name = name
-        self._file = writer._file
-        self._offset = self._file.tell()
-        self._file.write(_local_header(Member(name, 0, 0, 0), wide=True))
-        self._start = self._file.tell()
-        self._compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -15)
-        self._crc = self._size = 0
-
-    def writable(self) -> bool:
-        """True."""
-        return True
-
-    def write(self, content: Any) -> int:
-        """Deflate and write bytes."""
-        view = memoryview(content).cast("B")
-        self._crc = zlib.crc32(view, self._crc)
-        self._size += len(view)
-        self._file.write(self._compressor.compress(view))
-        return len(view)
-
-    def close(self) -> None:
-        """Finish the member and put its sizes into its header."""
-        if self.closed:
-            return
-        self._file.write(self._compressor.flush())
-        end = self._file.tell()
-        member = Member(self._name, self._crc, end - self._start, self._size)
-        self._file.seek(self._offset)
-        self._file.write(_local_header(member, wide=True))
-        self._file.seek(end)
-        self._writer._note(member, self._offset)
-        super().close()
-
-    def abandon(self) -> None:
-        """Leave the member as it is."""
-        super().close()
+_OTHER_ERRORS = (struct.error, OverflowError, EOFError, IndexError, MemoryError)
 
 
 class ZipReader:
-    """Reads members of a zip file, from any thread or forked process at a time.
+    """Reads members of a zip file.
 
     Parameters
     ----------
     path : Path
     salvage : bool
-        Where the directory at the end is lost, find the whole members by their headers.
+        Where the directory at the end is lost, the members are searched for by the headers
+        before them.
 
     Attributes
     ----------
+    members : dict of str to zipfile.ZipInfo
     damage : str
-        Empty, or what is wrong with the file.
+        What is wrong with the file; empty if nothing is.
 
     Raises
     ------
@@ -186,114 +70,111 @@ class ZipReader:
         try:
             with zipfile.ZipFile(self._file) as directory:
                 self.members = {info.filename: info for info in directory.infolist()}
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, *_UNFORESEEN) as error:
-            if not salvage or os.pread(self._file.fileno(), 4, 0) != b"PK\x03\x04":
-                text = self._no_zip(error)
+        except (
+            zipfile.BadZipFile,
+            ValueError,
+            NotImplementedError,
+            OSError,
+            *_OTHER_ERRORS,
+        ) as error:
+            if not salvage or self._read_at(0, 4) != _LOCAL_SIGNATURE:
+                text = self._describe_content(error)
                 self._file.close()
                 raise InputError(text) from None
             self.damage = str(error)
-            self.members = {info.filename: info for info in self._scan()}
+            self.members = {info.filename: info for info in self._search_members()}
 
-    def _scan(self) -> Iterator[zipfile.ZipInfo]:
-        """Members by their local headers, to the first that is cut or says nothing of its length."""
+    def _read_at(self, position: int, size: int) -> bytes:
+        return os.pread(self._file.fileno(), size, position)
+
+    def _search_members(self) -> Iterator[zipfile.ZipInfo]:
+        """Yield members by the headers before them, up to the first that is cut off.
+
+        The last one of a file that was cut has no sizes or too large ones: all that follows its
+        header is taken as its content.
+        """
         position = 0
         while position + _LOCAL.size <= self._end:
-            header = os.pread(self._file.fileno(), _LOCAL.size, position)
-            signature, _, flags, method, _, _, crc, packed, size, name, extra = _LOCAL.unpack(header)
-            if signature != b"PK\x03\x04":
+            header = self._read_at(position, _LOCAL.size)
+            signature, _, flags, method, _, _, crc, compressed, size, name, extra = _LOCAL.unpack(header)
+            if signature != _LOCAL_SIGNATURE:
                 return
-            data = position + _LOCAL.size + name + extra
-            texts = os.pread(self._file.fileno(), name + extra, position + _LOCAL.size)
-            if packed == _BIG and texts[name : name + 4] == b"\1\0\x10\0" and len(texts) >= name + 20:
-                size, packed = struct.unpack_from("<2Q", texts, name + 4)
-            if flags & _LENGTH_FOLLOWS or not packed or data + packed > self._end:
-                packed = max(0, self._end - data)
+            start = position + _LOCAL.size + name + extra
+            texts = self._read_at(position + _LOCAL.size, name + extra)
+            if compressed == _BIG and texts[name : name + 4] == _ZIP64_FIELD and len(texts) >= name + 20:
+                size, compressed = struct.unpack_from("<2Q", texts, name + 4)
+            if flags & _LENGTH_FOLLOWS or not compressed or start + compressed > self._end:
+                compressed = max(0, self._end - start)
             info = zipfile.ZipInfo(texts[:name].decode("ascii", "replace"))
-            info.compress_type, info.CRC, info.compress_size, info.file_size = method, crc, packed, size
+            info.compress_type, info.CRC = method, crc
+            info.compress_size, info.file_size = compressed, size
             info.header_offset, info.flag_bits = position, flags
             yield info
-            position = data + packed
+            position = start + compressed
 
-    def deflated(self, name: str) -> tuple[Member, bytes]:
-        """A member as it lies in the file.
-
-        Raises
-        ------
-        InputError
-            If it is not there whole, or not deflated.
-        """
-        info = self.members[name]
-        if info.compress_type != _DEFLATED:
-            return deflated(name, self.read(name))
-        content = self._raw(info)
-        return Member(name, info.CRC, info.compress_size, info.file_size), content
-
-    def _raw(self, info: zipfile.ZipInfo) -> bytes:
-        start = self._start(info)
-        if start + info.compress_size <= self._end:
-            return os.pread(self._file.fileno(), info.compress_size, start)
-        raise InputError(f"damaged: the member {info.filename} is not there whole: {self.path}")
-
-    def _start(self, info: zipfile.ZipInfo) -> int:
-        """Where the content of a member begins."""
+    def _find_content(self, info: zipfile.ZipInfo) -> int:
+        """Position of the content of a member in the file."""
         if info.compress_type not in (_STORED, _DEFLATED) or info.flag_bits & _ENCRYPTED:
             raise InputError(
-                f"expected a deflated member, found another: {info.filename} in {self.path}"
+                f"expected a deflated member, found another kind: {info.filename} in {self.path}"
             )
         if 0 <= info.header_offset < self._end:
-            header = os.pread(self._file.fileno(), _LOCAL.size, info.header_offset)
-            if len(header) == _LOCAL.size and header[:4] == b"PK\x03\x04":
+            header = self._read_at(info.header_offset, _LOCAL.size)
+            if len(header) == _LOCAL.size and header[:4] == _LOCAL_SIGNATURE:
                 *_, name, extra = _LOCAL.unpack(header)
                 return info.header_offset + _LOCAL.size + int(name) + int(extra)
-        raise InputError(f"damaged: the member {info.filename} is not there: {self.path}")
+        raise InputError(f"damaged: the member {info.filename} is missing: {self.path}")
 
-    def read(self, name: str) -> bytes:
-        """Content of a member, its checksum compared.
+    def read(self, name: str, *, limit: int) -> bytes:
+        """Content of a member after its checksum was compared.
+
+        Parameters
+        ----------
+        name : str
+        limit : int
+            Most bytes that the member may announce.
 
         Raises
         ------
         InputError
-            If the member is damaged.
+            If the member is damaged or longer than the limit.
         """
-        from isal import isal_zlib
-
-        info = self.members[name]
-        if max(info.file_size, info.compress_size) > LARGEST:
+        size = self.members[name].file_size
+        if size > limit:
             raise InputError(
-                f"expected at most {LARGEST} bytes of a member, found {info.file_size} announced: "
+                f"expected at most {limit} bytes of a member, found {size} announced: "
                 f"{name} in {self.path}"
             )
-        content = self._raw(info)
-        if info.compress_type == _DEFLATED:
-            try:
-                content = isal_zlib.decompressobj(-15).decompress(content, info.file_size + 1)
-            except isal_zlib.error as error:  # type: ignore[misc]
-                raise InputError(f"damaged: {name} in {self.path} ({error})") from None
-        if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
-            raise InputError(f"damaged: the checksum of {name} in {self.path} is wrong")
+        with self.stream(name) as file:
+            content = file.read(size + 1)  # one more than announced: the end is reached and checked
+        if len(content) != size:
+            raise InputError(f"damaged: {name} in {self.path} is longer than announced")
         return content
 
     @contextmanager
     def stream(self, name: str) -> Iterator[IO[bytes]]:
-        """A file that inflates a member while it is read.
+        """Open a member as a file that is inflated while it is read.
 
         Where the member is damaged, reading raises ``InputError``: at the damage, or at the
-        end if only the checksum tells.
+        end if only the checksum shows it.
         """
         info = self.members[name]
-        member = _MemberFile(self._file.fileno(), info, self._start(info), f"{name} in {self.path}")
+        member = _MemberFile(
+            self._file.fileno(), info, self._find_content(info), f"{name} in {self.path}"
+        )
         with io.BufferedReader(member, _BLOCK) as file:
             yield file
 
-    def _no_zip(self, error: Exception) -> str:
-        start = os.pread(self._file.fileno(), 512, 0).lower()
-        if b"<html" in start or b"<!doctype" in start:
-            found = "a web page"
-        elif start.startswith(b"pk\x03\x04"):
-            found = f"one that is cut or damaged ({' '.join(str(error).split())})"
+    def _describe_content(self, error: Exception) -> str:
+        """Message about a file that is no zip file."""
+        start = self._read_at(0, 512)
+        if is_web_page(start):
+            content = "a web page"
+        elif start.startswith(_LOCAL_SIGNATURE):
+            content = f"one that is cut or damaged ({' '.join(str(error).split())})"
         else:
-            found = f"something else ({self._end} bytes)"
-        return f"expected a swath archive (.npz), found {found}: {self.path}"
+            content = f"something else ({self._end} bytes)"
+        return f"expected a swath archive (.npz), found {content}: {self.path}"
 
     def close(self) -> None:
         """Close the file."""
@@ -303,91 +184,55 @@ class ZipReader:
 class _MemberFile(io.RawIOBase):
     """The content of a member, inflated while it is read."""
 
-    def __init__(self, handle: int, info: zipfile.ZipInfo, start: int, where: str) -> None:
+    def __init__(self, handle: int, info: zipfile.ZipInfo, start: int, label: str) -> None:
         from isal import isal_zlib
 
-        self._handle, self._info, self._where = handle, info, where
-        self._at, self._left = start, info.compress_size
-        self._packed = self._size = self._crc = 0
-        self._pending = b""
+        self._handle, self._info, self._label = handle, info, label
+        self._position, self._remaining = start, info.compress_size  # of the compressed bytes
+        self._compressed_size = self._size = self._crc = 0  # of what was read so far
+        self._pending = b""  # compressed bytes that the inflater has not used yet
         self._inflater = isal_zlib.decompressobj(-15) if info.compress_type == _DEFLATED else None
-        self._error: Any = isal_zlib.error
+        self._inflate_error: Any = isal_zlib.error
 
     def readable(self) -> bool:
-        """True."""
+        """Whether the file can be read: always."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer; 0 at the end of a member that is whole."""
+        """Fill a buffer; returns the number of bytes, 0 at the end of a whole member."""
         view = memoryview(buffer).cast("B")
         try:
-            content = self._next(len(view))
-        except self._error as error:
-            raise InputError(f"damaged: {self._where} ({error})") from None
+            content = self._inflate(len(view))
+        except self._inflate_error as error:
+            raise InputError(f"damaged: {self._label} ({error})") from None
         if not content and (self._size != self._info.file_size or self._crc != self._info.CRC):
-            raise InputError(f"damaged: the checksum of {self._where} is wrong")
+            raise InputError(f"damaged: the checksum of {self._label} is wrong")
         self._size += len(content)
         self._crc = zlib.crc32(content, self._crc)
-        if self._size > _MOST_INFLATION * self._packed + _FREE_INFLATION:
-            raise InputError(f"refused: {self._where} inflates to absurdly much")
+        if self._size > _MOST_INFLATION * self._compressed_size + _FREE_INFLATION:
+            raise InputError(f"refused: {self._label} inflates to far more than measurements would")
         view[: len(content)] = content
         return len(content)
 
-    def _next(self, size: int) -> bytes:
+    def _inflate(self, size: int) -> bytes:
+        """At most so many bytes of the content; empty at its end."""
         if self._inflater is None:
-            return self._fetch(min(size, self._left))
+            return self._read_compressed(min(size, self._remaining))
         while not self._inflater.eof:
             if not self._pending:
-                self._pending = self._fetch(min(_BLOCK, self._left))
-            whole = bool(self._pending)
+                self._pending = self._read_compressed(min(_BLOCK, self._remaining))
+            is_cut = not self._pending
             content = self._inflater.decompress(self._pending, size)
             self._pending = self._inflater.unconsumed_tail
             if content:
                 return bytes(content)
-            if not whole:
-                raise InputError(f"damaged: {self._where} is cut")
+            if is_cut:
+                raise InputError(f"damaged: {self._label} is cut")
         return b""
 
-    def _fetch(self, size: int) -> bytes:
-        content = os.pread(self._handle, size, self._at)
-        self._at += len(content)
-        self._left -= len(content)
-        self._packed += len(content)
+    def _read_compressed(self, size: int) -> bytes:
+        content = os.pread(self._handle, size, self._position)
+        self._position += len(content)
+        self._remaining -= len(content)
+        self._compressed_size += len(content)
         return content
-
-
-def deflated(name: str, content: bytes) -> tuple[Member, bytes]:
-    """A member for :meth:`ZipWriter.add_deflated`."""
-    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -15)
-    packed = compressor.compress(content) + compressor.flush()
-    return Member(name, zlib.crc32(content), len(packed), len(content)), packed
-
-
-def _local_header(member: Member, *, wide: bool = False) -> bytes:
-    """``wide``: with room for sizes of 64 bits, whatever they are."""
-    name = member.name.encode("ascii")
-    extra = struct.pack("<2H2Q", 1, 16, member.size, member.compressed) if wide else b""
-    sizes = (_BIG, _BIG) if wide else (member.compressed, member.size)
-    version = 45 if wide else 20
-    fixed = (b"PK\x03\x04", version, 0, _DEFLATED, 0, _DATE, member.crc, *sizes, len(name), len(extra))
-    return _LOCAL.pack(*fixed) + name + extra
-
-
-def _central_header(member: Member) -> bytes:
-    name = member.name.encode("ascii")
-    wide = [n for n in (member.size, member.compressed, member.offset) if n >= _BIG]
-    extra = struct.pack(f"<2H{len(wide)}Q", 1, 8 * len(wide), *wide) if wide else b""
-    size, packed, offset = (min(n, _BIG) for n in (member.size, member.compressed, member.offset))
-    version = 45 if wide else 20
-    fixed = (b"PK\x01\x02", version, version, 0, _DEFLATED, 0, _DATE, member.crc, packed, size)
-    return _CENTRAL.pack(*fixed, len(name), len(extra), 0, 0, 0, 0o644 << 16, offset) + name + extra
-
-
-def _end(count: int, start: int, length: int) -> bytes:
-    short = _END.pack(
-        b"PK\x05\x06", 0, 0, *[min(count, 0xFFFF)] * 2, min(length, _BIG), min(start, _BIG), 0
-    )
-    if count < 0xFFFF and length < _BIG and start < _BIG:
-        return short
-    long = _END_64.pack(b"PK\x06\x06", _END_64.size - 12, 45, 45, 0, 0, count, count, length, start)
-    return long + _LOCATOR_64.pack(b"PK\x06\x07", 0, start + length, 1) + short
