@@ -36,7 +36,7 @@ from seaice.masking.land_mask import create_mask
 from seaice.runtime.threads import allowed_processors
 from seaice.simulate import simulate_days
 from seaice.training.cache import (
-    Description,
+    CacheDescription,
     cache_cube,
 )
 from seaice.training.dataset import ConsolidatedSICDataset
@@ -130,7 +130,7 @@ def plain_reader(folder: Path) -> Reader:
 
 
 def memmap_reader(folder: Path) -> Reader:
-    there = Description.read(folder / "float16")
+    there = CacheDescription.read(folder / "float16")
     values = np.memmap(folder / "float16" / there.array, np.float16, "r", shape=there.shape)
 
     def read(first: int, rows: slice, columns: slice) -> tuple[torch.Tensor, ...]:

@@ -26,8 +26,8 @@ from seaice.runtime.atomic_write import (
 )
 from seaice.training import cache
 from seaice.training.cache import (
-    DESCRIPTION,
-    Description,
+    DESCRIPTION_FILE,
+    CacheDescription,
     cache_cube,
 )
 from seaice.training.chunks.arrays import ArraySource
@@ -83,7 +83,7 @@ def dataset_of(path: Path, **options):
 
 
 def array_of(folder: Path) -> Path:
-    return folder / Description.read(folder).array
+    return folder / CacheDescription.read(folder).array
 
 
 # --- what it keeps
@@ -101,8 +101,8 @@ def test_errors_are_as_large_as_said_and_no_larger(dtype):
     assert (kept[0], kept[-1]) == (0, 1)
     back = encoding.decode(encoding.encode(np.float32([np.nan, 0.5])))
     assert np.isnan(back).tolist() == [True, False]
-    assert encoding.values().dtype == np.float32
-    assert encoding.encode(values).dtype == encoding.codes
+    assert encoding.decode_all_codes().dtype == np.float32
+    assert encoding.encode(values).dtype == encoding.code_dtype
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -143,7 +143,7 @@ def test_statistics_normalise_what_is_kept(cube, folder):
 def test_the_file_is_plain_frames(cube, folder):
     """Anybody can map it: days, rows, columns, in the order of the cube."""
     report = cache_cube(cube_file=cube, output_dir=folder, start_date=day(2), end_date=day(8))
-    there = json.loads((folder / DESCRIPTION).read_text())
+    there = json.loads((folder / DESCRIPTION_FILE).read_text())
     values = np.memmap(folder / there["array"], there["dtype"], "r", shape=tuple(there["shape"]))
     assert values.shape == (7, ROWS, COLUMNS)
     assert there["days"] == [str(day(i)) for i in range(2, 9)]
@@ -151,7 +151,7 @@ def test_the_file_is_plain_frames(cube, folder):
     with CubeFile(cube) as file:
         expected = file.concentration(slice(2, 9)).astype(np.float16)
     np.testing.assert_array_equal(values, expected)
-    assert report.outputs == [folder / DESCRIPTION, folder / there["array"]]
+    assert report.outputs == [folder / DESCRIPTION_FILE, folder / there["array"]]
     assert report.values == {"bytes": 7 * ROWS * COLUMNS * 2}
 
 
@@ -193,7 +193,7 @@ def test_values_that_one_byte_cannot_keep_are_refused(tmp_path, folder):
 
 def test_a_cube_that_only_looks_touched_is_compared(cube, folder, monkeypatch, caplog):
     cache_cube(cube_file=cube, output_dir=folder)
-    monkeypatch.setattr("seaice.training.cache.cube_sha256", lambda path: pytest.fail("it was read"))
+    monkeypatch.setattr("seaice.training.cache.digest_cube", lambda path: pytest.fail("it was read"))
     expected = dataset_of(cube, cache=folder)[1]
     monkeypatch.undo()
     os.utime(cube, ns=(1, 1))
@@ -213,7 +213,7 @@ def test_a_cube_that_only_looks_touched_is_compared(cube, folder, monkeypatch, c
 )
 def test_a_cache_of_another_cube_is_refused(cube, folder, other):
     cache_cube(cube_file=cube, output_dir=folder)
-    digest = Description.read(folder).cube_sha256
+    digest = CacheDescription.read(folder).cube_sha256
     make_cube(cube, **other)
     os.utime(cube, ns=(5, 5))
     for use in (
@@ -252,7 +252,7 @@ def test_a_cache_that_is_cut_off_is_refused(cube, folder):
 
 def test_a_description_that_is_none_is_refused(cube, folder):
     cache_cube(cube_file=cube, output_dir=folder)
-    path = folder / DESCRIPTION
+    path = folder / DESCRIPTION_FILE
     good = path.read_text()
     for text, message in (
         ("{", "describes no cache"),
@@ -357,7 +357,7 @@ def test_the_first_dataset_makes_it_and_the_others_take_it(cube, folder, monkeyp
     second = dataset_of(cube, cache=str(folder))
     assert made == [folder]
     assert torch.equal(first[0][0], second[2][0])
-    assert sorted(p.name for p in folder.iterdir()) == [DESCRIPTION, array_of(folder).name]
+    assert sorted(p.name for p in folder.iterdir()) == [DESCRIPTION_FILE, array_of(folder).name]
 
 
 class SetWhenWaiting(logging.Handler):
@@ -379,7 +379,7 @@ def test_of_two_builders_one_builds_and_the_other_waits(cube, folder, monkeypatc
     context = multiprocessing.get_context("fork")
     waiting, said, results = context.Event(), context.Queue(), context.Queue()
     made = counted(monkeypatch, lambda: waiting.wait(20))
-    monkeypatch.setattr(cache, "_WAIT", 0.01)
+    monkeypatch.setattr(cache, "_WAIT_SECONDS", 0.01)
 
     def use():
         log = logging.getLogger("seaice")
@@ -399,14 +399,14 @@ def test_of_two_builders_one_builds_and_the_other_waits(cube, folder, monkeypatc
     for inputs, _ in found:
         np.testing.assert_array_equal(inputs, expected)
     message = said.get(timeout=5)
-    assert message.startswith(f"{folder / DESCRIPTION} is being written by process ")
+    assert message.startswith(f"{folder / DESCRIPTION_FILE} is being written by process ")
     assert message.endswith("; waiting for it")
     assert said.empty()
 
 
 def test_the_script_refuses_while_another_builds(cube, folder, capsys):
     folder.mkdir()
-    with exclusive(folder / DESCRIPTION):
+    with exclusive(folder / DESCRIPTION_FILE):
         with pytest.raises(HeldByAnother, match="is being written by"):
             cache_cube(cube_file=cube, output_dir=folder)
         assert script.main(["--cube_file", str(cube), "--output_dir", str(folder)]) == 1
@@ -457,17 +457,17 @@ def test_the_script(cube, folder, capsys):
         f"10 days {day(0)} to {day(9)} on custom (11 x 9 cells of 25 km) as float16, 0.0 MB",
         "largest error of a value: 0.0244 percent",
     ]
-    before = (folder / DESCRIPTION).stat().st_mtime_ns
+    before = (folder / DESCRIPTION_FILE).stat().st_mtime_ns
     assert script.main(words) == 0
     assert "complete already, made of the same cube" in capsys.readouterr().out
-    assert (folder / DESCRIPTION).stat().st_mtime_ns == before
+    assert (folder / DESCRIPTION_FILE).stat().st_mtime_ns == before
     assert script.main([*words, "--dtype", "uint8", "--start_date", "20240226"]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"error: expected a cache of uint8 from {day(1)} to {day(9)} in {folder}, found one of float16 "
         f"from {day(0)} to {day(9)}; --force replaces it"
     )
     assert script.main([*words, "--dtype", "uint8", "--force"]) == 0
-    assert [p.suffix for p in folder.iterdir() if p.name != DESCRIPTION] == [".uint8"]
+    assert [p.suffix for p in folder.iterdir() if p.name != DESCRIPTION_FILE] == [".uint8"]
     assert script.main([*words, "--end_date", "20250101", "--force"]) == 1
     assert "found 2025-01-01; choose days within" in capsys.readouterr().err
     assert script.main([*words, "--verify", "--force"]) == 1

@@ -49,7 +49,7 @@ from seaice.training.splits import (
 )
 from seaice.training.windows import (
     Window,
-    region_slices,
+    find_region_slices,
 )
 
 ROWS, COLUMNS, DAYS = 7, 6, 20
@@ -118,9 +118,9 @@ def test_index_rule_is_every_window_that_fits(days, lengths, gaps):
     period = DateRange(FIRST, day(days - 1))
     if not expected:
         with pytest.raises(InputError, match="a window takes"):
-            window.starts(period, samples_gap)
+            window.list_starts(period, samples_gap)
         return
-    found = window.starts(period, samples_gap)[:, np.newaxis] + window.offsets
+    found = window.list_starts(period, samples_gap)[:, np.newaxis] + window.offsets
     assert found.tolist() == expected
     # The rule as it was first published.
     n = days - (window.input_span + pred_shift + window.pred_span - 1) + 1
@@ -392,7 +392,7 @@ def test_region_is_a_crop_of_the_full_frame(cube):
 def test_bounds_are_metres(cube):
     grid = small_grid(ROWS, COLUMNS)
     bounds = (grid.x[2] - 1, grid.y[1] - 1, grid.x[4] + 1, grid.y[5] + 1)
-    assert region_slices(grid, bounds=bounds) == (slice(1, 6), slice(2, 5))
+    assert find_region_slices(grid, bounds=bounds) == (slice(1, 6), slice(2, 5))
     assert torch.equal(
         dataset_of(cube, bounds=bounds)[0][0], dataset_of(cube, region=(1, 6, 2, 5))[0][0]
     )
@@ -407,7 +407,7 @@ def test_bounds_are_those_of_the_other_tools():
     ):
         west, south, east, north = bounds
         box = Box.from_bounds((west, east, south, north), grid)
-        assert region_slices(grid, bounds=bounds) == (box.rows, box.columns)
+        assert find_region_slices(grid, bounds=bounds) == (box.rows, box.columns)
 
 
 def patches_of(dataset, epoch):
@@ -713,8 +713,8 @@ def test_a_full_frame_item_makes_at_most_two_copies(tmp_path):
         ({"samples_gap": True}, "expected samples_gap as a whole number of at least 1, found True"),
         (
             {"input_length": 19},
-            "a window takes 21 days and the period 2024-02-20 to 2024-03-10 has only 20; "
-            "lengthen the period or shorten input_length, pred_length or the gaps",
+            "a window takes 21 days and the date range 2024-02-20 to 2024-03-10 has only 20; "
+            "lengthen it or shorten input_length, pred_length or the gaps",
         ),
         (
             {"start": 20240219},

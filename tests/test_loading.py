@@ -32,22 +32,18 @@ from seaice.flags import (
 )
 from seaice.runtime.threads import each
 from seaice.training.chunks import _kernels
-from seaice.training.chunks.netcdf import (
-    ChunkDamage,
-    FileChunks,
-    Tiling,
-    list_chunks,
-)
+from seaice.training.chunks.netcdf import NetCDFChunkTable, list_netcdf_chunks
 from seaice.training.chunks.requests import (
     FrameRequest,
     LookupTable,
 )
+from seaice.training.chunks.table import ChunkDamage, Tiling
 from seaice.training.chunks.tiles import TileSource
 from seaice.training.chunks.watched_file import (
     FileState,
     WatchedFile,
 )
-from seaice.training.chunks.zarr import list_shards
+from seaice.training.chunks.zarr import list_zarr_chunks
 from seaice.training.dataset import (
     PARTS,
     ConsolidatedSICDataset,
@@ -55,7 +51,7 @@ from seaice.training.dataset import (
 from seaice.training.reader import (
     CubeReader,
     LibrarySource,
-    cube_state,
+    read_cube_state,
 )
 from seaice.training.splits import Statistics
 
@@ -263,7 +259,7 @@ def test_filters_may_have_been_left_out_of_single_chunks(tmp_path):
         made.id.write_direct_chunk((2, 0, 0), packed[2].tobytes(), filter_mask=0b11)
     with h5py.File(path) as file:
         np.testing.assert_array_equal(file["sea_ice_conc"][:3], packed[:3])
-    table = list_chunks(path, "sea_ice_conc", FileState.of(path))
+    table = list_netcdf_chunks(path, "sea_ice_conc", FileState.read(path))
     source = TileSource(table, path, [day(i) for i in range(4)], np.zeros(TILE, bool))
     found = codes_of(source, [2, 0, 1, 3], slice(0, 7), slice(0, 5))
     np.testing.assert_array_equal(found.view(np.int16), [packed[2], packed[0], packed[1], packed[3] * 0])
@@ -272,11 +268,11 @@ def test_filters_may_have_been_left_out_of_single_chunks(tmp_path):
 def test_a_file_that_is_none_has_no_table(tmp_path):
     junk = tmp_path / "junk.nc"
     junk.write_bytes(b"CDF\x01 and no more")
-    assert list_chunks(junk, "sea_ice_conc", FileState.of(junk)) is None
+    assert list_netcdf_chunks(junk, "sea_ice_conc", FileState.read(junk)) is None
     with h5py.File(tmp_path / "other.nc", "w") as file:
         file["sea_ice_conc"] = np.zeros((2, 3))
-    assert list_chunks(tmp_path / "other.nc", "sea_ice_conc", FileState.of(junk)) is None
-    assert list_chunks(tmp_path / "other.nc", "fill_flag", FileState.of(junk)) is None
+    assert list_netcdf_chunks(tmp_path / "other.nc", "sea_ice_conc", FileState.read(junk)) is None
+    assert list_netcdf_chunks(tmp_path / "other.nc", "fill_flag", FileState.read(junk)) is None
 
 
 # --- any part, any number of threads
@@ -284,17 +280,17 @@ def test_a_file_that_is_none_has_no_table(tmp_path):
 
 def codes_of(source, days, rows, columns, threads=1) -> np.ndarray:
     """The codes that a source holds, read through a table that gives every code itself."""
-    dtype = source.codes
-    paint = LookupTable(np.arange(1 << 8 * dtype.itemsize).astype(dtype))
+    dtype = source.code_dtype
+    lookup = LookupTable(np.arange(1 << 8 * dtype.itemsize).astype(dtype))
     out = np.full((len(days), rows.stop - rows.start, columns.stop - columns.start), 77, dtype)
-    source.read([FrameRequest(days, rows, columns, out, paint)], threads)
+    source.read([FrameRequest(days, rows, columns, out, lookup)], threads)
     return out
 
 
 def source_of(path: Path, name: str) -> TileSource:
     with CubeFile(path) as file:
         variable = {"sea_ice_conc": "concentration", "fill_flag": "flags"}[name]
-        return CubeReader(file, cube_state(path), [variable])._sources[variable]
+        return CubeReader(file, read_cube_state(path), [variable])._sources[variable]
 
 
 @pytest.fixture(scope="module")
@@ -447,8 +443,10 @@ def test_a_batch_is_its_items(cube):
 
 def test_a_chunk_is_decoded_once_a_batch(cube, monkeypatch):
     decoded = []
-    decode = Tiling.decode
-    monkeypatch.setattr(Tiling, "decode", lambda self, *a: decoded.append(self.name) or decode(self, *a))
+    decompress = Tiling.decompress
+    monkeypatch.setattr(
+        Tiling, "decompress", lambda self, *a: decoded.append(self.name) or decompress(self, *a)
+    )
     dataset = dataset_of(cube, returns=("inputs", "targets", "input_flags", "input_weights"))
     tiles, dry = 4 * 4, 4  # the first row of tiles is land, which no reading could change
     dataset[0]
@@ -585,9 +583,9 @@ def test_a_cube_that_changed_is_refused(tmp_path, layout):
 def test_a_cube_replaced_while_a_dataset_is_made_is_refused(cube, tmp_path, monkeypatch):
     def later(path, name, state):
         os.replace(shutil.copyfile(path, tmp_path / "copy.nc"), path)
-        return list_chunks(path, name, state)
+        return list_netcdf_chunks(path, name, state)
 
-    monkeypatch.setattr("seaice.training.reader.list_chunks", later)
+    monkeypatch.setattr("seaice.training.reader.list_netcdf_chunks", later)
     dataset = dataset_of(cube)
     with pytest.raises(InputError, match="is another cube than before"):
         dataset[0]
@@ -635,7 +633,7 @@ def test_a_damaged_chunk_names_its_day(tmp_path, monkeypatch, layout, threads):
 def test_a_chunk_of_another_length_is_damaged():
     tiling = Tiling("sea_ice_conc", (1, 2, 2), (2, 2), "<i2", 0, ())
     with pytest.raises(ChunkDamage, match="expected 8 bytes in a chunk, found 6"):
-        tiling.decode(b"123456", 0)
+        tiling.decompress(b"123456", 0)
 
 
 def test_damage_under_land_does_no_harm(cube):
@@ -670,7 +668,7 @@ def write_shards(path: Path, array: np.ndarray, codec, *, key="/", fill=0, attri
 
 
 def shard_source(path: Path, name: str = "v") -> TileSource | None:
-    table = list_shards(path, name, FileState.of(path / "zarr.json"))
+    table = list_zarr_chunks(path, name, FileState.read(path / "zarr.json"))
     if table is None:
         return None
     return TileSource(table, path, [day(i) for i in range(DAYS)], np.zeros((ROWS, COLUMNS), bool))
@@ -760,6 +758,6 @@ def test_other_zarr_layouts_have_no_table(tmp_path):
 def test_a_table_is_small(cube):
     """Twenty bytes a chunk: it travels to every worker that is spawned."""
     table = source_of(cube, "sea_ice_conc")._table
-    assert isinstance(table, FileChunks)
+    assert isinstance(table, NetCDFChunkTable)
     bytes_ = sum(a.nbytes for a in (table._offset, table._size, table._skipped))
     assert bytes_ <= 20 * DAYS * 16

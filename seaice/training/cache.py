@@ -1,8 +1,8 @@
-"""The training cache: the concentration of a cube as one plain array that is mapped into memory.
+"""Training cache: the concentration of a cube as one array that is mapped into memory.
 
-A folder with a file of equal frames, day after day, that every process maps and the kernel
-shares among them, and a small JSON file that says what it holds and which cube it was made
-of. Nothing is decompressed when it is read. Flags stay in the cube.
+A cache is a folder with two files: the frames, day after day without compression, and a JSON
+description of them and of the cube that they were read from. Every process maps the frames, and
+the operating system keeps one copy for all. Flags are not in the cache; they are read from the cube.
 """
 
 from __future__ import annotations
@@ -31,53 +31,46 @@ from seaice.runtime.atomic_write import (
     exclusive,
 )
 from seaice.runtime.threads import allowed_processors
-from seaice.training.chunks.arrays import (
-    ArraySource,
-    MappedFile,
-    Placed,
-)
+from seaice.training.chunks.arrays import ArrayCoverage, ArraySource, MappedFile
 from seaice.training.chunks.encodings import ENCODINGS
 from seaice.training.chunks.requests import FrameRequest
 from seaice.training.chunks.watched_file import FileState
-from seaice.training.reader import (
-    CubeReader,
-    cube_sha256,
-    cube_state,
-)
+from seaice.training.reader import CubeReader, digest_cube, read_cube_state
 
 logger = logging.getLogger(__name__)
 
-DESCRIPTION = "cache.json"
-_ARRAY = "concentration-"
+DESCRIPTION_FILE = "cache.json"
+_ARRAY_PREFIX = "concentration-"
 _FORMAT = 1
 _ADVICE = "delete it or run cache_cube.py --force"
-_WAIT = 0.2  # seconds between two looks at a cache that another process is making
-_AT_ONCE = 4  # days in memory while a cache is made
+_WAIT_SECONDS = 0.2  # between two looks at a cache that another process is making
+_DAYS_AT_ONCE = 4  # in memory while a cache is made
 
 
 @dataclass(frozen=True)
-class Description:
-    """What a cache holds, as written beside it.
+class CacheDescription:
+    """Content of a cache and its cube, as written to ``cache.json``.
 
     Attributes
     ----------
     format : int
+        Version of the layout of the folder.
     dtype : str
-        Key of :data:`seaice.training.chunks.encodings.ENCODINGS`.
+        Encoding: a key of :data:`seaice.training.chunks.encodings.ENCODINGS`.
     array : str
         Name of the file with the frames.
     shape : tuple of int
-        Days, rows and columns.
+        Number of days, rows and columns.
     days : tuple of str
-        ISO dates.
+        Days as ISO dates.
     crc32 : tuple of int
-        Of every day's bytes.
+        CRC-32 of the bytes of every day.
     grid : dict
         Fields of :class:`seaice.grids.Grid`.
     cube, cube_sha256 : str
         Name and digest of the cube.
     cube_size, cube_mtime_ns : int
-        Of its file when the cache was made.
+        Size (bytes) and time of change (nanoseconds) of the cube when the cache was made.
     """
 
     format: int
@@ -94,24 +87,29 @@ class Description:
 
     @property
     def frame_bytes(self) -> int:
-        """Size of a day."""
-        return self.shape[1] * self.shape[2] * ENCODINGS[self.dtype].codes.itemsize
+        """Number of bytes of a day."""
+        return self.shape[1] * self.shape[2] * ENCODINGS[self.dtype].code_dtype.itemsize
+
+    @property
+    def array_bytes(self) -> int:
+        """Number of bytes of all days."""
+        return self.frame_bytes * self.shape[0]
 
     @classmethod
-    def read(cls, folder: Path) -> Description:
-        """Read the description in a folder; InputError if there is none that can be used."""
-        path = folder / DESCRIPTION
+    def read(cls, folder: Path) -> CacheDescription:
+        """Read the description in a folder; InputError if there is none or it cannot be used."""
+        path = folder / DESCRIPTION_FILE
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             lists = {name: tuple(stored[name]) for name in ("shape", "days", "crc32")}
             description = cls(**stored | lists)
-            known = description.format == _FORMAT and description.dtype in ENCODINGS
-            known &= len(description.days) == len(description.crc32) == description.shape[0]
+            is_readable = description.format == _FORMAT and description.dtype in ENCODINGS
+            is_readable &= len(description.days) == len(description.crc32) == description.shape[0]
         except FileNotFoundError:
             raise InputError(f"no cache in {folder}; make it with cache_cube.py") from None
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} describes no cache ({error}); {_ADVICE}") from None
-        if not known:
+        if not is_readable:
             raise InputError(f"{path} describes a cache of another version; {_ADVICE}")
         return description
 
@@ -133,59 +131,60 @@ def cache_cube(
     cube_file : Path
         A cube of ``consolidate_data.py``.
     output_dir : Path
-        Folder of the cache; made if it is not there.
+        Folder of the cache; it is made if it does not exist.
     dtype : {"float16", "uint8", "int16"}
-        How a fraction is stored: wrong by at most 0.024 percent in two bytes, by at most
-        0.2 percent in one, not at all in two.
+        Encoding of a fraction: two bytes with an error of at most 0.024 percent, one byte with an
+        error of at most 0.2 percent, or two bytes without error.
     start_date, end_date : date, optional
-        By default the first and the last day of the cube.
+        First and last day of the cache; by default those of the cube.
     verify : bool
-        Make nothing: read the whole cache that is there and compare its checksums.
+        Write nothing, but read an existing cache and compare its checksums.
     force : bool
-        Replace a cache that is there.
+        Replace an existing cache.
 
     Returns
     -------
     Report
-        With ``verify``, days that are damaged are failures.
+        With ``verify``, damaged days are listed as failed.
 
     Raises
     ------
     InputError
-        If the cube cannot be used, the folder holds something else, or a cache of
-        something else and ``force`` is not given.
+        If the cube cannot be used, the folder holds other files, or it holds another cache and
+        ``force`` is not given.
     """
     folder = Path(output_dir).absolute()
     _check_options(dtype, verify=verify, force=force)
-    state = cube_state(Path(cube_file))
+    state = read_cube_state(Path(cube_file))
     with CubeFile(Path(cube_file)) as cube:
         assert state is not None
-        days = _chosen_days(cube, start_date, end_date)
+        days = _choose_days(cube, start_date, end_date)
         if verify:
-            return _verified(folder, cube, state)
-        with _writing(folder):
-            if (folder / DESCRIPTION).exists() and not force:
-                there = Description.read(folder)
-                _check_whole(folder, there)
-                _check_made_of(folder, there, cube, state)
-                _check_same(folder, there, dtype, days)
-                head = f"{folder}: complete already, made of the same cube"
+            return _verify(folder, cube, state)
+        with _hold_folder(folder):
+            if (folder / DESCRIPTION_FILE).exists() and not force:
+                description = _read_checked(folder, cube, state)
+                _check_same_content(folder, description, dtype, days)
+                outcome = f"{folder}: complete already, made of the same cube"
             else:
-                there = _build(folder, cube, state, dtype, days)
-                head = f"{folder}: made of {cube.path}"
-    size = there.frame_bytes * there.shape[0] / 1e6
+                description = _build(folder, cube, state, dtype, days)
+                outcome = f"{folder}: made of {cube.path}"
+    size = description.array_bytes
     error = ENCODINGS[dtype].largest_error
-    what = f"{len(days)} days {days[0]} to {days[-1]} on {cube.grid} as {dtype}, {size:.1f} MB"
-    lines = [head, what, f"largest error of a value: {error:.3g} percent"]
-    return Report(lines, [], [folder / DESCRIPTION, folder / there.array], {"bytes": int(size * 1e6)})
+    content = f"{len(days)} days {days[0]} to {days[-1]} on {cube.grid} as {dtype}, {size / 1e6:.1f} MB"
+    return Report(
+        lines=[outcome, content, f"largest error of a value: {error:.3g} percent"],
+        outputs=[folder / DESCRIPTION_FILE, folder / description.array],
+        values={"bytes": size},
+    )
 
 
 def open_cache(
     folder: Path, cube: CubeFile, state: FileState, dtype: str, positions: np.ndarray
 ) -> ArraySource:
-    """The source of a cube's concentration in a cache; the cache is made where there is none.
+    """Open the cache of a cube as a source of its concentration; make the cache if there is none.
 
-    One process makes it; the others wait for it.
+    If several processes need the cache, one makes it and the others wait.
 
     Parameters
     ----------
@@ -193,48 +192,46 @@ def open_cache(
         Absolute.
     cube : CubeFile
     state : FileState
-        Of the cube before it was opened.
+        State of the cube before it was opened.
     dtype : str
-        That the cache has or gets; see :func:`cache_cube`.
+        Encoding of the cache; see :func:`cache_cube`.
     positions : ndarray of int64
-        Days on the cube's time axis that will be asked for.
+        Days that will be read, as positions on the time axis of the cube.
 
     Raises
     ------
     InputError
-        If the cache is one of another cube, of another type, cut off, or lacks a day.
+        If the cache belongs to another cube, has another encoding, is cut off, or lacks a day.
     """
     _check_options(dtype)
-    if not (folder / DESCRIPTION).exists():
+    if not (folder / DESCRIPTION_FILE).exists():
         _build_once(folder, cube, state, dtype)
-    there = Description.read(folder)
-    _check_whole(folder, there)
-    _check_made_of(folder, there, cube, state)
-    if there.dtype != dtype:
+    description = _read_checked(folder, cube, state)
+    if description.dtype != dtype:
         raise InputError(
-            f"expected a cache of {dtype} in {folder}, found {there.dtype}; give "
-            f"cache_dtype={there.dtype!r} or another folder"
+            f"expected a cache of {dtype} in {folder}, found {description.dtype}; give "
+            f"cache_dtype={description.dtype!r} or another folder"
         )
-    held = np.array([cube.index(day) for day in there.days], dtype=np.int64)
-    lacking = np.setdiff1d(positions, held)
+    days = np.array([cube.index(day) for day in description.days], dtype=np.int64)
+    lacking = np.setdiff1d(positions, days)
     if lacking.size:
         raise InputError(
-            f"{folder} holds {there.days[0]} to {there.days[-1]} and not {cube.dates[lacking[0]]}; "
-            "choose days within or make it anew with cache_cube.py --force"
+            f"{folder} holds {description.days[0]} to {description.days[-1]} and not "
+            f"{cube.dates[lacking[0]]}; choose days within or make it anew with cache_cube.py --force"
         )
     encoding = ENCODINGS[dtype]
-    frames = MappedFile(folder / there.array, encoding.codes, there.shape)
-    return ArraySource(frames, Placed(held, 0, 0), encoding.values())
+    frames = MappedFile(folder / description.array, encoding.code_dtype, description.shape)
+    return ArraySource(frames, ArrayCoverage(days, 0, 0), encoding.decode_all_codes())
 
 
-def damaged_days(folder: Path, description: Description) -> list[str]:
-    """Days of a cache whose bytes do not fit their checksum, ISO dates."""
-    found = []
+def find_damaged_days(folder: Path, description: CacheDescription) -> list[str]:
+    """Find the days of a cache whose bytes do not fit their checksum; ISO dates."""
+    damaged = []
     with (folder / description.array).open("rb") as file:
         for day, expected in zip(description.days, description.crc32, strict=True):
             if zlib.crc32(file.read(description.frame_bytes)) != expected:
-                found.append(day)
-    return found
+                damaged.append(day)
+    return damaged
 
 
 def _check_options(dtype: str, *, verify: bool = False, force: bool = False) -> None:
@@ -244,64 +241,74 @@ def _check_options(dtype: str, *, verify: bool = False, force: bool = False) -> 
         raise InputError("--verify makes nothing and --force replaces the cache: give one of them")
 
 
-def _chosen_days(cube: CubeFile, start: date | None, end: date | None) -> list[date]:
+def _choose_days(cube: CubeFile, start: date | None, end: date | None) -> list[date]:
     if not cube.dates:
         raise InputError(f"{cube.path} holds no day; make it anew with consolidate_data.py")
-    period = DateRange(start or cube.dates[0], end or cube.dates[-1])
-    for day in (period.start, period.end):
+    date_range = DateRange(start or cube.dates[0], end or cube.dates[-1])
+    for day in (date_range.start, date_range.end):
         if not cube.dates[0] <= day <= cube.dates[-1]:
             raise InputError(
                 f"{cube.path} reaches from {cube.dates[0]} to {cube.dates[-1]}, found {day}; "
                 "choose days within"
             )
-    return [day for day in cube.dates if day in period]
+    return [day for day in cube.dates if day in date_range]
 
 
-def _check_whole(folder: Path, there: Description) -> None:
-    path = folder / there.array
-    expected = there.frame_bytes * there.shape[0]
-    found = path.stat().st_size if path.is_file() else 0
-    if found != expected:
-        raise InputError(f"{path} is cut off: expected {expected} bytes, found {found}; {_ADVICE}")
+def _read_checked(folder: Path, cube: CubeFile, state: FileState) -> CacheDescription:
+    """Read the description of a cache; InputError if the cache is cut off or of another cube."""
+    description = CacheDescription.read(folder)
+    path = folder / description.array
+    size = path.stat().st_size if path.is_file() else 0
+    if size != description.array_bytes:
+        raise InputError(
+            f"{path} is cut off: expected {description.array_bytes} bytes, found {size}; {_ADVICE}"
+        )
+    _check_same_cube(folder, description, cube, state)
+    return description
 
 
-def _check_made_of(folder: Path, there: Description, cube: CubeFile, state: FileState) -> None:
-    """Refuse a cache of another cube; a cube that looks untouched is not read for that."""
-    if (there.cube_size, there.cube_mtime_ns) == (state.size, state.mtime_ns):
+def _check_same_cube(
+    folder: Path, description: CacheDescription, cube: CubeFile, state: FileState
+) -> None:
+    """Refuse a cache of another cube; the cube is read only if its size or time has changed."""
+    if (description.cube_size, description.cube_mtime_ns) == (state.size, state.mtime_ns):
         return
     logger.info(
         "%s has another size or time than when %s was made; comparing digests", cube.path, folder
     )
-    if there.cube_sha256 != cube_sha256(cube.path):
+    if description.cube_sha256 != digest_cube(cube.path):
         raise InputError(
-            f"{folder} was made of another cube than {cube.path} (of {there.cube}, SHA-256 "
-            f"{there.cube_sha256[:12]}...); {_ADVICE}"
+            f"{folder} was made of another cube than {cube.path} (of {description.cube}, SHA-256 "
+            f"{description.cube_sha256[:12]}...); {_ADVICE}"
         )
 
 
-def _check_same(folder: Path, there: Description, dtype: str, days: Sequence[date]) -> None:
-    wanted = dtype, str(days[0]), str(days[-1]), len(days)
-    found = there.dtype, there.days[0], there.days[-1], len(there.days)
-    if wanted != found:
+def _check_same_content(
+    folder: Path, description: CacheDescription, dtype: str, days: Sequence[date]
+) -> None:
+    """Refuse a cache of another encoding or other days."""
+    expected = dtype, str(days[0]), str(days[-1]), len(days)
+    first, last = description.days[0], description.days[-1]
+    if expected != (description.dtype, first, last, len(description.days)):
         raise InputError(
             f"expected a cache of {dtype} from {days[0]} to {days[-1]} in {folder}, found one of "
-            f"{there.dtype} from {there.days[0]} to {there.days[-1]}; --force replaces it"
+            f"{description.dtype} from {first} to {last}; --force replaces it"
         )
 
 
-def _verified(folder: Path, cube: CubeFile, state: FileState) -> Report:
-    there = Description.read(folder)
-    _check_whole(folder, there)
-    _check_made_of(folder, there, cube, state)
-    bad = damaged_days(folder, there)
-    lines = [f"{folder}: {len(there.days) - len(bad)} of {len(there.days)} days fit their checksums"]
-    failed = [f"{folder} is damaged at {listing(bad)}; make it again with --force"] if bad else []
-    return Report(lines, failed, [folder / DESCRIPTION], {"damaged": bad})
+def _verify(folder: Path, cube: CubeFile, state: FileState) -> Report:
+    description = _read_checked(folder, cube, state)
+    damaged, count = find_damaged_days(folder, description), len(description.days)
+    lines = [f"{folder}: {count - len(damaged)} of {count} days fit their checksums"]
+    failed = []
+    if damaged:
+        failed.append(f"{folder} is damaged at {listing(damaged)}; make it again with --force")
+    return Report(lines, failed, [folder / DESCRIPTION_FILE], {"damaged": damaged})
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Hold the right to make a cache in a folder that holds nothing else."""
+def _hold_folder(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder that holds a cache or nothing; make the folder if need be."""
     if folder.exists() and not folder.is_dir():
         raise InputError(
             f"expected a folder for the cache, found a file: {folder}; choose another place"
@@ -309,52 +316,52 @@ def _writing(folder: Path) -> Iterator[None]:
     if not folder.parent.is_dir():
         raise InputError(f"the folder of the cache does not exist: {folder.parent}; make it first")
     folder.mkdir(exist_ok=True)
-    names = [p.name for p in folder.iterdir() if not p.name.startswith((".", _ARRAY))]
-    if names and DESCRIPTION not in names:
+    names = [p.name for p in folder.iterdir() if not p.name.startswith((".", _ARRAY_PREFIX))]
+    if names and DESCRIPTION_FILE not in names:
         raise InputError(
             f"expected a new or empty folder for the cache, found {listing(sorted(names))} in {folder}; "
             "choose another folder"
         )
-    with exclusive(folder / DESCRIPTION):
+    with exclusive(folder / DESCRIPTION_FILE):
         yield
 
 
 def _build_once(folder: Path, cube: CubeFile, state: FileState, dtype: str) -> None:
-    """Make the cache of all days, or wait until another process has."""
-    said = False
+    """Make the cache of all days, or wait until another process has made it."""
+    is_logged = False
     while True:
         try:
-            with _writing(folder):
-                if not (folder / DESCRIPTION).exists():
+            with _hold_folder(folder):
+                if not (folder / DESCRIPTION_FILE).exists():
                     _build(folder, cube, state, dtype, cube.dates)
             return
         except HeldByAnother as error:
-            if not said:
+            if not is_logged:
                 logger.info("%s; waiting for it", str(error).partition(";")[0])
-            said = True
-            time.sleep(_WAIT)
+            is_logged = True
+            time.sleep(_WAIT_SECONDS)
 
 
 def _build(
     folder: Path, cube: CubeFile, state: FileState, dtype: str, days: Sequence[date]
-) -> Description:
-    """Write the frames, then the description: only with that is the cache there."""
+) -> CacheDescription:
+    """Write the frames, then the description, which makes the cache valid."""
     shape = (len(days), *cube.grid.shape)
-    needed = int(np.prod(shape, dtype=np.int64)) * ENCODINGS[dtype].codes.itemsize
+    needed = int(np.prod(shape, dtype=np.int64)) * ENCODINGS[dtype].code_dtype.itemsize
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
             f"a cache of {len(days)} days as {dtype} takes {needed / 1e6:.0f} MB, {folder} has "
             f"{free / 1e6:.0f} MB free; choose another place, fewer days or uint8"
         )
-    digest = cube_sha256(cube.path)
-    # By its content, so that one that is replaced is whole as long as its description stands.
-    name = f"{_ARRAY}{digest[:12]}-{days[0]:%Y%m%d}-{days[-1]:%Y%m%d}.{dtype}"
+    digest = digest_cube(cube.path)
+    # Named by content: the file of an older cache keeps its bytes as long as its description exists.
+    name = f"{_ARRAY_PREFIX}{digest[:12]}-{days[0]:%Y%m%d}-{days[-1]:%Y%m%d}.{dtype}"
     with atomic(folder / name, locked=True) as temporary, temporary.open("wb") as file:
         checksums = _write_frames(file, cube, state, dtype, days)
-        if cube_state(cube.path) != state:
+        if read_cube_state(cube.path) != state:
             raise InputError(f"{cube.path} was replaced while its cache was made; run the same again")
-    described = Description(
+    description = CacheDescription(
         format=_FORMAT,
         dtype=dtype,
         array=name,
@@ -367,39 +374,39 @@ def _build(
         cube_size=state.size,
         cube_mtime_ns=state.mtime_ns,
     )
-    with atomic(folder / DESCRIPTION, locked=True) as temporary:
-        temporary.write_text(json.dumps(asdict(described), indent=1) + "\n", encoding="utf-8")
-    for older in folder.glob(f"{_ARRAY}*"):
-        if older.name != name:
-            older.unlink()
-    return described
+    with atomic(folder / DESCRIPTION_FILE, locked=True) as temporary:
+        temporary.write_text(json.dumps(asdict(description), indent=1) + "\n", encoding="utf-8")
+    for older_file in folder.glob(f"{_ARRAY_PREFIX}*"):
+        if older_file.name != name:
+            older_file.unlink()
+    return description
 
 
 def _write_frames(
     file: BinaryIO, cube: CubeFile, state: FileState, dtype: str, days: Sequence[date]
 ) -> list[int]:
+    """Write the frames of some days to an open file, and return the CRC-32 of each."""
     encoding, threads = ENCODINGS[dtype], allowed_processors()
     reader = CubeReader(cube, state)
-    paint = reader.paint("concentration", encoding.encode)
+    lookup = reader.make_lookup("concentration", encoding.encode)
     rows, columns = (slice(0, cells) for cells in cube.grid.shape)
-    stack = np.empty((_AT_ONCE, *cube.grid.shape), encoding.codes)
+    stack = np.empty((_DAYS_AT_ONCE, *cube.grid.shape), encoding.code_dtype)
     checksums = []
     with Progress(total=len(days), label="cache", logger=logger) as progress:
-        for first in range(0, len(days), _AT_ONCE):
-            some = days[first : first + _AT_ONCE]
-            positions = [cube.index(day) for day in some]
-            frames = stack[: len(some)]
-            reader.read(
-                "concentration", [FrameRequest(positions, rows, columns, frames, paint)], threads
-            )
-            for day, frame in zip(some, frames, strict=True):
-                if encoding.beyond is not None and (frame == encoding.beyond).any():
+        for first in range(0, len(days), _DAYS_AT_ONCE):
+            some_days = days[first : first + _DAYS_AT_ONCE]
+            positions = [cube.index(day) for day in some_days]
+            frames = stack[: len(some_days)]
+            request = FrameRequest(positions, rows, columns, frames, lookup)
+            reader.read("concentration", [request], threads)
+            for day, frame in zip(some_days, frames, strict=True):
+                if encoding.invalid_code is not None and (frame == encoding.invalid_code).any():
                     raise InputError(
                         f"{cube.path} holds values outside 0..1 at {day}, which {dtype} cannot keep; "
                         "take float16"
                     )
                 checksums.append(zlib.crc32(frame.data))
                 file.write(frame.data)
-            progress.unit(f"{some[0]} to {some[-1]} as {dtype}", count=len(some))
+            progress.unit(f"{some_days[0]} to {some_days[-1]} as {dtype}", count=len(some_days))
     reader.close()
     return checksums

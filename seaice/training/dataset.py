@@ -1,4 +1,4 @@
-"""A cube as a map-style torch Dataset of windows: some days in, some days out."""
+"""Dataset for PyTorch: samples of some input days and some later target days of a cube."""
 
 from __future__ import annotations
 
@@ -15,57 +15,47 @@ from torch.utils.data import Dataset, get_worker_info
 
 from seaice import InputError
 from seaice.cube.file import CubeFile
-from seaice.dates import (
-    DateRange,
-    parse_date,
-)
+from seaice.dates import DateRange, parse_date
 from seaice.flags import Surface
 from seaice.grids import Grid
 from seaice.masks import read_mask
 from seaice.runtime.threads import allowed_processors
 from seaice.training.cache import open_cache
-from seaice.training.chunks.watched_file import (
-    FileState,
-    another_cube,
-)
+from seaice.training.chunks.watched_file import FileState, make_changed_cube_error
 from seaice.training.items import (
     PARTS,
-    ItemArrays,
-    Samples,
-    flag_weights,
-    known_parts,
-    paints_of,
+    ItemBuilder,
+    SampleList,
+    check_parts,
+    make_flag_weights,
+    make_lookups,
 )
-from seaice.training.reader import (
-    CubeReader,
-    Name,
-    cube_state,
-)
+from seaice.training.reader import CubeReader, Quantity, read_cube_state
 from seaice.training.splits import Statistics
 from seaice.training.windows import (
     REASONS,
     Window,
-    block_numbers,
     check_count,
     check_pair,
     check_share,
-    day_shares,
-    patch_corners,
-    pole_hole_is_missing,
-    region_slices,
-    usable,
+    find_region_slices,
+    is_pole_hole_missing,
+    list_patch_corners,
+    measure_day_shares,
+    number_blocks,
+    select_windows,
 )
 
 logger = logging.getLogger(__name__)
 
-# Bytes read at once where all samples are wanted.
-_AT_ONCE = 1 << 26
+# Bytes of the samples that GetInputs and GetTargets build at a time.
+_BYTES_AT_ONCE = 1 << 26
 
 __all__ = ["PARTS", "ConsolidatedSICDataset", "load_ocean_mask"]
 
 
 def load_ocean_mask(path: Path) -> torch.Tensor:
-    """Read the factor that sets land to zero: ``inputs * load_ocean_mask(path)``.
+    """Read the ocean mask to multiply fields by: ``inputs * load_ocean_mask(path)`` sets land to 0.
 
     Parameters
     ----------
@@ -75,13 +65,13 @@ def load_ocean_mask(path: Path) -> torch.Tensor:
     Returns
     -------
     tensor of float32, shape (rows, columns)
-        1 over ocean (coast, pole hole and rarely observed ocean too), 0 over land: the
-        opposite of the mask file's ``land_mask``.
+        1 over ocean (also coast, pole hole and rarely observed ocean), 0 over land: the opposite
+        of ``land_mask`` in the mask file.
 
     Raises
     ------
     InputError
-        If the file is neither.
+        If the file is neither a mask nor a cube.
     """
     try:
         ocean = read_mask(Path(path)).ocean
@@ -97,97 +87,98 @@ def load_ocean_mask(path: Path) -> torch.Tensor:
 
 
 class ConsolidatedSICDataset(Dataset[Any]):
-    """Windows of a consolidated cube, as pairs of float32 tensors (T, 1, H, W).
+    """Dataset of samples from a cube: pairs of float32 tensors (T, 1, H, W), inputs and targets.
 
-    Days ``start_time`` to ``end_time`` are numbered; sample i begins ``i * samples_gap``
-    days after the first, takes ``input_length`` days every ``input_gap`` days, and
-    ``pred_length`` target days every ``pred_gap`` days, the first ``pred_shift`` days after
-    the last input. Windows that use a day without data are dropped, see ``dropped``.
+    Sample i starts ``i * samples_gap`` days after ``start_time``. Its inputs are ``input_length``
+    days, one every ``input_gap`` days. Its targets are ``pred_length`` days, one every ``pred_gap``
+    days, the first of them ``pred_shift`` days after the last input. Samples with a day that is
+    absent or has too many missing cells are left out and counted in ``dropped``.
 
-    Values are fractions 0..1 without NaN: land is ``land_value``, what stayed missing over
-    the ocean is ``missing_value``. Every process opens the cube for itself, on first use, so
-    the Dataset works with any number of workers and any way of starting them. Chunks are read
-    past the NetCDF library, those of a batch once; a process that is no loader's worker decodes
-    them in as many threads as it may use processors.
+    Values are fractions 0..1 without NaN: land has ``land_value``, a missing ocean cell
+    ``missing_value``. Every process opens the cube for itself on first use, so the Dataset works
+    with any number of workers and any way of starting them. The chunks of a training batch are
+    decoded once, without the NetCDF library. A worker of a DataLoader decodes in one thread, any
+    other process in as many threads as it may use processors.
 
     Parameters
     ----------
     consolidated_file_path : Path
         A cube of ``consolidate_data.py``.
     start_time, end_time : date, int or str
-        First and last day a window may use, in any form :func:`seaice.dates.parse_date` reads.
+        First and last day of all samples, in any form :func:`seaice.dates.parse_date` accepts.
     input_length, pred_length : int
-        Days in, days out.
+        Number of input days and of target days.
     input_gap, pred_shift, pred_gap, samples_gap : int
-        See above; all 1 by default. ``pred_shift=0`` lets the first target be the last input.
+        Steps in days, see above; all 1 by default. With ``pred_shift=0`` the first target is the
+        last input.
     preload_data : bool
-        Read all days once into memory (2 bytes a cell and day, 1 more for flags). Workers
+        Read all days into memory at the start (2 bytes a cell and day, 1 more for flags). Workers
         started by spawn or forkserver get a copy each.
     blocks : sequence of DateRange, optional
-        A window must lie wholly within one; see :func:`seaice.training.splits.date_blocks`, which keeps
-        the parts further apart than the cube's filling reaches.
+        Every sample must lie wholly within one block. :func:`seaice.training.splits.date_blocks`
+        makes blocks that are further apart than the reach of the cube's filling.
     region : (ymin, ymax, xmin, xmax), optional
-        Half-open index ranges; row 0 is the south edge. Only these cells are read.
+        Half-open index ranges; row 0 is the southernmost row. Only these cells are read.
     bounds : (west, south, east, north), optional
-        The cells whose centres lie within, in projected metres.
+        Region of the cells whose centres lie within, in metres of the map projection.
     patch_size : int or (rows, columns), optional
-        Take a random patch of this size from every sample: another one in every epoch (call
-        :meth:`set_epoch`), the same one for the same ``seed``, epoch and index whatever
-        the workers.
+        Take a random patch of this size from every sample. The patch depends on ``seed``, epoch
+        (:meth:`set_epoch`) and index alone, not on the workers.
     seed : int
-        Of the patches.
+        Seed of the patches.
     smallest_ocean_share : float
-        Patches with a smaller share of ocean cells, or with none, are not taken. A pole hole
-        without values on a day of the samples counts as no ocean here.
+        Smallest share of ocean cells in a patch, 0..1; a patch has at least one. If the pole hole is
+        missing on a day of the samples, its cells do not count as ocean here.
     largest_missing_share : float
-        A window is dropped if on one of its days a larger share of the ocean cells outside
-        the pole hole is missing. A pole hole that was kept counts only in a region that holds
-        no other ocean.
+        Largest share of missing cells on any day of a sample, 0..1, among the ocean cells outside
+        the pole hole. Cells of the pole hole count only in a region without other ocean.
     largest_filled_share : float
-        A window is dropped if a larger share of its ocean cells, over all its days, holds
-        filled values. Both shares are those of the region, not of a patch.
+        Largest share of filled values among the ocean cells of a sample over all its days, 0..1.
+        This share and the one before are those of the region, not of a patch.
     land_value, missing_value : float
-        Put in last, after normalisation; NaN is allowed.
+        Values of land cells and of missing ocean cells, after normalisation; NaN is allowed.
     statistics : Statistics or Path, optional
-        Normalise the inputs by the training part's mean and standard deviation
+        Mean and standard deviation of the training part to normalise the inputs by
         (:func:`seaice.training.splits.measure_statistics`). Targets stay fractions.
     returns : sequence of str, optional
-        Without it an item is the tuple ``(inputs, targets)``. With it an item is a dict of
-        the parts named: inputs, targets; dates (int64 YYYYMMDD, inputs then targets); ocean
-        (float32 (1, H, W), 1 = ocean); input_flags, target_flags (uint8, codes of
-        ``fill_flag`` as in the file); input_weights, target_weights (float32: 1 measured,
-        ``filled_weight`` filled, 0 land and missing); origin (int64, row and column of the
-        first cell in the cube's grid).
+        Names of the parts of an item, which is then a dict; without it an item is the tuple
+        ``(inputs, targets)``. Parts: inputs, targets; dates (int64 YYYYMMDD, inputs then targets);
+        ocean (float32 (1, H, W), 1 = ocean); input_flags, target_flags (uint8, codes of
+        ``fill_flag`` in the file); input_weights, target_weights (float32: 1 observed,
+        ``filled_weight`` filled, 0 land and missing); origin (int64, row and column of the first
+        cell in the grid of the cube).
     filled_weight : float
-        Weight of a filled value. 0: what nobody measured teaches nothing.
+        Weight of a filled value; by default 0, so that only observed values count in a loss.
     transform : callable, optional
-        Applied to every item.
+        Function that is applied to every item.
     cache : Path, optional
-        Folder of a training cache (:mod:`seaice.training.cache`) that the concentration is read
-        from. Made of all days of the cube if there is none; other processes wait for that.
+        Folder of a training cache (:mod:`seaice.training.cache`) to read the concentration from. If
+        there is none, it is made of all days of the cube, by one process while others wait.
     cache_dtype : {"float16", "uint8", "int16"}
-        Of the cache: wrong by at most 0.024 percent, by at most 0.2 percent, not at all.
+        Encoding of the cache, with an error of at most 0.024 percent, at most 0.2 percent, or none.
 
     Attributes
     ----------
     path : Path
-        Absolute.
+        Absolute path of the cube.
     window : Window
-    period : DateRange
+        Days of a sample.
+    date_range : DateRange
+        First and last day of all samples.
     dropped : dict of str to int
-        Windows that are no samples, by reason: outside_blocks, absent_day, missing_cells,
-        filled_cells. A window counts under the first that applies.
+        Number of windows that are no samples, by reason: outside_blocks, absent_day, missing_cells,
+        filled_cells. A window is counted under the first reason that applies.
     grid : Grid
-        Of the region.
+        Grid of the region.
     ocean : ndarray of bool, shape (rows, columns)
         True over ocean, in the region.
 
     Raises
     ------
     InputError
-        If the cube is unusable or does not reach the dates, the window does not fit, the
-        region leaves the grid, the cache is another cube's, or no sample is left; the message
-        says why. On reading, if the cube was changed since or is damaged.
+        If the cube cannot be used or lacks the days, no window fits, the region leaves the grid,
+        the cache belongs to another cube, or no sample is left; the message says which. Later, on
+        reading, if the cube was changed since or is damaged.
     """
 
     def __init__(
@@ -222,12 +213,12 @@ class ConsolidatedSICDataset(Dataset[Any]):
     ) -> None:
         self.path = Path(consolidated_file_path).absolute()
         self.window = Window(input_length, pred_length, input_gap, pred_shift, pred_gap)
-        self.period = DateRange.parse(start_time, end_time)
-        self._returns = None if returns is None else known_parts(returns)
+        self.date_range = DateRange.parse(start_time, end_time)
+        self._returns = None if returns is None else check_parts(returns)
         self._with_flags = any("flags" in p or "weights" in p for p in self._returns or ())
-        self._land_value = _number("land_value", land_value)
-        self._missing_value = _number("missing_value", missing_value)
-        self._statistics = _loaded(statistics)
+        self._land_value = _check_number("land_value", land_value)
+        self._missing_value = _check_number("missing_value", missing_value)
+        self._statistics = _load_statistics(statistics)
         self._transform = transform
         for name, share in (
             ("smallest_ocean_share", smallest_ocean_share),
@@ -236,20 +227,20 @@ class ConsolidatedSICDataset(Dataset[Any]):
         ):
             check_share(name, share)
         self._seed = check_count("seed", seed, 0)
-        starts = self.window.starts(self.period, samples_gap)
-        state = cube_state(self.path)
-        # The handle is closed again: a worker started by fork shall inherit none.
+        starts = self.window.list_starts(self.date_range, samples_gap)
+        state = read_cube_state(self.path)
+        # The cube is closed again, so that a worker started by fork inherits no open handle.
         with CubeFile(self.path) as cube:
-            _check_reach(cube, self.period)
-            self._take_region(cube, *region_slices(cube.grid, region, bounds))
-            self._take_samples(cube, starts, blocks, largest_missing_share, largest_filled_share)
-            weights = flag_weights(cube, filled_weight)
-            self._take_patches(cube, patch_size, smallest_ocean_share)
-            self._take_reader(cube, state, weights, cache, cache_dtype)
+            _check_dates(cube, self.date_range)
+            self._set_region(cube, *find_region_slices(cube.grid, region, bounds))
+            self._select_samples(cube, starts, blocks, largest_missing_share, largest_filled_share)
+            weights = make_flag_weights(cube, filled_weight)
+            self._set_patches(cube, patch_size, smallest_ocean_share)
+            self._set_reader(cube, state, weights, cache, cache_dtype)
         if preload_data:
-            self._reader.preload(self._positions, self._rows, self._columns, _threads())
+            self._reader.preload(self._positions, self._rows, self._columns, _count_threads())
 
-    def _take_region(self, cube: CubeFile, rows: slice, columns: slice) -> None:
+    def _set_region(self, cube: CubeFile, rows: slice, columns: slice) -> None:
         self._rows, self._columns = rows, columns
         self.grid: Grid = cube.grid
         if (rows.stop - rows.start, columns.stop - columns.start) != cube.grid.shape:
@@ -258,7 +249,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
         if not self.ocean.any():
             raise InputError(f"{self.grid} of {self.path} holds no ocean cell; choose another region")
 
-    def _take_samples(
+    def _select_samples(
         self,
         cube: CubeFile,
         starts: np.ndarray,
@@ -266,33 +257,34 @@ class ConsolidatedSICDataset(Dataset[Any]):
         largest_missing_share: float,
         largest_filled_share: float,
     ) -> None:
-        shares = day_shares(
-            cube, self.period, self._rows, self._columns, filled=largest_filled_share < 1
+        shares = measure_day_shares(
+            cube, self.date_range, self._rows, self._columns, filled=largest_filled_share < 1
         )
         days = starts[:, np.newaxis] + self.window.offsets
         limits: dict[str, Any] = {
-            "block": block_numbers(self.period, blocks),
+            "block": number_blocks(self.date_range, blocks),
             "largest_missing_share": largest_missing_share,
             "largest_filled_share": largest_filled_share,
         }
-        keep, self.dropped = usable(days, shares, **limits)
-        said = ", ".join(f"{n} {REASONS[r]}" for r, n in self.dropped.items() if n) or "none"
-        logger.info("%s: %d samples, dropped: %s", self.path.name, keep.sum(), said)
+        keep, self.dropped = select_windows(days, shares, **limits)
+        reasons = ", ".join(f"{n} {REASONS[r]}" for r, n in self.dropped.items() if n) or "none"
+        logger.info("%s: %d samples, dropped: %s", self.path.name, keep.sum(), reasons)
         if not keep.any():
-            wanting, _ = usable(days, shares, **limits | {"largest_missing_share": 1.0})
+            # The advice names the smallest limit that would keep a window.
+            almost, _ = select_windows(days, shares, **limits | {"largest_missing_share": 1.0})
             advice = ""
-            if wanting.any():
-                share = shares.missing[days[wanting]].max(axis=1).min()
+            if almost.any():
+                share = shares.missing[days[almost]].max(axis=1).min()
                 advice = f"; largest_missing_share={np.ceil(share * 1e4) / 1e4:.4f} keeps some"
             raise InputError(
-                f"no sample is left of the {len(starts)} windows from {self.period} in {self.path}: "
-                f"{said}{advice}"
+                f"no sample is left of the {len(starts)} windows from {self.date_range} in {self.path}: "
+                f"{reasons}{advice}"
             )
         self._positions = shares.position[days[keep]]
-        numbers = [int(f"{day:%Y%m%d}") for day in self.period]
+        numbers = [int(f"{day:%Y%m%d}") for day in self.date_range]
         self._dates = np.array(numbers, dtype=np.int64)[days[keep]]
 
-    def _take_patches(
+    def _set_patches(
         self, cube: CubeFile, size: int | tuple[int, int] | None, smallest_ocean_share: float
     ) -> None:
         self._patch = None if size is None else check_pair("patch_size", size)
@@ -304,23 +296,24 @@ class ConsolidatedSICDataset(Dataset[Any]):
                 f"a patch of {self._patch[0]} x {self._patch[1]} cells does not fit in {self.grid}; "
                 "choose a smaller patch_size or a larger region"
             )
-        ocean, where = self.ocean, ""
-        if pole_hole_is_missing(cube, np.unique(self._positions), self._rows, self._columns):
+        ocean, exception = self.ocean, ""
+        if is_pole_hole_missing(cube, np.unique(self._positions), self._rows, self._columns):
             ocean = ocean & (cube.surface[self._rows, self._columns] != Surface.POLE_HOLE)
-            where = " outside the missing pole hole"
-        self._corners = patch_corners(ocean, self._patch, smallest_ocean_share)
+            exception = " outside the missing pole hole"
+        self._corners = list_patch_corners(ocean, self._patch, smallest_ocean_share)
         if not self._corners.size:
-            wanted, advice = f"an ocean share of {smallest_ocean_share:g}", "lower smallest_ocean_share"
+            condition = f"an ocean share of {smallest_ocean_share:g}"
+            advice = "lower smallest_ocean_share"
             if not ocean.any():
-                wanted, advice = "an ocean cell", "choose another region"
+                condition, advice = "an ocean cell", "choose another region"
             raise InputError(
                 f"no patch of {self._patch[0]} x {self._patch[1]} cells in {self.grid} has "
-                f"{wanted}{where}; {advice}"
+                f"{condition}{exception}; {advice}"
             )
-        # In shared memory, so that workers kept between epochs see set_epoch too.
+        # In shared memory: workers that live on between epochs see what set_epoch writes.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
-    def _take_reader(
+    def _set_reader(
         self,
         cube: CubeFile,
         state: FileState | None,
@@ -328,26 +321,30 @@ class ConsolidatedSICDataset(Dataset[Any]):
         cache: Path | str | None,
         cache_dtype: str,
     ) -> None:
-        if state is None:  # it came only after it had been looked for
-            raise another_cube(self.path)
-        names: list[Name] = ["concentration", "flags"] if self._with_flags else ["concentration"]
+        if state is None:  # the cube did not exist when its state was read, and was written since
+            raise make_changed_cube_error(self.path)
+        quantities: list[Quantity] = ["concentration"]
+        if self._with_flags:
+            quantities.append("flags")
         cached = None
         if cache is not None:
             folder = Path(cache).absolute()
             cached = open_cache(folder, cube, state, cache_dtype, np.unique(self._positions))
-        self._reader = CubeReader(cube, state, names, cached)
-        paints = paints_of(
+        self._reader = CubeReader(cube, state, quantities, cached)
+        lookups = make_lookups(
             self._reader,
             missing_value=self._missing_value,
             statistics=self._statistics,
             weights=weights if self._with_flags else None,
         )
         length = self.window.input_length
-        samples = Samples(self._positions, self._dates, length, self._rows, self._columns, ~self.ocean)
-        self._arrays = ItemArrays(self._reader, samples, paints, self._land_value)
+        samples = SampleList(
+            self._positions, self._dates, length, self._rows, self._columns, ~self.ocean
+        )
+        self._builder = ItemBuilder(self._reader, samples, lookups, self._land_value)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch's random patches; call it before every pass over the loader."""
+        """Set the epoch, which decides the random patches; call it before every pass over the loader."""
         number = check_count("epoch", epoch, 0)
         if self._epoch is not None:
             self._epoch[0] = number
@@ -359,25 +356,28 @@ class ConsolidatedSICDataset(Dataset[Any]):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """The items of a batch; what several of them need is read and decoded once."""
-        made = self._items([self._number(i) for i in indices], self._returns or ("inputs", "targets"))
-        items = made if self._returns else [(item["inputs"], item["targets"]) for item in made]
+        """Return the items of a training batch; a chunk that several of them need is decoded once."""
+        numbers = [self._check_index(index) for index in indices]
+        parts = self._build_items(numbers, self._returns or ("inputs", "targets"))
+        items = parts if self._returns else [(item["inputs"], item["targets"]) for item in parts]
         return items if self._transform is None else [self._transform(item) for item in items]
 
-    def _number(self, index: int) -> int:
+    def _check_index(self, index: int) -> int:
         number = operator.index(index)
         number += len(self) if number < 0 else 0
         if not 0 <= number < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         return number
 
-    def _items(self, numbers: Sequence[int], parts: Sequence[str]) -> list[dict[str, torch.Tensor]]:
-        boxes = [(number, *self._part(number)) for number in numbers]
-        made = self._arrays.make(boxes, parts, _threads())
-        return [{part: torch.from_numpy(item[part]) for part in parts} for item in made]
+    def _build_items(
+        self, numbers: Sequence[int], parts: Sequence[str]
+    ) -> list[dict[str, torch.Tensor]]:
+        boxes = [(number, *self._locate_sample(number)) for number in numbers]
+        items = self._builder.build(boxes, parts, _count_threads())
+        return [{part: torch.from_numpy(item[part]) for part in parts} for item in items]
 
-    def _part(self, number: int) -> tuple[slice, slice]:
-        """Rows and columns of a sample in the cube's grid."""
+    def _locate_sample(self, number: int) -> tuple[slice, slice]:
+        """Return the rows and columns of a sample in the grid of the cube: the region or its patch."""
         if self._patch is None or self._epoch is None:
             return self._rows, self._columns
         random = np.random.default_rng((self._seed, int(self._epoch[0]), number))
@@ -387,7 +387,7 @@ class ConsolidatedSICDataset(Dataset[Any]):
         return slice(row, row + self._patch[0]), slice(column, column + self._patch[1])
 
     def close(self) -> None:
-        """Close this process's handle of the cube; the next item opens it again."""
+        """Close the cube in this process; the next item opens it again."""
         self._reader.close()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -396,40 +396,40 @@ class ConsolidatedSICDataset(Dataset[Any]):
             self._epoch.share_memory_()
 
     def GetInputs(self) -> torch.Tensor:
-        """Inputs of all samples, float32 (N, Tin, 1, H, W), without ``transform``."""
-        return self._all("inputs")
+        """Return the inputs of all samples, float32 (N, Tin, 1, H, W), without ``transform``."""
+        return self._stack_samples("inputs")
 
     def GetTargets(self) -> torch.Tensor:
-        """Targets of all samples, float32 (N, Tout, 1, H, W), without ``transform``."""
-        return self._all("targets")
+        """Return the targets of all samples, float32 (N, Tout, 1, H, W), without ``transform``."""
+        return self._stack_samples("targets")
 
     def GetTimes(self) -> np.ndarray:
-        """Days of all samples, inputs then targets, int64 YYYYMMDD (N, Tin + Tout)."""
+        """Return the days of all samples, inputs then targets, int64 YYYYMMDD (N, Tin + Tout)."""
         return self._dates.copy()
 
-    def _all(self, part: str) -> torch.Tensor:
-        first = self._items([0], (part,))[0][part]
+    def _stack_samples(self, part: str) -> torch.Tensor:
+        first = self._build_items([0], (part,))[0][part]
         stack = first.new_empty((len(self), *first.shape))
-        step = max(1, _AT_ONCE // (first.nelement() * first.element_size()))
-        for begin in range(0, len(self), step):
-            numbers = range(begin, min(begin + step, len(self)))
-            for number, item in zip(numbers, self._items(numbers, (part,)), strict=True):
+        step = max(1, _BYTES_AT_ONCE // (first.nelement() * first.element_size()))
+        for start in range(0, len(self), step):
+            numbers = range(start, min(start + step, len(self)))
+            for number, item in zip(numbers, self._build_items(numbers, (part,)), strict=True):
                 stack[number] = item[part]
         return stack
 
 
-def _threads() -> int:
-    """Threads that may decode: a loader has as many workers as it should already."""
+def _count_threads() -> int:
+    """Return how many threads may decode: one in a worker, as a loader has many workers already."""
     return 1 if get_worker_info() is not None else allowed_processors()
 
 
-def _number(name: str, value: float) -> float:
+def _check_number(name: str, value: float) -> float:
     if not isinstance(value, Real):
         raise InputError(f"expected {name} as a number, found {value!r}")
     return value
 
 
-def _loaded(statistics: Statistics | Path | str | None) -> Statistics | None:
+def _load_statistics(statistics: Statistics | Path | str | None) -> Statistics | None:
     if statistics is None or isinstance(statistics, Statistics):
         return statistics
     if not isinstance(statistics, str | Path):
@@ -439,11 +439,12 @@ def _loaded(statistics: Statistics | Path | str | None) -> Statistics | None:
     return Statistics.load(Path(statistics))
 
 
-def _check_reach(cube: CubeFile, period: DateRange) -> None:
+def _check_dates(cube: CubeFile, date_range: DateRange) -> None:
+    """Raise InputError if the first or the last day lies outside the cube."""
     if not cube.dates:
         raise InputError(f"{cube.path} holds no day; make it anew with consolidate_data.py")
     first, last = parse_date(cube.dates[0]), parse_date(cube.dates[-1])
-    for name, day in (("start_time", period.start), ("end_time", period.end)):
+    for name, day in (("start_time", date_range.start), ("end_time", date_range.end)):
         if not first <= day <= last:
             raise InputError(
                 f"{cube.path} reaches from {first} to {last}, found {name} {day}; choose days within"

@@ -1,4 +1,4 @@
-"""The parts of an item as arrays: fields, flags, weights, dates, and where they come from."""
+"""Parts of a sample as arrays: concentration, flags, weights, dates, ocean and position."""
 
 from __future__ import annotations
 
@@ -11,16 +11,9 @@ import numpy as np
 
 from seaice import InputError
 from seaice.cube.file import CubeFile
-from seaice.training.chunks.arrays import shifted
-from seaice.training.chunks.requests import (
-    FrameRequest,
-    LookupTable,
-    ValueConversion,
-)
-from seaice.training.reader import (
-    CubeReader,
-    Name,
-)
+from seaice.training.chunks.arrays import shift_slice
+from seaice.training.chunks.requests import FrameRequest, LookupTable, ValueConversion
+from seaice.training.reader import CubeReader, Quantity
 from seaice.training.splits import Statistics
 
 PARTS = (
@@ -34,29 +27,29 @@ PARTS = (
     "target_weights",
     "origin",
 )
-# Those that are days of fields, by what they are made of.
-FIELDS: dict[str, Name] = {
+# The parts that consist of days of the cube, and the quantity that each is made from.
+_PARTS_OF_DAYS: dict[str, Quantity] = {
     part: "flags" if part.endswith(("flags", "weights")) else "concentration"
     for part in PARTS
     if part.startswith(("input", "target"))
 }
 
 
-class Samples(NamedTuple):
-    """The samples of a Dataset.
+class SampleList(NamedTuple):
+    """Samples of a Dataset: their days, and the region of the grid.
 
     Attributes
     ----------
     positions : ndarray of int64, shape (samples, Tin + Tout)
-        Days on the cube's time axis, inputs then targets.
+        Days of every sample as positions on the time axis of the cube, inputs then targets.
     dates : ndarray of int64, shape (samples, Tin + Tout)
         The same days as YYYYMMDD.
     input_length : int
-        Tin.
+        Tin, the number of input days.
     rows, columns : slice
-        Of the region in the cube's grid.
+        The region in the grid of the cube.
     land : ndarray of bool, shape (rows, columns)
-        In the region.
+        Land of the region.
     """
 
     positions: np.ndarray
@@ -67,123 +60,147 @@ class Samples(NamedTuple):
     land: np.ndarray
 
 
-class ItemArrays:
-    """Makes the parts of items, of several at once.
+class ItemBuilder:
+    """Builder of the parts of several samples at a time.
 
     Parameters
     ----------
     reader : CubeReader
-    samples : Samples
-    paints : mapping
-        What becomes of the stored values, for every part that is days of fields.
+    samples : SampleList
+    lookups : mapping of str to LookupTable
+        Look-up table of every part that consists of days, see :func:`make_lookups`.
     land_value : float
-        Of inputs and targets.
+        Value of land cells in inputs and targets.
     """
 
     def __init__(
-        self, reader: CubeReader, samples: Samples, paints: dict[str, LookupTable], land_value: float
+        self, reader: CubeReader, samples: SampleList, lookups: dict[str, LookupTable], land_value: float
     ) -> None:
-        self._reader, self._samples, self._paints = reader, samples, paints
+        self._reader, self._samples, self._lookups = reader, samples, lookups
         self._land_value = land_value
 
-    def make(
+    def build(
         self, boxes: Sequence[tuple[int, slice, slice]], parts: Sequence[str], threads: int
     ) -> list[dict[str, np.ndarray]]:
-        """The named parts of some samples; what several of them need is read once.
+        """Build parts of some samples; a chunk that several of them need is read once.
 
         Parameters
         ----------
         boxes : sequence of (number, rows, columns)
-            Of a sample, and the part of the cube's grid that is taken.
+            Number of each sample, and its rectangle in the grid of the cube.
         parts : sequence of str
-            Out of ``PARTS``.
+            Names out of ``PARTS``.
         threads : int
             See :func:`seaice.runtime.threads.each`.
 
         Returns
         -------
-        list of dict
-            Fields are (T, 1, rows, columns). Every array is the caller's own.
+        list of dict of str to ndarray
+            Parts that consist of days are (T, 1, rows, columns). All arrays are new.
         """
-        wanted: dict[Name, list[FrameRequest]] = {"concentration": [], "flags": []}
-        made = [{part: self._part(part, *box, wanted) for part in parts} for box in boxes]
-        for name, frames in wanted.items():
-            if frames:
-                self._reader.read(name, frames, threads)
-        return made
+        requests: dict[Quantity, list[FrameRequest]] = {"concentration": [], "flags": []}
+        items = [{part: self._build_part(part, *box, requests) for part in parts} for box in boxes]
+        for quantity, of_quantity in requests.items():
+            if of_quantity:
+                self._reader.read(quantity, of_quantity, threads)
+        return items
 
-    def _part(
-        self, part: str, number: int, rows: slice, columns: slice, wanted: dict[Name, list[FrameRequest]]
+    def _build_part(
+        self,
+        part: str,
+        number: int,
+        rows: slice,
+        columns: slice,
+        requests: dict[Quantity, list[FrameRequest]],
     ) -> np.ndarray:
+        """Build one part; of a part that consists of days return an empty array and add a request."""
         samples = self._samples
-        inside = shifted(rows, -samples.rows.start), shifted(columns, -samples.columns.start)
+        in_region = shift_slice(rows, -samples.rows.start), shift_slice(columns, -samples.columns.start)
         if part == "dates":
             return samples.dates[number].copy()
         if part == "origin":
             return np.array([rows.start, columns.start])
         if part == "ocean":
-            return (~samples.land[inside]).astype(np.float32)[np.newaxis]
+            return (~samples.land[in_region]).astype(np.float32)[np.newaxis]
         days = samples.positions[number]
-        days = days[: samples.input_length] if part.startswith("in") else days[samples.input_length :]
-        land = np.ascontiguousarray(samples.land[inside])
-        paint = self._paints[part]
-        # By numpy: it asks the kernel for large pages, which makes a new full frame cheaper.
-        out = np.empty((days.size, *land.shape), paint.table.dtype)
-        over_land = land if FIELDS[part] == "concentration" else None
-        wanted[FIELDS[part]].append(
-            FrameRequest(days.tolist(), rows, columns, out, paint, over_land, self._land_value)
+        split = samples.input_length
+        days = days[:split] if part.startswith("input") else days[split:]
+        land = np.ascontiguousarray(samples.land[in_region])
+        lookup, quantity = self._lookups[part], _PARTS_OF_DAYS[part]
+        # Allocated by numpy, which asks the kernel for large pages: a new full frame is cheaper so.
+        out = np.empty((days.size, *land.shape), lookup.table.dtype)
+        requests[quantity].append(
+            FrameRequest(
+                days.tolist(),
+                rows,
+                columns,
+                out,
+                lookup,
+                land if quantity == "concentration" else None,
+                self._land_value,
+            )
         )
         return out[:, np.newaxis]
 
 
-def paints_of(
+def make_lookups(
     reader: CubeReader,
     *,
     missing_value: float,
     statistics: Statistics | None,
     weights: np.ndarray | None,
 ) -> dict[str, LookupTable]:
-    """What becomes of stored values in every part that is days of fields.
+    """Make the look-up tables of all parts that consist of days.
 
     Parameters
     ----------
     reader : CubeReader
     missing_value : float
-        In the place of NaN, put in after normalisation.
+        Value that replaces NaN, after normalisation.
     statistics : Statistics, optional
-        Of the inputs alone.
+        Statistics that the inputs are normalised by. Targets stay fractions.
     weights : ndarray of float32, shape (256,), optional
-        Of every flag code; None where no flags are wanted.
+        Weight of every flag code; None if no part needs flags.
     """
     mean = None if statistics is None else statistics.mean
     std = None if statistics is None else statistics.std
-    paints = {
-        "inputs": reader.paint("concentration", ValueConversion(mean, std, missing_value)),
-        "targets": reader.paint("concentration", ValueConversion(None, None, missing_value)),
+    lookups = {
+        "inputs": reader.make_lookup("concentration", ValueConversion(mean, std, missing_value)),
+        "targets": reader.make_lookup("concentration", ValueConversion(None, None, missing_value)),
     }
     if weights is not None:
-        as_they_are = reader.paint("flags", np.asarray)
-        weighed = reader.paint("flags", partial(np.take, weights))
+        codes = reader.make_lookup("flags", np.asarray)
+        weights_of_codes = reader.make_lookup("flags", partial(np.take, weights))
         for name in ("input", "target"):
-            paints |= {f"{name}_flags": as_they_are, f"{name}_weights": weighed}
-    return paints
+            lookups |= {f"{name}_flags": codes, f"{name}_weights": weights_of_codes}
+    return lookups
 
 
-def known_parts(returns: Sequence[str]) -> tuple[str, ...]:
-    """Names out of ``PARTS``; InputError for anything else."""
+def check_parts(returns: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of parts as a tuple; InputError for anything but names out of ``PARTS``."""
     parts = () if isinstance(returns, str) or not isinstance(returns, Iterable) else tuple(returns)
     if not parts or any(part not in PARTS for part in parts):
         raise InputError(f"expected returns as a list out of {', '.join(PARTS)}, found {returns!r}")
     return parts
 
 
-def flag_weights(cube: CubeFile, filled_weight: float) -> np.ndarray:
-    """Weight of every flag code, float32 (256,); codes are read by meaning.
+def make_flag_weights(cube: CubeFile, filled_weight: float) -> np.ndarray:
+    """Make the table of weights by flag code: 1 observed, ``filled_weight`` filled, 0 land and missing.
+
+    Parameters
+    ----------
+    cube : CubeFile
+        Codes are taken from its own ``flag_meanings``.
+    filled_weight : float
+
+    Returns
+    -------
+    ndarray of float32, shape (256,)
 
     Raises
     ------
     InputError
-        If the weight of a filled value is no number of at least 0.
+        If ``filled_weight`` is not a number of at least 0.
     """
     if not isinstance(filled_weight, Real) or not 0 <= filled_weight < float("inf"):
         raise InputError(f"expected filled_weight as a number of at least 0, found {filled_weight!r}")

@@ -1,4 +1,4 @@
-"""Reading a cube from any process: opened on first use in each, and fit to be pickled."""
+"""Reading a cube in any process: each opens the file on first use, and a reader can be pickled."""
 
 from __future__ import annotations
 
@@ -13,104 +13,110 @@ import numpy as np
 from seaice.cube.file import CubeFile
 from seaice.download.partial_file import file_sha256
 from seaice.flags import Surface
-from seaice.training.chunks.arrays import (
-    ArraySource,
-    Placed,
-    ValueSource,
-)
-from seaice.training.chunks.netcdf import list_chunks
+from seaice.training.chunks.arrays import ArrayCoverage, ArraySource, ValueSource
+from seaice.training.chunks.netcdf import list_netcdf_chunks
 from seaice.training.chunks.requests import (
     FrameRequest,
+    FrameSource,
     LookupTable,
-    Source,
-    paint_values,
+    apply_conversion,
 )
 from seaice.training.chunks.tiles import TileSource
-from seaice.training.chunks.watched_file import (
-    FileState,
-    another_cube,
-)
-from seaice.training.chunks.zarr import list_shards
+from seaice.training.chunks.watched_file import FileState, make_changed_cube_error
+from seaice.training.chunks.zarr import list_zarr_chunks
 
-Name = Literal["concentration", "flags"]
+Quantity = Literal["concentration", "flags"]
 
-_VARIABLES: dict[Name, str] = {"concentration": "sea_ice_conc", "flags": "fill_flag"}
+_VARIABLES: dict[Quantity, str] = {"concentration": "sea_ice_conc", "flags": "fill_flag"}
+# Days read at a time into memory: a source without codes needs arrays of its own for them.
+_PRELOAD_DAYS = 8
 
 
 class CubeReader:
-    """Days of parts of a cube: from its chunks, from memory, or from a cache of it.
+    """Reader of days of a cube: from the chunks of its file, from memory, or from a training cache.
 
-    Not for several threads of one process.
+    Several threads of a process must not use one reader at the same time.
 
     Parameters
     ----------
     cube : CubeFile
-        Open; it is looked at here and not kept.
+        The open cube; the reader uses it only here.
     state : FileState
-        Of the cube as it was before it was opened (:func:`cube_state`).
-    names : sequence of str
-        What will be asked for: ``concentration``, ``flags``.
-    cached : Source, optional
-        Serves the concentration in the place of the cube.
+        State of the cube before it was opened (:func:`read_cube_state`).
+    quantities : sequence of str
+        The quantities that will be read: ``concentration``, ``flags``.
+    cached : FrameSource, optional
+        Source of the concentration instead of the cube.
     """
 
     def __init__(
         self,
         cube: CubeFile,
         state: FileState,
-        names: Sequence[Name] = ("concentration",),
-        cached: Source | None = None,
+        quantities: Sequence[Quantity] = ("concentration",),
+        cached: FrameSource | None = None,
     ) -> None:
-
-        self._sources: dict[Name, Source] = {
-            name: cached if cached and name == "concentration" else _source(cube, state, name)
-            for name in names
+        self._sources: dict[Quantity, FrameSource] = {
+            quantity: cached
+            if cached and quantity == "concentration"
+            else _choose_source(cube, state, quantity)
+            for quantity in quantities
         }
 
-    def paint(self, name: Name, convert: Callable[[np.ndarray], np.ndarray]) -> LookupTable:
-        """What :class:`FrameRequest` need so that they hold converted values.
+    def make_lookup(
+        self, quantity: Quantity, convert: Callable[[np.ndarray], np.ndarray]
+    ) -> LookupTable:
+        """Make the look-up table with which a :class:`FrameRequest` gets converted values.
 
         Parameters
         ----------
-        name : str
+        quantity : {"concentration", "flags"}
         convert : callable
-            Given fractions, float32 with NaN, or the codes of flags, uint8; gives as many
-            values of the output's dtype, each from its own cell alone.
+            Takes an array of fractions, float32 with NaN, or of flag codes, uint8, and returns as
+            many values of the output's dtype. A value depends on its own cell alone.
         """
-        values = self._sources[name].values
+        values = self._sources[quantity].values
         if values is None:
-            values = np.arange(256, dtype=np.uint8) if name == "flags" else np.zeros(0, np.float32)
+            values = np.arange(256, dtype=np.uint8) if quantity == "flags" else np.zeros(0, np.float32)
         return LookupTable(convert(values), convert)
 
-    def read(self, name: Name, frames: Sequence[FrameRequest], threads: int = 1) -> None:
-        """Fill ``out`` of all the frames.
+    def read(self, quantity: Quantity, requests: Sequence[FrameRequest], threads: int = 1) -> None:
+        """Fill the arrays of all requests.
 
         Raises
         ------
         InputError
-            If the cube or its cache is not what it was, or is damaged.
+            If the cube or its cache was changed since, or is damaged.
         """
-        self._sources[name].read(frames, threads)
+        self._sources[quantity].read(requests, threads)
 
     def preload(self, days: np.ndarray, rows: slice, columns: slice, threads: int = 1) -> None:
-        """Keep some days of a part of the grid in memory, as stored, for all further reading."""
-        held = np.unique(days)
-        shape = (held.size, rows.stop - rows.start, columns.stop - columns.start)
-        placed = Placed(held, rows.start, columns.start)
-        for name, source in self._sources.items():
-            paint = _as_stored(name, source)
-            stack = np.empty(shape, paint.table.dtype)
-            # Few days at a time, for a source that takes them through arrays of its own.
-            for first in range(0, held.size, 8):
-                some = slice(first, first + 8)
-                source.read(
-                    [FrameRequest(held[some].tolist(), rows, columns, stack[some], paint)], threads
-                )
+        """Read days of a part of the grid into memory, as codes; later reads use only these.
+
+        Parameters
+        ----------
+        days : ndarray of int64
+            Positions on the time axis of the cube, in any order.
+        rows, columns : slice
+            The part of the grid.
+        threads : int
+            See :func:`seaice.runtime.threads.each`.
+        """
+        days = np.unique(days)
+        shape = (days.size, rows.stop - rows.start, columns.stop - columns.start)
+        coverage = ArrayCoverage(days, rows.start, columns.start)
+        for quantity, source in self._sources.items():
+            lookup = _make_identity_lookup(quantity, source)
+            stack = np.empty(shape, lookup.table.dtype)
+            for first in range(0, days.size, _PRELOAD_DAYS):
+                part = slice(first, first + _PRELOAD_DAYS)
+                request = FrameRequest(days[part].tolist(), rows, columns, stack[part], lookup)
+                source.read([request], threads)
             source.close()
             if stack.dtype == np.float32:
-                self._sources[name] = ValueSource(stack, placed)
+                self._sources[quantity] = ValueSource(stack, coverage)
             else:
-                self._sources[name] = ArraySource(stack, placed, source.values)
+                self._sources[quantity] = ArraySource(stack, coverage, source.values)
 
     def close(self) -> None:
         """Close what this process holds open; the next read opens it again."""
@@ -118,9 +124,9 @@ class CubeReader:
             source.close()
 
 
-def _as_stored(name: Name, source: Source) -> LookupTable:
-    """Codes as they are, or the values of a source without any."""
-    if name == "flags":
+def _make_identity_lookup(quantity: Quantity, source: FrameSource) -> LookupTable:
+    """Make the look-up table that keeps the codes, or the values of a source without codes."""
+    if quantity == "flags":
         return LookupTable(np.arange(256, dtype=np.uint8), lambda codes: codes)
     if source.values is None:
         return LookupTable(np.zeros(0, np.float32), lambda values: values)
@@ -129,83 +135,83 @@ def _as_stored(name: Name, source: Source) -> LookupTable:
     )
 
 
-def cube_state(path: Path) -> FileState | None:
-    """State of a cube's file, or of the ``zarr.json`` of its folder; None if there is none."""
+def read_cube_state(path: Path) -> FileState | None:
+    """Read the state of a cube: of its file, or of ``zarr.json`` in its folder; None if it is absent."""
     try:
-        return FileState.of(path / "zarr.json" if path.is_dir() else path)
+        return FileState.read(path / "zarr.json" if path.is_dir() else path)
     except OSError:
         return None
 
 
-def cube_sha256(path: Path) -> str:
-    """SHA-256 of a cube, hexadecimal: of its file, or of the names and files in its folder."""
+def digest_cube(path: Path) -> str:
+    """Compute the SHA-256 of a cube: of its file, or of the names and contents in its folder."""
     if not path.is_dir():
         return file_sha256(path)
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        whole.update(f"{file.relative_to(path).as_posix()} {file_sha256(file)}\n".encode())
-    return whole.hexdigest()
+        digest.update(f"{file.relative_to(path).as_posix()} {file_sha256(file)}\n".encode())
+    return digest.hexdigest()
 
 
-def _source(cube: CubeFile, state: FileState, name: Name) -> Source:
+def _choose_source(cube: CubeFile, state: FileState, quantity: Quantity) -> FrameSource:
+    """Choose chunks read directly where the layout of the file allows it, else the NetCDF library."""
     # Absolute: the file is opened again when the process may be in another folder.
     path = Path(cube.path).absolute()
-    table = (list_shards if path.is_dir() else list_chunks)(path, _VARIABLES[name], state)
-    kind = "|u1" if name == "flags" else "<i2"
-    if table is None or table.tiling.dtype != kind:
-        return LibrarySource(path, state, name)
-    if table.tiling.shape != (len(cube.dates), *cube.grid.shape):
-        return LibrarySource(path, state, name)
+    list_chunks = list_zarr_chunks if path.is_dir() else list_netcdf_chunks
+    table = list_chunks(path, _VARIABLES[quantity], state)
+    dtype, shape = "|u1" if quantity == "flags" else "<i2", (len(cube.dates), *cube.grid.shape)
+    if table is None or table.tiling.dtype != dtype or table.tiling.shape != shape:
+        return LibrarySource(path, state, quantity)
     return TileSource(table, path, cube.dates, cube.surface == Surface.LAND)
 
 
 class LibrarySource:
-    """A variable of a cube in any layout the NetCDF library can read.
+    """Source that reads a variable of a cube with the NetCDF library, whatever its layout is.
 
-    HDF5 handles may be neither shared between processes nor pickled. The file is therefore
-    opened when a process first reads, and a handle inherited through fork is neither used
-    nor closed.
+    HDF5 handles can be neither shared between processes nor pickled. Therefore every process opens
+    the file when it first reads; a handle that it inherited through a fork is neither used nor
+    closed.
 
     Parameters
     ----------
     path : Path
         Absolute.
     state : FileState
-    name : str
-        ``concentration`` or ``flags``.
+        State of the cube that is expected.
+    quantity : {"concentration", "flags"}
     """
 
     values: np.ndarray | None = None
 
-    def __init__(self, path: Path, state: FileState, name: Name) -> None:
-        self.path, self._state, self._name = path, state, name
+    def __init__(self, path: Path, state: FileState, quantity: Quantity) -> None:
+        self.path, self._state, self._quantity = path, state, quantity
         self._cube: CubeFile | None = None
-        self._process: int | None = None
-        self._inherited: CubeFile | None = None
+        self._process: int | None = None  # that opened the cube
+        self._inherited: CubeFile | None = None  # kept only so that it is not closed here
 
-    def read(self, frames: Sequence[FrameRequest], threads: int) -> None:
-        """Fill ``out`` of all the frames; every run of adjacent days is one read."""
-        read = getattr(self._open(), self._name)
-        for some in frames:
-            distinct, place = np.unique(some.days, return_inverse=True)
-            runs = np.split(distinct, np.flatnonzero(np.diff(distinct) > 1) + 1)
-            for run in runs:
-                stack = read(slice(int(run[0]), int(run[-1]) + 1), some.rows, some.columns)
-                for number, day in enumerate(distinct[place].tolist()):
-                    if run[0] <= day <= run[-1]:
-                        paint_values(some, number, stack[day - int(run[0])])
+    def read(self, requests: Sequence[FrameRequest], threads: int) -> None:
+        """Fill the arrays of all requests; every run of neighbouring days is one read."""
+        read = getattr(self._open(), self._quantity)
+        for request in requests:
+            days = np.unique(request.days)
+            for run in np.split(days, np.flatnonzero(np.diff(days) > 1) + 1):
+                first, last = int(run[0]), int(run[-1])
+                stack = read(slice(first, last + 1), request.rows, request.columns)
+                for number, day in enumerate(request.days):
+                    if first <= day <= last:
+                        apply_conversion(request, number, stack[day - first])
 
     def _open(self) -> CubeFile:
         if self._cube is None or self._process != os.getpid():
-            # Before, so that a file put in its place meanwhile cannot be taken for it.
-            if cube_state(self.path) not in (self._state, None):
-                raise another_cube(self.path)
+            # Checked before the file is opened: a file that replaces it meanwhile is noticed later.
+            if read_cube_state(self.path) not in (self._state, None):
+                raise make_changed_cube_error(self.path)
             self._inherited, self._cube = self._cube, CubeFile(self.path)
             self._process = os.getpid()
         return self._cube
 
     def close(self) -> None:
-        """Close this process's handle; the next read opens it again."""
+        """Close the cube in this process; the next read opens it again."""
         if self._cube is not None and self._process == os.getpid():
             self._cube.close()
             self._cube = None

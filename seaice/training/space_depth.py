@@ -1,7 +1,7 @@
-"""Space to depth and back: cells of a patch become channels, without loss.
+"""Space to depth and back: the cells of a patch become channels, without loss.
 
-Works on anything with ``shape``, ``reshape`` and ``permute``, so on torch tensors on any
-device and inside autograd; torch itself is not imported.
+The functions need only ``shape``, ``reshape`` and ``permute``: they work on torch tensors of any
+device, also inside autograd, and do not import torch.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 def unfold_StackOverChannel(img: Tensor, patch_size: int | tuple[int, int]) -> Tensor:
-    """Stack the cells of every non-overlapping patch over the channels.
+    """Turn the cells of every patch into channels; the patches cover the field without overlap.
 
     Parameters
     ----------
     img : tensor, shape (B, C, H, W) or (B, T, C, H, W)
     patch_size : int or (rows, columns)
-        Must divide H and W.
+        Size of a patch; it must divide H and W.
 
     Returns
     -------
-    tensor, shape (B, C * rows * columns, H / rows, W / columns), with T kept in place
-        Cell (i, j) of a patch of channel c is channel ``(c * rows + i) * columns + j``, the
-        order of :func:`torch.nn.functional.pixel_unshuffle`.
+    tensor, shape (B, C * rows * columns, H / rows, W / columns), with T after B if ``img`` has it
+        Cell (i, j) of a patch of channel c is channel ``(c * rows + i) * columns + j``, as with
+        :func:`torch.nn.functional.pixel_unshuffle`.
 
     Raises
     ------
@@ -59,15 +59,15 @@ def unfold_StackOverChannel(img: Tensor, patch_size: int | tuple[int, int]) -> T
 def fold_tensor(
     tensor: Tensor, output_size: int | tuple[int, int], patch_size: int | tuple[int, int]
 ) -> Tensor:
-    """Undo :func:`unfold_StackOverChannel` exactly.
+    """Turn channels back into cells: the exact inverse of :func:`unfold_StackOverChannel`.
 
     Parameters
     ----------
     tensor : tensor, shape (B, C * rows * columns, H / rows, W / columns), or with T after B
     output_size : int or (H, W)
-        Shape of the field to make.
+        Rows and columns of the field.
     patch_size : int or (rows, columns)
-        As given to :func:`unfold_StackOverChannel`.
+        The patch size that was used in :func:`unfold_StackOverChannel`.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def fold_tensor(
     Raises
     ------
     InputError
-        If the three do not fit together.
+        If tensor, output size and patch size do not fit together.
     """
     _check_dimensions(tensor)
     rows, columns = check_pair("patch_size", patch_size)

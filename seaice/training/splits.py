@@ -1,4 +1,4 @@
-"""Parts of a record for training, validation and test, and normalisation by the first alone."""
+"""Splits of a cube by date into training, validation and test parts, and statistics of one part."""
 
 from __future__ import annotations
 
@@ -25,32 +25,36 @@ from seaice.dates import (
 from seaice.gapfill import get_method
 from seaice.runtime.atomic_write import atomic
 from seaice.training.windows import (
-    block_list,
+    check_blocks,
     check_count,
-    region_slices,
+    find_region_slices,
 )
 
 logger = logging.getLogger(__name__)
 
 SHARES: Mapping[str, float] = MappingProxyType({"train": 0.7, "validation": 0.15, "test": 0.15})
-
-
-# Of the filling that consolidate_data.py does unless told otherwise: 9 days in time, then 3 around.
+# Reach of the default filling of consolidate_data.py: 9 days in time, then 3 in the Gaussian.
 USUAL_REACH = 12
 
 
 def filling_reach(consolidated_file_path: Path | str) -> int:
-    """How many days away the observations may lie that a cube's filled values are made of.
+    """Return the reach of the filling of a cube: how many days away the source values may lie.
 
     Parameters
     ----------
     consolidated_file_path : Path
-        The cube; the method and the windows it was filled with are written in it.
+        The cube. The method and the parameters of its filling are read from it.
 
     Returns
     -------
     int
-        8, the reach of the default filling, where the file does not tell; a warning says so.
+        Days to either side. If the cube does not say how it was filled: 12, the reach of the
+        default filling, with a warning in the log.
+
+    Raises
+    ------
+    InputError
+        If the file is no cube.
     """
     with CubeFile(Path(consolidated_file_path)) as cube:
         try:
@@ -76,40 +80,41 @@ def date_blocks(
     block_days: int | None = None,
     seed: int = 0,
 ) -> dict[str, list[DateRange]]:
-    """Divide a record into contiguous blocks of days, each wholly in one part.
+    """Split a date range into blocks of days, each of which belongs to one part.
 
-    Neighbouring days of sea ice are nearly copies of one another, so a random split of
-    days would let a model see its test. Between two blocks of different parts
-    ``gap_days`` belong to neither.
+    The sea ice of one day is nearly that of the next, so a random split of single days would show
+    a model its test data. Between two blocks of different parts ``gap_days`` days belong to neither.
 
     Parameters
     ----------
-    start, end : dates in any form
-        First and last day.
+    start, end : date, int or str
+        First and last day, in any form :func:`seaice.dates.parse_date` accepts.
     shares : mapping of str to float
-        Parts by name and how much of the days each gets, in any unit.
+        Names of the parts, and how much of the days each gets; only the ratios count.
     gap_days : int, optional
-        Days left out between parts. At least the reach of the gap filling keeps an
-        observation of one part out of the filled values of another: by default the reach of
-        ``cube``, or without it 8 days, that of the default filling (5 in time, then 3 around).
+        Days left out between parts. If they are at least the reach of the gap filling, no
+        observation of one part enters a filled value of another. By default the reach of ``cube``,
+        or without it 12 days, the reach of the default filling (9 days in time, then 3 in the
+        Gaussian).
     cube : Path, optional
-        The cube to be divided (see :func:`filling_reach`). A smaller ``gap_days`` is warned of.
+        The cube that is split (see :func:`filling_reach`). If ``gap_days`` is smaller than its reach,
+        the log has a warning.
     block_days : int, optional
-        Length of a block. Without it every part is one block, in the order of
-        ``shares``. With it the parts alternate along the record in a fixed random order,
-        so that each sees several seasons; neighbouring blocks of one part become one.
+        Length of a block in days. Without it every part is one block, in the order of ``shares``.
+        With it the parts alternate in a random order, so that each gets several seasons;
+        neighbouring blocks of one part are joined.
     seed : int
-        Of that order. It depends on nothing else, on no library's random numbers.
+        Seed of that order. The order depends on the seed alone, not on the version of a library.
 
     Returns
     -------
     dict of str to list of DateRange
-        For ``blocks=`` of the Dataset.
+        Blocks of every part, for ``blocks=`` of the Dataset.
 
     Raises
     ------
     InputError
-        If the record is too short for the parts or a share is not positive.
+        If there are too few days for the parts or a share is not positive.
 
     Examples
     --------
@@ -119,27 +124,27 @@ def date_blocks(
     train 2024-01-01 to 2024-02-29
     test 2024-03-21 to 2024-04-09
     """
-    period = DateRange.parse(start, end)
-    gap_days = _free_days(gap_days, cube)
+    date_range = DateRange.parse(start, end)
+    gap_days = _choose_gap_days(gap_days, cube)
     if not _are_shares(shares):
         raise InputError(f"expected parts with positive shares, found {shares!r}")
     if block_days is None:
-        lengths = _in_proportion(len(period) - gap_days * (len(shares) - 1), shares)
+        lengths = _divide_in_proportion(len(date_range) - gap_days * (len(shares) - 1), shares)
         names = list(shares)
     else:
         block_days = check_count("block_days", block_days, 1)
-        lengths = _even_lengths(len(period), block_days, gap_days)
-        names = _dealt(len(lengths), shares, seed)
+        lengths = _divide_evenly(len(date_range), block_days, gap_days)
+        names = _shuffle_parts(len(lengths), shares, seed)
     if len(lengths) < len(shares) or min(lengths) < 1:
         raise InputError(
-            f"{period} has {len(period)} days, too few for {len(shares)} parts "
+            f"{date_range} has {len(date_range)} days, too few for {len(shares)} parts "
             f"with {gap_days} days between them; shorten gap_days or block_days, or lengthen it"
         )
-    return _laid_out(period, names, lengths, gap_days, list(shares))
+    return _place_blocks(date_range, names, lengths, gap_days, list(shares))
 
 
-def _free_days(gap_days: int | None, cube: Path | str | None) -> int:
-    """``gap_days``, by default the reach of the cube's filling."""
+def _choose_gap_days(gap_days: int | None, cube: Path | str | None) -> int:
+    """Return ``gap_days``, by default the reach of the filling of the cube."""
     reach = USUAL_REACH if cube is None else filling_reach(cube)
     if gap_days is None:
         return reach
@@ -163,8 +168,8 @@ def _are_shares(shares: Any) -> bool:
     )
 
 
-def _in_proportion(total: int, shares: Mapping[str, float]) -> list[int]:
-    """Whole numbers with the sum ``total`` (largest remainders), at least 1 each if possible."""
+def _divide_in_proportion(total: int, shares: Mapping[str, float]) -> list[int]:
+    """Divide a whole number by shares (largest remainders); every part gets at least 1 if possible."""
     weights = np.array(list(shares.values()), dtype=np.float64)
     ideal = weights / weights.sum() * max(0, total)
     counts = np.floor(ideal).astype(int)
@@ -176,55 +181,66 @@ def _in_proportion(total: int, shares: Mapping[str, float]) -> list[int]:
     return [int(c) for c in counts]
 
 
-def _even_lengths(days: int, block_days: int, gap_days: int) -> list[int]:
+def _divide_evenly(days: int, block_days: int, gap_days: int) -> list[int]:
+    """Return the lengths of as many blocks as fit; the last one gets the days that remain."""
     count = max(0, (days + gap_days) // (block_days + gap_days))
     lengths = [block_days] * count
-    if lengths:  # the rest of the record goes to the last block
+    if lengths:
         lengths[-1] += days - count * block_days - (count - 1) * gap_days
     return lengths
 
 
-def _dealt(count: int, shares: Mapping[str, float], seed: int) -> list[str]:
-    """Name of the part of every block, in a random order that no library version changes."""
-    numbers = _in_proportion(count, shares)
+def _shuffle_parts(count: int, shares: Mapping[str, float], seed: int) -> list[str]:
+    """Return the part of every block in a random order; the order of digests never changes."""
+    numbers = _divide_in_proportion(count, shares)
     names = [name for name, number in zip(shares, numbers, strict=True) for _ in range(number)]
     order = sorted(range(count), key=lambda k: hashlib.sha256(f"{seed} {k}".encode()).digest())
     return [names[k] for k in order] if len(names) == count else []
 
 
-def _laid_out(
-    period: DateRange, names: Sequence[str], lengths: Sequence[int], gap_days: int, parts: Sequence[str]
+def _place_blocks(
+    date_range: DateRange,
+    names: Sequence[str],
+    lengths: Sequence[int],
+    gap_days: int,
+    parts: Sequence[str],
 ) -> dict[str, list[DateRange]]:
-    result: dict[str, list[DateRange]] = {part: [] for part in parts}
-    first = period.start
+    """Place blocks one after the other with gaps between them; join neighbours of one part."""
+    blocks: dict[str, list[DateRange]] = {part: [] for part in parts}
+    first = date_range.start
     previous = None
     for name, length in zip(names, lengths, strict=True):
         last = first + timedelta(days=length - 1)
         if name == previous:
-            result[name][-1] = DateRange(result[name][-1].start, last)
+            blocks[name][-1] = DateRange(blocks[name][-1].start, last)
         else:
-            result[name].append(DateRange(first, last))
+            blocks[name].append(DateRange(first, last))
         previous = name
         first = last + timedelta(days=gap_days + 1)
-    return result
+    return blocks
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean and standard deviation of concentration over ocean cells of given days.
+    """Mean and standard deviation of the concentration of ocean cells over some days.
 
     Attributes
     ----------
     mean, std : float
-        Fraction 0..1, over all ocean cells with a value, measured or filled.
+        Fractions 0..1, over all ocean cells with a value, observed or filled.
     cells : int
         Number of values.
     days : int
-        Number of days with at least one.
+        Number of days with at least one value.
     periods : tuple of str
-        The blocks of days measured.
+        The blocks of days, as text.
     cube : str
-        Name of the cube.
+        Name of the file of the cube.
+
+    Raises
+    ------
+    InputError
+        If the mean is not finite or the standard deviation not above 0.
     """
 
     mean: float
@@ -242,15 +258,15 @@ class Statistics:
             )
 
     def normalise(self, values: Any) -> Any:
-        """``(values - mean) / std``, of an array or tensor."""
+        """Return ``(values - mean) / std`` of an array or tensor."""
         return (values - self.mean) / self.std
 
     def restore(self, values: Any) -> Any:
-        """Inverse of :meth:`normalise`."""
+        """Return ``values * std + mean``: the inverse of :meth:`normalise`."""
         return values * self.std + self.mean
 
     def save(self, path: Path) -> Path:
-        """Write a JSON file."""
+        """Write the statistics to a JSON file, and return its path."""
         text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
         with atomic(Path(path)) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -258,7 +274,7 @@ class Statistics:
 
     @classmethod
     def load(cls, path: Path) -> Statistics:
-        """Read what :meth:`save` wrote; InputError if it is no such file."""
+        """Read statistics from a file of :meth:`save`; InputError if it is no such file."""
         path = Path(path)
         if not path.is_file():
             raise InputError(f"no such statistics file: {path}; save it with Statistics.save")
@@ -276,19 +292,19 @@ def measure_statistics(
     region: tuple[int, int, int, int] | None = None,
     bounds: tuple[float, float, float, float] | None = None,
 ) -> Statistics:
-    """Mean and standard deviation of the ocean cells of some blocks of days.
+    """Measure mean and standard deviation of the ocean cells over some blocks of days.
 
-    Give the blocks of the training part alone and hand the result to the datasets of
-    every part: nothing about the other days enters.
+    Measure the blocks of the training part and use the result in the Datasets of all parts: so
+    no value of the other days enters the normalisation.
 
     Parameters
     ----------
     consolidated_file_path : Path
         The cube.
     blocks : iterable of DateRange
-        E.g. ``date_blocks(...)["train"]``. Days the cube lacks are passed over.
+        For example ``date_blocks(...)["train"]``. Days that the cube lacks are skipped.
     region, bounds : optional
-        See :func:`seaice.training.windows.region_slices`.
+        See :func:`seaice.training.windows.find_region_slices`.
 
     Returns
     -------
@@ -297,24 +313,24 @@ def measure_statistics(
     Raises
     ------
     InputError
-        If the blocks are no Periods or hold no two different values.
+        If the blocks are no date ranges or hold no two different values.
     """
-    blocks = block_list(blocks)
-    wanted = {day for block in blocks for day in block}
+    blocks = check_blocks(blocks)
+    days_of_blocks = {day for block in blocks for day in block}
     cells = days = 0
     mean = squares = 0.0  # squares: sum of squared differences from the mean
     with CubeFile(Path(consolidated_file_path)) as cube:
-        rows, columns = region_slices(cube.grid, region, bounds)
+        rows, columns = find_region_slices(cube.grid, region, bounds)
         ocean = cube.ocean[rows, columns]
         for position, day in enumerate(cube.dates):
-            if parse_date(day) not in wanted:
+            if parse_date(day) not in days_of_blocks:
                 continue
             values = cube.concentration(position, rows, columns)[ocean]
             values = values[~np.isnan(values)].astype(np.float64)
             if not values.size:
                 continue
-            # Chan, Golub and LeVeque (1983), doi:10.1080/00031305.1983.10483115: one pass
-            # over any number of days without loss of digits.
+            # Means and sums of squares of two sets are combined as by Chan, Golub and LeVeque
+            # (1983), doi:10.1080/00031305.1983.10483115: one pass without loss of digits.
             difference = values.mean() - mean
             total = cells + values.size
             squares += ((values - values.mean()) ** 2).sum()

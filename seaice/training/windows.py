@@ -1,4 +1,4 @@
-"""Windows on a cube: which days a training sample takes, which cells, and which are usable."""
+"""Windows of a cube: the days and cells of training samples, and which windows can be samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from seaice.regions import Box
 
 logger = logging.getLogger(__name__)
 
-# Why a window is no sample: key of ``dropped`` and how a message says it.
+# Reasons why a window is no sample: key of ``ConsolidatedSICDataset.dropped``, and text for messages.
 REASONS = {
     "outside_blocks": "not within one block",
     "absent_day": "with a day the cube lacks",
@@ -32,7 +32,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Window:
-    """Which days are inputs and which are targets, counted from a sample's first day.
+    """Days of a sample: which are inputs and which are targets, counted from its first day.
 
     Attributes
     ----------
@@ -42,6 +42,11 @@ class Window:
         Days from one input (target) to the next; 1 is every day.
     pred_shift : int
         Days from the last input to the first target; 1 is the next day.
+
+    Raises
+    ------
+    InputError
+        If a length or gap is no whole number of at least 1, or ``pred_shift`` none of at least 0.
 
     Examples
     --------
@@ -58,7 +63,7 @@ class Window:
     def __post_init__(self) -> None:
         for name in ("input_length", "pred_length", "input_gap", "pred_gap", "pred_shift"):
             minimum = 0 if name == "pred_shift" else 1
-            # Plain integers from here on: one of numpy's smaller kinds could overflow.
+            # Python's integers: sums of numpy's smaller types could overflow.
             object.__setattr__(self, name, check_count(name, getattr(self, name), minimum))
 
     @property
@@ -78,47 +83,47 @@ class Window:
 
     @property
     def offsets(self) -> np.ndarray:
-        """Days after the first of every input, then of every target; int64 (Tin + Tout,)."""
+        """Days from the first day to every input, then to every target; int64 (Tin + Tout,)."""
         inputs = np.arange(self.input_length) * self.input_gap
         targets = np.arange(self.pred_length) * self.pred_gap + self.input_span + self.pred_shift - 1
         return np.concatenate([inputs, targets])
 
-    def starts(self, period: DateRange, samples_gap: int = 1) -> np.ndarray:
-        """First days of all windows within a period, every ``samples_gap`` days.
+    def list_starts(self, date_range: DateRange, samples_gap: int = 1) -> np.ndarray:
+        """List the first days of the windows within a date range, one every ``samples_gap`` days.
 
         Returns
         -------
         ndarray of int64
-            Days after the period's first.
+            Days counted from the first day of the date range.
 
         Raises
         ------
         InputError
-            If not even one window fits.
+            If the date range is shorter than one window.
         """
         samples_gap = check_count("samples_gap", samples_gap, 1)
-        count = len(period) - self.span + 1
+        count = len(date_range) - self.span + 1
         if count < 1:
             raise InputError(
-                f"a window takes {self.span} days and the period {period} has only {len(period)}; "
-                "lengthen the period or shorten input_length, pred_length or the gaps"
+                f"a window takes {self.span} days and the date range {date_range} has only "
+                f"{len(date_range)}; lengthen it or shorten input_length, pred_length or the gaps"
             )
         return np.arange(0, count, samples_gap)
 
 
 @dataclass(frozen=True)
 class DayShares:
-    """How much of the ocean of each calendar day of a period is missing or filled.
+    """Shares of missing and filled ocean cells on every day of a date range, for a part of the grid.
 
     Attributes
     ----------
     position : ndarray of int64, shape (days,)
-        Where the day lies on the cube's axis; -1 if the cube lacks it.
+        Position of the day on the time axis of the cube; -1 if the cube lacks the day.
     missing : ndarray of float64, shape (days,)
-        Share of the ocean cells outside the pole hole that have no value; of those in it
-        where there are no others.
+        Share of the ocean cells outside the pole hole that are missing, 0..1. If all ocean cells of
+        the part lie in the pole hole, the share of these.
     filled : ndarray of float64, shape (days,)
-        Share of all ocean cells whose value was not measured.
+        Share of all ocean cells whose value is filled, 0..1.
     """
 
     position: np.ndarray
@@ -126,76 +131,89 @@ class DayShares:
     filled: np.ndarray
 
 
-def day_shares(
-    cube: CubeFile, period: DateRange, rows: slice, columns: slice, *, filled: bool = False
+def measure_day_shares(
+    cube: CubeFile, date_range: DateRange, rows: slice, columns: slice, *, filled: bool = False
 ) -> DayShares:
-    """Measure the missing and filled shares of a part of the grid, day by day.
+    """Measure the shares of missing and filled cells of a part of the grid, day by day.
 
-    Takes the cube's own daily counts where they decide: all of them for the whole grid,
-    and for a part those that are zero. For other days the day's flags are read.
+    The daily counts that the cube stores are used where they are enough: all of them for the whole
+    grid, and the zeros for a part. For other days the flags of the day are read.
 
     Parameters
     ----------
+    cube : CubeFile
+    date_range : DateRange
+    rows, columns : slice
+        The part of the grid.
     filled : bool
-        Measure the filled share too; otherwise it is 0 throughout.
+        Whether to measure the filled share too; otherwise it is 0 on all days.
     """
-    number = {day: i for i, day in enumerate(cube.dates)}
-    position = np.array([number.get(day, -1) for day in period], dtype=np.int64)
+    positions_by_day = {day: i for i, day in enumerate(cube.dates)}
+    position = np.array([positions_by_day.get(day, -1) for day in date_range], dtype=np.int64)
     surface = cube.surface[rows, columns]
     ocean = surface != Surface.LAND
-    judged = ocean & (surface != Surface.POLE_HOLE)
-    missing = "missing_ocean_cells"
-    if not judged.any():  # a part wholly within the pole hole
-        judged, missing = ocean, "missing_pole_cells"
-    whole = surface.shape == cube.surface.shape
-    counts = {"missing": _stored_counts(cube, missing, position, whole)}
+    counted = ocean & (surface != Surface.POLE_HOLE)
+    missing_variable = "missing_ocean_cells"
+    if not counted.any():  # the part lies wholly in the pole hole
+        counted, missing_variable = ocean, "missing_pole_cells"
+    is_whole_grid = surface.shape == cube.surface.shape
+    missing = _read_stored_counts(cube, missing_variable, position, is_whole_grid)
+    filled_cells = np.zeros(position.size, dtype=np.int64)
     if filled:
-        counts["filled"] = _stored_counts(cube, "filled_ocean_cells", position, whole)
-    unknown = np.logical_or.reduce([c < 0 for c in counts.values()]) & (position >= 0)
-    if unknown.any():
-        logger.info("%s: counting cells in the flags of %d days", cube.path.name, unknown.sum())
+        filled_cells = _read_stored_counts(cube, "filled_ocean_cells", position, is_whole_grid)
+    not_stored = ((missing < 0) | (filled_cells < 0)) & (position >= 0)
+    if not_stored.any():
+        logger.info("%s: counting cells in the flags of %d days", cube.path.name, not_stored.sum())
     observed, land, not_filled = (cube.flag_value(m) for m in ("observed", "land", "not_filled"))
-    for i in np.flatnonzero(unknown):
+    for i in np.flatnonzero(not_stored):
         flags = cube.flags(int(position[i]), rows, columns)
-        counts["missing"][i] = np.count_nonzero((flags == not_filled) & judged)
+        missing[i] = np.count_nonzero((flags == not_filled) & counted)
         if filled:
-            invented = (flags != observed) & (flags != land) & (flags != not_filled)
-            counts["filled"][i] = np.count_nonzero(invented & ocean)
-    nothing = np.zeros(position.size)
+            is_filled = (flags != observed) & (flags != land) & (flags != not_filled)
+            filled_cells[i] = np.count_nonzero(is_filled & ocean)
     return DayShares(
         position,
-        np.maximum(counts["missing"], 0) / max(1, np.count_nonzero(judged)),
-        np.maximum(counts["filled"], 0) / max(1, np.count_nonzero(ocean)) if filled else nothing,
+        np.maximum(missing, 0) / max(1, np.count_nonzero(counted)),
+        np.maximum(filled_cells, 0) / max(1, np.count_nonzero(ocean)),
     )
 
 
-def _stored_counts(cube: CubeFile, name: str, position: np.ndarray, whole: bool) -> np.ndarray:
-    """A day's count from the cube's summary, -1 where it does not tell."""
+def _read_stored_counts(
+    cube: CubeFile, name: str, position: np.ndarray, is_whole_grid: bool
+) -> np.ndarray:
+    """Read daily counts that the cube stores of its whole grid.
+
+    Returns
+    -------
+    ndarray of int64, shape (days,)
+        -1 for a day that the cube lacks, a cube without counts, and cells that may lie outside the
+        part of the grid.
+    """
     counts = np.full(position.size, -1, dtype=np.int64)
-    if not cube.has(name):  # a cube without the summary
+    if not cube.has(name):
         return counts
     present = position >= 0
     counts[present] = cube.variable(name)[position[present]]
-    if not whole:
-        counts[counts > 0] = -1  # they may lie outside the part
+    if not is_whole_grid:
+        counts[counts > 0] = -1
     return counts
 
 
-def pole_hole_is_missing(cube: CubeFile, position: np.ndarray, rows: slice, columns: slice) -> bool:
-    """Whether a part of the grid holds pole hole cells without a value on one of some days."""
+def is_pole_hole_missing(cube: CubeFile, position: np.ndarray, rows: slice, columns: slice) -> bool:
+    """Whether a cell of the pole hole is missing in a part of the grid on at least one of some days."""
     surface = cube.surface[rows, columns]
     hole = surface == Surface.POLE_HOLE
     if not hole.any():
         return False
-    whole = surface.shape == cube.surface.shape
-    counts = _stored_counts(cube, "missing_pole_cells", position, whole)
+    is_whole_grid = surface.shape == cube.surface.shape
+    counts = _read_stored_counts(cube, "missing_pole_cells", position, is_whole_grid)
     not_filled = cube.flag_value("not_filled")
     return bool((counts > 0).any()) or any(
         (cube.flags(int(day), rows, columns)[hole] == not_filled).any() for day in position[counts < 0]
     )
 
 
-def usable(
+def select_windows(
     days: np.ndarray,
     shares: DayShares,
     *,
@@ -203,19 +221,19 @@ def usable(
     largest_missing_share: float,
     largest_filled_share: float,
 ) -> tuple[np.ndarray, dict[str, int]]:
-    """Tell which windows are samples, and count the others by their first reason.
+    """Select the windows that are samples, and count the others by the first reason that applies.
 
     Parameters
     ----------
     days : ndarray of int64, shape (windows, Tin + Tout)
-        Days of every window after the period's first.
+        Days of every window, counted from the first day of the date range.
     shares : DayShares
-    block : ndarray of int64, shape (days of the period,)
-        Number of the block a day belongs to; -1 is none.
+    block : ndarray of int64, shape (days of the date range,)
+        Number of the block that a day belongs to; -1 for none.
     largest_missing_share : float
-        Of any day of a window.
+        Limit for every day of a window.
     largest_filled_share : float
-        Of a window: the mean over its days.
+        Limit for the mean over the days of a window.
 
     Returns
     -------
@@ -238,8 +256,8 @@ def usable(
     return keep, dropped
 
 
-def block_list(blocks: Iterable[DateRange]) -> list[DateRange]:
-    """The blocks, or an InputError that says what was given in their place."""
+def check_blocks(blocks: Iterable[DateRange]) -> list[DateRange]:
+    """Return the blocks as a list; InputError for anything but date ranges."""
     if isinstance(blocks, Mapping):
         names = ", ".join(map(str, blocks))
         raise InputError(
@@ -258,32 +276,38 @@ def block_list(blocks: Iterable[DateRange]) -> list[DateRange]:
     return listed
 
 
-def block_numbers(period: DateRange, blocks: Iterable[DateRange] | None) -> np.ndarray:
-    """Number of the block of every day of a period, -1 for none; int64 (days,)."""
+def number_blocks(date_range: DateRange, blocks: Iterable[DateRange] | None) -> np.ndarray:
+    """Number the block of every day of a date range.
+
+    Returns
+    -------
+    ndarray of int64, shape (days,)
+        -1 for a day in no block; 0 for all days if there are no blocks.
+    """
     if blocks is None:
-        return np.zeros(len(period), dtype=np.int64)
-    numbers = np.full(len(period), -1, dtype=np.int64)
-    for number, block in enumerate(block_list(blocks)):
-        first = max(0, (block.start - period.start).days)
-        numbers[first : max(0, (block.end - period.start).days + 1)] = number
+        return np.zeros(len(date_range), dtype=np.int64)
+    numbers = np.full(len(date_range), -1, dtype=np.int64)
+    for number, block in enumerate(check_blocks(blocks)):
+        first = max(0, (block.start - date_range.start).days)
+        numbers[first : max(0, (block.end - date_range.start).days + 1)] = number
     return numbers
 
 
-def region_slices(
+def find_region_slices(
     grid: Grid,
     region: tuple[int, int, int, int] | None = None,
     bounds: tuple[float, float, float, float] | None = None,
 ) -> tuple[slice, slice]:
-    """Rows and columns of a rectangle.
+    """Find the rows and columns of a region.
 
     Parameters
     ----------
     grid : Grid
     region : (ymin, ymax, xmin, xmax), optional
-        Index ranges, half-open: rows ymin to ymax - 1. Row 0 is the south edge.
+        Half-open index ranges: rows ymin to ymax - 1. Row 0 is the southernmost row.
     bounds : (west, south, east, north), optional
-        In the projected plane, metres: all cells whose centre lies within, see
-        :meth:`seaice.regions.Box.from_bounds` (which takes them in another order).
+        Metres in the map projection: all cells whose centres lie within, see
+        :meth:`seaice.regions.Box.from_bounds` (whose order is west, east, south, north).
 
     Returns
     -------
@@ -293,24 +317,24 @@ def region_slices(
     Raises
     ------
     InputError
-        If both are given, they are no four numbers, or the rectangle is empty or leaves the grid.
+        If both are given, one is not four numbers, or the region is empty or leaves the grid.
 
     Examples
     --------
     >>> from seaice.grids import get_grid
-    >>> region_slices(get_grid("n25000"), bounds=(-50_000, 0, 50_000, 25_000))
+    >>> find_region_slices(get_grid("n25000"), bounds=(-50_000, 0, 50_000, 25_000))
     (slice(214, 215, None), slice(152, 156, None))
     """
     if region is not None and bounds is not None:
         raise InputError("give either region (row and column numbers) or bounds (metres), not both")
     if region is None and bounds is None:
         return slice(0, grid.rows), slice(0, grid.columns)
-    box = _box_of_bounds(grid, bounds) if region is None else _box_of_region(region)
+    box = _read_bounds(grid, bounds) if region is None else _read_region(region)
     box.check(grid)
     return box.rows, box.columns
 
 
-def _box_of_region(region: Any) -> Box:
+def _read_region(region: Any) -> Box:
     try:
         ymin, ymax, xmin, xmax = (operator.index(v) for v in region)
     except (TypeError, ValueError):
@@ -320,29 +344,31 @@ def _box_of_region(region: Any) -> Box:
     return Box(ymin, ymax, xmin, xmax)
 
 
-def _box_of_bounds(grid: Grid, bounds: Any) -> Box:
+def _read_bounds(grid: Grid, bounds: Any) -> Box:
     try:
         west, south, east, north = bounds
-        known = all(isinstance(v, Real) and not math.isnan(v) for v in (west, south, east, north))
+        are_numbers = all(isinstance(v, Real) and not math.isnan(v) for v in (west, south, east, north))
     except (TypeError, ValueError):
-        known = False
-    if not known:
+        are_numbers = False
+    if not are_numbers:
         raise InputError(
             f"expected bounds as four numbers (west, south, east, north) in metres, found {bounds!r}"
         )
     return Box.from_bounds((west, east, south, north), grid)
 
 
-def patch_corners(ocean: np.ndarray, size: tuple[int, int], smallest_ocean_share: float) -> np.ndarray:
-    """All first cells of patches with enough ocean, and at least one cell of it.
+def list_patch_corners(
+    ocean: np.ndarray, size: tuple[int, int], smallest_ocean_share: float
+) -> np.ndarray:
+    """List the first cells of all patches that hold enough ocean, and at least one ocean cell.
 
     Parameters
     ----------
     ocean : ndarray of bool, shape (rows, columns)
     size : (rows, columns)
-        Of a patch.
+        Size of a patch.
     smallest_ocean_share : float
-        0..1.
+        Smallest share of ocean cells in a patch, 0..1.
 
     Returns
     -------
@@ -350,28 +376,28 @@ def patch_corners(ocean: np.ndarray, size: tuple[int, int], smallest_ocean_share
         ``row * (number of columns a patch can start in) + column``.
     """
     height, width = size
-    total = np.zeros((ocean.shape[0] + 1, ocean.shape[1] + 1), dtype=np.int64)
-    total[1:, 1:] = ocean.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
-    cells = (total[height:, width:] - total[:-height, width:] - total[height:, :-width]) + total[
-        :-height, :-width
-    ]
-    enough = max(1.0, smallest_ocean_share * height * width)
-    return np.flatnonzero(cells >= enough).astype(np.int32)
+    # sums[y, x] counts the ocean cells above and left of (y, x); four of them give any rectangle.
+    sums = np.zeros((ocean.shape[0] + 1, ocean.shape[1] + 1), dtype=np.int64)
+    sums[1:, 1:] = ocean.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    cells = sums[height:, width:] - sums[:-height, width:]
+    cells += sums[:-height, :-width] - sums[height:, :-width]
+    fewest_cells = max(1.0, smallest_ocean_share * height * width)
+    return np.flatnonzero(cells >= fewest_cells).astype(np.int32)
 
 
 def check_count(name: str, value: Any, minimum: int) -> int:
-    """Read a count, of Python or numpy; InputError names it if it is below its minimum or none."""
-    number = _whole(value)
+    """Return a whole number, of Python or numpy, as int; InputError if it is none or too small."""
+    number = _read_whole_number(value)
     if number is None or number < minimum:
         raise InputError(f"expected {name} as a whole number of at least {minimum}, found {value!r}")
     return number
 
 
 def check_pair(name: str, value: Any) -> tuple[int, int]:
-    """Read ``size`` or ``(rows, columns)`` as a pair of at least 1; InputError names it."""
-    number = _whole(value)
+    """Return ``size`` or ``(rows, columns)`` as a pair; InputError if a number is below 1 or none."""
+    number = _read_whole_number(value)
     try:
-        pair = [_whole(v) for v in value] if number is None else [number, number]
+        pair = [_read_whole_number(v) for v in value] if number is None else [number, number]
     except TypeError:
         pair = []
     rows, columns = pair if len(pair) == 2 else (None, None)
@@ -383,8 +409,8 @@ def check_pair(name: str, value: Any) -> tuple[int, int]:
     return rows, columns
 
 
-def _whole(value: Any) -> int | None:
-    """A whole number as Python's own, None for anything else (True and False too)."""
+def _read_whole_number(value: Any) -> int | None:
+    """Return a whole number as int, None for anything else (True and False too)."""
     if isinstance(value, bool):
         return None
     try:
@@ -394,6 +420,6 @@ def _whole(value: Any) -> int | None:
 
 
 def check_share(name: str, value: Any) -> None:
-    """Refuse a share outside 0..1; InputError names it."""
+    """Raise InputError if a share is not a number from 0 to 1."""
     if not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise InputError(f"expected {name} from 0 to 1, found {value!r}")

@@ -1,9 +1,9 @@
-"""Compiled loops from stored codes to the values of an item. No checks here.
+"""Compiled loops from stored codes to the values of a sample. Arguments are not checked here.
 
-Signatures are written out, so that importing this module compiles everything there is (or
-loads it from the disk) and nothing is compiled in a worker. Nothing here runs in parallel:
-a process that was forked after a parallel loop would be killed by the next one. The loops
-let go of the interpreter, so threads may call them at once.
+The signatures are written out: importing this module compiles every loop (or loads it from the
+disk), and no worker has to compile one. No loop uses Numba's own threads: a process that was
+forked after a parallel loop would be killed by the next one. The loops release the interpreter,
+so several threads may run them at the same time.
 """
 
 from __future__ import annotations
@@ -11,32 +11,33 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-_CELLS = ("int64", "int64", "int64", "int64", "int64", "int64")
+_RECTANGLE = (types.int64,) * 6  # row, column, to_row, to_column, height, width
 
 
-def _read_only(kind, dimensions):  # type: ignore[no-untyped-def]
-    return types.Array(kind, dimensions, "C", readonly=True)
+def _make_read_only(dtype, dimensions):  # type: ignore[no-untyped-def]
+    """Return the type of a C-contiguous array that a loop only reads."""
+    return types.Array(dtype, dimensions, "C", readonly=True)
 
 
-def _signature(codes, value, first, extra=()):  # type: ignore[no-untyped-def]
-    cells = [getattr(types, name) for name in _CELLS]
-    land = (_read_only(types.boolean, 2), value, types.boolean)
+def _make_signature(value, *codes):  # type: ignore[no-untyped-def]
+    """Return the signature of a loop: types of the arguments with the codes, dtype of the output."""
+    land = (_make_read_only(types.boolean, 2), value, types.boolean)
     out = types.Array(value, 2, "C")
-    return types.void(first, *extra, _read_only(value, 1), out, *cells, *land)
+    return types.void(*codes, _make_read_only(value, 1), out, *_RECTANGLE, *land)
 
 
-_CODES = types.Array(types.uint16, 2, "C", readonly=True)
-_FLAGS = types.Array(types.uint8, 2, "C", readonly=True)
-_BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+_CODES = _make_read_only(types.uint16, 2)
+_FLAGS = _make_read_only(types.uint8, 2)
+_BYTES = _make_read_only(types.uint8, 1)
 
 
 @njit(
     [
-        _signature(types.uint16, types.float32, _CODES),
-        _signature(types.uint16, types.uint16, _CODES),
-        _signature(types.uint16, types.uint8, _CODES),
-        _signature(types.uint8, types.float32, _FLAGS),
-        _signature(types.uint8, types.uint8, _FLAGS),
+        _make_signature(types.float32, _CODES),
+        _make_signature(types.uint16, _CODES),
+        _make_signature(types.uint8, _CODES),
+        _make_signature(types.float32, _FLAGS),
+        _make_signature(types.uint8, _FLAGS),
     ],
     nogil=True,
     cache=True,
@@ -44,28 +45,28 @@ _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 def look_up(  # type: ignore[no-untyped-def]
     codes, table, out, row, column, to_row, to_column, height, width, land, land_value, with_land
 ):
-    """Put ``table[code]`` of a rectangle of ``codes`` into ``out``.
+    """Write the values of a rectangle of codes, ``table[code]``, to a rectangle of ``out``.
 
-    The rectangle begins at (row, column) of ``codes`` and (to_row, to_column) of ``out``.
-    ``land`` has the shape of ``out``; where it is True ``land_value`` is put instead, if
-    ``with_land``.
+    The rectangle starts at (row, column) of ``codes`` and at (to_row, to_column) of ``out``.
+    ``land`` has the shape of ``out``; with ``with_land``, cells where it is True get ``land_value``.
     """
     for y in range(height):
-        line = codes[row + y, column : column + width]
-        target = out[to_row + y, to_column : to_column + width]
+        code_row = codes[row + y, column : column + width]
+        out_row = out[to_row + y, to_column : to_column + width]
         for x in range(width):
-            target[x] = table[line[x]]
+            out_row[x] = table[code_row[x]]
         if with_land:
-            dry = land[to_row + y, to_column : to_column + width]
+            # A second loop without a branch: the compiler turns it into vector instructions.
+            land_row = land[to_row + y, to_column : to_column + width]
             for x in range(width):
-                target[x] = land_value if dry[x] else target[x]
+                out_row[x] = land_value if land_row[x] else out_row[x]
 
 
 @njit(
     [
-        _signature(types.uint16, types.float32, _BYTES, (types.int64,)),
-        _signature(types.uint16, types.uint16, _BYTES, (types.int64,)),
-        _signature(types.uint16, types.uint8, _BYTES, (types.int64,)),
+        _make_signature(types.float32, _BYTES, types.int64),
+        _make_signature(types.uint16, _BYTES, types.int64),
+        _make_signature(types.uint8, _BYTES, types.int64),
     ],
     nogil=True,
     cache=True,
@@ -85,23 +86,23 @@ def look_up_shuffled(  # type: ignore[no-untyped-def]
     land_value,
     with_land,
 ):
-    """The same of a tile of ``columns`` columns under HDF5's shuffle filter.
+    """Do the same for a tile of ``columns`` columns whose bytes are in the order of the shuffle filter.
 
-    ``shuffled`` holds the low bytes of all its 2-byte codes, then the high bytes.
+    HDF5's shuffle filter stores the low bytes of all 2-byte codes first, then all high bytes.
     """
-    half = shuffled.size // 2
-    # A row of whole codes first: two short loops that the compiler makes wide ones.
-    codes = np.empty(width, np.uint16)
+    half = shuffled.size // 2  # index of the first high byte
+    # The codes of a row are joined first: two loops without a branch become vector instructions.
+    code_row = np.empty(width, np.uint16)
     for y in range(height):
-        begin = (row + y) * columns + column
-        low = shuffled[begin : begin + width]
-        high = shuffled[half + begin : half + begin + width]
+        first = (row + y) * columns + column
+        low = shuffled[first : first + width]
+        high = shuffled[half + first : half + first + width]
         for x in range(width):
-            codes[x] = np.uint16(low[x]) | (np.uint16(high[x]) << np.uint16(8))
-        target = out[to_row + y, to_column : to_column + width]
+            code_row[x] = np.uint16(low[x]) | (np.uint16(high[x]) << np.uint16(8))
+        out_row = out[to_row + y, to_column : to_column + width]
         for x in range(width):
-            target[x] = table[codes[x]]
+            out_row[x] = table[code_row[x]]
         if with_land:
-            dry = land[to_row + y, to_column : to_column + width]
+            land_row = land[to_row + y, to_column : to_column + width]
             for x in range(width):
-                target[x] = land_value if dry[x] else target[x]
+                out_row[x] = land_value if land_row[x] else out_row[x]

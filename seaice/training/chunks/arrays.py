@@ -1,4 +1,4 @@
-"""Days out of an array: in memory, or mapped from a file."""
+"""Sources whose days lie in an array: in memory, or mapped from a file."""
 
 from __future__ import annotations
 
@@ -10,26 +10,22 @@ import numpy as np
 
 from seaice import InputError
 from seaice.runtime.threads import each
-from seaice.training.chunks.requests import (
-    FrameRequest,
-    paint_codes,
-    paint_values,
-)
+from seaice.training.chunks.requests import FrameRequest, apply_conversion, apply_lookup
 from seaice.training.chunks.watched_file import FileState
 
-# One thread's unit of work, cells.
+# Cells that one thread converts at a time.
 _CELLS = 1 << 19
 
 
-class Placed(NamedTuple):
-    """Which days of the cube, and which part of the grid, an array holds.
+class ArrayCoverage(NamedTuple):
+    """Days of the cube and part of its grid that an array holds.
 
     Attributes
     ----------
-    days : ndarray of int64
-        Positions on the cube's time axis, ascending.
+    days : ndarray of int64, shape (days,)
+        Positions on the time axis of the cube, ascending.
     row, column : int
-        Of its first cell in the cube's grid.
+        Position of the first cell of the array in the grid of the cube.
     """
 
     days: np.ndarray
@@ -38,7 +34,9 @@ class Placed(NamedTuple):
 
 
 class MappedFile:
-    """An array in a file, mapped by every process that reads it; not pickled.
+    """Array in a file that every process maps into its memory for itself.
+
+    When the object is pickled, only path, type and shape go along.
 
     Parameters
     ----------
@@ -50,13 +48,13 @@ class MappedFile:
 
     def __init__(self, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         self.path, self._dtype, self._shape = path, dtype, shape
-        self._state = FileState.of(path)
+        self._state = FileState.read(path)
         self._array: np.ndarray | None = None
 
-    def __call__(self) -> np.ndarray:
-        """The array, for reading; InputError if the file was changed or replaced since."""
+    def get_array(self) -> np.ndarray:
+        """Return the array, read-only; InputError if the file was changed or replaced since."""
         if self._array is None:
-            if not self.path.exists() or FileState.of(self.path) != self._state:
+            if not self.path.exists() or FileState.read(self.path) != self._state:
                 raise InputError(f"{self.path} is another cache than before; make the Dataset anew")
             self._array = np.asarray(np.memmap(self.path, self._dtype, "r", shape=self._shape))
         return self._array
@@ -70,91 +68,95 @@ class MappedFile:
 
 
 class ArraySource:
-    """Codes of some days in an array.
+    """Source whose codes lie in an array.
 
     Parameters
     ----------
     array : ndarray or MappedFile
-        (days, rows, columns), uint16 or uint8.
-    placed : Placed
+        Codes (days, rows, columns), uint16 or uint8.
+    coverage : ArrayCoverage
     values : ndarray of float32, optional
-        See :class:`seaice.training.chunks.requests.Source`.
+        Concentration of every code, see :class:`seaice.training.chunks.requests.FrameSource`.
     """
 
     def __init__(
-        self, array: np.ndarray | MappedFile, placed: Placed, values: np.ndarray | None
+        self, array: np.ndarray | MappedFile, coverage: ArrayCoverage, values: np.ndarray | None
     ) -> None:
-        self._array, self._placed, self.values = array, placed, values
+        self._array, self._coverage, self.values = array, coverage, values
 
-    def read(self, frames: Sequence[FrameRequest], threads: int) -> None:
-        """Fill ``out`` of all the frames."""
+    def read(self, requests: Sequence[FrameRequest], threads: int) -> None:
+        """Fill the arrays of all requests."""
         from seaice.training.chunks import _kernels
 
-        array = self._array if isinstance(self._array, np.ndarray) else self._array()
+        array = self._array if isinstance(self._array, np.ndarray) else self._array.get_array()
 
-        def paint(job: _Band) -> None:
-            some = job.frames
-            row = some.rows.start - self._placed.row + job.first
-            column = some.columns.start - self._placed.column
-            where = row, column, job.first, 0, job.height, some.out.shape[2]
-            paint_codes(_kernels.look_up, some, job.number, where, array[job.place], land=True)
+        def convert(band: _RowBand) -> None:
+            request = band.request
+            row = request.rows.start - self._coverage.row + band.first_row
+            column = request.columns.start - self._coverage.column
+            rectangle = row, column, band.first_row, 0, band.height, request.out.shape[2]
+            codes = array[band.position]
+            apply_lookup(_kernels.look_up, request, band.number, rectangle, codes, may_hold_land=True)
 
-        cells = sum(some.out.size for some in frames)
-        each(paint, list(_bands(frames, self._placed.days)), threads, cells)
+        cells = sum(request.out.size for request in requests)
+        each(convert, list(_iterate_bands(requests, self._coverage.days)), threads, cells)
 
     def close(self) -> None:
-        """Let go of the file, if there is one."""
+        """Unmap the file, if there is one."""
         if isinstance(self._array, MappedFile):
             self._array.close()
 
 
 class ValueSource:
-    """Concentration of some days in memory, of cubes whose layout has no codes.
+    """Source whose concentrations lie in memory, for a cube whose layout has no codes.
 
     Parameters
     ----------
     array : ndarray of float32, shape (days, rows, columns)
-        Fractions with NaN.
-    placed : Placed
+        Fractions; NaN is missing.
+    coverage : ArrayCoverage
     """
 
     values: np.ndarray | None = None
 
-    def __init__(self, array: np.ndarray, placed: Placed) -> None:
-        self._array, self._placed = array, placed
+    def __init__(self, array: np.ndarray, coverage: ArrayCoverage) -> None:
+        self._array, self._coverage = array, coverage
 
-    def read(self, frames: Sequence[FrameRequest], threads: int) -> None:
-        """Fill ``out`` of all the frames."""
-        for some in frames:
-            rows = shifted(some.rows, -self._placed.row)
-            columns = shifted(some.columns, -self._placed.column)
-            places = np.searchsorted(self._placed.days, some.days)
-            for number, place in enumerate(places):
-                paint_values(some, number, self._array[place, rows, columns])
+    def read(self, requests: Sequence[FrameRequest], threads: int) -> None:
+        """Fill the arrays of all requests."""
+        for request in requests:
+            rows = shift_slice(request.rows, -self._coverage.row)
+            columns = shift_slice(request.columns, -self._coverage.column)
+            positions = np.searchsorted(self._coverage.days, request.days)
+            for number, position in enumerate(positions):
+                apply_conversion(request, number, self._array[position, rows, columns])
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is open."""
 
 
-class _Band(NamedTuple):
-    """Some rows of one day of some frames, and where in the array the day lies."""
+class _RowBand(NamedTuple):
+    """Some rows of one day of a request.
 
-    frames: FrameRequest
+    ``number`` is the index of the day in the request, ``position`` that in the array of the source.
+    """
+
+    request: FrameRequest
     number: int
-    place: int
-    first: int
+    position: int
+    first_row: int
     height: int
 
 
-def _bands(frames: Sequence[FrameRequest], held: np.ndarray) -> Iterator[_Band]:
-    for some in frames:
-        _, rows, columns = some.out.shape
+def _iterate_bands(requests: Sequence[FrameRequest], days: np.ndarray) -> Iterator[_RowBand]:
+    for request in requests:
+        _, rows, columns = request.out.shape
         height = max(1, _CELLS // columns)
-        for number, place in enumerate(np.searchsorted(held, some.days).tolist()):
-            for first in range(0, rows, height):
-                yield _Band(some, number, place, first, min(height, rows - first))
+        for number, position in enumerate(np.searchsorted(days, request.days).tolist()):
+            for first_row in range(0, rows, height):
+                yield _RowBand(request, number, position, first_row, min(height, rows - first_row))
 
 
-def shifted(part: slice, by: int) -> slice:
-    """The range moved by a number of cells."""
+def shift_slice(part: slice, by: int) -> slice:
+    """Return an index range moved by a number of cells."""
     return slice(part.start + by, part.stop + by)

@@ -1,4 +1,4 @@
-"""What is asked of a source: days of a part of the grid, and what their values become."""
+"""Frame requests: which days and cells to read from a source, and how stored values are converted."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ValueConversion:
-    """What an item shows in the place of stored concentration.
+    """Conversion of concentrations to the values of a sample: normalisation, and a number for NaN.
 
     Attributes
     ----------
     mean, std : float or None
-        Normalise by them; None leaves the fractions.
+        Mean and standard deviation to normalise by; with None the values stay fractions.
     missing_value : float
-        In the place of NaN.
+        Number that replaces NaN, after normalisation.
     """
 
     mean: float | None
@@ -26,7 +26,7 @@ class ValueConversion:
     missing_value: float
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """Render a copy of fractions, float32 with NaN; land is not known here."""
+        """Return a new array of converted fractions, float32 with NaN; land is not treated apart."""
         values = values.copy()
         if self.mean is not None and self.std is not None:
             values -= np.float32(self.mean)
@@ -36,14 +36,14 @@ class ValueConversion:
 
 
 class LookupTable(NamedTuple):
-    """How a value is made of what is stored, by code or from its float32 value.
+    """Look-up table from stored code to output value.
 
     Attributes
     ----------
-    table : ndarray
-        A value for every code, (65536,) or (256,); its dtype is that of the output.
+    table : ndarray, shape (65536,) or (256,)
+        Output value of every code; its dtype is that of the output. Empty for a source without codes.
     convert : callable, optional
-        The same of an array of float32 with NaN: for sources that have no codes.
+        The same conversion for an array of float32 with NaN, for sources without codes.
     """
 
     table: np.ndarray
@@ -51,19 +51,19 @@ class LookupTable(NamedTuple):
 
 
 class FrameRequest(NamedTuple):
-    """Days of a part of the grid, and where they go.
+    """Request to read some days of a rectangle of cells into an array.
 
     Attributes
     ----------
     days : sequence of int
-        Positions on the cube's time axis, in any order, repeated or not.
+        Positions on the time axis of the cube, in any order; a day may occur several times.
     rows, columns : slice
-        In the cube's grid.
+        The rectangle in the grid of the cube.
     out : ndarray, shape (days, rows, columns)
-        C-contiguous, of the dtype of ``paint.table``.
-    paint : LookupTable
+        Array to write to: C-contiguous, of the dtype of ``lookup.table``.
+    lookup : LookupTable
     land : ndarray of bool, shape (rows, columns), optional
-        C-contiguous; True where ``land_value`` goes.
+        True where ``land_value`` is written instead; C-contiguous.
     land_value : float
     """
 
@@ -71,65 +71,67 @@ class FrameRequest(NamedTuple):
     rows: slice
     columns: slice
     out: np.ndarray
-    paint: LookupTable
+    lookup: LookupTable
     land: np.ndarray | None = None
     land_value: float = 0.0
 
 
-class Source(Protocol):
-    """Days of one variable of a cube.
+class FrameSource(Protocol):
+    """Source of the days of one variable of a cube.
 
     Attributes
     ----------
-    values : ndarray of float32, optional
-        What every code stands for; None for flags, and where there are no codes.
+    values : ndarray of float32, shape (65536,) or (256,), optional
+        Concentration of every code; None for flags and for sources without codes.
     """
 
     values: np.ndarray | None
 
-    def read(self, frames: Sequence[FrameRequest], threads: int) -> None:
-        """Fill ``out`` of all the frames, which do not overlap in memory."""
+    def read(self, requests: Sequence[FrameRequest], threads: int) -> None:
+        """Fill the arrays of all requests; they must not overlap in memory."""
 
     def close(self) -> None:
-        """Let go of what this process holds open; the next read opens it again."""
+        """Close what this process holds open; the next read opens it again."""
 
 
-NO_LAND = np.zeros((1, 1), dtype=bool)
+# Stands for the land of a request without land: the compiled loops need an array.
+_NO_LAND = np.zeros((1, 1), dtype=bool)
 
 
-def paint_codes(
-    look_up: Callable[..., None],
-    frames: FrameRequest,
+def apply_lookup(
+    loop: Callable[..., None],
+    request: FrameRequest,
     number: int,
-    where: tuple[int, ...],
+    rectangle: tuple[int, ...],
     *codes: Any,
-    land: bool,
+    may_hold_land: bool,
 ) -> None:
-    """Call a loop of :mod:`._kernels` for one day of some frames.
+    """Write one day of a request from codes, by a compiled loop of :mod:`._kernels`.
 
     Parameters
     ----------
-    look_up : callable
-    frames : FrameRequest
+    loop : callable
+        ``look_up`` or ``look_up_shuffled``.
+    request : FrameRequest
     number : int
-        Of the day within the frames.
-    where : (row, column, to_row, to_column, height, width)
-        Of the rectangle, in the codes and in the output.
+        Index of the day in the request.
+    rectangle : (row, column, to_row, to_column, height, width)
+        First cell of the rectangle in the codes and in the output, and its size.
     *codes
-        What the loop takes its codes from.
-    land : bool
-        Whether land may lie in the rectangle.
+        The arguments from which the loop takes its codes.
+    may_hold_land : bool
+        Whether land may lie in the rectangle; without land the loop is shorter.
     """
-    table, out = frames.paint.table, frames.out[number]
-    with_land = land and frames.land is not None
-    mask = frames.land if with_land else NO_LAND
-    look_up(*codes, table, out, *where, mask, table.dtype.type(frames.land_value), with_land)
+    table, out = request.lookup.table, request.out[number]
+    with_land = may_hold_land and request.land is not None
+    land = request.land if with_land else _NO_LAND
+    loop(*codes, table, out, *rectangle, land, table.dtype.type(request.land_value), with_land)
 
 
-def paint_values(frames: FrameRequest, number: int, values: np.ndarray) -> None:
-    """Put one day of float32 values with NaN into some frames, of a source without codes."""
-    assert frames.paint.convert is not None
-    out = frames.out[number]
-    out[...] = frames.paint.convert(values)
-    if frames.land is not None:
-        np.copyto(out, frames.land_value, where=frames.land)
+def apply_conversion(request: FrameRequest, number: int, values: np.ndarray) -> None:
+    """Write one day of a request from values, float32 with NaN, of a source without codes."""
+    assert request.lookup.convert is not None
+    out = request.out[number]
+    out[...] = request.lookup.convert(values)
+    if request.land is not None:
+        np.copyto(out, request.land_value, where=request.land)

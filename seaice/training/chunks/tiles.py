@@ -1,4 +1,9 @@
-"""Days out of the chunks of a file: what lies together is read at once, and decoded into place."""
+"""Source whose days lie in the chunks of a file: neighbouring chunks are read together.
+
+A request is served in three steps. Every tile that a request touches is listed with the parts of
+output arrays that get its cells. Chunks that follow each other in a file are joined to runs, so that
+a run is one read. Every run is read and decoded by a thread, which writes all parts of its chunks.
+"""
 
 from __future__ import annotations
 
@@ -11,44 +16,42 @@ import numpy as np
 
 from seaice import InputError
 from seaice.runtime.threads import each
-from seaice.training.chunks.netcdf import (
-    ChunkDamage,
-    ChunkTable,
-)
-from seaice.training.chunks.requests import (
-    FrameRequest,
-    paint_codes,
-)
+from seaice.training.chunks.requests import FrameRequest, apply_lookup
+from seaice.training.chunks.table import ChunkDamage, ChunkTable
 from seaice.training.chunks.watched_file import WatchedFile
 
-# One read and one thread's unit of work: large for a disk, small enough to share out evenly.
+# Bytes that a thread reads and decodes at a time: many for a disk, few enough for even shares.
 _RUN_BYTES = 1 << 19
-# What a tile that is not read counts for in that.
+# Bytes that a chunk without a read (never written, or wholly land) counts for in a run.
 _BLANK_COST = _RUN_BYTES // 8
-# The shards of so many days are open at once.
+# Days of a Zarr cube whose shards are open at the same time.
 _DAYS_AT_ONCE = 64
 
 _NO_LAND, _SOME_LAND, _ALL_LAND = 0, 1, 2
 
 
-class _Cut(NamedTuple):
-    """The part of a tile that some frames take: row, column, to_row, to_column, height, width."""
+class _TilePart(NamedTuple):
+    """Part of a tile that a request asks for.
+
+    ``rectangle`` is (row, column, to_row, to_column, height, width): its first cell in the tile and
+    in the output array, and its size. ``land`` says how much land the whole tile holds.
+    """
 
     tile: int
-    where: tuple[int, ...]
+    rectangle: tuple[int, ...]
     land: int
 
 
 class _Target(NamedTuple):
-    """Where a part of a tile goes."""
+    """Rectangle of an output array, the request it belongs to and the day's index in the request."""
 
-    frames: FrameRequest
+    request: FrameRequest
     number: int
-    cut: _Cut
+    part: _TilePart
 
 
 class _Chunk(NamedTuple):
-    """A tile of a day and all that is made of it; a size below 0 is one that is not read."""
+    """Chunk of a day, its location, and all targets that get its cells; not read if size < 0."""
 
     file: WatchedFile
     offset: int
@@ -59,36 +62,36 @@ class _Chunk(NamedTuple):
 
 
 class TileSource:
-    """A variable of a cube, chunk by chunk. Every chunk is read and decoded once a request.
+    """Source whose days lie in the chunks of a file; in one call every chunk is decoded once.
 
     Parameters
     ----------
     table : ChunkTable
     path : Path
-        Of the cube, for messages.
+        Path of the cube, for messages.
     dates : sequence of date
-        Of the cube's time axis, for messages.
+        Time axis of the cube, for messages.
     land : ndarray of bool, shape (rows, columns)
-        Of the whole grid. Tiles wholly of land are not read where land is put in anyway.
+        Land of the whole grid. A tile wholly of land is not read if the request replaces land.
 
     Attributes
     ----------
     values : ndarray of float32, optional
-        See :class:`seaice.training.chunks.requests.Source`.
+        Concentration of every code, see :class:`seaice.training.chunks.requests.FrameSource`.
     """
 
     def __init__(self, table: ChunkTable, path: Path, dates: Sequence[date], land: np.ndarray) -> None:
         self._table, self._path, self._dates = table, path, list(dates)
-        self.values = table.tiling.values()
-        self._land = _land_of_tiles(land, table.tiling.tile)
+        self.values = table.tiling.decode_all_codes()
+        self._land = _classify_tiles(land, table.tiling.tile)
 
     @property
-    def codes(self) -> np.dtype[np.unsignedinteger]:
-        """Type of the numbers in a look-up table."""
-        return self._table.tiling.codes
+    def code_dtype(self) -> np.dtype[np.unsignedinteger]:
+        """Type of the codes, that is, of the indexes of a look-up table."""
+        return self._table.tiling.code_dtype
 
-    def read(self, frames: Sequence[FrameRequest], threads: int) -> None:
-        """Fill ``out`` of all the frames.
+    def read(self, requests: Sequence[FrameRequest], threads: int) -> None:
+        """Fill the arrays of all requests.
 
         Raises
         ------
@@ -96,122 +99,135 @@ class TileSource:
             If the cube was changed since, or is damaged.
         """
         self._table.check()
-        wanted = self._wanted(frames)
-        days = sorted(wanted)
+        targets = self._collect_targets(requests)
+        days = sorted(targets)
         for first in range(0, len(days), _DAYS_AT_ONCE):
-            chunks = [
-                c for day in days[first : first + _DAYS_AT_ONCE] for c in self._chunks(day, wanted[day])
-            ]
-            runs = list(_runs(chunks))
+            some_days = days[first : first + _DAYS_AT_ONCE]
+            chunks = [chunk for day in some_days for chunk in self._list_chunks(day, targets[day])]
+            runs = list(_join_runs(chunks))
             for run in runs:
                 if run[0].size >= 0:
-                    run[0].file.expect(run[0].offset, _bytes(run))
+                    run[0].file.prefetch(run[0].offset, _count_bytes(run))
             height, width = self._table.tiling.tile
             each(self._decode, runs, threads, len(chunks) * height * width)
 
     def close(self) -> None:
-        """Let go of what this process holds open."""
+        """Close what this process holds open."""
         self._table.close()
 
-    def _wanted(self, frames: Sequence[FrameRequest]) -> dict[int, dict[int, list[_Target]]]:
-        """By day and tile: everything that is made of it."""
-        wanted: dict[int, dict[int, list[_Target]]] = {}
-        for some in frames:
-            cuts = self._cuts(some.rows, some.columns)
-            for number, day in enumerate(some.days):
-                tiles = wanted.setdefault(int(day), {})
-                for cut in cuts:
-                    tiles.setdefault(cut.tile, []).append(_Target(some, number, cut))
-        return wanted
+    def _collect_targets(self, requests: Sequence[FrameRequest]) -> dict[int, dict[int, list[_Target]]]:
+        """Collect the targets of all requests by day and by tile."""
+        targets: dict[int, dict[int, list[_Target]]] = {}
+        for request in requests:
+            parts = self._list_tile_parts(request.rows, request.columns)
+            for number, day in enumerate(request.days):
+                targets_of_day = targets.setdefault(int(day), {})
+                for part in parts:
+                    targets_of_day.setdefault(part.tile, []).append(_Target(request, number, part))
+        return targets
 
-    def _cuts(self, rows: slice, columns: slice) -> list[_Cut]:
+    def _list_tile_parts(self, rows: slice, columns: slice) -> list[_TilePart]:
         height, width = self._table.tiling.tile
-        across = self._table.tiling.tiles[1]
-        cuts = []
-        for i, row, to_row, high in _pieces(rows, height):
-            for j, column, to_column, wide in _pieces(columns, width):
-                tile = i * across + j
-                cuts.append(_Cut(tile, (row, column, to_row, to_column, high, wide), self._land[tile]))
-        return cuts
+        tiles_per_row = self._table.tiling.tile_counts[1]
+        parts = []
+        for i, row, to_row, part_height in _split_range(rows, height):
+            for j, column, to_column, part_width in _split_range(columns, width):
+                tile = i * tiles_per_row + j
+                rectangle = row, column, to_row, to_column, part_height, part_width
+                parts.append(_TilePart(tile, rectangle, self._land[tile]))
+        return parts
 
-    def _chunks(self, day: int, tiles: dict[int, list[_Target]]) -> list[_Chunk]:
+    def _list_chunks(self, day: int, targets: dict[int, list[_Target]]) -> list[_Chunk]:
+        """List the chunks of a day that have targets, with their locations."""
         try:
-            places = self._table.places(day)
+            locations = self._table.locate(day)
         except (ChunkDamage, OSError) as error:
-            raise self._damaged(day, error) from None
+            raise self._make_damage_error(day, error) from None
         chunks = []
-        for tile, targets in tiles.items():
-            dry = all(t.cut.land == _ALL_LAND and t.frames.land is not None for t in targets)
-            size = -1 if dry else int(places.size[tile])
-            place = int(places.offset[tile]), size, int(places.skipped[tile])
-            chunks.append(_Chunk(places.file, *place, day, targets))
+        for tile, of_tile in targets.items():
+            only_land = all(t.part.land == _ALL_LAND and t.request.land is not None for t in of_tile)
+            size = -1 if only_land else int(locations.size[tile])
+            offset, skipped = int(locations.offset[tile]), int(locations.skipped[tile])
+            chunks.append(_Chunk(locations.file, offset, size, skipped, day, of_tile))
         return chunks
 
     def _decode(self, run: Sequence[_Chunk]) -> None:
-        """Read adjoining chunks, and paint what they hold; or what chunks without content stand for."""
+        """Read a run of chunks and write all their targets; a chunk that is not read is fill values."""
         from seaice.training.chunks import _kernels
 
         tiling = self._table.tiling
         first = run[0]
         if first.size < 0:
-            blank = np.full(tiling.tile, np.array(tiling.fill).astype(tiling.codes), tiling.codes)
+            fill = np.array(tiling.fill).astype(tiling.code_dtype)
+            blank = np.full(tiling.tile, fill, tiling.code_dtype)
             for chunk in run:
                 for target in chunk.targets:
-                    _paint(_kernels.look_up, target, blank)
+                    _write_target(_kernels.look_up, target, blank)
             return
         day = first.day
         try:
-            data = memoryview(first.file.read(first.offset, _bytes(run)))
+            data = memoryview(first.file.read(first.offset, _count_bytes(run)))
             for chunk in run:
-                day, begin = chunk.day, chunk.offset - first.offset
-                cells, shuffled = tiling.decode(data[begin : begin + chunk.size], chunk.skipped)
+                day, start = chunk.day, chunk.offset - first.offset
+                content, shuffled = tiling.decompress(data[start : start + chunk.size], chunk.skipped)
                 for target in chunk.targets:
-                    if shuffled:
-                        _paint(_kernels.look_up_shuffled, target, cells, tiling.tile[1])
+                    if shuffled:  # the loop undoes the shuffle too, of the cells that it takes
+                        _write_target(_kernels.look_up_shuffled, target, content, tiling.tile[1])
                     else:
-                        _paint(_kernels.look_up, target, cells.view(tiling.codes).reshape(tiling.tile))
+                        codes = content.view(tiling.code_dtype).reshape(tiling.tile)
+                        _write_target(_kernels.look_up, target, codes)
         except (ChunkDamage, OSError) as error:
-            raise self._damaged(day, error) from None
+            raise self._make_damage_error(day, error) from None
 
-    def _damaged(self, day: int, error: Exception) -> InputError:
+    def _make_damage_error(self, day: int, error: Exception) -> InputError:
         return InputError(
             f"{self._path} is damaged: {self._table.tiling.name} cannot be read at {self._dates[day]} "
             f"({error}); make the cube again with consolidate_data.py --force"
         )
 
 
-def _paint(look_up, target: _Target, *codes) -> None:  # type: ignore[no-untyped-def]
-    cut = target.cut
-    paint_codes(look_up, target.frames, target.number, cut.where, *codes, land=cut.land != _NO_LAND)
+def _write_target(loop, target: _Target, *codes) -> None:  # type: ignore[no-untyped-def]
+    part = target.part
+    may_hold_land = part.land != _NO_LAND
+    apply_lookup(
+        loop, target.request, target.number, part.rectangle, *codes, may_hold_land=may_hold_land
+    )
 
 
-def _pieces(part: slice, tile: int) -> list[tuple[int, int, int, int]]:
-    """Every tile that a range touches: its number, first cell in the tile and in the range, length."""
+def _split_range(part: slice, length: int) -> list[tuple[int, int, int, int]]:
+    """Split an index range at the edges of tiles.
+
+    Returns
+    -------
+    list of (tile, first, to_first, count)
+        Number of the tile along this axis, first index within the tile and within the range, and
+        number of cells.
+    """
     pieces = []
-    for number in range(part.start // tile, -(-part.stop // tile)):
-        first, last = max(part.start, number * tile), min(part.stop, (number + 1) * tile)
-        pieces.append((number, first - number * tile, first - part.start, last - first))
+    for tile in range(part.start // length, -(-part.stop // length)):
+        first, stop = max(part.start, tile * length), min(part.stop, (tile + 1) * length)
+        pieces.append((tile, first - tile * length, first - part.start, stop - first))
     return pieces
 
 
-def _land_of_tiles(land: np.ndarray, tile: tuple[int, int]) -> list[int]:
-    """Whether a tile holds no land, some, or nothing else; row by row of tiles."""
+def _classify_tiles(land: np.ndarray, tile: tuple[int, int]) -> list[int]:
+    """Whether every tile holds no land, some land or only land; tiles row by row."""
     height, width = tile
-    kinds = []
+    classes = []
     for row in range(0, land.shape[0], height):
         for column in range(0, land.shape[1], width):
-            part = land[row : row + height, column : column + width]
-            kinds.append(_ALL_LAND if part.all() else _SOME_LAND if part.any() else _NO_LAND)
-    return kinds
+            cells = land[row : row + height, column : column + width]
+            classes.append(_ALL_LAND if cells.all() else _SOME_LAND if cells.any() else _NO_LAND)
+    return classes
 
 
-def _runs(chunks: Iterable[_Chunk]) -> Iterator[list[_Chunk]]:
-    """Chunks that adjoin in their file, up to a size; those that are not read by themselves."""
+def _join_runs(chunks: Iterable[_Chunk]) -> Iterator[list[_Chunk]]:
+    """Join chunks that follow each other in a file, and chunks that are not read, to ``_RUN_BYTES``."""
     run: list[_Chunk] = []
     total = 0
     for chunk in sorted(chunks, key=lambda c: (c.size >= 0, id(c.file), c.offset)):
         cost = chunk.size if chunk.size >= 0 else _BLANK_COST
-        if run and not (_adjoin(run[-1], chunk) and total + cost <= _RUN_BYTES):
+        if run and not (_belong_together(run[-1], chunk) and total + cost <= _RUN_BYTES):
             yield run
             run, total = [], 0
         run.append(chunk)
@@ -220,11 +236,12 @@ def _runs(chunks: Iterable[_Chunk]) -> Iterator[list[_Chunk]]:
         yield run
 
 
-def _bytes(run: Sequence[_Chunk]) -> int:
+def _count_bytes(run: Sequence[_Chunk]) -> int:
     return sum(chunk.size for chunk in run)
 
 
-def _adjoin(one: _Chunk, other: _Chunk) -> bool:
-    if one.size < 0 or other.size < 0:
-        return one.size < 0 and other.size < 0
-    return one.file is other.file and one.offset + one.size == other.offset
+def _belong_together(first: _Chunk, second: _Chunk) -> bool:
+    """Whether the second chunk starts where the first ends, or neither is read."""
+    if first.size < 0 or second.size < 0:
+        return first.size < 0 and second.size < 0
+    return first.file is second.file and first.offset + first.size == second.offset

@@ -1,4 +1,4 @@
-"""A file read at any place from any process, as long as it stays the file it was."""
+"""Files that are read by offset and refused as soon as they are not the same file any more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seaice import InputError
 
 
 class FileState(NamedTuple):
-    """What changes when a file is written to or replaced.
+    """State of a file; it changes when the file is written to or replaced.
 
     Attributes
     ----------
@@ -19,6 +19,7 @@ class FileState(NamedTuple):
     mtime_ns : int
         Time of the last change, nanoseconds.
     inode : int
+        Number of the file in its file system.
     """
 
     size: int
@@ -26,39 +27,45 @@ class FileState(NamedTuple):
     inode: int
 
     @classmethod
-    def of(cls, file: Path | int) -> FileState:
-        """State of a path (links are followed) or of an open descriptor; OSError if there is none."""
-        found = os.stat(file)
-        return cls(found.st_size, found.st_mtime_ns, found.st_ino)
+    def read(cls, file: Path | int) -> FileState:
+        """Read the state of a path (links are followed) or of an open descriptor.
+
+        Raises
+        ------
+        OSError
+            If there is no such file.
+        """
+        status = os.stat(file)
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 class WatchedFile:
-    """Reads by offset, from several threads at once and on either side of a fork.
+    """File that several threads and processes read by offset.
 
-    The file is opened when a process first reads. No handle is pickled, and one inherited
-    through fork is closed, not used.
+    Every process opens the file for itself when it first reads: a descriptor is neither pickled
+    nor used by a process that inherited it through a fork.
 
     Parameters
     ----------
     path : Path
-        Absolute, for the process may be in another folder when it opens it.
+        Absolute, because the process may be in another folder when it opens the file.
     state : FileState, optional
-        The file as it is expected; by default as it is now.
+        The expected state of the file; by default its state now.
     """
 
     def __init__(self, path: Path, state: FileState | None = None) -> None:
         self.path = path
-        self.state = state or FileState.of(path)
+        self.state = state or FileState.read(path)
         self._handle: int | None = None
-        self._process: int | None = None
+        self._process: int | None = None  # that opened the file
 
-    def handle(self) -> int:
-        """Give the descriptor of this process.
+    def get_handle(self) -> int:
+        """Return the descriptor of this process; open the file first if need be.
 
         Raises
         ------
         InputError
-            If the file has gone, or was changed or replaced since.
+            If the file is gone, or was changed or replaced since.
         """
         if self._handle is None or self._process != os.getpid():
             self.close()
@@ -69,23 +76,24 @@ class WatchedFile:
                     f"no such cube: {self.path}; make it with consolidate_data.py"
                 ) from None
             self._process = os.getpid()
-        if FileState.of(self._handle) != self.state:
+        # Of the descriptor: it keeps reading the old file if the path is given to another one.
+        if FileState.read(self._handle) != self.state:
             self.close()
-            raise another_cube(self.path)
+            raise make_changed_cube_error(self.path)
         return self._handle
 
     def read(self, offset: int, size: int) -> bytes:
-        """Bytes from a place on, fewer at the end of the file. Call :meth:`handle` before."""
+        """Read bytes from an offset on, fewer at the end of the file; after :meth:`get_handle`."""
         assert self._handle is not None
-        return os.pread(self._handle, size, offset)
+        return os.pread(self._handle, size, offset)  # no common file position, so safe in threads
 
-    def expect(self, offset: int, size: int) -> None:
-        """Have the disk fetch bytes that will be read soon, without waiting for them."""
+    def prefetch(self, offset: int, size: int) -> None:
+        """Ask the system to load bytes that will be read soon, without waiting for them."""
         if self._handle is not None and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._handle, offset, size, os.POSIX_FADV_WILLNEED)
 
     def close(self) -> None:
-        """Close this process's descriptor; the next read opens it again."""
+        """Close the descriptor of this process; the next :meth:`get_handle` opens the file again."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -98,6 +106,6 @@ class WatchedFile:
             self.close()
 
 
-def another_cube(path: Path) -> InputError:
-    """What to say of a cube that is not the one a Dataset was made of."""
+def make_changed_cube_error(path: Path) -> InputError:
+    """Return the error for a cube that was changed or replaced since the Dataset was made."""
     return InputError(f"{path} is another cube than before; make the Dataset anew")
