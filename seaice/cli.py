@@ -8,16 +8,20 @@ failed or is missing, 2 wrong usage, 130 interrupted).
 from __future__ import annotations
 
 import argparse
+import copy
+import difflib
 import errno
 import getpass
 import inspect
+import json
 import logging
 import os
 import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from functools import partial
@@ -25,12 +29,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+import seaice
 from seaice import InputError
 from seaice.dates import (
     parse_date,
     parse_timestamp,
 )
-from seaice.report import Report
+from seaice.report import Progress, Report
+from seaice.runtime.atomic_write import atomic
 from seaice.settings import install_command
 
 logger = logging.getLogger("seaice")
@@ -40,14 +46,122 @@ Commands = Mapping[str, tuple[Stage, str]]
 
 
 class _Parser(argparse.ArgumentParser):
-    """Accepts ``--start-date`` for ``--start_date`` and no abbreviations."""
+    """Takes ``--start-date`` for ``--start_date``, no abbreviations, and options from a file."""
 
     def format_help(self) -> str:
         return in_form_of_caller(super().format_help())
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
-        words = list(sys.argv[1:] if args is None else args)
-        return super().parse_known_args(_with_underscores(words), namespace)
+        words = _with_underscores(list(sys.argv[1:] if args is None else args))
+        if self._subparsers is None:
+            self._refuse_unknown(words)
+            words = self._add_config(words)
+        return super().parse_known_args(words, namespace)
+
+    def _refuse_unknown(self, words: list[str]) -> None:
+        options = [name for name in self._option_string_actions if name.startswith("--")]
+        for word in words[: words.index("--") if "--" in words else None]:
+            name = word.partition("=")[0]
+            # argparse takes a word with a blank for a value, whatever its first character.
+            if name.startswith("--") and name not in options and " " not in word:
+                self.error(f"{name}: no such option{_did_you_mean(name, options)}")
+
+    def _add_config(self, words: list[str]) -> list[str]:
+        """Add the options of the file ``--config`` that are not among the words themselves."""
+        own = self._given(words)
+        if own.get("config") is None:
+            return words
+        actions = {action.dest: action for action in self._actions if action.dest not in _NO_STAGE}
+        added: list[str] = []
+        for key, value in self._read_config(own["config"]).items():
+            name = key.replace("-", "_")
+            if name not in actions:
+                self.error(f"{own['config']}: {key}: no such option{_did_you_mean(name, actions)}")
+            if name not in own:
+                same = [action for action in self._actions if action.dest == name]
+                try:
+                    added += _option_words(same, value)
+                except InputError as error:
+                    self.error(f"{own['config']}: {key}: {error}")
+        end = words.index("--") if "--" in words else len(words)
+        return words[:end] + added + words[end:]
+
+    def _given(self, words: list[str]) -> dict[str, Any]:
+        """The options that are among the words, without any default."""
+        if {"-h", "--help"} & set(words) or not any(w.partition("=")[0] == "--config" for w in words):
+            return {}
+        probe = copy.deepcopy(self)
+        probe._defaults = {}
+        for action in probe._actions:
+            action.required, action.default = False, argparse.SUPPRESS
+            if not action.option_strings and action.nargs == "+":
+                action.nargs = "*"
+        return vars(argparse.ArgumentParser.parse_known_args(probe, words)[0])
+
+    def _read_config(self, path: Path) -> dict[str, Any]:
+        try:
+            return tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            self.error(f"--config {path}: {_one_line(error) if isinstance(error, OSError) else error}")
+
+
+# Options of every stage that the stage function does not see.
+_NO_STAGE = ("help", "config", "write_config", "log_file", "quiet", "verbose")
+
+
+def _did_you_mean(name: str, names: Iterable[str]) -> str:
+    dashes = "--" if name.startswith("--") else ""
+    plain = [option.removeprefix("--") for option in names]
+    nearest = difflib.get_close_matches(name.removeprefix("--"), plain, n=1)
+    return f"; did you mean {dashes}{nearest[0]}?" if nearest else "; --help lists the options"
+
+
+def _option_words(actions: Sequence[argparse.Action], value: Any) -> list[str]:
+    """Words of a command line that give an option the value of a TOML file.
+
+    ``actions`` are those of the option: two, where one switches on and another one off.
+    """
+    if all(action.nargs == 0 for action in actions):
+        if not isinstance(value, bool):
+            raise InputError(f"expected true or false, found {value!r}")
+        return [action.option_strings[-1] for action in actions if action.const is value][:1]
+    values = value if isinstance(value, list) else [value]
+    if any(isinstance(part, bool | dict | list) for part in values):
+        raise InputError(f"expected a value or a list of values, found {value!r}")
+    texts = [str(part) for part in values]
+    (action,) = actions
+    if not action.option_strings:
+        return texts
+    name = action.option_strings[-1]
+    if isinstance(action, argparse._AppendAction) and action.nargs is None:
+        return [f"{name}={text}" for text in texts]
+    return [f"{name}={texts[0]}"] if len(texts) == 1 else [name, *texts]
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    # Strings of JSON are strings of TOML; a password in an address is nobody's business.
+    return json.dumps(re.sub(r"(?<=://)[^/@\s]*@", "", str(value)), ensure_ascii=False)
+
+
+def _write_config(path: Path, program: str, options: Mapping[str, Any]) -> Report:
+    if path.suffix != ".toml":
+        raise InputError(f"--write_config: expected a name that ends in .toml, found {path.name}")
+    lines = [
+        f"# Options of {program}, version {seaice.__version__}; read by --config.",
+        "# The command line wins over this file. Relative paths start where the command runs.",
+        *(f"{name} = {_toml_value(value)}" for name, value in options.items() if value is not None),
+    ]
+    with atomic(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Report([f"wrote {path}"])
 
 
 def _with_underscores(words: list[str]) -> list[str]:
@@ -129,13 +243,27 @@ def add_commands(parser: argparse.ArgumentParser, commands: Commands) -> list[ar
 def _prepared(parser: _Parser, stage: Stage | None) -> argparse.ArgumentParser:
     # argparse takes -1.5e6 for an option unless told what a negative number looks like.
     parser._negative_number_matcher = re.compile(r"-(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
-    parser.add_argument(
+    add = parser.add_argument_group("options of every stage").add_argument
+    add(
         "--verbose",
         action="store_true",
         default=argparse.SUPPRESS,
         help="debug messages, and tracebacks of errors",
     )
     if stage is not None:
+        add(
+            "--quiet",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="no progress and no messages but warnings and errors; results are printed",
+        )
+        files = {
+            "config": "take options from this TOML file; the command line wins over it",
+            "write_config": "write all options as they are here to this TOML file, and end",
+            "log_file": "append the messages to this file too",
+        }
+        for name, text in files.items():
+            add(f"--{name}", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=text)
         parameters = inspect.signature(stage).parameters.values()
         parser.set_defaults(
             **{p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
@@ -351,16 +479,25 @@ def run(
         The exit status.
     """
     options = vars(parser.parse_args(argv))
-    verbose = options.pop("verbose", False)
+    every = {name: options.pop(name, None) for name in _NO_STAGE}
+    program = parser.prog
     if isinstance(stage, Mapping):
-        stage = stage[options.pop("command")][0]
-    work = partial(stage, **(options | fixed))
+        command = options.pop("command")
+        program, stage = f"{program} {command}", stage[command][0]
     for first, last in (("start_date", "end_date"), ("start", "end")):
         start, end = options.get(first), options.get(last)
         if start is not None and end is not None and end < start:
             parser.error(f"--{last} {end} is before --{first} {start}: exchange them")
-    with _logging(verbose=verbose):
-        return _guarded(work, verbose=verbose)
+    work = partial(stage, **(options | fixed))
+    if every["write_config"]:
+        work = partial(_write_config, every["write_config"], program, options)
+    verbose, quiet = bool(every["verbose"]), bool(every["quiet"])
+    try:
+        with _logging(verbose=verbose, quiet=quiet, file=every["log_file"]):
+            logger.debug("%s, seaice %s", program, seaice.__version__)
+            return _guarded(work, verbose=verbose)
+    except OSError as error:
+        parser.error(f"--log_file: {_one_line(error)}")
 
 
 def _guarded(work: Callable[[], Report], *, verbose: bool) -> int:
@@ -368,10 +505,10 @@ def _guarded(work: Callable[[], Report], *, verbose: bool) -> int:
     try:
         report = work()
         for line in report.lines:
-            print(line)
+            _print(line, logging.INFO)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("interrupted: no half-made output is left; run the same command again", file=sys.stderr)
+        _print("interrupted: no half-made output is left; run the same command again", logging.ERROR)
         return 130
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; silence the flush at exit too.
@@ -380,14 +517,20 @@ def _guarded(work: Callable[[], Report], *, verbose: bool) -> int:
     except Exception as error:
         if verbose:
             logger.exception("failed")
-        print(in_form_of_caller(f"error: {_one_line(error)}"), file=sys.stderr)
+        _print(in_form_of_caller(f"error: {_one_line(error)}"), logging.ERROR)
         return 1
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
     for line in report.failed:
-        print(f"failed: {line}", file=sys.stderr)
+        _print(f"failed: {line}", logging.ERROR)
     return report.status
+
+
+def _print(line: str, level: int) -> None:
+    """Print a line to standard output, an error to standard error, and log it to the log file."""
+    print(line, file=sys.stderr if level >= logging.ERROR else sys.stdout)
+    logger.log(level, "%s", line, extra={"printed": True})
 
 
 def _stop_signals() -> list[signal.Signals]:
@@ -419,24 +562,33 @@ def _one_line(error: Exception) -> str:
         return f"{error.strerror}:{name}{advice}" if name else f"{error.strerror}{advice}"
     if isinstance(error, ModuleNotFoundError):
         command = install_command(error.name or "")
-        return text if not error.name or command in text else f"{text}: {command}"
+        return text if not error.name or command in text else f"{error.name} is not installed: {command}"
     return f"{type(error).__name__}: {text} (unexpected; run again with --verbose for the details)"
 
 
 @contextmanager
-def _logging(*, verbose: bool) -> Iterator[None]:
+def _logging(*, verbose: bool, quiet: bool, file: Path | None) -> Iterator[None]:
     """Log lines of the package to standard error, with UTC times, while a script runs."""
-    handler = logging.StreamHandler(sys.stderr)
+    level = logging.DEBUG if verbose else logging.INFO
+    console = logging.StreamHandler(sys.stderr)
+    console.setLevel(logging.WARNING if quiet else level)
+    console.addFilter(lambda record: not hasattr(record, "printed"))
+    handlers: list[logging.Handler] = [console]
+    if file is not None:
+        handlers.append(logging.FileHandler(file, encoding="utf-8"))
     formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
     formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    before = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
-    logger.propagate = False
+    before = logger.level, logger.propagate, Progress.shows_bar
+    for handler in handlers:
+        handler.setFormatter(formatter)
+        logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate, Progress.shows_bar = False, not quiet
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
         logger.setLevel(before[0])
-        logger.propagate = before[1]
+        logger.propagate, Progress.shows_bar = before[1:]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+# Between estimates of the time left.
+_ESTIMATE_SECONDS = 10
 
 
 @dataclass
@@ -50,23 +54,48 @@ class Progress:
     logger : logging.Logger
         Gets one line for every unit: of level INFO if standard error is no terminal, else of
         level DEBUG, because it would break the bar.
+        Every 10 seconds such a line says about how long the rest takes.
+
+    Attributes
+    ----------
+    shows_bar : bool
+        Whether terminals get a bar; of the class, for all of them.
     """
+
+    shows_bar = True
 
     def __init__(self, *, total: int, label: str, logger: logging.Logger) -> None:
         from tqdm import tqdm
 
         self._logger = logger
         self._level = logging.DEBUG if sys.stderr.isatty() else logging.INFO
-        self._bar = tqdm(total=total, desc=label, disable=None, file=sys.stderr)
+        self._bar = tqdm(
+            total=total, desc=label, disable=None if self.shows_bar else True, file=sys.stderr
+        )
         self._total = total
         self._done = 0
+        # Units that were done before cost no time: the clock starts with the first message.
+        self._first: tuple[float, int] | None = None
+        self._estimated = time.monotonic()
         self._redirection = ExitStack()
 
     def unit(self, message: str, *, count: int = 1) -> None:
         """Count ``count`` finished units and log ``message``."""
         self._done += count
         self._bar.update(count)
-        self._logger.log(self._level, "[%d/%d] %s", self._done, self._total, message)
+        text = f"{message}{self._time_left()}"
+        self._logger.log(self._level, "[%d/%d] %s", self._done, self._total, text)
+
+    def _time_left(self) -> str:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, self._done
+        begin, before = self._first
+        if now - self._estimated < _ESTIMATE_SECONDS or not before < self._done < self._total:
+            return ""
+        self._estimated = now
+        seconds = (now - begin) / (self._done - before) * (self._total - self._done)
+        return f"; about {_duration(seconds)} left"
 
     def __enter__(self) -> Progress:
         if not self._bar.disable:
@@ -84,6 +113,20 @@ class Progress:
     ) -> None:
         self._bar.close()
         self._redirection.close()
+
+
+def _duration(seconds: float) -> str:
+    """A duration in the unit that suits it.
+
+    Examples
+    --------
+    >>> [_duration(s) for s in (0.2, 42, 400, 9000)]
+    ['1 s', '42 s', '7 min', '2 h 30 min']
+    """
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def listing(items: list[str], *, limit: int = 8) -> str:

@@ -1,23 +1,28 @@
 """Command-line frame: dates, statuses, messages."""
 
+import json
+import logging
 import os
 import signal
 import subprocess
 import sys
-from datetime import date, datetime
+import tomllib
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from seaice import InputError, cli
+import seaice
+from seaice import InputError, cli, report
+from seaice.commands import main
 from seaice.dates import (
     DateRange,
     day_number,
     from_day_number,
     parse_date,
 )
-from seaice.report import Report, listing
+from seaice.report import Progress, Report, listing
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -124,7 +129,9 @@ def test_verbose_shows_the_traceback(capsys):
         (["--start_date", "20240105"], "--end_date 2024-01-02 is before --start_date 2024-01-05"),
         (["--size", "0"], "expected a number not below 1, found 0"),
         (["--size", "two"], "expected a number, found 'two'"),
-        (["--siz", "2"], "unrecognized arguments: --siz"),
+        (["--siz", "2"], "--siz: no such option; did you mean --size?"),
+        (["--nothing"], "--nothing: no such option; --help lists the options"),
+        (["2"], "unrecognized arguments: 2"),
     ],
 )
 def test_wrong_usage_is_2(capsys, words, message):
@@ -155,3 +162,262 @@ def test_stop_signals_clean_up(tmp_path, number):
         assert process.wait() == 130
         assert b"interrupted" in process.stderr.read()
     assert list(tmp_path.iterdir()) == []
+
+
+# --- options of every stage
+
+
+def many(
+    *,
+    archives,
+    start,
+    end=None,
+    size=3,
+    share=0.5,
+    bounds=None,
+    channels=("36.5H",),
+    base_url=None,
+    coordinates=True,
+    force=False,
+    account=None,
+):
+    """A stage that tells its options."""
+    logger = logging.getLogger("seaice.test")
+    logger.debug("a debug message")
+    logger.info("a message")
+    logger.warning("a warning")
+    values = {k: v for k, v in locals().items() if k not in ("logger", "account")}
+    return Report([json.dumps(values, default=str)], ["day 3"] if size == 7 else [])
+
+
+def many_parser():
+    parser = cli.make_parser("Test.", many)
+    add = parser.add_argument
+    add("archives", nargs="+", type=Path)
+    add("--start", type=cli.moment(), required=True)
+    add("--end", type=cli.moment(last=True))
+    add("--size", type=cli.at_least(1))
+    add("--share", type=cli.between(0, 1))
+    add("--bounds", nargs=4, type=float)
+    add("--channels", nargs="+")
+    add("-b", "--base_url", action="append")
+    add("--coordinates", action="store_true")
+    add("--no_coordinates", dest="coordinates", action="store_false")
+    add("-f", "--force", action="store_true")
+    return parser
+
+
+def run_many(*words):
+    return cli.run(many_parser(), many, [str(word) for word in words], account="secret")
+
+
+def told(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+def test_options_from_a_file(tmp_path, capsys):
+    config = tmp_path / "a.toml"
+    config.write_text(
+        'archives = ["a b.npz"]\nstart = 2024-01-01\nend = 2024-01-02T06:30:00Z\n'
+        "size = 5\nshare = 0.25\n"
+        'bounds = [-1.5e6, 1, -2, 3]\nchannels = ["6.9V", "6.9H"]\nbase_url = ["https://x", "https://y"]\n'
+        "coordinates = false\nforce = true\n"
+    )
+    assert run_many("--config", config) == 0
+    from_file = told(capsys)
+    assert from_file == {
+        "archives": ["a b.npz"],
+        "start": "2024-01-01 00:00:00+00:00",
+        "end": "2024-01-02 06:30:00+00:00",
+        "size": 5,
+        "share": 0.25,
+        "bounds": [-1.5e6, 1, -2, 3],
+        "channels": ["6.9V", "6.9H"],
+        "base_url": ["https://x", "https://y"],
+        "coordinates": False,
+        "force": True,
+    }
+    words = ["b.npz", "c.npz", "--size=6", "-b", "https://z", "--coordinates", "--channels", "89AV"]
+    assert run_many(*words, f"--config={config}") == 0
+    won = {"archives": ["b.npz", "c.npz"], "size": 6, "base_url": ["https://z"]}
+    assert told(capsys) == from_file | won | {"coordinates": True, "channels": ["89AV"]}
+
+
+def test_written_options_read_back(tmp_path, capsys):
+    config = tmp_path / "a.toml"
+    words = [
+        'x"y é.npz',
+        "--start",
+        "20240101",
+        "--bounds",
+        "-1e6",
+        "2",
+        "-3",
+        "4.5",
+        "--no_coordinates",
+    ]
+    words += ["--base_url", "https://me:secret@host/a", "--write_config", config]
+    assert run_many(*words) == 0
+    assert capsys.readouterr().out == f"wrote {config}\n"
+    text = config.read_text()
+    assert "secret" not in text and "account" not in text and "write_config" not in text
+    assert tomllib.loads(text) == {
+        "archives": ['x"y é.npz'],
+        "start": datetime(2024, 1, 1, tzinfo=UTC),
+        "size": 3,
+        "share": 0.5,
+        "bounds": [-1e6, 2, -3, 4.5],
+        "channels": ["36.5H"],
+        "base_url": ["https://host/a"],
+        "coordinates": False,
+        "force": False,
+    }
+    assert run_many(*words[:-2]) == 0
+    expected = told(capsys)
+    assert run_many("--config", config) == 0
+    assert told(capsys) == expected | {"base_url": ["https://host/a"]}
+    assert run_many("a.npz", "--start", "20240101", "--write_config", tmp_path / "a.nc") == 1
+    assert "expected a name that ends in .toml, found a.nc" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.toml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("szie = 3", "a.toml: szie: no such option; did you mean size?"),
+        ("config = 'b.toml'", "a.toml: config: no such option; "),
+        ("size = 0", "argument --size: expected a number not below 1, found 0"),
+        ("force = 'yes'", "a.toml: force: expected true or false, found 'yes'"),
+        ("size = true", "a.toml: size: expected a value or a list of values, found True"),
+        ("[size]\nx = 1", "a.toml: size: expected a value or a list of values, found {'x': 1}"),
+        ("size = ", "a.toml: Invalid value (at "),
+        (None, "a.toml: No such file or directory: "),
+    ],
+)
+def test_unusable_files_of_options(tmp_path, capsys, text, message):
+    config = tmp_path / "a.toml"
+    if text is not None:
+        config.write_text(text)
+    with pytest.raises(SystemExit) as stop:
+        run_many("a.npz", "--start", "20240101", "--config", config)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_command_takes_options_from_a_file(tmp_path, capsys):
+    commands = {"first": (stage, "the first"), "second": (many, "the second")}
+    parser = cli.make_parser("Test.")
+    first, _ = cli.add_commands(parser, commands)
+    cli.add_period(first)
+    first.add_argument("--size", type=cli.at_least(1))
+    config = tmp_path / "a.toml"
+    words = ["first", "--start_date", "20240101", "--end_date", "20240102"]
+    assert cli.run(parser, commands, [*words, "--write_config", str(config)]) == 0
+    assert tomllib.loads(config.read_text())["end_date"] == date(2024, 1, 2)
+    capsys.readouterr()
+    assert cli.run(parser, commands, ["first", "--config", str(config), "--size", "9"]) == 0
+    assert capsys.readouterr().out == "2024-01-01 2024-01-02 9\n"
+    with pytest.raises(SystemExit):
+        cli.run(parser, commands, ["first", "--siz", "9"])
+    assert "--siz: no such option; did you mean --size?" in capsys.readouterr().err
+
+
+def test_log_file_and_quiet(tmp_path, capsys):
+    log = tmp_path / "a.log"
+    words = ["a.npz", "--start", "20240101", "--size", "7", "--log_file", log]
+    assert run_many(*words) == 1
+    out, err = capsys.readouterr()
+    assert "INFO a message" in err and "debug" not in err and err.endswith("failed: day 3\n")
+    assert err.count("day 3") == 1 and out.count("\n") == 1
+    first = log.read_text()
+    levels = [line.split()[1] for line in first.splitlines()]
+    assert levels == ["INFO", "WARNING", "INFO", "ERROR"]
+    assert out in first and "ERROR failed: day 3\n" in first
+    assert run_many(*words, "--quiet", "--verbose") == 1
+    out, err = capsys.readouterr()
+    assert "a message" not in err and "WARNING a warning" in err and "failed: day 3" in err
+    assert out, "results are printed"
+    assert log.read_text().startswith(first) and "DEBUG a debug message" in log.read_text()
+    assert Progress.shows_bar
+    with pytest.raises(SystemExit) as stop:
+        run_many(*words[:-1], tmp_path)
+    assert stop.value.code == 2
+    assert "--log_file: Is a directory: " in capsys.readouterr().err
+
+
+def test_estimate_of_the_time_left(monkeypatch, caplog):
+    clock = iter([0.0, 1.0, 5.0, 12.0, 14.0, 25.0, 27.0])
+    monkeypatch.setattr(report.time, "monotonic", lambda: next(clock))
+    with (
+        caplog.at_level(logging.INFO),
+        Progress(total=400, label="days", logger=logging.getLogger("test_cli")) as progress,
+    ):
+        progress.unit("already there", count=100)
+        for _ in range(4):
+            progress.unit("day")
+        progress.unit("the rest", count=296)
+    assert [record.getMessage() for record in caplog.records] == [
+        "[100/400] already there",
+        "[101/400] day",
+        "[102/400] day; about 27 min left",
+        "[103/400] day",
+        "[104/400] day; about 30 min left",
+        "[400/400] the rest",
+    ]
+
+
+@pytest.mark.parametrize("bar", [True, False])
+def test_quiet_shows_no_bar(monkeypatch, bar, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(Progress, "shows_bar", bar)
+    with Progress(total=2, label="days", logger=logging.getLogger("test_cli")) as progress:
+        progress.unit("day")
+    assert ("days" in capsys.readouterr().err) is bar
+
+
+def test_absent_package_is_named_with_the_command_that_installs_it(capsys, monkeypatch):
+    def needs_torch():
+        import torch  # noqa: F401
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert cli.run(cli.make_parser("x", needs_torch), needs_torch, []) == 1
+    message = 'torch is not installed: pip install "seaice-toolbox[train]"'
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+# --- the command seaice
+
+
+def test_seaice_runs_a_stage_under_its_own_name(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["seaice"])
+    assert main(["get-dims", "--source_dir", str(tmp_path)]) == 1
+    assert "error: " in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["get_dims", "--source_dri", str(tmp_path)])
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert "seaice get-dims: error: --source_dri: no such option; did you mean --source_dir?" in err
+    # What a message calls a script is here a command.
+    assert main(["visualize-mask", "--input_file", str(tmp_path / "none.nc")]) == 1
+    assert ".py" not in capsys.readouterr().err
+
+
+def test_seaice_lists_its_stages(capsys):
+    assert main([]) == 0
+    listed = capsys.readouterr().out
+    assert (
+        "  consolidate-data\n      Turn a folder of daily grids into one gap-free, flagged cube\n"
+        in listed
+    )
+    for word in ("--help", "--version"):
+        with pytest.raises(SystemExit) as stop:
+            main([word])
+        assert stop.value.code == 0
+    assert capsys.readouterr().out == f"{listed}seaice {seaice.__version__}\n"
+
+
+def test_seaice_answers_unknown_stages_with_the_nearest(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["consolidate"])
+    assert stop.value.code == 2
+    assert "consolidate: no such stage; did you mean consolidate-data?" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import seaice
+from seaice import cli
 from seaice.commands import list_stages
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -176,7 +177,7 @@ def test_options_are_the_parameters_of_the_stage(path):
     for parser, stage in stages:
         parameters = inspect.signature(stage).parameters
         assert all(p.kind == inspect.Parameter.KEYWORD_ONLY for p in parameters.values())
-        dests = {a.dest for a in parser._actions if a.dest not in ("help", "verbose")}
+        dests = {a.dest for a in parser._actions if a.dest not in cli._NO_STAGE}
         assert dests == set(parameters) - fixed
         for action in parser._actions:
             assert action.type is not bool, f"{action.dest}: type=bool makes «False» true"
