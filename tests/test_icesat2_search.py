@@ -235,7 +235,7 @@ def test_search_that_fails(earthaccess, monkeypatch):
 def test_fetch_and_fetch_again(earthaccess, archive, tmp_path):
     found = found_all()
     folder = tmp_path / "granules"
-    done = fetch_granules(found, folder, threads=2, patience=QUICK)
+    done = fetch_granules(found, folder, threads=2, retry_policy=QUICK)
     assert (len(done.paths), done.kept, done.failed) == (3, 0, ())
     for path in done.paths:
         assert path.read_bytes() == (archive / path.name).read_bytes()
@@ -244,7 +244,7 @@ def test_fetch_and_fetch_again(earthaccess, archive, tmp_path):
     done.paths[0].write_bytes(done.paths[0].read_bytes()[:1000])
     done.paths[1].write_text(PAGE)
     earthaccess.asked.clear()
-    again = fetch_granules(found, folder, patience=QUICK)
+    again = fetch_granules(found, folder, retry_policy=QUICK)
     assert (len(again.paths), again.kept, again.failed) == (3, 1, ())
     assert sorted(earthaccess.asked) == [path.name for path in done.paths[:2]]
     earthaccess.account = {}
@@ -257,7 +257,7 @@ def test_a_file_of_unknown_size_is_whole_if_it_ends_where_it_should(earthaccess,
     name = found[0].file_name
     shutil.copy(archive / name, tmp_path)
     (tmp_path / found[1].file_name).write_bytes((archive / found[1].file_name).read_bytes()[:-1])
-    done = fetch_granules(found, tmp_path, patience=QUICK)
+    done = fetch_granules(found, tmp_path, retry_policy=QUICK)
     assert done.kept == 1
     assert name not in earthaccess.asked
     assert done.failed == ()
@@ -280,7 +280,7 @@ def test_what_fails_is_tried_again_then_listed(earthaccess, tmp_path, answers, a
     found = found_all()
     name = found[1].file_name
     earthaccess.answers[name] = list(answers)
-    done = fetch_granules(found, tmp_path, threads=3, patience=QUICK)
+    done = fetch_granules(found, tmp_path, threads=3, retry_policy=QUICK)
     assert earthaccess.asked.count(name) == attempts
     if reason is None:
         assert done.failed == ()
@@ -300,14 +300,14 @@ def test_what_stood_there_stays_until_a_better_one_has_come(earthaccess, tmp_pat
     old = tmp_path / found[0].file_name
     old.write_text("something older")
     earthaccess.answers[old.name] = ["page"] * 3
-    assert fetch_granules(found, tmp_path, patience=QUICK).failed
+    assert fetch_granules(found, tmp_path, retry_policy=QUICK).failed
     assert old.read_text() == "something older"
 
 
 def test_a_stopped_run_lists_the_rest(earthaccess, tmp_path):
     stop = threading.Event()
     stop.set()
-    done = fetch_granules(found_all(), tmp_path, patience=QUICK, stop=stop)
+    done = fetch_granules(found_all(), tmp_path, retry_policy=QUICK, stop=stop)
     assert done.paths == ()
     assert [line.partition(": ")[2] for line in done.failed] == ["stopped before it was fetched"] * 3
     assert earthaccess.asked == []
@@ -316,15 +316,15 @@ def test_a_stopped_run_lists_the_rest(earthaccess, tmp_path):
 def test_accounts(earthaccess, tmp_path):
     found = found_all()
     earthaccess.account = {"netrc": "accepted"}
-    assert len(fetch_granules(found, tmp_path, patience=QUICK).paths) == 3
+    assert len(fetch_granules(found, tmp_path, retry_policy=QUICK).paths) == 3
     earthaccess.account = {}
     with pytest.raises(
         InputError, match="expected an Earthdata account, found none: set EARTHDATA_TOKEN"
     ):
-        fetch_granules(found, tmp_path / "other", patience=QUICK)
+        fetch_granules(found, tmp_path / "other", retry_policy=QUICK)
     earthaccess.account = {"environment": "refused"}
     with pytest.raises(InputError, match="refuses the account given in the environment") as caught:
-        fetch_granules(found, tmp_path / "other", patience=QUICK)
+        fetch_granules(found, tmp_path / "other", retry_policy=QUICK)
     assert "secret" not in str(caught.value)
 
 

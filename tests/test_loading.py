@@ -30,7 +30,7 @@ from seaice.flags import (
     FillFlag,
     Surface,
 )
-from seaice.runtime.threads import each
+from seaice.runtime.threads import for_each
 from seaice.training.chunks import _kernels
 from seaice.training.chunks.netcdf import NetCDFChunkTable, list_netcdf_chunks
 from seaice.training.chunks.requests import (
@@ -377,20 +377,20 @@ def test_threads_do_every_job_once_and_raise_the_first_error(monkeypatch):
         done[job] += 1
         names.add(threading.current_thread().name)
 
-    each(work, list(range(200)), 3, MANY)
+    for_each(work, list(range(200)), threads=3, cells=MANY)
     assert done == Counter(range(200))
     assert threading.main_thread().name not in names
     for threads, cells in ((1, MANY), (3, 1000)):
         names.clear()
         monkeypatch.setattr("seaice.runtime.threads._WORTH_IT", 1001)
-        each(work, [1, 2], threads, cells)
+        for_each(work, [1, 2], threads=threads, cells=cells)
         assert names == {threading.main_thread().name}
 
     def fail(job):
         raise ValueError(f"job {job}")
 
     with pytest.raises(ValueError, match="job 4"):
-        each(fail, [4, 5, 6], 3, MANY)
+        for_each(fail, [4, 5, 6], threads=3, cells=MANY)
 
 
 # --- values of an item
@@ -521,7 +521,7 @@ def test_a_fork_makes_threads_of_its_own(cube, monkeypatch):
 
 def test_a_worker_decodes_in_its_own_thread(cube, monkeypatch):
     monkeypatch.setattr("seaice.training.dataset.get_worker_info", lambda: "a worker")
-    monkeypatch.setattr("seaice.runtime.threads._pool_of", lambda threads: pytest.fail("threads"))
+    monkeypatch.setattr("seaice.runtime.threads._executor", lambda threads: pytest.fail("threads"))
     dataset_of(cube)[0]
 
 

@@ -146,3 +146,12 @@ def test_bands_work_in_a_forked_child():
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     finally:
         bands.use_threads(None)
+
+
+def test_a_thread_of_the_pool_does_not_wait_for_the_pool():
+    bands.use_threads(2)
+    try:
+        sums = bands.for_each(lambda n: sum(bands.for_each(abs, [-n, n, n])), range(20))
+    finally:
+        bands.use_threads(None)
+    assert sums == [3 * n for n in range(20)]

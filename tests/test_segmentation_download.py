@@ -284,7 +284,7 @@ def test_failures_of_the_hub_are_tried_again_and_then_told_in_one_line(monkeypat
             raise ConnectionError("no\nroute")
 
     monkeypatch.setattr(scene_hub, "_package", lambda: Package)
-    hub = scene_hub.HuggingFace(patience=RetryPolicy(retries=2, delay=0))
+    hub = scene_hub.HuggingFace(retry_policy=RetryPolicy(retries=2, delay=0))
     with pytest.raises(OSError, match=r"test.tar.gz could not be fetched .*\(no route\)"):
         hub.fetch("test.tar.gz", tmp_path)
     assert len(calls) == 3

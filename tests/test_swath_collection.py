@@ -32,6 +32,7 @@ START = datetime(2020, 1, 1, 0, 0, tzinfo=UTC)
 END = datetime(2020, 1, 1, 8, 29, 59, tzinfo=UTC)
 NAME = "AMSR2_swaths_20200101_000000_to_20200101_082959"
 SECRET = "s3cret-w0rd"
+QUICK = RetryPolicy(retries=0, timeout=2)
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +209,7 @@ def test_a_broken_transfer_continues_where_it_broke(served, granules, tmp_path):
 def test_a_drop_that_gets_further_is_no_failure_in_a_row(
     served, master, granules, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("seaice.swaths.granule_worker._PROGRESS", 1)
+    monkeypatch.setattr("seaice.download.retry.PROGRESS", 1)
     name = granules[0].granule_id
     served(Faults({name: ["drop"] * 4}))
     more = ["--threads", "1", "--max_retries", "1"]
@@ -290,10 +291,10 @@ def test_a_catalogue_that_stays_bad(served, tmp_path, capsys, catalogue, words_o
 
 def test_granules_belong_to_the_period_in_which_they_begin(served, granules):
     served()
-    patience = RetryPolicy(retries=0, timeout=2)
+    retry_policy = QUICK
     middle = granules[4].start
-    first = search_granules(start=START, end=middle - timedelta(seconds=1), patience=patience)
-    second = search_granules(start=middle, end=END, patience=patience)
+    first = search_granules(start=START, end=middle - timedelta(seconds=1), retry_policy=retry_policy)
+    second = search_granules(start=middle, end=END, retry_policy=retry_policy)
     assert [g.granule_id for g in first + second] == [g.granule_id for g in granules]
 
 
@@ -303,14 +304,14 @@ def test_the_newest_version_of_a_half_orbit_is_taken(served, products, granules)
         for p in products
     ]
     served(listed=products + old)
-    found = search_granules(start=START, end=END, patience=RetryPolicy(retries=0, timeout=2))
+    found = search_granules(start=START, end=END, retry_policy=QUICK)
     assert [g.granule_id for g in found] == [g.granule_id for g in granules]
 
 
 def test_a_long_period_is_searched_in_pieces(served, granules):
     server = served()
     span = {"start": START - timedelta(days=40), "end": END + timedelta(days=40)}
-    found = search_granules(**span, patience=RetryPolicy(retries=0, timeout=2))
+    found = search_granules(**span, retry_policy=QUICK)
     assert len(found) == 13 and len({g.granule_id for g in found}) == 13
     assert len(server.searches()) >= 3
 
@@ -672,7 +673,7 @@ def test_other_products_odd_sizes_and_duplicates_of_the_catalogue(
     ]
     served(listed=[*products, *resampled, *products[::-1]])
     with caplog.at_level("WARNING"):
-        found = search_granules(start=START, end=END, patience=RetryPolicy(retries=0, timeout=2))
+        found = search_granules(start=START, end=END, retry_policy=QUICK)
     assert [g.granule_id for g in found] == [g.granule_id for g in granules]
     assert "left out of the catalogue: GW1AM2_" in caplog.text and "RTBR" in caplog.text
 
@@ -689,15 +690,15 @@ def test_a_page_that_lacks_a_granule_it_counts(served, monkeypatch):
     monkeypatch.setattr(gportal.http_client, "get", lacking)
     served()
     with pytest.raises(InputError, match="says 12 granules and lists 11"):
-        search_granules(start=START, end=END, patience=RetryPolicy(retries=0, timeout=2))
+        search_granules(start=START, end=END, retry_policy=QUICK)
 
 
 def test_a_period_without_bounds_asks_only_for_what_can_be(served):
     server = served()
     first, last = datetime.min.replace(tzinfo=UTC), datetime(1, 6, 1, tzinfo=UTC)
-    assert search_granules(start=first, end=last, patience=RetryPolicy(retries=0, timeout=2)) == []
+    assert search_granules(start=first, end=last, retry_policy=QUICK) == []
     late = datetime.now(UTC) - timedelta(days=40), datetime.max.replace(tzinfo=UTC)
-    assert search_granules(start=late[0], end=late[1], patience=RetryPolicy(retries=0, timeout=2)) == []
+    assert search_granules(start=late[0], end=late[1], retry_policy=QUICK) == []
     assert len(server.searches()) == 2
 
 

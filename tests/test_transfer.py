@@ -37,7 +37,6 @@ from seaice import InputError
 from seaice.download.http import (
     Busy,
     Fetcher,
-    Stopped,
     only_writer,
 )
 from seaice.download.manifest import (
@@ -45,9 +44,9 @@ from seaice.download.manifest import (
     Record,
 )
 from seaice.download.mirrors import (
+    MIRROR_POLICY,
     AbsentUpstream,
     Pauses,
-    Policy,
     TransferError,
 )
 from seaice.download.partial_file import (
@@ -56,7 +55,8 @@ from seaice.download.partial_file import (
     public_url,
 )
 from seaice.download.responses import retry_after_seconds
-from seaice.runtime.worker_threads import work_off
+from seaice.download.retry import GaveUp, RetryPolicy, Stopped, retry
+from seaice.runtime.threads import work_off
 
 ROOT = Path(__file__).resolve().parent.parent
 BODY = random.Random(1).randbytes(300_000)
@@ -73,7 +73,7 @@ def server():
 
 @pytest.fixture
 def fetcher():
-    made = Fetcher(policy=Policy(retries=3, first_delay=0.01, timeout=0.5))
+    made = Fetcher(policy=RetryPolicy(retries=3, delay=0.01, timeout=0.5))
     yield made
     made.close()
 
@@ -194,7 +194,7 @@ def test_a_broken_body_is_continued_not_repeated(server, fetcher, tmp_path):
 
 
 def test_progress_sets_the_count_of_failures_back(server, tmp_path):
-    fetcher = Fetcher(policy=Policy(retries=1, first_delay=0.01, timeout=0.5))
+    fetcher = Fetcher(policy=RetryPolicy(retries=1, delay=0.01, timeout=0.5))
     server.fault(NAME, *[cut(70_000)] * 4)
     fetcher.fetch([server.url + NAME], tmp_path / "a.nc")
     assert_whole(tmp_path / "a.nc")
@@ -405,7 +405,7 @@ def test_retry_after_is_honoured_with_a_cap(server, tmp_path, after, least, most
     if after == "date":
         after = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
     cap = 0.5 if after == "3600" else 60.0
-    policy = Policy(retries=1, first_delay=0.001, longest_retry_after=cap, timeout=1)
+    policy = RetryPolicy(retries=1, delay=0.001, longest_retry_after=cap, timeout=1)
     fetcher = Fetcher(policy=policy)
     server.fault(NAME, status(429, Retry_After=after))
     fetcher.fetch([server.url + NAME], tmp_path / "a.nc")
@@ -426,7 +426,7 @@ def test_retry_after_in_the_past_is_no_wait():
 def test_retry_after_holds_for_the_other_workers_too(server, tmp_path):
     server.put("b.nc", OTHER)
     pauses = Pauses()
-    policy = Policy(retries=2, first_delay=0.01, timeout=1)
+    policy = RetryPolicy(retries=2, delay=0.01, timeout=1)
     one, two = (Fetcher(policy=policy, pauses=pauses) for _ in range(2))
     server.fault(NAME, status(503, Retry_After="1"))
     thread = threading.Thread(target=one.fetch, args=([server.url + NAME], tmp_path / "a.nc"))
@@ -442,9 +442,9 @@ def test_retry_after_holds_for_the_other_workers_too(server, tmp_path):
 
 
 def test_backoff_grows_with_jitter_up_to_a_cap():
-    policy = Policy(first_delay=1.0, longest_delay=60.0)
+    policy = MIRROR_POLICY
     for failures, full in ((1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (1000, 60)):
-        waits = {policy.delay(failures) for _ in range(50)}
+        waits = {policy.draw_delay(failures) for _ in range(50)}
         assert all(full / 2 <= wait <= full for wait in waits)
         assert len(waits) > 1, "without jitter all workers come back at once"
 
@@ -462,7 +462,7 @@ def test_the_next_host_is_asked_on_error_and_on_404(server, fetcher, tmp_path):
 def test_a_dead_first_host_does_not_cost_every_file_a_time_out(server, tmp_path):
     with serve() as dead:
         dead.always.append(silent(30))
-        fetcher = Fetcher(policy=Policy(retries=3, first_delay=30.0, timeout=0.2))
+        fetcher = Fetcher(policy=RetryPolicy(retries=3, delay=30.0, timeout=0.2))
         start = time.monotonic()
         for _ in range(4):
             fetcher.fetch([dead.url + NAME, server.url + NAME], tmp_path / "a.nc")
@@ -474,7 +474,7 @@ def test_a_dead_first_host_does_not_cost_every_file_a_time_out(server, tmp_path)
 
 def test_a_host_is_avoided_longer_with_each_silence_and_no_more_once_it_answers(caplog):
     caplog.set_level("INFO", logger="seaice")
-    pauses, policy = Pauses(), Policy(first_delay=0.04)
+    pauses, policy = Pauses(), RetryPolicy(delay=0.04)
     pauses.silent("http://a/1", policy, "no answer in time")
     assert pauses.is_avoided("http://a/2")
     assert not pauses.is_avoided("http://b/1")
@@ -534,7 +534,7 @@ def test_nobody_listens(fetcher, tmp_path):
 
 def test_a_beginning_without_network_is_not_tried_for_long(server, tmp_path):
     tries = []
-    fetcher = Fetcher(policy=Policy(retries=9, first_delay=0.001, timeout=0.5))
+    fetcher = Fetcher(policy=RetryPolicy(retries=9, delay=0.001, timeout=0.5))
     for _ in range(2):
         del server.log[:]
         server.fault("void/a", *[drop()] * 20)
@@ -615,7 +615,7 @@ def test_an_etag_means_nothing_at_another_host(server):
 
 def test_stop_ends_a_transfer_and_a_wait(server, tmp_path):
     stop = threading.Event()
-    fetcher = Fetcher(policy=Policy(retries=9, first_delay=60.0), stop=stop)
+    fetcher = Fetcher(policy=RetryPolicy(retries=9, delay=60.0), stop=stop)
     for fault in (pace(1000, 0.01), status(500)):
         stop.clear()
         server.fault(NAME, fault)
@@ -715,7 +715,7 @@ def test_whatever_happens_the_file_is_one_version_and_whole(server, tmp_path, fa
         return act
 
     server.fault(name, *[meet(n, MENU[kind](size)) for n, (kind, size) in enumerate(faults)])
-    fetcher = Fetcher(policy=Policy(retries=8, first_delay=0.001, timeout=2.0))
+    fetcher = Fetcher(policy=RetryPolicy(retries=8, delay=0.001, timeout=2.0))
     fetched = fetcher.fetch([server.url + name], tmp_path / "a.nc")
     fetcher.close()
     content = (tmp_path / "a.nc").read_bytes()
@@ -813,8 +813,71 @@ class SlowDoubler(Doubler):
         return super().do(job)
 
 
-def test_crew_does_every_job_once_and_puts_back(monkeypatch):
-    monkeypatch.setattr("seaice.runtime.worker_threads._LATER", 0.01)
+class Attempts:
+    """A thing that fails with the errors it is given, then succeeds; may bring bytes with each."""
+
+    def __init__(self, *errors, step=0):
+        self.errors, self.step = list(errors), step
+        self.calls = self.arrived = 0
+        self.announced = []
+
+    def __call__(self):
+        self.calls += 1
+        self.arrived += self.step
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+    def run(self, retries=2, **options):
+        options = {"stop": threading.Event(), "errors": (OSError,)} | options
+        return retry(
+            self,
+            RetryPolicy(retries=retries, delay=0.0),
+            announce=lambda error, failures: self.announced.append((str(error), failures)),
+            count_bytes=lambda: self.arrived,
+            **options,
+        )
+
+
+def test_failures_are_tried_again_as_often_as_the_policy_says():
+    attempts = Attempts(OSError("a"), OSError("b"))
+    assert attempts.run() == "done"
+    assert attempts.announced == [("a", 1), ("b", 2)]
+    attempts = Attempts(*[OSError("c")] * 9)
+    with pytest.raises(GaveUp, match="c") as caught:
+        attempts.run()
+    assert (attempts.calls, caught.value.failures, len(attempts.announced)) == (3, 3, 2)
+
+
+def test_final_failures_and_other_errors_end_at_once():
+    attempts = Attempts(OSError("no account"))
+    with pytest.raises(GaveUp) as caught:
+        attempts.run(may_pass=lambda error: "account" not in str(error))
+    assert (attempts.calls, caught.value.failures, attempts.announced) == (1, 1, [])
+    with pytest.raises(KeyError):
+        Attempts(KeyError("a defect")).run()
+
+
+def test_what_brings_a_file_further_is_no_failure_in_a_row():
+    assert Attempts(*[OSError("broken")] * 9, step=65537).run() == "done"
+    with pytest.raises(GaveUp):
+        Attempts(*[OSError("broken")] * 9, step=20000).run()
+
+
+def test_a_stop_ends_attempts_and_waits():
+    stop = threading.Event()
+    attempts = Attempts(OSError("a"), OSError("b"))
+    attempts.run(stop=stop)
+    stop.set()
+    with pytest.raises(Stopped):
+        attempts.run(stop=stop)
+    assert attempts.calls == 3
+    with pytest.raises(Stopped):
+        RetryPolicy(delay=60).wait(1, stop)
+
+
+def test_worker_threads_do_every_job_once_and_put_back(monkeypatch):
+    monkeypatch.setattr("seaice.runtime.threads._LATER", 0.01)
     Doubler.closed = 0
     stop = threading.Event()
     results = list(work_off(range(10), Doubler, threads=4, stop=stop))
@@ -823,7 +886,7 @@ def test_crew_does_every_job_once_and_puts_back(monkeypatch):
     assert list(work_off([], Doubler, threads=4, stop=threading.Event())) == []
 
 
-def test_crew_stops_and_reports_defects():
+def test_worker_threads_stop_and_report_defects():
     stop = threading.Event()
     results = work_off(range(4, 1000), SlowDoubler, threads=1, stop=stop)
     next(results)

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import seaice
 from seaice import InputError
 from seaice.download.mirrors import (
+    MIRROR_POLICY,
     HostSearch,
     Pauses,
-    Policy,
     TransferError,
     host_of,
 )
@@ -41,6 +41,7 @@ from seaice.download.responses import (
     identity_of,
     judge_answer,
 )
+from seaice.download.retry import RetryPolicy, Stopped, pause
 from seaice.runtime.atomic_write import (
     HeldByAnother,
     exclusive,
@@ -61,10 +62,6 @@ _LEAST_BYTES_PER_SECOND = 100
 
 class Busy(TransferError):
     """Another process is fetching the same file at this moment."""
-
-
-class Stopped(TransferError):
-    """The run was told to stop; the partial file stays for the next one."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ class Fetcher:
 
     Parameters
     ----------
-    policy : Policy, optional
+    policy : RetryPolicy, optional
     pauses : Pauses, optional
         Share one among the workers of a run.
     stop : threading.Event, optional
@@ -121,13 +118,13 @@ class Fetcher:
     def __init__(
         self,
         *,
-        policy: Policy | None = None,
+        policy: RetryPolicy = MIRROR_POLICY,
         pauses: Pauses | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         import requests
 
-        self._policy = policy or Policy()
+        self._policy = policy
         self._pauses = pauses or Pauses()
         self._stop = stop or threading.Event()
         self._received = 0
@@ -191,7 +188,7 @@ class Fetcher:
         search = HostSearch(urls, self._policy, self._pauses, have=partial.size)
         while search.is_open:
             url, wait = search.next()
-            self._wait(wait)
+            pause(wait, self._stop)
             try:
                 return self._attempt(url, partial, check, known)
             except Refused as error:
@@ -269,10 +266,6 @@ class Fetcher:
                 if count < _LEAST_BYTES_PER_SECOND * elapsed:
                     raise Transient(f"only {count} bytes in {elapsed:.0f} s")
                 start, count = time.monotonic(), 0
-
-    def _wait(self, seconds: float) -> None:
-        if self._stop.wait(max(0.0, seconds)):
-            raise Stopped("stopped")
 
 
 def _verify(partial: PartialFile, identity: Identity, check: Check | None, *, continued: bool) -> None:

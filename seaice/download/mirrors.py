@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from seaice.download.partial_file import public_url
@@ -16,9 +14,8 @@ from seaice.download.responses import (
     Refused,
     Transient,
 )
+from seaice.download.retry import PROGRESS, RetryPolicy
 
-# A broken transfer that brought so much further is no failure in a row.
-_PROGRESS = 64 * 1024
 # Without any answer since the beginning there is likely no network, or a wrong address.
 _RETRIES_INTO_THE_VOID = 3
 
@@ -48,33 +45,8 @@ class AbsentUpstream(TransferError):
     everywhere = True
 
 
-@dataclass(frozen=True)
-class Policy:
-    """How patient a transfer is.
-
-    Attributes
-    ----------
-    retries : int
-        Further attempts per host after the first; an attempt that brings the partial
-        file at least 64 KiB further sets the count back.
-    first_delay, longest_delay : float
-        Exponential backoff in seconds: about first_delay, twice that, ... with jitter.
-    longest_retry_after : float
-        Cap on the wait a server asks for with Retry-After, seconds.
-    timeout : float
-        Longest silence of the server, seconds.
-    """
-
-    retries: int = 6
-    first_delay: float = 1.0
-    longest_delay: float = 60.0
-    longest_retry_after: float = 300.0
-    timeout: float = 30.0
-
-    def delay(self, failures: int) -> float:
-        """Seconds to wait after that many failures in a row (from 1), with jitter."""
-        full = min(self.longest_delay, self.first_delay * 2.0 ** min(failures - 1, 30))
-        return full * random.uniform(0.5, 1.0)
+# Many workers ask the same hosts: they wait shortly and not all for the same time.
+MIRROR_POLICY = RetryPolicy(retries=6, delay=1.0, longest_delay=60.0, jitter=(0.5, 1.0), timeout=30.0)
 
 
 class Pauses:
@@ -102,12 +74,12 @@ class Pauses:
         """End of the pause of the host of ``url`` on the monotonic clock."""
         return self._until.get(urlsplit(url).netloc, 0.0)
 
-    def silent(self, url: str, policy: Policy, reason: str) -> None:
+    def silent(self, url: str, policy: RetryPolicy, reason: str) -> None:
         """Note that the host of ``url`` gave no answer."""
         host = urlsplit(url).netloc
         with self._lock:
             count = self._silences[host] = self._silences.get(host, 0) + 1
-            self._avoid_until[host] = time.monotonic() + policy.delay(count)
+            self._avoid_until[host] = time.monotonic() + policy.draw_delay(count)
         if count == 1:  # once, not for every file and attempt
             logger.warning("%s: %s; trying again, without further messages", host_of(url), reason)
 
@@ -137,13 +109,13 @@ class HostSearch:
     ----------
     urls : sequence of str
         In order of preference.
-    policy : Policy
+    policy : RetryPolicy
     pauses : Pauses
     have : int
         Bytes of the file that are there already.
     """
 
-    def __init__(self, urls: Sequence[str], policy: Policy, pauses: Pauses, *, have: int) -> None:
+    def __init__(self, urls: Sequence[str], policy: RetryPolicy, pauses: Pauses, *, have: int) -> None:
         self._policy = policy
         self._pauses = pauses
         self._furthest = have
@@ -177,7 +149,7 @@ class HostSearch:
             self._pauses.silent(url, self._policy, str(error))
         # Only bytes beyond the furthest count: a server that always breaks off and
         # cannot continue would else be asked for ever.
-        progress = have >= self._furthest + _PROGRESS
+        progress = have >= self._furthest + PROGRESS
         if progress:
             self._failures[url], self._furthest = 0, have
         allowed = self._policy.retries
@@ -189,7 +161,7 @@ class HostSearch:
         if failures > allowed:
             del self._failures[url]
             return "given up" if allowed else "not tried again"
-        delay = 0.0 if progress or error.at_once else self._policy.delay(failures)
+        delay = 0.0 if progress or error.at_once else self._policy.draw_delay(failures)
         if error.retry_after is not None:
             delay = max(delay, min(error.retry_after, self._policy.longest_retry_after))
             self._pauses.pause(url, delay)  # for all files: it is the host that needs rest

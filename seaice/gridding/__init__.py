@@ -177,7 +177,7 @@ class BucketAccumulator:
         self.grid = grid
         self._slot_of = np.full(grid.rows * grid.columns, -1, np.int32)
         # A power of two: see _kernels.add.
-        self._owners = 1 << (max(1, threads.threads()).bit_length() - 1)
+        self._owners = 1 << (max(1, threads.count_threads()).bit_length() - 1)
         self._tables = [np.empty((0, _COLUMNS)) for _ in range(self._owners)]
         self._cells = [np.empty(0, np.int32) for _ in range(self._owners)]
         self._tracks = [np.empty(0, np.int32) for _ in range(self._owners)]

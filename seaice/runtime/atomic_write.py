@@ -218,6 +218,23 @@ def full_disk(error: BaseException, folder: Path) -> OSError:
     )
 
 
+# Every other file that is written to the same folder would meet these too.
+_DISK_TROUBLE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EFBIG,
+    errno.EIO,
+}
+
+
+def is_disk_trouble(error: OSError) -> bool:
+    """Whether an error of writing is one of the disk, so that no other file can be written either."""
+    return error.errno in _DISK_TROUBLE
+
+
 def flush(path: Path) -> None:
     """Have the kernel write a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seaice import InputError
-from seaice.runtime import threads as bands
+from seaice.runtime.threads import count_threads
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Engine:
         """Threads for each worker process so that together they use this machine once."""
         if self.dask not in (None, "local"):
             return None
-        return max(1, bands.threads() // self.workers)
+        return max(1, count_threads() // self.workers)
 
     @contextmanager
     def start(self) -> Iterator[WorkerGroup]:

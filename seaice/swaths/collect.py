@@ -21,7 +21,7 @@ from seaice.dates import parse_timestamp
 from seaice.download.retry import RetryPolicy
 from seaice.report import Progress, Report, listing
 from seaice.runtime import atomic_write
-from seaice.runtime.worker_threads import work_off
+from seaice.runtime.threads import work_off
 from seaice.sources.amsr2.catalogue import (
     Listed,
     Orbit,
@@ -157,12 +157,12 @@ def collect_swaths(
         overlap=overlap,
     )
     request.check()
-    patience = RetryPolicy(retries=max_retries, delay=retry_delay, timeout=timeout)
+    retry_policy = RetryPolicy(retries=max_retries, delay=retry_delay, timeout=timeout)
     with atomic_write.exclusive(request.path(_made(output_dir))):
         earlier = earlier_archive(request, output_dir)
         if earlier and earlier.is_settled:
             return _without_leftovers(request, output_dir, earlier)
-        listed = wanted_granules(request, patience)
+        listed = wanted_granules(request, retry_policy)
         if earlier and earlier.holds(listed):
             return _without_leftovers(request, output_dir, earlier)
         door = None
@@ -176,7 +176,7 @@ def collect_swaths(
             overlap=overlap,
             keep=_made(output_dir / KEPT_DIR) if keep_hdf5 and door else None,
             door=door,
-            patience=patience,
+            retry_policy=retry_policy,
             careful=robust,
         )
         collection.work(
@@ -510,7 +510,7 @@ def earlier_archive(request: Request, output_dir: Path) -> Earlier | None:
     return Earlier(path, frozenset(there), is_settled)
 
 
-def wanted_granules(request: Request, patience: RetryPolicy) -> list[Listed]:
+def wanted_granules(request: Request, retry_policy: RetryPolicy) -> list[Listed]:
     """What should be in the archive, in order of time."""
     if request.input_dir is None:
         listed = search_granules(
@@ -518,7 +518,7 @@ def wanted_granules(request: Request, patience: RetryPolicy) -> list[Listed]:
             end=request.end,
             orbit=request.orbit,
             bbox=request.bbox,
-            patience=patience,
+            retry_policy=retry_policy,
         )
         where = "G-Portal"
     else:

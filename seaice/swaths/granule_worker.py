@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import threading
@@ -13,9 +12,13 @@ from typing import Literal
 
 from seaice import InputError
 from seaice.download.retry import (
-    Halted,
+    DEFAULT_POLICY,
+    GaveUp,
     RetryPolicy,
+    Stopped,
+    retry,
 )
+from seaice.runtime.atomic_write import is_disk_trouble
 from seaice.sources.amsr2.catalogue import Listed
 from seaice.sources.amsr2.l1b import (
     Overlap,
@@ -37,9 +40,6 @@ logger = logging.getLogger(__name__)
 # done: on the disk; failed, absent: not, and why; stopped: given up in the middle.
 Kind = Literal["done", "failed", "absent", "stopped"]
 
-# Trouble of the place written to: every other granule would meet it too.
-_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
-_PROGRESS = 64 * 1024  # bytes
 _SETTLE = 0.5  # seconds between two granules of a careful run
 
 
@@ -83,7 +83,7 @@ class Task:
         Folder in which granules are kept; None: they are deleted.
     door : LoginGate or None
         None: the granules are local files.
-    patience : RetryPolicy
+    retry_policy : RetryPolicy
     careful : bool
         Leave the server in peace between two granules.
     """
@@ -94,7 +94,7 @@ class Task:
     overlap: Overlap
     keep: Path | None = None
     door: LoginGate | None = None
-    patience: RetryPolicy = field(default_factory=RetryPolicy)
+    retry_policy: RetryPolicy = DEFAULT_POLICY
     careful: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -116,13 +116,14 @@ class GranuleWorker:
         """One granule; None where the server takes no more connections than others have."""
         task = self._task
         try:
-            outcome = self._extract_local(granule) if task.door is None else self._attempts(granule)
-        except Halted:
+            work = self._extract_local if task.door is None else self._fetch_and_extract
+            outcome = work(granule)
+        except Stopped:
             return Outcome(granule.granule_id, "stopped")
         except LoginRefused as error:
             outcome = Outcome(granule.granule_id, "failed", str(error), fatal=True)
         except OSError as error:
-            fatal = error.errno in _FATAL
+            fatal = is_disk_trouble(error)
             place = error.filename or task.checkpoints.folder
             text = f"{error.strerror or error}: {place}"
             outcome = Outcome(granule.granule_id, "failed", text, fatal=fatal)
@@ -132,7 +133,7 @@ class GranuleWorker:
             task.stop.wait(_SETTLE)
         return outcome
 
-    def _extract_local(self, granule: Listed) -> Outcome:
+    def _extract_local(self, granule: Listed) -> Outcome | None:
         began = time.monotonic()
         try:
             swath = self._swath(Path(granule.remote), granule)
@@ -140,48 +141,58 @@ class GranuleWorker:
             return Outcome(granule.granule_id, "failed", str(error))
         return self._put(granule, swath, 0, began)
 
-    def _attempts(self, granule: Listed) -> Outcome | None:
-        """Try until it is done, absent, or the patience ends."""
-        patience, received, began = self._task.patience, 0, time.monotonic()
-        failures, furthest = 0, self._here(granule)
-        while True:
+    def _fetch_and_extract(self, granule: Listed) -> Outcome | None:
+        """Try until it is done, absent, or no attempt is left; None where others fill the server."""
+        task, began = self._task, time.monotonic()
+
+        def attempt() -> Outcome | None:
             try:
-                fetched, swath = self._attempt(granule)
-                self._turned_away = 0
-                outcome = self._put(granule, swath, received + fetched, began)
-                self._part(granule).unlink(missing_ok=True)  # not before the swath is safe
-                return outcome
+                received, swath = self._attempt(granule)
             except Absent as error:
-                return Outcome(granule.granule_id, "absent", str(error), received)
-            except Refused as error:
+                return Outcome(granule.granule_id, "absent", str(error))
+            except Refused:
                 if self._others_are_in():
                     return None
-                reason = str(error)
+                raise
             except (Interrupted, InputError) as error:
-                if isinstance(error, LoginRefused):
-                    raise
-                self._turned_away, reason = 0, str(error)  # this thread was let in
-            failures += 1
-            here = self._here(granule)
-            if here > furthest + _PROGRESS:
-                failures, furthest = 1, here  # what brings the file on is no failure in a row
-            if failures > patience.retries:
-                tries = f"{failures} attempts" if failures > 1 else "1 attempt"
-                # Nobody is let in: the next granule would meet the same.
-                fatal = self._turned_away > 0
-                return Outcome(
-                    granule.granule_id, "failed", f"{reason} ({tries})", received, fatal=fatal
-                )
-            logger.info(
-                "%s: %s; trying again (%d of %d)", granule.granule_id, reason, failures, patience.retries
+                if not isinstance(error, LoginRefused):
+                    self._turned_away = 0  # this thread was let in
+                raise
+            self._turned_away = 0
+            outcome = self._put(granule, swath, received, began)
+            self._part(granule).unlink(missing_ok=True)  # not before the swath is safe
+            return outcome
+
+        try:
+            return retry(
+                attempt,
+                task.retry_policy,
+                stop=task.stop,
+                errors=(Refused, Interrupted, InputError),
+                may_pass=lambda error: not isinstance(error, LoginRefused),
+                announce=lambda error, failures: logger.info(
+                    "%s: %s; trying again (%d of %d)",
+                    granule.granule_id,
+                    error,
+                    failures,
+                    task.retry_policy.retries,
+                ),
+                count_bytes=lambda: self._count_bytes(granule),
             )
-            patience.wait(failures, self._task.stop)
+        except GaveUp as end:
+            if isinstance(end.error, LoginRefused):
+                raise end.error from None
+            attempts = f"{end.failures} attempts" if end.failures > 1 else "1 attempt"
+            # Nobody is let in: the next granule would meet the same.
+            fatal = self._turned_away > 0
+            text = f"{end.error} ({attempts})"
+            return Outcome(granule.granule_id, "failed", text, fatal=fatal)
 
     def _part(self, granule: Listed) -> Path:
         return self._task.checkpoints.folder / f"{granule.granule_id}.h5.part"
 
-    def _here(self, granule: Listed) -> int:
-        """Bytes of a granule that have come."""
+    def _count_bytes(self, granule: Listed) -> int:
+        """Bytes of a granule that have arrived."""
         part = self._part(granule)
         return part.stat().st_size if part.exists() else 0
 
@@ -193,7 +204,7 @@ class GranuleWorker:
             return False
         if self._turned_away == 1:
             logger.info("the server takes no further connection; this thread waits for the others")
-        task.patience.wait(min(self._turned_away, 4), task.stop)
+        task.retry_policy.wait(min(self._turned_away, 4), task.stop)
         return True
 
     def _attempt(self, granule: Listed) -> tuple[int, Swath]:

@@ -91,7 +91,7 @@ class ItemBuilder:
         parts : sequence of str
             Names out of ``PARTS``.
         threads : int
-            See :func:`seaice.runtime.threads.each`.
+            See :func:`seaice.runtime.threads.for_each`.
 
         Returns
         -------

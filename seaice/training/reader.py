@@ -100,7 +100,7 @@ class CubeReader:
         rows, columns : slice
             The part of the grid.
         threads : int
-            See :func:`seaice.runtime.threads.each`.
+            See :func:`seaice.runtime.threads.for_each`.
         """
         days = np.unique(days)
         shape = (days.size, rows.stop - rows.start, columns.stop - columns.start)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from seaice import InputError
-from seaice.download.retry import RetryPolicy
+from seaice.download.retry import DEFAULT_POLICY, GaveUp, RetryPolicy, retry
 
 logger = logging.getLogger(__name__)
 
@@ -81,13 +81,13 @@ class HuggingFace:
     ----------
     revision : str
         Branch, tag or commit.
-    patience : RetryPolicy, optional
+    retry_policy : RetryPolicy
         Further attempts after those of huggingface_hub itself.
     """
 
-    def __init__(self, revision: str = "main", *, patience: RetryPolicy | None = None) -> None:
+    def __init__(self, revision: str = "main", *, retry_policy: RetryPolicy = DEFAULT_POLICY) -> None:
         self._revision = revision
-        self._patience = patience or RetryPolicy()
+        self._retry_policy = retry_policy
         self._hub = _package()
         self.address = f"https://huggingface.co/datasets/{REPOSITORY}/resolve/{revision}"
 
@@ -99,7 +99,7 @@ class HuggingFace:
                 REPOSITORY, list(names), revision=self._revision, repo_type="dataset"
             )
 
-        infos = self._tried("the list of files", ask)
+        infos = self._retry("the list of files", ask)
         found = {i.path: HubFile(i.size, i.lfs.sha256 if i.lfs else "") for i in infos}
         absent = [name for name in names if name not in found]
         if absent:
@@ -114,24 +114,32 @@ class HuggingFace:
                 REPOSITORY, name, revision=self._revision, repo_type="dataset", local_dir=folder
             )
 
-        return Path(self._tried(name, get))
+        return Path(self._retry(name, get))
 
-    def _tried(self, what: str, act: Any) -> Any:
-        failures = 0
-        while True:
-            try:
-                return act()
-            except Exception as error:  # of several libraries below
-                failures += 1
-                reason = " ".join(str(error).split())[:300] or type(error).__name__
-                status = getattr(getattr(error, "response", None), "status_code", None)
-                if failures > self._patience.retries or status in _FINAL:
-                    raise OSError(
-                        f"{what} could not be fetched from {self.address} ({reason}); what has come "
-                        "stays, run the same command again"
-                    ) from None
-                logger.warning("%s: %s; trying again", what, reason)
-                self._patience.wait(failures, threading.Event())
+    def _retry(self, what: str, attempt: Callable[[], Any]) -> Any:
+        try:
+            return retry(
+                attempt,
+                self._retry_policy,
+                stop=threading.Event(),
+                errors=(Exception,),  # of several libraries below
+                may_pass=lambda error: _status(error) not in _FINAL,
+                announce=lambda error, _: logger.warning("%s: %s; trying again", what, _reason(error)),
+            )
+        except GaveUp as end:
+            raise OSError(
+                f"{what} could not be fetched from {self.address} ({_reason(end.error)}); what has come "
+                "stays, run the same command again"
+            ) from None
+
+
+def _status(error: Exception) -> int | None:
+    """HTTP status of an answer that is no success; None of another failure."""
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _package() -> Any:

@@ -18,8 +18,11 @@ from typing import Any, Literal
 from seaice import InputError
 from seaice.download.responses import explain
 from seaice.download.retry import (
-    Halted,
+    DEFAULT_POLICY,
+    GaveUp,
     RetryPolicy,
+    Stopped,
+    retry,
 )
 from seaice.report import listing
 from seaice.sources.amsr2.l1b import GranuleName
@@ -74,7 +77,7 @@ def search_granules(
     end: datetime,
     orbit: Orbit = "both",
     bbox: Sequence[float] | None = None,
-    patience: RetryPolicy | None = None,
+    retry_policy: RetryPolicy = DEFAULT_POLICY,
     stop: threading.Event | None = None,
 ) -> list[Listed]:
     """Granules of a period, in order of time.
@@ -89,23 +92,23 @@ def search_granules(
     orbit : {"A", "D", "both"}
     bbox : sequence of four float, optional
         West, south, east, north in degrees: only granules that meet it.
-    patience : RetryPolicy, optional
+    retry_policy : RetryPolicy
     stop : threading.Event, optional
 
     Raises
     ------
     CatalogueError
         If the catalogue gives no usable answer.
-    Halted
+    Stopped
         If ``stop`` was set.
     """
-    patience, stop = patience or RetryPolicy(), stop or threading.Event()
+    stop = stop or threading.Event()
     found: list[Listed] = []
     first = max(start, _FIRST_GRANULE) - _LONGEST_GRANULE
     until = min(end, datetime.now(UTC) + timedelta(days=1)) + timedelta(seconds=1)
     while first < until:
         last = min(until, first + _SPAN)
-        found += _search_span(first, last, bbox, patience, stop)
+        found += _search_span(first, last, bbox, retry_policy, stop)
         first = last
     return newest(
         listed
@@ -127,24 +130,27 @@ def _search_span(
     start: datetime,
     end: datetime,
     bbox: Sequence[float] | None,
-    patience: RetryPolicy,
+    retry_policy: RetryPolicy,
     stop: threading.Event,
 ) -> list[Listed]:
-    failures = 0
-    while True:
-        try:
-            return list(_pages(start, end, bbox, patience.timeout, stop))
-        except CatalogueError as error:
-            failures += 1
-            if failures > patience.retries or not _may_pass(error.__cause__):
-                raise
-            logger.warning("%s; trying again (%d of %d)", error, failures, patience.retries)
-            patience.wait(failures, stop)
+    try:
+        return retry(
+            lambda: list(_pages(start, end, bbox, retry_policy.timeout, stop)),
+            retry_policy,
+            stop=stop,
+            errors=(CatalogueError,),
+            may_pass=_may_pass,
+            announce=lambda error, failures: logger.warning(
+                "%s; trying again (%d of %d)", error, failures, retry_policy.retries
+            ),
+        )
+    except GaveUp as end:
+        raise end.error from end.error.__cause__
 
 
-def _may_pass(cause: BaseException | None) -> bool:
+def _may_pass(error: Exception) -> bool:
     """Whether the same question may have an answer later."""
-    status = getattr(getattr(cause, "response", None), "status_code", None)
+    status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
     return status is None or status == 429 or status >= 500
 
 
@@ -170,7 +176,7 @@ def _pages(
     try:
         for page in search.pages():
             if stop.is_set():
-                raise Halted
+                raise Stopped("stopped")
             numbers, features = page["properties"], page["features"]
             for feature in features:
                 product = gportal.product.Product(feature, convert_types=False)

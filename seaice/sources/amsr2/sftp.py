@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seaice import InputError
-from seaice.download.retry import Halted
+from seaice.download.retry import Stopped
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ class Session:
             If the server has no such file.
         Interrupted
             If the connection broke; what came is kept.
-        Halted
+        Stopped
             If ``stop`` is set.
         OSError
             If ``part`` cannot be written.
@@ -195,7 +195,7 @@ class Session:
             began = time.monotonic()
             while have + received < size:
                 if stop.is_set():
-                    raise Halted
+                    raise Stopped("stopped")
                 with _remote_errors(part.name):
                     block = file.read(min(_BLOCK, size - have - received))
                 if not block:

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -24,14 +24,14 @@ from seaice.dates import (
 )
 from seaice.download.manifest import NAME as MANIFEST_NAME
 from seaice.download.manifest import Manifest
-from seaice.download.mirrors import Policy
+from seaice.download.mirrors import MIRROR_POLICY
 from seaice.download.partial_file import (
     PartialFile,
     public_url,
 )
 from seaice.grids import Grid
 from seaice.report import Progress, Report
-from seaice.runtime.worker_threads import work_off
+from seaice.runtime.threads import work_off
 from seaice.sources.bremen import names as bremen
 from seaice.sources.bremen.names import (
     DayFile,
@@ -126,7 +126,7 @@ def fetch_days(
         force=force,
         update=update,
         check=check,
-        policy=Policy(retries=retries, first_delay=_FIRST_DELAY, timeout=timeout),
+        policy=replace(MIRROR_POLICY, retries=retries, delay=_FIRST_DELAY, timeout=timeout),
     )
     _check_form(form)
     plan = make_plan(task, period, sensor=sensor, form=form)
@@ -140,7 +140,7 @@ def fetch_days(
     return _report(task, plan, outcomes, reason, seconds=time.monotonic() - start)
 
 
-_FIRST_DELAY = Policy.first_delay  # tests make it short
+_FIRST_DELAY = MIRROR_POLICY.delay  # tests make it short
 
 
 def _today() -> date:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import tempfile
 import threading
@@ -19,7 +18,6 @@ from seaice.download.http import (
     Busy,
     Fetched,
     Fetcher,
-    Stopped,
     only_writer,
 )
 from seaice.download.manifest import (
@@ -27,16 +25,18 @@ from seaice.download.manifest import (
     Record,
 )
 from seaice.download.mirrors import (
+    MIRROR_POLICY,
     AbsentUpstream,
     Pauses,
-    Policy,
     TransferError,
 )
 from seaice.download.partial_file import (
     Identity,
     file_sha256,
 )
+from seaice.download.retry import RetryPolicy, Stopped
 from seaice.grids import Grid
+from seaice.runtime.atomic_write import is_disk_trouble
 from seaice.sources.bremen.names import DayFile
 from seaice.sources.bremen.reader import read_unjudged
 
@@ -48,9 +48,6 @@ Kind = Literal["downloaded", "updated", "there", "absent", "missing", "unpublish
 
 # The netCDF, HDF5 and HDF4 libraries are not safe to use from several threads.
 _LIBRARY_LOCK = threading.Lock()
-
-# Trouble of the place written to: every other file would meet it too.
-_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
 
 # A day appears early on the next day; two days later it is overdue.
 _PUBLISHED_WITHIN = timedelta(days=2)
@@ -100,7 +97,7 @@ class Task:
         UTC.
     force, update, check : bool
         See :func:`seaice.sources.bremen.fetch.fetch_days`.
-    policy : Policy
+    policy : RetryPolicy
     """
 
     folder: Path
@@ -112,7 +109,7 @@ class Task:
     force: bool = False
     update: bool = False
     check: bool = False
-    policy: Policy = field(default_factory=Policy)
+    policy: RetryPolicy = MIRROR_POLICY
     pauses: Pauses = field(default_factory=Pauses)
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -174,7 +171,7 @@ class DayWorker:
         except InputError as error:
             return Outcome(file.day, "failed", str(error))
         except OSError as error:
-            fatal = error.errno in _FATAL
+            fatal = is_disk_trouble(error)
             if fatal:  # here, or this thread would begin another day before anyone hears of it
                 self._task.stop.set()
             place = self._task.folder if fatal else self._task.path(file)

@@ -7,14 +7,17 @@ import os
 import shutil
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from seaice import InputError
 from seaice.download.retry import (
-    Halted,
+    DEFAULT_POLICY,
+    GaveUp,
     RetryPolicy,
+    Stopped,
+    retry,
 )
 from seaice.open_file import UnreadableFile, is_web_page, open_hdf5
 from seaice.runtime.atomic_write import (
@@ -22,6 +25,7 @@ from seaice.runtime.atomic_write import (
     exclusive,
     flush,
 )
+from seaice.runtime.threads import work_off
 from seaice.sources.icesat2.backends import SIGNATURE
 from seaice.sources.icesat2.earthdata import (
     LOGIN_HOST,
@@ -31,6 +35,8 @@ from seaice.sources.icesat2.earthdata import (
 from seaice.sources.icesat2.search import ListedGranule
 
 logger = logging.getLogger(__name__)
+
+_STOPPED = "stopped before it was fetched"
 
 
 @dataclass(frozen=True)
@@ -53,26 +59,26 @@ class Fetched:
 
 
 def fetch_granules(
-    found: Sequence[ListedGranule],
+    granules: Sequence[ListedGranule],
     folder: Path,
     *,
     threads: int = 4,
-    patience: RetryPolicy | None = None,
+    retry_policy: RetryPolicy = DEFAULT_POLICY,
     stop: threading.Event | None = None,
 ) -> Fetched:
-    """Fetch granules; what is there whole is kept, what fails is listed and the rest goes on.
+    """Fetch granules; complete ones are kept, what fails is listed and the rest goes on.
 
     A file gets its name when it is complete: of the size in the catalogue, if that says one, and
     an HDF5 file to its end.
 
     Parameters
     ----------
-    found : sequence of ListedGranule
+    granules : sequence of ListedGranule
     folder : Path
         Made if it does not exist.
     threads : int
         Granules at a time.
-    patience : RetryPolicy, optional
+    retry_policy : RetryPolicy
         Further attempts after those of earthaccess, which makes three.
     stop : threading.Event, optional
         When set, no further granule is begun; those are listed as failed.
@@ -86,84 +92,117 @@ def fetch_granules(
         raise InputError(f"expected at least one thread, found {threads}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    patience, stop = patience or RetryPolicy(), stop or threading.Event()
-    there = {each.file_name for each in found if _fault(folder / each.file_name, each.size) is None}
-    missing = [each for each in found if each.file_name not in there]
+    stop = stop or threading.Event()
+    kept = {each.file_name for each in granules if _fault(folder / each.file_name, each.size) is None}
+    missing = [each for each in granules if each.file_name not in kept]
     if missing:
         login()
-    failed: list[str] = []
-    with ThreadPoolExecutor(threads) as pool:
-        jobs = [(each, pool.submit(_fetch, each, folder, patience, stop)) for each in missing]
-        try:
-            for each, job in jobs:
-                reason = job.result()
-                if reason is not None:
-                    failed.append(f"{each.file_name}: {reason}")
-        except BaseException:
-            stop.set()
-            raise
-    paths = [folder / each.file_name for each in found]
-    lost = {line.partition(": ")[0] for line in failed}
-    return Fetched(tuple(path for path in paths if path.name not in lost), len(there), tuple(failed))
+    reasons = _fetch_all(missing, folder, retry_policy, threads=threads, stop=stop)
+    paths = [folder / each.file_name for each in granules if each.file_name not in reasons]
+    failed = [f"{name}: {reason}" for name, reason in reasons.items()]
+    return Fetched(tuple(paths), len(kept), tuple(failed))
+
+
+def _fetch_all(
+    granules: Sequence[ListedGranule],
+    folder: Path,
+    retry_policy: RetryPolicy,
+    *,
+    threads: int,
+    stop: threading.Event,
+) -> dict[str, str]:
+    """Fetch granules in several threads; the reasons of those that failed, by file name."""
+    reasons = dict.fromkeys((each.file_name for each in granules), _STOPPED)
+    workers = work_off(granules, lambda: _Worker(folder, retry_policy, stop), threads=threads, stop=stop)
+    with closing(workers) as outcomes:
+        for name, reason in outcomes:
+            if reason is None:
+                del reasons[name]
+            else:
+                reasons[name] = reason
+    return reasons
+
+
+class _Worker:
+    """Fetches granules one after the other, in one thread."""
+
+    def __init__(self, folder: Path, retry_policy: RetryPolicy, stop: threading.Event) -> None:
+        self._folder, self._retry_policy, self._stop = folder, retry_policy, stop
+
+    def do(self, granule: ListedGranule) -> tuple[str, str | None]:
+        """Fetch a granule; its file name, and the reason if it failed."""
+        return granule.file_name, _fetch(granule, self._folder, self._retry_policy, self._stop)
+
+    def close(self) -> None:
+        """Hold nothing open between two granules."""
+
+
+class _Failure(Exception):
+    """A granule could not be fetched; the message is the reason."""
+
+    def __init__(self, reason: str, *, may_pass: bool = True) -> None:
+        super().__init__(reason)
+        self.may_pass = may_pass
 
 
 def _fetch(
-    each: ListedGranule, folder: Path, patience: RetryPolicy, stop: threading.Event
+    granule: ListedGranule, folder: Path, retry_policy: RetryPolicy, stop: threading.Event
 ) -> str | None:
     """Fetch one granule; the reason if it failed."""
-    target = folder / each.file_name
-    failures = 0
+    target = folder / granule.file_name
     try:
         with exclusive(target):
-            while True:
-                if stop.is_set():
-                    raise Halted
-                reason, may_pass = _attempt(each, target)
-                if reason is None:
-                    logger.info("%s: fetched", each.file_name)
-                    return None
-                failures += 1
-                if failures > patience.retries or not may_pass:
-                    return reason
-                logger.warning("%s: %s; trying again", each.file_name, reason)
-                patience.wait(failures, stop)
-    except Halted:
-        return "stopped before it was fetched"
+            retry(
+                lambda: _attempt(granule, target),
+                retry_policy,
+                stop=stop,
+                errors=(_Failure,),
+                may_pass=lambda error: isinstance(error, _Failure) and error.may_pass,
+                announce=lambda error, _: logger.warning(
+                    "%s: %s; trying again", granule.file_name, error
+                ),
+            )
+    except GaveUp as end:
+        return str(end.error)
+    except Stopped:
+        return _STOPPED
     except HeldByAnother as error:
         return str(error)
+    logger.info("%s: fetched", granule.file_name)
+    return None
 
 
-def _attempt(each: ListedGranule, target: Path) -> tuple[str | None, bool]:
-    """The reason for a failure, and whether it may pass."""
+def _attempt(granule: ListedGranule, target: Path) -> None:
+    """Fetch a granule once; :class:`_Failure` if that failed."""
     from earthaccess.exceptions import EulaNotAccepted
 
     # A folder of its own: earthaccess chooses the name, and would keep a page it once took for data.
     scratch = target.with_name(f".{target.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        got = package().download(
-            each.url,
+        fetched = package().download(
+            granule.url,
             local_path=scratch,
-            provider=each.provider,
+            provider=granule.provider,
             threads=1,
             show_progress=False,
             force=True,
         )
-        if not got:
-            return "nothing came", True
-        fault = _fault(Path(got[0]), each.size)
-        if fault is not None:
-            return fault, True
-        flush(Path(got[0]))
-        os.replace(got[0], target)
-        flush(target.parent)
-        return None, True
+        fault = _fault(Path(fetched[0]), granule.size) if fetched else "nothing came"
+        if fault is None:
+            flush(Path(fetched[0]))
+            os.replace(fetched[0], target)
+            flush(target.parent)
     except EulaNotAccepted:
-        return f"its licence is not accepted; do so at https://{LOGIN_HOST}", False
+        raise _Failure(
+            f"its licence is not accepted; do so at https://{LOGIN_HOST}", may_pass=False
+        ) from None
     except Exception as error:  # whatever the libraries below raise, the other granules go on
-        return " ".join(str(error).split())[:200] or type(error).__name__, True
+        raise _Failure(" ".join(str(error).split())[:200] or type(error).__name__) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    if fault is not None:
+        raise _Failure(fault)
 
 
 def _fault(path: Path, size: int | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seaice import InputError
-from seaice.runtime.threads import each
+from seaice.runtime.threads import for_each
 from seaice.training.chunks.requests import FrameRequest, apply_conversion, apply_lookup
 from seaice.training.chunks.watched_file import FileState
 
@@ -99,7 +99,8 @@ class ArraySource:
             apply_lookup(_kernels.look_up, request, band.number, rectangle, codes, may_hold_land=True)
 
         cells = sum(request.out.size for request in requests)
-        each(convert, list(_iterate_bands(requests, self._coverage.days)), threads, cells)
+        bands = _iterate_bands(requests, self._coverage.days)
+        for_each(convert, bands, threads=threads, cells=cells)
 
     def close(self) -> None:
         """Unmap the file, if there is one."""

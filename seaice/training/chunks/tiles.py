@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seaice import InputError
-from seaice.runtime.threads import each
+from seaice.runtime.threads import for_each
 from seaice.training.chunks.requests import FrameRequest, apply_lookup
 from seaice.training.chunks.table import ChunkDamage, ChunkTable
 from seaice.training.chunks.watched_file import WatchedFile
@@ -109,7 +109,7 @@ class TileSource:
                 if run[0].size >= 0:
                     run[0].file.prefetch(run[0].offset, _count_bytes(run))
             height, width = self._table.tiling.tile
-            each(self._decode, runs, threads, len(chunks) * height * width)
+            for_each(self._decode, runs, threads=threads, cells=len(chunks) * height * width)
 
     def close(self) -> None:
         """Close what this process holds open."""
