@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 from seaice import cf
 from seaice.cube.consolidate import consolidate
 from seaice.cube.file import CubeFile
-from seaice.gapfill import departure
+from seaice.gapfill.departure import Departure
 from seaice.masks import read_mask
 from seaice.sources.bremen.reader import read_day
 
@@ -96,13 +96,13 @@ def fill_seconds(days: Days, sources: list[Path]) -> float:
     stack = np.stack([read_day(path)[0] for path in sources[:27]])
     ocean = read_mask(days.mask_file).ocean
     inner = slice(12, len(stack) - 12)
-    departure.fill(stack, ocean, days=inner)
+    Departure().fill(stack, ocean, days=inner)
     times = []
     for _ in range(3):
         begin = time.perf_counter()
-        departure.fill(stack, ocean)
+        Departure().fill(stack, ocean)
         middle = time.perf_counter()
-        departure.fill(stack, ocean, days=inner)
+        Departure().fill(stack, ocean, days=inner)
         # Both copy and look at the whole stack; the longer one fills so many days more.
         times.append((2 * middle - begin - time.perf_counter()) / (len(stack) - 3 - 6))
     return statistics.median(times)

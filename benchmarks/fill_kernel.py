@@ -101,9 +101,9 @@ def by_loop(stack: np.ndarray, wanted: np.ndarray, days: Sequence[int]) -> np.nd
 
 
 def by_toolbox(stack: np.ndarray, ocean: np.ndarray) -> np.ndarray:
-    from seaice.gapfill import gaussian
+    from seaice.gapfill.gaussian import Gaussian
 
-    return gaussian.fill(stack, ocean, **WINDOWS).values
+    return Gaussian(**WINDOWS).fill(stack, ocean).values
 
 
 def fullest_block(missing: np.ndarray, size: int) -> tuple[slice, slice]:
@@ -132,7 +132,8 @@ class Side:
 
 
 def sides_of(stack: np.ndarray, ocean: np.ndarray, loop_days: int, crop: int) -> dict[str, Side]:
-    from seaice.gapfill import departure, hybrid
+    from seaice.gapfill.departure import Departure
+    from seaice.gapfill.hybrid import Hybrid
 
     days = len(stack)
     missing = np.isnan(stack) & ocean
@@ -157,10 +158,10 @@ def sides_of(stack: np.ndarray, ocean: np.ndarray, loop_days: int, crop: int) ->
             lambda: by_plain_loop(stack, everywhere, few), *on_few
         ),
         "hybrid fill of this toolbox (other values)": Side(
-            lambda: hybrid.fill(stack, ocean).values, 1.0
+            lambda: Hybrid().fill(stack, ocean).values, 1.0
         ),
         "departure fill of this toolbox (other values)": Side(
-            lambda: departure.fill(stack, ocean).values, 1.0
+            lambda: Departure().fill(stack, ocean).values, 1.0
         ),
     }
 

@@ -23,7 +23,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice.gapfill.field import FieldFill, GappyField, fill_gaps
+from seaice.gapfill.field import FieldFill, GappyField
+from seaice.gapfill.methods import fill_maps
+from seaice.gapfill.sphere.harmonic import Harmonic
+from seaice.gapfill.sphere.scattering import Scattering
 
 
 def red_map(nside: int, seed: int, steepness: float = 3.0) -> np.ndarray:
@@ -87,7 +90,7 @@ def main() -> None:
     logging.getLogger("healpy").setLevel(logging.WARNING)
     truths, field = simulated(args.nside, 4, args.share, args.seed)
     one, truth, gap = field.only(slice(0, 1)), truths[0], field.missing[0, 0]
-    harmonic = fill_gaps(field, "harmonic", nside=args.nside)
+    harmonic = fill_maps(field, Harmonic(nside=args.nside))
     print(f"nside {args.nside}, {gap.mean():.0%} hidden, red Gaussian field of unit variance")
     print(line("mean", np.full(truth.shape, truth[~gap].mean()), truth, gap))
     print(line("harmonic", harmonic.values[0, 0], truth, gap))
@@ -105,20 +108,18 @@ def main() -> None:
         for name, options in cases:
             days = field if options.get("reference") == "other_days" else one
             begin = time.perf_counter()
-            filled = fill_gaps(
-                days,
-                "scattering",
+            reference = options.pop("reference_values", None)
+            method = Scattering(
                 nside=args.nside,
                 start="harmonic",
-                start_field=None
-                if name == "observed, whole map"
-                else harmonic.values[: len(days.values)],
                 iterations=args.iterations,
                 realisations=args.realisations if name == "observed, whole map" else 1,
                 device=args.device,
                 cache_dir=Path(cache),
                 **options,
             )
+            start = None if name == "observed, whole map" else harmonic.values[: len(days.values)]
+            filled = fill_maps(days, method, start_field=start, reference_values=reference)
             seconds = time.perf_counter() - begin
             print(line(name, filled.values[0, 0], truth, gap))
             print(describe(filled, seconds))

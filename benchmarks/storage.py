@@ -93,9 +93,9 @@ class Fields:
 
 
 def filled_fields(days: simulated.Days) -> Fields:
-    from seaice.gapfill import hybrid
+    from seaice.gapfill.hybrid import Hybrid
 
-    filled = hybrid.fill(days.stack(), days.ocean())
+    filled = Hybrid().fill(days.stack(), days.ocean())
     return Fields(filled.values / np.float32(100), filled.flag, filled.days_back_forward)
 
 

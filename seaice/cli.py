@@ -15,6 +15,7 @@ import getpass
 import inspect
 import json
 import logging
+import math
 import os
 import re
 import signal
@@ -24,7 +25,6 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -421,37 +421,57 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     add_period(parser, required=False)
 
 
-class _StoreParameter(argparse.Action):
-    """Collects options in one dictionary, so that those not given are not in it."""
-
-    def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def, override]
-        name = str(option_string).lstrip("-")
-        before = getattr(namespace, self.dest, None) or {}
-        setattr(namespace, self.dest, {**before, name: True if self.nargs == 0 else values})
-
-
-def add_parameters(parser: argparse.ArgumentParser, title: str, options: Sequence[Any]) -> None:
-    """Add options that reach the stage as one dictionary ``parameters``.
+def add_method(
+    parser: argparse.ArgumentParser,
+    names: Sequence[str],
+    options: Sequence[Any],
+    make: Callable[[str, Mapping[str, Any]], Any],
+) -> None:
+    """Add ``--method`` and the parameters of the methods; the stage gets them as one ``method``.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
-    title : str
-        Of the group in the help.
-    options : sequence of seaice.gapfill.field.options.Option
+    names : sequence of str
+        Of the methods.
+    options : sequence of seaice.gapfill.options.Option
+        The parameters.
+    make : callable
+        ``make(name, parameters)`` returns the method.
     """
-    group = parser.add_argument_group(title)
+    default = parser.get_default("method")
+    parser.add_argument(
+        "--method",
+        choices=list(names),
+        required=default is None,
+        help="how to fill" + ("" if default is None else " (default %(default)s)"),
+    )
+    group = parser.add_argument_group("parameters of the methods")
     for option in options:
-        how: dict[str, Any] = {"nargs": 0}
+        how: dict[str, Any] = {"action": "store_true"}
         if option.kind is not bool:
             how = {"type": option.kind, "metavar": option.kind.__name__.upper()}
+        if option.range:
+            low, high = option.range.low, option.range.high
+            bounds = at_least(low, option.kind) if high == math.inf else between(low, high, option.kind)
+            how = {"type": bounds, "metavar": option.range.unit or how["metavar"]}
         if option.choices:
             how = {"choices": option.choices}
-        text = option.text.replace("%", "%%")
-        group.add_argument(
-            f"--{option.name}", action=_StoreParameter, dest="parameters", help=text, **how
-        )
-    parser.set_defaults(parameters={})
+        how["help"] = option.text.replace("%", "%%")
+        # Each method has its own default, so that a parameter without a value is not passed on.
+        group.add_argument(f"--{option.name}", default=argparse.SUPPRESS, **how)
+    parser.set_defaults(make_method=make, method_parameters=tuple(option.name for option in options))
+
+
+def _with_method(
+    options: Mapping[str, Any], names: Sequence[str], make: Callable[..., Any] | None
+) -> dict[str, Any]:
+    """The options of a stage, with its ``method`` made from the parameters among them."""
+    if make is None:
+        return dict(options)
+    parameters = {name: options[name] for name in names if name in options}
+    others = {name: value for name, value in options.items() if name not in names}
+    return others | {"method": make(str(options["method"]), parameters)}
 
 
 def run(
@@ -488,7 +508,12 @@ def run(
         start, end = options.get(first), options.get(last)
         if start is not None and end is not None and end < start:
             parser.error(f"--{last} {end} is before --{first} {start}: exchange them")
-    work = partial(stage, **(options | fixed))
+    function = stage
+    make, names = options.pop("make_method", None), options.pop("method_parameters", ())
+
+    def work() -> Report:
+        return function(**(_with_method(options, names, make) | fixed))
+
     if every["write_config"]:
         work = partial(_write_config, every["write_config"], program, options)
     verbose, quiet = bool(every["verbose"]), bool(every["quiet"])

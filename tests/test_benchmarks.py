@@ -60,17 +60,17 @@ def test_fill_kernel_compares_equal_results(benchmark, folder, capsys):
 
 @pytest.mark.parametrize("wrong", [0.001, np.nan])
 def test_fill_kernel_refuses_other_results(benchmark, folder, capsys, monkeypatch, wrong):
-    from seaice.gapfill import gaussian
+    from seaice.gapfill.gaussian import Gaussian
 
-    true = gaussian.fill
+    true = Gaussian.fill
 
-    def perturbed(stack, ocean, **options):
-        filled = true(stack, ocean, **options)
+    def perturbed(method, stack, ocean, **options):
+        filled = true(method, stack, ocean, **options)
         cell = tuple(np.argwhere(np.isnan(stack) & ocean)[0])
         filled.values[cell] += wrong
         return filled
 
-    monkeypatch.setattr(gaussian, "fill", perturbed)
+    monkeypatch.setattr(Gaussian, "fill", perturbed)
     words = [*TINY, "--days", "3", "--crop", "64", "--folder", str(folder)]
     assert benchmark("fill_kernel").main(words) == 1
     said = capsys.readouterr().out

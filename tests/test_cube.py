@@ -30,7 +30,9 @@ from seaice.flags import (
     FillFlag,
     Surface,
 )
-from seaice.gapfill import departure, expected_error, pole_hole
+from seaice.gapfill import expected_error
+from seaice.gapfill.departure import Departure
+from seaice.gapfill.pole_hole import fill_pole_hole
 from seaice.grids import get_grid
 from seaice.simulate import write_day
 
@@ -67,8 +69,8 @@ def assert_same_cube(one: Path, two: Path) -> None:
 def test_cube_equals_the_array_functions(case):
     folder, _, path = case
     ocean = ~folder.land
-    filled = departure.fill(folder.stack(), ocean, hole=folder.hole)
-    filled = pole_hole.fill(filled, folder.hole)
+    filled = Departure().fill(folder.stack(), ocean, hole=folder.hole)
+    filled = fill_pole_hole(filled, folder.hole)
     with CubeFile(path) as cube:
         assert cube.dates == [folder.day(i) for i in range(24)]
         np.testing.assert_array_equal(cube.flags(slice(None)), filled.flag)

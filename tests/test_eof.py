@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill.field import GappyField, eof, fill_gaps
-from seaice.gapfill.field.eof import (
-    expected_error,
-    held_out_clouds,
-)
+from seaice.gapfill.field import GappyField, eof
+from seaice.gapfill.field.eof import Eof, expected_error, held_out_clouds
+from seaice.gapfill.methods import fill_maps
 from seaice.sources.alboran import read_alboran, read_gher
 
 SHAPE = (16, 30, 36)
@@ -51,7 +49,7 @@ def test_a_truth_of_few_modes_is_recovered(rank):
     full = truth(rank)
     field = clouded(full)
     # The mean of what is observed is not that of the truth: the difference is a mode more.
-    made = fill_gaps(field, "eof", max_modes=rank + 1, **SHARP)
+    made = fill_maps(field, Eof(max_modes=rank + 1, **SHARP))
     assert made.notes["modes"] == rank + 1
     gaps = field.missing
     assert gaps.sum() > 2000 and (made.flag[gaps] == FillFlag.EOF).all()
@@ -103,7 +101,7 @@ def test_held_out_truth_is_never_seen():
 
 def test_the_result_is_that_of_the_seed():
     field = clouded(truth(3, noise=0.3))
-    one, same, other = (fill_gaps(field, "eof", seed=s, cloud_size=40) for s in (4, 4, 5))
+    one, same, other = (fill_maps(field, Eof(seed=s, cloud_size=40)) for s in (4, 4, 5))
     np.testing.assert_array_equal(one.values, same.values)
     np.testing.assert_array_equal(one.error, same.error)
     assert one.notes == same.notes
@@ -112,14 +110,14 @@ def test_the_result_is_that_of_the_seed():
 
 def test_observed_cells_keep_their_bits_and_land_is_not_used():
     field = clouded(truth(2, noise=0.1, offset=290.0).astype(np.float32))
-    made = fill_gaps(field, "eof", cloud_size=40)
+    made = fill_maps(field, Eof(cloud_size=40))
     seen = field.observed
     np.testing.assert_array_equal(made.values[seen].view(np.uint32), field.values[seen].view(np.uint32))
     assert np.isnan(made.values[:, ~field.sea]).all() and made.values.dtype == np.float32
     wild = field.values.copy()
     wild[:, ~field.sea] = 1e9
     np.testing.assert_array_equal(
-        made.values, fill_gaps(replace(field, values=wild), "eof", cloud_size=40).values
+        made.values, fill_maps(replace(field, values=wild), Eof(cloud_size=40)).values
     )
 
 
@@ -128,7 +126,7 @@ def test_the_expected_error_covers_about_68_percent():
     for seed in range(4):
         full = truth(2, noise=0.3, seed=seed)
         field = clouded(full, seed=seed, radius=11)
-        made = fill_gaps(field, "eof", cloud_size=60, seed=seed)
+        made = fill_maps(field, Eof(cloud_size=60, seed=seed))
         gaps = field.missing
         assert np.isfinite(made.error[gaps]).all() and np.isnan(made.error[~gaps]).all()
         off = np.abs(made.values - full)[gaps]
@@ -142,7 +140,7 @@ def test_the_expected_error_grows_where_a_map_tells_little():
     values = field.values.copy()
     values[5] = np.nan
     values[5, 3:5, :6] = truth(2, noise=0.3)[5, 3:5, :6]
-    made = fill_gaps(replace(field, values=values), "eof", cloud_size=40, modes=2)
+    made = fill_maps(replace(field, values=values), Eof(cloud_size=40, modes=2))
     assert np.nanmean(made.error[5]) > 1.1 * np.nanmean(np.delete(made.error, 5, axis=0))
 
 
@@ -164,7 +162,7 @@ def test_empty_maps_and_cells_stay_missing():
     values = field.values.copy()
     values[7] = np.nan
     values[:, 10, 10:13] = np.nan
-    made = fill_gaps(replace(field, values=values), "eof", cloud_size=40)
+    made = fill_maps(replace(field, values=values), Eof(cloud_size=40))
     assert np.isnan(made.values[7]).all() and np.isnan(made.values[:, 10, 10:13]).all()
     assert made.notes["empty_maps"] == 1 and made.notes["never_observed_cells"] == 3
     rest = np.delete(made.values, 7, axis=0)[:, field.sea]
@@ -176,7 +174,7 @@ def test_given_cells_are_held_out_and_put_back():
     hidden = np.zeros(SHAPE, bool)
     hidden[4, 10:14, 10:14] = True
     hidden &= field.observed
-    made = fill_gaps(field, "eof", held_out=hidden)
+    made = fill_maps(field, Eof(), held_out=hidden)
     assert made.notes["held_out"] == hidden.sum()
     np.testing.assert_array_equal(made.values[hidden], field.values[hidden])
 
@@ -206,13 +204,13 @@ def test_a_stack_of_whole_and_missing_maps_has_discs_held_out():
     values[3] = np.nan
     values[0, 4, 4] = np.nan
     field = GappyField(values, np.ones(SHAPE[1:], bool), np.arange(16.0))
-    made = fill_gaps(field, "eof", cloud_size=40)
+    made = fill_maps(field, Eof(cloud_size=40))
     assert made.notes["held_out"] > 100 and made.flag[0, 4, 4] == FillFlag.EOF
 
 
 def test_constant_maps_are_filled_with_their_value():
     field = clouded(np.full(SHAPE, 4.0))
-    made = fill_gaps(field, "eof", cloud_size=40)
+    made = fill_maps(field, Eof(cloud_size=40))
     np.testing.assert_allclose(made.values[field.missing], 4.0)
 
 
@@ -228,26 +226,36 @@ def test_constant_maps_are_filled_with_their_value():
         ({"filter_steps": -1}, "filter_steps"),
         ({"held_out_share": 0.6}, "held_out_share"),
         ({"cloud_size": 0}, "cloud_size"),
-        ({"held_out": np.ones((2, 2), bool)}, "held_out as bool"),
-        ({"held_out": np.zeros(SHAPE, bool)}, "some of the observed cells"),
     ],
 )
 def test_refusals(parameters, words):
     with pytest.raises(InputError, match=words):
-        fill_gaps(clouded(truth()), "eof", **parameters)
+        fill_maps(clouded(truth()), Eof(**parameters))
+
+
+@pytest.mark.parametrize(
+    ("held_out", "words"),
+    [
+        (np.ones((2, 2), bool), "held_out as bool"),
+        (np.zeros(SHAPE, bool), "some of the observed cells"),
+    ],
+)
+def test_held_out_cells_that_cannot_be_are_refused(held_out, words):
+    with pytest.raises(InputError, match=words):
+        fill_maps(clouded(truth()), Eof(), held_out=held_out)
 
 
 def test_one_map_is_refused_with_advice():
     field = clouded(truth())
     with pytest.raises(InputError, match="found 1; give a stack of maps, or take loess"):
-        fill_gaps(field.only(slice(0, 1)), "eof")
+        fill_maps(field.only(slice(0, 1)), Eof())
 
 
 def test_maps_of_one_value_each_are_refused():
     values = np.full((3, 4, 4), np.nan)
     values[[0, 1, 2], [0, 1, 2], 0] = 1.0
     with pytest.raises(InputError, match="no map has two"):
-        fill_gaps(GappyField(values, np.ones((4, 4), bool), np.arange(3.0)), "eof")
+        fill_maps(GappyField(values, np.ones((4, 4), bool), np.arange(3.0)), Eof())
 
 
 @settings(max_examples=25, deadline=None)
@@ -258,7 +266,7 @@ def test_any_small_stack_is_filled_or_refused(seed, maps, rows, share):
     values[random.random(values.shape) < share] = np.nan
     field = GappyField(values, random.random((rows, 4)) < 0.9, np.cumsum(1 + random.random(maps)))
     try:
-        made = fill_gaps(field, "eof", seed=seed)
+        made = fill_maps(field, Eof(seed=seed))
     except InputError:
         return
     known = field.observed.any(axis=0) & field.observed.any(axis=(1, 2))[:, None, None]
@@ -298,7 +306,7 @@ PUBLISHED = [0.50623374, 0.44463104, 0.44451642, 0.47337208, 0.47288420]
 def test_the_sample_of_dineof(real_data):
     field, held_out = read_alboran(real_data / "sst" / "dineof_alboran")
     assert held_out.sum() == 2258 and field.observed.sum() == 121224 and field.sea.sum() == 22186
-    made = fill_gaps(field, "eof", held_out=held_out)
+    made = fill_maps(field, Eof(), held_out=held_out)
     assert made.notes["modes"] in (2, 3)
     np.testing.assert_allclose(made.notes["cross_validation_error"], PUBLISHED, atol=1e-4)
     np.testing.assert_allclose(made.notes["explained_variance_percent"], [57.43, 28.48, 8.56], atol=0.3)
@@ -308,7 +316,7 @@ def test_the_sample_of_dineof(real_data):
 def test_the_sample_with_the_published_cells_taken_away(real_data):
     field, held_out = read_alboran(real_data / "sst" / "dineof_alboran")
     blank = replace(field, values=np.where(held_out, np.float32(np.nan), field.values))
-    made = fill_gaps(blank, "eof", modes=3)
+    made = fill_maps(blank, Eof(modes=3))
     off = (made.values - field.values)[held_out].astype(np.float64)
     assert np.sqrt(np.nanmean(off**2)) == pytest.approx(0.4445, abs=0.01)
     assert np.isnan(off).sum() <= 10, "cells seen in no other map"

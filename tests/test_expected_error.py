@@ -17,7 +17,8 @@ from seaice import InputError
 from seaice.fields.open import Reading
 from seaice.fields.read import read_gappy
 from seaice.flags import FillFlag
-from seaice.gapfill import Filled, fill_stack, get_method
+from seaice.gapfill import Filled
+from seaice.gapfill.departure import Departure
 from seaice.gapfill.expected_error import (
     NONE,
     STEP,
@@ -29,7 +30,8 @@ from seaice.gapfill.expected_error import (
     terms_of,
 )
 from seaice.gapfill.field import GappyField
-from seaice.gapfill.field import fill_gaps as fill_field
+from seaice.gapfill.methods import fill_maps
+from seaice.gapfill.temporal import Temporal
 from seaice.runtime import threads
 from seaice.scoring.calibration import FLAGS, calibrate, judged_days, percent_of
 from seaice.scoring.calibration_stage import _daily
@@ -206,15 +208,15 @@ def test_fields_of_concentration_get_errors_in_their_unit():
     field = drifting(days=8)
     values = field.values.copy()
     values[3, 10:20] = NAN
-    percent = fill_field(replace(field, values=values), "temporal")
+    percent = fill_maps(replace(field, values=values), Temporal())
     fraction = replace(field, values=values / 100, valid_range=(0.0, 1.0))
-    made = fill_field(fraction, "temporal")
+    made = fill_maps(fraction, Temporal())
     filled = percent.flag == FillFlag.TEMPORAL_TWO_SIDED
     assert filled.sum() == 400
     np.testing.assert_array_equal(np.isfinite(percent.error), filled)
     np.testing.assert_allclose(made.error[filled], percent.error[filled] / 100, rtol=1e-6)
     np.testing.assert_allclose(made.values, percent.values / 100, atol=1e-6)
-    plain = fill_field(replace(field, values=values, is_concentration=False), "temporal")
+    plain = fill_maps(replace(field, values=values, is_concentration=False), Temporal())
     assert plain.error is None, "the table is about ice"
 
 
@@ -261,7 +263,7 @@ def test_the_packaged_table_covers_real_days_it_has_not_seen():
     part = percent_of(source.field.only(judged_days(90, 0.66)))
     cut = part.values.copy()
     cut[[5, 12, 13, 20, 21, 22, 23]] = NAN
-    filled = fill_stack(cut, part.sea, get_method("departure").stages({}))
+    filled = Departure().fill(cut, part.sea)
     share = []
     for t in (5, 12, 13, 20, 21, 22, 23):
         code = of_day(filled.day(t), read_table())

@@ -14,7 +14,12 @@ from seaice.fields.fill import fill_field
 from seaice.fields.open import Reading
 from seaice.fields.read import read_gappy
 from seaice.flags import FillFlag
-from seaice.gapfill.field import FIELD_METHODS, FieldFill, FieldMethod, GappyField, finish
+from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
+from seaice.gapfill.field.eof import Eof
+from seaice.gapfill.field.linear import Linear
+from seaice.gapfill.gaussian import Gaussian
+from seaice.gapfill.methods import fill_maps, make_method
+from seaice.gapfill.temporal import Temporal
 from seaice.grids import get_grid
 from seaice.simulate.sst import write_sst
 
@@ -33,7 +38,7 @@ def raw(path, name):
 
 
 def fill(sst, output, **more):
-    options = {"method": "temporal", "mask_file": sst.l4, "input_file": sst.l3s, **more}
+    options = {"method": Temporal(), "mask_file": sst.l4, "input_file": sst.l3s, **more}
     return fill_field(output_file=output, **options)
 
 
@@ -57,7 +62,7 @@ def test_filled_values_survive_the_packing(sst, tmp_path):
     output = tmp_path / "filled.nc"
     fill(sst, output)
     field = read_gappy(sst.l3s, Reading(mask_file=sst.l4)).field
-    made = FIELD_METHODS["temporal"].fill(field).values
+    made = fill_maps(field, Temporal()).values
     with xr.open_dataset(output) as dataset:
         stored = dataset["sea_surface_temperature"].values
     # xarray packs kelvin as float64; half a step of 0.01 K.
@@ -89,7 +94,7 @@ def test_units_are_changed_when_asked(sst, tmp_path):
 
 def test_a_file_says_how_it_was_made(sst, tmp_path):
     output = tmp_path / "filled.nc"
-    fill(sst, output, parameters={"max_gap_days": 2, "one_sided_days": 1})
+    fill(sst, output, method=Temporal(max_gap_days=2, one_sided_days=1))
     with xr.open_dataset(output) as dataset:
         made = json.loads(dataset.attrs["parameters"])
         assert (made["method"], made["max_gap_days"], made["past_only"]) == ("temporal", 2, False)
@@ -118,7 +123,7 @@ def test_rows_come_back_in_the_order_of_the_file(tmp_path):
         coords={"y": ("y", grid.y[::-1], {"units": "m"}), "x": ("x", grid.x, {"units": "m"})},
     )
     data.to_netcdf(path)
-    fill_field(input_file=path, output_file=tmp_path / "o.nc", method="gaussian", variable="c")
+    fill_field(input_file=path, output_file=tmp_path / "o.nc", method=Gaussian(), variable="c")
     with xr.open_dataset(tmp_path / "o.nc") as made:
         np.testing.assert_array_equal(made["c"].values[0], [1, 2, 3])
         np.testing.assert_array_equal(made["c"].values[2], [7, 8, 9])
@@ -137,7 +142,7 @@ def test_a_filled_value_is_never_the_fill_code(tmp_path):
         made = dataset.createVariable("v", "u1", ("time", "y", "x"), fill_value=10)
         made.set_auto_maskandscale(False)
         made[:] = np.array([9, 10, 11], np.uint8).reshape(3, 1, 1)
-    fill_field(input_file=path, output_file=tmp_path / "o.nc", method="temporal")
+    fill_field(input_file=path, output_file=tmp_path / "o.nc", method=Temporal())
     assert raw(tmp_path / "o.nc", "v").ravel().tolist() == [9, 11, 11]
 
 
@@ -145,8 +150,6 @@ def test_a_filled_value_is_never_the_fill_code(tmp_path):
     ("more", "said"),
     [
         ({"output_file": "x.txt"}, "expected an ending of .nc"),
-        ({"parameters": {"lmaxx": 3}}, "temporal takes no lmaxx; it takes max_gap_days"),
-        ({"method": "magic"}, "unknown method 'magic'"),
         ({"variable": "quality"}, "no variable 'quality'"),
         ({"valid_range": (0.0, 1.0)}, "nothing is observed"),
         ({"valid_range": (1.0, 0.0)}, "LOW below HIGH"),
@@ -161,6 +164,13 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_left(sst, tmp_path, more,
     with pytest.raises(InputError, match=said):
         fill(sst, output, **more)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_methods_and_parameters_are_refused():
+    with pytest.raises(InputError, match="temporal takes no lmaxx; it takes max_gap_days"):
+        make_method("temporal", {"lmaxx": 3})
+    with pytest.raises(InputError, match="unknown method 'magic'"):
+        make_method("magic")
 
 
 def test_the_input_is_never_the_output(sst):
@@ -200,15 +210,14 @@ def test_finish_holds_the_laws():
 
 def test_numbers_told_are_short(sst, tmp_path):
     report = fill_field(
-        input_file=sst.l3s, mask_file=sst.l4, output_file=tmp_path / "o.nc", method="eof"
+        input_file=sst.l3s, mask_file=sst.l4, output_file=tmp_path / "o.nc", method=Eof()
     )
     (line,) = [text for text in report.lines if "singular_values" in text]
     assert max(map(len, line.partition(": ")[2].strip("[]").split(", "))) <= 7
 
 
-def test_errors_of_a_method_are_written(sst, tmp_path, monkeypatch):
-    monkeypatch.setitem(FIELD_METHODS, "temporal", FieldMethod("temporal", __name__, "with_error"))
-    fill(sst, tmp_path / "o.nc")
+def test_errors_of_a_method_are_written(sst, tmp_path):
+    fill(sst, tmp_path / "o.nc", method=WithError())
     with xr.open_dataset(tmp_path / "o.nc") as dataset:
         error = dataset["sea_surface_temperature_error"]
         assert error.attrs["units"] == "K"
@@ -218,10 +227,14 @@ def test_errors_of_a_method_are_written(sst, tmp_path, monkeypatch):
         assert (error.values[filled] == 0.5).all()
 
 
-def with_error(gappy: GappyField) -> FieldFill:
+class WithError(FieldMethod):
     """A method that puts the mean everywhere."""
-    mean = np.full(gappy.values.shape, np.nanmean(gappy.values))
-    return finish(gappy, mean, FillFlag.LINEAR, error=np.full(mean.shape, 0.5))
+
+    name = "with_error"
+
+    def fill(self, gappy: GappyField) -> FieldFill:
+        mean = np.full(gappy.values.shape, np.nanmean(gappy.values))
+        return finish(gappy, mean, FillFlag.LINEAR, error=np.full(mean.shape, 0.5))
 
 
 def packed_file(path, stored, attributes, *, fill_value=None):
@@ -241,10 +254,10 @@ def test_signed_bytes_that_mean_unsigned_keep_high_values(tmp_path):
     attributes = {"_Unsigned": "true", "scale_factor": np.float32(0.5)}
     path = packed_file(tmp_path / "in.nc", stored.view(np.int8), attributes, fill_value=np.int8(-1))
     output = tmp_path / "out.nc"
-    fill_field(input_file=path, output_file=output, method="linear")
+    fill_field(input_file=path, output_file=output, method=Linear())
     with xr.open_dataset(output) as dataset:
         np.testing.assert_array_equal(dataset["v"], np.full((1, 3, 5), 100.0))
-    fill_field(input_file=path, output_file=output, method="linear", units="degC")
+    fill_field(input_file=path, output_file=output, method=Linear(), units="degC")
     assert "_Unsigned" not in netCDF4.Dataset(output)["v"].ncattrs()
 
 
@@ -252,7 +265,7 @@ def test_signed_bytes_that_mean_unsigned_keep_high_values(tmp_path):
 def test_what_means_missing_is_no_observed_number(tmp_path, attributes):
     stored = np.array([[[0, 255, 7], [241, 5, 254]]], np.uint8)
     path = packed_file(tmp_path / "in.nc", stored, attributes, fill_value=False)
-    fill_field(input_file=path, output_file=tmp_path / "out.nc", method="linear", valid_range=(-1, 256))
+    fill_field(input_file=path, output_file=tmp_path / "out.nc", method=Linear(), valid_range=(-1, 256))
     with xr.open_dataset(tmp_path / "out.nc") as dataset:
         np.testing.assert_array_equal(dataset["v"], stored)
 
@@ -262,7 +275,7 @@ def test_half_floats_are_written_as_floats(tmp_path):
     values[0, 0, 1] = np.nan
     path, output = tmp_path / "half.zarr", tmp_path / "out.nc"
     xr.Dataset({"v": (("time", "lat", "lon"), values)}).to_zarr(path, zarr_format=2)
-    fill_field(input_file=path, output_file=output, method="linear")
+    fill_field(input_file=path, output_file=output, method=Linear())
     assert (raw(output, "v") == 1).all() and raw(output, "v").dtype == np.float32
 
 
@@ -288,7 +301,7 @@ def test_the_projection_outlives_a_second_filling(tmp_path):
         made.grid_mapping = "crs"
     for number in (1, 2):
         output = tmp_path / f"{number}.nc"
-        fill_field(input_file=path, output_file=output, method="linear")
+        fill_field(input_file=path, output_file=output, method=Linear())
         with netCDF4.Dataset(output) as dataset:
             assert dataset["crs"].grid_mapping_name == "polar_stereographic"
             assert dataset["crs"].shape == ()
@@ -299,7 +312,7 @@ def test_options_that_would_be_ignored_are_refused(sst, tmp_path):
     with pytest.raises(InputError, match="give that too"):
         fill(sst, tmp_path / "o.nc", reference_variable="analysed_sst")
     with pytest.raises(InputError, match="seed must be at least 0"):
-        fill(sst, tmp_path / "o.nc", method="eof", parameters={"seed": -1})
+        Eof(seed=-1)
 
 
 def test_cf_compliance(sst, tmp_path):

@@ -8,27 +8,18 @@ from hypothesis.extra import numpy as hnp
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill import (
-    Filled,
-    _kernels,
-    departure,
-    fill_stack,
-    gaussian,
-    get_method,
-    hybrid,
-    pole_hole,
-    temporal,
-)
+from seaice.gapfill import Filled, _kernels, run_steps
+from seaice.gapfill.departure import Departure
+from seaice.gapfill.gaussian import Gaussian
+from seaice.gapfill.hybrid import Hybrid
+from seaice.gapfill.methods import daily_methods, method_class
+from seaice.gapfill.pole_hole import fill_pole_hole, pole_hole_step
 from seaice.gapfill.stream import FillStream
+from seaice.gapfill.temporal import Temporal
 from seaice.runtime import threads
 
 NAN = np.nan
-FILLS = {
-    "departure": departure.fill,
-    "temporal": temporal.fill,
-    "gaussian": gaussian.fill,
-    "hybrid": hybrid.fill,
-}
+FILLS = daily_methods()
 
 
 def one_cell(*values):
@@ -56,14 +47,14 @@ def test_kernel_codes_are_the_published_flags():
 
 def test_temporal_between_two_days():
     # p = 40 two days back, n = 80 three days forward: 40 + 2 * 40 / 5 = 56
-    filled = temporal.fill(one_cell(40, NAN, NAN, NAN, NAN, 80), OCEAN)
+    filled = Temporal().fill(one_cell(40, NAN, NAN, NAN, NAN, 80), OCEAN)
     assert filled.values[:, 0, 0].tolist() == [40, 48, 56, 64, 72, 80]
     assert filled.days_back_forward[:, 0, 0].tolist() == [0, 14, 23, 32, 41, 0]
     assert filled.flag[:, 0, 0].tolist() == [0, 1, 1, 1, 1, 0]
 
 
 def test_temporal_reaches_five_days_to_both_sides_and_three_to_one():
-    filled = temporal.fill(one_cell(10, *[NAN] * 9, 20), OCEAN)
+    filled = Temporal().fill(one_cell(10, *[NAN] * 9, 20), OCEAN)
     # Day 5 is 5 from both ends; days 4 and 6 are 6 from one end and 4 from the other.
     assert filled.flag[:, 0, 0].tolist() == [0, 2, 2, 2, 255, 1, 255, 2, 2, 2, 0]
     assert filled.values[[1, 2, 3, 5, 7, 8, 9], 0, 0].tolist() == [10, 10, 10, 15, 20, 20, 20]
@@ -72,7 +63,7 @@ def test_temporal_reaches_five_days_to_both_sides_and_three_to_one():
 
 
 def test_temporal_past_only_never_looks_ahead():
-    filled = temporal.fill(one_cell(NAN, 30, NAN, NAN, NAN, NAN, 90), OCEAN, past_only=True)
+    filled = Temporal(past_only=True).fill(one_cell(NAN, 30, NAN, NAN, NAN, NAN, 90), OCEAN)
     assert filled.flag[:, 0, 0].tolist() == [255, 0, 2, 2, 2, 255, 0]
     assert filled.values[2:5, 0, 0].tolist() == [30, 30, 30]
 
@@ -88,7 +79,7 @@ def test_temporal_past_only_never_looks_ahead():
 )
 def test_temporal_refuses_limits(options, message):
     with pytest.raises(InputError) as error:
-        temporal.fill(one_cell(1), OCEAN, **options)
+        Temporal(**options).fill(one_cell(1), OCEAN)
     assert str(error.value) == message
 
 
@@ -97,7 +88,7 @@ def test_temporal_refuses_limits(options, message):
 )
 def test_gaussian_refuses_parameters(options):
     with pytest.raises(InputError, match=next(iter(options))):
-        gaussian.fill(one_cell(1), OCEAN, **options)
+        Gaussian(**options).fill(one_cell(1), OCEAN)
 
 
 def test_gaussian_by_hand():
@@ -106,7 +97,7 @@ def test_gaussian_by_hand():
     sigma, alpha = 2.0, 3.0
     w = np.exp(-np.array([1, 4, alpha]) / (2 * sigma**2))
     expected = (w @ [10, 40, 70]) / w.sum()
-    filled = gaussian.fill(stack, np.ones((1, 4), bool), alpha=alpha, sigma=sigma)
+    filled = Gaussian(alpha=alpha, sigma=sigma).fill(stack, np.ones((1, 4), bool))
     assert filled.values[0, 0, 1] == pytest.approx(expected, abs=1e-5)
     assert filled.flag[0, 0].tolist() == [0, 3, 3, 0]
 
@@ -114,14 +105,14 @@ def test_gaussian_by_hand():
 def test_gaussian_says_nothing_beyond_its_window():
     stack = np.full((1, 1, 20), NAN, np.float32)
     stack[0, 0, 0] = 50
-    filled = gaussian.fill(stack, np.ones((1, 20), bool), space_window=7)
+    filled = Gaussian(space_window=7).fill(stack, np.ones((1, 20), bool))
     assert filled.flag[0, 0].tolist() == [0] + [3] * 7 + [255] * 12
 
 
 def test_gaussian_respects_the_smallest_weight():
     # exp(-49 / (2 sigma^2)) at distance 7 falls below 1e-6 for sigma = 1.
     stack = np.array([[[50, *[NAN] * 7]]], np.float32)
-    filled = gaussian.fill(stack, np.ones((1, 8), bool), sigma=1.0)
+    filled = Gaussian(sigma=1.0).fill(stack, np.ones((1, 8), bool))
     weights = np.exp(-(np.arange(8.0) ** 2) / 2)
     assert (filled.flag[0, 0] == 3).tolist() == [False, *(weights[1:] > 1e-6)]
 
@@ -175,7 +166,7 @@ def test_gaussian_equals_the_triple_loop(case, time_window, space_window, alpha,
         "sigma": sigma,
     }
     expected = gaussian_by_triple_loop(stack, ocean, **options)
-    found = gaussian.fill(stack, ocean, **options).values
+    found = Gaussian(**options).fill(stack, ocean).values
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
@@ -188,7 +179,7 @@ def test_gaussian_equals_the_triple_loop_across_tiles():
     options = {"time_window": 2, "space_window": 6, "alpha": 15.0, "sigma": 7.0}
     expected = gaussian_by_triple_loop(stack, ocean, **options)
     np.testing.assert_allclose(
-        gaussian.fill(stack, ocean, **options).values, expected, rtol=0, atol=1e-4
+        Gaussian(**options).fill(stack, ocean).values, expected, rtol=0, atol=1e-4
     )
 
 
@@ -218,7 +209,7 @@ def test_temporal_equals_its_definition(case, max_gap_days, data):
     one_sided_days = data.draw(st.integers(0, max_gap_days))
     limits = {"max_gap_days": max_gap_days, "one_sided_days": one_sided_days}
     expected = temporal_by_definition(stack, ocean, **limits)
-    filled = temporal.fill(stack, ocean, **limits)
+    filled = Temporal(**limits).fill(stack, ocean)
     np.testing.assert_allclose(filled.values, expected, rtol=0, atol=1e-5)
 
 
@@ -227,7 +218,7 @@ def test_temporal_equals_its_definition(case, max_gap_days, data):
 def test_laws_of_filling(case, name, past_only):
     stack, ocean = case
     before = stack.copy()
-    filled = FILLS[name](stack, ocean, past_only=past_only)
+    filled = FILLS[name](past_only=past_only).fill(stack, ocean)
     np.testing.assert_array_equal(stack, before)
     observed = ocean & ~np.isnan(stack)
     np.testing.assert_array_equal(filled.values[observed], stack[observed])
@@ -255,7 +246,7 @@ def test_land_is_never_a_source(case, name):
     stack, ocean = case
     other = stack.copy()
     other[:, ~ocean] = 77
-    one, two = FILLS[name](stack, ocean), FILLS[name](other, ocean)
+    one, two = FILLS[name]().fill(stack, ocean), FILLS[name]().fill(other, ocean)
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -268,16 +259,12 @@ def test_result_depends_on_nothing_beyond_the_reach(name, past_only):
     stack[rng.random(stack.shape) < 0.7] = NAN
     stack[10:15] = NAN
     ocean = rng.random((12, 13)) > 0.2
-    whole = FILLS[name](stack, ocean, past_only=past_only)
-    reach = get_method(name).reach({})
+    method = FILLS[name](past_only=past_only)
+    whole, reach = method.fill(stack, ocean), method.reach
     for first in range(0, 30, 4):
         start, end = max(0, first - reach), min(30, first + 4 + reach)
-        part = FILLS[name](
-            stack[start:end],
-            ocean,
-            past_only=past_only,
-            days=slice(first - start, min(first + 4, 30) - start),
-        )
+        days = slice(first - start, min(first + 4, 30) - start)
+        part = method.fill(stack[start:end], ocean, days=days)
         for a, b in zip(whole, part, strict=True):
             np.testing.assert_array_equal(a[first : first + 4], b)
 
@@ -288,9 +275,10 @@ def test_past_only_never_uses_a_later_day(name):
     stack = rng.uniform(0, 100, (12, 9, 9)).astype(np.float32)
     stack[rng.random(stack.shape) < 0.7] = NAN
     ocean = np.ones((9, 9), bool)
-    whole = FILLS[name](stack, ocean, past_only=True)
+    method = FILLS[name](past_only=True)
+    whole = method.fill(stack, ocean)
     for last in range(12):
-        known = FILLS[name](stack[: last + 1], ocean, past_only=True)
+        known = method.fill(stack[: last + 1], ocean)
         np.testing.assert_array_equal(known.values[last], whole.values[last])
 
 
@@ -305,7 +293,7 @@ def test_a_stream_of_days_equals_the_stack(name, past_only):
     ocean = rng.random((11, 10)) > 0.2
     hole = np.zeros_like(ocean)
     hole[4:6, 4:7] = True
-    steps = [*get_method(name).stages({"past_only": past_only, "hole": hole}), pole_hole.stage(hole)]
+    steps = [*FILLS[name](past_only=past_only).steps(hole), pole_hole_step(hole)]
     for seen, first, last in (((0, 32), 0, 32), ((0, 32), 9, 20), ((4, 29), 4, 29), ((7, 7), 7, 7)):
         asked = []
 
@@ -315,7 +303,7 @@ def test_a_stream_of_days_equals_the_stack(name, past_only):
 
         stream = FillStream(read, seen, ocean, steps)
         days = slice(first - seen[0], last + 1 - seen[0])
-        expected = fill_stack(stack[seen[0] : seen[1] + 1], ocean, steps, days)
+        expected = run_steps(stack[seen[0] : seen[1] + 1], ocean, steps, days)
         for k, day in enumerate(stream.days(first, last)):
             for a, b in zip(expected.day(k), day, strict=True):
                 np.testing.assert_array_equal(a, b)
@@ -327,15 +315,15 @@ def test_reach_is_needed_in_full():
     """A value 8 days away does reach a hybrid fill: 3 in space-time, 5 in time."""
     stack = np.full((17, 1, 2), NAN, np.float32)
     stack[0, 0, 0], stack[10, 0, 0] = 10, 50
-    filled = hybrid.fill(stack, np.ones((1, 2), bool))
+    filled = Hybrid().fill(stack, np.ones((1, 2), bool))
     changed = stack.copy()
     changed[0, 0, 0] = 90
-    refilled = hybrid.fill(changed, np.ones((1, 2), bool))
+    refilled = Hybrid().fill(changed, np.ones((1, 2), bool))
     moved = np.flatnonzero(
         (filled.values != refilled.values)[:, 0, 1] & ~np.isnan(filled.values[:, 0, 1])
     )
     assert moved.max() == 8
-    assert get_method("hybrid").reach({}) == 8
+    assert Hybrid().reach == 8
 
 
 @pytest.mark.parametrize("name", sorted(FILLS))
@@ -348,7 +336,7 @@ def test_threads_do_not_matter(name):
     try:
         for n in (1, 3):
             threads.use_threads(n)
-            results.append(FILLS[name](stack, ocean))
+            results.append(FILLS[name]().fill(stack, ocean))
     finally:
         threads.use_threads(None)
     for a, b in zip(*results, strict=True):
@@ -358,17 +346,17 @@ def test_threads_do_not_matter(name):
 def test_hybrid_takes_time_first_and_space_from_the_rest():
     stack = np.full((3, 1, 4), NAN, np.float32)
     stack[0, 0, :2], stack[2, 0, :2] = [10, 20], [30, 60]
-    filled = hybrid.fill(stack, np.ones((1, 4), bool))
+    filled = Hybrid().fill(stack, np.ones((1, 4), bool))
     assert filled.flag[1, 0].tolist() == [1, 1, 3, 3]
-    in_time = temporal.fill(stack, np.ones((1, 4), bool))
-    expected = gaussian.fill(in_time.values, np.ones((1, 4), bool))
+    in_time = Temporal().fill(stack, np.ones((1, 4), bool))
+    expected = Gaussian().fill(in_time.values, np.ones((1, 4), bool))
     np.testing.assert_array_equal(filled.values, expected.values)
 
 
 def test_constant_field_stays_constant():
     stack = np.full((7, 20, 20), np.float32(33.3), np.float32)
     stack[np.random.default_rng(0).random(stack.shape) < 0.9] = NAN
-    filled = hybrid.fill(stack, np.ones((20, 20), bool))
+    filled = Hybrid().fill(stack, np.ones((20, 20), bool))
     assert set(np.unique(filled.values)) == {np.float32(33.3)}
 
 
@@ -425,14 +413,14 @@ def test_departure_equals_its_definition(case, max_gap, data, spread, sigma):
     stack, ocean = case
     one_sided = data.draw(st.integers(0, max_gap))
     limits = {"max_gap_days": max_gap, "one_sided_days": one_sided}
-    steps = departure.stages(**limits, spread=spread, neighbour_sigma=sigma)[:1]
-    filled = fill_stack(stack, ocean, steps)
+    steps = Departure(**limits, spread=spread, neighbour_sigma=sigma).steps()[:1]
+    filled = run_steps(stack, ocean, steps)
     expected, corrected = departure_by_definition(
         stack, ocean, max_gap=max_gap, one_sided=one_sided, spread=spread, sigma=sigma
     )
     np.testing.assert_allclose(filled.values, expected, rtol=0, atol=1e-4)
     np.testing.assert_array_equal(np.isin(filled.flag, [10, 11]), corrected)
-    in_time = temporal.fill(stack, ocean, **limits)
+    in_time = Temporal(**limits).fill(stack, ocean)
     np.testing.assert_array_equal(filled.days_back_forward, in_time.days_back_forward)
     plain = np.where(corrected, filled.flag - 9, filled.flag)
     np.testing.assert_array_equal(plain, in_time.flag)
@@ -446,7 +434,7 @@ def test_departure_equals_its_definition_across_tiles_and_bands():
     ocean = rng.random((70, 40)) > 0.1
     try:
         threads.use_threads(3)
-        filled = fill_stack(stack, ocean, departure.stages()[:1])
+        filled = run_steps(stack, ocean, Departure().steps()[:1])
     finally:
         threads.use_threads(None)
     expected, corrected = departure_by_definition(
@@ -460,11 +448,11 @@ def test_departure_by_hand():
     # In time: 50 -> 70, so 60 on the day between. The neighbours one cell away are 6 below their
     # own course (50 -> 70 too): two of weight w = exp(-1 / 4.5), and 0.2 says "no departure".
     stack = np.array([[[50] * 3], [[54, NAN, 54]], [[70] * 3]], np.float32)
-    filled = departure.fill(stack, np.ones((1, 3), bool), spread=0)
+    filled = Departure(spread=0).fill(stack, np.ones((1, 3), bool))
     w = 2 * np.exp(-1 / 4.5)
     assert filled.values[1, 0, 1] == pytest.approx(60 - 6 * w / (w + 0.2), abs=1e-4)
     assert (filled.flag[1, 0, 1], filled.days_back_forward[1, 0, 1]) == (10, 11)
-    one = departure.fill(stack[:2], np.ones((1, 3), bool), spread=0)
+    one = Departure(spread=0).fill(stack[:2], np.ones((1, 3), bool))
     assert one.values[1, 0, 1] == pytest.approx(50 + 4 * w / (w + 0.2), abs=1e-4)
     assert (one.flag[1, 0, 1], one.days_back_forward[1, 0, 1]) == (11, 10)
 
@@ -472,7 +460,7 @@ def test_departure_by_hand():
 def test_departure_smears_a_source_more_the_farther_its_day():
     stack = np.full((5, 1, 3), NAN, np.float32)
     stack[0] = [[0, 90, 0]]
-    filled = departure.fill(stack, np.ones((1, 3), bool), max_gap_days=4, one_sided_days=4)
+    filled = Departure(max_gap_days=4, one_sided_days=4).fill(stack, np.ones((1, 3), bool))
     w = np.exp(-1 / (2 * 0.2 * np.arange(1, 5)))
     np.testing.assert_allclose(filled.values[1:, 0, 1], 90 / (1 + 2 * w), atol=1e-4)
 
@@ -483,8 +471,8 @@ def test_departure_without_its_own_terms_is_hybrid():
     stack[rng.random(stack.shape) < 0.8] = NAN
     ocean = rng.random((40, 20)) > 0.2
     options = {"max_gap_days": 5, "one_sided_days": 3, "alpha": 15.0, "sigma": 7.0}
-    found = departure.fill(stack, ocean, spread=0, neighbour_sigma=0, **options)
-    for a, b in zip(found, hybrid.fill(stack, ocean), strict=True):
+    found = Departure(spread=0, neighbour_sigma=0, **options).fill(stack, ocean)
+    for a, b in zip(found, Hybrid().fill(stack, ocean), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -493,7 +481,7 @@ def test_departures_feed_the_gaussian_step():
     stack[1] = [[46, NAN, NAN]]
     stack[0, 0, 2] = NAN
     ocean = np.ones((1, 3), bool)
-    filled = departure.fill(stack, ocean, time_window=0, space_window=1)
+    filled = Departure(time_window=0, space_window=1).fill(stack, ocean)
     assert filled.flag[1, 0].tolist() == [0, FillFlag.DEPARTURE_ONE_SIDED, FillFlag.SPACETIME_GAUSSIAN]
     assert filled.values[1, 0, 2] == filled.values[1, 0, 1]
 
@@ -503,7 +491,7 @@ def test_departures_feed_the_gaussian_step():
 )
 def test_departure_refuses_parameters(options):
     with pytest.raises(InputError, match=next(iter(options))):
-        departure.fill(one_cell(1), OCEAN, **options)
+        Departure(**options).fill(one_cell(1), OCEAN)
 
 
 def hole_case():
@@ -518,9 +506,9 @@ def hole_case():
 def test_pole_hole_from_its_ring():
     stack, hole = hole_case()
     ocean = np.ones((5, 5), bool)
-    kept = gaussian.fill(stack, ocean, hole=hole)
+    kept = Gaussian().fill(stack, ocean, hole=hole)
     assert (kept.flag[:, hole] == FillFlag.NOT_FILLED).all()
-    filled = pole_hole.fill(kept, hole)
+    filled = fill_pole_hole(kept, hole)
     assert (filled.flag[:, hole] == FillFlag.POLE_HOLE).all()
     assert (filled.values[1][hole] == 80).all()
     # Centre, day 0: 16 ring cells weigh 1/d2: d2 = 4 (4 cells), 5 (8 cells), 8 (4 cells); the
@@ -535,7 +523,7 @@ def test_pole_hole_without_surroundings_stays_missing():
     stack, hole = hole_case()
     stack[1] = NAN
     ocean = np.ones((5, 5), bool)
-    filled = pole_hole.fill(temporal.fill(stack, ocean, one_sided_days=0), hole)
+    filled = fill_pole_hole(Temporal(one_sided_days=0).fill(stack, ocean), hole)
     assert (filled.flag[1][hole] == FillFlag.NOT_FILLED).all()
     assert np.isnan(filled.values[1]).all()
 
@@ -545,15 +533,15 @@ def test_pole_hole_uses_no_value_of_its_own_pass():
     values[0, 0, 0], values[0, 0, 5] = 0, 100
     flag = np.where(np.isnan(values), 255, 0).astype(np.uint8)
     hole = np.array([[False, True, True, True, True, False]])
-    filled = pole_hole.fill(Filled(values, flag, np.zeros_like(flag), np.zeros_like(flag)), hole)
+    filled = fill_pole_hole(Filled(values, flag, np.zeros_like(flag), np.zeros_like(flag)), hole)
     expected = [100 * (1 / (5 - x) ** 2) / (1 / x**2 + 1 / (5 - x) ** 2) for x in range(1, 5)]
     np.testing.assert_allclose(filled.values[0, 0, 1:5], expected, atol=1e-4)
 
 
 def test_wrong_arrays_are_refused():
     with pytest.raises(InputError, match="expected a float32 stack"):
-        temporal.fill(np.zeros((2, 3, 3)), np.ones((3, 3), bool))
+        Temporal().fill(np.zeros((2, 3, 3)), np.ones((3, 3), bool))
     with pytest.raises(InputError, match=r"expected a bool mask of shape \(3, 3\)"):
-        gaussian.fill(np.zeros((2, 3, 3), np.float32), np.ones((3, 4), bool))
+        Gaussian().fill(np.zeros((2, 3, 3), np.float32), np.ones((3, 4), bool))
     with pytest.raises(InputError, match="unknown method 'magic'; known are departure"):
-        get_method("magic")
+        method_class("magic")

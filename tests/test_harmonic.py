@@ -7,13 +7,11 @@ import pytest
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill.field import GappyField, fill_gaps
-from seaice.gapfill.sphere import (
-    cells as sphere,
-)
-from seaice.gapfill.sphere import (
-    harmonic,
-)
+from seaice.gapfill.field import GappyField
+from seaice.gapfill.methods import fill_maps
+from seaice.gapfill.sphere import cells as sphere
+from seaice.gapfill.sphere import harmonic
+from seaice.gapfill.sphere.harmonic import Harmonic
 
 healpy = pytest.importorskip("healpy")
 
@@ -73,7 +71,7 @@ def test_limited_field_is_recovered_through_clouds():
     truth = limited(lmax, 1, *centres(nside))
     gap = clouds(nside, 0.45, 2)
     field = on_cells(nside, truth, gap)
-    made = fill_gaps(field, "harmonic", lmax=lmax, nside=nside, regularisation=0.0)
+    made = fill_maps(field, Harmonic(lmax=lmax, nside=nside, regularisation=0.0))
     error = np.abs(made.values[0, 0] - truth)
     assert error[gap].max() < 1e-9
     assert np.array_equal(made.values[0, 0][~gap], truth[~gap])
@@ -91,7 +89,7 @@ def test_mirror_and_ring_order_are_found_out():
     field = on_cells(nside, truth, gap)
 
     def error(**changed):
-        made = fill_gaps(replace(field, **changed), "harmonic", lmax=lmax, nside=nside, regularisation=0)
+        made = fill_maps(replace(field, **changed), Harmonic(lmax=lmax, nside=nside, regularisation=0))
         return np.sqrt(np.mean((made.values[0, 0] - truth)[gap] ** 2))
 
     assert error() < 1e-9
@@ -99,7 +97,7 @@ def test_mirror_and_ring_order_are_found_out():
     assert error(longitude=ring[0][None], latitude=ring[1][None]) > 0.3
     # A mirror of both sides of the fit cancels out; cells with true longitudes show it.
     mirrored = replace(field, longitude=-field.longitude)
-    made = fill_gaps(mirrored, "harmonic", lmax=lmax, nside=nside, regularisation=0)
+    made = fill_maps(mirrored, Harmonic(lmax=lmax, nside=nside, regularisation=0))
     cells = sphere.aggregate(replace(mirrored, values=made.values), nside=nside)
     true = sphere.aggregate(replace(field, values=truth[None, None]), nside=nside)
     at = np.searchsorted(cells.ids, true.ids)
@@ -120,7 +118,7 @@ def test_held_out_truth_is_not_seen():
     gap = clouds(nside, 0.3, 4)
     truth = limited(6, 5, *centres(nside))
     fields = [on_cells(nside, np.where(gap, junk, truth), gap) for junk in (0.0, 1e6)]
-    one, two = (fill_gaps(f, "harmonic", lmax=6, nside=nside) for f in fields)
+    one, two = (fill_maps(f, Harmonic(lmax=6, nside=nside)) for f in fields)
     assert np.array_equal(one.values, two.values)
 
 
@@ -131,8 +129,8 @@ def test_penalty_is_chosen_and_tells_its_error():
     truth = limited(6, 7, lat, lon)
     gap = clouds(nside, 0.45, 8)
     field = on_cells(nside, truth + rng.normal(size=truth.size) * 0.1, gap)
-    made = fill_gaps(field, "harmonic", lmax=16, nside=nside)
-    plain = fill_gaps(field, "harmonic", lmax=16, nside=nside, regularisation=1e-7)
+    made = fill_maps(field, Harmonic(lmax=16, nside=nside))
+    plain = fill_maps(field, Harmonic(lmax=16, nside=nside, regularisation=1e-7))
     error = [np.sqrt(np.mean((m.values[0, 0] - truth)[gap] ** 2)) for m in (made, plain)]
     assert error[0] < 0.7 * error[1]
     assert made.notes["condition_number"][0] < plain.notes["condition_number"][0]
@@ -144,7 +142,7 @@ def test_penalty_is_chosen_and_tells_its_error():
 def test_unit_and_offset_do_not_matter():
     field = basin()
     kelvin = replace(field, values=field.values + 273.15, valid_range=(270.15, 318.15))
-    one, two = (fill_gaps(f, "harmonic", lmax=8) for f in (field, kelvin))
+    one, two = (fill_maps(f, Harmonic(lmax=8)) for f in (field, kelvin))
     assert np.allclose(one.values + 273.15, two.values, atol=1e-6, equal_nan=True)
 
 
@@ -165,7 +163,7 @@ def basin(share=0.6, seed=2):
 
 def test_a_small_basin_does_not_blow_up():
     field = basin()
-    made = fill_gaps(field, "harmonic")
+    made = fill_maps(field, Harmonic())
     truth = 18 + np.sin(field.longitude) + 0.5 * np.cos(2 * field.latitude)
     truth = np.stack([truth, truth + 0.3, truth - 0.2])
     error = (made.values - truth)[field.missing]
@@ -181,7 +179,7 @@ def test_a_small_basin_does_not_blow_up():
 def test_a_basin_across_the_date_line_is_the_same_basin():
     field = basin()
     east = replace(field, longitude=(field.longitude + 183 + 180) % 360 - 180)
-    one, two = (fill_gaps(f, "harmonic", lmax=6, nside=512) for f in (field, east))
+    one, two = (fill_maps(f, Harmonic(lmax=6, nside=512)) for f in (field, east))
     # Other cells, so not the same numbers; the same field.
     assert np.sqrt(np.nanmean((one.values - two.values) ** 2)) < 0.1
 
@@ -190,10 +188,10 @@ def test_an_empty_day_stays_empty():
     field = basin()
     values = field.values.copy()
     values[1] = np.nan
-    made = fill_gaps(replace(field, values=values), "harmonic", lmax=6)
+    made = fill_maps(replace(field, values=values), Harmonic(lmax=6))
     assert (made.flag[1][field.sea] == FillFlag.NOT_FILLED).all()
     assert np.isnan(made.notes["condition_number"][1])
-    alone = fill_gaps(field.only(slice(2, 3)), "harmonic", lmax=6)
+    alone = fill_maps(field.only(slice(2, 3)), Harmonic(lmax=6))
     assert np.array_equal(made.values[2], alone.values[0], equal_nan=True)
 
 
@@ -203,23 +201,19 @@ def test_refusals():
     cap = centres(nside)[0] > 40
     field = on_cells(nside, truth, cap)
     with pytest.raises(InputError, match=r"condition number .* take lmax [0-9]+ or less"):
-        fill_gaps(
+        fill_maps(
             on_cells(nside, truth, centres(nside)[0] > -20),
-            "harmonic",
-            lmax=14,
-            nside=nside,
-            regularisation=0,
-            coordinates="globe",
+            Harmonic(lmax=14, nside=nside, regularisation=0, coordinates="globe"),
         )
     with pytest.raises(InputError, match=r"lmax 30 has 961 coefficients, found .* take lmax 2[0-9]"):
-        fill_gaps(field, "harmonic", lmax=30, nside=nside, coordinates="globe")
+        fill_maps(field, Harmonic(lmax=30, nside=nside, coordinates="globe"))
     for wrong in ({"lmax": 81}, {"lmax": -1}, {"regularisation": -1.0}, {"power": 0.0}):
         with pytest.raises(InputError, match=r"expected .*" + next(iter(wrong))[:5]):
-            fill_gaps(field, "harmonic", **wrong)
+            fill_maps(field, Harmonic(**wrong))
     with pytest.raises(InputError, match="expected coordinates"):
-        fill_gaps(field, "harmonic", coordinates="plane")
+        fill_maps(field, Harmonic(coordinates="plane"))
     with pytest.raises(InputError, match="region"):
-        fill_gaps(on_cells(nside, truth, cap), "harmonic", coordinates="cap")
+        fill_maps(on_cells(nside, truth, cap), Harmonic(coordinates="cap"))
 
 
 def test_named_degree_is_carried():
@@ -229,7 +223,7 @@ def test_named_degree_is_carried():
     field = on_cells(nside, limited(3, 1, lat, lon), lat > -20)
     options = {"nside": nside, "regularisation": 0.0, "coordinates": "globe"}
     with pytest.raises(InputError) as refused:
-        fill_gaps(field, "harmonic", lmax=14, **options)
+        fill_maps(field, Harmonic(lmax=14, **options))
     advised = int(str(refused.value).split("take lmax ")[1].split()[0])
-    made = fill_gaps(field, "harmonic", lmax=advised, **options)
+    made = fill_maps(field, Harmonic(lmax=advised, **options))
     assert made.notes["condition_number"][0] <= harmonic.LARGEST_CONDITION

@@ -8,11 +8,10 @@ import pytest
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill.field import GappyField, fill_gaps
-from seaice.gapfill.sphere import (
-    lbfgs,
-    scattering,
-)
+from seaice.gapfill.field import GappyField
+from seaice.gapfill.methods import fill_maps
+from seaice.gapfill.sphere import lbfgs, scattering
+from seaice.gapfill.sphere.scattering import Scattering
 
 healpy = pytest.importorskip("healpy")
 torch = pytest.importorskip("torch")
@@ -62,7 +61,8 @@ def fill(field, cache, **options):
     if "start_field" not in options:
         given["start"] = "harmonic"
         options.setdefault("start_field", flat_start(field))
-    return fill_gaps(field, "scattering", **{**given, **options})
+    arrays = {n: options.pop(n) for n in ("start_field", "reference_values") if n in options}
+    return fill_maps(field, Scattering(**{**given, **options}), **arrays)
 
 
 def flat_start(field):

@@ -12,7 +12,10 @@ import pytest
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill.field import FIELD_METHODS, FieldFill, FieldMethod, GappyField, fill_gaps, finish
+from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
+from seaice.gapfill.hybrid import Hybrid
+from seaice.gapfill.methods import METHODS, fill_maps, make_method
+from seaice.gapfill.temporal import Temporal
 from seaice.grids import Grid
 from seaice.scoring.gaps import (
     Gap,
@@ -53,30 +56,39 @@ def scores():
     return score_fills(gappy, cut(gappy), THREE, grid=GRID, is_concentration=True, own_process=False)
 
 
-class Fakes(ModuleType):
-    """Methods that do what a test wants of them."""
+@dataclass(frozen=True, kw_only=True)
+class Exact(FieldMethod):
+    """The true ice of this test, plus ``off``."""
 
-    @staticmethod
-    def exact(gappy, *, off=0.0, sigma=1.0):
-        """The true ice of this test, plus ``off``."""
-        estimate = np.clip(ice(len(gappy.values)).values + off, 0, 100)
-        error = np.full(estimate.shape, sigma)
-        return finish(gappy, estimate, FillFlag.LINEAR, error=error, notes={"off": off})
+    name = "exact"
 
-    @staticmethod
-    def breaks(gappy):
+    off: float = 0.0
+    sigma: float = 1.0
+
+    def fill(self, gappy):
+        estimate = np.clip(ice(len(gappy.values)).values + self.off, 0, 100)
+        error = np.full(estimate.shape, self.sigma)
+        return finish(gappy, estimate, FillFlag.LINEAR, error=error, notes={"off": self.off})
+
+
+class Breaks(FieldMethod):
+    name = "breaks"
+
+    def fill(self, gappy):
         return [][0]
 
-    @staticmethod
-    def meddles(gappy):
+
+class Meddles(FieldMethod):
+    name = "meddles"
+
+    def fill(self, gappy):
         return FieldFill(gappy.values + 1, np.zeros(gappy.values.shape, np.uint8))
 
 
 @pytest.fixture
 def fakes(monkeypatch):
-    monkeypatch.setitem(sys.modules, "fakes", Fakes("fakes"))
-    for name in ("exact", "breaks", "meddles"):
-        monkeypatch.setitem(FIELD_METHODS, name, FieldMethod(name, "fakes", name))
+    for cls in (Exact, Breaks, Meddles):
+        monkeypatch.setitem(METHODS, cls.name, f"{__name__}:{cls.__name__}")
 
 
 @pytest.mark.parametrize("own_process", [True, False])
@@ -97,7 +109,7 @@ def test_a_process_of_its_own_makes_the_same_and_tells_its_memory():
     gappy = ice(14)
     held_out = cut_gaps(gappy, ["outages"], settings=GapSettings(outage_days=(3,)))
     apart = run_methods(gappy, held_out, {"wide": {"method": "temporal", "max_gap_days": 9}})[0]
-    here = fill_gaps(held_out.cut(gappy), "temporal", max_gap_days=9)
+    here = fill_maps(held_out.cut(gappy), Temporal(max_gap_days=9))
     assert np.array_equal(apart.values, here.values[held_out.mask])
     assert (apart.label, apart.method, apart.parameters) == ("wide", "temporal", {"max_gap_days": 9})
     assert 20e6 < apart.peak_memory < 4e9
@@ -113,7 +125,7 @@ def test_peak_memory_is_that_of_this_process():
 
 def test_the_scores_are_those_of_the_fills(scores):
     gappy, mask = ice(), scores.held_out.mask
-    made = fill_gaps(scores.held_out.cut(gappy), "hybrid")
+    made = fill_maps(scores.held_out.cut(gappy), Hybrid())
     error = (made.values - gappy.values)[mask]
     row = scores.row("hybrid")
     filled = np.isfinite(error)
@@ -121,7 +133,7 @@ def test_the_scores_are_those_of_the_fills(scores):
     assert (row.measures.held_out, row.measures.filled) == (error.size, filled.sum())
     # On the common cells: those that temporal and gaussian fill too.
     for method in ("temporal", "gaussian"):
-        filled &= np.isfinite(fill_gaps(scores.held_out.cut(gappy), method).values[mask])
+        filled &= np.isfinite(fill_maps(scores.held_out.cut(gappy), make_method(method)).values[mask])
     common = scores.row("hybrid", basis="common").measures
     assert common.filled == filled.sum() < error.size
     assert common.rmse == pytest.approx(np.sqrt(np.mean(error[filled].astype(float) ** 2)))
@@ -178,7 +190,7 @@ def test_what_a_method_refuses_is_told_and_the_others_go_on(fakes, tmp_path):
 
 def test_a_process_that_dies_is_told(monkeypatch):
     # Out of range of the registry of a fresh process: the fake exists here alone.
-    monkeypatch.setitem(FIELD_METHODS, "ghost", FieldMethod("ghost", "ghost"))
+    monkeypatch.setitem(METHODS, "ghost", "ghost:Ghost")
     gappy = ice(12)
     held_out = cut_gaps(gappy, ["single_days"], settings=GapSettings(single_days=1))
     run = run_methods(gappy, held_out, {"ghost": {}})[0]
@@ -334,7 +346,7 @@ def test_the_stage_writes_table_record_and_picture(reader, tmp_path):
         picture_date=None,
         dpi=40,
     )
-    assert reader[0][0] == "ice" and reader[0][7] == date(2024, 10, 4)
+    assert reader[0].variable == "ice" and reader[0].start_date == date(2024, 10, 4)
     names = sorted(path.name for path in (tmp_path / "made").iterdir())
     assert names == ["scores.csv", "scores.json", "scores.png"]
     assert report.status == 1 and report.failed[0].startswith("short: max_gap_days must be 0 to 9")

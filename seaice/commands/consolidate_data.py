@@ -26,7 +26,8 @@ from pathlib import Path
 from seaice import cli, settings
 from seaice.cube.consolidate import consolidate
 from seaice.cube.packing import COMPRESSIONS
-from seaice.gapfill import METHODS
+from seaice.gapfill.methods import daily_methods, make_method
+from seaice.gapfill.options import merged_options
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -42,7 +43,6 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_period(parser)
     add("--output_file", type=Path, required=True, help="cube to write (.nc or .zarr)")
     add("--land_mask_file", type=Path, help="mask of create_mask.py; without it land is filled too")
-    add("--method", choices=list(METHODS), help="how to fill (default %(default)s)")
     add(
         "--batch_size",
         type=cli.at_least(1),
@@ -51,50 +51,10 @@ def build_parser() -> argparse.ArgumentParser:
         "does not depend on it (default %(default)s)",
     )
     add(
-        "--max_gap_days",
-        type=cli.between(0, 9, int),
-        metavar="DAYS",
-        help="fill in time: largest distance to the day before and after (default 9 for departure, "
-        "else 5)",
-    )
-    add(
-        "--one_sided_days",
-        type=cli.between(0, 9, int),
-        metavar="DAYS",
-        help="fill in time: largest distance from one side alone (default 9 for departure, else 3; "
-        "max_gap_days if that is less)",
-    )
-    gaussian = "Gaussian (default %(default)s)"
-    add("--time_window", type=cli.between(0, 30, int), metavar="DAYS", help=gaussian)
-    add("--space_window", type=cli.between(0, 500, int), metavar="CELLS", help=gaussian)
-    add(
-        "--alpha",
-        type=cli.between(0, 1e6),
-        help="Gaussian: weight of a day (default 4 for departure, else 15)",
-    )
-    add(
-        "--sigma",
-        type=cli.between(0.01, 1e6),
-        metavar="CELLS",
-        help="Gaussian: width (default 1.5 for departure, else 7)",
-    )
-    add(
-        "--spread",
-        type=cli.between(0, 100),
-        help="departure: smearing of a source, cells squared a day (default %(default)s)",
-    )
-    add(
-        "--neighbour_sigma",
-        type=cli.between(0, 100),
-        metavar="CELLS",
-        help="departure: width of the correction by neighbours (default %(default)s)",
-    )
-    add(
         "--pole_hole",
         choices=["fill", "keep"],
         help="fill it from its surroundings or keep it missing (default %(default)s)",
     )
-    add("--past_only", action="store_true", help="fill from earlier days alone (real time)")
     add("--halo", action="store_true", help="let days outside the period help to fill its ends")
     add("--append", action="store_true", help="extend the cube that is there to --end_date")
     add("--lat_lon", action="store_true", help="store latitude and longitude of every cell")
@@ -104,6 +64,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--bad_days_file", type=Path, help="YAML list of days not to use, with reasons")
     add("--error_table", type=Path, metavar="FILE", help="expected errors, of fill_gaps.py calibrate")
     add("-f", "--force", action="store_true", help="replace the cube that is there")
+    methods = daily_methods()
+    cli.add_method(parser, list(methods), merged_options(methods), make_method)
     return parser
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from seaice import cli
 from seaice.fields.fill import fill_field
-from seaice.gapfill.field import FIELD_METHODS
-from seaice.gapfill.field.options import method_options
+from seaice.gapfill.methods import all_methods, make_method
+from seaice.gapfill.options import merged_options
 from seaice.scoring.calibration_stage import calibrate_errors
 from seaice.scoring.shapes import SHAPES
 from seaice.scoring.stage import score_gaps
@@ -51,7 +51,6 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_reading(fill)
     add = fill.add_argument
     add("--output_file", type=Path, required=True, metavar="FILE", help="to write (.nc or .zarr)")
-    add("--method", choices=list(FIELD_METHODS), required=True, help="how to fill")
     add("--units", metavar="UNIT", help="of the output, e.g. degC (default: those of the input)")
     add(
         "--reference_file",
@@ -60,7 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="scattering: maps whose statistics are matched, on the same cells",
     )
     add("--reference_variable", metavar="NAME", help="its variable")
-    cli.add_parameters(fill, "options of the methods", method_options())
+    methods = all_methods()
+    cli.add_method(fill, list(methods), merged_options(methods), make_method)
 
     cli.add_reading(score)
     add = score.add_argument

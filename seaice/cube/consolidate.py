@@ -67,7 +67,8 @@ from seaice.dates import (
     day_number,
 )
 from seaice.flags import Surface
-from seaice.gapfill import get_method
+from seaice.gapfill import DailyMethod
+from seaice.gapfill.departure import Departure
 from seaice.gapfill.expected_error import read_table
 from seaice.grids import Grid
 from seaice.masks import assume_pole_hole, read_mask
@@ -90,18 +91,9 @@ def consolidate(
     end_date: date,
     output_file: Path,
     land_mask_file: Path | None = None,
-    method: Literal["departure", "hybrid", "temporal", "gaussian"] = "departure",
+    method: DailyMethod = Departure(),
     batch_size: int = 30,
-    time_window: int = 3,
-    space_window: int = 7,
-    alpha: float | None = None,
-    sigma: float | None = None,
-    max_gap_days: int | None = None,
-    one_sided_days: int | None = None,
-    spread: float = 0.2,
-    neighbour_sigma: float = 1.5,
     pole_hole: Literal["fill", "keep"] = "fill",
-    past_only: bool = False,
     halo: bool = False,
     append: bool = False,
     lat_lon: bool = False,
@@ -126,24 +118,13 @@ def consolidate(
     land_mask_file : Path, optional
         From ``create_mask.py``. Without it every cell counts as ocean and the Gaussian
         fill smears ``space_window`` cells of invented ice onto the land.
-    method : str
-        See :mod:`seaice.gapfill`.
+    method : DailyMethod
+        How to fill; see :mod:`seaice.gapfill`.
     batch_size : int
         Days that are kept together when they are finished: what a stop costs at most. No
         influence on the result.
-    time_window, space_window, alpha, sigma
-        Of the Gaussian fill (:func:`seaice.gapfill.gaussian.fill`): days, cells, cells squared
-        a day squared, cells. alpha and sigma are by default 4 and 1.5 where it follows
-        ``departure``, else 15 and 7.
-    max_gap_days, one_sided_days : int
-        Of the fill in time (:func:`seaice.gapfill.temporal.fill`), days: by default 9 and 9 for
-        ``departure``, else 5 and 3; one-sided ``max_gap_days`` where that is less.
-    spread, neighbour_sigma : float
-        Of ``departure`` (:func:`seaice.gapfill.departure.fill`), cells squared a day and cells.
     pole_hole : str
         ``fill`` it from its surroundings, or ``keep`` it missing.
-    past_only : bool
-        Fill from earlier days alone.
     halo : bool
         Let days outside the period serve as sources for those at its ends.
     append : bool
@@ -179,31 +160,15 @@ def consolidate(
         For options out of range, unusable inputs, or an output that is another file or is
         being written by another run.
     """
-    options = {
-        "time_window": time_window,
-        "space_window": space_window,
-        "alpha": alpha,
-        "sigma": sigma,
-        "max_gap_days": max_gap_days,
-        "one_sided_days": one_sided_days,
-        "spread": spread,
-        "neighbour_sigma": neighbour_sigma,
-        "past_only": past_only,
-    }
     table = read_table(error_table)
     engine = Engine(workers, dask)
     output_file = Path(output_file)
     check_output(output_file, land_mask_file)
     period = DateRange.parse(start_date, end_date)
-    chosen = get_method(method)
-    parameters = {"method": method, **chosen.own(options), "pole_hole": pole_hole, "halo": halo}
-    if one_sided_days is None and "one_sided_days" in parameters:
-        longest = parameters["max_gap_days"]
-        parameters["one_sided_days"] = min(parameters["one_sided_days"], longest)
+    parameters = {"method": method.name, **method.parameters, "pole_hole": pole_hole, "halo": halo}
     parameters["compression"] = compression
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, found {batch_size}")
-    reach = chosen.reach(parameters)
     mask = read_mask(land_mask_file) if land_mask_file else None
     with exclusive(output_file):
         existing = read_existing(output_file, append=append, force=force)
@@ -212,7 +177,7 @@ def consolidate(
         kept = existing if append and not mask else None
         days = DailyGrids(
             source_dir=source_dir,
-            period=period.widen(reach) if halo else period,
+            period=period.widen(method.reach) if halo else period,
             grid=mask.grid if mask else (kept.grid if kept else None),
             grid_id=grid,
             bad_days_file=bad_days_file,
@@ -220,7 +185,7 @@ def consolidate(
         surface = mask.surface if mask else (kept.surface if kept else _ocean_all(days.grid))
         parameters["surface_sha256"] = hashlib.sha256(surface.tobytes()).hexdigest()
         parameters["error_table"] = table.digest
-        settings = Settings(chosen, parameters, days.grid, surface, pole_hole == "fill", table)
+        settings = Settings(method, parameters, days.grid, surface, pole_hole == "fill", table)
         storage = _storage(output_file, compression, days.grid.shape, append=append)
         job = Job(settings, days, period, output_file, batch_size, storage, lat_lon, land_mask_file)
         notes = [] if mask or kept else [_no_mask_note(parameters, days.grid)]

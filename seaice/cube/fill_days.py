@@ -65,8 +65,7 @@ class DayMaker:
     def make(self, first: int, last: int, tell: Callable[[FinishedDay], None]) -> None:
         """Make the days from first to last, in batches; ``tell`` hears of every day."""
         settings, size = self._job.settings, self._job.batch_size
-        stages = settings.stages()
-        stream = FillStream(self._read, self._seen, settings.ocean, stages, keep=_BEHIND)
+        stream = FillStream(self._read, self._seen, settings.ocean, settings.steps(), keep=_BEHIND)
         days = enumerate(stream.days(first, last), start=first)
         with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
             for begin in range(first, last + 1, size):

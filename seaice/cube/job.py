@@ -24,8 +24,9 @@ from seaice.dates import (
     day_number,
 )
 from seaice.flags import Surface
-from seaice.gapfill import Method, Stage
+from seaice.gapfill import DailyMethod, FillStep
 from seaice.gapfill.expected_error import ErrorTable
+from seaice.gapfill.pole_hole import pole_hole_step
 from seaice.grids import Grid
 
 
@@ -33,7 +34,7 @@ from seaice.grids import Grid
 class Settings:
     """What a cube depends on besides its input days."""
 
-    method: Method
+    method: DailyMethod
     parameters: dict[str, Any]
     grid: Grid
     surface: np.ndarray
@@ -53,16 +54,12 @@ class Settings:
     @property
     def reach(self) -> int:
         """Days to either side that a filled value may depend on."""
-        return self.method.reach(self.parameters)
+        return self.method.reach
 
-    def stages(self) -> list[Stage]:
+    def steps(self) -> list[FillStep]:
         """The steps of the method, the pole hole last."""
-        steps = self.method.stages({**self.parameters, "hole": self.hole})
-        if self.fill_pole_hole:
-            from seaice.gapfill import pole_hole
-
-            steps.append(pole_hole.stage(self.hole))
-        return steps
+        steps = self.method.steps(self.hole)
+        return [*steps, pole_hole_step(self.hole)] if self.fill_pole_hole else steps
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""Stage: fill the gaps of any field by any method of the registry."""
+"""Stage: fill the gaps of any field by any method."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,10 @@ from seaice.fields.read import (
 )
 from seaice.fields.write import write_filled
 from seaice.flags import FillFlag
-from seaice.gapfill.field import FIELD_METHODS, FieldFill, fill_gaps
+from seaice.gapfill import FillingMethod
+from seaice.gapfill.field import FieldFill
+from seaice.gapfill.methods import fill_maps
+from seaice.gapfill.sphere.scattering import Scattering
 from seaice.report import Report
 from seaice.runtime.atomic_write import exclusive
 from seaice.units import convert
@@ -33,7 +36,7 @@ def fill_field(
     *,
     input_file: Path,
     output_file: Path,
-    method: str,
+    method: FillingMethod,
     variable: str | None = None,
     mask_file: Path | None = None,
     mask_variable: str | None = None,
@@ -46,7 +49,6 @@ def fill_field(
     units: str | None = None,
     reference_file: Path | None = None,
     reference_variable: str | None = None,
-    parameters: Mapping[str, Any] = {},
 ) -> Report:
     """Fill the gaps of one variable and write it beside flags and, where there are any, errors.
 
@@ -56,8 +58,8 @@ def fill_field(
         NetCDF file or Zarr group with one map or a stack of maps.
     output_file : Path
         NetCDF file, or Zarr group if the name ends in ``.zarr``.
-    method : str
-        See :data:`seaice.gapfill.field.FIELD_METHODS`.
+    method : FillingMethod
+        How to fill; see :mod:`seaice.gapfill`.
     variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
         See :class:`seaice.fields.open.Reading`.
     start_date, end_date : date, optional
@@ -66,8 +68,6 @@ def fill_field(
         Units of the output; by default those of the input, packing included.
     reference_file, reference_variable
         Maps whose statistics the method shall match (``scattering``), on the same cells.
-    parameters : mapping
-        Of the method; its defaults stand for what is left out.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def fill_field(
     Raises
     ------
     InputError
-        For unusable inputs, unknown methods or parameters, or what the method refuses.
+        For unusable inputs, or what the method refuses.
 
     Notes
     -----
@@ -98,23 +98,26 @@ def fill_field(
     )
     with exclusive(Path(output_file)):
         source = read_gappy(input_file, reading)
-        given = dict(parameters)
+        arrays: dict[str, np.ndarray] = {}
         if reference_file is not None:
-            same = Reading(
+            same_days = Reading(
                 variable=reference_variable, quality_level=0, start_date=start_date, end_date=end_date
             )
-            found = _reference(Path(reference_file), same, source, method)
-            given = {"reference": "given", **found, **given}
-        filled = fill_gaps(source.field, method, **given)
-        known = FIELD_METHODS[method].parameters
-        used = {name: p.default for name, p in known.items() if p.default is not p.empty}
-        used |= {k: _recorded(v) for k, v in given.items()}
+            method, values = _with_reference(method, Path(reference_file), same_days, source)
+            arrays["reference_values"] = values
+        filled = fill_maps(source.field, method, **arrays)
+        recorded = {name: _describe_array(array) for name, array in arrays.items()}
         write_filled(
             Path(output_file),
             source,
             filled,
             wanted_units=units,
-            parameters={"method": method, **used, "quality_level": quality_level},
+            parameters={
+                "method": method.name,
+                **method.parameters,
+                **recorded,
+                "quality_level": quality_level,
+            },
             call={
                 "input_file": input_file,
                 "mask_file": mask_file,
@@ -122,7 +125,7 @@ def fill_field(
             },
             locked=True,
         )
-    return _report(Path(output_file), source, filled, method)
+    return _report(Path(output_file), source, filled, method.name)
 
 
 def _check_output(path: Path, inputs: list[Path | None]) -> None:
@@ -133,35 +136,37 @@ def _check_output(path: Path, inputs: list[Path | None]) -> None:
             raise InputError(f"--output_file: {path} is read by this run; choose another name")
 
 
-def _reference(path: Path, reading: Reading, source: Source, method: str) -> dict[str, Any]:
-    """The maps of a reference file, one or as many as the field has, in its unit."""
-    if "reference_values" not in FIELD_METHODS[method].parameters:
+def _with_reference(
+    method: FillingMethod, path: Path, reading: Reading, source: Source
+) -> tuple[FillingMethod, np.ndarray]:
+    """The method that takes the maps of a reference file, and the maps in the unit of the field."""
+    if not isinstance(method, Scattering):
         raise InputError(f"--reference_file: {method} matches no reference; scattering does")
     reference = read_gappy(path, reading)
-    wanted, found = source.field.values.shape, reference.field.values.shape
-    if found[1:] != wanted[1:] or found[0] not in (1, wanted[0]):
+    expected, shape = source.field.values.shape, reference.field.values.shape
+    if shape[1:] != expected[1:] or shape[0] not in (1, expected[0]):
         raise InputError(
-            f"{path}: expected 1 or {wanted[0]} maps of {wanted[1]} x {wanted[2]} cells, found "
-            f"{found[0]} of {found[1]} x {found[2]}; choose days, or put it on the cells of the field"
+            f"{path}: expected 1 or {expected[0]} maps of {expected[1]} x {expected[2]} cells, found "
+            f"{shape[0]} of {shape[1]} x {shape[2]}; choose days, or put it on the cells of the field"
         )
     values = convert(reference.field.values, reference.field.units, source.field.units)
-    values = values[0] if found[0] == 1 else values
-    return {"reference_values": values, "reference_name": f"{path.name}: {reference.variable}"}
+    if method.reference == Scattering.reference:  # not chosen by the user
+        method = replace(method, reference="given")
+    name = method.reference_name or f"{path.name}: {reference.variable}"
+    return replace(method, reference_name=name), values[0] if shape[0] == 1 else values
 
 
-def _recorded(value: Any) -> Any:
-    """A parameter as it can be written down; of an array its digest."""
-    if isinstance(value, np.ndarray):
-        return f"array {value.shape}, SHA-256 {hashlib.sha256(value.tobytes()).hexdigest()}"
-    return value
+def _describe_array(array: np.ndarray) -> str:
+    """An array as a parameter in the file: its shape and digest."""
+    return f"array {array.shape}, SHA-256 {hashlib.sha256(array.tobytes()).hexdigest()}"
 
 
 def _report(path: Path, source: Source, filled: FieldFill, method: str) -> Report:
-    wanted = int(source.field.missing.sum())
+    missing = int(source.field.missing.sum())
     new = np.isfinite(filled.values) & (filled.flag != FillFlag.OBSERVED)
-    left = wanted - int(new.sum())
+    left = missing - int(new.sum())
     lines = [
-        f"{path}: {source.variable}, {len(source.field.days)} maps, {int(new.sum())} of {wanted} "
+        f"{path}: {source.variable}, {len(source.field.days)} maps, {int(new.sum())} of {missing} "
         f"missing sea cells filled by {method}" + (f", {left} left missing" if left else "")
     ]
     lines += [f"  {note}" for note in source.notes]

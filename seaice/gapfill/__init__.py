@@ -1,42 +1,44 @@
-"""Gap filling: pure functions of (time, y, x) stacks, and their registry.
+"""Filling of missing ocean cells: what a method is, and how its steps fill days.
 
-A method is a function ``fill(stack, ocean, **parameters) -> Filled``. It never changes
-an observed cell, never fills or uses land, and flags every value it invents. Days are
-calendar days: frame i + 1 is the day after frame i, an absent day is a frame of NaN.
+A method is a frozen dataclass; its fields are its parameters. It never changes an observed cell,
+never fills or uses land, and flags every value it computes. :mod:`seaice.gapfill.methods` lists
+the methods by name.
 
-A method that works day by day also names its ``stages``: each fills one day, where it lies,
-from the days around it that the stage before has seen. :func:`fill_stack` runs them over an
-array, :class:`seaice.gapfill.stream.FillStream` over days that are read one by one.
+A daily method (:class:`DailyMethod`) fills a stack (time, y, x) in which frame i + 1 is the
+calendar day after frame i; an absent day is a frame of NaN. It consists of steps. Each step fills
+one day in place, from the days around it as the step before has left them. :func:`run_steps` runs
+the steps over an array, :class:`seaice.gapfill.stream.FillStream` over days that are read one by
+one. Methods for fields of any kind are in :mod:`seaice.gapfill.field`.
 """
 
 from __future__ import annotations
 
-import importlib
-import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from seaice import InputError
+from seaice.gapfill.options import check_ranges
 from seaice.runtime.threads import each_band
 
 
 class Filled(NamedTuple):
-    """What a method returns; all arrays have the shape (days, rows, columns).
+    """A filled stack; all arrays have the shape (days, rows, columns).
 
     Attributes
     ----------
     values : ndarray of float32
-        The field, in the unit of the input; NaN over land and where nothing may be said.
+        The field, in the unit of the input; NaN over land and where a cell is still missing.
     flag : ndarray of uint8
         :class:`seaice.flags.FillFlag` of every cell.
     days_back_forward : ndarray of uint8
         10 x days back + days forward of a fill in time, else 0.
     change : ndarray of uint8
-        How far the two values lie apart between which a fill in time runs, in whole units of the
-        input, at most 255; else 0. The expected error depends on it.
+        Absolute difference between the two values that a fill in time lies between, in whole units
+        of the input, at most 255; else 0. The expected error depends on it.
     """
 
     values: np.ndarray
@@ -45,7 +47,7 @@ class Filled(NamedTuple):
     change: np.ndarray
 
     def day(self, i: int) -> Filled:
-        """One day of it, shape (rows, columns); no copy."""
+        """The arrays of one day, shape (rows, columns); no copy."""
         return Filled(*(array[i] for array in self))
 
 
@@ -57,86 +59,118 @@ class Frames(NamedTuple):
     filled : Filled
         Arrays of shape (slots, rows, columns).
     order : ndarray of int64, shape (days,)
+        The slot of each day.
     """
 
     filled: Filled
     order: np.ndarray
 
 
-class Stage(NamedTuple):
-    """One step of a method.
+class FillStep(NamedTuple):
+    """One step of a daily method.
 
     Attributes
     ----------
     reach : int
-        Days to either side that it looks at.
+        Number of days to either side that the step looks at.
     fill_day : callable
         ``fill_day(frames, t)`` fills cells of the t-th day of ``frames`` that are flagged
-        NOT_FILLED, in place, and flags them. It changes nothing else, and takes as sources
-        only cells whose flag says that they were there before this step.
+        NOT_FILLED, in place, and flags them. It changes nothing else. Its sources are only cells
+        whose flag says that they had a value before this step.
     """
 
     reach: int
     fill_day: Callable[[Frames, int], None]
 
 
-@dataclass(frozen=True)
-class Method:
-    """A registered method.
+@dataclass(frozen=True, kw_only=True)
+class FillingMethod(ABC):
+    """A rule that computes filled values; the fields of a subclass are its parameters.
+
+    Ranges that are written in the annotations of the fields
+    (:class:`seaice.gapfill.options.Range`) are checked when a method is made.
 
     Attributes
     ----------
     name : str
-    module : str
-        Holds the function ``fill``; imported on first use, so that listing methods
-        costs nothing.
+        The method's name on the command line and in files.
+
+    Raises
+    ------
+    InputError
+        For a parameter out of its range.
     """
 
-    name: str
-    module: str
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Self:
+        """The method with these parameters, and the defaults for all others."""
+        return cls(**parameters)
 
     @property
-    def fill(self) -> Callable[..., Filled]:
-        """The function."""
-        function: Callable[..., Filled] = importlib.import_module(self.module).fill
-        return function
-
-    def stages(self, parameters: Mapping[str, Any]) -> list[Stage]:
-        """Its steps, for the science parameters among ``parameters`` (checked here)."""
-        function = importlib.import_module(self.module).stages
-        return list(function(**_known_to(function, parameters)))
-
-    def reach(self, parameters: Mapping[str, Any]) -> int:
-        """How many days before or after a day its result may depend on."""
-        return sum(stage.reach for stage in self.stages(parameters))
-
-    def own(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The method's science parameters among ``parameters``; None is the method's default."""
-        known = inspect.signature(self.fill).parameters
-        given = _known_to(self.fill, parameters)
-        return {k: known[k].default if v is None else v for k, v in given.items()}
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def _known_to(function: Callable[..., Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    known = inspect.signature(function).parameters
-    return {k: v for k, v in parameters.items() if k in known}
+@dataclass(frozen=True, kw_only=True)
+class DailyMethod(FillingMethod):
+    """A method that fills calendar day after calendar day."""
 
+    @abstractmethod
+    def steps(self, hole: np.ndarray | None = None) -> list[FillStep]:
+        """The steps of the method, in their order.
 
-METHODS: dict[str, Method] = {
-    name: Method(name, f"seaice.gapfill.{name}")
-    for name in ("departure", "hybrid", "temporal", "gaussian")
-}
+        Parameters
+        ----------
+        hole : ndarray of bool, shape (y, x), optional
+            The pole hole. Its cells may be sources; a step that fills in space leaves them to the
+            rule of the pole hole (:mod:`seaice.gapfill.pole_hole`).
+        """
 
+    @property
+    def reach(self) -> int:
+        """Number of days to either side that a filled value may depend on."""
+        return sum(step.reach for step in self.steps())
 
-def get_method(name: str) -> Method:
-    """Look up a method; InputError for an unknown name."""
-    if name not in METHODS:
-        raise InputError(f"unknown method {name!r}; known are {', '.join(METHODS)}")
-    return METHODS[name]
+    def fill(
+        self,
+        stack: np.ndarray,
+        ocean: np.ndarray,
+        *,
+        hole: np.ndarray | None = None,
+        days: slice = slice(None),
+    ) -> Filled:
+        """Fill the missing ocean cells of a stack.
+
+        Parameters
+        ----------
+        stack : ndarray of float32, shape (time, y, x)
+            One frame a calendar day; NaN is missing. It is not changed.
+        ocean : ndarray of bool, shape (y, x)
+            True where cells may be filled and used.
+        hole : ndarray of bool, shape (y, x), optional
+            The pole hole; see :meth:`steps`.
+        days : slice
+            Frames to return; the others serve as sources.
+
+        Raises
+        ------
+        InputError
+            For arrays of the wrong kind or ``days`` with a step.
+        """
+        return run_steps(stack, ocean, self.steps(hole), days)
 
 
 def check_stack(stack: np.ndarray, ocean: np.ndarray) -> None:
-    """Refuse arrays no method can work on.
+    """Refuse arrays that no daily method can work on.
 
     Raises
     ------
@@ -153,49 +187,34 @@ def check_stack(stack: np.ndarray, ocean: np.ndarray) -> None:
         )
 
 
-def fill_stack(
-    stack: np.ndarray, ocean: np.ndarray, stages: Sequence[Stage], days: slice = slice(None)
+def run_steps(
+    stack: np.ndarray, ocean: np.ndarray, steps: Sequence[FillStep], days: slice = slice(None)
 ) -> Filled:
-    """Run the stages of a method over a stack.
-
-    Parameters
-    ----------
-    stack : ndarray of float32, shape (time, y, x)
-        One frame a calendar day; NaN is missing. It is not changed.
-    ocean : ndarray of bool, shape (y, x)
-        True where cells may be filled and used.
-    stages : sequence of Stage
-    days : slice
-        Frames to return; the others serve as sources.
-
-    Raises
-    ------
-    InputError
-        For arrays of the wrong kind or days with a step.
-    """
+    """Run the steps of a method over a stack; see :meth:`DailyMethod.fill`."""
     check_stack(stack, ocean)
-    first, end, step = days.indices(len(stack))
-    if step != 1:
+    first, end, stride = days.indices(len(stack))
+    if stride != 1:
         raise InputError("days must be a slice of step 1")
-    filled = empty(stack.shape)
+    filled = allocate_days(stack.shape)
     filled.values[...] = stack
     for t in range(len(stack)):
-        begin_day(filled.day(t), ocean)
+        flag_raw_day(filled.day(t), ocean)
     frames = Frames(filled, np.arange(len(stack)))
-    for k, stage in enumerate(stages):
-        later = sum(s.reach for s in stages[k + 1 :])
-        for t in range(max(0, first - later), min(len(stack), max(first, end) + later)):
-            stage.fill_day(frames, t)
+    for k, step in enumerate(steps):
+        # The steps after this one look beyond the days asked for.
+        margin = sum(later.reach for later in steps[k + 1 :])
+        for t in range(max(0, first - margin), min(len(stack), max(first, end) + margin)):
+            step.fill_day(frames, t)
     return Filled(*(array[days] for array in filled))
 
 
-def empty(shape: tuple[int, ...]) -> Filled:
-    """Arrays of a shape, not yet written."""
+def allocate_days(shape: tuple[int, ...]) -> Filled:
+    """Arrays of a shape whose content is undefined."""
     return Filled(np.empty(shape, np.float32), *(np.empty(shape, np.uint8) for _ in range(3)))
 
 
-def begin_day(day: Filled, ocean: np.ndarray) -> None:
-    """Flag what a raw frame in ``day.values`` holds, and make land missing."""
+def flag_raw_day(day: Filled, ocean: np.ndarray) -> None:
+    """Flag observed, missing and land cells of a raw frame in ``day.values``; land becomes NaN."""
     from seaice.gapfill import _kernels
 
-    each_band(_kernels.classify, len(ocean), ocean, *day)
+    each_band(_kernels.flag_raw_day, len(ocean), ocean, *day)

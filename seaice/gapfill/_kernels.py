@@ -20,7 +20,7 @@ LAND, NOT_FILLED = 254, 255
 
 
 @njit(nogil=True, cache=True)
-def classify(y0, y1, ocean, values, flag, days, change):  # type: ignore[no-untyped-def]
+def flag_raw_day(y0, y1, ocean, values, flag, days, change):  # type: ignore[no-untyped-def]
     """Flag observed, land and missing cells of a raw frame, and make land missing."""
     for y in range(y0, y1):
         for x in range(ocean.shape[1]):
@@ -186,12 +186,12 @@ def departure(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _need_box(need, flag, y0, y1, x0, x1):  # type: ignore[no-untyped-def]
+def _box_to_fill(may_fill, flag, y0, y1, x0, x1):  # type: ignore[no-untyped-def]
     """Bounding box of the cells to fill within a tile; empty if top >= bottom."""
     top, bottom, left, right = y1, y0 - 1, x1, x0 - 1
     for y in range(y0, y1):
         for x in range(x0, x1):
-            if flag[y, x] == NOT_FILLED and need[y, x]:
+            if flag[y, x] == NOT_FILLED and may_fill[y, x]:
                 top, bottom = min(top, y), max(bottom, y)
                 left, right = min(left, x), max(right, x)
     return top, bottom + 1, left, right + 1
@@ -199,10 +199,10 @@ def _need_box(need, flag, y0, y1, x0, x1):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _gaussian_box(  # type: ignore[no-untyped-def]
-    values, flag, order, t, lead, need, weight_t, weight_s, box, smallest
+    values, flag, order, t, lead, may_fill, weight_t, weight_s, box, smallest
 ):
     """Three one-dimensional passes of sum(w v) and sum(w) over one box of cells."""
-    rows, columns = need.shape
+    rows, columns = may_fill.shape
     here = order[t]
     top, bottom, left, right = box
     reach_t, reach_s = weight_t.size - 1, weight_s.size - 1
@@ -228,7 +228,7 @@ def _gaussian_box(  # type: ignore[no-untyped-def]
                 over_y[0, x] += w * over_t[0, q - a0, x]
                 over_y[1, x] += w * over_t[1, q - a0, x]
         for x in range(left, right):
-            if flag[here, y, x] != NOT_FILLED or not need[y, x]:
+            if flag[here, y, x] != NOT_FILLED or not may_fill[y, x]:
                 continue
             total, weight = 0.0, 0.0
             for q in range(max(b0, x - reach_s), min(b1, x + reach_s + 1)):
@@ -242,7 +242,7 @@ def _gaussian_box(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def gaussian(  # type: ignore[no-untyped-def]
-    y0, y1, values, flag, order, t, past_only, need, weight_t, weight_s, smallest
+    y0, y1, values, flag, order, t, past_only, may_fill, weight_t, weight_s, smallest
 ):
     """Fill what is flagged NOT_FILLED from a space-time window.
 
@@ -250,15 +250,15 @@ def gaussian(  # type: ignore[no-untyped-def]
     flag and feeds no other value. Only tiles that hold something to fill are worked on, and of
     them only the box around those cells.
     """
-    columns = need.shape[1]
+    columns = may_fill.shape[1]
     lead = 0 if past_only else weight_t.size - 1
     for top in range(y0, y1, TILE):
         for left in range(0, columns, TILE):
-            box = _need_box(
-                need, flag[order[t]], top, min(y1, top + TILE), left, min(columns, left + TILE)
+            box = _box_to_fill(
+                may_fill, flag[order[t]], top, min(y1, top + TILE), left, min(columns, left + TILE)
             )
             if box[0] < box[1]:
-                _gaussian_box(values, flag, order, t, lead, need, weight_t, weight_s, box, smallest)
+                _gaussian_box(values, flag, order, t, lead, may_fill, weight_t, weight_s, box, smallest)
 
 
 @njit(nogil=True, cache=True)

@@ -1,75 +1,38 @@
-"""Filling in time first, then in space and time for what is left.
+"""Filling in time first, then in space and time what is left.
 
-Sources of the second stage are observed and temporally filled values, never a value of
-the same stage. The pole hole is left to its own rule.
+Sources of the second step are observed cells and cells filled in time, never a value of
+the same step. The pole hole is left to its own rule.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 
-from seaice.gapfill import Filled, Stage, fill_stack, gaussian, temporal
+from seaice.gapfill import FillStep
+from seaice.gapfill.gaussian import Gaussian
+from seaice.gapfill.temporal import Temporal
 
 
-def stages(
-    *,
-    max_gap_days: int = 5,
-    one_sided_days: int = temporal.ONE_SIDED_DAYS,
-    time_window: int = 3,
-    space_window: int = 7,
-    alpha: float = 15.0,
-    sigma: float = 7.0,
-    past_only: bool = False,
-    hole: np.ndarray | None = None,
-) -> list[Stage]:
-    """The steps of both methods, one after the other; their parameters."""
-    return [
-        *temporal.stages(max_gap_days=max_gap_days, one_sided_days=one_sided_days, past_only=past_only),
-        *gaussian.stages(
-            time_window=time_window,
-            space_window=space_window,
-            alpha=alpha,
-            sigma=sigma,
-            past_only=past_only,
-            hole=hole,
-        ),
-    ]
+@dataclass(frozen=True, kw_only=True)
+class Hybrid(Temporal, Gaussian):
+    """Fill in time as :class:`Temporal`, then the rest as :class:`Gaussian`.
 
-
-def fill(
-    stack: np.ndarray,
-    ocean: np.ndarray,
-    *,
-    max_gap_days: int = 5,
-    one_sided_days: int = temporal.ONE_SIDED_DAYS,
-    time_window: int = 3,
-    space_window: int = 7,
-    alpha: float = 15.0,
-    sigma: float = 7.0,
-    past_only: bool = False,
-    hole: np.ndarray | None = None,
-    days: slice = slice(None),
-) -> Filled:
-    """Fill in time (:mod:`seaice.gapfill.temporal`), the rest by :mod:`seaice.gapfill.gaussian`.
-
-    Parameters, returns and errors are those of the two methods.
+    Parameters, defaults and errors are those of the two.
 
     Examples
     --------
     >>> stack = np.full((3, 1, 3), np.nan, np.float32)
     >>> stack[0], stack[2] = [[10, 20, np.nan]], [[30, 40, np.nan]]
-    >>> filled = fill(stack, np.ones((1, 3), bool))
+    >>> filled = Hybrid().fill(stack, np.ones((1, 3), bool))
     >>> filled.values[1, 0, :2], filled.flag[1, 0]
     (array([20., 30.], dtype=float32), array([1, 1, 3], dtype=uint8))
     """
-    steps = stages(
-        max_gap_days=max_gap_days,
-        one_sided_days=one_sided_days,
-        time_window=time_window,
-        space_window=space_window,
-        alpha=alpha,
-        sigma=sigma,
-        past_only=past_only,
-        hole=hole,
-    )
-    return fill_stack(stack, ocean, steps, days)
+
+    name: ClassVar[str] = "hybrid"
+
+    def steps(self, hole: np.ndarray | None = None) -> list[FillStep]:
+        """The steps of both methods, one after the other."""
+        return [*Temporal.steps(self, hole), *Gaussian.steps(self, hole)]

@@ -1,18 +1,26 @@
 """Filling the pole hole from its surroundings on the same day.
 
-The NOAA/NSIDC record puts the mean of the ring around the hole into it. We weight the
-ring by inverse squared distance instead: the same at the centre, continuous at the rim.
+The NOAA/NSIDC record puts the mean of the ring around the hole into it. Here the ring is
+weighted by inverse squared distance instead: the same at the centre, continuous at the rim.
+Sources are the cells of the hole and of the ring that have a value, observed or filled; on a
+day with none the hole stays missing.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from seaice.gapfill import Filled, Frames, Stage
+from seaice.gapfill import Filled, FillStep, Frames
 
 
-def stage(hole: np.ndarray) -> Stage:
-    """The rule as a last step of any method; ``hole`` is bool (rows, columns)."""
+def pole_hole_step(hole: np.ndarray) -> FillStep:
+    """The rule of the pole hole as a last step of any daily method.
+
+    Parameters
+    ----------
+    hole : ndarray of bool, shape (y, x)
+        True at the cells to fill, which are then flagged POLE_HOLE.
+    """
     cells = np.argwhere(hole)
     sources = _with_rim(cells, hole)
 
@@ -20,38 +28,30 @@ def stage(hole: np.ndarray) -> Stage:
         from seaice.gapfill import _kernels
 
         day = frames.filled.day(int(frames.order[t]))
-        found = np.empty(len(cells))
-        _kernels.pole_hole(day.values, day.flag, cells, sources, found)
-        said = ~np.isnan(found)
-        rows, columns = cells[said].T
-        day.values[rows, columns] = found[said]
+        values = np.empty(len(cells))
+        _kernels.pole_hole(day.values, day.flag, cells, sources, values)
+        filled = ~np.isnan(values)
+        rows, columns = cells[filled].T
+        day.values[rows, columns] = values[filled]
         day.flag[rows, columns] = _kernels.POLE_HOLE
 
-    return Stage(0, fill_day)
+    return FillStep(0, fill_day)
 
 
-def fill(filled: Filled, hole: np.ndarray) -> Filled:
-    """Fill what a method left missing inside the pole hole.
-
-    Sources are the valid cells of the hole and of the ring of cells around it, whatever
-    they came from (observed or filled); a day with none stays missing.
+def fill_pole_hole(filled: Filled, hole: np.ndarray) -> Filled:
+    """Fill what a method left missing inside the pole hole; the argument is not changed.
 
     Parameters
     ----------
     filled : Filled
-        A method's result; it is not changed.
+        The result of a daily method, shape (days, rows, columns).
     hole : ndarray of bool, shape (y, x)
-
-    Returns
-    -------
-    Filled
-        With flag POLE_HOLE where this rule spoke.
     """
-    made = Filled(*(array.copy() for array in filled))
-    step = stage(hole)
-    for i in range(len(made.values)):
-        step.fill_day(Frames(made, np.arange(len(made.values))), i)
-    return made
+    copy = Filled(*(array.copy() for array in filled))
+    frames, step = Frames(copy, np.arange(len(copy.values))), pole_hole_step(hole)
+    for t in range(len(copy.values)):
+        step.fill_day(frames, t)
+    return copy
 
 
 def _with_rim(cells: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -7,14 +7,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from seaice.gapfill import Filled, Frames, Stage, begin_day, empty
+from seaice.gapfill import Filled, FillStep, Frames, allocate_days, flag_raw_day
 
 # Days that are read while another is filled.
 _AHEAD = 2
 
 
 class FillStream:
-    """Runs the stages of a method over a run of days.
+    """Runs the steps of a daily method over a run of days.
 
     All days lie in one ring that is written over as the days go by: memory is one frame for
     every day within reach and a few more, whatever the length of the run. Days ahead are read
@@ -28,18 +28,18 @@ class FillStream:
     seen : (int, int)
         First and last day that may be looked at; days beyond do not exist.
     ocean : ndarray of bool, shape (rows, columns)
-    stages : sequence of Stage
+    steps : sequence of FillStep
         At least one.
     keep : int
         The arrays of a day stay as they are until so many further days have been yielded.
 
     Examples
     --------
-    >>> from seaice.gapfill import temporal
+    >>> from seaice.gapfill.temporal import Temporal
     >>> stack = np.array([10, np.nan, 30], np.float32).reshape(3, 1, 1)
     >>> def read(day, frame):
     ...     frame[:] = stack[day]
-    >>> stream = FillStream(read, (0, 2), np.ones((1, 1), bool), temporal.stages())
+    >>> stream = FillStream(read, (0, 2), np.ones((1, 1), bool), Temporal().steps())
     >>> [float(day.values[0, 0]) for day in stream.days(0, 2)]
     [10.0, 20.0, 30.0]
     """
@@ -49,20 +49,20 @@ class FillStream:
         read: Callable[[int, np.ndarray], None],
         seen: tuple[int, int],
         ocean: np.ndarray,
-        stages: Sequence[Stage],
+        steps: Sequence[FillStep],
         *,
         keep: int = 1,
     ) -> None:
         self._read = read
         self._seen = seen
         self._ocean = ocean
-        self._stages = list(stages)
-        # How far each stage runs ahead of the last one, and how far the whole looks ahead.
-        self._lead = [sum(s.reach for s in stages[k + 1 :]) for k in range(len(stages))]
-        self._ahead = sum(s.reach for s in stages)
-        back = max(s.reach - lead for s, lead in zip(stages, self._lead, strict=True))
+        self._steps = list(steps)
+        # How far each step runs ahead of the last one, and how far the whole looks ahead.
+        self._lead = [sum(s.reach for s in steps[k + 1 :]) for k in range(len(steps))]
+        self._ahead = sum(s.reach for s in steps)
+        back = max(s.reach - lead for s, lead in zip(steps, self._lead, strict=True))
         self._back = max(back, keep)
-        self._ring = empty((self._back + 1 + self._ahead + _AHEAD, *ocean.shape))
+        self._ring = allocate_days((self._back + 1 + self._ahead + _AHEAD, *ocean.shape))
 
     def days(self, first: int, last: int) -> Iterator[Filled]:
         """Yield every day from first to last, filled; arrays of shape (rows, columns)."""
@@ -81,11 +81,11 @@ class FillStream:
                         read += 1
                     while arrived <= min(end, number + self._ahead):
                         coming.pop(arrived).result()
-                        begin_day(self._ring.day(self._slot(arrived)), self._ocean)
+                        flag_raw_day(self._ring.day(self._slot(arrived)), self._ocean)
                         arrived += 1
                     for k, lead in enumerate(self._lead):
                         while done[k] <= min(end, number + lead):
-                            self._fill(self._stages[k], done[k], begin, arrived - 1)
+                            self._fill(self._steps[k], done[k], begin, arrived - 1)
                             done[k] += 1
                     if number >= first:
                         yield self._ring.day(self._slot(number))
@@ -96,8 +96,8 @@ class FillStream:
     def _slot(self, number: int) -> int:
         return number % len(self._ring.values)
 
-    def _fill(self, stage: Stage, number: int, begin: int, end: int) -> None:
-        earliest = max(begin, number - stage.reach)
-        latest = min(end, number + stage.reach)
+    def _fill(self, step: FillStep, number: int, begin: int, end: int) -> None:
+        earliest = max(begin, number - step.reach)
+        latest = min(end, number + step.reach)
         order = np.arange(earliest, latest + 1) % len(self._ring.values)
-        stage.fill_day(Frames(self._ring, order), number - earliest)
+        step.fill_day(Frames(self._ring, order), number - earliest)

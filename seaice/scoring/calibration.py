@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from seaice.flags import FillFlag
-from seaice.gapfill import Filled, Frames, fill_stack, get_method, pole_hole
+from seaice.gapfill import DailyMethod, Filled
 from seaice.gapfill.expected_error import HIGH, LOW, NONE, STEP, ErrorTable, of_day, terms_of
 from seaice.gapfill.field import GappyField
+from seaice.gapfill.methods import daily_methods
+from seaice.gapfill.pole_hole import fill_pole_hole
 from seaice.grids import Grid
 from seaice.scoring.gaps import cut_gaps
 from seaice.scoring.shapes import GapSettings
@@ -29,7 +31,6 @@ FLAGS = (
     FillFlag.SPACETIME_GAUSSIAN,
     FillFlag.POLE_HOLE,
 )
-METHODS = ("departure", "hybrid", "temporal", "gaussian")
 # Kinds of gaps that are cut together, and lengths of outages; a pole hole and long outages stand
 # alone, as they would take sources from others.
 _GAPS: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...] = (
@@ -131,23 +132,21 @@ def _samples(
             continue
         settings = GapSettings(outage_days=lengths or (1,), single_days=2, orbits=8)
         held_out = cut_gaps(percent, usable, grid=grid, settings=settings, seed=seed)
-        for method in METHODS:
-            for flag, sample in _of_method(percent, held_out.mask, method, table):
+        for method in daily_methods().values():
+            for flag, sample in _of_method(percent, held_out.mask, method(), table):
                 found.setdefault(flag, []).append(sample)
     return {flag: _joined(found[flag]) for flag in FLAGS if flag in found}
 
 
 def _of_method(
-    percent: GappyField, held_out: np.ndarray, method: str, table: ErrorTable | None
+    percent: GappyField, held_out: np.ndarray, method: DailyMethod, table: ErrorTable | None
 ) -> Iterator[tuple[FillFlag, Sample]]:
     cut = np.where(held_out, np.nan, percent.values).astype(np.float32)
     cut[:, ~percent.sea] = np.nan
-    filled = fill_stack(cut, percent.sea, get_method(method).stages({}))
+    filled = method.fill(cut, percent.sea)
     hole = held_out.all(axis=0) & percent.sea
     if hole.any():
-        step = pole_hole.stage(hole)
-        for t in range(len(cut)):
-            step.fill_day(Frames(filled, np.arange(len(cut))), t)
+        filled = fill_pole_hole(filled, hole)
     for t in range(len(cut)):
         day = filled.day(t)
         wanted = held_out[t] & ~np.isnan(day.values)

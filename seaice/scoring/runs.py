@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from seaice import InputError
-from seaice.gapfill.field import FIELD_METHODS, FieldFill, GappyField, fill_gaps
+from seaice.gapfill.field import FieldFill, GappyField
+from seaice.gapfill.methods import METHODS, check_name, fill_maps, make_method
 from seaice.scoring.gaps import HeldOut
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ def run_methods(
     """
     jobs = {label: _job(label, parameters) for label, parameters in methods.items()}
     if not jobs:
-        raise InputError(f"expected methods to score, found none; known are {', '.join(FIELD_METHODS)}")
+        raise InputError(f"expected methods to score, found none; known are {', '.join(METHODS)}")
     cells = int(np.count_nonzero(held_out.number))
     with tempfile.TemporaryDirectory(prefix="seaice_scores_", dir=work_dir) as folder:
         cut = _Cut.write(gappy, held_out, Path(folder)) if own_process else held_out.cut(gappy)
@@ -116,8 +117,7 @@ def run_methods(
 def _job(label: str, parameters: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     own = dict(parameters)
     method = str(own.pop("method", label))
-    if method not in FIELD_METHODS:
-        raise InputError(f"unknown method {method!r}; known are {', '.join(FIELD_METHODS)}")
+    check_name(method)
     return method, own
 
 
@@ -139,9 +139,9 @@ def _run_here(run: MethodRun, cut: GappyField, number: np.ndarray) -> MethodRun:
 
 
 def _fill(cut: GappyField, method: str, parameters: Mapping[str, Any]) -> tuple[FieldFill, float]:
-    _ = FIELD_METHODS[method].fill  # its import is no work of the method
+    filling = make_method(method, parameters)  # its import is no work of the method
     before = time.perf_counter()
-    fill = fill_gaps(cut, method, **parameters)
+    fill = fill_maps(cut, filling)
     seconds = time.perf_counter() - before
     if fill.values.shape != cut.values.shape:
         raise InputError(f"{method} returned maps of {fill.values.shape}, not {cut.values.shape}")

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from seaice import InputError
-from seaice.gapfill.field import FIELD_METHODS
-from seaice.gapfill.field.options import kind_of
+from seaice.gapfill.methods import check_name, method_class
+from seaice.gapfill.options import Option, options_of
 from seaice.open_file import open_netcdf
 from seaice.report import Report
 from seaice.runtime.output_checks import (
@@ -177,30 +177,31 @@ def method_parameters(methods: Sequence[str], parameters: Sequence[str]) -> dict
     for word in methods:
         label, _, method = word.partition("=")
         method = method or label
-        if method not in FIELD_METHODS:
-            raise InputError(f"unknown method {method!r}; known are {', '.join(FIELD_METHODS)}")
+        check_name(method)
         if label in chosen:
             raise InputError(f"{label} is asked for twice; give one of them a name as NAME={method}")
         chosen[label] = {"method": method}
     for word in parameters:
-        place, equals, value = word.partition("=")
-        label, dot, name = place.partition(".")
+        key, equals, value = word.partition("=")
+        label, dot, name = key.partition(".")
         if not (equals and dot and name) or label not in chosen:
             raise InputError(
                 f"expected METHOD.PARAMETER=VALUE, METHOD out of {', '.join(chosen)}, found {word!r}"
             )
-        known = FIELD_METHODS[chosen[label]["method"]].parameters
-        if name not in known:
-            raise InputError(f"{label} takes no {name}; it takes {', '.join(known)}")
+        options = options_of(method_class(chosen[label]["method"]))
+        if name not in options:
+            raise InputError(f"{label} takes no {name}; it takes {', '.join(options)}")
         chosen[label][name] = _value(value)
-        kind = kind_of(chosen[label]["method"], name)
-        if not _suits(chosen[label][name], kind, known[name].default):
-            raise InputError(f"expected {place} as {kind.__name__ if kind else kind}, found {value!r}")
+        if not _suits(chosen[label][name], options[name]):
+            raise InputError(
+                f"expected {label}.{name} as {options[name].kind.__name__}, found {value!r}"
+            )
     return chosen
 
 
-def _suits(value: Any, kind: type | None, default: Any) -> bool:
-    if kind not in (int, float, bool) or (value is None and default is None):
+def _suits(value: Any, option: Option) -> bool:
+    kind = option.kind
+    if kind not in (int, float, bool) or (value is None and option.default is None):
         return True
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool

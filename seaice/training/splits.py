@@ -22,7 +22,8 @@ from seaice.dates import (
     DateRange,
     parse_date,
 )
-from seaice.gapfill import get_method
+from seaice.gapfill.departure import Departure
+from seaice.gapfill.methods import recorded_method
 from seaice.runtime.atomic_write import atomic
 from seaice.training.windows import (
     check_blocks,
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 SHARES: Mapping[str, float] = MappingProxyType({"train": 0.7, "validation": 0.15, "test": 0.15})
 # Reach of the default filling of consolidate_data.py: 9 days in time, then 3 in the Gaussian.
-USUAL_REACH = 12
+DEFAULT_REACH = Departure().reach
 
 
 def filling_reach(consolidated_file_path: Path | str) -> int:
@@ -58,16 +59,15 @@ def filling_reach(consolidated_file_path: Path | str) -> int:
     """
     with CubeFile(Path(consolidated_file_path)) as cube:
         try:
-            parameters = cube.parameters
-            return get_method(parameters["method"]).reach(parameters)
+            return recorded_method(cube.parameters).reach
         except (InputError, KeyError):
             logger.warning(
                 "%s does not tell how it was filled; its filled values are taken to reach %d days, "
                 "as by default",
                 consolidated_file_path,
-                USUAL_REACH,
+                DEFAULT_REACH,
             )
-            return USUAL_REACH
+            return DEFAULT_REACH
 
 
 def date_blocks(
@@ -145,7 +145,7 @@ def date_blocks(
 
 def _choose_gap_days(gap_days: int | None, cube: Path | str | None) -> int:
     """Return ``gap_days``, by default the reach of the filling of the cube."""
-    reach = USUAL_REACH if cube is None else filling_reach(cube)
+    reach = DEFAULT_REACH if cube is None else filling_reach(cube)
     if gap_days is None:
         return reach
     days = check_count("gap_days", gap_days, 0)

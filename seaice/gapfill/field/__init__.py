@@ -1,25 +1,23 @@
-"""Gappy fields of any kind, what a method makes of them, and the registry of field methods.
+"""Fields of any kind with gaps, and what a method for them returns.
 
-A field method is a function ``fill(field, **parameters) -> FieldFill``, pure, in a module of its
-own. It works on one map or a stack of maps, on any grid, in any unit. All of them end in
-:func:`finish`, which holds the laws of filling: observed cells keep their bits, land is neither
-used nor filled, what leaves the valid range is clipped and counted, and every value that was not
-observed bears the method's flag.
+A field method (:class:`FieldMethod`) works on one map or a stack of maps, on any grid, in any
+unit. All of them end in :func:`finish`, which holds the laws of filling: observed cells keep their
+bits, land is neither used nor filled, what leaves the valid range is clipped and counted, and every
+value that was not observed bears the method's flag.
 """
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from seaice import InputError
 from seaice.flags import FillFlag
+from seaice.gapfill import FillingMethod
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class GappyField:
     days : ndarray of float64, shape (time,)
         Days since 1970-01-01, ascending. One map without a time has ``[0.0]``.
     latitude, longitude : ndarray of float64, shape (y, x), or None
-        Degrees north and east of the cell centres; None where the file does not tell.
+        Degrees north and east of the cell centres; None where the file has none.
     wraps : bool
         The last column neighbours the first (a global grid of longitudes).
     valid_range : (float, float)
@@ -80,14 +78,14 @@ class GappyField:
     @property
     def observed(self) -> np.ndarray:
         """True where there is a value that may be used, bool (time, y, x)."""
-        found: np.ndarray = np.isfinite(self.values) & self.sea
-        return found
+        observed: np.ndarray = np.isfinite(self.values) & self.sea
+        return observed
 
     @property
     def missing(self) -> np.ndarray:
-        """True where a value is wanted, bool (time, y, x)."""
-        found: np.ndarray = ~np.isfinite(self.values) & self.sea
-        return found
+        """True where a sea cell has no value, bool (time, y, x)."""
+        missing: np.ndarray = ~np.isfinite(self.values) & self.sea
+        return missing
 
     def only(self, days: slice) -> GappyField:
         """Some of the maps; no copy."""
@@ -101,20 +99,35 @@ class FieldFill:
     Attributes
     ----------
     values : ndarray, shape (time, y, x)
-        dtype and unit of the field; NaN over land and where nothing may be said.
+        dtype and unit of the field; NaN over land and where a cell is still missing.
     flag : ndarray of uint8, shape (time, y, x)
         :class:`seaice.flags.FillFlag`.
     error : ndarray of float32, shape (time, y, x), or None
         Expected standard error of the filled values, NaN everywhere else; None where the method
         has no estimate.
     notes : mapping of str to plain values
-        What the method has to say: modes kept, condition number, values clipped.
+        What the method reports: modes kept, condition number, values clipped.
     """
 
     values: np.ndarray
     flag: np.ndarray
     error: np.ndarray | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldMethod(FillingMethod):
+    """A method that fills the maps of a field."""
+
+    @abstractmethod
+    def fill(self, gappy: GappyField) -> FieldFill:
+        """Fill the gaps; arrays that a method can use besides are keyword arguments of its own.
+
+        Raises
+        ------
+        InputError
+            For fields that the method cannot fill.
+        """
 
 
 def finish(
@@ -153,95 +166,3 @@ def finish(
     if error is not None:
         error = np.where(filled, error, np.nan).astype(np.float32)
     return FieldFill(values, flags, error, {**(notes or {}), "clipped": clipped})
-
-
-# What a cube tells its methods besides.
-_OF_CUBES = ("hole", "days")
-
-
-def _daily(name: str) -> FieldMethod:
-    return FieldMethod(name, f"seaice.gapfill.{name}", "fill", daily=True)
-
-
-@dataclass(frozen=True)
-class FieldMethod:
-    """A registered field method.
-
-    Attributes
-    ----------
-    name : str
-    module : str
-        Holds the function; imported on first use.
-    function : str
-    daily : bool
-        A method of the cube (:mod:`seaice.gapfill`); maps are laid on calendar days for it.
-    """
-
-    name: str
-    module: str
-    function: str = "fill_field"
-    daily: bool = False
-
-    @property
-    def described(self) -> Callable[..., Any]:
-        """The function whose signature and docstring tell the parameters."""
-        found: Callable[..., Any] = getattr(importlib.import_module(self.module), self.function)
-        return found
-
-    @property
-    def fill(self) -> Callable[..., FieldFill]:
-        """The function ``fill(field, **parameters)``."""
-        if self.daily:
-            from seaice.gapfill.field.daily import fill_daily
-
-            return partial(fill_daily, method=self.name)
-        return self.described
-
-    @property
-    def parameters(self) -> dict[str, inspect.Parameter]:
-        """Its science parameters."""
-        known = inspect.signature(self.described).parameters
-        return {
-            name: p
-            for name, p in known.items()
-            if p.kind is inspect.Parameter.KEYWORD_ONLY and name not in _OF_CUBES
-        }
-
-
-FIELD_METHODS: dict[str, FieldMethod] = {
-    method.name: method
-    for method in (
-        FieldMethod("linear", "seaice.gapfill.field.linear"),
-        *map(_daily, ("temporal", "gaussian", "departure", "hybrid")),
-        FieldMethod("loess", "seaice.gapfill.field.loess"),
-        FieldMethod("harmonic", "seaice.gapfill.sphere.harmonic"),
-        FieldMethod("eof", "seaice.gapfill.field.eof"),
-        FieldMethod("scattering", "seaice.gapfill.sphere.scattering"),
-    )
-}
-
-
-def fill_gaps(gappy: GappyField, method: str, **parameters: Any) -> FieldFill:
-    """Fill the gaps of a field by a registered method.
-
-    Raises
-    ------
-    InputError
-        For an unknown method or parameter, nothing observed, or what the method itself refuses.
-    """
-    chosen = FIELD_METHODS.get(method)
-    if chosen is None:
-        raise InputError(f"unknown method {method!r}; known are {', '.join(FIELD_METHODS)}")
-    unknown = sorted(set(parameters) - set(chosen.parameters))
-    if unknown:
-        raise InputError(
-            f"{method} takes no {', '.join(unknown)}; it takes {', '.join(chosen.parameters)}"
-        )
-    if parameters.get("seed", 0) < 0:
-        raise InputError(f"seed must be at least 0, found {parameters['seed']}")
-    if not gappy.observed.any():
-        raise InputError(
-            "nothing is observed: every sea cell of every map is missing; check the variable, the "
-            "mask (true = sea) and the quality level"
-        )
-    return chosen.fill(gappy, **parameters)

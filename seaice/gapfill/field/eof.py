@@ -16,21 +16,154 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill.field import FieldFill, GappyField, finish
+from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
+from seaice.gapfill.options import Range
 
 # Rows worked on at a time: what is needed beside the matrix stays small, sums have one order.
 _ROWS = 1 << 14
+# Of the observed cells of a map at most this share may be held out.
+_LARGEST_SHARE = 0.5
+# More held-out clouds would not change the choice of the number of modes.
+_MOST_CLOUDS = 1000
+# Draws of a place for each cloud until one fits.
+_TRIES = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eof(FieldMethod):
+    """Fill gaps from the modes that a stack of maps has in common.
+
+    Maps without any value and cells without any value in all maps stay missing: the modes hold
+    nothing about them, and the mean of everything is no estimate.
+
+    Parameters
+    ----------
+    max_modes : int
+        Largest number of modes tried, and at most half as many as there are maps with values.
+    modes : int
+        Number of modes; 0: the one with the smallest cross-validation error.
+    tolerance : float
+        Iterations end when the gaps change by less, in standard deviations of the data.
+    max_iterations : int
+        Largest number of iterations for each number of modes.
+    filter_alpha : float
+        Strength of the smoothing in time, days squared a step; 0: none.
+    filter_steps : int
+        Number of smoothing steps.
+    held_out_share : float
+        Share of the observed values held out to choose the number of modes.
+    cloud_size : int
+        Cells of a held-out cloud, fewer where the held-out share would be less than four clouds.
+    seed : int
+        Of the choice of the held-out clouds.
+
+    Raises
+    ------
+    InputError
+        For parameters out of range.
+    """
+
+    name: ClassVar[str] = "eof"
+
+    max_modes: Annotated[int, Range(1)] = 10
+    modes: Annotated[int, Range(0)] = 0
+    tolerance: float = 1e-3
+    max_iterations: Annotated[int, Range(1)] = 300
+    filter_alpha: Annotated[float, Range(0)] = 0.01
+    filter_steps: Annotated[int, Range(0)] = 3
+    held_out_share: float = 0.03
+    cloud_size: Annotated[int, Range(1)] = 500
+    seed: Annotated[int, Range(0)] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.tolerance > 0 and 0 < self.held_out_share < 0.5):
+            raise InputError(
+                f"expected a tolerance above 0 and a held_out_share between 0 and 0.5, found "
+                f"{self.tolerance} and {self.held_out_share}"
+            )
+
+    def fill(self, gappy: GappyField, *, held_out: np.ndarray | None = None) -> FieldFill:
+        """Fill the gaps of a stack.
+
+        Parameters
+        ----------
+        gappy : GappyField
+        held_out : ndarray of bool, shape (time, y, x), optional
+            Cells to hold out instead of clouds; they are put back for the last fit.
+
+        Returns
+        -------
+        FieldFill
+            With the expected error of every filled cell, and in ``notes``: ``modes``,
+            ``cross_validation_error`` (by number of modes from 1), ``held_out`` (count),
+            ``explained_variance_percent``, ``singular_values``, ``iterations`` (by number of modes,
+            last the fit with everything), ``converged`` (of that fit), ``mean_removed``,
+            ``empty_maps`` and ``never_observed_cells``.
+
+        Raises
+        ------
+        InputError
+            For fewer than two maps with values, a smoothing that would not be stable, or held-out
+            cells that are not observed.
+        """
+        cells = _Cells.of(gappy, self.modes)
+        hidden = self._hidden_cells(gappy, held_out)[cells.index]
+        smoothing = smoothing_in_time(gappy.days[cells.maps], self.filter_alpha, self.filter_steps)
+        rule = Rule(smoothing, self.tolerance, self.max_iterations)
+        data = cells.data(gappy)
+        trials = cross_validate(data, hidden, self.max_modes, rule, modes=self.modes)
+        matrix, modes, notes = _last_fit(data, trials, rule)
+        mean = notes["mean_removed"]
+        spatial = matrix @ (modes.time * modes.gains / np.sqrt(cells.maps.size))
+        likely = trials.errors[trials.modes - 1]
+        spread = expected_error(data - mean - matrix @ modes.projector, spatial, hidden, likely)
+        estimate, error = np.full((2, *gappy.values.shape), np.nan)
+        estimate[cells.index], error[cells.index] = matrix + mean, spread
+        notes["empty_maps"] = len(gappy.values) - cells.maps.size
+        notes["never_observed_cells"] = int(gappy.sea.sum()) - cells.rows.size
+        return finish(gappy, estimate, FillFlag.EOF, error=error, notes=notes)
+
+    def _hidden_cells(self, gappy: GappyField, held_out: np.ndarray | None) -> np.ndarray:
+        """The cells to hold out, bool (time, y, x), among the observed ones."""
+        observed = gappy.observed
+        if held_out is None:
+            hidden = held_out_clouds(
+                observed,
+                gappy.sea,
+                share=self.held_out_share,
+                cloud_size=self.cloud_size,
+                seed=self.seed,
+            )
+            if not hidden.any():
+                raise InputError(
+                    "eof holds out observed cells to choose the number of modes, but no map has two of "
+                    "them; take linear along time, or coarser maps"
+                )
+            return hidden
+        if held_out.dtype != np.bool_ or held_out.shape != observed.shape:
+            raise InputError(
+                f"expected held_out as bool of shape {observed.shape}, found {held_out.dtype} of "
+                f"{held_out.shape}"
+            )
+        stray = int((held_out & ~observed).sum())
+        if stray or not held_out.any() or (held_out == observed).all():
+            raise InputError(
+                f"expected held_out to name some of the observed cells, found {int(held_out.sum())} "
+                f"named, {stray} of them without a value, of {int(observed.sum())} observed"
+            )
+        return held_out
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How modes are found.
+    """How the gaps and the modes are iterated.
 
     Attributes
     ----------
@@ -67,104 +200,15 @@ class Modes:
     @property
     def projector(self) -> np.ndarray:
         """Takes the values of a cell in all maps to those of the modes, (maps, maps)."""
-        made: np.ndarray = (self.time * self.gains) @ self.time.T
-        return made
+        projector: np.ndarray = (self.time * self.gains) @ self.time.T
+        return projector
 
     @property
     def gains(self) -> np.ndarray:
         """``values`` over ``lengths``, (modes,); 0 for a mode without length."""
         empty = self.lengths <= 1e-12 * self.lengths.max(initial=0.0)
-        made: np.ndarray = np.where(empty, 0.0, self.values / np.where(empty, 1.0, self.lengths))
-        return made
-
-
-def fill_field(
-    gappy: GappyField,
-    *,
-    max_modes: int = 10,
-    modes: int = 0,
-    tolerance: float = 1e-3,
-    max_iterations: int = 300,
-    filter_alpha: float = 0.01,
-    filter_steps: int = 3,
-    held_out_share: float = 0.03,
-    cloud_size: int = 500,
-    seed: int = 0,
-    held_out: np.ndarray | None = None,
-) -> FieldFill:
-    """Fill gaps from the modes that a stack of maps has in common.
-
-    Maps without any value and cells without any value in all maps stay missing: the modes know
-    nothing of them, and the mean of everything is no estimate.
-
-    Parameters
-    ----------
-    gappy : GappyField
-    max_modes : int
-        Largest number of modes tried, and at most half as many as there are maps with values.
-    modes : int
-        Number of modes; 0: the one with the smallest cross-validation error.
-    tolerance : float
-        Iterations end when the gaps change by less, in standard deviations of the data.
-    max_iterations : int
-        Largest number of iterations for each number of modes.
-    filter_alpha : float
-        Strength of the smoothing in time, days squared a step; 0: none.
-    filter_steps : int
-        Number of smoothing steps.
-    held_out_share : float
-        Share of the observed values held out to choose the number of modes.
-    cloud_size : int
-        Cells of a held-out cloud, fewer where the held-out share would be less than four clouds.
-    seed : int
-        Of the choice of the held-out clouds.
-    held_out : ndarray of bool, shape (time, y, x), optional
-        Cells to hold out instead; they are put back for the last fit.
-
-    Returns
-    -------
-    FieldFill
-        With the expected error of every filled cell, and in ``notes``: ``modes``,
-        ``cross_validation_error`` (by number of modes from 1), ``held_out`` (count),
-        ``explained_variance_percent``, ``singular_values``, ``iterations`` (by number of modes,
-        last the fit with everything), ``converged`` (of that fit), ``mean_removed``, ``empty_maps``
-        and ``never_observed_cells``.
-
-    Raises
-    ------
-    InputError
-        For fewer than two maps with values, parameters out of range, a smoothing that would not be
-        stable, or held-out cells that are not observed.
-    """
-    _check_counts(
-        max_modes=max_modes,
-        modes=modes,
-        max_iterations=max_iterations,
-        filter_alpha=filter_alpha,
-        filter_steps=filter_steps,
-        cloud_size=cloud_size,
-    )
-    if not (tolerance > 0 and 0 < held_out_share < 0.5):
-        raise InputError(
-            f"expected a tolerance above 0 and a held_out_share between 0 and 0.5, found {tolerance} "
-            f"and {held_out_share}"
-        )
-    cells = _Cells.of(gappy, modes)
-    hidden = _hidden(gappy, held_out, held_out_share, cloud_size, seed)[cells.place]
-    smoothing = smoothing_in_time(gappy.days[cells.maps], filter_alpha, filter_steps)
-    rule = Rule(smoothing, tolerance, max_iterations)
-    data = cells.data(gappy)
-    trials = cross_validate(data, hidden, max_modes, rule, modes=modes)
-    matrix, found, notes = _last_fit(data, trials, rule)
-    mean = notes["mean_removed"]
-    spatial = matrix @ (found.time * found.gains / np.sqrt(cells.maps.size))
-    likely = trials.errors[trials.modes - 1]
-    spread = expected_error(data - mean - matrix @ found.projector, spatial, hidden, likely)
-    estimate, error = np.full((2, *gappy.values.shape), np.nan)
-    estimate[cells.place], error[cells.place] = matrix + mean, spread
-    notes["empty_maps"] = len(gappy.values) - cells.maps.size
-    notes["never_observed_cells"] = int(gappy.sea.sum()) - cells.rows.size
-    return finish(gappy, estimate, FillFlag.EOF, error=error, notes=notes)
+        gains: np.ndarray = np.where(empty, 0.0, self.values / np.where(empty, 1.0, self.lengths))
+        return gains
 
 
 @dataclass(frozen=True)
@@ -194,20 +238,20 @@ class _Cells:
         return cells
 
     @property
-    def place(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Indexes a stack, for (cells, maps)."""
+    def index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Index of a stack that gives an array (cells, maps)."""
         return self.maps[None, :], self.rows[:, None], self.columns[:, None]
 
     def data(self, gappy: GappyField) -> np.ndarray:
         """The values, float64 (cells, maps); NaN is missing."""
-        values = gappy.values[self.place].astype(np.float64)
+        values = gappy.values[self.index].astype(np.float64)
         values[~np.isfinite(values)] = np.nan
         return values
 
 
 @dataclass(frozen=True)
 class Trials:
-    """What the held-out cells say.
+    """The fits with 1, 2, ... modes, judged at the held-out cells.
 
     Attributes
     ----------
@@ -275,28 +319,28 @@ def iterate(
 
     Returns
     -------
-    found : Modes
+    modes : Modes
     iterations : int
     converged : bool
     """
     limit = rule.tolerance * scale
-    found, turn, change = leading_modes(matrix, count, rule.smoothing), 0, np.inf
-    while change > limit and turn < rule.max_iterations:
-        change = _replaced(matrix, gaps, found.projector)
-        found = leading_modes(matrix, count, rule.smoothing)
-        turn += 1
-    return found, turn, bool(change <= limit)
+    modes, iterations, change = leading_modes(matrix, count, rule.smoothing), 0, np.inf
+    while change > limit and iterations < rule.max_iterations:
+        change = _replace_gaps(matrix, gaps, modes.projector)
+        modes = leading_modes(matrix, count, rule.smoothing)
+        iterations += 1
+    return modes, iterations, bool(change <= limit)
 
 
-def _replaced(matrix: np.ndarray, gaps: np.ndarray, projector: np.ndarray) -> float:
-    """Put the values of the modes into the gaps; their root mean square change."""
+def _replace_gaps(matrix: np.ndarray, gaps: np.ndarray, projector: np.ndarray) -> float:
+    """Put the values of the modes into the gaps; return their root mean square change."""
     total, number = 0.0, 0
     for first in range(0, len(matrix), _ROWS):
         part, gap = matrix[first : first + _ROWS], gaps[first : first + _ROWS]
-        made = (part @ projector)[gap]
-        total += float(((made - part[gap]) ** 2).sum())
-        number += made.size
-        part[gap] = made
+        values = (part @ projector)[gap]
+        total += float(((values - part[gap]) ** 2).sum())
+        number += values.size
+        part[gap] = values
     return float(np.sqrt(total / max(1, number)))
 
 
@@ -344,17 +388,17 @@ def _last_fit(data: np.ndarray, trials: Trials, rule: Rule) -> tuple[np.ndarray,
     gaps = np.isnan(data)
     mean, scale = float(np.nanmean(data)), float(np.nanstd(data))
     matrix = np.where(gaps, trials.state, data) - mean
-    found, iterations, converged = iterate(matrix, gaps, trials.modes, scale, rule)
+    modes, iterations, converged = iterate(matrix, gaps, trials.modes, scale, rule)
     total = float((matrix**2).sum()) or 1.0
     return (
         matrix,
-        found,
+        modes,
         {
             "modes": trials.modes,
             "cross_validation_error": trials.errors,
             "held_out": trials.estimates[0].size,
-            "explained_variance_percent": (100 * found.values**2 / total).tolist(),
-            "singular_values": found.values.tolist(),
+            "explained_variance_percent": (100 * modes.values**2 / total).tolist(),
+            "singular_values": modes.values.tolist(),
             "iterations": [*trials.iterations, iterations],
             "converged": converged,
             "mean_removed": mean,
@@ -383,57 +427,12 @@ def smoothing_in_time(days: np.ndarray, alpha: float, steps: int) -> np.ndarray 
     edges = np.concatenate(
         [[days[0] - gaps[0] / 2], (days[1:] + days[:-1]) / 2, [days[-1] + gaps[-1] / 2]]
     )
-    made = np.eye(days.size)
+    smoothing = np.eye(days.size)
     for _ in range(steps):
         flow = np.zeros((days.size + 1, days.size))
-        flow[1:-1] = alpha * np.diff(made, axis=0) / gaps[:, None]
-        made += np.diff(flow, axis=0) / np.diff(edges)[:, None]
-    return made
-
-
-def _hidden(
-    gappy: GappyField, held_out: np.ndarray | None, share: float, cloud_size: int, seed: int
-) -> np.ndarray:
-    """The cells to hold out, (time, y, x), among the observed ones."""
-    observed = gappy.observed
-    if held_out is None:
-        made = held_out_clouds(observed, gappy.sea, share=share, cloud_size=cloud_size, seed=seed)
-        if not made.any():
-            raise InputError(
-                "eof holds out observed cells to choose the number of modes, but no map has two of "
-                "them; take linear along time, or coarser maps"
-            )
-        return made
-    if held_out.dtype != np.bool_ or held_out.shape != observed.shape:
-        raise InputError(
-            f"expected held_out as bool of shape {observed.shape}, found {held_out.dtype} of "
-            f"{held_out.shape}"
-        )
-    stray = int((held_out & ~observed).sum())
-    if stray or not held_out.any() or (held_out == observed).all():
-        raise InputError(
-            f"expected held_out to name some of the observed cells, found {int(held_out.sum())} named, "
-            f"{stray} of them without a value, of {int(observed.sum())} observed"
-        )
-    return held_out
-
-
-def _check_counts(**numbers: float) -> None:
-    lowest = {"modes": 0, "filter_alpha": 0, "filter_steps": 0}
-    for name, value in numbers.items():
-        if not (np.isfinite(value) and value >= lowest.get(name, 1)):
-            raise InputError(f"{name} must be at least {lowest.get(name, 1)}, found {value}")
-
-
-# Of the observed cells of a map at most this share may be held out.
-_LARGEST_SHARE = 0.5
-
-
-# More clouds would tell nothing new.
-_MOST_CLOUDS = 1000
-
-
-_TRIES = 100
+        flow[1:-1] = alpha * np.diff(smoothing, axis=0) / gaps[:, None]
+        smoothing += np.diff(flow, axis=0) / np.diff(edges)[:, None]
+    return smoothing
 
 
 def held_out_clouds(
@@ -458,50 +457,50 @@ def held_out_clouds(
     -------
     ndarray of bool, shape (time, y, x)
         All False if no map has two observed cells. The last value of a cell is never held out:
-        without any, nothing is known of it.
+        a cell without any value cannot be filled.
     """
     random = np.random.default_rng(seed)
-    wanted = min(max(1, round(share * observed.sum())), _MOST_CLOUDS * cloud_size)
-    size = max(1, min(cloud_size, wanted // 4))
+    remaining = min(max(1, round(share * observed.sum())), _MOST_CLOUDS * cloud_size)
+    size = max(1, min(cloud_size, remaining // 4))
     hidden = np.zeros_like(observed)
     counts = observed.sum(axis=(1, 2))
     left = (_LARGEST_SHARE * counts).astype(int)
     seen = observed.sum(axis=0)
     gaps = np.flatnonzero((counts > 0) & (counts < sea.sum()))
-    for attempt in range(_TRIES * -(-wanted // size)):
+    for attempt in range(_TRIES * -(-remaining // size)):
         targets = np.flatnonzero(left)
-        if wanted <= 0 or not targets.size:
+        if remaining <= 0 or not targets.size:
             break
         target = int(random.choice(targets))
         others = gaps[gaps != target]
         from_gap = others.size and attempt % _TRIES < _TRIES // 2
-        ground = sea & ~observed[random.choice(others)] if from_gap else sea
-        cells = _part(ground, size, random)
+        shape = sea & ~observed[random.choice(others)] if from_gap else sea
+        cells = _cloud(shape, size, random)
         cells = cells[(observed[target] & ~hidden[target] & (seen > 1)).flat[cells]]
-        most = min(wanted, int(left[target]))
+        most = min(remaining, int(left[target]))
         # A sliver of a cloud is no cloud.
         if 2 * cells.size >= min(size, 2 * most):
             hidden[target].flat[cells[:most]] = True
             left[target] -= cells[:most].size
-            wanted -= cells[:most].size
+            remaining -= cells[:most].size
             seen.flat[cells[:most]] -= 1
     return hidden
 
 
-def _part(ground: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
-    """Flat indices of the connected cells of ``ground`` nearest to one of its cells."""
+def _cloud(shape: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
+    """Flat indices of the connected cells of ``shape`` that are nearest to one of its cells."""
     from scipy import ndimage
 
-    start = random.choice(np.flatnonzero(ground))
-    y, x = divmod(int(start), ground.shape[1])
+    start = random.choice(np.flatnonzero(shape))
+    y, x = divmod(int(start), shape.shape[1])
     reach = 2 * int(np.ceil(np.sqrt(size)))
     top, first = max(0, y - reach), max(0, x - reach)
-    box = ground[top : y + reach + 1, first : x + reach + 1]
+    box = shape[top : y + reach + 1, first : x + reach + 1]
     labels, _ = ndimage.label(box)
     rows, columns = np.nonzero(labels == labels[y - top, x - first])
     rows, columns = rows + top, columns + first
     nearest = np.argsort((rows - y) ** 2 + (columns - x) ** 2, kind="stable")[:size]
-    flat: np.ndarray = rows[nearest] * ground.shape[1] + columns[nearest]
+    flat: np.ndarray = rows[nearest] * shape.shape[1] + columns[nearest]
     return flat
 
 
@@ -533,38 +532,39 @@ def expected_error(
     seen = np.isfinite(residual)
     outside = max(float(np.mean(residual[seen] ** 2)), np.finfo(float).tiny)
     maps = range(seen.shape[1])
-    known = [spatial[seen[:, t] & ~hidden[:, t]] for t in maps]
-    products = [part.T @ part for part in known]
-    asked = [spatial[hidden[:, t]] for t in maps]
-    wanted = cross_validation_error**2
+    observed = [spatial[seen[:, t] & ~hidden[:, t]] for t in maps]
+    products = [part.T @ part for part in observed]
+    held_out = [spatial[hidden[:, t]] for t in maps]
+    cross_validated = cross_validation_error**2
 
     def at_held_out(factor: float) -> float:
-        open_ = [_open(asked[t], products[t], factor * outside) for t in maps]
-        return outside + float(np.mean(np.concatenate(open_)))
+        within = [_open_variance(held_out[t], products[t], factor * outside) for t in maps]
+        return outside + float(np.mean(np.concatenate(within)))
 
-    factor = _bisected(at_held_out, wanted)
-    scale = wanted / at_held_out(factor)
-    made = np.empty(seen.shape)
+    factor = _bisect(at_held_out, cross_validated)
+    scale = cross_validated / at_held_out(factor)
+    variance = np.empty(seen.shape)
     for t in maps:
-        all_known = spatial[seen[:, t]]
-        made[:, t] = outside + _open(spatial, all_known.T @ all_known, factor * outside)
-    return np.sqrt(scale * made)
+        all_observed = spatial[seen[:, t]]
+        product = all_observed.T @ all_observed
+        variance[:, t] = outside + _open_variance(spatial, product, factor * outside)
+    return np.sqrt(scale * variance)
 
 
-def _open(cells: np.ndarray, product: np.ndarray, noise: float) -> np.ndarray:
-    """Variance of the modes at cells that observations leave open, (cells,)."""
+def _open_variance(cells: np.ndarray, product: np.ndarray, noise: float) -> np.ndarray:
+    """Variance of the modes at cells that the observations do not determine, (cells,)."""
     strength, axes = np.linalg.eigh(product)
     share = noise / (np.maximum(strength, 0.0) + noise)
     left: np.ndarray = (cells @ axes) ** 2 @ share
     return left
 
 
-def _bisected(function: Callable[[float], float], wanted: float) -> float:
-    """Where a rising function of a factor from 1 to 1e8 comes to ``wanted``; else the nearer end."""
+def _bisect(function: Callable[[float], float], target: float) -> float:
+    """Where a rising function of a factor from 1 to 1e8 comes to ``target``; else the nearer end."""
     low, high = 0.0, 8.0
     for _ in range(40):
         middle = (low + high) / 2
-        if function(10.0**middle) < wanted:
+        if function(10.0**middle) < target:
             low = middle
         else:
             high = middle

@@ -6,20 +6,22 @@ be another sea. Nothing is extrapolated.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill.field import FieldFill, GappyField, finish
+from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
 
 AXES = ("both", "x", "y", "time")
 # Cells worked on at a time along the time axis.
 _CELLS = 1 << 16
 
 
-def fill_field(gappy: GappyField, *, axis: str = "both", limit: int = 0) -> FieldFill:
+@dataclass(frozen=True, kw_only=True)
+class Linear(FieldMethod):
     """Fill each missing sea cell from the nearest observed cells of its row, column or series.
 
     Distances are degrees (those of longitude times the cosine of the latitude) where all rows share
@@ -28,7 +30,6 @@ def fill_field(gappy: GappyField, *, axis: str = "both", limit: int = 0) -> Fiel
 
     Parameters
     ----------
-    gappy : GappyField
     axis : str
         x (along rows), y (along columns), time, or both: x and y, each weighted by
         (a + b) / (a b) for ends at distances a and b, or the one that exists.
@@ -44,29 +45,42 @@ def fill_field(gappy: GappyField, *, axis: str = "both", limit: int = 0) -> Fiel
     --------
     >>> values = np.array([[[10, np.nan, 30, np.nan]]], np.float32)
     >>> field = GappyField(values, np.ones((1, 4), bool), np.zeros(1))
-    >>> fill_field(field, axis="x").values[0, 0]
+    >>> Linear(axis="x").fill(field).values[0, 0]
     array([10., 20., 30., nan], dtype=float32)
     """
-    if axis not in AXES:
-        raise InputError(f"unknown axis {axis!r}; known are {', '.join(AXES)}")
-    if limit < 0:
-        raise InputError(f"limit must not be negative (0: any gap), found {limit}")
-    if axis == "time" and len(gappy.values) < 3:
-        raise InputError(
-            f"axis time wants at least 3 maps, found {len(gappy.values)}; take axis both, or more maps"
-        )
-    estimate = np.full(gappy.values.shape, np.nan)
-    if axis == "time":
-        _along_time(gappy, limit, estimate)
-    else:
-        places = _places(gappy)
-        for t in range(len(gappy.values)):
-            estimate[t] = _in_map(gappy, t, axis, limit, places)
-    return finish(gappy, estimate, FillFlag.LINEAR, notes={"axis": axis})
+
+    name: ClassVar[str] = "linear"
+
+    axis: str = "both"
+    limit: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.axis not in AXES:
+            raise InputError(f"unknown axis {self.axis!r}; known are {', '.join(AXES)}")
+        if self.limit < 0:
+            raise InputError(f"limit must not be negative (0: any gap), found {self.limit}")
+
+    def fill(self, gappy: GappyField) -> FieldFill:
+        """Interpolate; InputError along time if there are fewer than three maps."""
+        axis, limit = self.axis, self.limit
+        if axis == "time" and len(gappy.values) < 3:
+            raise InputError(
+                f"axis time wants at least 3 maps, found {len(gappy.values)}; take axis both, or more "
+                "maps"
+            )
+        estimate = np.full(gappy.values.shape, np.nan)
+        if axis == "time":
+            _along_time(gappy, limit, estimate)
+        else:
+            positions = _positions(gappy)
+            for t in range(len(gappy.values)):
+                estimate[t] = _in_map(gappy, t, axis, limit, positions)
+        return finish(gappy, estimate, FillFlag.LINEAR, notes={"axis": axis})
 
 
 class Interpolant(NamedTuple):
-    """Values between two ends and what they are worth.
+    """Interpolated values and how uncertain they are.
 
     Attributes
     ----------
@@ -81,7 +95,7 @@ class Interpolant(NamedTuple):
 
 
 def interpolate(
-    values: np.ndarray, land: np.ndarray, places: np.ndarray, *, limit: int, circle: float = 0.0
+    values: np.ndarray, land: np.ndarray, positions: np.ndarray, *, limit: int, circle: float = 0.0
 ) -> Interpolant:
     """Linear interpolation along the last axis of lines.
 
@@ -91,7 +105,7 @@ def interpolate(
         NaN is missing.
     land : ndarray of bool, shape (lines, n)
         No interval reaches over it.
-    places : ndarray of float64, shape (n,)
+    positions : ndarray of float64, shape (n,)
         Rising.
     limit : int
         Largest number of missing cells between the ends; 0: any.
@@ -101,7 +115,7 @@ def interpolate(
     n = values.shape[1]
     if circle:
         values, land = np.tile(values, 3), np.tile(land, 3)
-        places = np.concatenate([places - circle, places, places + circle])
+        positions = np.concatenate([positions - circle, positions, positions + circle])
     before = _nearest(values, land)
     after = values.shape[1] - 1 - _nearest(values[:, ::-1], land[:, ::-1])[:, ::-1]
     exists = (before >= 0) & (after < values.shape[1])
@@ -110,11 +124,11 @@ def interpolate(
     if circle:
         exists &= after - before < n
     before, after = np.where(exists, before, 0), np.where(exists, after, 0)
-    a, b = places - places[before], places[after] - places
+    a, b = positions - positions[before], positions[after] - positions
     left, right = np.take_along_axis(values, before, 1), np.take_along_axis(values, after, 1)
     span = np.where(exists & (a + b > 0), a + b, np.nan)
-    made = Interpolant((left * b + right * a) / span, a * b / span)
-    return Interpolant(*(part[:, n : 2 * n] for part in made)) if circle else made
+    interpolant = Interpolant((left * b + right * a) / span, a * b / span)
+    return Interpolant(*(part[:, n : 2 * n] for part in interpolant)) if circle else interpolant
 
 
 def _nearest(values: np.ndarray, land: np.ndarray) -> np.ndarray:
@@ -125,26 +139,26 @@ def _nearest(values: np.ndarray, land: np.ndarray) -> np.ndarray:
     return np.where(last > shore, last, -1)
 
 
-def _in_map(gappy: GappyField, t: int, axis: str, limit: int, places: Places) -> np.ndarray:
+def _in_map(gappy: GappyField, t: int, axis: str, limit: int, positions: Positions) -> np.ndarray:
     """The interpolants of one map along its rows and columns, put together."""
     values = np.where(gappy.observed[t], gappy.values[t], np.nan).astype(np.float64)
     land = ~gappy.sea
-    found = []
+    interpolants = []
     if axis in ("x", "both"):
-        row = interpolate(values, land, places.x, limit=limit, circle=places.circle)
-        found.append(Interpolant(row.values, row.spread * places.shrink[:, None]))
+        row = interpolate(values, land, positions.x, limit=limit, circle=positions.circle)
+        interpolants.append(Interpolant(row.values, row.spread * positions.shrink[:, None]))
     if axis in ("y", "both"):
-        column = interpolate(values.T, land.T, places.y, limit=limit)
-        found.append(Interpolant(column.values.T, column.spread.T))
+        column = interpolate(values.T, land.T, positions.y, limit=limit)
+        interpolants.append(Interpolant(column.values.T, column.spread.T))
     total, weight = np.zeros((2, *values.shape))
-    for part in found:
-        there = np.isnan(values) & np.isfinite(part.values)
-        total[there] += part.values[there] / part.spread[there]
-        weight[there] += 1 / part.spread[there]
+    for part in interpolants:
+        filled = np.isnan(values) & np.isfinite(part.values)
+        total[filled] += part.values[filled] / part.spread[filled]
+        weight[filled] += 1 / part.spread[filled]
     return np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), np.nan)
 
 
-class Places(NamedTuple):
+class Positions(NamedTuple):
     """Where cells lie along rows and columns.
 
     Attributes
@@ -177,17 +191,17 @@ def _in_order(line: np.ndarray) -> bool:
     return bool((steps > 0).all() or (steps < 0).all())
 
 
-def _places(gappy: GappyField) -> Places:
+def _positions(gappy: GappyField) -> Positions:
     rows, columns = gappy.sea.shape
     if not _regular(gappy):
         x, y = np.arange(columns, dtype=float), np.arange(rows, dtype=float)
-        return Places(x, y, np.ones(rows), float(columns) if gappy.wraps else 0.0)
+        return Positions(x, y, np.ones(rows), float(columns) if gappy.wraps else 0.0)
     assert gappy.latitude is not None and gappy.longitude is not None
     latitude, longitude = gappy.latitude[:, 0], np.unwrap(gappy.longitude[0], period=360)
     # At a pole all cells of a row are one place.
     shrink = np.maximum(np.cos(np.radians(latitude)), 1e-6)
     x, y = np.abs(longitude - longitude[0]), np.abs(latitude - latitude[0])
-    return Places(x, y, shrink, 360.0 if gappy.wraps else 0.0)
+    return Positions(x, y, shrink, 360.0 if gappy.wraps else 0.0)
 
 
 def _along_time(gappy: GappyField, limit: int, estimate: np.ndarray) -> None:
@@ -197,5 +211,5 @@ def _along_time(gappy: GappyField, limit: int, estimate: np.ndarray) -> None:
         y, x = rows[first : first + _CELLS], columns[first : first + _CELLS]
         series = gappy.values[:, y, x].T.astype(np.float64)
         series[~np.isfinite(series)] = np.nan
-        made = interpolate(series, np.zeros(series.shape, bool), gappy.days, limit=limit)
-        estimate[:, y, x] = made.values.T
+        interpolant = interpolate(series, np.zeros(series.shape, bool), gappy.days, limit=limit)
+        estimate[:, y, x] = interpolant.values.T

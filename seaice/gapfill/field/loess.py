@@ -10,19 +10,20 @@ neighbours are one unit apart.
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill.field import FieldFill, GappyField, finish
+from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
+from seaice.gapfill.options import Range
 from seaice.runtime.threads import each_band
 
 
-def fill_field(
-    gappy: GappyField, *, nx: int = 5, ny: int = 5, degree: int = 0, passes: int = 1
-) -> FieldFill:
+@dataclass(frozen=True, kw_only=True)
+class Loess(FieldMethod):
     """Fill each missing sea cell from the observed cells of its window, map by map.
 
     A cell whose window holds no value stays missing; more ``passes`` grow the values into larger
@@ -30,7 +31,6 @@ def fill_field(
 
     Parameters
     ----------
-    gappy : GappyField
     nx : int
         Half-width of the window along a row, cells; at the half-width itself the weight is 0.
     ny : int
@@ -43,62 +43,75 @@ def fill_field(
     Raises
     ------
     InputError
-        For windows that hold no neighbour or are wider than the map, or another degree.
+        For windows that hold no neighbour, or another degree.
     """
-    _check(nx, ny, degree, passes, gappy)
-    from seaice.gapfill.field import _loess_kernels
 
-    weights = np.empty((2 * ny + 1, 2 * nx + 1))
-    _loess_kernels.tricube_window(weights, ny, nx)
-    estimate = np.full(gappy.values.shape, np.nan)
-    used = 0
-    for t in range(len(gappy.values)):
-        known, values = gappy.observed[t], gappy.values[t].astype(np.float64)
-        if not known.any():
-            continue
-        # Sums of departures from the mean of the map keep their digits at 290 K as well.
-        centre = float(values[known].mean())
-        values -= centre
-        for turn in range(1, passes + 1):
-            filled = _one_pass(values, known, gappy, weights, degree)
-            new = np.isfinite(filled)
-            if not new.any():
-                break
-            estimate[t][new] = filled[new] + centre
-            values[new] = filled[new]
-            known, used = known | new, max(used, turn)
-    return finish(gappy, estimate, FillFlag.LOESS, notes={"passes": used})
+    name: ClassVar[str] = "loess"
+
+    nx: int = 5
+    ny: int = 5
+    degree: int = 0
+    passes: Annotated[int, Range(1)] = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nx < 1 or self.ny < 1 or max(self.nx, self.ny) < 2:
+            raise InputError(
+                f"expected nx and ny of at least 1, one of them of at least 2, found {self.nx} and "
+                f"{self.ny}: the weight at the half-width itself is 0, so that such a window holds no "
+                "neighbour"
+            )
+        if self.degree not in (0, 1):
+            raise InputError(
+                f"degree must be 0 (weighted mean) or 1 (weighted plane), found {self.degree}"
+            )
+
+    def fill(self, gappy: GappyField) -> FieldFill:
+        """Fill every map; InputError for a window that is wider than the map."""
+        self._check_window(gappy)
+        from seaice.gapfill.field import _loess_kernels
+
+        weights = np.empty((2 * self.ny + 1, 2 * self.nx + 1))
+        _loess_kernels.tricube_window(weights, self.ny, self.nx)
+        estimate = np.full(gappy.values.shape, np.nan)
+        most_passes = 0
+        for t in range(len(gappy.values)):
+            has_value, values = gappy.observed[t], gappy.values[t].astype(np.float64)
+            if not has_value.any():
+                continue
+            # Sums of departures from the mean of the map keep their digits at 290 K as well.
+            centre = float(values[has_value].mean())
+            values -= centre
+            for number in range(1, self.passes + 1):
+                filled = _one_pass(values, has_value, gappy, weights, self.degree)
+                new = np.isfinite(filled)
+                if not new.any():
+                    break
+                estimate[t][new] = filled[new] + centre
+                values[new] = filled[new]
+                has_value, most_passes = has_value | new, max(most_passes, number)
+        return finish(gappy, estimate, FillFlag.LOESS, notes={"passes": most_passes})
+
+    def _check_window(self, gappy: GappyField) -> None:
+        (rows, columns), nx, ny = gappy.sea.shape, self.nx, self.ny
+        if (2 * nx + 1 > columns and gappy.wraps) or nx > columns or ny > rows:
+            raise InputError(
+                f"a window of half-widths nx {nx} and ny {ny} is wider than the map of {columns} x "
+                f"{rows} cells; take a smaller one"
+            )
 
 
 def _one_pass(
-    values: np.ndarray, known: np.ndarray, gappy: GappyField, weights: np.ndarray, degree: int
+    values: np.ndarray, has_value: np.ndarray, gappy: GappyField, weights: np.ndarray, degree: int
 ) -> np.ndarray:
-    """Values for the missing cells of a map from its known ones; NaN elsewhere."""
+    """Values for the missing cells of a map from the cells with a value; NaN elsewhere."""
     from seaice.gapfill.field import _loess_kernels
 
     filled = np.empty(values.shape)
     margin = ((0, 0), (weights.shape[1] // 2,) * 2)
     beyond: Literal["wrap", "constant"] = "wrap" if gappy.wraps else "constant"
-    there = np.pad(known.astype(np.float64), margin, mode=beyond)
-    padded = np.pad(np.where(known, values, 0.0), margin, mode=beyond)
-    wanted = gappy.sea & ~known
-    each_band(_loess_kernels.loess, len(values), padded, there, wanted, weights, degree == 1, filled)
+    present = np.pad(has_value.astype(np.float64), margin, mode=beyond)
+    padded = np.pad(np.where(has_value, values, 0.0), margin, mode=beyond)
+    to_fill = gappy.sea & ~has_value
+    each_band(_loess_kernels.loess, len(values), padded, present, to_fill, weights, degree == 1, filled)
     return filled
-
-
-def _check(nx: int, ny: int, degree: int, passes: int, gappy: GappyField) -> None:
-    rows, columns = gappy.sea.shape
-    if nx < 1 or ny < 1 or max(nx, ny) < 2:
-        raise InputError(
-            f"expected nx and ny of at least 1, one of them of at least 2, found {nx} and {ny}: the "
-            "weight at the half-width itself is 0, so that such a window holds no neighbour"
-        )
-    if (2 * nx + 1 > columns and gappy.wraps) or nx > columns or ny > rows:
-        raise InputError(
-            f"a window of half-widths nx {nx} and ny {ny} is wider than the map of {columns} x {rows} "
-            "cells; take a smaller one"
-        )
-    if degree not in (0, 1):
-        raise InputError(f"degree must be 0 (weighted mean) or 1 (weighted plane), found {degree}")
-    if passes < 1:
-        raise InputError(f"passes must be at least 1, found {passes}")

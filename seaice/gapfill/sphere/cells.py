@@ -13,12 +13,13 @@ import numpy as np
 
 from seaice import InputError
 from seaice.gapfill.field import GappyField
-from seaice.gapfill.sphere import cells as sphere
 
 # Linear size of a cell against the spacing of the grid: about five points a cell, so that
 # nearly every cell in the sea has some.
 CELL_PER_SPACING = 2.0
 LARGEST_NSIDE = 8192
+# Blocks of 8 x 8 cells make a region, so that three coarser scales have whole cells.
+BLOCK_LEVELS = 3
 
 
 def healpy() -> ModuleType:
@@ -288,10 +289,6 @@ def angular_spectrum(
     return np.arange(lmax + 1), power * whole.size / valid.sum()
 
 
-# Blocks of 8 x 8 cells make a region, so that three coarser scales have whole cells.
-BLOCK_LEVELS = 3
-
-
 @dataclass(frozen=True)
 class Region:
     """The cells that are worked on: those with sea, and the land and coast around them.
@@ -334,9 +331,9 @@ class Region:
         return out
 
 
-def make_region(cells: sphere.Cells) -> Region:
+def make_region(cells: Cells) -> Region:
     """Whole blocks around the sea; the whole sphere where that is most of it."""
-    library = sphere.healpy()
+    library = healpy()
     nside = cells.nside
     levels = min(BLOCK_LEVELS, int(np.log2(nside)))
     block_nside = nside >> levels

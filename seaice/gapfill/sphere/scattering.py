@@ -1,8 +1,8 @@
 """Filling so that the map has the scattering statistics of a reference (Cross Scattering Transform).
 
 The gaps of a start, made by any other method, are changed until the statistics of the whole map are
-those of the reference: other days, the observed part of the same map, or a field that the user names.
-Never the truth of the gaps. Statistics give a gap the texture of its surroundings, not a smaller
+those of the reference: other days, the observed part of the same map, or a field that the user names,
+never the true values of the gaps. Statistics give a gap the texture of its surroundings, not a smaller
 error at each point: compare both (Delouis et al. 2022, doi:10.1051/0004-6361/202244566).
 """
 
@@ -11,14 +11,17 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill.field import FieldFill, GappyField, fill_gaps, finish
+from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
+from seaice.gapfill.methods import fill_maps, make_method
+from seaice.gapfill.options import Range
 from seaice.gapfill.sphere import cells as sphere
 from seaice.gapfill.sphere import statistics
 from seaice.gapfill.sphere.cells import (
@@ -36,50 +39,25 @@ from seaice.report import Progress
 logger = logging.getLogger(__name__)
 
 REFERENCES = ("observed", "other_days", "given")
-# Other days with a smaller observed share say too little.
+# Other days with a smaller observed share are no reference.
 SMALLEST_DAY_SHARE = 0.2
 # Noise of the further realisations where the start has no error, in spreads of the map.
 NOISE = 0.3
 
 
-def fill_field(
-    gappy: GappyField,
-    *,
-    nside: int | None = None,
-    start: str = "harmonic",
-    start_field: np.ndarray | None = None,
-    reference: str = "observed",
-    reference_values: np.ndarray | None = None,
-    reference_name: str = "",
-    norient: int = 4,
-    iterations: int = 100,
-    tolerance: float = 1e-3,
-    continuity: float = 0.1,
-    observed_share: float = 0.5,
-    mask_nside: int | None = None,
-    realisations: int = 1,
-    seed: int = 0,
-    device: str = "cpu",
-    checkpoint_file: Path | None = None,
-    cache_dir: Path | None = None,
-) -> FieldFill:
+@dataclass(frozen=True, kw_only=True)
+class Scattering(FieldMethod):
     """Fill gaps with the scattering statistics of a reference.
 
     Parameters
     ----------
-    gappy : GappyField
-        With latitude and longitude.
     nside : int
         Resolution of the HEALPix cells, a power of two; chosen from the grid if not given.
     start : str
         Method that fills the gaps first, with its defaults.
-    start_field : ndarray
-        Values to start from instead, shape (time, y, x).
     reference : str
         Where the statistics come from: observed (the observed part of the same map), other_days
         (the observed parts of the other maps), or given (``reference_values``).
-    reference_values : ndarray
-        Gap-free maps in the unit of the field, shape (y, x) or (time, y, x); a climatology, say.
     reference_name : str
         What they are; it is recorded.
     norient : int
@@ -107,115 +85,201 @@ def fill_field(
     cache_dir : Path
         Index tables of the library; ``~/.cache/seaice/foscat`` if not given.
 
-    Returns
-    -------
-    FieldFill
-        ``notes`` hold loss and distance of the statistics at start and end, by map.
-
     Raises
     ------
     InputError
-        For a field without coordinates, parameters out of range, a reference that has nothing to
-        say, or a checkpoint of something else.
+        For parameters out of range.
     """
-    _check(gappy, start, reference, reference_values, realisations, iterations, observed_share)
-    for name, number in (("tolerance", tolerance), ("continuity", continuity), ("norient", norient)):
-        if not 0 <= number < np.inf or (name == "norient" and number < 1):
-            raise InputError(f"expected {name} of at least 0 (norient 1), found {number}")
-    cells = sphere.aggregate(gappy, nside=nside)
-    region = make_region(cells)
-    device = statistics.choose_device(device)
-    operator = statistics.Operator(
-        nside=cells.nside,
-        ids=region.ids,
-        norient=norient,
-        cache_dir=statistics.default_cache() if cache_dir is None else Path(cache_dir),
-        device=device,
-    )
-    begun, begun_error, unfilled = _start(gappy, start, start_field)
-    work = _Work(gappy, cells, region, operator, begun, begun_error, observed_share, mask_nside)
-    given = None if reference_values is None else np.broadcast_to(reference_values, gappy.values.shape)
-    numbers = (cells.nside, reference, reference_name, norient, iterations, tolerance, continuity)
-    digest = _digest(
-        (gappy.values, gappy.sea, begun, *(() if given is None else (given,))),
-        (*numbers, observed_share, mask_nside, seed, device),
-    )
-    checkpoint = Checkpoint(checkpoint_file, digest)
-    days = [t for t in range(len(begun)) if work.worth(t)]
-    estimate, error = begun.copy(), np.full(begun.shape, np.nan)
-    descents: list[Descent] = []
-    with (
-        statistics.one_thread(),
-        Progress(total=len(days) * realisations, label="synthesis", logger=logger) as progress,
-    ):
-        for t in days:
-            target = work.target(t, reference, given)
-            made = []
-            for r in range(realisations):
-                problem = work.problem(t, target, continuity, noise_of=(seed, t, r) if r else None)
-                made.append(_run(problem, checkpoint, f"{t} {r}", iterations, tolerance, progress))
-            descents.append(made[0])
-            estimate[t] = work.back(t, made[0].values)
-            if realisations > 1:
-                others = [work.back(t, d.values) - estimate[t] for d in made[1:]]
-                # The texture is drawn anew and knows nothing of what the start misses: both add up.
-                missed = np.zeros(()) if begun_error is None else np.nan_to_num(begun_error[t])
-                error[t] = np.sqrt(np.mean(np.square(others), axis=0) + missed**2)
-    notes: dict[str, Any] = {
-        "nside": cells.nside,
-        "cells": int(region.ids.size),
-        "start": "given" if start_field is not None else start,
-        "start_unfilled": unfilled,
-        "reference": reference_name or reference,
-        "seed": seed,
-        "realisations": realisations,
-        "maps": days,
-        "iterations": [d.iterations for d in descents],
-        "loss_start": [d.loss[0] for d in descents],
-        "loss_end": [d.loss[-1] for d in descents],
-        "distance_start": [d.distance[0] for d in descents],
-        "distance_end": [d.distance[-1] for d in descents],
-    }
-    known = error if realisations > 1 else None
-    return finish(gappy, estimate, FillFlag.SCATTERING, error=known, notes=notes)
 
+    name: ClassVar[str] = "scattering"
 
-def _check(
-    gappy: GappyField,
-    start: str,
-    reference: str,
-    given: np.ndarray | None,
-    realisations: int,
-    iterations: int,
-    observed_share: float,
-) -> None:
-    if start == "scattering":
-        raise InputError("expected another method as start, found scattering itself; take harmonic")
-    if reference not in REFERENCES:
-        raise InputError(f"expected a reference of {', '.join(REFERENCES)}, found {reference!r}")
-    if (reference == "given") != (given is not None):
-        raise InputError(
-            "expected reference given together with reference_values, found one of them alone"
+    nside: int | None = None
+    start: str = "harmonic"
+    reference: str = "observed"
+    reference_name: str = ""
+    norient: int = 4
+    iterations: int = 100
+    tolerance: float = 1e-3
+    continuity: float = 0.1
+    observed_share: float = 0.5
+    mask_nside: int | None = None
+    realisations: int = 1
+    seed: Annotated[int, Range(0)] = 0
+    device: str = "cpu"
+    checkpoint_file: Path | None = None
+    cache_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.start == self.name:
+            raise InputError("expected another method as start, found scattering itself; take harmonic")
+        if self.reference not in REFERENCES:
+            raise InputError(
+                f"expected a reference of {', '.join(REFERENCES)}, found {self.reference!r}"
+            )
+        if self.realisations < 1 or self.iterations < 1:
+            raise InputError(
+                f"expected at least 1 realisation and iteration, found {self.realisations} and "
+                f"{self.iterations}"
+            )
+        if not 0 < self.observed_share <= 1:
+            raise InputError(
+                f"expected an observed_share above 0 and up to 1, found {self.observed_share}"
+            )
+        for name in ("tolerance", "continuity", "norient"):
+            number = getattr(self, name)
+            if not 0 <= number < np.inf or (name == "norient" and number < 1):
+                raise InputError(f"expected {name} of at least 0 (norient 1), found {number}")
+
+    def fill(
+        self,
+        gappy: GappyField,
+        *,
+        start_field: np.ndarray | None = None,
+        reference_values: np.ndarray | None = None,
+    ) -> FieldFill:
+        """Fill every map that has gaps and enough observed cells.
+
+        Parameters
+        ----------
+        gappy : GappyField
+            With latitude and longitude.
+        start_field : ndarray of float, shape (time, y, x), optional
+            Values to start from instead of those of the method ``start``.
+        reference_values : ndarray of float, shape (y, x) or (time, y, x), optional
+            Gap-free maps in the unit of the field for the reference ``given``; a climatology, say.
+
+        Returns
+        -------
+        FieldFill
+            ``notes`` hold loss and distance of the statistics at start and end, by map.
+
+        Raises
+        ------
+        InputError
+            For a field without coordinates, a reference without enough values, or a checkpoint of
+            another run.
+        """
+        self._check_reference(gappy, reference_values)
+        cells = sphere.aggregate(gappy, nside=self.nside)
+        region = make_region(cells)
+        device = statistics.choose_device(self.device)
+        operator = statistics.Operator(
+            nside=cells.nside,
+            ids=region.ids,
+            norient=self.norient,
+            cache_dir=statistics.default_cache() if self.cache_dir is None else Path(self.cache_dir),
+            device=device,
         )
-    if given is not None and given.shape not in (gappy.values.shape, gappy.sea.shape):
-        raise InputError(
-            f"expected reference_values of shape {gappy.values.shape} or {gappy.sea.shape}, found "
-            f"{given.shape}"
-        )
-    if reference == "other_days" and len(gappy.values) < 2:
-        raise InputError("expected several maps for reference other_days, found one; take observed")
-    if realisations < 1 or iterations < 1:
-        raise InputError(
-            f"expected at least 1 realisation and iteration, found {realisations} and {iterations}"
-        )
-    if not 0 < observed_share <= 1:
-        raise InputError(f"expected an observed_share above 0 and up to 1, found {observed_share}")
+        start = _start(gappy, self.start, start_field)
+        work = _Work(gappy, cells, region, operator, start, self)
+        reference = None
+        if reference_values is not None:
+            reference = np.broadcast_to(reference_values, gappy.values.shape)
+        digest = self._digest(gappy, start.values, reference, cells.nside, device)
+        checkpoint = Checkpoint(self.checkpoint_file, digest)
+        days = [t for t in range(len(start.values)) if work.needs_synthesis(t)]
+        estimate, error = start.values.copy(), np.full(start.values.shape, np.nan)
+        first: list[Descent] = []
+        with (
+            statistics.one_thread(),
+            Progress(total=len(days) * self.realisations, label="synthesis", logger=logger) as progress,
+        ):
+            for t in days:
+                descents = self._descend(work, t, reference, checkpoint, progress)
+                first.append(descents[0])
+                estimate[t] = work.on_grid(t, descents[0].values)
+                if self.realisations > 1:
+                    others = [work.on_grid(t, d.values) - estimate[t] for d in descents[1:]]
+                    # The realisations vary the texture alone; the error of the start adds to theirs.
+                    of_start = np.zeros(()) if start.error is None else np.nan_to_num(start.error[t])
+                    error[t] = np.sqrt(np.mean(np.square(others), axis=0) + of_start**2)
+        notes: dict[str, Any] = {
+            "nside": cells.nside,
+            "cells": int(region.ids.size),
+            "start": "given" if start_field is not None else self.start,
+            "start_unfilled": start.unfilled,
+            "reference": self.reference_name or self.reference,
+            "seed": self.seed,
+            "realisations": self.realisations,
+            "maps": days,
+            "iterations": [d.iterations for d in first],
+            "loss_start": [d.loss[0] for d in first],
+            "loss_end": [d.loss[-1] for d in first],
+            "distance_start": [d.distance[0] for d in first],
+            "distance_end": [d.distance[-1] for d in first],
+        }
+        expected = error if self.realisations > 1 else None
+        return finish(gappy, estimate, FillFlag.SCATTERING, error=expected, notes=notes)
+
+    def _check_reference(self, gappy: GappyField, values: np.ndarray | None) -> None:
+        if (self.reference == "given") != (values is not None):
+            raise InputError(
+                "expected reference given together with reference_values, found one of them alone"
+            )
+        if values is not None and values.shape not in (gappy.values.shape, gappy.sea.shape):
+            raise InputError(
+                f"expected reference_values of shape {gappy.values.shape} or {gappy.sea.shape}, found "
+                f"{values.shape}"
+            )
+        if self.reference == "other_days" and len(gappy.values) < 2:
+            raise InputError("expected several maps for reference other_days, found one; take observed")
+
+    def _digest(
+        self,
+        gappy: GappyField,
+        start: np.ndarray,
+        reference: np.ndarray | None,
+        nside: int,
+        device: str,
+    ) -> str:
+        """Digest of all that a descent depends on; a checkpoint of another one is refused."""
+        names = "reference reference_name norient iterations tolerance continuity observed_share"
+        numbers = (getattr(self, name) for name in f"{names} mask_nside seed".split())
+        digest = hashlib.sha256(repr((nside, *numbers, device)).encode())
+        for array in (gappy.values, gappy.sea, start, *(() if reference is None else (reference,))):
+            digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def _descend(
+        self,
+        work: _Work,
+        t: int,
+        reference: np.ndarray | None,
+        checkpoint: Checkpoint,
+        progress: Progress,
+    ) -> list[Descent]:
+        """The realisations of one map."""
+        target = work.target(t, self.reference, reference)
+        descents = []
+        for number in range(self.realisations):
+            noise_of = (self.seed, t, number) if number else None
+            problem = work.problem(t, target, self.continuity, noise_of=noise_of)
+            key = f"{t} {number}"
+            descents.append(_run(problem, checkpoint, key, self.iterations, self.tolerance, progress))
+        return descents
 
 
-def _start(
-    gappy: GappyField, start: str, start_field: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray | None, int]:
-    """Maps without gaps, float64; their error if known; how many cells took the map's mean."""
+@dataclass(frozen=True)
+class _Start:
+    """Maps without gaps.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (time, y, x)
+        NaN over land.
+    error : ndarray of float, shape (time, y, x), or None
+        Expected error of the filled values, where the method has one.
+    unfilled : int
+        Cells that took the mean of their map.
+    """
+
+    values: np.ndarray
+    error: np.ndarray | None
+    unfilled: int
+
+
+def _start(gappy: GappyField, method: str, start_field: np.ndarray | None) -> _Start:
     error = None
     if start_field is not None:
         if start_field.shape != gappy.values.shape:
@@ -224,49 +288,42 @@ def _start(
             )
         filled = start_field
     else:
-        made = fill_gaps(gappy, start)
-        filled, error = made.values, made.error
-    whole = np.where(gappy.observed, gappy.values, filled).astype(np.float64)
-    whole[:, ~gappy.sea] = np.nan
-    left = gappy.missing & ~np.isfinite(whole)
-    for t in range(len(whole)):
+        fill = fill_maps(gappy, make_method(method))
+        filled, error = fill.values, fill.error
+    values = np.where(gappy.observed, gappy.values, filled).astype(np.float64)
+    values[:, ~gappy.sea] = np.nan
+    unfilled = gappy.missing & ~np.isfinite(values)
+    for t in range(len(values)):
         if gappy.observed[t].any():
-            whole[t, left[t]] = whole[t, gappy.observed[t]].mean()
-    return whole, error, int(left.sum())
-
-
-def _digest(arrays: tuple[np.ndarray, ...], plain: tuple[Any, ...]) -> str:
-    made = hashlib.sha256(repr(plain).encode())
-    for array in arrays:
-        made.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-    return made.hexdigest()
+            values[t, unfilled[t]] = values[t, gappy.observed[t]].mean()
+    return _Start(values, error, int(unfilled.sum()))
 
 
 def _run(
     problem: Problem, checkpoint: Checkpoint, key: str, iterations: int, tolerance: float, bar: Progress
 ) -> Descent:
     """A descent, from the checkpoint as far as it goes."""
-    known = checkpoint.finished(key)
-    if known is None:
+    descent = checkpoint.finished(key)
+    if descent is None:
         state = checkpoint.state(key)
         before, begin = (state or {}).get("iterations", 0), time.perf_counter()
-        known = descend(
+        descent = descend(
             problem,
             iterations=iterations,
             tolerance=tolerance,
             state=state,
             after_chunk=lambda s: checkpoint.keep(key, s),
         )
-        each = (time.perf_counter() - begin) / max(known.iterations - before, 1)
-        checkpoint.finish(key, known)
-        text = f"{known.iterations} iterations, {each:.2f} s each"
+        each = (time.perf_counter() - begin) / max(descent.iterations - before, 1)
+        checkpoint.finish(key, descent)
+        text = f"{descent.iterations} iterations, {each:.2f} s each"
     else:
         text = "from the checkpoint"
     day, number = key.split()
     bar.unit(
-        f"map {day}, realisation {number}: loss {known.loss[0]:.4g} to {known.loss[-1]:.4g}, {text}"
+        f"map {day}, realisation {number}: loss {descent.loss[0]:.4g} to {descent.loss[-1]:.4g}, {text}"
     )
-    return known
+    return descent
 
 
 class _Work:
@@ -278,27 +335,25 @@ class _Work:
         cells: sphere.Cells,
         region: Region,
         operator: statistics.Operator,
-        begun: np.ndarray,
-        begun_error: np.ndarray | None,
-        observed_share: float,
-        mask_nside: int | None,
+        start: _Start,
+        method: Scattering,
     ) -> None:
         self._gappy, self._cells, self._region, self._operator = gappy, cells, region, operator
-        self._begun = begun
-        sea = np.broadcast_to(gappy.sea, begun.shape)
+        self._start = start.values
+        sea = np.broadcast_to(gappy.sea, start.values.shape)
         size = cells.ids.size
-        self._values, _ = sphere.cell_means(begun, sea, cells.cell_of_point, size)
+        self._values, _ = sphere.cell_means(start.values, sea, cells.cell_of_point, size)
         self._error = None
-        if begun_error is not None:
-            known = np.isfinite(begun_error)
-            self._error, _ = sphere.cell_means(begun_error, known, cells.cell_of_point, size)
-        self._seen = cells.observed_share >= observed_share
-        masks = [
-            statistics.local_masks(cells.nside, region.ids, region.sea, n) for n in (mask_nside, None)
-        ]
-        self._masks, self._spread_masks = masks
+        if start.error is not None:
+            use = np.isfinite(start.error)
+            self._error, _ = sphere.cell_means(start.error, use, cells.cell_of_point, size)
+        self._seen = cells.observed_share >= method.observed_share
+        self._masks, self._spread_masks = (
+            statistics.local_masks(cells.nside, region.ids, region.sea, nside)
+            for nside in (method.mask_nside, None)
+        )
 
-    def worth(self, t: int) -> bool:
+    def needs_synthesis(self, t: int) -> bool:
         """Whether a map has gaps, and enough observed cells that differ."""
         seen = self._values[t, self._seen[t]]
         return bool((~self._seen[t]).any() and seen.size >= 2 and seen.std() > 0)
@@ -325,9 +380,9 @@ class _Work:
         if reference == "observed":
             maps = [(self._map(t, scale), self._inner(t))]
         elif given is not None:
-            maps = [self._given(given[t], scale)]
+            maps = [self._on_region(given[t], scale)]
         else:
-            others = [s for s in range(len(self._begun)) if s != t and self._says(s)]
+            others = [s for s in range(len(self._start)) if s != t and self._is_reference(s)]
             if not others:
                 raise InputError(
                     f"expected another map with {SMALLEST_DAY_SHARE:.0%} of its cells observed for "
@@ -336,22 +391,24 @@ class _Work:
             maps = [(self._map(s, scale), self._inner(s)) for s in others]
         return statistics.make_target(self._operator, maps, self._masks, self._spread_masks)
 
-    def _says(self, s: int) -> bool:
+    def _is_reference(self, s: int) -> bool:
+        """Whether enough of a map is observed, and not all of it the same."""
         return bool(
             self._seen[s].mean() >= SMALLEST_DAY_SHARE and self._values[s, self._seen[s]].std() > 0
         )
 
-    def _given(self, values: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    def _on_region(self, values: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+        """A reference map on the cells of the region, and which of them it has values for."""
         use = self._gappy.sea & np.isfinite(values)
         size = self._cells.ids.size
         means, _ = sphere.cell_means(values[None], use[None], self._cells.cell_of_point, size)
-        known = np.isfinite(means[0])
-        if known.sum() < 2:
+        has_value = np.isfinite(means[0])
+        if has_value.sum() < 2:
             raise InputError("expected reference_values over the sea of the field, found none")
         used = np.zeros(self._region.ids.size, bool)
-        used[self._region.at] = known
-        middle = float(means[0, known].mean())
-        whole = self._region.spread_out(np.where(known, means[0], middle))
+        used[self._region.at] = has_value
+        middle = float(means[0, has_value].mean())
+        whole = self._region.spread_out(np.where(has_value, means[0], middle))
         return (whole - middle) / scale, used
 
     def problem(
@@ -394,7 +451,7 @@ class _Work:
             size[region.at] = np.where(np.isfinite(own), own, NOISE)
         return size * noise / noise.std()
 
-    def back(self, t: int, found: np.ndarray) -> np.ndarray:
+    def on_grid(self, t: int, values: np.ndarray) -> np.ndarray:
         """The start on the source grid plus what the synthesis changed, bilinear between cells."""
         gappy, region = self._gappy, self._region
         centre, scale = self._unit(t)
@@ -402,11 +459,10 @@ class _Work:
         change = np.zeros(self._cells.ids.size)
         # The gap cells of a problem stand in the order of its region.
         order = np.argsort(region.at[gap])
-        change[np.flatnonzero(gap)[order]] = centre + scale * found - self._values[t, gap][order]
-        wanted = gappy.missing[t]
+        change[np.flatnonzero(gap)[order]] = centre + scale * values - self._values[t, gap][order]
+        missing = gappy.missing[t]
         assert gappy.latitude is not None and gappy.longitude is not None
-        out = self._begun[t].copy()
-        out[wanted] += sphere.to_points(
-            self._cells.ids, change, self._cells.nside, gappy.latitude[wanted], gappy.longitude[wanted]
-        )
+        out = self._start[t].copy()
+        latitude, longitude = gappy.latitude[missing], gappy.longitude[missing]
+        out[missing] += sphere.to_points(self._cells.ids, change, self._cells.nside, latitude, longitude)
         return out
