@@ -380,7 +380,7 @@ def test_files_of_given_cells_are_checked(tmp_path):
     with pytest.raises(InputError, match=r"found float64 of \(2, 2\)"):
         read_held_out(tmp_path / "a.npy")
     (tmp_path / "b.nc").write_text("nothing")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no readable NetCDF file"):
         read_held_out(tmp_path / "b.nc")
     with netCDF4.Dataset(tmp_path / "c.nc", "w") as dataset:
         for name, size in (("time", 1), ("y", 2), ("x", 3)):
