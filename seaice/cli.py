@@ -25,6 +25,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -463,15 +464,15 @@ def add_method(
     parser.set_defaults(make_method=make, method_parameters=tuple(option.name for option in options))
 
 
-def _with_method(
-    options: Mapping[str, Any], names: Sequence[str], make: Callable[..., Any] | None
-) -> dict[str, Any]:
-    """The options of a stage, with its ``method`` made from the parameters among them."""
+def _call(
+    stage: Stage, options: Mapping[str, Any], names: Sequence[str], make: Callable[..., Any] | None
+) -> Report:
+    """Call a stage; with ``make``, its ``method`` is made from the options of these names."""
     if make is None:
-        return dict(options)
+        return stage(**options)
     parameters = {name: options[name] for name in names if name in options}
     others = {name: value for name, value in options.items() if name not in names}
-    return others | {"method": make(str(options["method"]), parameters)}
+    return stage(**others | {"method": make(str(options["method"]), parameters)})
 
 
 def run(
@@ -508,12 +509,8 @@ def run(
         start, end = options.get(first), options.get(last)
         if start is not None and end is not None and end < start:
             parser.error(f"--{last} {end} is before --{first} {start}: exchange them")
-    function = stage
     make, names = options.pop("make_method", None), options.pop("method_parameters", ())
-
-    def work() -> Report:
-        return function(**(_with_method(options, names, make) | fixed))
-
+    work = partial(_call, stage, options | fixed, names, make)
     if every["write_config"]:
         work = partial(_write_config, every["write_config"], program, options)
     verbose, quiet = bool(every["verbose"]), bool(every["quiet"])

@@ -790,3 +790,24 @@ def test_every_method_has_its_own_defaults(case, tmp_path, method, expected):
     with CubeFile(target) as cube:
         assert {name: cube.parameters[name] for name in expected} == expected
         assert ("spread" in cube.parameters) == (method == "departure")
+
+
+def test_parameters_of_the_method_go_through_a_file_of_options(case, tmp_path):
+    folder, masked, _ = case
+    config, target = tmp_path / "a.toml", tmp_path / "c.nc"
+    more = ["--max_gap_days", "4", "--past_only", "--write_config", str(config)]
+    assert script.main(words(folder, target, *masked, *more, last=2)) == 0
+    assert not target.exists()
+    text = config.read_text()
+    assert 'method = "departure"\n' in text and "max_gap_days = 4\n" in text and "alpha" not in text
+    assert script.main(["--config", str(config)]) == 0
+    with CubeFile(target) as cube:
+        kept = {name: cube.parameters[name] for name in ("max_gap_days", "past_only", "alpha")}
+    assert kept == {"max_gap_days": 4, "past_only": True, "alpha": 4.0}
+
+
+def test_a_parameter_of_another_method_is_refused(case, tmp_path, capsys):
+    folder, masked, _ = case
+    more = ["--method", "temporal", "--sigma", "3"]
+    assert script.main(words(folder, tmp_path / "c.nc", *masked, *more)) == 1
+    assert "temporal takes no sigma; it takes max_gap_days" in capsys.readouterr().err
