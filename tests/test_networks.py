@@ -9,13 +9,18 @@ import torch
 from torch import nn
 
 from seaice import InputError
-from seaice.segmentation.networks.backbone import BackboneNetwork, Head, as_map, load_weights
+from seaice.segmentation.networks.backbone import (
+    BackboneNetwork,
+    ConvolutionalHead,
+    as_feature_map,
+    load_weights,
+)
 from seaice.segmentation.networks.registry import (
-    build,
-    family,
+    build_network,
+    find_family,
     has_backbone,
 )
-from seaice.segmentation.networks.terramind import sar_scaling
+from seaice.segmentation.networks.terramind import compute_sar_scaling
 
 
 def parameters(network: nn.Module) -> int:
@@ -62,37 +67,41 @@ def of_one_channel(*, pretrained: bool) -> nn.Module:
 
 
 def test_unet_has_the_published_size():
-    network = build("unet", channels=2, classes=2)
+    network = build_network("unet", channels=2, classes=2)
     assert parameters(network) == 1_942_450
     assert network(torch.zeros(1, 2, 224, 224)).shape == (1, 2, 224, 224)
-    assert network.features(torch.zeros(1, 2, 224, 224)).shape == (1, 256, 14, 14)
+    assert network.extract_features(torch.zeros(1, 2, 224, 224)).shape == (1, 256, 14, 14)
 
 
 def test_unet_takes_odd_sizes_channels_and_depth():
-    network = build("unet", channels=16, classes=11, base=4, depth=3).eval()
+    network = build_network("unet", channels=16, classes=11, base=4, depth=3).eval()
     assert network(torch.zeros(2, 16, 21, 27)).shape == (2, 11, 21, 27)
-    assert network.features(torch.zeros(1, 16, 24, 24)).shape == (1, 32, 3, 3)
-    assert parameters(network) < parameters(build("unet", channels=16, classes=11, base=4, depth=4))
+    assert network.extract_features(torch.zeros(1, 16, 24, 24)).shape == (1, 32, 3, 3)
+    assert parameters(network) < parameters(
+        build_network("unet", channels=16, classes=11, base=4, depth=4)
+    )
     with pytest.raises(InputError, match="at least 8 pixels for depth 3"):
         network(torch.zeros(1, 16, 7, 40))
 
 
 def test_head_has_the_published_size():
-    assert parameters(Head(768, 2)) == 2_360_834
+    assert parameters(ConvolutionalHead(768, 2)) == 2_360_834
 
 
 def test_terramind_scaling_goes_through_decibels():
     stored = np.array([0.7, -1.3])
     decibels = stored * [5.6597459, 4.7467593] + [-14.5082552, -24.7012051]
     wanted = (decibels - [-12.599, -20.293]) / [5.195, 5.890]
-    made = [x * factor + addend for x, (factor, addend) in zip(stored, sar_scaling(), strict=True)]
+    made = [
+        x * factor + addend for x, (factor, addend) in zip(stored, compute_sar_scaling(), strict=True)
+    ]
     np.testing.assert_allclose(made, wanted, rtol=1e-12)
 
 
 def test_pixels_without_sar_stay_zero_after_scaling():
-    network = BackboneNetwork(Tokens(), width=12, channels=2, classes=2, scaling=sar_scaling())
+    network = BackboneNetwork(Tokens(), width=12, channels=2, classes=2, scaling=compute_sar_scaling())
     sar = torch.tensor([[[[0.0, 0.0]], [[0.0, 1.0]]]])
-    made = network.scaled(sar)
+    made = network.scale_sar(sar)
     assert made[0, :, 0, 0].tolist() == [0, 0]
     # HH happens to be 0 beside an HV that is not: a value like any other.
     np.testing.assert_allclose(made[0, :, 0, 1], [-0.36752, 0.8059 - 0.74843], atol=1e-5)
@@ -100,14 +109,14 @@ def test_pixels_without_sar_stay_zero_after_scaling():
 
 @pytest.mark.parametrize("channels", [2, 16])
 def test_own_encoder_with_tokens(channels):
-    network = build("test_networks:make_tokens", channels=channels, classes=3, trial_size=32)
+    network = build_network("test_networks:make_tokens", channels=channels, classes=3, trial_size=32)
     assert network(torch.randn(2, channels, 32, 48)).shape == (2, 3, 32, 48)
-    assert network.features(torch.randn(1, channels, 32, 48)).shape == (1, 12, 4, 6)
+    assert network.extract_features(torch.randn(1, channels, 32, 48)).shape == (1, 12, 4, 6)
     assert network.head[0].in_channels == 12 + channels - 2
 
 
 def test_extra_channels_reach_the_output():
-    network = build("test_networks:make_tokens", channels=16, classes=2, trial_size=32).eval()
+    network = build_network("test_networks:make_tokens", channels=16, classes=2, trial_size=32).eval()
     images = torch.randn(1, 16, 32, 32)
     other = images.clone()
     other[:, 15] += 1
@@ -115,7 +124,9 @@ def test_extra_channels_reach_the_output():
 
 
 def test_frozen_backbone_neither_learns_nor_trains():
-    network = build("test_networks:make_tokens", channels=2, classes=2, frozen=True, trial_size=32)
+    network = build_network(
+        "test_networks:make_tokens", channels=2, classes=2, frozen=True, trial_size=32
+    )
     network.train()
     assert network.head.training and not any(m.training for m in network.backbone.modules())
     before = {key: value.clone() for key, value in network.backbone.state_dict().items()}
@@ -129,7 +140,7 @@ def test_frozen_backbone_neither_learns_nor_trains():
 
 
 def test_backbone_that_is_not_frozen_learns():
-    network = build("test_networks:make_tokens", channels=2, classes=2, trial_size=32).train()
+    network = build_network("test_networks:make_tokens", channels=2, classes=2, trial_size=32).train()
     assert network.backbone.training
     network(torch.randn(2, 2, 32, 32)).sum().backward()
     assert all(p.grad is not None for p in network.backbone.piece.parameters())
@@ -137,13 +148,16 @@ def test_backbone_that_is_not_frozen_learns():
 
 def test_tokens_lie_in_rows():
     tokens = torch.arange(6.0).reshape(1, 6, 1)
-    assert as_map(tokens, (32, 48))[0, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert as_feature_map(tokens, (32, 48))[0, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
     with_class_token = torch.cat([torch.full((1, 1, 1), 99.0), tokens], dim=1)
-    assert as_map({"a": None, "b": with_class_token}, (32, 48))[0, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert as_feature_map({"a": None, "b": with_class_token}, (32, 48))[0, 0].tolist() == [
+        [0, 1, 2],
+        [3, 4, 5],
+    ]
     with pytest.raises(InputError, match="expected a map of features"):
-        as_map(torch.zeros(3), (4, 4))
+        as_feature_map(torch.zeros(3), (4, 4))
     with pytest.raises(InputError, match="expected tokens of square pieces"):
-        as_map(torch.zeros(1, 500, 2), (32, 32))
+        as_feature_map(torch.zeros(1, 500, 2), (32, 32))
 
 
 def test_local_weights_must_fit(tmp_path):
@@ -182,7 +196,7 @@ def test_local_weights_must_fit(tmp_path):
 )
 def test_what_cannot_be_built_is_said_in_one_line(name, options, message):
     with pytest.raises(InputError, match=message) as caught:
-        build(name, channels=2, classes=2, **options)
+        build_network(name, channels=2, classes=2, **options)
     assert "\n" not in str(caught.value)
 
 
@@ -197,22 +211,26 @@ def test_what_cannot_be_built_is_said_in_one_line(name, options, message):
 def test_absent_library_names_the_command(monkeypatch, module, name, command):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InputError, match=rf"pip install -r {command}"):
-        build(name, channels=2, classes=2)
+        build_network(name, channels=2, classes=2)
 
 
 def test_names_need_no_torch():
     code = (
-        "import sys; from seaice.segmentation.networks import NAMES, family\n"
-        "assert family('smp:unet:resnet18') == 'smp' and NAMES and 'torch' not in sys.modules"
+        "import sys; from seaice.segmentation.networks.registry import MODEL_NAMES, find_family\n"
+        "assert find_family('smp:unet:resnet18') == 'smp' and MODEL_NAMES and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert [family(n) for n in ("unet", "timm:a.b", "package.module:make")] == ["unet", "timm", "own"]
+    assert [find_family(n) for n in ("unet", "timm:a.b", "package.module:make")] == [
+        "unet",
+        "timm",
+        "own",
+    ]
     assert has_backbone("terramind") and not has_backbone("smp:unet:resnet18")
 
 
 def test_terramind_base():
     pytest.importorskip("terratorch", reason="terratorch is not installed (requirements-terramind.txt)")
-    network = build("terramind", channels=2, classes=2, pretrained=False, frozen=True).train()
+    network = build_network("terramind", channels=2, classes=2, pretrained=False, frozen=True).train()
     assert (parameters(network), parameters(network.head)) == (87_708_674, 2_360_834)
     assert not any(m.training for m in network.backbone.modules())
     made = network(torch.randn(1, 2, 224, 224))
@@ -224,12 +242,12 @@ def test_terramind_base():
 @pytest.mark.parametrize("name", ["timm:resnet18", "timm:swin_tiny_patch4_window7_224"])
 def test_timm_encoder(name):
     pytest.importorskip("timm", reason="timm is not installed (requirements-encoders.txt)")
-    network = build(name, channels=16, classes=2, pretrained=False)
+    network = build_network(name, channels=16, classes=2, pretrained=False)
     assert network(torch.randn(1, 16, 224, 224)).shape == (1, 2, 224, 224)
 
 
 def test_smp_model():
     reason = "segmentation-models-pytorch is not installed (requirements-encoders.txt)"
     pytest.importorskip("segmentation_models_pytorch", reason=reason)
-    network = build("smp:unet:resnet18", channels=16, classes=2)
+    network = build_network("smp:unet:resnet18", channels=16, classes=2)
     assert network(torch.randn(2, 16, 64, 64)).shape == (2, 2, 64, 64)

@@ -12,19 +12,19 @@ from patch_folders import make_folder
 from torch.utils.data import DataLoader
 
 from seaice import InputError
+from seaice.segmentation.data.coarse_cells import expand_coarse
 from seaice.segmentation.data.patch_dataset import (
     PatchDataset,
-    Updates,
-    expanded,
+    UpdateSampler,
+    iterate_batches,
     read_patch,
-    subset,
-    turned,
+    select_subset,
+    turn_image,
 )
 from seaice.segmentation.data.patch_manifest import (
     PatchRow,
     read_manifest,
 )
-from seaice.segmentation.training.trainer import batches_of
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +60,12 @@ def test_coarse_values_lie_where_they_belong(row, column, size, cut):
         :, row // 25 : (row + size - 1) // 25 + 1, column // 25 : (column + size - 1) // 25 + 1
     ]
     wanted = whole[:, row : row + size, column : column + size]
-    np.testing.assert_array_equal(expanded(touched, (row, column), size), wanted)
+    np.testing.assert_array_equal(expand_coarse(touched, (row, column), size), wanted)
 
 
 def test_beyond_the_last_cell_its_value_goes_on():
     # 55 pixels over two cells only: the coarse grid of the scene ends before its SAR.
-    made = expanded(np.array([[[1.0, 2.0]]]), (0, 0), 55)
+    made = expand_coarse(np.array([[[1.0, 2.0]]]), (0, 0), 55)
     assert made[0, 0, 24:26].tolist() == [1, 2] and made[0, 54, 54] == 2
 
 
@@ -81,16 +81,16 @@ def test_amsr2_follows_sar(folder):
 
 def test_eight_positions_differ_and_image_and_chart_turn_alike(folder):
     square = np.arange(9).reshape(3, 3)
-    assert len({turned(square, turn).tobytes() for turn in range(8)}) == 8
-    np.testing.assert_array_equal(turned(square, 0), square)
+    assert len({turn_image(square, turn).tobytes() for turn in range(8)}) == 8
+    np.testing.assert_array_equal(turn_image(square, 0), square)
     row = read_manifest(folder)[0]
     plain = PatchDataset(folder, [row])[0]
     data = PatchDataset(folder, [row], augment=True, seed=3)
     seen = set()
     for number in range(30):
         image, sic = data[(number, 0)]
-        (turn,) = (k for k in range(8) if np.array_equal(turned(plain[0].numpy(), k), image))
-        np.testing.assert_array_equal(turned(plain[1].numpy(), turn), sic)
+        (turn,) = (k for k in range(8) if np.array_equal(turn_image(plain[0].numpy(), k), image))
+        np.testing.assert_array_equal(turn_image(plain[1].numpy(), turn), sic)
         seen.add(turn)
     assert seen == set(range(8))
 
@@ -110,7 +110,7 @@ def test_workers_change_nothing(folder):
     data = PatchDataset(folder, rows, inputs="sar+amsr2", augment=True)
     made = []
     for workers in (0, 2):
-        updates = Updates(len(rows), 5, seed=7)
+        updates = UpdateSampler(len(rows), 5, seed=7)
         loader = DataLoader(
             data, batch_sampler=updates, num_workers=workers, persistent_workers=workers > 0
         )
@@ -131,14 +131,14 @@ def test_workers_change_nothing(folder):
 def test_updates_do_not_depend_on_where_they_start_or_on_processes(count, batch, processes, seed):
     if min(count, batch) < processes:
         with pytest.raises(InputError, match="a patch for each of"):
-            Updates(count, batch, seed=seed, part=(0, processes))
+            UpdateSampler(count, batch, seed=seed, part=(0, processes))
         return
-    whole = Updates(count, batch, seed=seed)
+    whole = UpdateSampler(count, batch, seed=seed)
     whole.start, whole.stop = 0, 3 * whole.per_pass + 1
     wanted = list(whole)
     whole.start = 2
     assert list(whole) == wanted[2:]
-    parts = [Updates(count, batch, seed=seed, part=(k, processes)) for k in range(processes)]
+    parts = [UpdateSampler(count, batch, seed=seed, part=(k, processes)) for k in range(processes)]
     for part in parts:
         part.start, part.stop = 0, len(wanted)
     for batch_of_all, *shares in zip(wanted, *parts, strict=True):
@@ -165,19 +165,19 @@ def rows_of(scenes: int, patches: int) -> list[PatchRow]:
 )
 def test_smaller_subsets_lie_in_larger_ones(fractions, by, seed):
     rows = rows_of(20, 8)
-    made = [{row.file for row in subset(rows, f, by=by, seed=seed)} for f in fractions]
+    made = [{row.file for row in select_subset(rows, f, by=by, seed=seed)} for f in fractions]
     assert all(small <= large for small, large in pairwise(made))
-    assert subset(rows, 1.0, by=by, seed=seed) == rows
-    assert {row.file for row in subset(rows[::-1], fractions[0], by=by, seed=seed)} == made[0]
+    assert select_subset(rows, 1.0, by=by, seed=seed) == rows
+    assert {row.file for row in select_subset(rows[::-1], fractions[0], by=by, seed=seed)} == made[0]
 
 
 def test_subset_keeps_scenes_whole_or_kinds_alike():
     rows = rows_of(20, 8)
-    by_scene = subset(rows, 0.1)
+    by_scene = select_subset(rows, 0.1)
     assert len(by_scene) == 16 and len({row.scene for row in by_scene}) == 2
-    kinds = [row.kind for row in subset(rows, 0.1, by="patch")]
+    kinds = [row.kind for row in select_subset(rows, 0.1, by="patch")]
     assert [kinds.count(kind) for kind in ("water", "mixed", "ice")] == [8, 4, 4]
-    assert {row.scene for row in subset(rows, 0.1, seed=1)} != {row.scene for row in by_scene}
+    assert {row.scene for row in select_subset(rows, 0.1, seed=1)} != {row.scene for row in by_scene}
 
 
 def rewrite(path: Path, **changes) -> None:
@@ -253,19 +253,19 @@ def test_missing_patch_in_a_worker_is_one_line_too(folder):
     with pytest.raises(
         InputError, match=r"^expected a patch of the manifest, found none: .*gone.npz"
     ) as caught:
-        list(batches_of(loader))
+        list(iterate_batches(loader))
     assert "\n" not in str(caught.value)
 
 
 def test_nothing_to_read_is_refused(folder):
     row = read_manifest(folder)[0]
-    with pytest.raises(InputError, match="found none chosen"):
+    with pytest.raises(InputError, match="found none selected"):
         PatchDataset(folder, [])
     with pytest.raises(InputError, match=r"patches of one size, found \[16, 32\]"):
         PatchDataset(folder, [row, row._replace(size=32)])
     with pytest.raises(InputError, match="expected inputs among sar, sar"):
         PatchDataset(folder, [row], inputs="era5")
     with pytest.raises(InputError, match="fraction above 0"):
-        subset([row], 0.0)
+        select_subset([row], 0.0)
     with pytest.raises(InputError, match="by scene or patch"):
-        subset([row], 0.5, by="region")
+        select_subset([row], 0.5, by="region")

@@ -19,19 +19,19 @@ from sar_scenes import SIZE, rewrite, scenes_in
 
 from seaice import InputError
 from seaice.segmentation.data import cut
+from seaice.segmentation.data.coarse_cells import find_coarse_window
 from seaice.segmentation.data.cut import make_patches
 from seaice.segmentation.data.patch_manifest import (
     read_manifest,
-    scene_notes,
+    read_scene_notes,
 )
-from seaice.segmentation.data.patches import (
+from seaice.segmentation.data.patch_positions import (
     MIXED,
-    Choice,
-    candidates,
-    choose,
-    coarse_window,
-    lattice,
-    scene_random,
+    DrawSettings,
+    draw_positions,
+    find_positions,
+    make_scene_generator,
+    space_positions,
 )
 from seaice.segmentation.data.splits import split_scenes
 from seaice.sources.ai4arctic.scene import (
@@ -80,25 +80,27 @@ def files_of(folder):
 def test_counts_are_those_of_slow_sums(seed, shape, size, offset):
     rng = np.random.default_rng(seed)
     valid, ice = rng.random(shape) < 0.7, rng.random(shape) < 0.4
-    found = candidates(valid, ice, size=size, offset=offset)
+    found = find_positions(valid, ice, size=size, offset=offset)
     assert {(0, 0), (shape[0] - size, shape[1] - size)} <= set(
         zip(found.rows, found.columns, strict=True)
     )
-    for row, column, v, i in zip(found.rows, found.columns, found.valid, found.ice, strict=True):
+    for row, column, v, i in zip(
+        found.rows, found.columns, found.valid_pixels, found.ice_pixels, strict=True
+    ):
         box = np.s_[row : row + size, column : column + size]
         assert v == valid[box].sum() and i == (ice & valid)[box].sum()
 
 
 def test_counts_of_patches_so_large_that_a_byte_is_too_small():
     mask = np.ones((2500, 2100), bool)
-    found = candidates(mask, mask, size=2090)
-    assert found.rows.size > 2 and (found.valid == 2090**2).all()
+    found = find_positions(mask, mask, size=2090)
+    assert found.rows.size > 2 and (found.valid_pixels == 2090**2).all()
 
 
 def test_lattice_holds_both_ends_and_a_scene_of_one_patch_has_one_place():
-    assert lattice(224, 224, 13).tolist() == [0]
-    assert lattice(225, 224, 0).tolist() == [0, 1]
-    assert lattice(300, 224, 5).tolist() == [0, 5, 33, 61, 76]
+    assert space_positions(224, 224, 13).tolist() == [0]
+    assert space_positions(225, 224, 0).tolist() == [0, 1]
+    assert space_positions(300, 224, 5).tolist() == [0, 5, 33, 61, 76]
 
 
 def places(kinds):
@@ -106,8 +108,8 @@ def places(kinds):
     size = 4
     ice = np.repeat([{"water": 0, "mixed": 2, "ice": 4}[kind] for kind in kinds], size)
     mask = np.arange(size)[:, None] < ice
-    found = candidates(np.ones(mask.shape, bool), mask, size=size)
-    return found.where(found.columns % size == 0)
+    found = find_positions(np.ones(mask.shape, bool), mask, size=size)
+    return found.select(found.columns % size == 0)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def places(kinds):
 )
 def test_draw_by_kind_gives_what_a_kind_lacks_to_the_others(kinds, taken):
     found = places([kind for kind, count in kinds.items() for _ in range(count)])
-    made = choose(found, Choice(count=8), np.random.default_rng(0))
+    made = draw_positions(found, DrawSettings(count=8), np.random.default_rng(0))
     counts = np.bincount(made.kinds, minlength=3)
     assert counts.sum() == sum(taken) and counts[1] == taken[1]
     assert abs(counts[0] - taken[0]) <= 1 and abs(counts[2] - taken[2]) <= 1
@@ -134,8 +136,8 @@ def test_draw_by_kind_gives_what_a_kind_lacks_to_the_others(kinds, taken):
 def test_no_two_patches_have_more_in_common_than_allowed(seed, overlap, sampling):
     rng = np.random.default_rng(seed)
     ice = np.add.outer(np.arange(60), np.arange(70)) > rng.integers(20, 110)
-    found = candidates(np.ones(ice.shape, bool), ice, size=16)
-    made = choose(found, Choice(12, max_overlap=overlap, sampling=sampling), rng)
+    found = find_positions(np.ones(ice.shape, bool), ice, size=16)
+    made = draw_positions(found, DrawSettings(12, max_overlap=overlap, sampling=sampling), rng)
     boxes = list(zip(made.rows.tolist(), made.columns.tolist(), strict=True))
     assert len(set(boxes)) == len(boxes) <= 12
     for k, (r, c) in enumerate(boxes):
@@ -145,20 +147,25 @@ def test_no_two_patches_have_more_in_common_than_allowed(seed, overlap, sampling
 
 
 def test_the_largest_overlap_is_allowed_itself():
-    found = candidates(np.ones((100, 143), bool), np.zeros((100, 143), bool), size=100)
-    apart = found.where(np.isin(found.columns, (0, 43)))  # 0.57 * 10000 is a little less than 5700
+    found = find_positions(np.ones((100, 143), bool), np.zeros((100, 143), bool), size=100)
+    apart = found.select(np.isin(found.columns, (0, 43)))  # 0.57 * 10000 is a little less than 5700
     for overlap, count in ((0.57, 2), (0.5699, 1)):
-        made = choose(apart, Choice(2, max_overlap=overlap), np.random.default_rng(0))
+        made = draw_positions(apart, DrawSettings(2, max_overlap=overlap), np.random.default_rng(0))
         assert made.rows.size == count
 
 
 def test_stratified_draw_has_many_more_mixed_patches_than_a_random_one():
     ice = np.broadcast_to(np.arange(1000) > 520, (1000, 1000))
-    found = candidates(np.ones(ice.shape, bool), ice, size=64)
+    found = find_positions(np.ones(ice.shape, bool), ice, size=64)
     shares = {
         sampling: np.mean(
             [
-                (choose(found, Choice(20, sampling=sampling), scene_random(0, str(k))).kinds == 1).mean()
+                (
+                    draw_positions(
+                        found, DrawSettings(20, sampling=sampling), make_scene_generator(0, str(k))
+                    ).kinds
+                    == 1
+                ).mean()
                 for k in range(10)
             ]
         )
@@ -168,8 +175,8 @@ def test_stratified_draw_has_many_more_mixed_patches_than_a_random_one():
 
 
 def test_random_numbers_are_of_the_scene():
-    one, same, other = (scene_random(1, name).integers(1 << 30) for name in ("a", "a", "b"))
-    assert one == same != other and scene_random(2, "a").integers(1 << 30) != one
+    one, same, other = (make_scene_generator(1, name).integers(1 << 30) for name in ("a", "a", "b"))
+    assert one == same != other and make_scene_generator(2, "a").integers(1 << 30) != one
 
 
 # Files
@@ -209,7 +216,7 @@ def test_patch_holds_the_pixels_of_its_scene(folder, patches):
 
 @given(st.integers(0, 400), st.integers(1, 60), st.integers(1, 14))
 def test_coarse_window_covers_every_pixel(start, size, cells):
-    window = coarse_window(start, size, cells)
+    window = find_coarse_window(start, size, cells)
     for k in range(size):
         wanted = min((start + k) // 25, cells - 1)
         inside = min((start + k) // 25 - start // 25, window.stop - window.start - 1)
@@ -219,7 +226,7 @@ def test_coarse_window_covers_every_pixel(start, size, cells):
 def test_manifest_tells_how_it_was_made(patches, folder):
     content = json.loads((patches / "patches.json").read_text())
     assert content["parameters"]["size"] == 48 and content["parameters"]["seed"] == 0
-    notes = scene_notes(patches)
+    notes = read_scene_notes(patches)
     for path in folder.rglob("*_prep.nc"):
         note = notes[path.stem]
         assert note["inputs"][0]["file"] == path.name and len(note["inputs"][0]["sha256"]) == 64
@@ -316,8 +323,8 @@ def test_other_parameters_or_scenes_need_force(folder, patches, tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from seaice.segmentation import patch_stage, patch_writer
-real, count = patch_writer._put, 0
+from seaice.segmentation.data import cut, patch_writer
+real, count = patch_writer._write_file, 0
 def slow(*words):
     global count
     count += 1
@@ -326,8 +333,8 @@ def slow(*words):
         import time
         time.sleep(60)
     return real(*words)
-patch_writer._put = slow
-patch_stage.make_patches(input_dir=Path(sys.argv[1]), output_dir=Path(sys.argv[2]), size=48, per_scene=6)
+patch_writer._write_file = slow
+cut.make_patches(input_dir=Path(sys.argv[1]), output_dir=Path(sys.argv[2]), size=48, per_scene=6)
 """
 
 
@@ -427,7 +434,7 @@ def test_scenes_without_a_place_are_told_and_the_manifest_says_so(folder, patche
     for _ in range(2):
         report = make_patches(input_dir=source, output_dir=out, **SMALL)
         assert report.status == 1 and len(report.failed) == len(scenes)
-        assert "at least 30 percent have SAR and class" in report.failed[0]
+        assert "class in at least 30 percent" in report.failed[0]
         assert str(list_scenes(source)[0]) in report.failed[0]
         with pytest.raises(InputError, match="found an empty manifest"):
             read_manifest(out)
@@ -509,7 +516,7 @@ def test_a_scene_that_comes_after_the_split_is_told(folder, patches, tmp_path, c
     assert "split" not in caplog.text
     (tmp_path / late.name).rename(late)
     make_patches(input_dir=source, output_dir=out, **SMALL)
-    assert f"does not know {late.stem}; make it again" in caplog.text
+    assert f"does not list {late.stem}; make it again" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -530,4 +537,4 @@ def test_a_damaged_manifest_is_told_in_one_line(patches, tmp_path, change):
     assert "\n" not in str(caught.value)
     (tmp_path / "patches.json").write_text('{"scenes": [1]}')
     with pytest.raises(InputError, match=r"patches.json is damaged"):
-        scene_notes(tmp_path)
+        read_scene_notes(tmp_path)

@@ -19,24 +19,22 @@ from seaice.flags import (
 )
 from seaice.grids import get_grid
 from seaice.segmentation.data.labels import LabelRule
-from seaice.segmentation.mapping.geotiff import (
-    ScenePlane,
-    write_geotiff,
-)
+from seaice.segmentation.mapping.geotiff import write_geotiff
 from seaice.segmentation.mapping.ice_share import (
     compare_with_cube,
-    share_fields,
-    write_share,
+    compute_fields,
+    write_ice_share,
 )
 from seaice.segmentation.mapping.predict import predict
 from seaice.segmentation.mapping.predict_scene import (
+    classify_surface,
     map_scene,
-    surface_of,
 )
 from seaice.segmentation.mapping.scene_map import (
     read_scene_map,
     write_rasters,
 )
+from seaice.segmentation.mapping.scene_projection import SceneProjection
 from seaice.sources.ai4arctic.geolocation import Geolocation
 from seaice.sources.ai4arctic.scene import (
     SCALING,
@@ -87,15 +85,15 @@ def checkpoint(tmp_path_factory):
     import torch
 
     from seaice.segmentation.networks.checkpoint import (
-        described,
+        describe_model,
         save_checkpoint,
     )
-    from seaice.segmentation.networks.registry import build
+    from seaice.segmentation.networks.registry import build_network
 
     torch.manual_seed(4)
     options = {"base": 2, "depth": 2}
-    network = build("unet", channels=2, classes=2, **options)
-    note = described(
+    network = build_network("unet", channels=2, classes=2, **options)
+    note = describe_model(
         model="unet", options=options, inputs="sar", channels=2, task="classes", rule=LabelRule()
     )
     path = tmp_path_factory.mktemp("model") / "best.pt"
@@ -127,8 +125,8 @@ def test_land_and_pixels_without_sar_are_missing(scene):
 def test_concentration_is_ice_from_the_class_of_the_rule_on():
     level = np.array([0.0, 0.14, 0.16, 0.2, 1.0, np.nan], np.float32)
     layers = {"ice_probability": 0 * level, "ice_concentration": level}
-    assert surface_of(layers, LabelRule(0.2)).tolist() == [0, 0, 1, 1, 1, 255]
-    assert surface_of(layers, LabelRule(0.1)).tolist() == [0, 1, 1, 1, 1, 255]
+    assert classify_surface(layers, LabelRule(0.2)).tolist() == [0, 0, 1, 1, 1, 255]
+    assert classify_surface(layers, LabelRule(0.1)).tolist() == [0, 1, 1, 1, 1, 255]
 
 
 def test_a_scene_of_another_name(scene, tmp_path):
@@ -161,15 +159,15 @@ def geolocation(lat0, lon0, *, shape=(90, 110), turn=0.3, points=(5, 6)):
 )
 def test_places_and_pixels_are_inverse(lat0, lon0, turn, seed):
     positions = geolocation(lat0, lon0, turn=turn)
-    plane = ScenePlane(positions)
-    assert plane.code == (3413 if lat0 > 0 else 3976)
+    plane = SceneProjection(positions)
+    assert plane.epsg_code == (3413 if lat0 > 0 else 3976)
     rng = np.random.default_rng(seed)
     lines, samples = rng.uniform(0, 89, 20), rng.uniform(0, 109, 20)
-    x, y = plane.places(lines, samples)
-    found = plane.pixels(x, y)
+    x, y = plane.locate_pixels(lines, samples)
+    found = plane.find_pixels(x, y)
     np.testing.assert_allclose(found, [lines, samples], atol=1e-3)
     lat, lon = positions.at(lines, samples)
-    expected = Transformer.from_crs(4326, plane.code, always_xy=True).transform(lon, lat)
+    expected = Transformer.from_crs(4326, plane.epsg_code, always_xy=True).transform(lon, lat)
     np.testing.assert_allclose([x, y], expected, atol=0.5)
     west, east, south, north = plane.grid.extent
     assert ((x > west) & (x < east) & (y > south) & (y < north)).all()
@@ -179,11 +177,11 @@ def test_places_and_pixels_are_inverse(lat0, lon0, turn, seed):
 def test_resampling_takes_the_nearest_pixel(lat0, lon0):
     """Against a search through all pixels."""
     positions = geolocation(lat0, lon0, shape=(40, 50))
-    plane = ScenePlane(positions)
+    plane = SceneProjection(positions)
     number = np.arange(2000).reshape(40, 50)
     low, high = plane.resample([(number % 250).astype(np.uint8), (number // 250).astype(np.uint8)])
     lines, samples = np.meshgrid(np.arange(40.0), np.arange(50.0), indexing="ij")
-    px, py = plane.places(lines, samples)
+    px, py = plane.locate_pixels(lines, samples)
     checked = 0
     for row in range(3, plane.grid.rows, 7):
         for column in range(2, plane.grid.columns, 5):
@@ -223,10 +221,10 @@ def test_geotiff_opens_in_its_place(scene, tmp_path):
         assert (found[missing] == 255).all()
         np.testing.assert_allclose(found[~missing] / 100, np.array(expected)[~missing], atol=0.012)
     # Numbers that differ from pixel to pixel: at most one cell away, along one axis or both.
-    plane = ScenePlane(made.positions, 80.0)
+    plane = SceneProjection(made.positions, 80.0)
     lines, samples = np.meshgrid(*(np.arange(n) for n in made.surface.shape), indexing="ij")
     numbers = ((11 * lines + 31 * samples) % 250).astype(np.uint8)
-    write_geotiff(tmp_path / "numbers.tif", *plane.resample([numbers]), plane)
+    write_geotiff(tmp_path / "numbers.tif", *plane.resample([numbers]), plane.grid, plane.epsg_code)
     with rasterio.open(tmp_path / "numbers.tif") as image:
         found = np.array([v[0] for v in image.sample(zip(x, y, strict=True))], int)
     near = [{(11 * (r + i) + 31 * (s + j)) % 250 for i in range(-1, 2) for j in range(-1, 2)}
@@ -240,7 +238,7 @@ def test_geotiff_opens_in_its_place(scene, tmp_path):
 def test_shares_equal_a_slow_count(scene):
     """Cell by cell, with pyproj on the grid's own ellipsoid."""
     made, grid = mapped(scene), get_grid("n3125")
-    fields = share_fields(made, grid)
+    fields = compute_fields(made, grid)
     rows, columns = np.meshgrid(*(np.arange(n) for n in made.surface.shape), indexing="ij")
     lat, lon = made.positions.at(rows, columns)
     x, y = Transformer.from_crs(grid.crs.geodetic_crs, grid.crs, always_xy=True).transform(lon, lat)
@@ -268,8 +266,8 @@ def test_shares_equal_a_slow_count(scene):
 def test_comparison_with_a_cube_by_hand(scene, tmp_path):
     made, grid = mapped(scene), get_grid("n6250")
     share = tmp_path / "share.nc"
-    write_share(share, made, grid, {"Conventions": "CF-1.11"})
-    fields = share_fields(made, grid)
+    write_ice_share(share, made, grid, {"Conventions": "CF-1.11"})
+    fields = compute_fields(made, grid)
     enough = fields["pixel_count"] >= 0.5 * (6250 / 80) ** 2
     places = [tuple(place) for place in np.argwhere(enough)][:3]
     shares = [float(np.float32(fields["sea_ice_conc"][place])) for place in places]
@@ -295,14 +293,14 @@ def test_comparison_with_a_cube_by_hand(scene, tmp_path):
     assert found["rmse"] == pytest.approx(np.sqrt((difference**2).mean()), abs=1e-6)
     same = [(s >= 0.15) == (o >= 0.15) for s, o in zip(shares, others, strict=True)]
     assert found["agreement"] == pytest.approx(np.mean(same))
-    write_share(share, made, get_grid("n12500"), {})
+    write_ice_share(share, made, get_grid("n12500"), {})
     with pytest.raises(InputError, match="expected the cells of"):
         compare_with_cube(share, path)
 
 
 def test_a_scene_beyond_the_grid(scene, tmp_path):
     with pytest.raises(InputError, match="expected pixels on the grid s3125"):
-        write_share(tmp_path / "share.nc", mapped(scene), get_grid("s3125"), {})
+        write_ice_share(tmp_path / "share.nc", mapped(scene), get_grid("s3125"), {})
 
 
 # The stage

@@ -17,7 +17,7 @@ from seaice.segmentation.data.patch_manifest import (
 from seaice.segmentation.data.splits import (
     PARTS,
     Split,
-    divide,
+    divide_scenes,
     load_split,
     split_scenes,
 )
@@ -78,7 +78,7 @@ def test_no_scene_pass_or_start_time_is_in_two_parts(found, by, seed):
     names = sorted({f"{2018 + t.year % 4}{t:%m%dT%H%M%S}_{s}_prep" for t, s in found})
     names = [n for n in names if SceneName.parse(n)] + [f"{TEST_SCENES[0]}_prep"]
     try:
-        split, left_out = divide(names, by=by, seed=seed)
+        split, left_out = divide_scenes(names, by=by, seed=seed)
     except InputError:
         return
     split.check()
@@ -96,10 +96,10 @@ def test_split_of_a_folder_shares_no_scene(tmp_path, by):
     folder = folder_of(tmp_path, some_scenes())
     split_scenes(patch_dir=folder, by=by)
     split, manifest = load_split(folder), read_manifest(folder)
-    seen = {part: {row.scene for row in split.rows(part, manifest)} for part in PARTS}
+    seen = {part: {row.scene for row in split.select_rows(part, manifest)} for part in PARTS}
     assert not seen["train"] & seen["validation"]
     assert not (seen["train"] | seen["validation"]) & seen["test"]
-    files = [row.file for part in PARTS for row in split.rows(part, manifest)]
+    files = [row.file for part in PARTS for row in split.select_rows(part, manifest)]
     assert len(files) == len(set(files)) == len(manifest)
     starts = {part: {name[:15] for name in names} for part, names in seen.items()}
     assert not starts["train"] & starts["validation"]
@@ -109,17 +109,17 @@ def test_split_of_a_folder_shares_no_scene(tmp_path, by):
 def test_regions_and_seasons_stay_whole():
     names = some_scenes(test=0)
     originals = {name: raw(name, REGIONS[k % 4], k) for k, name in enumerate(names)}
-    by_region, _ = divide(names, by="region", originals=originals)
+    by_region, _ = divide_scenes(names, by="region", originals=originals)
     regions = [{SceneName.parse(originals[n]).region for n in getattr(by_region, p)} for p in PARTS]
     assert not regions[0] & regions[1] and not regions[0] & regions[2]
-    by_season, _ = divide(names, by="season")
+    by_season, _ = divide_scenes(names, by="season")
     seasons = [
         {(int(n[:4]) + (n[4:6] == "12"), int(n[4:6]) % 12 // 3) for n in getattr(by_season, p)}
         for p in PARTS
     ]
     assert not seasons[0] & seasons[1] and not seasons[0] & seasons[2]
     with pytest.raises(InputError, match="use --by pass or season"):
-        divide(names, by="region")
+        divide_scenes(names, by="region")
 
 
 def test_training_scenes_of_the_pass_of_a_test_scene_are_left_out(tmp_path):
@@ -168,7 +168,7 @@ def test_no_share_empties_training(tmp_path, share):
     names = some_scenes(10, 1)
     split_scenes(patch_dir=folder_of(tmp_path, names), validation_share=share)
     assert load_split(tmp_path).train
-    split, _ = divide(some_scenes(10, 0), shares=(share, 0.5))
+    split, _ = divide_scenes(some_scenes(10, 0), shares=(share, 0.5))
     assert split.train and split.validation and split.test
 
 
@@ -177,9 +177,9 @@ def test_scenes_that_have_lost_their_patches_are_told(tmp_path, caplog):
     split_scenes(patch_dir=folder)
     split, manifest = load_split(folder), read_manifest(folder)
     lost = split.test[0]
-    split.rows("test", manifest)
+    split.select_rows("test", manifest)
     assert not caplog.text
-    rows = split.rows("test", [row for row in manifest if row.scene != lost])
+    rows = split.select_rows("test", [row for row in manifest if row.scene != lost])
     assert {row.scene for row in rows} == set(split.test[1:])
     assert f"no patches any more for test: {lost}" in caplog.text
 
@@ -218,19 +218,19 @@ def test_split_by_patch_warns_and_shares_scenes(tmp_path, caplog):
     assert "too good" in " ".join(caplog.text.split())
     split, manifest = load_split(folder), read_manifest(folder)
     assert split.mode == "patch"
-    files = {part: {row.file for row in split.rows(part, manifest)} for part in PARTS}
+    files = {part: {row.file for row in split.select_rows(part, manifest)} for part in PARTS}
     assert not files["train"] & files["validation"]
     assert len(files["validation"]) == int(0.15 * 25 * 20)
-    scenes = {part: {row.scene for row in split.rows(part, manifest)} for part in PARTS}
+    scenes = {part: {row.scene for row in split.select_rows(part, manifest)} for part in PARTS}
     assert scenes["train"] & scenes["validation"] and not scenes["train"] & scenes["test"]
 
 
 def test_too_few_scenes_and_bad_words_are_refused(tmp_path):
     for names in (some_scenes(1, 0)[:1], [some_scenes(1, 0)[0], f"{TEST_SCENES[0]}_prep"]):
         with pytest.raises(InputError, match="at least two groups"):
-            divide(names)
+            divide_scenes(names)
     with pytest.raises(InputError, match=r"beside the official test scenes \(3\) .* --split train, "):
-        divide([f"{name}_prep" for name in TEST_SCENES[:3]])
+        divide_scenes([f"{name}_prep" for name in TEST_SCENES[:3]])
     with pytest.raises(InputError, match="no manifest of patches"):
         split_scenes(patch_dir=tmp_path)
     folder_of(tmp_path, [])
@@ -241,14 +241,14 @@ def test_too_few_scenes_and_bad_words_are_refused(tmp_path):
         with pytest.raises(InputError, match="expected"):
             split_scenes(patch_dir=tmp_path, **more)
     with pytest.raises(InputError, match="expected patches for test, found none of its 1 scenes"):
-        Split(("a",), ("b",), ("c",)).rows("test", read_manifest(tmp_path))
+        Split(("a",), ("b",), ("c",)).select_rows("test", read_manifest(tmp_path))
 
 
 def test_shares_are_about_what_was_asked_for():
     names = some_scenes(100, 0)
     names = [n for n in names if "dmi" in n]
     for share in (0.1, 0.3):
-        split, _ = divide(names, shares=(share, 0.2), seed=5)
+        split, _ = divide_scenes(names, shares=(share, 0.2), seed=5)
         assert abs(len(split.test) - 0.2 * len(names)) <= 2
         assert abs(len(split.validation) - share * 0.8 * len(names)) <= 2
 
@@ -275,8 +275,8 @@ def test_shares_are_about_what_was_asked_for():
 def test_threshold_counts_as_the_next_tenth(threshold, first):
     sic = np.array([[*range(11), 255]], np.uint8)
     rule = LabelRule(threshold)
-    assert rule.first_class == first
-    made = rule.classes(sic)
+    assert rule.first_ice_class == first
+    made = rule.label(sic)
     assert made.dtype == np.uint8
     assert made.tolist() == [[0] * first + [1] * (11 - first) + [255]]
     assert f"class {first} and above ({10 * first} percent" in rule.describe()
@@ -291,6 +291,6 @@ def test_bad_thresholds_are_refused(threshold):
 
 def test_other_classes_are_refused():
     with pytest.raises(InputError, match="found 77"):
-        LabelRule().classes(np.array([3, 77], np.uint8))
+        LabelRule().label(np.array([3, 77], np.uint8))
     with pytest.raises(InputError, match="found float32"):
-        LabelRule().classes(np.array([3.0], np.float32))
+        LabelRule().label(np.array([3.0], np.float32))

@@ -29,8 +29,8 @@ from seaice.segmentation.data.hub import (
     HubFile,
 )
 from seaice.segmentation.data.joined_archive import (
-    Joined,
-    unpack,
+    JoinedFile,
+    unpack_archive,
 )
 
 FILES = {
@@ -92,7 +92,7 @@ class FakeHub:
 @pytest.fixture
 def hub(bodies, monkeypatch):
     made = FakeHub(bodies)
-    monkeypatch.setattr(download, "HuggingFace", lambda revision: made)
+    monkeypatch.setattr(download, "HuggingFaceHub", lambda revision: made)
     return made
 
 
@@ -222,11 +222,11 @@ def test_members_that_are_not_safe_stop_the_run(tmp_path, hub, bad):
 def test_an_absolute_path_is_refused_by_itself(tmp_path):
     (tmp_path / "x.tar.gz").write_bytes(packed({f"{tmp_path}/evil.nc": b"evil"}))
     with pytest.raises(InputError, match="a path outside the folder"):
-        unpack(
+        unpack_archive(
             [tmp_path / "x.tar.gz"],
             tmp_path / "out",
-            is_there=lambda *_: False,
-            tell=lambda m: None,
+            is_unpacked=lambda *_: False,
+            report_file=lambda m: None,
         )
     assert not (tmp_path / "evil.nc").exists()
 
@@ -256,7 +256,7 @@ def test_joined_parts_read_as_one(tmp_path):
     parts = [tmp_path / name for name in "abc"]
     for part, body in zip(parts, (b"one", b"", b"three"), strict=True):
         part.write_bytes(body)
-    with io.BufferedReader(Joined(parts), 2) as file:
+    with io.BufferedReader(JoinedFile(parts), 2) as file:
         assert file.read() == b"onethree"
 
 
@@ -265,7 +265,9 @@ def test_empty_and_foreign_files_are_refused(tmp_path):
         path = tmp_path / "x.tar.gz"
         path.write_bytes(body)
         with pytest.raises(InputError, match=r"expected (a whole tar.gz|files in the archive)"):
-            unpack([path], tmp_path / "out", is_there=lambda *_: False, tell=lambda m: None)
+            unpack_archive(
+                [path], tmp_path / "out", is_unpacked=lambda *_: False, report_file=lambda m: None
+            )
 
 
 def test_without_huggingface_hub_the_message_says_what_to_install(tmp_path, monkeypatch):
@@ -283,8 +285,8 @@ def test_failures_of_the_hub_are_tried_again_and_then_told_in_one_line(monkeypat
             calls.append(more)
             raise ConnectionError("no\nroute")
 
-    monkeypatch.setattr(scene_hub, "_package", lambda: Package)
-    hub = scene_hub.HuggingFace(retry_policy=RetryPolicy(retries=2, delay=0))
+    monkeypatch.setattr(scene_hub, "_import_huggingface_hub", lambda: Package)
+    hub = scene_hub.HuggingFaceHub(retry_policy=RetryPolicy(retries=2, delay=0))
     with pytest.raises(OSError, match=r"test.tar.gz could not be fetched .*\(no route\)"):
         hub.fetch("test.tar.gz", tmp_path)
     assert len(calls) == 3

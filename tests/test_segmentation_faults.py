@@ -25,15 +25,13 @@ from seaice.segmentation.networks.checkpoint import (
 )
 from seaice.segmentation.study.data_efficiency import data_efficiency
 from seaice.segmentation.study.evaluate import (
-    _reported,
+    _make_report,
     evaluate,
 )
 from seaice.segmentation.training import distributed
+from seaice.segmentation.training.log import write_tensorboard
 from seaice.segmentation.training.train import train
-from seaice.segmentation.training.trainer import (
-    Trainer,
-    to_tensorboard,
-)
+from seaice.segmentation.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = SMALL | {"options": ("base=2", "depth=2"), "epochs": 2}
@@ -52,8 +50,8 @@ def trained(folder, tmp_path_factory) -> Path:
 
 
 def test_the_smallest_threshold_leaves_water():
-    assert LabelRule(1e-9).first_class == 1
-    assert LabelRule(1e-9).classes(np.array([0, 1], np.uint8)).tolist() == [0, 1]
+    assert LabelRule(1e-9).first_ice_class == 1
+    assert LabelRule(1e-9).label(np.array([0, 1], np.uint8)).tolist() == [0, 1]
 
 
 # Checkpoints
@@ -132,7 +130,7 @@ def test_weights_broken_by_the_last_update_are_not_kept(folder, tmp_path, monkey
 
 def test_validation_of_one_class(folder, tmp_path, caplog):
     copied = Path(shutil.copytree(folder, tmp_path / "copy"))
-    for row in load_split(copied).rows("validation", read_manifest(copied)):
+    for row in load_split(copied).select_rows("validation", read_manifest(copied)):
         with np.load(copied / row.file) as file:
             content = {key: file[key] for key in file.files}
         np.savez(copied / row.file, **content | {"sic": np.zeros((16, 16), np.uint8)})
@@ -152,9 +150,9 @@ def test_variables_of_torchrun_that_are_not_whole(folder, trained, tmp_path, mon
     for name, text in (("MASTER_ADDR", "x"), ("MASTER_PORT", "1"), ("RANK", "0")):
         monkeypatch.setenv(name, text)
     with pytest.raises(InputError, match="without a good LOCAL_RANK"):
-        distributed._placed()
+        distributed._read_torchrun_variables()
     monkeypatch.setenv("LOCAL_RANK", "0")
-    assert distributed._placed() == (2, 0, 0)
+    assert distributed._read_torchrun_variables() == (2, 0, 0)
     with pytest.raises(InputError, match="expected one process for data-efficiency, found 2"):
         data_efficiency(patch_dir=folder, output_dir=tmp_path)
     with pytest.raises(InputError, match="expected one process for evaluate, found 2"):
@@ -179,11 +177,11 @@ def test_tensorboard_gets_every_score(tmp_path, monkeypatch):
 
     stub = types.SimpleNamespace(SummaryWriter=SummaryWriter)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", stub)
-    to_tensorboard(tmp_path / "t", {"epoch": 3.0, "train_loss": 0.5, "iou_mean": 0.7, "seconds": 1.0})
+    write_tensorboard(tmp_path / "t", {"epoch": 3.0, "train_loss": 0.5, "iou_mean": 0.7, "seconds": 1.0})
     scalars = [("train_loss", 0.5, 3), ("iou_mean", 0.7, 3)]
     assert told == [(str(tmp_path / "t"), 3), *scalars, "closed"]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    to_tensorboard(tmp_path / "t", {"epoch": 3.0})
+    write_tensorboard(tmp_path / "t", {"epoch": 3.0})
 
 
 # Data efficiency and scores
@@ -211,7 +209,7 @@ def test_only_scores_on_patches_of_trained_scenes_are_called_too_good():
     line = {"method": "unet", "subset": "all", "patches": 1, "scenes": 1, "scores": {}}
     content = {"results": [line], "label_rule": "", "split_mode": "patch"}
     told = [
-        " ".join(_reported(Path("x.json"), content | {"split": split}).lines)
+        " ".join(_make_report(Path("x.json"), content | {"split": split}).lines)
         for split in ("validation", "test")
     ]
     assert "too good" in told[0] and "too good" not in told[1]
@@ -247,7 +245,7 @@ def test_no_part_of_an_earlier_map_is_taken_for_one_of_a_new_map(trained, scene,
 
     # The rasters are new by then, and the map is not.
     with monkeypatch.context() as patch:
-        patch.setattr("seaice.segmentation.mapping.predict.write_scene", stopped)
+        patch.setattr("seaice.segmentation.mapping.predict.write_scene_map", stopped)
         with pytest.raises(KeyboardInterrupt):
             predict(**options, force=True)
     assert "already there" not in predict(**options, overlap=0).lines[0]
@@ -280,16 +278,16 @@ def test_scenes_of_which_there_is_no_map(trained, scene, tmp_path, name, change,
 
 
 def test_r2_below_zero_is_seen():
-    ax = panels.new_figure(4, 3).subplots()
+    ax = panels.make_figure(4, 3).subplots()
     log = {"epoch": np.arange(1.0, 4), "r2": np.array([-0.6, -0.4, np.nan])}
     panels.draw_validation(ax, {"a": log}, {"r2": "R2"})
     assert ax.get_ylim()[0] < -0.6
-    ax = panels.new_figure(4, 3).subplots()
+    ax = panels.make_figure(4, 3).subplots()
     line = {"fraction": 1.0, "mean": -0.4, "low": -0.9, "high": 0.1, "values": [-0.5, -0.3]}
     panels.draw_efficiency(ax, {"a": [line]}, "R2", {})
     low, high = ax.get_ylim()
     assert low < -0.5 and high > 0.1
-    ax = panels.new_figure(4, 3).subplots()
+    ax = panels.make_figure(4, 3).subplots()
     panels.draw_efficiency(ax, {"a": [line | {"mean": 0.1, "values": [0.05, 0.15]}]}, "IoU", {})
     assert ax.get_ylim()[0] == 0
 

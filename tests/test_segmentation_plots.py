@@ -15,12 +15,12 @@ from seaice.segmentation.data.patch_manifest import (
 from seaice.segmentation.data.splits import load_split
 from seaice.segmentation.figures import panels
 from seaice.segmentation.figures.embedding import (
-    Embedded,
-    neighbour_votes,
-    principal_plane,
-    spread,
+    PatchFeatures,
+    find_principal_components,
+    pick_evenly,
+    score_neighbour_votes,
 )
-from seaice.segmentation.figures.patches import most_mixed
+from seaice.segmentation.figures.patches import select_most_mixed
 from seaice.segmentation.figures.plot import plot
 from seaice.sources.ai4arctic.geolocation import Geolocation
 
@@ -78,7 +78,7 @@ def test_curves_of_one_and_of_two_trainings(tmp_path):
 
 
 def test_what_curves_show(tmp_path):
-    ax = panels.new_figure(4, 3).subplots()
+    ax = panels.make_figure(4, 3).subplots()
     logs = {"a": {"epoch": np.arange(1.0, 4), "iou_mean": np.array([0.2, 0.7, np.nan])}}
     panels.draw_validation(ax, logs, {"iou_mean": "mean IoU", "r2": "R2"})
     labels = ax.get_legend_handles_labels()[1]
@@ -90,7 +90,7 @@ def test_what_curves_show(tmp_path):
 
 
 def test_efficiency_shows_means_intervals_and_seeds(tmp_path):
-    ax = panels.new_figure(4, 3).subplots()
+    ax = panels.make_figure(4, 3).subplots()
     lines = json.loads(write_study(tmp_path / "a" / "efficiency.json").read_text())["table"]
     shown = [line for line in lines if line["score"] == "iou_mean"]
     panels.draw_efficiency(ax, {"unet": shown}, "mean IoU", {"chance": 0.33})
@@ -149,14 +149,14 @@ def test_a_table_that_is_no_log(tmp_path):
 def test_agreement_by_hand():
     truth = np.array([0, 0, 1, 1, 255, 255], np.uint8)
     predicted = np.array([0, 1, 0, 1, 0, 1], np.uint8)
-    assert panels.agreement(truth, predicted).tolist() == [0, 3, 2, 1, 4, 4]
+    assert panels.compare_labels(truth, predicted).tolist() == [0, 3, 2, 1, 4, 4]
 
 
 def test_compass_points_north_and_east():
     """Lines go south and samples west: a scene seen in a mirror."""
     lat, lon = np.array([[71.0, 71], [70, 70]]), np.array([[12.0, 10], [12, 10]])
     ends = np.array([0.0, 100])
-    ax = panels.new_figure(3, 3).subplots()
+    ax = panels.make_figure(3, 3).subplots()
     panels.draw_compass(ax, Geolocation(ends, ends, lat, lon, (101, 101)))
     north, east = (np.array(text.xyann) / 24 for text in ax.texts)
     np.testing.assert_allclose(north, [0, 1], atol=0.05)
@@ -167,7 +167,7 @@ def test_compass_stays_within_the_picture():
     """North is down and east to the right, towards the nearest corner."""
     lat, lon = np.array([[70.0, 70], [71, 71]]), np.array([[10.0, 12], [10, 12]])
     ends = np.array([0.0, 100])
-    ax = panels.new_figure(3, 3).subplots()
+    ax = panels.make_figure(3, 3).subplots()
     panels.draw_compass(ax, Geolocation(ends, ends, lat, lon, (101, 101)))
     ax.figure.canvas.draw()
     frame = ax.get_window_extent()
@@ -183,38 +183,38 @@ def row(scene, number, share):
 def test_most_mixed_takes_every_scene_once_first():
     shares = {"a": (0.5, 0.51, 0.1), "b": (0.75, 0.9), "c": (0.95,)}
     rows = [row(s, k, v) for s, values in shares.items() for k, v in enumerate(values)]
-    assert [r.file for r in most_mixed(rows, 2)] == ["a_0.npz", "b_0.npz"]
-    assert [r.file for r in most_mixed(rows, 9)] == ["a_0.npz", "b_0.npz", "a_1.npz"]
-    assert [r.file for r in spread(rows, 3)] == ["a_0.npz", "a_2.npz", "c_0.npz"]
+    assert [r.file for r in select_most_mixed(rows, 2)] == ["a_0.npz", "b_0.npz"]
+    assert [r.file for r in select_most_mixed(rows, 9)] == ["a_0.npz", "b_0.npz", "a_1.npz"]
+    assert [r.file for r in pick_evenly(rows, 3)] == ["a_0.npz", "a_2.npz", "c_0.npz"]
 
 
 def test_principal_plane_equals_the_covariance():
     rng = np.random.default_rng(2)
     features = rng.normal(size=(40, 6)) * [5, 3, 1, 1, 0.5, 0.1]
-    points, explained = principal_plane(features)
+    points, explained = find_principal_components(features)
     values = np.sort(np.linalg.eigvalsh(np.cov(features.T)))[::-1]
     np.testing.assert_allclose(points.var(axis=0, ddof=1), values[:2])
     np.testing.assert_allclose(explained, values[:2] / values.sum())
-    np.testing.assert_allclose(principal_plane(features[:, ::-1])[1], explained)
+    np.testing.assert_allclose(find_principal_components(features[:, ::-1])[1], explained)
     with pytest.raises(InputError, match="at least 3 patches"):
-        principal_plane(features[:2])
+        find_principal_components(features[:2])
 
 
 def test_neighbours_by_hand_and_never_of_the_same_scene():
     angles = np.radians([0, 10, 20, 90, 1, 80])
     features = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.arange(1, 7)[:, None]
-    known = Embedded(features, np.array([1.0, 0.5, 0, 0, 0, 0.1]), ("a", "b", "c", "d", "x", "e"))
-    asked = Embedded(np.array([2 * features[4], [0, 0.1]]), np.array([0.9, 0.2]), ("x", "y"))
-    found, fewest = neighbour_votes(known, asked, (1, 2, 3, 6))
+    known = PatchFeatures(features, np.array([1.0, 0.5, 0, 0, 0, 0.1]), ("a", "b", "c", "d", "x", "e"))
+    asked = PatchFeatures(np.array([2 * features[4], [0, 0.1]]), np.array([0.9, 0.2]), ("x", "y"))
+    found, fewest = score_neighbour_votes(known, asked, (1, 2, 3, 6))
     assert fewest == 5
     # The first: a, b, c are ice, ice, water; x is its own scene. The second: d, e, c are water.
     assert found == {1: 1.0, 2: 1.0, 3: 1.0}
-    same = Embedded(known.features, known.ice_share, tuple("pqrstu"))
-    assert neighbour_votes(same, asked, (1, 3))[0] == {1: 0.5, 3: 1.0}
+    same = PatchFeatures(known.features, known.ice_share, tuple("pqrstu"))
+    assert score_neighbour_votes(same, asked, (1, 3))[0] == {1: 0.5, 3: 1.0}
     # A tie: at 10 degrees, nearer to 90, lies the one, at 0 degrees, nearer to 1, the other.
     for shares, right in (([0.0, 1], 1.0), ([1.0, 0], 0.0)):
-        tie = Embedded(features[[1, 0]], np.array(shares), ("p", "q"))
-        assert neighbour_votes(tie, asked, (2,))[0] == {2: right}
+        tie = PatchFeatures(features[[1, 0]], np.array(shares), ("p", "q"))
+        assert score_neighbour_votes(tie, asked, (2,))[0] == {2: right}
 
 
 # With a model
@@ -229,10 +229,10 @@ def trained(tmp_path_factory):
     from seaice.segmentation.data.labels import LabelRule
     from seaice.segmentation.data.splits import split_scenes
     from seaice.segmentation.networks.checkpoint import (
-        described,
+        describe_model,
         save_checkpoint,
     )
-    from seaice.segmentation.networks.registry import build
+    from seaice.segmentation.networks.registry import build_network
 
     root = tmp_path_factory.mktemp("plots")
     scenes_in(root / "scenes")
@@ -240,8 +240,8 @@ def trained(tmp_path_factory):
     split_scenes(patch_dir=root / "patches", validation_share=0.5)
     torch.manual_seed(1)
     options = {"base": 2, "depth": 2}
-    network = build("unet", channels=2, classes=2, **options)
-    note = described(
+    network = build_network("unet", channels=2, classes=2, **options)
+    note = describe_model(
         model="unet", options=options, inputs="sar", channels=2, task="classes", rule=LabelRule()
     )
     note |= {"split_digest": load_split(root / "patches").digest, "patch_size": 48}

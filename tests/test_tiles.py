@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from seaice import InputError
 from seaice.segmentation.mapping.tiles import (
-    blend,
-    tile_starts,
-    tile_weights,
+    blend_tiles,
+    compute_tile_weights,
+    find_tile_starts,
 )
 
 RNG = np.random.default_rng(5)
@@ -33,7 +33,7 @@ def layouts(draw):
 @given(layouts())
 def test_shares_of_every_pixel_add_up_to_one(layout):
     length, size, overlap = layout
-    starts, shares = tile_starts(length, size, overlap), tile_weights(length, size, overlap)
+    starts, shares = find_tile_starts(length, size, overlap), compute_tile_weights(length, size, overlap)
     total, count = np.zeros(max(length, size)), np.zeros(max(length, size), int)
     for start, share in zip(starts, shares, strict=True):
         total[start : start + size] += share
@@ -52,11 +52,11 @@ def test_shares_by_hand():
     """Two tiles of 4 over 6 pixels: sin^2 of 22.5 and 67.5 degrees where they meet."""
     low = np.sin(np.pi / 8) ** 2
     expected = [[1, 1, 1 - low, low], [low, 1 - low, 1, 1]]
-    np.testing.assert_allclose(tile_weights(6, 4, 2), expected, atol=1e-15)
+    np.testing.assert_allclose(compute_tile_weights(6, 4, 2), expected, atol=1e-15)
 
 
 def test_shares_fall_smoothly_to_the_border():
-    share = tile_weights(1000, 224, 56)[1]
+    share = compute_tile_weights(1000, 224, 56)[1]
     assert share[0] < 1e-3
     assert share[-1] < 1e-3
     assert np.abs(np.diff(share)).max() < np.pi / 2 / 56
@@ -68,7 +68,7 @@ def test_shares_fall_smoothly_to_the_border():
 def test_identity_comes_back(lines, samples, layout, batch_size):
     _, size, overlap = layout
     sar = field(lines, samples)
-    made = blend(sar, identity, size=size, overlap=overlap, batch_size=batch_size)
+    made = blend_tiles(sar, identity, size=size, overlap=overlap, batch_size=batch_size)
     assert made.dtype == np.float32
     np.testing.assert_allclose(made, sar, rtol=5e-7)
 
@@ -77,7 +77,7 @@ def test_a_constant_comes_back():
     def constant(images):
         return np.full((len(images), 3, *images.shape[2:]), 0.3, np.float32)
 
-    made = blend(field(75, 61), constant, size=32, overlap=15)
+    made = blend_tiles(field(75, 61), constant, size=32, overlap=15)
     assert made.shape == (3, 75, 61)
     np.testing.assert_allclose(made, 0.3, rtol=3e-7)
 
@@ -100,7 +100,7 @@ def test_equals_the_slow_sum():
             box = slice(row, row + size), slice(column, column + size)
             total[box] += position(sar[None, :, *box])[0, 0] * window
             weight[box] += window
-    made = blend(sar, position, size=size, overlap=overlap)[0]
+    made = blend_tiles(sar, position, size=size, overlap=overlap)[0]
     np.testing.assert_allclose(made, total / weight, rtol=1e-5)
 
 
@@ -108,7 +108,8 @@ def test_does_not_depend_on_the_batch_size():
     sar = field(90, 77)
     sar[:, :30, :30] = 0
     made = [
-        blend(sar, lambda x: np.tanh(x), size=24, overlap=7, batch_size=n).tobytes() for n in (1, 3, 64)
+        blend_tiles(sar, lambda x: np.tanh(x), size=24, overlap=7, batch_size=n).tobytes()
+        for n in (1, 3, 64)
     ]
     assert made[0] == made[1] == made[2]
 
@@ -121,7 +122,7 @@ def test_no_more_than_a_batch_at_once_and_only_tiles_with_sar():
         seen.append(len(images))
         return images
 
-    made = blend(sar, predict, size=16, overlap=0, batch_size=3)
+    made = blend_tiles(sar, predict, size=16, overlap=0, batch_size=3)
     assert seen == [3, 3, 2]
     assert np.isnan(made[:, :32]).all()
     np.testing.assert_array_equal(made[:, 32:], sar[:, 32:])
@@ -131,7 +132,7 @@ def test_pixels_without_sar_are_missing_and_one_channel_is_sar():
     sar = field(20, 20)
     sar[:, 3, 4] = 0
     sar[0, 5, 6] = 0
-    made = blend(sar, identity, size=8, overlap=4)
+    made = blend_tiles(sar, identity, size=8, overlap=4)
     assert np.argwhere(np.isnan(made[0])).tolist() == [[3, 4]]
 
 
@@ -143,7 +144,7 @@ def test_a_scene_smaller_than_a_tile_is_continued_without_sar():
         return images
 
     sar = field(5, 7)
-    np.testing.assert_allclose(blend(sar, predict, size=16, overlap=8), sar, rtol=3e-7)
+    np.testing.assert_allclose(blend_tiles(sar, predict, size=16, overlap=8), sar, rtol=3e-7)
     (images,) = seen
     assert images.shape == (1, 2, 16, 16)
     assert (images[0, :, 5:] == 0).all()
@@ -154,7 +155,7 @@ def test_amsr2_lies_where_the_pixels_are():
     amsr2 = RNG.random((14, 4, 3)).astype(np.float32)
     amsr2[3, 1, 1] = np.nan
     sar = field(108, 80)  # 108: the last line of cells is cut; 80: pixels beyond the last cell
-    made = blend(sar, lambda images: images[:, 2:], amsr2=amsr2, size=40, overlap=11)
+    made = blend_tiles(sar, lambda images: images[:, 2:], amsr2=amsr2, size=40, overlap=11)
     rows = np.minimum(np.arange(108) // 25, 3)
     columns = np.minimum(np.arange(80) // 25, 2)
     expected = np.nan_to_num(amsr2)[:, rows[:, None], columns]
@@ -173,13 +174,13 @@ def test_amsr2_lies_where_the_pixels_are():
 )
 def test_numbers_out_of_range(options, text):
     with pytest.raises(InputError, match=text):
-        blend(field(9, 9), identity, **({"size": 8, "overlap": 2} | options))
+        blend_tiles(field(9, 9), identity, **({"size": 8, "overlap": 2} | options))
 
 
 def test_nothing_to_predict():
     with pytest.raises(InputError, match="found none in the scene"):
-        blend(np.zeros((2, 9, 9), np.float32), identity, size=8, overlap=2)
+        blend_tiles(np.zeros((2, 9, 9), np.float32), identity, size=8, overlap=2)
     with pytest.raises(InputError, match="expected SAR of shape"):
-        blend(np.zeros((9, 9), np.float32), identity)
+        blend_tiles(np.zeros((9, 9), np.float32), identity)
     with pytest.raises(InputError, match="expected a prediction of shape"):
-        blend(field(9, 9), lambda images: images[0], size=8, overlap=2)
+        blend_tiles(field(9, 9), lambda images: images[0], size=8, overlap=2)

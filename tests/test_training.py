@@ -16,11 +16,11 @@ from patch_folders import SMALL, make_folder
 from seaice import InputError
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.targets import (
-    concentration,
-    decided,
-    likelihoods,
-    loss_sums,
-    truth_table,
+    compute_concentration,
+    convert_logits,
+    decide_classes,
+    make_label_table,
+    sum_losses,
 )
 from seaice.segmentation.networks.checkpoint import (
     load_model,
@@ -28,9 +28,9 @@ from seaice.segmentation.networks.checkpoint import (
 )
 from seaice.segmentation.training.train import train
 from seaice.segmentation.training.trainer import (
-    Plan,
     Trainer,
-    precision_for,
+    TrainingPlan,
+    choose_precision,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +80,7 @@ def test_checkpoint_says_what_it_is(undisturbed):
     assert "optimizer" not in found and "optimizer" in read_checkpoint(undisturbed / "last.pt")
     model = load_model(undisturbed / "best.pt")
     assert not model.network.training and model.rule == LabelRule(0.2)
-    made = model.likelihoods(torch.randn(1, 2, 16, 16))
+    made = model.predict(torch.randn(1, 2, 16, 16))
     torch.testing.assert_close(made.sum(1), torch.ones(1, 16, 16))
 
 
@@ -106,16 +106,16 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from seaice.segmentation import training
+from seaice.segmentation.training import trainer
 from seaice.segmentation.training.train import train
-update, count = training.Trainer._update, 0
+update, count = trainer.Trainer._update, 0
 def killed(self, *given):
     global count
     count += 1
     if count == 7:  # within the second epoch of four updates
         os.kill(os.getpid(), signal.SIGKILL)
     return update(self, *given)
-training.Trainer._update = killed
+trainer.Trainer._update = killed
 train(patch_dir=Path(sys.argv[1]), output_dir=Path(sys.argv[2]), augment=True,
       options=["base=4", "depth=2"], epochs=3, batch_size=4, learning_rate=5e-3, device="cpu")
 """
@@ -136,16 +136,16 @@ def test_killed_training_goes_on_to_the_same_end(folder, undisturbed, tmp_path):
 
 @pytest.mark.parametrize("stop_at", [1, 2])
 def test_stop_between_epochs_or_between_checkpoints(folder, undisturbed, tmp_path, monkeypatch, stop_at):
-    keep = Trainer._keep
+    keep = Trainer._save_epoch
 
     def stopped(self, line):
         if self.epoch == stop_at + 1:
             # As after a kill once best.pt is written and last.pt is not.
-            monkeypatch.setattr("seaice.segmentation.training.trainer.BEST", "best.pt")
-            monkeypatch.setattr("seaice.segmentation.training.trainer.LAST", "nowhere/last.pt")
+            monkeypatch.setattr("seaice.segmentation.training.trainer.BEST_FILE", "best.pt")
+            monkeypatch.setattr("seaice.segmentation.training.trainer.LAST_FILE", "nowhere/last.pt")
         keep(self, line)
 
-    monkeypatch.setattr(Trainer, "_keep", stopped)
+    monkeypatch.setattr(Trainer, "_save_epoch", stopped)
     with pytest.raises(InputError, match="folder of the output does not exist"):
         train(patch_dir=folder, output_dir=tmp_path, augment=True, **SMALL)
     monkeypatch.undo()
@@ -181,10 +181,10 @@ def test_other_settings_are_refused_in_the_same_folder(folder, undisturbed):
 
 
 def test_updates_are_shared_out_over_the_epochs():
-    plan = Plan(3, 10, 1e-3, 4, 0, 0, "fp32", 0)
-    assert [plan.bounds(epoch, 7) for epoch in range(3)] == [(0, 3), (3, 6), (6, 10)]
-    endless = Plan(3, None, 1e-3, 4, 0, 0, "fp32", 0)
-    assert [endless.bounds(epoch, 7) for epoch in range(3)] == [(0, 7), (7, 14), (14, 21)]
+    plan = TrainingPlan(3, 10, 1e-3, 4, 0, 0, "fp32", 0)
+    assert [plan.find_updates(epoch, 7) for epoch in range(3)] == [(0, 3), (3, 6), (6, 10)]
+    endless = TrainingPlan(3, None, 1e-3, 4, 0, 0, "fp32", 0)
+    assert [endless.find_updates(epoch, 7) for epoch in range(3)] == [(0, 7), (7, 14), (14, 21)]
 
 
 def test_equal_updates_for_any_fraction(folder, tmp_path):
@@ -253,7 +253,7 @@ def test_concentration_is_learned(folder, tmp_path, task):
     scores = report.values["metrics"]
     assert scores["r2"] > {"sic": -0.5, "sic-regression": 0.0}[task] and "iou_mean" in scores
     model = load_model(tmp_path / "best.pt")
-    share = concentration(model.likelihoods(torch.randn(1, 16, 16, 16)), task)
+    share = compute_concentration(model.predict(torch.randn(1, 16, 16, 16)), task)
     assert share.shape == (1, 16, 16) and share.min() >= 0 and share.max() <= 1
 
 
@@ -274,36 +274,46 @@ def test_frozen_backbone_stays_as_it_was(folder, tmp_path):
 def test_losses_by_hand():
     truth = torch.tensor([[[0, 1, 255]]], dtype=torch.uint8)
     logits = torch.tensor([[[[0.0, 0.0, 9.0]], [[0.0, 2.0, 9.0]]]])
-    loss, weight = loss_sums(logits, truth, "classes")
+    loss, weight = sum_losses(logits, truth, "classes")
     assert weight == 2 and float(loss) == pytest.approx(np.log(2) + np.log1p(np.exp(-2)))
-    loss, weight = loss_sums(logits, truth, "classes", torch.tensor([3.0, 1.0]))
+    loss, weight = sum_losses(logits, truth, "classes", torch.tensor([3.0, 1.0]))
     assert weight == 4 and float(loss) == pytest.approx(3 * np.log(2) + np.log1p(np.exp(-2)))
-    loss, weight = loss_sums(
+    loss, weight = sum_losses(
         torch.zeros(1, 1, 1, 3), torch.tensor([[[0, 5, 255]]], dtype=torch.uint8), "sic-regression"
     )
     assert weight == 2 and float(loss) == pytest.approx(0.25)
-    nothing = loss_sums(logits, torch.full((1, 1, 3), 255, dtype=torch.uint8), "classes")
+    nothing = sum_losses(logits, torch.full((1, 1, 3), 255, dtype=torch.uint8), "classes")
     assert [float(value) for value in nothing] == [0, 0]
 
 
 def test_decisions_by_hand():
     levels = torch.full((1, 11, 1, 1), -1e4)
     levels[0, 3] = levels[0, 4] = 1.0
-    likely = likelihoods(levels, "sic")
-    assert float(concentration(likely, "sic")) == pytest.approx(0.35)
+    likely = convert_logits(levels, "sic")
+    assert float(compute_concentration(likely, "sic")) == pytest.approx(0.35)
     assert (
-        int(decided(likelihoods(torch.full((1, 1, 1, 1), 10.0), "sic-regression"), "sic-regression"))
+        int(
+            decide_classes(
+                convert_logits(torch.full((1, 1, 1, 1), 10.0), "sic-regression"), "sic-regression"
+            )
+        )
         == 10
     )
-    assert truth_table("classes", LabelRule(0.1))[[0, 1, 10, 255, 77]].tolist() == [0, 1, 1, 255, 255]
-    assert truth_table("sic", LabelRule())[[0, 7, 255]].tolist() == [0, 7, 255]
+    assert make_label_table("classes", LabelRule(0.1))[[0, 1, 10, 255, 77]].tolist() == [
+        0,
+        1,
+        1,
+        255,
+        255,
+    ]
+    assert make_label_table("sic", LabelRule())[[0, 7, 255]].tolist() == [0, 7, 255]
 
 
 def test_mixed_precision_is_for_gpus():
     cpu = torch.device("cpu")
-    assert precision_for("auto", cpu) == precision_for("fp32", cpu) == "fp32"
+    assert choose_precision("auto", cpu) == choose_precision("fp32", cpu) == "fp32"
     with pytest.raises(InputError, match="expected a GPU for bf16, found cpu"):
-        precision_for("bf16", cpu)
+        choose_precision("bf16", cpu)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

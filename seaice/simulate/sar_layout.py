@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seaice.runtime.atomic_write import atomic
+from seaice.sources.ai4arctic.geolocation import EARTH_METRES
 from seaice.sources.ai4arctic.names import SceneName
 from seaice.sources.ai4arctic.tables import (
     AMSR2_CHANNELS,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from seaice.simulate.sar_signal import SceneTruth
 
 _POINTS = 21
-_EARTH_METRES = 6371007.2
 _FULL = ("sar_lines", "sar_samples")
 _COARSE = ("2km_grid_lines", "2km_grid_samples")
 # The dataset names the axis of samples first although lines come first.
@@ -79,7 +79,7 @@ def geolocation_points(truth: SceneTruth) -> tuple[np.ndarray, np.ndarray]:
     down = np.linspace(-(lines - 1) / 2, (lines - 1) / 2, _POINTS) * PIXEL_METRES
     across = np.linspace(-(samples - 1) / 2, (samples - 1) / 2, _POINTS) * PIXEL_METRES
     forward, right = np.meshgrid(down, across, indexing="ij")
-    angle = np.hypot(forward, right) / _EARTH_METRES
+    angle = np.hypot(forward, right) / EARTH_METRES
     bearing = np.radians(truth.heading) + np.arctan2(right, forward)
     phi, lam = np.radians(truth.place)
     sine = np.sin(phi) * np.cos(angle) + np.cos(phi) * np.sin(angle) * np.cos(bearing)

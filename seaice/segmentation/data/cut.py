@@ -1,4 +1,4 @@
-"""Patches of all scenes of a folder, with a manifest; what is there and whole is kept."""
+"""Cut the scenes of a folder into patches with a manifest; patches that are up to date are kept."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from seaice.report import Progress, Report, listing
 from seaice.runtime.atomic_write import exclusive
 from seaice.runtime.workers import Engine
 from seaice.segmentation.data.patch_manifest import (
-    Journal,
-    PatchTask,
-    identity_of,
-    is_whole,
-    journal_of,
-    manifest_of,
+    PatchSettings,
+    list_manifest_files,
     write_manifest,
 )
-from seaice.segmentation.data.patch_writer import write_patches
-from seaice.segmentation.data.patches import (
+from seaice.segmentation.data.patch_positions import (
+    ABOUT_HALF_ICE,
     KINDS,
-    Choice,
+    DrawSettings,
     Sampling,
 )
-from seaice.segmentation.data.splits import not_dealt
+from seaice.segmentation.data.patch_writer import write_patches
+from seaice.segmentation.data.scene_journal import (
+    SceneJournal,
+    describe_input,
+    is_up_to_date,
+    open_journal,
+)
+from seaice.segmentation.data.splits import list_unassigned
 from seaice.sources.ai4arctic.scene import (
     list_scenes,
     open_scene,
@@ -35,12 +38,9 @@ from seaice.sources.ai4arctic.scene import (
 
 logger = logging.getLogger(__name__)
 
-# Of the ice share, as in the study of mixed patches among the published ones.
-_HALF_AND_HALF = (0.2, 0.8)
 
-
-class Cut(NamedTuple):
-    """What became of one scene: its record, or what is wrong with it."""
+class SceneOutcome(NamedTuple):
+    """The record of a scene that was cut, or None and the reason why it could not be cut."""
 
     record: dict[str, Any] | None
     problem: str
@@ -63,9 +63,9 @@ def make_patches(
 ) -> Report:
     """Cut every scene into patches for training, validation and test.
 
-    Places are drawn from a lattice by the ice they hold, with random numbers of each scene's own.
-    A scene is read once. The same command run again makes what is missing, damaged, or made of
-    another file.
+    Positions are drawn by the ice in their patches, with random numbers of each scene's own. A scene
+    is read once. The same command run again makes only patches that are missing or damaged, or whose
+    scene has changed.
 
     Parameters
     ----------
@@ -76,16 +76,16 @@ def make_patches(
     size : int
         Pixels of 80 m along a side.
     per_scene : int
-        At most so many patches of a scene.
+        Most patches of a scene.
     workers : int
     dask : str, optional
         See :class:`seaice.runtime.workers.Engine`. The patches do not depend on them.
     seed : int
-        Of the places.
+        Of the positions.
     max_invalid : float
         Largest share of pixels without SAR or class, below 1.
     mixed_share : float
-        Wanted share of patches with 5 to 95 percent ice, where a scene has them.
+        Wished share of patches with 5 to 95 percent ice, where a scene has them.
     max_overlap : float
         Largest common share of the area of two patches; 0: none.
     sampling : {"stratified", "random"}
@@ -96,14 +96,15 @@ def make_patches(
     Returns
     -------
     Report
-        ``values``: number of patches by kind and of scenes made and kept.
+        ``values``: number of patches by kind and of scenes cut and kept.
 
     Raises
     ------
     InputError
-        If there is nothing to cut, or what is there was made otherwise and ``force`` is not set.
+        If there is nothing to cut, or the folder holds patches that were made otherwise and ``force``
+        is not set.
     """
-    choice = Choice(per_scene, mixed_share, max_overlap, sampling)
+    draw = DrawSettings(per_scene, mixed_share, max_overlap, sampling)
     if not 0 <= max_invalid < 1:
         raise InputError(f"expected max_invalid of at least 0 and below 1, found {max_invalid}")
     if size < 8:
@@ -111,96 +112,99 @@ def make_patches(
     paths = list_scenes(input_dir)
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
-    task = PatchTask(output_dir, size, seed, max_invalid, choice)
+    settings = PatchSettings(output_dir, size, seed, max_invalid, draw)
     report = Report()
     with exclusive(output_dir / "patches.csv"):
-        journal = journal_of(task, [path.stem for path in paths], force=force)
-        made = _work(task, paths, journal, report, Engine(workers, dask))
+        journal = open_journal(settings, [path.stem for path in paths], force=force)
+        cut_count = _cut_scenes(settings, paths, journal, report, Engine(workers, dask))
         records = {p: journal.records[p.stem] for p in paths if p.stem in journal.records}
-        # A manifest that is there is written anew even if nothing is left to stand in it.
-        there = any(record["patches"] for record in records.values())
-        if there or manifest_of(output_dir)[0].exists():
-            report.outputs += write_manifest(task, list(records.values()))
-    _summarise(report, records, made, task)
+        # An earlier manifest is written anew even where no patch is left to list.
+        has_patches = any(record["patches"] for record in records.values())
+        if has_patches or list_manifest_files(output_dir)[0].exists():
+            report.outputs += write_manifest(settings, list(records.values()))
+    _summarise(report, records, cut_count, settings)
     return report
 
 
-def _work(
-    task: PatchTask, paths: Sequence[Path], journal: Journal, report: Report, engine: Engine
+def _cut_scenes(
+    settings: PatchSettings, paths: Sequence[Path], journal: SceneJournal, report: Report, engine: Engine
 ) -> int:
-    """Cut what is not there; the number of scenes that were cut."""
-    todo = []
+    """Cut the scenes whose patches are not up to date; returns how many were cut."""
+    outdated = []
     for path in paths:
         record = journal.records.get(path.stem)
-        if record is None or not is_whole(task, path, record):
+        if record is None or not is_up_to_date(settings, path, record):
             journal.forget(path.stem)
-            todo.append(path)
+            outdated.append(path)
     problems = {}
     with Progress(total=len(paths), label="scenes", logger=logger) as progress:
-        if len(todo) < len(paths):
-            progress.unit("already there", count=len(paths) - len(todo))
-        with engine.start() as crew:
+        if len(outdated) < len(paths):
+            progress.unit("already there", count=len(paths) - len(outdated))
+        with engine.start() as worker_group:
 
-            def tell(number: int, cut: Cut) -> None:
-                if cut.record is None:
-                    problems[number] = cut.problem
-                    progress.unit(cut.problem)
+            def record_outcome(number: int, outcome: SceneOutcome) -> None:
+                if outcome.record is None:
+                    problems[number] = outcome.problem
+                    progress.unit(outcome.problem)
                     return
-                journal.add(cut.record)
-                progress.unit(f"{cut.record['scene']}: {_kinds_text([cut.record])}")
+                journal.add(outcome.record)
+                progress.unit(f"{outcome.record['scene']}: {_format_counts([outcome.record])}")
 
-            crew.do(cut_scene, [(task, path) for path in todo], tell)
+            worker_group.do(cut_scene, [(settings, path) for path in outdated], record_outcome)
     report.failed += [problems[number] for number in sorted(problems)]
-    return len(todo) - len(problems)
+    return len(outdated) - len(problems)
 
 
-def cut_scene(task: PatchTask, path: Path) -> Cut:
-    """Read a scene, choose places and write their patches; the unit of work."""
+def cut_scene(settings: PatchSettings, path: Path) -> SceneOutcome:
+    """Read a scene, draw positions and write their patches; the unit of work."""
     try:
         scene = open_scene(path)
         record = {
-            "parameters": task.parameters,
+            "parameters": settings.parameters,
             "scene": scene.name,
             "service": scene.service,
             "original_id": scene.original,
-            "input": identity_of(path),
-            "reference": None if scene.reference is None else identity_of(scene.reference),
+            "input": describe_input(path),
+            "reference": None if scene.reference is None else describe_input(scene.reference),
         }
-        return Cut(record | write_patches(task, scene), "")
+        return SceneOutcome(record | write_patches(settings, scene), "")
     except InputError as error:
-        return Cut(None, str(error))
+        return SceneOutcome(None, str(error))
 
 
-def _summarise(report: Report, cut: Mapping[Path, dict[str, Any]], made: int, task: PatchTask) -> None:
+def _summarise(
+    report: Report, cut: Mapping[Path, dict[str, Any]], cut_count: int, settings: PatchSettings
+) -> None:
     records = list(cut.values())
     rows = [row for record in records for row in record["patches"]]
     empty = [path for path, record in cut.items() if not record["patches"]]
     report.failed += [
-        f"expected a place of {task.size} x {task.size} pixels where at least "
-        f"{100 * (1 - task.max_invalid):g} percent have SAR and class and no brightness temperature is "
-        f"missing, found none: {path}; leave the scene out, or give a smaller --size"
+        f"expected a position where a patch of {settings.size} x {settings.size} pixels has SAR and "
+        f"class in at least {100 * (1 - settings.max_invalid):g} percent and no missing brightness "
+        f"temperature, found none: {path}; leave the scene out, or give a smaller --size"
         for path in empty
     ]
     counts = Counter(row["kind"] for row in rows)
-    low, high = _HALF_AND_HALF
-    between = sum(low <= row["ice_share"] <= high for row in rows)
+    low, high = ABOUT_HALF_ICE
+    half_ice = sum(low <= row["ice_share"] <= high for row in rows)
     report.values |= {kind: counts[kind] for kind in KINDS}
-    report.values |= {"patches": len(rows), "scenes_cut": made, "scenes_kept": len(records) - made}
-    report.values |= {"half_and_half": between}
+    report.values |= {"patches": len(rows), "scenes_cut": cut_count}
+    report.values |= {"scenes_kept": len(records) - cut_count, "half_and_half": half_ice}
     if rows:
         report.lines.append(
-            f"{task.output_dir}: {len(rows)} patches of {len(records) - len(empty)} scenes, "
-            f"{_kinds_text(records)}; {between} have 20 to 80 percent ice"
+            f"{settings.output_dir}: {len(rows)} patches of {len(records) - len(empty)} scenes, "
+            f"{_format_counts(records)}; {half_ice} have 20 to 80 percent ice"
         )
-        strangers = not_dealt(task.output_dir, [r["scene"] for r in records if r["patches"]])
-        if strangers:
+        scenes = [record["scene"] for record in records if record["patches"]]
+        unassigned = list_unassigned(settings.output_dir, scenes)
+        if unassigned:
             logger.warning(
-                "the split in %s does not know %s; make it again with segmentation.py split --force",
-                task.output_dir,
-                listing(strangers),
+                "the split in %s does not list %s; make it again with segmentation.py split --force",
+                settings.output_dir,
+                listing(unassigned),
             )
 
 
-def _kinds_text(records: Sequence[dict[str, Any]]) -> str:
+def _format_counts(records: Sequence[dict[str, Any]]) -> str:
     counts = Counter(row["kind"] for record in records for row in record["patches"])
     return ", ".join(f"{counts[kind]} {kind}" for kind in KINDS)

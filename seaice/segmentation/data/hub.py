@@ -1,4 +1,4 @@
-"""Where the archives of AI4Arctic come from: Hugging Face, or a folder they were put into."""
+"""Sources of the AI4Arctic archives: the Hugging Face hub, or a folder of archives fetched otherwise."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from seaice.download.retry import DEFAULT_POLICY, GaveUp, RetryPolicy, retry
 logger = logging.getLogger(__name__)
 
 REPOSITORY = "torchgeo/ai4artic-sea-ice-challenge"
-# Answers that another attempt does not change.
-_FINAL = (401, 403, 404)
+# HTTP statuses after which another attempt is useless.
+_FINAL_STATUSES = (401, 403, 404)
 
 
 class HubFile(NamedTuple):
-    """What is known of a file before it is fetched.
+    """Size and digest of a file, as a hub states them before it is fetched.
 
     Attributes
     ----------
     size : int
         Bytes.
     sha256 : str
-        Hexadecimal; empty where the source does not say.
+        Hexadecimal; empty where the hub does not state it.
     """
 
     size: int
@@ -34,23 +34,28 @@ class HubFile(NamedTuple):
 
 
 class Hub(Protocol):
-    """A place that has the archives."""
+    """A source of the archives; ``address`` names it in messages and in the manifest."""
 
     address: str
 
     def describe(self, names: Sequence[str]) -> Mapping[str, HubFile]:
-        """Size and digest of files; InputError if one is not there."""
+        """Size and digest of files by name; InputError if the source lacks one."""
 
     def fetch(self, name: str, folder: Path) -> Path:
-        """Where a file lies after it was fetched into a folder, if it had to be."""
+        """Fetch a file into a folder where needed; returns its path."""
 
 
 class ArchiveFolder:
-    """Archives that were fetched by other means.
+    """A folder of archives that were fetched by other means.
 
     Parameters
     ----------
     folder : Path
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +65,7 @@ class ArchiveFolder:
             raise InputError(f"expected a folder of archives, found none: {folder}")
 
     def describe(self, names: Sequence[str]) -> Mapping[str, HubFile]:
-        """Sizes; there are no digests to compare with."""
+        """Sizes by name; digests are empty, since a folder states none."""
         absent = [name for name in names if not (self._folder / name).is_file()]
         if absent:
             raise InputError(
@@ -70,12 +75,12 @@ class ArchiveFolder:
         return {name: HubFile((self._folder / name).stat().st_size, "") for name in names}
 
     def fetch(self, name: str, folder: Path) -> Path:
-        """The file where it is."""
+        """Path of the file in the folder of archives; nothing is fetched."""
         return self._folder / name
 
 
-class HuggingFace:
-    """The dataset on the Hugging Face hub, or what ``HF_ENDPOINT`` names in its place.
+class HuggingFaceHub:
+    """The dataset on the Hugging Face hub, or on the server that ``HF_ENDPOINT`` names.
 
     Parameters
     ----------
@@ -83,66 +88,79 @@ class HuggingFace:
         Branch, tag or commit.
     retry_policy : RetryPolicy
         Further attempts after those of huggingface_hub itself.
+
+    Raises
+    ------
+    InputError
+        If huggingface_hub is not installed.
     """
 
     def __init__(self, revision: str = "main", *, retry_policy: RetryPolicy = DEFAULT_POLICY) -> None:
         self._revision = revision
         self._retry_policy = retry_policy
-        self._hub = _package()
+        self._library = _import_huggingface_hub()
         self.address = f"https://huggingface.co/datasets/{REPOSITORY}/resolve/{revision}"
 
     def describe(self, names: Sequence[str]) -> Mapping[str, HubFile]:
-        """Sizes and digests as the hub tells them; it has digests of large files only."""
+        """Sizes and digests by name; the hub states digests of large files only."""
 
-        def ask() -> Any:
-            return self._hub.HfApi().get_paths_info(
+        def request() -> Any:
+            return self._library.HfApi().get_paths_info(
                 REPOSITORY, list(names), revision=self._revision, repo_type="dataset"
             )
 
-        infos = self._retry("the list of files", ask)
-        found = {i.path: HubFile(i.size, i.lfs.sha256 if i.lfs else "") for i in infos}
-        absent = [name for name in names if name not in found]
+        infos = self._retry("the list of files", request)
+        files = {i.path: HubFile(i.size, i.lfs.sha256 if i.lfs else "") for i in infos}
+        absent = [name for name in names if name not in files]
         if absent:
             raise InputError(f"expected {', '.join(absent)} at {self.address}, found none")
-        return {name: found[name] for name in names}
+        return {name: files[name] for name in names}
 
     def fetch(self, name: str, folder: Path) -> Path:
-        """Fetch a file, going on where an earlier attempt was broken off."""
+        """Fetch a file, continuing where an earlier attempt was interrupted.
 
-        def get() -> Any:
-            return self._hub.hf_hub_download(
+        Raises
+        ------
+        OSError
+            If it could not be fetched.
+        """
+
+        def request() -> Any:
+            return self._library.hf_hub_download(
                 REPOSITORY, name, revision=self._revision, repo_type="dataset", local_dir=folder
             )
 
-        return Path(self._retry(name, get))
+        return Path(self._retry(name, request))
 
-    def _retry(self, what: str, attempt: Callable[[], Any]) -> Any:
+    def _retry(self, subject: str, request: Callable[[], Any]) -> Any:
         try:
             return retry(
-                attempt,
+                request,
                 self._retry_policy,
                 stop=threading.Event(),
-                errors=(Exception,),  # of several libraries below
-                may_pass=lambda error: _status(error) not in _FINAL,
-                announce=lambda error, _: logger.warning("%s: %s; trying again", what, _reason(error)),
+                errors=(Exception,),  # huggingface_hub raises errors of several libraries
+                may_pass=lambda error: _read_status(error) not in _FINAL_STATUSES,
+                announce=lambda error, _: logger.warning(
+                    "%s: %s; trying again", subject, _describe_error(error)
+                ),
             )
         except GaveUp as end:
             raise OSError(
-                f"{what} could not be fetched from {self.address} ({_reason(end.error)}); what has come "
-                "stays, run the same command again"
+                f"{subject} could not be fetched from {self.address} ({_describe_error(end.error)}); what "
+                "has arrived stays, run the same command again"
             ) from None
 
 
-def _status(error: Exception) -> int | None:
-    """HTTP status of an answer that is no success; None of another failure."""
+def _read_status(error: Exception) -> int | None:
+    """HTTP status of an answer that is no success; None for any other failure."""
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def _package() -> Any:
+def _import_huggingface_hub() -> Any:
     try:
         import huggingface_hub
     except ModuleNotFoundError:

@@ -18,12 +18,12 @@ from seaice.runtime.atomic_write import atomic
 logger = logging.getLogger(__name__)
 
 _BLOCK = 1 << 20
-# Left free on the disk beside a member, for whatever else writes to it.
+# Bytes left free on the disk beside a member, for other programs that write to it.
 _SPARE = 64 << 20
 
 
-class Member(NamedTuple):
-    """A file that was unpacked.
+class UnpackedFile(NamedTuple):
+    """A file that was unpacked from an archive.
 
     Attributes
     ----------
@@ -40,8 +40,8 @@ class Member(NamedTuple):
     sha256: str
 
 
-class Joined(io.RawIOBase):
-    """Parts of a file, read one after the other as if they were one.
+class JoinedFile(io.RawIOBase):
+    """A file in several parts, read as if it were whole.
 
     Examples
     --------
@@ -50,20 +50,20 @@ class Joined(io.RawIOBase):
     """
 
     def __init__(self, parts: Sequence[Path]) -> None:
-        self._left = list(parts)
+        self._remaining = list(parts)
         self._file: BinaryIO | None = None
 
     def readable(self) -> bool:
-        """It is."""
+        """Whether the file can be read: always."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer with what comes next; 0 after the last part."""
+        """Fill a buffer with the next bytes; returns their number, 0 after the last part."""
         while True:
             if self._file is None:
-                if not self._left:
+                if not self._remaining:
                     return 0
-                self._file = self._left.pop(0).open("rb")
+                self._file = self._remaining.pop(0).open("rb")
             count = self._file.readinto(buffer)  # type: ignore[attr-defined]
             if count:
                 return int(count)
@@ -78,17 +78,17 @@ class Joined(io.RawIOBase):
         super().close()
 
 
-def unpack(
+def unpack_archive(
     parts: Sequence[Path],
     folder: Path,
     *,
-    is_there: Callable[[str, int], bool],
-    tell: Callable[[Member], None],
+    is_unpacked: Callable[[str, int], bool],
+    report_file: Callable[[UnpackedFile], None],
 ) -> list[str]:
     """Write the files of an archive, each whole or not at all.
 
-    Of an archive that is cut short the files before the cut stay. One that is damaged otherwise is
-    found out at its end only, so that nothing of it can be believed: what was written is removed.
+    Of an archive that is cut short, the files before the cut stay. Other damage shows only at the end
+    of the archive, so that no file of it can be trusted: those that were written are removed.
 
     Parameters
     ----------
@@ -96,11 +96,11 @@ def unpack(
         In order.
     folder : Path
         Files keep their path in the archive below it.
-    is_there : callable
-        Given path and size of a file; those for which it is true are passed over. What it raises
-        stops the run before the file is written.
-    tell : callable
-        Given every file when it is written.
+    is_unpacked : callable
+        Given path and size of a file in the archive; where it returns True the file is passed over.
+        An error it raises stops the run before the file is written.
+    report_file : callable
+        Called with every file that was written.
 
     Returns
     -------
@@ -117,29 +117,29 @@ def unpack(
     """
     from isal import igzip, isal_zlib
 
-    broken: Any = isal_zlib.error  # its stub calls it an object
-    damage = (tarfile.TarError, EOFError, zlib.error, igzip.BadGzipFile, broken)
+    isal_error: Any = isal_zlib.error  # the stub of the library declares it as an object
+    damage = (tarfile.TarError, EOFError, zlib.error, igzip.BadGzipFile, isal_error)
     names: list[str] = []
     written: list[Path] = []
     try:
         with (
-            Joined(parts) as raw,
+            JoinedFile(parts) as raw,
             io.BufferedReader(raw, _BLOCK) as joined,
             igzip.IGzipFile(fileobj=joined, mode="rb") as plain,
             tarfile.open(fileobj=plain, mode="r|", bufsize=_BLOCK) as archive,
         ):
             for entry in archive:
-                name = _safe_name(entry, parts)
+                name = _check_name(entry, parts)
                 if entry.isdir():
                     continue
-                if not is_there(name, entry.size):
+                if not is_unpacked(name, entry.size):
                     content = archive.extractfile(entry)
                     assert content is not None
-                    member = _write(content, folder, name, entry.size)
+                    unpacked = _write_file(content, folder, name, entry.size)
                     written.append(folder / name)
-                    tell(member)
+                    report_file(unpacked)
                 names.append(name)
-            # The end of the archive: the check of the whole stream stands behind it.
+            # Read on to the end of the stream: gzip keeps its checksum there, behind the tar archive.
             while plain.read(_BLOCK):
                 pass
     except damage as error:
@@ -156,20 +156,22 @@ def unpack(
     return names
 
 
-def _safe_name(entry: tarfile.TarInfo, parts: Sequence[Path]) -> str:
+def _check_name(entry: tarfile.TarInfo, parts: Sequence[Path]) -> str:
+    """Path of a member below the folder; refuses links, devices and paths that lead out of it."""
     path = PurePosixPath(entry.name)
-    plain = entry.isdir() or (entry.isfile() and not entry.issparse())
-    outside = path.is_absolute() or ".." in path.parts or "\0" in entry.name
-    if outside or not plain or (entry.isfile() and not path.parts):
-        what = "a path outside the folder" if outside else "a link or device"
+    is_plain = entry.isdir() or (entry.isfile() and not entry.issparse())
+    is_outside = path.is_absolute() or ".." in path.parts or "\0" in entry.name
+    if is_outside or not is_plain or (entry.isfile() and not path.parts):
+        problem = "a path outside the folder" if is_outside else "a link or device"
         raise InputError(
-            f"expected plain files below the folder, found {what}: {entry.name!r} in {parts[0]}; the "
+            f"expected plain files below the folder, found {problem}: {entry.name!r} in {parts[0]}; the "
             "archive is not the one that was published, do not use it"
         )
     return str(path)
 
 
-def _write(content: IO[bytes], folder: Path, name: str, size: int) -> Member:
+def _write_file(content: IO[bytes], folder: Path, name: str, size: int) -> UnpackedFile:
+    """Write a member below the folder, whole or not at all."""
     target = folder / name
     target.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(target.parent).free
@@ -186,4 +188,4 @@ def _write(content: IO[bytes], folder: Path, name: str, size: int) -> Member:
         if count != size:
             raise tarfile.ReadError(f"{name} ends after {count} of {size} bytes")
     logger.debug("%s: %d bytes", target, size)
-    return Member(name, size, digest.hexdigest())
+    return UnpackedFile(name, size, digest.hexdigest())

@@ -1,4 +1,4 @@
-"""Patches as a torch Dataset, and the order in which training takes them."""
+"""Patches as a torch Dataset, the order in which training takes them, and parts of them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from seaice import InputError
+from seaice.segmentation.data.coarse_cells import expand_coarse
 from seaice.segmentation.data.labels import IGNORED
 from seaice.segmentation.data.patch_manifest import PatchRow
 from seaice.sources.ai4arctic.tables import (
     AMSR2_CHANNELS,
-    COARSE,
     SAR_COUNT,
     SIC_PERCENT,
 )
@@ -26,13 +26,13 @@ Inputs = Literal["sar", "sar+amsr2"]
 SubsetBy = Literal["scene", "patch"]
 
 
-def channel_count(inputs: str) -> int:
-    """Channels of the images.
+def count_channels(inputs: str) -> int:
+    """Number of channels of the images: 2 of SAR, and 14 of AMSR2 where they are used.
 
     Raises
     ------
     InputError
-        If there are no such inputs.
+        If ``inputs`` is not one of :data:`Inputs`.
     """
     if inputs not in get_args(Inputs):
         raise InputError(f"expected inputs among {', '.join(get_args(Inputs))}, found {inputs!r}")
@@ -43,8 +43,8 @@ class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Images and ice charts of patches.
 
     An item is ``(image, sic)``: float32 (2 or 16, size, size) as stored, and uint8 (size, size) of
-    classes 0..10 with 255 where nothing is known, be it the chart or the SAR (0 in both channels).
-    What is ice is for the label rule to say.
+    classes 0..10, with 255 where the chart or the SAR (0 in both channels) is missing. Which classes
+    are ice depends on the label rule and is not decided here.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         Lines of the manifest.
     inputs : {"sar", "sar+amsr2"}
     augment : bool
-        Turn and mirror at random (8 positions): by seed, pass and item, whoever reads it.
+        Turn and mirror at random (8 orientations); the orientation depends on seed, pass and item
+        alone, not on the process that reads the item.
     seed : int
 
     Examples
@@ -71,117 +72,94 @@ class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         seed: int = 42,
     ) -> None:
         if not rows:
-            raise InputError(f"expected patches, found none chosen of {patch_dir}; cut more scenes")
+            raise InputError(f"expected patches, found none selected from {patch_dir}; cut more scenes")
         sizes = sorted({row.size for row in rows})
         if len(sizes) > 1:
             raise InputError(
                 f"expected patches of one size, found {sizes} in {patch_dir}; cut them again"
             )
         self.patch_dir, self.rows = Path(patch_dir), tuple(rows)
-        self.channels = channel_count(inputs)
+        self.channels = count_channels(inputs)
         self.augment, self.seed, self.size = augment, seed, sizes[0]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, key: int | tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-        number, index = key if isinstance(key, tuple) else (0, key)
+        pass_number, index = key if isinstance(key, tuple) else (0, key)
         row = self.rows[index]
         image, sic = read_patch(
             self.patch_dir / row.file, row.size, with_amsr2=self.channels > SAR_COUNT
         )
         if self.augment:
-            turn = int(np.random.default_rng([self.seed, number, index]).integers(8))
-            image, sic = turned(image, turn), turned(sic, turn)
+            turn = int(np.random.default_rng([self.seed, pass_number, index]).integers(8))
+            image, sic = turn_image(image, turn), turn_image(sic, turn)
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(sic))
 
 
-def turned(image: np.ndarray, turn: int) -> np.ndarray:
-    """One of the eight positions of a square: 0 as it is, 1 to 3 turned, 4 to 7 mirrored too."""
-    made = np.rot90(image, turn % 4, axes=(-2, -1))
-    return made[..., ::-1] if turn >= 4 else made
+def turn_image(image: np.ndarray, turn: int) -> np.ndarray:
+    """Turn an image into one of eight orientations: 0 unchanged, 1 to 3 turned, 4 to 7 also mirrored."""
+    rotated = np.rot90(image, turn % 4, axes=(-2, -1))
+    return rotated[..., ::-1] if turn >= 4 else rotated
 
 
 def read_patch(path: Path, size: int, *, with_amsr2: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Image and classes of a patch file; see :class:`PatchDataset`.
+    """Read image and classes of a patch file; see :class:`PatchDataset`.
 
     Raises
     ------
     InputError
-        If it is missing or damaged, or something in it is not as it should be.
+        If the file is missing or damaged, or an array has another type, shape or range.
     """
     names = ["sar", "sic", *(["amsr2", "row", "column"] if with_amsr2 else [])]
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            found = {name: file[name] for name in names}
+            arrays = {name: file[name] for name in names}
     except FileNotFoundError:
         raise InputError(f"expected a patch of the manifest, found none: {path}; cut it again") from None
-    except Exception as error:  # a flipped bit raises whatever zip files and NumPy's headers know
+    except Exception as error:  # a flipped bit raises any error of zip files and NumPy's headers
         reason = " ".join(str(error).split())
         raise InputError(f"a patch is damaged ({reason}): {path}; cut it again") from None
-    image, sic = found["sar"], found["sic"]
-    _check_arrays(found, size, path)
+    image, sic = arrays["sar"], arrays["sic"]
+    _check_arrays(arrays, size, path)
     if with_amsr2:
-        corner = int(found["row"]), int(found["column"])
-        image = np.concatenate([image, expanded(found["amsr2"], corner, size)])
+        corner = int(arrays["row"]), int(arrays["column"])
+        image = np.concatenate([image, expand_coarse(arrays["amsr2"], corner, size)])
     if not np.isfinite(image).all():
         raise InputError(f"expected numbers in a patch, found NaN or infinity: {path}; cut it again")
     if bool(((sic >= len(SIC_PERCENT)) & (sic != IGNORED)).any()):
         raise InputError(f"expected classes 0 to 10 or 255, found others: {path}; cut it again")
-    no_sar = (found["sar"] == 0).all(axis=0)
+    no_sar = (arrays["sar"] == 0).all(axis=0)
     return image, np.where(no_sar, np.uint8(IGNORED), sic)
 
 
-def _check_arrays(found: dict[str, np.ndarray], size: int, path: Path) -> None:
+def _check_arrays(arrays: dict[str, np.ndarray], size: int, path: Path) -> None:
     """Refuse arrays of another type or shape; None stands for any length."""
-    wanted: dict[str, tuple[tuple[int | None, ...], str]] = {
+    expected: dict[str, tuple[tuple[int | None, ...], str]] = {
         "sar": ((SAR_COUNT, size, size), "float32"),
         "sic": ((size, size), "uint8"),
         "amsr2": ((len(AMSR2_CHANNELS), None, None), "float32"),
         "row": ((), "int64"),
         "column": ((), "int64"),
     }
-    for name, array in found.items():
-        shape, kind = wanted[name]
+    for name, array in arrays.items():
+        shape, dtype = expected[name]
         fits = array.ndim == len(shape) and all(
             n == k or (k is None and n > 0) for n, k in zip(array.shape, shape, strict=True)
         )
-        if not fits or array.dtype != kind:
+        if not fits or array.dtype != dtype:
             raise InputError(
-                f"expected {name} of shape {shape} in {kind}, found {array.shape} in {array.dtype}: "
+                f"expected {name} of shape {shape} in {dtype}, found {array.shape} in {array.dtype}: "
                 f"{path}; cut it again"
             )
 
 
-def expanded(coarse: np.ndarray, corner: tuple[int, int], size: int) -> np.ndarray:
-    """The coarse value of every pixel of a patch.
-
-    Parameters
-    ----------
-    coarse : ndarray, shape (channels, h, w)
-        The cells of 25 x 25 pixels that the patch touches.
-    corner : (int, int)
-        Row and column of the upper left pixel in the scene.
-    size : int
-
-    Returns
-    -------
-    ndarray, shape (channels, size, size)
-        A scene whose size is no multiple of 25 ends in a cut cell; what lies beyond the last cell
-        takes its value.
-    """
-    index = [
-        np.minimum((start + np.arange(size)) // COARSE - start // COARSE, cells - 1)
-        for start, cells in zip(corner, coarse.shape[1:], strict=True)
-    ]
-    made: np.ndarray = coarse[:, index[0][:, None], index[1][None, :]]
-    return made
-
-
-def subset(
+def select_subset(
     rows: Sequence[PatchRow], fraction: float, *, by: SubsetBy = "scene", seed: int = 42
 ) -> list[PatchRow]:
-    """Part of the training patches, for data efficiency; of one seed a smaller is in a larger.
+    """Select a part of the training patches, for studies of data efficiency.
+
+    With one seed a smaller part is contained in a larger one.
 
     Parameters
     ----------
@@ -189,19 +167,19 @@ def subset(
     fraction : float
         Above 0, up to 1.
     by : {"scene", "patch"}
-        Whole scenes, or patches of every kind (water, mixed, ice) alike. At least one scene, or
-        one patch of each kind.
+        Whole scenes, at least one; or the same fraction of the patches of each kind (water, mixed,
+        ice), at least one of each.
     seed : int
 
     Returns
     -------
     list of PatchRow
-        In their order.
+        In the order of ``rows``.
 
     Raises
     ------
     InputError
-        If the fraction is none.
+        If the fraction is out of range, or ``by`` is neither of the two.
     """
     if not 0 < fraction <= 1:
         raise InputError(f"expected a fraction above 0, up to 1, found {fraction}")
@@ -211,30 +189,36 @@ def subset(
     for row in rows:
         key, name = ("", row.scene) if by == "scene" else (row.kind, row.file)
         groups.setdefault(key, set()).add(name)
-    taken: set[str] = set()
+    selected: set[str] = set()
     for key, names in groups.items():
         order = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {key} {name}".encode()).digest())
-        # The margin keeps 0.1 of 30 at 3.
-        taken |= set(order[: max(1, math.ceil(fraction * len(order) - 1e-9))])
-    return [row for row in rows if (row.scene if by == "scene" else row.file) in taken]
+        # The margin keeps 0.1 of 30 at 3 in spite of rounding.
+        selected |= set(order[: max(1, math.ceil(fraction * len(order) - 1e-9))])
+    return [row for row in rows if (row.scene if by == "scene" else row.file) in selected]
 
 
-class Updates(Sampler[list[tuple[int, int]]]):
-    """Batches of an endless training, by number: which items the k-th update takes.
+class UpdateSampler(Sampler[list[tuple[int, int]]]):
+    """Sampler of training batches: the items of update k depend on k and the seed alone.
 
-    Every pass over the items has its own order, by the seed alone; what does not fill a batch at
-    the end of a pass is left out, unless there is less than one batch in all.
+    Every pass over the items has an order of its own. Items that do not fill a batch at the end of a
+    pass are left out, unless there is less than one batch in all. Iteration goes over the updates from
+    ``start`` to before ``stop``; a batch is a list of (pass, item).
 
     Parameters
     ----------
     count : int
-        Items.
+        Number of items.
     batch_size : int
         Of all processes together.
     seed : int
     part : (int, int)
-        Number of this process, and how many there are: every process takes its share of each
+        Number of this process, and the number of all processes: every process takes its share of each
         batch.
+
+    Raises
+    ------
+    InputError
+        If a batch has fewer items than there are processes.
     """
 
     def __init__(
@@ -250,17 +234,28 @@ class Updates(Sampler[list[tuple[int, int]]]):
 
     @property
     def per_pass(self) -> int:
-        """Updates in one pass over the items."""
+        """Number of updates in one pass over the items."""
         return max(1, self.count // self.batch_size)
 
     def __len__(self) -> int:
         return self.stop - self.start
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        known, order = -1, np.empty(0, np.int64)
+        current_pass, order = -1, np.empty(0, np.int64)
         for update in range(self.start, self.stop):
-            number, place = divmod(update, self.per_pass)
-            if number != known:
-                known, order = number, np.random.default_rng([self.seed, number]).permutation(self.count)
-            batch = order[place * self.batch_size : (place + 1) * self.batch_size]
-            yield [(number, int(index)) for index in batch[self.part[0] :: self.part[1]]]
+            pass_number, batch_number = divmod(update, self.per_pass)
+            if pass_number != current_pass:
+                current_pass = pass_number
+                order = np.random.default_rng([self.seed, pass_number]).permutation(self.count)
+            batch = order[batch_number * self.batch_size : (batch_number + 1) * self.batch_size]
+            yield [(pass_number, int(index)) for index in batch[self.part[0] :: self.part[1]]]
+
+
+def iterate_batches(loader: DataLoader) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of a loader; an error in a worker process gives the same one-line message as without."""
+    try:
+        yield from loader
+    except InputError as error:
+        # A worker hands on its traceback as text; the message is the last line.
+        last = str(error).strip().splitlines()[-1]
+        raise InputError(last.removeprefix("seaice.InputError: ")) from None

@@ -1,4 +1,4 @@
-"""Patches of one scene: valid places, the draw, and the files."""
+"""Patches of one scene: which positions are allowed, which are drawn, and the files written of them."""
 
 from __future__ import annotations
 
@@ -14,34 +14,31 @@ import numpy as np
 
 from seaice import InputError
 from seaice.runtime.atomic_write import full_disk
+from seaice.segmentation.data.coarse_cells import find_coarse_bounds, find_coarse_window
 from seaice.segmentation.data.labels import LabelRule
-from seaice.segmentation.data.patch_manifest import (
-    PatchTask,
-    patches_of,
-)
-from seaice.segmentation.data.patches import (
+from seaice.segmentation.data.patch_manifest import PatchSettings
+from seaice.segmentation.data.patch_positions import (
     KINDS,
-    Candidates,
-    candidates,
-    choose,
-    coarse_window,
-    scene_random,
+    PatchPositions,
+    draw_positions,
+    find_positions,
+    make_scene_generator,
 )
+from seaice.segmentation.data.scene_journal import list_patch_files
 from seaice.sources.ai4arctic.scene import (
-    COARSE,
     NO_CLASS,
     Scene,
 )
 
 
-def write_patches(task: PatchTask, scene: Scene) -> dict[str, Any]:
-    """Write the patches of a scene; what was there of it before is removed.
+def write_patches(settings: PatchSettings, scene: Scene) -> dict[str, Any]:
+    """Write the patches of a scene and remove those of an earlier run.
 
     Returns
     -------
     dict
         ``patches``: a row of the manifest for each, with size and digest of the file;
-        ``places``: number of places that could have been taken, by kind.
+        ``places``: number of positions that could have been drawn, by kind.
 
     Raises
     ------
@@ -54,84 +51,91 @@ def write_patches(task: PatchTask, scene: Scene) -> dict[str, Any]:
             f"expected an ice chart, found neither SIC nor {scene.name}_reference.nc beside "
             f"{scene.path}; fetch the reference, or leave the scene out"
         )
-    if min(scene.shape) < task.size:
+    if min(scene.shape) < settings.size:
         raise InputError(
-            f"expected a scene of at least {task.size} x {task.size} pixels, found {scene.shape[0]} x "
-            f"{scene.shape[1]}: {scene.path}; give a smaller --size"
+            f"expected a scene of at least {settings.size} x {settings.size} pixels, found "
+            f"{scene.shape[0]} x {scene.shape[1]}: {scene.path}; give a smaller --size"
         )
     distance = scene.distance()
-    known, finite = scene.valid(), np.isfinite(distance)
+    valid, finite = scene.valid(), np.isfinite(distance)
     if not finite.all():
-        # Where the distance is not known the pixel is ignored, so that any number does.
-        known, distance = known & finite, np.where(finite, distance, np.float32(0))
-    sic = np.where(known, sic, np.uint8(NO_CLASS))
-    rng = scene_random(task.seed, scene.name)
-    offset = (int(rng.integers(task.size)), int(rng.integers(task.size)))
-    places = candidates(known, sic >= LabelRule().first_class, size=task.size, offset=offset)
-    places = places.where(_allowed(places, scene.amsr2(), task.max_invalid))
-    taken = choose(places, task.choice, rng)
-    for path in patches_of(task.output_dir, scene.name):
+        # A pixel of unknown distance gets no class, so that any number can stand for the distance.
+        valid, distance = valid & finite, np.where(finite, distance, np.float32(0))
+    sic = np.where(valid, sic, np.uint8(NO_CLASS))
+    rng = make_scene_generator(settings.seed, scene.name)
+    offset = (int(rng.integers(settings.size)), int(rng.integers(settings.size)))
+    ice = sic >= LabelRule().first_ice_class
+    positions = find_positions(valid, ice, size=settings.size, offset=offset)
+    positions = positions.select(_find_allowed(positions, scene.amsr2(), settings.max_invalid))
+    drawn = draw_positions(positions, settings.draw, rng)
+    for path in list_patch_files(settings.output_dir, scene.name):
         path.unlink()
-    fields = {"sic": sic, "distance": distance}
-    kinds = np.bincount(places.kinds, minlength=len(KINDS))
+    kind_counts = np.bincount(positions.kinds, minlength=len(KINDS))
     return {
-        "patches": list(_write(task, scene, taken, fields)),
-        "places": dict(zip(KINDS, kinds.tolist(), strict=True)),
+        "patches": list(_write_files(settings, scene, drawn, sic, distance)),
+        "places": dict(zip(KINDS, kind_counts.tolist(), strict=True)),
     }
 
 
-def _allowed(places: Candidates, amsr2: np.ndarray, max_invalid: float) -> np.ndarray:
-    """Places with enough valid pixels and no missing brightness temperature, bool (n,)."""
-    enough = places.valid >= (1 - max_invalid) * places.size**2 - 1e-6
+def _find_allowed(positions: PatchPositions, amsr2: np.ndarray, max_invalid: float) -> np.ndarray:
+    """Positions with enough valid pixels and no missing brightness temperature, bool (n,)."""
+    allowed = positions.valid_pixels >= (1 - max_invalid) * positions.size**2 - 1e-6
     missing = ~np.isfinite(amsr2).all(axis=0)
     if missing.any():
+        # Number of missing cells above and to the left of each corner of a cell (summed-area table).
         table = np.pad(missing.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-        ends = []
-        for starts, cells in zip((places.rows, places.columns), missing.shape, strict=True):
-            first = np.minimum(starts // COARSE, cells - 1)
-            ends += [first, np.minimum((starts + places.size - 1) // COARSE, cells - 1) + 1]
-        top, bottom, left, right = ends
+        top, bottom = find_coarse_bounds(positions.rows, positions.size, missing.shape[0])
+        left, right = find_coarse_bounds(positions.columns, positions.size, missing.shape[1])
         inside = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
-        enough &= inside == 0
-    return enough & (places.valid > 0)
+        allowed &= inside == 0
+    return allowed & (positions.valid_pixels > 0)
 
 
-def _write(
-    task: PatchTask, scene: Scene, taken: Candidates, fields: dict[str, np.ndarray]
+def _write_files(
+    settings: PatchSettings,
+    scene: Scene,
+    positions: PatchPositions,
+    sic: np.ndarray,
+    distance: np.ndarray,
 ) -> Iterator[dict[str, Any]]:
+    """Write a file for every position; yields the row of the manifest of each."""
     sar, amsr2 = scene.sar(), scene.amsr2()
-    kinds, ice, valid = taken.kinds, taken.ice_share, taken.valid_share
-    for k, (row, column) in enumerate(zip(taken.rows.tolist(), taken.columns.tolist(), strict=True)):
-        box = slice(row, row + task.size), slice(column, column + task.size)
-        coarse = tuple(
-            coarse_window(start, task.size, cells)
+    kinds, ice_share, valid_share = positions.kinds, positions.ice_share, positions.valid_share
+    corners = zip(positions.rows.tolist(), positions.columns.tolist(), strict=True)
+    for number, (row, column) in enumerate(corners):
+        window = slice(row, row + settings.size), slice(column, column + settings.size)
+        coarse_window = tuple(
+            find_coarse_window(start, settings.size, cells)
             for start, cells in zip((row, column), amsr2.shape[1:], strict=True)
         )
         content = io.BytesIO()
         np.savez(
             content,
-            sar=sar[:, *box],
-            sic=fields["sic"][box],
-            distance=fields["distance"][box],
-            amsr2=amsr2[:, *coarse],
+            sar=sar[:, *window],
+            sic=sic[window],
+            distance=distance[window],
+            amsr2=amsr2[:, *coarse_window],
             row=np.int64(row),
             column=np.int64(column),
             scene=np.str_(scene.name),
             service=np.str_(scene.service),
         )
-        name = f"{scene.name}_patch{k:03d}.npz"
+        name = f"{scene.name}_patch{number:03d}.npz"
         yield {
             "file": name,
             "row": row,
             "column": column,
-            "ice_share": round(float(ice[k]), 6),
-            "valid_share": round(float(valid[k]), 6),
-            "kind": KINDS[kinds[k]],
-        } | _put(task.output_dir / name, content.getbuffer())
+            "ice_share": round(float(ice_share[number]), 6),
+            "valid_share": round(float(valid_share[number]), 6),
+            "kind": KINDS[kinds[number]],
+        } | _write_file(settings.output_dir / name, content.getbuffer())
 
 
-def _put(path: Path, content: memoryview) -> dict[str, Any]:
-    """Write a file under its name at once. Not flushed: a later run compares the digest."""
+def _write_file(path: Path, content: memoryview) -> dict[str, Any]:
+    """Write a file under a temporary name and rename it; returns its size and digest.
+
+    It is not flushed to the disk: a later run compares the digest and writes a damaged file again.
+    """
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_bytes(content)

@@ -1,8 +1,8 @@
-"""What a network is asked for: water and ice, or the concentration of the chart.
+"""What a network predicts: water and ice, or the concentration of the ice chart.
 
-``classes``: two logits, cross entropy. ``sic``: eleven logits, one by class of concentration, cross
-entropy, predicted is the expected class. ``sic-regression``: one number, its logistic function is the
-concentration, squared error.
+``classes``: two logits, cross entropy. ``sic``: eleven logits, one for each class of concentration,
+cross entropy; predicted is the expected class. ``sic-regression``: one number whose logistic function
+is the concentration, squared error.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ TASKS: tuple[Task, ...] = get_args(Task)
 LEVELS = len(SIC_PERCENT)
 
 
-def output_count(task: str) -> int:
-    """Channels a network needs.
+def count_outputs(task: str) -> int:
+    """Number of channels that the output of a network has.
 
     Raises
     ------
@@ -40,76 +40,86 @@ def output_count(task: str) -> int:
     return counts[task]
 
 
-def table_size(task: str) -> int:
-    """Classes that are counted in scores: 2, or the 11 of concentration."""
+def count_classes(task: str) -> int:
+    """Number of classes that scores count: 2, or the 11 of concentration."""
     return 2 if task == "classes" else LEVELS
 
 
-def truth_table(task: str, rule: LabelRule) -> np.ndarray:
-    """From the classes of a chart to those that are learned and counted, uint8 (256,).
+def make_label_table(task: str, rule: LabelRule) -> np.ndarray:
+    """Look-up table from the class of a chart to the label that is learned and counted, uint8 (256,).
 
-    What is no class is ignored.
+    A value that is no class becomes 255, which is ignored.
     """
     table = np.full(256, IGNORED, np.uint8)
     levels = np.arange(LEVELS, dtype=np.uint8)
-    table[:LEVELS] = rule.classes(levels) if task == "classes" else levels
+    table[:LEVELS] = rule.label(levels) if task == "classes" else levels
     return table
 
 
-def loss_sums(
+def sum_losses(
     logits: torch.Tensor, truth: torch.Tensor, task: str, weights: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of the losses of the known pixels and of their weights; the loss is their quotient.
+    """Sums of the losses and of the weights of all pixels with a label; the loss is their quotient.
+
+    Sums can be added over batches and processes, which means cannot.
 
     Parameters
     ----------
     logits : Tensor of float, shape (B, K, H, W)
     truth : Tensor of uint8, shape (B, H, W)
-        By :func:`truth_table`; 255: ignored.
+        By :func:`make_label_table`; 255: ignored.
     task : str
     weights : Tensor of float, shape (K,), optional
         By class; not for sic-regression.
     """
     from torch.nn import functional
 
-    known = truth != IGNORED
+    is_labelled = truth != IGNORED
     if task == "sic-regression":
-        wanted = truth.float() / (LEVELS - 1)
-        squares = (logits[:, 0].float().sigmoid() - wanted) ** 2
-        return squares[known].sum(), known.sum().float()
-    target = truth.long()
+        target = truth.float() / (LEVELS - 1)
+        squares = (logits[:, 0].float().sigmoid() - target) ** 2
+        return squares[is_labelled].sum(), is_labelled.sum().float()
+    classes = truth.long()
     total = functional.cross_entropy(
-        logits.float(), target, weight=weights, ignore_index=IGNORED, reduction="sum"
+        logits.float(), classes, weight=weights, ignore_index=IGNORED, reduction="sum"
     )
     if weights is None:
-        return total, known.sum().float()
-    return total, weights[target[known]].sum()
+        return total, is_labelled.sum().float()
+    return total, weights[classes[is_labelled]].sum()
 
 
-def likelihoods(logits: torch.Tensor, task: str) -> torch.Tensor:
-    """What can be averaged over overlapping tiles, float32 (B, K, H, W).
+def convert_logits(logits: torch.Tensor, task: str) -> torch.Tensor:
+    """Predictions that can be averaged over overlapping tiles, float32 (B, K, H, W).
 
-    Probabilities of the classes; for sic-regression the concentration as a fraction.
+    They are probabilities of the classes; for sic-regression the concentration as a fraction.
     """
     return logits.float().sigmoid() if task == "sic-regression" else logits.float().softmax(dim=1)
 
 
-def concentration(likely: torch.Tensor, task: str) -> torch.Tensor:
-    """Expected concentration as a fraction (B, H, W); for classes the probability of ice."""
+def compute_concentration(predictions: torch.Tensor, task: str) -> torch.Tensor:
+    """Expected concentration as a fraction (B, H, W); for classes the probability of ice.
+
+    Parameters
+    ----------
+    predictions : Tensor of float32, shape (B, K, H, W)
+        By :func:`convert_logits`.
+    task : str
+    """
     import torch
 
     if task == "classes":
-        return likely[:, 1]
+        return predictions[:, 1]
     if task == "sic-regression":
-        return likely[:, 0]
-    levels = torch.arange(LEVELS, dtype=likely.dtype, device=likely.device) / (LEVELS - 1)
-    return torch.einsum("bkhw,k->bhw", likely, levels)
+        return predictions[:, 0]
+    levels = torch.arange(LEVELS, dtype=predictions.dtype, device=predictions.device) / (LEVELS - 1)
+    return torch.einsum("bkhw,k->bhw", predictions, levels)
 
 
-def decided(likely: torch.Tensor, task: str) -> torch.Tensor:
-    """The class of every pixel, uint8 (B, H, W): 0 or 1, or the nearest class of concentration."""
+def decide_classes(predictions: torch.Tensor, task: str) -> torch.Tensor:
+    """Predicted class of every pixel, uint8 (B, H, W): 0 or 1, or the nearest class of concentration."""
     import torch
 
     if task == "classes":
-        return likely.argmax(dim=1).to(torch.uint8)
-    return (concentration(likely, task) * (LEVELS - 1)).round().clamp(0, LEVELS - 1).to(torch.uint8)
+        return predictions.argmax(dim=1).to(torch.uint8)
+    levels = (compute_concentration(predictions, task) * (LEVELS - 1)).round()
+    return levels.clamp(0, LEVELS - 1).to(torch.uint8)

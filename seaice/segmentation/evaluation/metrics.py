@@ -1,31 +1,30 @@
 """Scores of water and ice maps from pooled counts of pixels.
 
-Counts are exact integers of one table: rows what the chart says, columns what was predicted. A
-pooled score does not depend on the size or the order of batches, as a mean over batches does.
+Counts are exact integers in a table: a row for each true class of the chart, a column for each
+predicted class. Tables of all patches are added first and scored then (pooled), so that the score does
+not depend on the size or the order of batches, as a mean of the scores of batches does.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from seaice.runtime.atomic_write import atomic
 from seaice.segmentation.data.labels import (
     ICE,
     IGNORED,
     WATER,
     LabelRule,
 )
+from seaice.sources.ai4arctic.tables import PIXEL_METRES
 
-KILOMETRES = 0.08
+PIXEL_KILOMETRES = PIXEL_METRES / 1000
 SCORES = ("iou_mean", "iou_water", "iou_ice", "accuracy", "f1_mean", "f1_water", "f1_ice")
 
 
-def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int = 2) -> np.ndarray:
+def count_confusion(truth: np.ndarray, predicted: np.ndarray, classes: int = 2) -> np.ndarray:
     """Count pixels by true and predicted class.
 
     Parameters
@@ -44,20 +43,22 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int = 2) -> np.
     >>> confusion(np.array([0, 1, 1, 255], np.uint8), np.array([0, 1, 0, 1])).tolist()
     [[1, 0], [1, 1]]
     """
-    known = truth != IGNORED
-    flat = truth[known].astype(np.int64) * classes + predicted[known]
-    return np.bincount(flat, minlength=classes**2).reshape(classes, classes)
+    is_counted = truth != IGNORED
+    # One number for each pair of classes, so that one bincount counts all cells of the table.
+    pairs = truth[is_counted].astype(np.int64) * classes + predicted[is_counted]
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def as_water_and_ice(counts: np.ndarray, rule: LabelRule) -> np.ndarray:
-    """Counts of concentration classes (..., 11, 11) as counts of water and ice (..., 2, 2)."""
-    cut = [0, rule.first_class]
-    found: np.ndarray = np.add.reduceat(np.add.reduceat(counts, cut, axis=-2), cut, axis=-1)
-    return found
+def merge_classes(counts: np.ndarray, rule: LabelRule) -> np.ndarray:
+    """Merge counts of concentration classes (..., 11, 11) to counts of water and ice (..., 2, 2)."""
+    first_classes = [0, rule.first_ice_class]
+    by_label = np.add.reduceat(counts, first_classes, axis=-2)
+    merged: np.ndarray = np.add.reduceat(by_label, first_classes, axis=-1)
+    return merged
 
 
-def scores(counts: np.ndarray) -> dict[str, float]:
-    """Intersection over union, F1 and accuracy of a table of water and ice.
+def compute_scores(counts: np.ndarray) -> dict[str, float]:
+    """Compute intersection over union, F1 and accuracy of a table of water and ice.
 
     Parameters
     ----------
@@ -66,41 +67,42 @@ def scores(counts: np.ndarray) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        By the names of :data:`SCORES`. NaN for a class that is neither there nor predicted; a mean
-        is of the classes that have a score.
+        By the names of :data:`SCORES`. NaN for a class that is neither true nor predicted anywhere;
+        a mean is over the classes that have a score.
 
     Examples
     --------
     >>> scores(np.array([[6, 2], [1, 3]]))["iou_water"]
     0.6666666666666666
     """
-    values = score_arrays(np.asarray(counts)[None])
+    values = compute_score_arrays(np.asarray(counts)[None])
     return {name: float(value[0]) for name, value in values.items()}
 
 
-def score_arrays(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """:func:`scores` of many tables (n, 2, 2) at once, float64 (n,) each."""
+def compute_score_arrays(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute the scores of many tables (n, 2, 2) as :func:`compute_scores` does; float64 (n,) each."""
     counts = np.asarray(counts, np.float64)
-    right = np.diagonal(counts, axis1=1, axis2=2)
-    either = counts.sum(axis=1) + counts.sum(axis=2) - right
+    correct = np.diagonal(counts, axis1=1, axis2=2)
+    union = counts.sum(axis=1) + counts.sum(axis=2) - correct
     total = counts.sum(axis=(1, 2))
     with np.errstate(invalid="ignore", divide="ignore"):
-        iou = right / either
-        f1 = 2 * right / (either + right)
-        accuracy = right.sum(axis=1) / total
-    made = {"accuracy": accuracy}
+        iou = correct / union
+        # F1 is twice the intersection over the sum of both sets, which is union and intersection.
+        f1 = 2 * correct / (union + correct)
+        accuracy = correct.sum(axis=1) / total
+    by_name = {"accuracy": accuracy}
     for name, values in (("iou", iou), ("f1", f1)):
-        there = np.isfinite(values)
+        has_score = np.isfinite(values)
         with np.errstate(invalid="ignore"):
-            made[f"{name}_mean"] = np.where(there, values, 0).sum(axis=1) / there.sum(axis=1)
-        made[f"{name}_water"], made[f"{name}_ice"] = values[:, WATER], values[:, ICE]
-    return {name: made[name] for name in SCORES}
+            by_name[f"{name}_mean"] = np.where(has_score, values, 0).sum(axis=1) / has_score.sum(axis=1)
+        by_name[f"{name}_water"], by_name[f"{name}_ice"] = values[:, WATER], values[:, ICE]
+    return {name: by_name[name] for name in SCORES}
 
 
-def mean_over_batches(counts: np.ndarray, batch_size: int = 16) -> dict[str, float]:
-    """Mean over batches of the IoU of each batch, as published scores were made.
+def average_over_batches(counts: np.ndarray, batch_size: int = 16) -> dict[str, float]:
+    """Average the IoU of each batch over batches, as the published scores do.
 
-    It depends on the size and order of the batches; use it only for comparison with them.
+    The mean depends on the size and order of the batches; use it only to compare with those scores.
 
     Parameters
     ----------
@@ -111,20 +113,22 @@ def mean_over_batches(counts: np.ndarray, batch_size: int = 16) -> dict[str, flo
     Returns
     -------
     dict
-        ``iou_water``, ``iou_ice``: means over the batches where the union is not empty;
-        ``iou_mean``: of the two.
+        ``iou_water``, ``iou_ice``: means over the batches where the union is not empty, NaN without
+        such a batch; ``iou_mean``: mean of the two.
     """
     starts = np.arange(0, len(counts), batch_size)
-    each = score_arrays(np.add.reduceat(counts, starts, axis=0))
-    made = {}
+    by_batch = compute_score_arrays(np.add.reduceat(counts, starts, axis=0))
+    means = {}
     for name in ("iou_water", "iou_ice"):
-        there = each[name][np.isfinite(each[name])]
-        made[name] = float(there.mean()) if there.size else float("nan")
-    return made | {"iou_mean": (made["iou_water"] + made["iou_ice"]) / 2}
+        finite = by_batch[name][np.isfinite(by_batch[name])]
+        means[name] = float(finite.mean()) if finite.size else float("nan")
+    return means | {"iou_mean": (means["iou_water"] + means["iou_ice"]) / 2}
 
 
-def r2(counts: np.ndarray) -> float:
-    """Coefficient of determination between class numbers, as the AutoICE challenge takes it.
+def compute_r2(counts: np.ndarray) -> float:
+    """Compute the coefficient of determination between class numbers, as the AutoICE challenge does.
+
+    Exact: with Python's integers sums over billions of pixels can be squared without rounding.
 
     Parameters
     ----------
@@ -134,59 +138,66 @@ def r2(counts: np.ndarray) -> float:
     -------
     float
         1 is perfect, 0 no better than the mean; NaN if all pixels are of one class.
+
+    References
+    ----------
+    Stokholm et al. 2024, The AutoICE Challenge, The Cryosphere 18, 3471, doi:10.5194/tc-18-3471-2024.
     """
     table = [[int(value) for value in line] for line in counts]
     total = sum(map(sum, table))
-    first = sum(k * sum(line) for k, line in enumerate(table))
-    second = sum(k * k * sum(line) for k, line in enumerate(table))
-    wrong = sum((k - p) ** 2 * n for k, line in enumerate(table) for p, n in enumerate(line))
-    # Python integers, so that billions of pixels squared are exact.
-    spread = second * total - first * first
-    return 1 - wrong * total / spread if spread else float("nan")
+    first_moment = sum(k * sum(line) for k, line in enumerate(table))
+    second_moment = sum(k * k * sum(line) for k, line in enumerate(table))
+    squared_errors = sum((k - p) ** 2 * n for k, line in enumerate(table) for p, n in enumerate(line))
+    # The variance of the true classes, times the square of the number of pixels.
+    variance = second_moment * total - first_moment * first_moment
+    return 1 - squared_errors * total / variance if variance else float("nan")
 
 
 class Interval(NamedTuple):
-    """A value and the bounds that hold it with a given confidence; NaN where they are unknown."""
+    """A value and the bounds of its confidence interval; bounds are NaN where they are unknown."""
 
     value: float
     low: float
     high: float
 
 
-def r2_arrays(counts: np.ndarray) -> np.ndarray:
-    """:func:`r2` of many tables (n, classes, classes) at once, in float64."""
+def compute_r2_arrays(counts: np.ndarray) -> np.ndarray:
+    """Compute R2 of many tables (n, classes, classes) at once, as :func:`compute_r2` but in float64."""
     numbers = np.arange(counts.shape[-1], dtype=np.float64)
-    true = np.asarray(counts, np.float64).sum(axis=2)
-    total, first, second = true.sum(axis=1), true @ numbers, true @ numbers**2
+    true_counts = np.asarray(counts, np.float64).sum(axis=2)
+    total = true_counts.sum(axis=1)
+    first_moment, second_moment = true_counts @ numbers, true_counts @ numbers**2
     squares = (numbers[:, None] - numbers) ** 2
-    spread = second * total - first**2
+    variance = second_moment * total - first_moment**2
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: np.ndarray = np.where(
-            spread > 0, 1 - (counts * squares).sum((1, 2)) * total / spread, np.nan
+        r2: np.ndarray = np.where(
+            variance > 0, 1 - (counts * squares).sum((1, 2)) * total / variance, np.nan
         )
-    return found
+    return r2
 
 
-def bootstrap(
+def compute_intervals(
     sums: np.ndarray,
-    measure: Callable[[np.ndarray], Mapping[str, np.ndarray]] = score_arrays,
+    measure: Callable[[np.ndarray], Mapping[str, np.ndarray]] = compute_score_arrays,
     *,
     repeats: int = 1000,
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Intervals of pooled scores, by drawing scenes with replacement.
+    """Compute confidence intervals of pooled scores by drawing scenes with replacement (bootstrap).
 
-    Scenes are drawn, not pixels or patches: neighbours are not independent.
+    Scenes are drawn, not pixels or patches, because neighbours are not independent.
 
     Parameters
     ----------
     sums : ndarray, shape (scenes, ...)
-        What can be added up, e.g. tables (scenes, 2, 2).
+        Counts that can be added, e.g. tables (scenes, 2, 2).
     measure : callable
         From (n, ...) sums to scores (n,) by name.
     repeats : int
+        Number of draws.
     level : float
+        Of confidence, 0 to 1.
     seed : int
 
     Returns
@@ -198,18 +209,21 @@ def bootstrap(
     count = len(sums)
     if count < 2:
         return {name: Interval(value, float("nan"), float("nan")) for name, value in pooled.items()}
+    # How often each scene is in each draw, (repeats, scenes).
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), repeats)
-    found = {}
+    bounds = ((1 - level) / 2, (1 + level) / 2)
+    intervals = {}
     for name, values in measure(np.tensordot(drawn, sums, axes=1)).items():
-        there = values[np.isfinite(values)]
-        bounds = ((1 - level) / 2, (1 + level) / 2)
-        low, high = np.quantile(there, bounds) if there.size else (np.nan, np.nan)
-        found[name] = Interval(pooled[name], float(low), float(high))
-    return found
+        finite = values[np.isfinite(values)]
+        low, high = np.quantile(finite, bounds) if finite.size else (np.nan, np.nan)
+        intervals[name] = Interval(pooled[name], float(low), float(high))
+    return intervals
 
 
-def seed_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
-    """Mean of runs that differ in their seed, with bounds by Student's t.
+def compute_seed_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
+    """Compute the mean of runs that differ in their seed, with its interval by Student's t.
+
+    With one run the bounds are NaN.
 
     Examples
     --------
@@ -226,18 +240,18 @@ def seed_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-class EdgeSums(NamedTuple):
-    """Distances between two ice edges, in pixels, summed; can be added up over patches.
+class EdgeDistances(NamedTuple):
+    """Sums of the distances between two ice edges, in pixels; they can be added over patches.
 
     Attributes
     ----------
     to_truth, predicted_pixels : float, int
-        From every predicted edge pixel to the nearest true one.
+        Sum of the distances from every predicted edge pixel to the nearest true one, and their number.
     to_predicted, true_pixels : float, int
-        The other way round.
+        The same from every true edge pixel to the nearest predicted one.
     compared, one_sided : int
-        Patches with both edges; patches where only one of the maps has an edge. The latter have
-        no distance and are only counted.
+        Number of patches where both maps have an edge; and of those where only one map has one, which
+        have no distance.
     """
 
     to_truth: float = 0.0
@@ -248,21 +262,23 @@ class EdgeSums(NamedTuple):
     one_sided: int = 0
 
 
-def edge_kilometres(sums: np.ndarray) -> dict[str, np.ndarray]:
-    """Distance of the ice edges of many :class:`EdgeSums` (n, 6).
+def compute_edge_kilometres(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute the distance of the ice edges in kilometres from many :class:`EdgeDistances` (n, 6).
 
     Returns
     -------
     dict
-        ``ice_edge_km``: the mean of the two mean distances; NaN where no patch has both edges.
+        ``ice_edge_km``, float64 (n,): the mean of the two mean distances; NaN where no patch has both
+        edges.
     """
-    to_truth, made, to_made, real = np.asarray(sums, np.float64).T[:4]
+    to_truth, predicted_pixels, to_predicted, true_pixels = np.asarray(sums, np.float64).T[:4]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {"ice_edge_km": KILOMETRES * (to_truth / made + to_made / real) / 2}
+        pixels = (to_truth / predicted_pixels + to_predicted / true_pixels) / 2
+    return {"ice_edge_km": PIXEL_KILOMETRES * pixels}
 
 
-def edge_pixels(labels: np.ndarray) -> np.ndarray:
-    """Ice that has water beside it (4 neighbours), bool; what is ignored makes no edge.
+def find_edge_pixels(labels: np.ndarray) -> np.ndarray:
+    """Find ice pixels with water beside them (4 neighbours), bool; ignored pixels make no edge.
 
     Examples
     --------
@@ -278,40 +294,37 @@ def edge_pixels(labels: np.ndarray) -> np.ndarray:
     return beside & (labels == ICE)
 
 
-def edge_sums(truth: np.ndarray, predicted: np.ndarray) -> EdgeSums:
-    """Distances between the ice edges of two label maps, for one patch.
+def measure_edge_distances(truth: np.ndarray, predicted: np.ndarray) -> EdgeDistances:
+    """Measure the distances between the ice edges of two label maps of one patch.
 
     Parameters
     ----------
     truth : ndarray of uint8, shape (rows, columns)
         0 water, 1 ice, 255 ignored.
     predicted : ndarray, same shape
-        0 or 1; ignored where the truth is.
+        0 or 1; ignored where the truth is ignored.
     """
     from scipy.ndimage import distance_transform_edt
 
     predicted = np.where(truth == IGNORED, np.uint8(IGNORED), predicted.astype(np.uint8))
-    real, made = edge_pixels(truth), edge_pixels(predicted)
-    if not real.any() or not made.any():
-        return EdgeSums(one_sided=int(real.any() != made.any()))
-    to_truth, to_made = distance_transform_edt(~real)[made], distance_transform_edt(~made)[real]
-    return EdgeSums(float(to_truth.sum()), to_truth.size, float(to_made.sum()), to_made.size, compared=1)
+    true_edge, predicted_edge = find_edge_pixels(truth), find_edge_pixels(predicted)
+    if not true_edge.any() or not predicted_edge.any():
+        return EdgeDistances(one_sided=int(true_edge.any() != predicted_edge.any()))
+    to_truth = distance_transform_edt(~true_edge)[predicted_edge]
+    to_predicted = distance_transform_edt(~predicted_edge)[true_edge]
+    return EdgeDistances(
+        float(to_truth.sum()), to_truth.size, float(to_predicted.sum()), to_predicted.size, compared=1
+    )
 
 
-def pooled_by(sums: np.ndarray, keys: Sequence[str]) -> dict[str, np.ndarray]:
-    """Sums (n, ...) added up by key, in the order of the keys' names."""
+def pool_by_key(sums: np.ndarray, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Add up sums (n, ...) that have the same key; the result is sorted by key."""
     groups: dict[str, list[int]] = {key: [] for key in sorted(set(keys))}
     for number, key in enumerate(keys):
         groups[key].append(number)
     return {key: sums[index].sum(axis=0) for key, index in groups.items()}
 
 
-def plain(value: float, digits: int = 6) -> float | None:
-    """A value for JSON, which has no NaN: None instead."""
+def round_for_json(value: float, digits: int = 6) -> float | None:
+    """Round a value for JSON; None for NaN and infinity, which JSON does not know."""
     return round(float(value), digits) if np.isfinite(value) else None
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write an object as JSON, whole or not at all."""
-    with atomic(path) as part:
-        part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

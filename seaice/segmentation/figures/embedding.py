@@ -1,4 +1,4 @@
-"""What a network sees in patches: their features, and whether patches of a kind lie together."""
+"""Features that a network computes of patches, and whether patches of a kind have similar ones."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from seaice.segmentation.networks.checkpoint import TrainedModel
 
 NEIGHBOURS = (1, 3, 5, 10)
-HALF = 0.5  # share of ice from which on a patch counts as ice
+HALF_ICE = 0.5  # share of ice from which on a patch counts as ice
 
 
 @dataclass(frozen=True)
-class Embedded:
+class PatchFeatures:
     """Features of patches.
 
     Attributes
@@ -36,44 +36,45 @@ class Embedded:
     scenes: tuple[str, ...]
 
 
-def spread(rows: Sequence[PatchRow], count: int) -> list[PatchRow]:
-    """At most so many rows, evenly from first to last."""
+def pick_evenly(rows: Sequence[PatchRow], count: int) -> list[PatchRow]:
+    """Pick at most ``count`` rows, evenly from first to last."""
     if len(rows) <= count:
         return list(rows)
     return [rows[k] for k in np.linspace(0, len(rows) - 1, count).round().astype(int)]
 
 
-def embed(model: TrainedModel, patch_dir: Path, rows: Sequence[PatchRow]) -> Embedded:
-    """Features of the deepest layer, or the tokens of a backbone, averaged over each patch.
+def embed_patches(model: TrainedModel, patch_dir: Path, rows: Sequence[PatchRow]) -> PatchFeatures:
+    """Compute features of patches: those of the deepest layer or of a backbone, averaged over each.
 
     Raises
     ------
     InputError
-        If the network does not tell its features.
+        If the network has no method ``extract_features``.
     """
     import torch
 
     from seaice.segmentation.data.patch_dataset import PatchDataset
 
-    see = getattr(model.network, "features", None)
-    if see is None:
+    extract_features = getattr(model.network, "extract_features", None)
+    if extract_features is None:
         raise InputError(
-            f"expected a network with a method features(images), found none in {model.note['model']}"
+            f"expected a network with a method extract_features(images), found none in "
+            f"{model.metadata['model']}"
         )
     device = next(model.network.parameters()).device
-    data, found = PatchDataset(patch_dir, rows, inputs=model.inputs), []
+    data, averaged = PatchDataset(patch_dir, rows, inputs=model.inputs), []
     with torch.inference_mode():
-        # One at a time: the last digits would depend on the batch.
+        # One patch at a time, because the last digits depend on the batch.
         for number in range(len(data)):
-            made = see(data[number][0][None].to(device))
-            found.append(made.float().mean(dim=(-2, -1))[0].cpu().numpy())
-    features = np.stack(found).astype(np.float64)
+            feature_map = extract_features(data[number][0][None].to(device))
+            averaged.append(feature_map.float().mean(dim=(-2, -1))[0].cpu().numpy())
+    features = np.stack(averaged).astype(np.float64)
     shares = np.array([row.ice_share for row in rows])
-    return Embedded(features, shares, tuple(row.scene for row in rows))
+    return PatchFeatures(features, shares, tuple(row.scene for row in rows))
 
 
-def principal_plane(features: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """The two directions of largest variance.
+def find_principal_components(features: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Find the two directions of largest variance, and the patches in their plane.
 
     Parameters
     ----------
@@ -82,9 +83,9 @@ def principal_plane(features: np.ndarray) -> tuple[np.ndarray, list[float]]:
     Returns
     -------
     points : ndarray of float64, shape (n, 2)
-        The largest part of each direction is positive.
+        Along both directions. The largest component of each direction is positive.
     explained : list of float
-        Share of the variance of both.
+        Share of the variance along each direction.
 
     Raises
     ------
@@ -113,45 +114,49 @@ def principal_plane(features: np.ndarray) -> tuple[np.ndarray, list[float]]:
     return centred @ axes.T, explained
 
 
-def neighbour_votes(
-    known: Embedded, asked: Embedded, numbers: Sequence[int] = NEIGHBOURS
+def score_neighbour_votes(
+    voters: PatchFeatures, judged: PatchFeatures, numbers: Sequence[int] = NEIGHBOURS
 ) -> tuple[Mapping[int, float], int]:
-    """How often the vote of the nearest patches (cosine) finds whether a patch is ice.
+    """Score how often the nearest patches, by vote, tell whether a patch is ice.
 
-    A patch of the same scene is never asked for its vote. A tie goes to the nearest one.
+    Patches are near if the cosine of their features is large. Patches of the same scene do not vote. If
+    votes are equal, the nearest patch decides.
 
     Parameters
     ----------
-    known : Embedded
-        Those who vote.
-    asked : Embedded
+    voters : PatchFeatures
+        Patches that vote.
+    judged : PatchFeatures
+        Patches that are voted on.
     numbers : sequence of int
-        Of votes; larger than there are voters in other scenes: left out.
+        Numbers of votes; a number larger than the voters in other scenes is left out.
 
     Returns
     -------
     accuracy : mapping of int to float
+        Share of the patches that are voted right, by the number of votes.
     fewest : int
-        Voters that every patch had.
+        Least number of voters that a patch has.
     """
-    near = _unit(asked.features) @ _unit(known.features).T
-    same = np.array(asked.scenes)[:, None] == np.array(known.scenes)[None, :]
-    near[same] = -np.inf
-    fewest = int((~same).sum(axis=1).min())
-    order = np.argsort(-near, axis=1, kind="stable")
-    votes = (known.ice_share >= HALF)[order]
-    truth = asked.ice_share >= HALF
-    found = {}
+    cosines = _normalise(judged.features) @ _normalise(voters.features).T
+    same_scene = np.array(judged.scenes)[:, None] == np.array(voters.scenes)[None, :]
+    cosines[same_scene] = -np.inf
+    fewest = int((~same_scene).sum(axis=1).min())
+    order = np.argsort(-cosines, axis=1, kind="stable")
+    votes = (voters.ice_share >= HALF_ICE)[order]
+    truth = judged.ice_share >= HALF_ICE
+    accuracy = {}
     for number in numbers:
         if number > fewest:
             continue
         ice = votes[:, :number].sum(axis=1)
-        called = np.where(2 * ice == number, votes[:, 0], 2 * ice > number)
-        found[number] = float((called == truth).mean())
-    return found, fewest
+        outcome = np.where(2 * ice == number, votes[:, 0], 2 * ice > number)
+        accuracy[number] = float((outcome == truth).mean())
+    return accuracy, fewest
 
 
-def _unit(features: np.ndarray) -> np.ndarray:
+def _normalise(features: np.ndarray) -> np.ndarray:
+    """Vectors of length 1; a vector of zeros stays so."""
     length = np.linalg.norm(features, axis=1, keepdims=True)
-    made: np.ndarray = features / np.where(length > 0, length, 1)
-    return made
+    normalised: np.ndarray = features / np.where(length > 0, length, 1)
+    return normalised

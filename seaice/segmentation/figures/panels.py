@@ -1,4 +1,4 @@
-"""Drawing of trainings, patches and maps of scenes; every function draws on axes it is given."""
+"""Panels of figures: curves, patches, maps of scenes; each function draws one on axes it is given."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SURFACE: Mapping[int, Swatch] = {
     LAND: Swatch("land", palette.LAND),
     MISSING: Swatch("no SAR", palette.NO_VALUE),
 }
-# Right in the pale colours, wrong in the loud ones.
+# Correct predictions have pale colours, wrong ones strong colours.
 AGREEMENT: Mapping[int, Swatch] = {
     0: Swatch("water in both", "#9fb4c7"),
     1: Swatch("ice in both", "#eef2f4"),
@@ -47,14 +47,21 @@ AGREEMENT: Mapping[int, Swatch] = {
     3: Swatch("false ice", "#b0489f"),
     4: Swatch("not in the chart", palette.NO_VALUE),
 }
+# Range of the grey scale, dB.
 DECIBELS = {"HH": (-26.0, -4.0), "HV": (-34.0, -16.0)}
-_SMALL = 8
+_FONT_SIZE = 8
 _DASHES = ("--", "-.", ":", (0, (8, 4)))
-_MOST = 1200  # dots along a side
+_MOST_PIXELS = 1200  # along a side of an image
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """A figure that pyplot does not know."""
+def make_figure(width: float, height: float) -> Figure:
+    """Make a figure without pyplot, which keeps figures in memory.
+
+    Parameters
+    ----------
+    width, height : float
+        Inches.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -63,8 +70,8 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def draw_key(figure: Figure, classes: Mapping[int, Swatch]) -> None:
-    """Names of classes below a figure."""
+def draw_legend(figure: Figure, classes: Mapping[int, Swatch]) -> None:
+    """Draw the names and colours of classes below a figure."""
     from matplotlib.patches import Patch
 
     handles = [
@@ -80,17 +87,17 @@ def draw_key(figure: Figure, classes: Mapping[int, Swatch]) -> None:
     )
 
 
-def draw_bar(figure: Figure, image: Any, label: str, **place: Any) -> None:
-    """A colour bar; ``place`` goes to matplotlib."""
-    bar = figure.colorbar(image, **place)
+def draw_colour_bar(figure: Figure, image: Any, label: str, **options: Any) -> None:
+    """Draw a colour bar; the options go to matplotlib."""
+    bar = figure.colorbar(image, **options)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7, length=2)
     bar.outline.set_linewidth(0.5)
 
 
-def dress(ax: Axes) -> None:
-    """Thin frame, quiet grid, small numbers."""
-    ax.tick_params(labelsize=_SMALL, colors=palette.TEXT, length=3)
+def style_axes(ax: Axes) -> None:
+    """Style axes with a thin frame, a pale grid and small numbers."""
+    ax.tick_params(labelsize=_FONT_SIZE, colors=palette.TEXT, length=3)
     ax.grid(color="#e3e6e8", linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
@@ -98,34 +105,34 @@ def dress(ax: Axes) -> None:
 
 
 def draw_losses(ax: Axes, logs: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Losses of trainings by epoch: training dashed, validation solid.
+    """Draw the losses of trainings by epoch: training dashed, validation solid.
 
     Parameters
     ----------
     ax : Axes
     logs : mapping of str to mapping of str to ndarray
-        By label the columns of ``log.csv``.
+        Columns of ``log.csv`` by the label of the training.
     """
     for number, (label, log) in enumerate(logs.items()):
         colour = LINES[number % len(LINES)]
         name = f"{label}, " if len(logs) > 1 else ""
         ax.plot(log["epoch"], log["train_loss"], "--", color=colour, lw=1.2, label=f"{name}training")
         ax.plot(log["epoch"], log["validation_loss"], color=colour, lw=1.6, label=f"{name}validation")
-    _epochs(ax, logs)
-    # One wild epoch must not flatten all the others.
+    _label_epochs(ax, logs)
+    # One epoch with a very large loss must not flatten all others.
     losses = np.concatenate([log[f"{p}_loss"] for log in logs.values() for p in ("train", "validation")])
     losses = losses[np.isfinite(losses)]
     if losses.size:
         ax.set_ylim(0, min(1.08 * losses.max(), 3 * float(np.median(losses))) or 1)
-    ax.set_ylabel("loss", fontsize=_SMALL + 1)
-    ax.legend(fontsize=_SMALL, frameon=False)
-    dress(ax)
+    ax.set_ylabel("loss", fontsize=_FONT_SIZE + 1)
+    ax.legend(fontsize=_FONT_SIZE, frameon=False)
+    style_axes(ax)
 
 
 def draw_validation(
     ax: Axes, logs: Mapping[str, Mapping[str, np.ndarray]], scores: Mapping[str, str]
 ) -> None:
-    """Validation scores of trainings by epoch, a dot at the best one.
+    """Draw the validation scores of trainings by epoch, with a dot at the best one.
 
     Parameters
     ----------
@@ -133,7 +140,7 @@ def draw_validation(
     logs : mapping of str to mapping of str to ndarray
         See :func:`draw_losses`.
     scores : mapping of str to str
-        Columns and their names; of several trainings the first only.
+        Names of the columns for the legend; of several trainings only the first column is drawn.
     """
     names = list(scores.items())[: 1 if len(logs) > 1 else None]
     number = 0
@@ -142,26 +149,26 @@ def draw_validation(
             if column not in log:
                 continue
             colour = LINES[number % len(LINES)]
-            shown = label if len(logs) > 1 else text
+            legend = label if len(logs) > 1 else text
             if column == names[0][0] and np.isfinite(log[column]).any():
                 best = int(np.nanargmax(log[column]))
                 ax.plot(log["epoch"][best], log[column][best], "o", color=colour, ms=5)
-                shown += f", best {log[column][best]:.3f} (epoch {log['epoch'][best]:.0f})"
-            ax.plot(log["epoch"], log[column], color=colour, lw=1.6, label=shown)
+                legend += f", best {log[column][best]:.3f} (epoch {log['epoch'][best]:.0f})"
+            ax.plot(log["epoch"], log[column], color=colour, lw=1.6, label=legend)
             number += 1
-    _epochs(ax, logs)
+    _label_epochs(ax, logs)
     values = [log[column] for log in logs.values() for column, _ in names if column in log]
-    # R2 may be below 0, and far below in the first epochs.
+    # R2 can be below 0, and far below in the first epochs.
     ax.set_ylim(max(-1.0, 1.05 * float(np.nanmin(np.concatenate([[0.0], *values])))), 1.03)
-    ax.set_ylabel(f"validation {names[0][1] if len(logs) > 1 else 'score'}", fontsize=_SMALL + 1)
-    ax.legend(fontsize=_SMALL, frameon=False, loc="best")
-    dress(ax)
+    ax.set_ylabel(f"validation {names[0][1] if len(logs) > 1 else 'score'}", fontsize=_FONT_SIZE + 1)
+    ax.legend(fontsize=_FONT_SIZE, frameon=False, loc="best")
+    style_axes(ax)
 
 
-def _epochs(ax: Axes, logs: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+def _label_epochs(ax: Axes, logs: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    ax.set_xlabel("epoch", fontsize=_SMALL + 1)
+    ax.set_xlabel("epoch", fontsize=_FONT_SIZE + 1)
     last = max(float(log["epoch"][-1]) for log in logs.values())
     ax.set_xlim(0.5, last + 0.5)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -173,23 +180,23 @@ def draw_efficiency(
     score_name: str,
     levels: Mapping[str, float],
 ) -> None:
-    """A score by the fraction of the training scenes: means, 95 percent intervals, every seed.
+    """Draw a score by the fraction of the training scenes: means, 95 percent intervals, every seed.
 
     Parameters
     ----------
     ax : Axes
     studies : mapping of str to sequence of mapping
-        By label the lines of a table with ``fraction``, ``mean``, ``low``, ``high``, ``values``.
+        Lines of a table with ``fraction``, ``mean``, ``low``, ``high``, ``values``, by their label.
     score_name : str
         For the axis.
     levels : mapping of str to float
-        The score of what needs no training, by its name.
+        Score of each baseline by its name, drawn as a level line.
     """
-    known: list[float] = list(levels.values())
+    drawn: list[float] = list(levels.values())
     lowest = 0.0
     for number, (label, lines) in enumerate(studies.items()):
         colour = LINES[number % len(LINES)]
-        # Beside each other, so that intervals of two models can be told apart.
+        # Shifted against each other, so that intervals of two models do not overlap.
         shift = 1.1 ** (number - (len(studies) - 1) / 2)
         lines = [line for line in lines if line["mean"] is not None]
         x = np.array([line["fraction"] for line in lines]) * shift
@@ -202,27 +209,27 @@ def draw_efficiency(
         ax.errorbar(
             x, mean, spread, color=colour, lw=1.6, marker="o", ms=5, capsize=3, elinewidth=1, label=label
         )
-        for place, line in zip(x, lines, strict=True):
+        for position, line in zip(x, lines, strict=True):
             seeds = [value for value in line["values"] if value is not None]
-            beside = [place * 1.035] * len(seeds)
+            beside = [position * 1.035] * len(seeds)
             ax.plot(beside, seeds, "o", mfc="white", mec=colour, mew=0.8, ms=3.5)
-            known += [line["mean"], *seeds]
+            drawn += [line["mean"], *seeds]
             lowest = min([lowest, *seeds])
-        known += [*low.tolist(), *high.tolist()]
-    _fractions(ax, studies)
+        drawn += [*low.tolist(), *high.tolist()]
+    _label_fractions(ax, studies)
     for (name, value), dashes in zip(levels.items(), cycle(_DASHES), strict=False):
         ax.axhline(value, color=palette.TEXT_SOFT, lw=1, ls=dashes, zorder=1, label=name)
-    if known:
-        # Intervals of few seeds may leave 0 to 1; the axis does not, unless a score (R2) does.
-        margin = max(0.02, 0.08 * (max(known) - min(known)))
+    if drawn:
+        # Intervals of few seeds can reach beyond 0 to 1; the axis does not, unless a score (R2) does.
+        margin = max(0.02, 0.08 * (max(drawn) - min(drawn)))
         least = lowest - margin if lowest < 0 else 0.0
-        ax.set_ylim(max(least, min(known) - margin), min(1.0, max(known) + margin))
-    ax.set_ylabel(score_name, fontsize=_SMALL + 1)
-    ax.legend(fontsize=_SMALL, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    dress(ax)
+        ax.set_ylim(max(least, min(drawn) - margin), min(1.0, max(drawn) + margin))
+    ax.set_ylabel(score_name, fontsize=_FONT_SIZE + 1)
+    ax.legend(fontsize=_FONT_SIZE, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    style_axes(ax)
 
 
-def _fractions(ax: Axes, studies: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+def _label_fractions(ax: Axes, studies: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     from matplotlib.ticker import NullLocator
 
     fractions = sorted({line["fraction"] for lines in studies.values() for line in lines})
@@ -230,17 +237,17 @@ def _fractions(ax: Axes, studies: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
     ax.set_xticks(fractions, [f"{100 * f:g} %" for f in fractions])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlim(fractions[0] / 1.25, fractions[-1] * 1.25)
-    ax.set_xlabel("share of the training scenes", fontsize=_SMALL + 1)
+    ax.set_xlabel("share of the training scenes", fontsize=_FONT_SIZE + 1)
 
 
-def thinned(field: np.ndarray) -> np.ndarray:
-    """Every n-th pixel, so that a side has about as many as a picture has dots."""
-    step = max(1, -(-max(field.shape[-2:]) // _MOST))
+def thin_image(field: np.ndarray) -> np.ndarray:
+    """Take every n-th pixel, so that a side has no more than a picture has dots."""
+    step = max(1, -(-max(field.shape[-2:]) // _MOST_PIXELS))
     return field[..., ::step, ::step]
 
 
 def draw_sar(ax: Axes, decibels: np.ndarray, polarisation: str) -> AxesImage:
-    """SAR in grey, dB; NaN is no SAR.
+    """Draw SAR in grey, dB; NaN is no SAR.
 
     Parameters
     ----------
@@ -250,49 +257,49 @@ def draw_sar(ax: Axes, decibels: np.ndarray, polarisation: str) -> AxesImage:
         HH or HV, for the range.
     """
     low, high = DECIBELS[polarisation]
-    image = _image(ax, np.ma.masked_invalid(decibels), cmap="gray", vmin=low, vmax=high)
+    image = _draw_image(ax, np.ma.masked_invalid(decibels), cmap="gray", vmin=low, vmax=high)
     ax.set_facecolor(palette.NO_VALUE)
     return image
 
 
 def draw_chart(ax: Axes, sic: np.ndarray) -> AxesImage:
-    """An ice chart in percent, from classes of uint8 (lines, samples); 255 is no class."""
-    from matplotlib.colors import LinearSegmentedColormap
-
+    """Draw an ice chart in percent, from classes of uint8 (lines, samples); 255 is no class."""
     percent = np.ma.masked_equal(sic, NO_CLASS) * (SIC_PERCENT[1] - SIC_PERCENT[0])
-    ramp = LinearSegmentedColormap.from_list("seaice_chart", palette.ICE, N=256)
-    ax.set_facecolor(palette.NO_VALUE)
-    return _image(ax, percent, cmap=ramp, vmin=0, vmax=100)
+    return _draw_ice_percent(ax, percent)
 
 
-def draw_likelihood(ax: Axes, values: np.ndarray) -> AxesImage:
-    """Probability or concentration 0..1 (lines, samples), as percent; NaN is no value."""
+def draw_percent(ax: Axes, values: np.ndarray) -> AxesImage:
+    """Draw probability or concentration 0..1 (lines, samples) in percent; NaN is no value."""
+    return _draw_ice_percent(ax, 100 * np.ma.masked_invalid(values))
+
+
+def _draw_ice_percent(ax: Axes, percent: np.ma.MaskedArray) -> AxesImage:
     from matplotlib.colors import LinearSegmentedColormap
 
     ramp = LinearSegmentedColormap.from_list("seaice_chart", palette.ICE, N=256)
     ax.set_facecolor(palette.NO_VALUE)
-    return _image(ax, 100 * np.ma.masked_invalid(values), cmap=ramp, vmin=0, vmax=100)
+    return _draw_image(ax, percent, cmap=ramp, vmin=0, vmax=100)
 
 
 def draw_codes(ax: Axes, codes: np.ndarray, classes: Mapping[int, Swatch]) -> AxesImage:
-    """Classes in plain colours, uint8 (lines, samples)."""
+    """Draw classes of uint8 (lines, samples), each in its colour."""
     from matplotlib.colors import ListedColormap
 
     table = np.zeros(256, np.uint8)
     for number, code in enumerate(classes):
         table[code] = number
     colours = ListedColormap([swatch.colour for swatch in classes.values()])
-    return _image(ax, table[codes], cmap=colours, vmin=-0.5, vmax=len(classes) - 0.5)
+    return _draw_image(ax, table[codes], cmap=colours, vmin=-0.5, vmax=len(classes) - 0.5)
 
 
-def agreement(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Codes of :data:`AGREEMENT` from labels of 0, 1, 255 and predictions of 0, 1."""
-    made = np.where(truth == predicted, predicted, np.where(truth == ICE, 2, 3)).astype(np.uint8)
-    made[truth == IGNORED] = 4
-    return made
+def compare_labels(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Compare labels of 0, 1, 255 with predictions of 0, 1; returns codes of :data:`AGREEMENT`."""
+    codes = np.where(truth == predicted, predicted, np.where(truth == ICE, 2, 3)).astype(np.uint8)
+    codes[truth == IGNORED] = 4
+    return codes
 
 
-def _image(ax: Axes, field: np.ndarray, **options: Any) -> AxesImage:
+def _draw_image(ax: Axes, field: np.ndarray, **options: Any) -> AxesImage:
     image = ax.imshow(field, interpolation="nearest", **options)
     ax.set_xticks([])
     ax.set_yticks([])
@@ -300,8 +307,17 @@ def _image(ax: Axes, field: np.ndarray, **options: Any) -> AxesImage:
     return image
 
 
-def draw_length(ax: Axes, samples: int, thinning: int = 1) -> None:
-    """A bar of about a quarter of the picture, in kilometres."""
+def draw_scale_bar(ax: Axes, samples: int, thinning: int = 1) -> None:
+    """Draw a scale bar of at most a third of the picture, in kilometres.
+
+    Parameters
+    ----------
+    ax : Axes
+    samples : int
+        Pixels that are drawn along a line.
+    thinning : int
+        Every how many pixels one is drawn.
+    """
     kilometres = samples * thinning * PIXEL_METRES / 1000
     length = max(value for value in (1, 2, 5, 10, 20, 50, 100) if value <= max(1, kilometres / 3))
     end = length / kilometres
@@ -311,31 +327,32 @@ def draw_length(ax: Axes, samples: int, thinning: int = 1) -> None:
         -0.06,
         f"{length} km",
         transform=ax.transAxes,
-        fontsize=_SMALL - 1,
+        fontsize=_FONT_SIZE - 1,
         va="center",
         color=palette.TEXT,
     )
 
 
 def draw_compass(ax: Axes, positions: Geolocation) -> None:
-    """Where north and east are: a scene is seen as the satellite went, often mirrored."""
+    """Draw arrows to north and east: a scene is drawn in the direction of flight, often mirrored."""
     from matplotlib.transforms import ScaledTranslation
 
     # In points from the corner, so that no letter leaves a small scene.
     inwards = ScaledTranslation(-36 / 72, 36 / 72, ax.figure.dpi_scale_trans)
     lines, samples = (np.array([(n - 1) / 2]) for n in positions.shape)
     steps = [positions.at(lines + down, samples + right) for down, right in ((0, 0), (1, 0), (0, 1))]
-    (lat, lon), below, beside = ((float(a[0]), float(b[0])) for a, b in steps)
-    squeeze = np.cos(np.radians(lat))
-    for text, to in (
-        ("N", (beside[0] - lat, below[0] - lat)),
-        ("E", tuple(((v[1] - lon + 180) % 360 - 180) * squeeze for v in (beside, below))),
-    ):
-        right, down = np.array(to) / max(np.hypot(*to), 1e-12)
+    (latitude, longitude), below, beside = ((float(a[0]), float(b[0])) for a, b in steps)
+    # A degree of longitude is shorter than one of latitude by this factor.
+    shortening = np.cos(np.radians(latitude))
+    # Change of latitude (north) and of longitude (east) from a pixel to those on its right and below.
+    north = (beside[0] - latitude, below[0] - latitude)
+    east = tuple(((v[1] - longitude + 180) % 360 - 180) * shortening for v in (beside, below))
+    for text, direction in (("N", north), ("E", east)):
+        right, down = np.array(direction) / max(np.hypot(*direction), 1e-12)
         options: dict[str, Any] = {
             "xycoords": ax.transAxes + inwards,
             "textcoords": "offset points",
-            "fontsize": _SMALL - 1,
+            "fontsize": _FONT_SIZE - 1,
         }
         arrow = {"arrowstyle": "<|-", "color": palette.TEXT, "lw": 1.1, "shrinkA": 0, "shrinkB": 0}
         ax.annotate(
@@ -353,7 +370,7 @@ def draw_compass(ax: Axes, positions: Geolocation) -> None:
 def draw_embedding(
     ax: Axes, points: np.ndarray, ice_share: np.ndarray, explained: Sequence[float]
 ) -> Any:
-    """Patches in the plane of their features, coloured by the share of ice.
+    """Draw patches as points in the plane of their features, coloured by the share of ice.
 
     Parameters
     ----------
@@ -378,29 +395,30 @@ def draw_embedding(
         lw=0.3,
         edgecolors="white",
     )
-    ax.set_xlabel(f"first component ({100 * explained[0]:.0f} % of the variance)", fontsize=_SMALL + 1)
-    ax.set_ylabel(f"second component ({100 * explained[1]:.0f} %)", fontsize=_SMALL + 1)
-    dress(ax)
+    first = f"first component ({100 * explained[0]:.0f} % of the variance)"
+    ax.set_xlabel(first, fontsize=_FONT_SIZE + 1)
+    ax.set_ylabel(f"second component ({100 * explained[1]:.0f} %)", fontsize=_FONT_SIZE + 1)
+    style_axes(ax)
     return dots
 
 
-def draw_neighbours(ax: Axes, found: Mapping[int, float], majority: float) -> None:
-    """Accuracy of the vote of the nearest neighbours, by their number."""
-    ks = list(found)
-    bars = ax.bar(range(len(ks)), [found[k] for k in ks], width=0.6, color=LINES[0])
-    ax.bar_label(bars, fmt="%.2f", fontsize=_SMALL, color=palette.TEXT, padding=2)
+def draw_neighbours(ax: Axes, accuracy: Mapping[int, float], majority: float) -> None:
+    """Draw the accuracy of the vote of the nearest neighbours, by their number."""
+    numbers = list(accuracy)
+    bars = ax.bar(range(len(numbers)), list(accuracy.values()), width=0.6, color=LINES[0])
+    ax.bar_label(bars, fmt="%.2f", fontsize=_FONT_SIZE, color=palette.TEXT, padding=2)
     ax.axhline(majority, color=LINES[1], lw=1.4, ls="--", label="the more frequent class")
-    ax.set_xticks(range(len(ks)), [str(k) for k in ks])
-    ax.set_xlabel("nearest neighbours in other scenes", fontsize=_SMALL + 1)
-    ax.set_ylabel("share of patches called right", fontsize=_SMALL + 1)
+    ax.set_xticks(range(len(numbers)), [str(number) for number in numbers])
+    ax.set_xlabel("nearest neighbours in other scenes", fontsize=_FONT_SIZE + 1)
+    ax.set_ylabel("share of patches called right", fontsize=_FONT_SIZE + 1)
     ax.set_ylim(0, 1.22)
     ax.set_yticks(np.arange(0, 1.01, 0.2))
-    ax.legend(fontsize=_SMALL, frameon=False, loc="upper left")
-    dress(ax)
+    ax.legend(fontsize=_FONT_SIZE, frameon=False, loc="upper left")
+    style_axes(ax)
     ax.grid(visible=False, axis="x")
 
 
-def channel_names() -> tuple[str, ...]:
-    """Polarisations in the order of the channels of SAR."""
+def name_polarisations() -> tuple[str, ...]:
+    """Names of the polarisations in the order of the SAR channels."""
     names = {"nersc_sar_primary": "HH", "nersc_sar_secondary": "HV"}
     return tuple(names[channel] for channel in SAR_CHANNELS)

@@ -1,8 +1,7 @@
-"""Pictures of trainings, patches, maps of scenes, data efficiency and features."""
+"""Draw the results of segmentation: curves, patches, maps of scenes, data efficiency and features."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,12 +17,14 @@ from seaice.runtime.output_checks import (
     Output,
     check_outputs,
 )
+from seaice.segmentation.data.splits import ScoredPart
 from seaice.segmentation.figures import panels
 from seaice.segmentation.figures.patches import (
-    embedding_figure,
-    panels_figure,
+    draw_embedding_figure,
+    draw_panels_figure,
 )
 from seaice.segmentation.mapping.scene_map import read_scene_map
+from seaice.segmentation.training.log import LOG_FILE, read_log
 from seaice.sources.bremen.names import DayFile
 
 if TYPE_CHECKING:
@@ -52,23 +53,23 @@ def plot(
     labels: Sequence[str] = (),
     checkpoint: Path | None = None,
     patch_dir: Path | None = None,
-    split: str = "test",
+    split: ScoredPart = "test",
     score: str = "iou_mean",
     count: int | None = None,
     device: str = "auto",
     dpi: int = 150,
 ) -> Report:
-    """Draw a picture of results.
+    """Draw a figure of results.
 
     Parameters
     ----------
     kind : {"curves", "panels", "scene", "efficiency", "embedding"}
-        Losses and validation scores by epoch (of ``log.csv``); mixed patches with chart,
-        prediction and difference; the map of a scene; scores by share of the training scenes
-        (of ``efficiency.json``); patches by their features, and how often their nearest
-        neighbours in other scenes are of the same kind.
+        curves: losses and validation scores by epoch; panels: mixed patches with chart, prediction and
+        difference; scene: the map of a scene; efficiency: scores by the share of the training scenes;
+        embedding: patches by their features, and how often their nearest neighbours in other scenes
+        are of the same kind.
     output_file : Path
-        Picture; of an embedding its numbers too, beside it as .json.
+        Figure; for an embedding its numbers too, in a .json file of the same name.
     input_files : sequence of Path
         curves: log.csv or folders of trainings; efficiency: efficiency.json or their folders;
         scene: one map of predict.
@@ -77,10 +78,9 @@ def plot(
     checkpoint, patch_dir : Path, optional
         For panels and embedding.
     split : {"validation", "test"}
-        Whose patches panels show. An embedding asks patches of validation, those of training
-        answer.
+        Part whose patches are in panels. In an embedding training patches vote on those of validation.
     score : str
-        What efficiency shows.
+        Score that efficiency shows.
     count : int, optional
         Patches: 6 panels, 300 in an embedding.
     device : str
@@ -94,7 +94,7 @@ def plot(
     Raises
     ------
     InputError
-        If something needed is not given or cannot be used.
+        If a needed parameter is missing, or a parameter or file cannot be used.
     """
     if kind not in KINDS:
         raise InputError(f"expected a kind out of {', '.join(KINDS)}, found {kind!r}")
@@ -106,37 +106,38 @@ def plot(
     if kind in ("panels", "embedding"):
         if checkpoint is None or patch_dir is None or files or labels:
             raise InputError(f"{kind}: expected --checkpoint and --patch_dir, and no --input_files")
-        places = Path(checkpoint), Path(patch_dir)
+        paths = Path(checkpoint), Path(patch_dir)
         number = _COUNTS[kind] if count is None else count
         if kind == "panels":
-            figure = panels_figure(*places, split, number, device, report)
+            figure = draw_panels_figure(*paths, split, number, device, report)
         else:
-            figure = embedding_figure(*places, number, device, output_file.with_suffix(".json"), report)
+            numbers_file = output_file.with_suffix(".json")
+            figure = draw_embedding_figure(*paths, number, device, numbers_file, report)
     else:
         if not files or checkpoint is not None or patch_dir is not None or count is not None:
             raise InputError(
                 f"{kind}: expected --input_files, and no --checkpoint, --patch_dir or --count"
             )
-        figure = _of_files(kind, files, labels, score, report)
+        figure = _draw_files(kind, files, labels, score, report)
     with atomic(output_file) as part:
         figure.savefig(part, dpi=dpi, format=output_file.suffix.lower().lstrip("."))
     report.lines.append(str(output_file))
     return report
 
 
-def _of_files(
+def _draw_files(
     kind: Kind, files: Sequence[Path], labels: Sequence[str], score: str, report: Report
 ) -> Figure:
     if kind == "scene":
         if len(files) != 1 or labels:
             raise InputError(f"scene: expected one map of predict and no labels, found {len(files)}")
-        return _scene(files[0], report)
+        return _draw_scene(files[0], report)
     draw: dict[str, Callable[[Mapping[str, Path]], Figure]] = {
-        "curves": lambda named: _curves(named, report),
-        "efficiency": lambda named: _efficiency(named, score, report),
+        "curves": lambda named: _draw_curves(named, report),
+        "efficiency": lambda named: _draw_efficiency(named, score, report),
     }
-    inside = {"curves": "log.csv", "efficiency": "efficiency.json"}[kind]
-    files = [file / inside if file.is_dir() else file for file in files]
+    file_name = {"curves": LOG_FILE, "efficiency": "efficiency.json"}[kind]
+    files = [file / file_name if file.is_dir() else file for file in files]
     names = list(labels) or [file.absolute().parent.name for file in files]
     if len(names) != len(files) or len(set(names)) != len(names):
         raise InputError(
@@ -146,84 +147,59 @@ def _of_files(
     return draw[kind](dict(zip(names, files, strict=True)))
 
 
-def read_log(path: Path) -> dict[str, np.ndarray]:
-    """Columns of ``log.csv``.
-
-    Raises
-    ------
-    InputError
-        If there is none or it is another table.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
-        found = {name: np.array([float(line[name]) for line in lines]) for name in lines[0]}
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror}); give log.csv of a training") from None
-    except (ValueError, TypeError, IndexError, UnicodeDecodeError):
-        raise InputError(f"expected log.csv of a training, found another table: {path}") from None
-    lacking = {"epoch", "train_loss", "validation_loss"} - set(found)
-    if lacking:
-        raise InputError(f"expected a column {sorted(lacking)[0]} in {path}, found none")
-    return found
-
-
-def _curves(named: Mapping[str, Path], report: Report) -> Figure:
+def _draw_curves(named: Mapping[str, Path], report: Report) -> Figure:
     logs = {label: read_log(path) for label, path in named.items()}
-    figure = panels.new_figure(9.2, 3.6)
+    figure = panels.make_figure(9.2, 3.6)
     left, right = figure.subplots(1, 2)
     panels.draw_losses(left, logs)
-    # A training that is judged by R2 shows it first.
-    order = sorted(_CURVES, key=lambda name: name != "r2") if _all_have(logs, "r2") else _CURVES
+    # R2 is drawn first where it chooses the best epoch.
+    has_r2 = all("r2" in log for log in logs.values())
+    order = sorted(_CURVES, key=lambda name: name != "r2") if has_r2 else _CURVES
     panels.draw_validation(right, logs, {name: SCORES[name] for name in order})
     for label, log in logs.items():
         report.values[label] = {"epochs": len(log["epoch"])}
     return figure
 
 
-def _all_have(logs: Mapping[str, Mapping[str, np.ndarray]], name: str) -> bool:
-    return all(name in log for log in logs.values())
-
-
-def _study(path: Path, score: str) -> tuple[dict[str, list[dict[str, Any]]], dict[str, float], str]:
-    """Of ``efficiency.json``: lines by inputs, the score of what needs no training, a note."""
+def _read_study(path: Path, score: str) -> tuple[dict[str, list[dict[str, Any]]], dict[str, float], str]:
+    """Read ``efficiency.json``: lines by inputs, the score of every baseline, and a description."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         table, lines = content["table"], dict[str, list[dict[str, Any]]]()
         for line in table:
             lines.setdefault(line["inputs"], []).extend([line] * (line["score"] == score))
-        rules = [rule for rule in content["baselines"] if rule["subset"] == "all"]
-        levels = {rule["method"]: rule["scores"].get(score, {}).get("value") for rule in rules}
-        note = f"{content['split']} scenes, equal {content['equal']}, {table[0]['seeds']} seeds"
-        there = sorted({line["score"] for line in table})
-        lacks = not any(line["mean"] is not None for group in lines.values() for line in group)
+        baselines = [line for line in content["baselines"] if line["subset"] == "all"]
+        levels = {line["method"]: line["scores"].get(score, {}).get("value") for line in baselines}
+        description = f"{content['split']} scenes, equal {content['equal']}, {table[0]['seeds']} seeds"
+        available = sorted({line["score"] for line in table})
+        has_score = any(line["mean"] is not None for group in lines.values() for line in group)
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         raise InputError(
             f"expected efficiency.json of segmentation.py data-efficiency, found another: {path}"
         ) from None
-    if lacks:
-        raise InputError(f"expected the score {score} in {path}, found {', '.join(there)}")
-    return lines, {name: value for name, value in levels.items() if value is not None}, note
+    if not has_score:
+        raise InputError(f"expected the score {score} in {path}, found {', '.join(available)}")
+    return lines, {name: value for name, value in levels.items() if value is not None}, description
 
 
-def _efficiency(named: Mapping[str, Path], score: str, report: Report) -> Figure:
+def _draw_efficiency(named: Mapping[str, Path], score: str, report: Report) -> Figure:
     studies: dict[str, Sequence[Mapping[str, Any]]] = {}
     levels: dict[str, float] = {}
-    notes = set()
+    descriptions = set()
     for label, path in named.items():
-        lines, found, note = _study(path, score)
+        lines, study_levels, description = _read_study(path, score)
         for inputs, group in lines.items():
             parts = [label] * (len(named) > 1 or len(lines) == 1) + [inputs] * (len(lines) > 1)
             studies[", ".join(parts)] = group
-        levels |= found
-        notes.add(note)
-    figure = panels.new_figure(7.4, 3.9)
+        levels |= study_levels
+        descriptions.add(description)
+    figure = panels.make_figure(7.4, 3.9)
     ax = figure.subplots()
     panels.draw_efficiency(ax, studies, SCORES.get(score, score), levels)
     ax.set_title(
-        f"{'; '.join(sorted(notes))}\nmeans with 95 % intervals, circles: single seeds",
+        f"{'; '.join(sorted(descriptions))}\nmeans with 95 % intervals, circles: single seeds",
         fontsize=8,
         color=palette.TEXT,
     )
@@ -231,29 +207,31 @@ def _efficiency(named: Mapping[str, Path], score: str, report: Report) -> Figure
     return figure
 
 
-def _scene(path: Path, report: Report) -> Figure:
-    made, attributes = read_scene_map(path)
-    lines, samples = made.surface.shape
-    names = list(made.layers)
+def _draw_scene(path: Path, report: Report) -> Figure:
+    scene_map, attributes = read_scene_map(path)
+    lines, samples = scene_map.surface.shape
+    names = list(scene_map.layers)
     width = 4.3
-    figure = panels.new_figure((1 + len(names)) * width, width * lines / samples + 0.75)
+    figure = panels.make_figure((1 + len(names)) * width, width * lines / samples + 0.75)
     axes = figure.subplots(1, 1 + len(names))
-    codes = panels.thinned(made.surface)
+    codes = panels.thin_image(scene_map.surface)
     thinning = -(-samples // codes.shape[1])
     panels.draw_codes(axes[0], codes, panels.SURFACE)
-    shown = {code: panels.SURFACE[code] for code in panels.SURFACE if (made.surface == code).any()}
+    present = {
+        code: panels.SURFACE[code] for code in panels.SURFACE if (scene_map.surface == code).any()
+    }
     axes[0].set_title("water and ice", fontsize=_TITLE - 1)
-    panels.draw_key(figure, shown)
+    panels.draw_legend(figure, present)
     for ax, name in zip(axes[1:], names, strict=True):
-        image = panels.draw_likelihood(ax, panels.thinned(made.layers[name]))
+        image = panels.draw_percent(ax, panels.thin_image(scene_map.layers[name]))
         ax.set_title(name.replace("_", " "), fontsize=_TITLE - 1)
-        panels.draw_bar(figure, image, "percent", ax=ax, shrink=0.9, pad=0.02)
-    panels.draw_compass(axes[0], made.positions)
-    panels.draw_length(axes[0], codes.shape[1], thinning)
-    latitude, longitude = made.positions.latitude.mean(), made.positions.longitude
+        panels.draw_colour_bar(figure, image, "percent", ax=ax, shrink=0.9, pad=0.02)
+    panels.draw_compass(axes[0], scene_map.positions)
+    panels.draw_scale_bar(axes[0], codes.shape[1], thinning)
+    latitude, longitude = scene_map.positions.latitude.mean(), scene_map.positions.longitude
     figure.suptitle(
-        f"{attributes.get('scene_id', path.stem)}, {made.start:%Y-%m-%d %H:%M} UTC, near "
-        f"{_place(float(latitude), float(_middle(longitude)))}",
+        f"{attributes.get('scene_id', path.stem)}, {scene_map.start:%Y-%m-%d %H:%M} UTC, near "
+        f"{_format_position(float(latitude), float(_average_longitude(longitude)))}",
         fontsize=_TITLE,
         color=palette.TEXT,
     )
@@ -261,12 +239,12 @@ def _scene(path: Path, report: Report) -> Figure:
     return figure
 
 
-def _middle(longitude: np.ndarray) -> float:
-    """Mean of longitudes on either side of the date line."""
-    turns = np.exp(1j * np.radians(longitude))
-    return float(np.degrees(np.angle(turns.mean())))
+def _average_longitude(longitude: np.ndarray) -> float:
+    """Mean of longitudes, which may lie on both sides of the date line."""
+    directions = np.exp(1j * np.radians(longitude))
+    return float(np.degrees(np.angle(directions.mean())))
 
 
-def _place(latitude: float, longitude: float) -> str:
+def _format_position(latitude: float, longitude: float) -> str:
     north, east = "N" if latitude >= 0 else "S", "E" if longitude >= 0 else "W"
     return f"{abs(latitude):.1f}° {north}, {abs(longitude):.1f}° {east}"

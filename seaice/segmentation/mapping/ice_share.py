@@ -1,4 +1,4 @@
-"""Share of ice by cell of a map grid, as it lies beside a cube of daily concentration."""
+"""Share of ice in the cells of a grid, for comparison with a cube of daily concentration."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from seaice.segmentation.data.labels import ICE
 from seaice.segmentation.mapping.scene_map import SceneMap
 from seaice.sources.ai4arctic.tables import PIXEL_METRES
 
-ICE_EDGE = 0.15
+ICE_EDGE = 0.15  # concentration at the ice edge
 _BAND = 128  # lines at a time
 _DIMENSIONS = ("time", "y", "x")
 
 
-def share_variables(names: tuple[str, ...]) -> tuple[Variable, ...]:
-    """Variables of a file of ice shares; ``names`` are the layers of the map."""
+def define_variables(names: tuple[str, ...]) -> tuple[Variable, ...]:
+    """Define the variables of a file of ice shares; ``names`` are the layers of the map."""
     if "ice_concentration" in names:
         text = "sea ice concentration, mean of what is expected of an ice chart"
     else:
         text = "share of ice among the pixels of water and ice in the cell"
-    rows = [
+    variables = [
         Variable(
             "sea_ice_conc",
             _DIMENSIONS,
@@ -70,37 +70,44 @@ def share_variables(names: tuple[str, ...]) -> tuple[Variable, ...]:
             "cell_methods": "area: mean",
             "ancillary_variables": "pixel_count",
         }
-        rows.append(Variable("probability_mean", _DIMENSIONS, "f4", attributes, FILL))
-    return tuple(rows)
+        variables.append(Variable("probability_mean", _DIMENSIONS, "f4", attributes, FILL))
+    return tuple(variables)
 
 
-def share_fields(made: SceneMap, grid: Grid) -> dict[str, np.ndarray]:
-    """Fields of :func:`share_variables` on a grid, shape (rows, columns); NaN without a pixel."""
-    main = made.layers.get("ice_concentration")
-    # Concentration is its own share; classes are counted.
-    shares = (made.surface == ICE).astype(np.float32) if main is None else main
-    known = np.isfinite(next(iter(made.layers.values())))
+def compute_fields(scene_map: SceneMap, grid: Grid) -> dict[str, np.ndarray]:
+    """Average the pixels of a scene in the cells of a grid.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (rows, columns)
+        By the names of :func:`define_variables`; NaN in a cell without a pixel of water or ice.
+    """
+    concentration = scene_map.layers.get("ice_concentration")
+    # The mean of concentrations is the share of ice; without them pixels of ice are counted.
+    is_ice = scene_map.surface == ICE
+    shares = is_ice.astype(np.float32) if concentration is None else concentration
+    has_value = np.isfinite(next(iter(scene_map.layers.values())))
     sums = {"sea_ice_conc": (BucketAccumulator(grid), shares)}
-    if "ice_probability" in made.layers:
-        sums["probability_mean"] = (BucketAccumulator(grid), made.layers["ice_probability"])
-    columns = np.arange(known.shape[1])[None]
-    for first in range(0, known.shape[0], _BAND):
-        part = slice(first, first + _BAND)
-        there = known[part]
-        if not there.any():
+    if "ice_probability" in scene_map.layers:
+        sums["probability_mean"] = (BucketAccumulator(grid), scene_map.layers["ice_probability"])
+    columns = np.arange(has_value.shape[1])[None]
+    for first in range(0, has_value.shape[0], _BAND):
+        band = slice(first, first + _BAND)
+        selection = has_value[band]
+        if not selection.any():
             continue
-        rows = np.arange(first, first + len(there))[:, None]
-        lat, lon = made.positions.at(rows, columns)
-        cells = cells_of(lat[there], lon[there], grid)
+        rows = np.arange(first, first + len(selection))[:, None]
+        latitude, longitude = scene_map.positions.at(rows, columns)
+        cells = cells_of(latitude[selection], longitude[selection], grid)
         for accumulator, values in sums.values():
-            accumulator.add_cells(cells, values[part][there], track="scene")
-    found = {name: accumulator.result() for name, (accumulator, _) in sums.items()}
-    fields = {name: buckets.field("mean") for name, buckets in found.items()}
-    return fields | {"pixel_count": found["sea_ice_conc"].field("count")}
+            accumulator.add_cells(cells, values[band][selection], track="scene")
+    buckets = {name: accumulator.result() for name, (accumulator, _) in sums.items()}
+    fields = {name: bucket.field("mean") for name, bucket in buckets.items()}
+    return fields | {"pixel_count": buckets["sea_ice_conc"].field("count")}
 
 
-def write_share(path: Path, made: SceneMap, grid: Grid, attributes: Mapping[str, Any]) -> None:
-    """Write the shares on the whole grid, the cells of a cube; the time step is the scene's day.
+def write_ice_share(path: Path, scene_map: SceneMap, grid: Grid, attributes: Mapping[str, Any]) -> None:
+    """Write the shares of ice in all cells of a grid; the time step is the day of the scene.
 
     Raises
     ------
@@ -109,46 +116,47 @@ def write_share(path: Path, made: SceneMap, grid: Grid, attributes: Mapping[str,
     OSError
         If the file cannot be written.
     """
-    fields = share_fields(made, grid)
+    fields = compute_fields(scene_map, grid)
     if not fields["pixel_count"].any():
         raise InputError(
             f"expected pixels on the grid {grid}, found none; choose another --ice_share_grid"
         )
-    day = made.start.date()
+    day = scene_map.start.date()
     write_gridded(
         path,
         grid=grid,
         steps=[Step(day, day)],
-        variables=share_variables(tuple(made.layers)),
+        variables=define_variables(tuple(scene_map.layers)),
         fields=lambda number: fields,
-        attributes={**attributes, "time_coverage_start": f"{made.start:%Y-%m-%dT%H:%M:%SZ}"},
+        attributes={**attributes, "time_coverage_start": f"{scene_map.start:%Y-%m-%dT%H:%M:%SZ}"},
     )
 
 
-def grid_of_cube(path: Path) -> Grid:
-    """Grid of a cube."""
+def read_cube_grid(path: Path) -> Grid:
+    """Read the grid of a cube."""
     with CubeFile(path) as cube:
         return cube.grid
 
 
 def compare_with_cube(share_file: Path, cube_file: Path, *, least: float = 0.5) -> dict[str, Any]:
-    """Shares of ice beside the concentration that a cube has for the day.
+    """Compare shares of ice with the concentration of a cube on the same day.
 
     Parameters
     ----------
     share_file : Path
-        From :func:`write_share`.
+        From :func:`write_ice_share`.
     cube_file : Path
         Of ``consolidate_data.py``, on the same cells.
     least : float
-        Part of a cell that pixels of water and ice must cover.
+        Least part of a cell that pixels of water and ice must cover.
 
     Returns
     -------
     dict
-        ``day``, ``cells`` compared, ``filled`` (cells among them that no sensor saw that day),
-        ``difference_mean`` and ``rmse`` (scene minus cube, fractions), ``agreement`` (share of the
-        cells that are on the same side of 15 percent). None where no cell is compared.
+        ``day``; number of ``cells`` compared; ``filled``, the number of those that the cube has not
+        observed that day; ``difference_mean`` and ``rmse`` of scene minus cube, fractions;
+        ``agreement``, the share of the cells that are on the same side of 15 percent. The last three
+        are None where no cell is compared.
 
     Raises
     ------
@@ -167,18 +175,18 @@ def compare_with_cube(share_file: Path, cube_file: Path, *, least: float = 0.5) 
                 "leave --ice_share_grid out"
             )
         number = cube.index(day)
-        other = cube.concentration(number)
+        concentration = cube.concentration(number)
         observed = cube.flags(number) == cube.flag_value("observed")
-    both = np.isfinite(share) & np.isfinite(other)
-    both &= count >= least * (grid.step / PIXEL_METRES) ** 2
-    cells = int(both.sum())
-    found: dict[str, Any] = {"day": str(day), "cells": cells, "filled": int((both & ~observed).sum())}
+    compared = np.isfinite(share) & np.isfinite(concentration)
+    compared &= count >= least * (grid.step / PIXEL_METRES) ** 2
+    cells, filled = int(compared.sum()), int((compared & ~observed).sum())
+    comparison: dict[str, Any] = {"day": str(day), "cells": cells, "filled": filled}
     if not cells:
-        return found | dict.fromkeys(("difference_mean", "rmse", "agreement"))
-    difference = share[both].astype(np.float64) - other[both]
-    same = (share[both] >= ICE_EDGE) == (other[both] >= ICE_EDGE)
-    return found | {
+        return comparison | dict.fromkeys(("difference_mean", "rmse", "agreement"))
+    difference = share[compared].astype(np.float64) - concentration[compared]
+    agrees = (share[compared] >= ICE_EDGE) == (concentration[compared] >= ICE_EDGE)
+    return comparison | {
         "difference_mean": float(difference.mean()),
         "rmse": float(np.sqrt((difference**2).mean())),
-        "agreement": float(same.mean()),
+        "agreement": float(agrees.mean()),
     }

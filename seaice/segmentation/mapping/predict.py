@@ -1,4 +1,4 @@
-"""Ice maps of whole scenes by a trained model, and their share of ice on a map grid."""
+"""Map whole scenes by a trained model, with the share of ice in the cells of a grid."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from seaice import (
     InputError,
@@ -24,28 +24,26 @@ from seaice.segmentation.data.labels import (
 )
 from seaice.segmentation.mapping.ice_share import (
     compare_with_cube,
-    grid_of_cube,
-    write_share,
+    read_cube_grid,
+    write_ice_share,
 )
 from seaice.segmentation.mapping.predict_scene import (
     LAYERS,
-    TILE,
+    TILE_SIZE,
+    make_predictor,
     map_scene,
-    predictor,
 )
 from seaice.segmentation.mapping.scene_map import (
-    standing,
+    read_parameters,
     write_rasters,
-    write_scene,
+    write_scene_map,
 )
+from seaice.segmentation.networks.checkpoint import TrainedModel, load_model
 from seaice.sources.ai4arctic.scene import (
     Scene,
     list_scenes,
     open_scene,
 )
-
-if TYPE_CHECKING:
-    from seaice.segmentation.networks.checkpoint import TrainedModel
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +53,25 @@ _REFERENCES = (
 
 
 @dataclass(frozen=True)
-class Mapper:
-    """A model, and how it goes over scenes."""
+class MappingSettings:
+    """How scenes are mapped, by which model, and where the maps are written.
+
+    Attributes
+    ----------
+    model : TrainedModel
+    tile, overlap : int
+        Pixels.
+    batch_size : int
+        Tiles at a time.
+    grid : Grid or None
+        Of the ice share; None: 3.125 km of the hemisphere of each scene.
+    geotiff : bool
+    cube_file : Path or None
+    output_dir : Path
+    force : bool
+    checkpoint : dict of str to str
+        ``file`` and ``sha256``.
+    """
 
     model: TrainedModel
     tile: int
@@ -70,8 +85,8 @@ class Mapper:
     checkpoint: dict[str, str]
 
 
-class Names(NamedTuple):
-    """Files of one scene."""
+class MapFiles(NamedTuple):
+    """Paths of the files of one scene."""
 
     scene: Path
     share: Path
@@ -92,11 +107,11 @@ def predict(
     device: str = "auto",
     force: bool = False,
 ) -> Report:
-    """Map water and ice in whole scenes, by overlapping tiles that fade into each other.
+    """Map water and ice in whole scenes, by overlapping tiles that are blended into each other.
 
     For each scene: ``SCENE_ice.nc`` on its own lines and samples, ``SCENE_ice_share.nc`` with the
-    share of ice by cell of a map grid, and GeoTIFFs of 80 m in a polar stereographic plane. What is
-    there and was made of the same scene by the same model is left alone.
+    share of ice in the cells of a grid, and GeoTIFFs of 80 m in a polar stereographic projection. Maps
+    that exist and were made of the same scene by the same model are kept.
 
     Parameters
     ----------
@@ -121,7 +136,7 @@ def predict(
         Cube of ``consolidate_data.py`` that the shares are compared with.
     device : str
     force : bool
-        Replace maps that were made otherwise.
+        Replace maps that were made with other settings.
 
     Returns
     -------
@@ -132,26 +147,27 @@ def predict(
     Raises
     ------
     InputError
-        If something given cannot be used; of a folder, scenes that cannot are told in the report.
+        If a parameter or a file cannot be used. Of a folder, scenes that cannot be used are listed in
+        the report.
     """
     scene, output_dir = Path(scene), Path(output_dir)
     if not scene.exists():
         raise InputError(f"no such scene or folder of scenes: {scene}")
     paths = list_scenes(scene) if scene.is_dir() else [scene]
-    grid = _grid(ice_share_grid, cube_file)
-    model = _model(Path(checkpoint), device)
-    tile, overlap = _layout(model, tile, overlap, batch_size)
+    grid = _choose_grid(ice_share_grid, cube_file)
+    model = load_model(Path(checkpoint), device)
+    tile, overlap = _choose_tiles(model, tile, overlap, batch_size)
     cube_file = None if cube_file is None else Path(cube_file)
-    source = {"file": Path(checkpoint).name, "sha256": file_sha256(Path(checkpoint))}
-    mapper = Mapper(
-        model, tile, overlap, batch_size, grid, geotiff, cube_file, output_dir, force, source
+    described = {"file": Path(checkpoint).name, "sha256": file_sha256(Path(checkpoint))}
+    settings = MappingSettings(
+        model, tile, overlap, batch_size, grid, geotiff, cube_file, output_dir, force, described
     )
     output_dir.mkdir(parents=True, exist_ok=True)
     report = Report()
     with Progress(total=len(paths), label="scenes", logger=logger) as progress:
         for path in paths:
             try:
-                _work(mapper, path, report)
+                _map_and_report(settings, path, report)
             except InputError as error:
                 if not scene.is_dir():
                     raise
@@ -160,29 +176,24 @@ def predict(
     return report
 
 
-def _grid(name: str | None, cube_file: Path | None) -> Grid | None:
-    """None where the scene's hemisphere decides."""
+def _choose_grid(name: str | None, cube_file: Path | None) -> Grid | None:
+    """Grid of the ice share; None: by the hemisphere of each scene."""
     if cube_file is None:
         return None if name is None else get_grid(name)
-    of_cube = grid_of_cube(Path(cube_file))
-    if name is not None and not get_grid(name).same_cells(of_cube):
+    cube_grid = read_cube_grid(Path(cube_file))
+    if name is not None and not get_grid(name).same_cells(cube_grid):
         raise InputError(
-            f"expected the cells of {cube_file} ({of_cube}), found --ice_share_grid {name}; leave it out"
+            f"expected the cells of {cube_file} ({cube_grid}), found --ice_share_grid {name}; leave it "
+            "out"
         )
-    return of_cube
+    return cube_grid
 
 
-def _model(checkpoint: Path, device: str) -> TrainedModel:
-    from seaice.segmentation.networks.checkpoint import load_model
-    from seaice.segmentation.training.distributed import chosen_device
-
-    return load_model(checkpoint, chosen_device(device))
-
-
-def _layout(
+def _choose_tiles(
     model: TrainedModel, tile: int | None, overlap: int | None, batch_size: int
 ) -> tuple[int, int]:
-    size = int(model.note.get("patch_size", TILE)) if tile is None else tile
+    """Pixels of a tile and of the overlap, with their defaults."""
+    size = int(model.metadata.get("patch_size", TILE_SIZE)) if tile is None else tile
     shared = size // 4 if overlap is None else overlap
     if size < 1 or not 0 <= shared <= size // 2 or batch_size < 1:
         raise InputError(
@@ -192,147 +203,158 @@ def _layout(
     return size, shared
 
 
-def _work(mapper: Mapper, path: Path, report: Report) -> None:
-    names = _names(mapper, path.stem)
-    wanted = _parameters(mapper, path)
-    with exclusive(names.scene):
-        value = _kept(mapper, names, wanted)
-        text = "already there"
+def _map_and_report(settings: MappingSettings, path: Path, report: Report) -> None:
+    files = _name_files(settings, path.stem)
+    parameters = _list_parameters(settings, path)
+    with exclusive(files.scene):
+        value = _read_existing(settings, files, parameters)
+        status = "already there"
         if value is None:
             began = time.perf_counter()
             try:
-                value = _make(mapper, path, names, wanted)
+                value = _make_map(settings, path, files, parameters)
             except InputError as error:
                 if path.stem in str(error):
                     raise
                 raise InputError(f"{error}: {path}") from None
             value["seconds"] = round(time.perf_counter() - began, 3)
-            text = f"{value['seconds']:.1f} s"
-    files = [names.scene, names.share, *names.rasters.values()]
-    report.outputs += files
+            status = f"{value['seconds']:.1f} s"
+    report.outputs += [files.scene, files.share, *files.rasters.values()]
     report.values[path.stem] = value
-    ice = value.get("ice_share")
-    told = "" if ice is None else f"{100 * ice:.1f} percent of the pixels are ice, "
-    report.lines.append(f"{names.scene}: {told}{text}")
-    if mapper.cube_file is not None:
+    ice_share = value.get("ice_share")
+    text = "" if ice_share is None else f"{100 * ice_share:.1f} percent of the pixels are ice, "
+    report.lines.append(f"{files.scene}: {text}{status}")
+    if settings.cube_file is not None:
         try:
-            value["cube"] = compare_with_cube(names.share, mapper.cube_file)
+            value["cube"] = compare_with_cube(files.share, settings.cube_file)
         except InputError as error:
             report.failed.append(str(error))
             return
-        report.lines.append(f"{path.stem} beside {mapper.cube_file.name}: {_compared(value['cube'])}")
+        report.lines.append(
+            f"{path.stem} beside {settings.cube_file.name}: {_format_comparison(value['cube'])}"
+        )
 
 
-def _compared(found: Mapping[str, Any]) -> str:
-    if not found["cells"]:
+def _format_comparison(comparison: Mapping[str, Any]) -> str:
+    if not comparison["cells"]:
         return "no cell that both have"
     return (
-        f"{found['cells']} cells ({found['filled']} filled in the cube), difference "
-        f"{100 * found['difference_mean']:+.1f} percent, RMSE {100 * found['rmse']:.1f}, "
-        f"{100 * found['agreement']:.1f} percent on the same side of 15 percent"
+        f"{comparison['cells']} cells ({comparison['filled']} filled in the cube), difference "
+        f"{100 * comparison['difference_mean']:+.1f} percent, RMSE {100 * comparison['rmse']:.1f}, "
+        f"{100 * comparison['agreement']:.1f} percent on the same side of 15 percent"
     )
 
 
-def _names(mapper: Mapper, stem: str) -> Names:
-    layers = ("surface_class", *LAYERS[mapper.model.task])
-    folder = mapper.output_dir
-    rasters = {name: _raster(mapper, stem, name) for name in layers} if mapper.geotiff else {}
-    return Names(folder / f"{stem}_ice.nc", folder / f"{stem}_ice_share.nc", rasters)
+def _name_files(settings: MappingSettings, stem: str) -> MapFiles:
+    layers = ("surface_class", *LAYERS[settings.model.task])
+    folder = settings.output_dir
+    rasters = {name: _name_raster(settings, stem, name) for name in layers} if settings.geotiff else {}
+    return MapFiles(folder / f"{stem}_ice.nc", folder / f"{stem}_ice_share.nc", rasters)
 
 
-def _raster(mapper: Mapper, stem: str, layer: str) -> Path:
-    return mapper.output_dir / f"{stem}_{layer}.tif"
+def _name_raster(settings: MappingSettings, stem: str, layer: str) -> Path:
+    return settings.output_dir / f"{stem}_{layer}.tif"
 
 
-def _parameters(mapper: Mapper, path: Path) -> dict[str, Any]:
-    """What the map depends on; the size of batches is none of it."""
-    note = mapper.model.note
-    grid = mapper.grid
+def _list_parameters(settings: MappingSettings, path: Path) -> dict[str, Any]:
+    """All that the map depends on; the size of batches is not among it."""
+    metadata = settings.model.metadata
+    grid = settings.grid
     return {
         "scene": path.stem,
-        "scene_sha256": _digest(path),
-        "checkpoint": mapper.checkpoint["file"],
-        "checkpoint_sha256": mapper.checkpoint["sha256"],
-        "model": note["model"],
-        "inputs": mapper.model.inputs,
-        "task": mapper.model.task,
-        "ice_threshold": mapper.model.rule.ice_threshold,
-        "tile": mapper.tile,
-        "overlap": mapper.overlap,
+        "scene_sha256": _hash_scene(path),
+        "checkpoint": settings.checkpoint["file"],
+        "checkpoint_sha256": settings.checkpoint["sha256"],
+        "model": metadata["model"],
+        "inputs": settings.model.inputs,
+        "task": settings.model.task,
+        "ice_threshold": settings.model.rule.ice_threshold,
+        "tile": settings.tile,
+        "overlap": settings.overlap,
         "ice_share_grid": None if grid is None else [grid.id, *grid.shape, grid.west, grid.south],
     }
 
 
-def _digest(path: Path) -> str:
+def _hash_scene(path: Path) -> str:
     try:
         return file_sha256(path)
     except OSError as error:
         raise InputError(f"a scene cannot be read ({error.strerror}): {path}; fetch it again") from None
 
 
-def _kept(mapper: Mapper, names: Names, wanted: dict[str, Any]) -> dict[str, Any] | None:
-    """What stands there, if it is what would be made; None if it must be made."""
-    stands = standing(names.scene)
-    if stands is None:
+def _read_existing(
+    settings: MappingSettings, files: MapFiles, parameters: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Numbers of an existing map of the same parameters; None if the map must be made."""
+    existing = read_parameters(files.scene)
+    if existing is None:
         return None
-    found, numbers = stands
-    if found == wanted:
-        files = [names.share, *names.rasters.values()]
-        return numbers if all(file.is_file() for file in files) else None
-    if not mapper.force:
-        other = [key for key in wanted if found.get(key) != wanted[key]]
+    earlier, numbers = existing
+    if earlier == parameters:
+        are_complete = all(file.is_file() for file in (files.share, *files.rasters.values()))
+        return numbers if are_complete else None
+    if not settings.force:
+        changed = [key for key in parameters if earlier.get(key) != parameters[key]]
         raise InputError(
-            f"expected no map or one with the same settings, found {names.scene} with another "
-            f"{', '.join(other)}; choose another --output_dir, or --force to replace it"
+            f"expected no map or one with the same settings, found {files.scene} with another "
+            f"{', '.join(changed)}; choose another --output_dir, or --force to replace it"
         )
     return None
 
 
-def _make(mapper: Mapper, path: Path, names: Names, wanted: dict[str, Any]) -> dict[str, Any]:
+def _make_map(
+    settings: MappingSettings, path: Path, files: MapFiles, parameters: dict[str, Any]
+) -> dict[str, Any]:
+    """Predict a scene and write its files; returns the numbers that the report shows."""
     scene = open_scene(path)
-    made = map_scene(
+    scene_map = map_scene(
         scene,
-        predictor(mapper.model),
-        LAYERS[mapper.model.task],
-        mapper.model.rule,
-        with_amsr2=mapper.model.inputs == "sar+amsr2",
-        tile=mapper.tile,
-        overlap=mapper.overlap,
-        batch_size=mapper.batch_size,
+        make_predictor(settings.model),
+        LAYERS[settings.model.task],
+        settings.model.rule,
+        with_amsr2=settings.model.inputs == "sar+amsr2",
+        tile=settings.tile,
+        overlap=settings.overlap,
+        batch_size=settings.batch_size,
     )
-    attributes = _attributes(mapper, scene, wanted)
-    grid = mapper.grid
+    attributes = _make_attributes(settings, scene, parameters)
+    grid = settings.grid
     if grid is None:
-        grid = get_grid("n3125" if float(made.positions.latitude.mean()) >= 0 else "s3125")
-    # Nothing of an earlier map may stand beside this one, nor look whole if this is stopped.
-    names.scene.unlink(missing_ok=True)
+        grid = get_grid("n3125" if float(scene_map.positions.latitude.mean()) >= 0 else "s3125")
+    # Files of an earlier map are removed first, so that an interrupted run does not leave them beside
+    # new ones as if they belonged together.
+    files.scene.unlink(missing_ok=True)
     for name in {"surface_class"}.union(*LAYERS.values()):
-        _raster(mapper, path.stem, name).unlink(missing_ok=True)
-    write_share(names.share, made, grid, attributes | {"title": "Share of ice in a SAR scene by cell"})
-    if names.rasters:
-        write_rasters(names.rasters, made, scene.spacing)
-    known = (made.surface == WATER) | (made.surface == ICE)
-    share = float((made.surface == ICE).sum() / known.sum()) if known.any() else None
-    numbers = {"ice_share": share, "pixels": int(known.sum())}
-    # Last: it says that the others are there.
-    write_scene(names.scene, made, attributes | {"numbers": json.dumps(numbers)}, locked=True)
+        _name_raster(settings, path.stem, name).unlink(missing_ok=True)
+    title = {"title": "Share of ice in a SAR scene by cell"}
+    write_ice_share(files.share, scene_map, grid, attributes | title)
+    if files.rasters:
+        write_rasters(files.rasters, scene_map, scene.spacing)
+    ice_pixels = int((scene_map.surface == ICE).sum())
+    pixels = int((scene_map.surface == WATER).sum()) + ice_pixels
+    numbers = {"ice_share": ice_pixels / pixels if pixels else None, "pixels": pixels}
+    # Written last: this file says that the others are complete.
+    write_scene_map(files.scene, scene_map, attributes | {"numbers": json.dumps(numbers)}, locked=True)
     return numbers
 
 
-def _attributes(mapper: Mapper, scene: Scene, wanted: dict[str, Any]) -> dict[str, Any]:
-    note = mapper.model.note
-    made = cf.global_attributes(
+def _make_attributes(
+    settings: MappingSettings, scene: Scene, parameters: dict[str, Any]
+) -> dict[str, Any]:
+    metadata = settings.model.metadata
+    attributes = cf.global_attributes(
         title="Water and ice in a SAR scene",
-        summary=f"{note['model']} on {mapper.model.inputs}, overlapping tiles of {mapper.tile} pixels",
+        summary=f"{metadata['model']} on {settings.model.inputs}, overlapping tiles of "
+        f"{settings.tile} pixels",
         source=f"Sentinel-1 EW, {scene.original or scene.name}",
         stage="predict",
-        parameters=wanted,
+        parameters=parameters,
         references=_REFERENCES,
     )
-    return made | {
+    return attributes | {
         "scene_id": scene.name,
-        "label_rule": mapper.model.rule.describe(),
-        "split_digest": str(note.get("split_digest", "")),
-        "checkpoint_software": str(note.get("software", "")),
-        "checkpoint_epoch": int(note["epoch"]),
+        "label_rule": settings.model.rule.describe(),
+        "split_digest": str(metadata.get("split_digest", "")),
+        "checkpoint_software": str(metadata.get("software", "")),
+        "checkpoint_epoch": int(metadata["epoch"]),
     }

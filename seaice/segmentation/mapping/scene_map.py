@@ -1,4 +1,4 @@
-"""The map that a model makes of a scene: on its own lines and samples, as NetCDF and GeoTIFF."""
+"""Map of water and ice of a scene: in memory, as NetCDF on lines and samples, and as GeoTIFF."""
 
 from __future__ import annotations
 
@@ -22,22 +22,20 @@ from seaice.segmentation.data.labels import (
     ICE,
     WATER,
 )
-from seaice.segmentation.mapping.geotiff import (
-    ScenePlane,
-    write_geotiff,
-)
+from seaice.segmentation.mapping.geotiff import write_geotiff
+from seaice.segmentation.mapping.scene_projection import SceneProjection
 from seaice.sources.ai4arctic.geolocation import Geolocation
 from seaice.sources.ai4arctic.scene import (
     Scene,
     unscaled,
 )
 
-# Classes of a map.
+# Classes of a map, besides water and ice.
 LAND, MISSING = 2, 255
-SURFACES = {"water": WATER, "ice": ICE, "land": LAND, "missing": MISSING}
+SURFACE_CLASSES = {"water": WATER, "ice": ICE, "land": LAND, "missing": MISSING}
 _BAND = 256  # lines at a time
-_PACKED = {"scale_factor": cf.CONCENTRATION_SCALE, "valid_range": np.array([0, 10000], np.int16)}
-_MEANINGS: Mapping[str, dict[str, Any]] = {
+_PACKING = {"scale_factor": cf.CONCENTRATION_SCALE, "valid_range": np.array([0, 10000], np.int16)}
+_LAYER_ATTRIBUTES: Mapping[str, dict[str, Any]] = {
     "ice_probability": {
         "long_name": "probability of ice as the network gives it, not calibrated",
         "units": "1",
@@ -54,12 +52,12 @@ _MEANINGS: Mapping[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class SceneMap:
-    """What was found of a scene.
+    """Map of water and ice of a scene, on its own lines and samples.
 
     Attributes
     ----------
     surface : ndarray of uint8, shape (lines, samples)
-        Values of :data:`SURFACES`.
+        Values of :data:`SURFACE_CLASSES`.
     layers : dict of str to ndarray of float32, shape (lines, samples)
         ``ice_probability``, ``ice_concentration``, 0..1; NaN on land and without SAR.
     positions : Geolocation
@@ -73,26 +71,26 @@ class SceneMap:
     start: datetime
 
 
-def land_of(scene: Scene) -> np.ndarray:
-    """Land by the map of distances, bool (lines, samples); zone 0 is land, NaN is not."""
+def find_land(scene: Scene) -> np.ndarray:
+    """Find land by the map of distances, bool (lines, samples); zone 0 is land, NaN is not."""
     zone = unscaled("distance_map", scene.distance())
-    found: np.ndarray = np.abs(zone) < 0.5
-    return found
+    is_land: np.ndarray = np.abs(zone) < 0.5
+    return is_land
 
 
-def write_scene(
-    path: Path, made: SceneMap, attributes: Mapping[str, Any], *, locked: bool = False
+def write_scene_map(
+    path: Path, scene_map: SceneMap, attributes: Mapping[str, Any], *, locked: bool = False
 ) -> None:
     """Write a map as CF NetCDF with latitude and longitude of every pixel.
 
     Parameters
     ----------
     path : Path
-    made : SceneMap
+    scene_map : SceneMap
     attributes : mapping
         Global.
     locked : bool
-        The caller holds :func:`seaice.runtime.atomic_write.exclusive` for this path.
+        The caller holds :func:`seaice.runtime.atomic_write.exclusive` for this path already.
 
     Raises
     ------
@@ -103,32 +101,32 @@ def write_scene(
 
     with atomic(path, locked=locked) as part, netCDF4.Dataset(part, "w") as dataset:
         dataset.setncatts(dict(attributes))
-        for name, count in zip(("line", "sample"), made.surface.shape, strict=True):
+        for name, count in zip(("line", "sample"), scene_map.surface.shape, strict=True):
             dataset.createDimension(name, count)
             axis = dataset.createVariable(name, "i4", (name,))
             axis.setncatts({"long_name": f"number of the {name} of the SAR scene", "units": "1"})
             axis[:] = np.arange(count)
-        _write_time(dataset, made.start)
-        _write_places(dataset, made.positions)
+        _write_time(dataset, scene_map.start)
+        _write_positions(dataset, scene_map.positions)
         shared = {"coordinates": "time lat lon", "grid_mapping": "crs"}
-        surface = _define(dataset, "surface_class", "u1", None)
+        surface = _define_variable(dataset, "surface_class", "u1", None)
         surface.setncatts(
             {
                 "standard_name": "status_flag",
                 "long_name": "water or ice",
-                "flag_values": np.array(list(SURFACES.values()), np.uint8),
-                "flag_meanings": " ".join(SURFACES),
+                "flag_values": np.array(list(SURFACE_CLASSES.values()), np.uint8),
+                "flag_meanings": " ".join(SURFACE_CLASSES),
                 **shared,
             }
         )
-        surface[:] = made.surface
-        for name, layer in made.layers.items():
-            variable = _define(dataset, name, "i2", cf.CONCENTRATION_FILL)
-            variable.setncatts(_MEANINGS[name] | _PACKED | shared)
-            variable[:] = _packed(layer)
+        surface[:] = scene_map.surface
+        for name, layer in scene_map.layers.items():
+            variable = _define_variable(dataset, name, "i2", cf.CONCENTRATION_FILL)
+            variable.setncatts(_LAYER_ATTRIBUTES[name] | _PACKING | shared)
+            variable[:] = _pack(layer)
 
 
-def _define(dataset: Any, name: str, kind: str, fill: int | None) -> Any:
+def _define_variable(dataset: Any, name: str, kind: str, fill: int | None) -> Any:
     shape = tuple(len(dataset.dimensions[d]) for d in ("line", "sample"))
     variable = dataset.createVariable(
         name,
@@ -144,7 +142,8 @@ def _define(dataset: Any, name: str, kind: str, fill: int | None) -> Any:
     return variable
 
 
-def _packed(layer: np.ndarray) -> np.ndarray:
+def _pack(layer: np.ndarray) -> np.ndarray:
+    """Fractions as whole numbers of 1/10000, int16; the fill value for NaN."""
     steps = np.rint(np.nan_to_num(layer, nan=0.0) / cf.CONCENTRATION_SCALE)
     return np.where(np.isnan(layer), cf.CONCENTRATION_FILL, steps).astype(np.int16)
 
@@ -163,7 +162,7 @@ def _write_time(dataset: Any, start: datetime) -> None:
     time[...] = start.timestamp()
 
 
-def _write_places(dataset: Any, positions: Geolocation) -> None:
+def _write_positions(dataset: Any, positions: Geolocation) -> None:
     crs = dataset.createVariable("crs", "i4", ())
     crs.setncatts(
         {
@@ -175,37 +174,37 @@ def _write_places(dataset: Any, positions: Geolocation) -> None:
         }
     )
     crs[...] = 0
-    places = []
+    axes = []
     for name, standard, units in (
         ("lat", "latitude", "degrees_north"),
         ("lon", "longitude", "degrees_east"),
     ):
-        # float32 is within a metre.
-        variable = _define(dataset, name, "f4", None)
+        # float32 is exact to a metre.
+        variable = _define_variable(dataset, name, "f4", None)
         long_name = f"{standard} of the pixel centre, interpolated from the geolocation points"
         variable.setncatts({"standard_name": standard, "long_name": long_name, "units": units})
-        places.append(variable)
+        axes.append(variable)
     columns = np.arange(positions.shape[1])[None]
     for first in range(0, positions.shape[0], _BAND):
         rows = np.arange(first, min(first + _BAND, positions.shape[0]))
-        for variable, found in zip(places, positions.at(rows[:, None], columns), strict=True):
-            variable[rows[0] : rows[-1] + 1] = found
+        for variable, degrees in zip(axes, positions.at(rows[:, None], columns), strict=True):
+            variable[rows[0] : rows[-1] + 1] = degrees
 
 
 def read_scene_map(path: Path) -> tuple[SceneMap, dict[str, Any]]:
-    """A map that was written, without its places between the corners, and its attributes.
+    """Read a map and its global attributes; of the positions only those of the corners are read.
 
     Raises
     ------
     InputError
-        If it cannot be read or is none.
+        If the file cannot be read or is no map.
     """
     try:
         with open_netcdf(path) as dataset:
-            names = [name for name in _MEANINGS if name in dataset.variables]
+            names = [name for name in _LAYER_ATTRIBUTES if name in dataset.variables]
             surface = np.asarray(dataset["surface_class"][:].filled(MISSING))
-            layers = {n: np.ma.filled(dataset[n][:].astype(np.float32), np.nan) for n in names}
-            lat, lon = (_corners(dataset[name], surface.shape) for name in ("lat", "lon"))
+            layers = {name: np.ma.filled(dataset[name][:].astype(np.float32), np.nan) for name in names}
+            lat, lon = (_read_corners(dataset[name], surface.shape) for name in ("lat", "lon"))
             start = datetime.fromtimestamp(float(dataset["time"][...]), UTC)
             attributes = {name: dataset.getncattr(name) for name in dataset.ncattrs()}
     except (OSError, RuntimeError, LookupError, ValueError, AttributeError) as error:
@@ -221,52 +220,63 @@ def read_scene_map(path: Path) -> tuple[SceneMap, dict[str, Any]]:
     return SceneMap(surface, layers, positions, start), attributes
 
 
-def _corners(variable: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _read_corners(variable: Any, shape: tuple[int, ...]) -> np.ndarray:
     rows, columns = (slice(None, None, max(1, count - 1)) for count in shape)
     return np.asarray(variable[rows, columns], np.float64)
 
 
-def standing(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Parameters and numbers of the map at a path; None if there is none that tells them."""
+def read_parameters(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Read the parameters and the numbers of a map; None if there is no map, or it lacks them."""
     try:
         with open_netcdf(path) as dataset:
-            found = [json.loads(dataset.getncattr(name)) for name in ("parameters", "numbers")]
+            parameters = json.loads(dataset.getncattr("parameters"))
+            numbers = json.loads(dataset.getncattr("numbers"))
     except (OSError, RuntimeError, AttributeError, ValueError):
         return None
-    return (found[0], found[1]) if all(isinstance(one, dict) for one in found) else None
+    if not isinstance(parameters, dict) or not isinstance(numbers, dict):
+        return None
+    return parameters, numbers
 
 
-def write_rasters(paths: Mapping[str, Path], made: SceneMap, step: float) -> None:
-    """Write GeoTIFFs in a polar stereographic plane, nearest pixel.
+def write_rasters(paths: Mapping[str, Path], scene_map: SceneMap, step: float) -> None:
+    """Write layers as GeoTIFFs in a polar stereographic projection; a cell takes the nearest pixel.
 
     Parameters
     ----------
     paths : mapping of str to Path
-        ``surface_class`` and names of layers; these in percent. 255 is no data.
-    made : SceneMap
+        By ``surface_class`` or the name of a layer, which is written in percent. 255 is no data.
+    scene_map : SceneMap
     step : float
         Cell size, metres.
     """
-    plane = ScenePlane(made.positions, step)
-    layers = {"surface_class": made.surface}
-    for name, layer in made.layers.items():
+    projection = SceneProjection(scene_map.positions, step)
+    layers = {"surface_class": scene_map.surface}
+    for name, layer in scene_map.layers.items():
+        # 2.55 becomes 255, no data.
         percent = np.rint(100 * np.nan_to_num(layer, nan=2.55))
         layers[name] = percent.astype(np.uint8)
-    texts = {"surface_class": ", ".join(f"{code} {name}" for name, code in SURFACES.items())}
-    fields = plane.resample([layers[name] for name in paths])
+    texts = {"surface_class": ", ".join(f"{code} {name}" for name, code in SURFACE_CLASSES.items())}
+    fields = projection.resample([layers[name] for name in paths])
     for (name, path), field in zip(paths.items(), fields, strict=True):
         text = f"{name}: {texts.get(name, 'percent, 255 no value')}"
-        colours = surface_colours() if name == "surface_class" else None
-        write_geotiff(path, field, plane, colours=colours, description=text)
+        colours = list_surface_colours() if name == "surface_class" else None
+        write_geotiff(
+            path,
+            field,
+            projection.grid,
+            projection.epsg_code,
+            colours=colours,
+            description=text,
+        )
 
 
-def surface_colours() -> list[tuple[int, int, int]]:
-    """Red, green and blue of the classes, for all 256 values."""
-    known = {
+def list_surface_colours() -> list[tuple[int, int, int]]:
+    """Red, green and blue of every class, for all 256 values of a byte."""
+    colours = {
         WATER: palette.ICE[2],
         ICE: palette.ICE[-1],
         LAND: palette.LAND,
         MISSING: palette.NO_VALUE,
     }
-    texts = [known.get(code, palette.NO_VALUE).lstrip("#") for code in range(256)]
-    return [(int(t[:2], 16), int(t[2:4], 16), int(t[4:], 16)) for t in texts]
+    codes = [colours.get(value, palette.NO_VALUE).lstrip("#") for value in range(256)]
+    return [(int(code[:2], 16), int(code[2:4], 16), int(code[4:], 16)) for code in codes]

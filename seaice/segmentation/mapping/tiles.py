@@ -1,4 +1,4 @@
-"""Whole scenes by overlapping tiles, whose predictions fade into each other."""
+"""Prediction of whole scenes by overlapping tiles, which are blended into each other."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from itertools import islice
 import numpy as np
 
 from seaice import InputError
-from seaice.sources.ai4arctic.tables import COARSE
+from seaice.segmentation.data.coarse_cells import (
+    expand_coarse,
+    find_coarse_window,
+)
 
-# Images (B, C, size, size) float32 to what can be averaged, (B, K, size, size).
+# From images (B, C, size, size) float32 to predictions that can be averaged, (B, K, size, size).
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
-def tile_starts(length: int, size: int, overlap: int) -> np.ndarray:
-    """First pixels of the tiles along an axis; the last one is shifted back to the edge.
+def find_tile_starts(length: int, size: int, overlap: int) -> np.ndarray:
+    """Find the first pixels of the tiles along an axis; the last tile ends at the edge.
 
     Examples
     --------
@@ -27,18 +30,24 @@ def tile_starts(length: int, size: int, overlap: int) -> np.ndarray:
     return np.append(np.arange(0, length - size, size - overlap), length - size)
 
 
-def tile_weights(length: int, size: int, overlap: int) -> np.ndarray:
-    """Share of every tile in every pixel along an axis.
+def compute_tile_weights(length: int, size: int, overlap: int) -> np.ndarray:
+    """Compute the weight of every tile in every of its pixels along an axis.
 
-    A quarter wave over the overlap at both ends, divided by the sum over the tiles, so that the
-    shares of a pixel add up to 1. Products of the shares along both axes add up to 1 as well.
+    Weights rise and fall as the square of a quarter of a sine wave over the overlap at both ends. They
+    are divided by their sum over the tiles, so that those of a pixel add up to 1. Products of the
+    weights along both axes then add up to 1 as well.
 
     Returns
     -------
     ndarray of float64, shape (tiles, size)
         0 beyond the end of an axis that is shorter than a tile.
+
+    Examples
+    --------
+    >>> compute_tile_weights(6, 4, 2).round(3).tolist()
+    [[1.0, 1.0, 0.854, 0.146], [0.146, 0.854, 1.0, 1.0]]
     """
-    starts = tile_starts(length, size, overlap)
+    starts = find_tile_starts(length, size, overlap)
     ramp = np.ones(size)
     if overlap:
         rise = np.sin(np.pi / 2 * (np.arange(overlap) + 0.5) / overlap) ** 2
@@ -51,7 +60,7 @@ def tile_weights(length: int, size: int, overlap: int) -> np.ndarray:
     return shares
 
 
-def blend(
+def blend_tiles(
     sar: np.ndarray,
     predict: Predict,
     *,
@@ -62,16 +71,16 @@ def blend(
 ) -> np.ndarray:
     """Predict a whole scene by overlapping tiles.
 
-    Tiles without any SAR are not predicted. What is held besides input and output is one batch.
-    Tiles are added in one order, whatever the batches are.
+    Tiles without any SAR are not predicted. Memory is needed for input, output and one batch. Tiles are
+    added in the same order for every batch size, so that sums are rounded alike.
 
     Parameters
     ----------
     sar : ndarray of float32, shape (2, lines, samples)
-        As stored; 0 in both: no SAR. A scene smaller than a tile is continued with that.
+        As stored; 0 in both: no SAR. A scene smaller than a tile is continued without SAR.
     predict : callable
-        Given images (B, C, size, size) float32, returns (B, K, size, size): anything whose mean
-        makes sense, such as probabilities.
+        Given images (B, C, size, size) float32, returns (B, K, size, size): numbers that can be
+        averaged, such as probabilities.
     amsr2 : ndarray of float32, shape (14, h, w), optional
         Cells of 25 x 25 pixels, appended to the channels of the images; NaN becomes 0, the mean of
         the channel.
@@ -87,7 +96,7 @@ def blend(
     Raises
     ------
     InputError
-        If a number is out of range, nothing has SAR, or ``predict`` returns another shape.
+        If a number is out of range, no pixel has SAR, or ``predict`` returns another shape.
 
     Examples
     --------
@@ -96,31 +105,32 @@ def blend(
     ((1, 5, 9), True)
     """
     _check(sar, amsr2, size, overlap, batch_size)
-    there = (sar[0] != 0) | (sar[1] != 0)
-    lines, samples = there.shape
-    shares = [tile_weights(length, size, overlap) for length in (lines, samples)]
-    starts = [tile_starts(length, size, overlap) for length in (lines, samples)]
-    places = (
+    has_sar = (sar[0] != 0) | (sar[1] != 0)
+    lines, samples = has_sar.shape
+    weights = [compute_tile_weights(length, size, overlap) for length in (lines, samples)]
+    starts = [find_tile_starts(length, size, overlap) for length in (lines, samples)]
+    # Number of the tile along both axes, and its upper left pixel.
+    tiles = (
         (i, j, int(row), int(column))
         for i, row in enumerate(starts[0])
         for j, column in enumerate(starts[1])
-        if there[row : row + size, column : column + size].any()
+        if has_sar[row : row + size, column : column + size].any()
     )
-    made: np.ndarray | None = None
-    for batch in _batches(places, batch_size):
-        images = np.stack([_image(sar, amsr2, row, column, size) for _, _, row, column in batch])
-        found = _predicted(predict, images)
-        if made is None:
-            made = np.zeros((found.shape[1], lines, samples), np.float32)
-        for (i, j, row, column), tile in zip(batch, found, strict=True):
-            part = made[:, row : row + size, column : column + size]
+    blended: np.ndarray | None = None
+    for batch in _group_tiles(tiles, batch_size):
+        images = np.stack([_cut_image(sar, amsr2, row, column, size) for _, _, row, column in batch])
+        predictions = _predict_batch(predict, images)
+        if blended is None:
+            blended = np.zeros((predictions.shape[1], lines, samples), np.float32)
+        for (i, j, row, column), prediction in zip(batch, predictions, strict=True):
+            part = blended[:, row : row + size, column : column + size]
             height, width = part.shape[1:]
-            share = shares[0][i, :height, None] * shares[1][j, None, :width]
-            part += tile[:, :height, :width] * share.astype(np.float32)
-    if made is None:
+            weight = weights[0][i, :height, None] * weights[1][j, None, :width]
+            part += prediction[:, :height, :width] * weight.astype(np.float32)
+    if blended is None:
         raise InputError("expected pixels with SAR, found none in the scene; give another")
-    made[:, ~there] = np.nan
-    return made
+    blended[:, ~has_sar] = np.nan
+    return blended
 
 
 def _check(sar: np.ndarray, amsr2: np.ndarray | None, size: int, overlap: int, batch_size: int) -> None:
@@ -135,32 +145,35 @@ def _check(sar: np.ndarray, amsr2: np.ndarray | None, size: int, overlap: int, b
         raise InputError(f"expected AMSR2 of shape (channels, lines, samples), found {amsr2.shape}")
 
 
-def _batches(places: Iterator[tuple[int, int, int, int]], size: int) -> Iterator[list]:
-    while batch := list(islice(places, size)):
+def _group_tiles(
+    tiles: Iterator[tuple[int, int, int, int]], size: int
+) -> Iterator[list[tuple[int, int, int, int]]]:
+    while batch := list(islice(tiles, size)):
         yield batch
 
 
-def _image(sar: np.ndarray, amsr2: np.ndarray | None, row: int, column: int, size: int) -> np.ndarray:
+def _cut_image(
+    sar: np.ndarray, amsr2: np.ndarray | None, row: int, column: int, size: int
+) -> np.ndarray:
     """Channels of one tile, (C, size, size) float32."""
     channels = 2 + (0 if amsr2 is None else amsr2.shape[0])
     image = np.zeros((channels, size, size), np.float32)
     part = sar[:, row : row + size, column : column + size]
     image[:2, : part.shape[1], : part.shape[2]] = part
     if amsr2 is not None:
-        cells = [
-            np.minimum((start + np.arange(size)) // COARSE, count - 1)
-            for start, count in zip((row, column), amsr2.shape[1:], strict=True)
-        ]
-        image[2:] = np.nan_to_num(amsr2[:, cells[0][:, None], cells[1][None, :]], nan=0.0)
+        rows = find_coarse_window(row, size, amsr2.shape[1])
+        columns = find_coarse_window(column, size, amsr2.shape[2])
+        cells = expand_coarse(amsr2[:, rows, columns], (row, column), size)
+        image[2:] = np.nan_to_num(cells, nan=0.0)
     return image
 
 
-def _predicted(predict: Predict, images: np.ndarray) -> np.ndarray:
-    found = np.asarray(predict(images), np.float32)
-    wanted = (images.shape[0], *images.shape[2:])
-    if found.ndim != 4 or (found.shape[0], *found.shape[2:]) != wanted:
+def _predict_batch(predict: Predict, images: np.ndarray) -> np.ndarray:
+    predictions = np.asarray(predict(images), np.float32)
+    expected = (images.shape[0], *images.shape[2:])
+    if predictions.ndim != 4 or (predictions.shape[0], *predictions.shape[2:]) != expected:
         raise InputError(
             f"expected a prediction of shape (batch, classes, lines, samples) for images "
-            f"{images.shape}, found {found.shape}"
+            f"{images.shape}, found {predictions.shape}"
         )
-    return found
+    return predictions

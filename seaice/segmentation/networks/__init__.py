@@ -1,1 +1,1 @@
-"""Networks for segmentation, by name."""
+"""Networks for segmentation, by name, with their checkpoints and devices."""

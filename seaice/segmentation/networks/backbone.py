@@ -1,4 +1,4 @@
-"""A backbone of any kind under a small convolutional head."""
+"""Networks of a backbone, pretrained or not, and a small convolutional head on its features."""
 
 from __future__ import annotations
 
@@ -13,10 +13,21 @@ from seaice import InputError
 from seaice.sources.ai4arctic.tables import SAR_COUNT
 
 
-class Head(nn.Sequential):
-    """Two convolutions of 3 x 3 and one of 1 x 1, as on top of TerraMind in published scores.
+class ConvolutionalHead(nn.Sequential):
+    """Two convolutions of 3 x 3 and one of 1 x 1, as on TerraMind in the published scores.
 
     With 768 features and 2 classes it has 2,360,834 parameters.
+
+    Parameters
+    ----------
+    features : int
+        Channels of the input.
+    classes : int
+        Channels of the output.
+    width : int
+        Channels between the convolutions.
+    dropout : float
+        Share of the channels that training drops at random.
     """
 
     def __init__(self, features: int, classes: int, *, width: int = 256, dropout: float = 0.1) -> None:
@@ -32,41 +43,44 @@ class Head(nn.Sequential):
         )
 
 
-def as_map(made: Any, size: tuple[int, int]) -> torch.Tensor:
-    """What a backbone returns as one map of features (B, D, h, w).
+def as_feature_map(output: Any, size: tuple[int, int]) -> torch.Tensor:
+    """Convert the output of a backbone to one map of features (B, D, h, w).
 
     Parameters
     ----------
-    made : Tensor, or list, tuple or mapping of Tensor
-        Of several the last counts. (B, D, h, w) is taken as it is; tokens (B, N, D) are laid out
-        in rows with the proportions of the image, after leading tokens of no place (class,
-        registers) are dropped.
+    output : Tensor, or list, tuple or mapping of Tensor
+        Of several the last is used. (B, D, h, w) is returned as it is; tokens (B, N, D) are arranged
+        in rows with the proportions of the image. Leading tokens without a position in the image
+        (class, registers) are dropped.
     size : (int, int)
         Rows and columns of the image.
 
     Raises
     ------
     InputError
-        If it is neither.
+        If the output is neither a map nor tokens.
     """
-    if isinstance(made, Mapping):
-        made = list(made.values())
-    if isinstance(made, Sequence):
-        made = made[-1]
-    if isinstance(made, torch.Tensor) and made.ndim == 4:
-        return made
-    if isinstance(made, torch.Tensor) and made.ndim == 3:
-        rows, columns = _layout(made.shape[1], size)
-        tokens = made[:, made.shape[1] - rows * columns :]
-        return tokens.transpose(1, 2).reshape(made.shape[0], made.shape[2], rows, columns)
-    found = tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__
+    if isinstance(output, Mapping):
+        output = list(output.values())
+    if isinstance(output, Sequence):
+        output = output[-1]
+    if isinstance(output, torch.Tensor) and output.ndim == 4:
+        return output
+    if isinstance(output, torch.Tensor) and output.ndim == 3:
+        rows, columns = _arrange_tokens(output.shape[1], size)
+        tokens = output[:, output.shape[1] - rows * columns :]
+        return tokens.transpose(1, 2).reshape(output.shape[0], output.shape[2], rows, columns)
+    shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
     raise InputError(
-        f"expected a map of features (B, D, h, w) or tokens (B, N, D) of the backbone, found {found}"
+        f"expected a map of features (B, D, h, w) or tokens (B, N, D) of the backbone, found {shape}"
     )
 
 
-def _layout(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of tokens: square pieces of the image, as many as there can be."""
+def _arrange_tokens(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of tokens: of the smallest square pieces of the image that are not too many.
+
+    More than 16 tokens without a position in the image are taken for an error.
+    """
     for side in range(1, min(size) + 1):
         rows, columns = size[0] // side, size[1] // side
         if size[0] % side == size[1] % side == 0 and rows * columns <= tokens:
@@ -77,24 +91,25 @@ def _layout(tokens: int, size: tuple[int, int]) -> tuple[int, int]:
 
 
 class BackboneNetwork(nn.Module):
-    """A backbone on the SAR channels; everything else joins at the head.
+    """A backbone on the SAR channels; further channels join its features at the head.
 
     Parameters
     ----------
     backbone : nn.Module
-        Takes (B, 2, H, W); see :func:`as_map` for what it may return.
+        Takes (B, 2, H, W); :func:`as_feature_map` lists what it may return.
     width : int
-        Features it returns.
+        Number of features it returns.
     channels : int
-        2, and more that join the features: averaged down to their grid.
+        2 of SAR, and further ones, which are averaged to the resolution of the features.
     classes : int
+        Channels of the output.
     frozen : bool
-        The backbone learns nothing, and stays in evaluation mode also while the head trains.
+        The backbone learns nothing, and stays in evaluation mode also while the head is trained.
     scaling : sequence of (float, float), optional
-        Factor and addend by SAR channel, from stored values to what the backbone was trained on.
-        Pixels without SAR (0 in both channels) are 0 again afterwards.
+        Factor and addend by SAR channel, from stored values to those that the backbone was trained on.
+        Pixels without SAR (0 in both channels) stay 0.
     multiple : int
-        Sides of the images must be multiples of it.
+        Sides of the images must be multiples of this number.
     """
 
     factor: torch.Tensor
@@ -113,7 +128,7 @@ class BackboneNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = Head(width + channels - SAR_COUNT, classes)
+        self.head = ConvolutionalHead(width + channels - SAR_COUNT, classes)
         self.frozen = frozen
         self.multiple = multiple
         self.register_buffer("factor", torch.tensor([f for f, _ in scaling]).view(1, -1, 1, 1))
@@ -123,55 +138,68 @@ class BackboneNetwork(nn.Module):
             backbone.eval()
 
     def train(self, mode: bool = True) -> BackboneNetwork:
-        """Training mode for all but a frozen backbone."""
+        """Set training mode, in which a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
         return self
 
-    def scaled(self, sar: torch.Tensor) -> torch.Tensor:
-        """Stored SAR (B, 2, H, W) as the backbone wants it."""
-        there = (sar != 0).any(dim=1, keepdim=True)
-        return torch.where(there, sar * self.factor + self.addend, 0.0)
+    def scale_sar(self, sar: torch.Tensor) -> torch.Tensor:
+        """Scale stored SAR (B, 2, H, W) to the values that the backbone was trained on."""
+        has_sar = (sar != 0).any(dim=1, keepdim=True)
+        return torch.where(has_sar, sar * self.factor + self.addend, 0.0)
 
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        """The map of features of the backbone alone, (B, D, h, w)."""
+    def extract_features(self, images: torch.Tensor) -> torch.Tensor:
+        """Map of the features of the backbone alone, (B, D, h, w).
+
+        Raises
+        ------
+        InputError
+            If the sides of the images are no multiples of ``multiple``.
+        """
         size = (int(images.shape[-2]), int(images.shape[-1]))
         if size[0] % self.multiple or size[1] % self.multiple:
             raise InputError(
                 f"expected sides that are multiples of {self.multiple} for this model, found "
                 f"{size[0]} x {size[1]}; cut patches of 224"
             )
-        sar = self.scaled(images[:, :SAR_COUNT])
+        sar = self.scale_sar(images[:, :SAR_COUNT])
         if self.frozen:
             with torch.no_grad():
-                return as_map(self.backbone(sar), size)
-        return as_map(self.backbone(sar), size)
+                return as_feature_map(self.backbone(sar), size)
+        return as_feature_map(self.backbone(sar), size)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (B, classes, H, W) of images (B, channels, H, W)."""
-        made = self.features(images)
+        features = self.extract_features(images)
         if images.shape[1] > SAR_COUNT:
-            grid = (made.shape[-2], made.shape[-1])
-            made = torch.cat([made, functional.adaptive_avg_pool2d(images[:, SAR_COUNT:], grid)], dim=1)
-        logits = self.head(made)
+            shape = (features.shape[-2], features.shape[-1])
+            averaged = functional.adaptive_avg_pool2d(images[:, SAR_COUNT:], shape)
+            features = torch.cat([features, averaged], dim=1)
+        logits = self.head(features)
         size = (images.shape[-2], images.shape[-1])
         return functional.interpolate(logits, size, mode="bilinear", align_corners=True)
 
 
-def measured_width(backbone: nn.Module, size: int) -> int:
-    """Number of features a backbone returns, by one image of zeros.
+def measure_width(backbone: nn.Module, size: int) -> int:
+    """Measure the number of features that a backbone returns, on one image of zeros.
+
+    Parameters
+    ----------
+    backbone : nn.Module
+    size : int
+        Pixels along a side of the image.
 
     Raises
     ------
     InputError
-        If it does not take two channels or returns no features.
+        If the backbone does not take two channels or returns no features.
     """
     was_training = backbone.training
     backbone.eval()
     try:
         with torch.no_grad():
-            made = backbone(torch.zeros(1, SAR_COUNT, size, size))
+            output = backbone(torch.zeros(1, SAR_COUNT, size, size))
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
@@ -180,39 +208,41 @@ def measured_width(backbone: nn.Module, size: int) -> int:
         ) from error
     finally:
         backbone.train(was_training)
-    return int(as_map(made, (size, size)).shape[1])
+    return int(as_feature_map(output, (size, size)).shape[1])
 
 
 def load_weights(backbone: nn.Module, path: Any) -> None:
-    """Load a local file of weights; every weight of the backbone must be in it.
+    """Load the weights of a backbone from a local file, which may hold others too.
+
+    Only tensors and plain values are read from the file; no code in it is run.
 
     Raises
     ------
     InputError
-        If it is no such file or lacks weights. A file may hold more than the backbone needs.
+        If the file cannot be read, or lacks a weight of the backbone.
     """
     import pickle
 
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"no file of weights: {path}; fetch it or train with other weights") from None
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0][:100]
         raise InputError(f"expected a torch file of weights, found another: {path} ({reason})") from None
     for key in ("model", "state_dict"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    wanted = backbone.state_dict()
-    given = found if isinstance(found, dict) else {}
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    needed = backbone.state_dict()
+    weights = content if isinstance(content, dict) else {}
     lacking = [
         key
-        for key, value in wanted.items()
-        if not isinstance(given.get(key), torch.Tensor) or given[key].shape != value.shape
+        for key, value in needed.items()
+        if not isinstance(weights.get(key), torch.Tensor) or weights[key].shape != value.shape
     ]
     if lacking:
         raise InputError(
-            f"expected all {len(wanted)} weights of the backbone in {path}, found {len(lacking)} "
+            f"expected all {len(needed)} weights of the backbone in {path}, found {len(lacking)} "
             f"missing or of another shape (first {lacking[0]}); give the file of this model"
         )
-    backbone.load_state_dict({key: given[key] for key in wanted})
+    backbone.load_state_dict({key: weights[key] for key in needed})

@@ -1,4 +1,4 @@
-"""Encoders of other libraries, by name, and of your own, by import path."""
+"""Encoders of other libraries, by name, and of the user, by import path, as networks with a head."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import torch
 from torch import nn
 
 from seaice import InputError
-from seaice.segmentation.networks.backbone import BackboneNetwork, load_weights, measured_width
+from seaice.segmentation.networks.backbone import BackboneNetwork, load_weights, measure_width
 from seaice.sources.ai4arctic.tables import SAR_COUNT
 
 INSTALL = "pip install -r requirements-encoders.txt"
-# An image of this size goes through once, to see how many features come out.
-_TRIAL = 224
+# Pixels along a side of the image by which the features of an encoder are counted.
+_TRIAL_SIZE = 224
 
 
-def from_timm(
+def build_timm(
     name: str,
     *,
     channels: int,
@@ -30,7 +30,7 @@ def from_timm(
     level: int | None = None,
     **options: Any,
 ) -> BackboneNetwork:
-    """Any encoder of timm under the head.
+    """Build an encoder of timm with a convolutional head.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def from_timm(
         True fetches weights from Hugging Face, a path reads a local file.
     frozen : bool
     level : int, optional
-        Which of its maps to use, 0 the finest; otherwise the coarsest.
+        Which of its maps to use, 0 the finest; by default the coarsest.
     **options
         Go to ``timm.create_model``.
 
@@ -54,14 +54,14 @@ def from_timm(
         import timm
     except ImportError as error:
         raise InputError(f"{name} needs timm ({error}): {INSTALL}") from None
-    wanted = {} if level is None else {"out_indices": (level,)}
+    levels = {} if level is None else {"out_indices": (level,)}
     try:
         backbone = timm.create_model(
             name.split(":")[1],
             pretrained=pretrained is True,
             features_only=True,
             in_chans=SAR_COUNT,
-            **wanted,
+            **levels,
             **options,
         )
     except (RuntimeError, ValueError, OSError) as error:
@@ -69,12 +69,12 @@ def from_timm(
     if isinstance(pretrained, str):
         load_weights(backbone, pretrained)
     width = int(backbone.feature_info.channels()[-1])
-    made = _ChannelsFirst(backbone, width)
-    return BackboneNetwork(made, width=width, channels=channels, classes=classes, frozen=frozen)
+    encoder = _ChannelsFirst(backbone, width)
+    return BackboneNetwork(encoder, width=width, channels=channels, classes=classes, frozen=frozen)
 
 
 class _ChannelsFirst(nn.Module):
-    """The last map of an encoder; some encoders put the features last."""
+    """The last map of an encoder as (B, D, h, w); some encoders return (B, h, w, D)."""
 
     def __init__(self, encoder: nn.Module, width: int) -> None:
         super().__init__()
@@ -82,13 +82,14 @@ class _ChannelsFirst(nn.Module):
         self.width = width
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = self.encoder(images)[-1]
-        if made.ndim == 4 and made.shape[1] != self.width and made.shape[-1] == self.width:
-            return made.permute(0, 3, 1, 2)
-        return made
+        features: torch.Tensor = self.encoder(images)[-1]
+        is_last = features.ndim == 4 and features.shape[-1] == self.width
+        if is_last and features.shape[1] != self.width:
+            return features.permute(0, 3, 1, 2)
+        return features
 
 
-def from_smp(
+def build_smp(
     name: str,
     *,
     channels: int,
@@ -97,7 +98,7 @@ def from_smp(
     frozen: bool = False,
     **options: Any,
 ) -> nn.Module:
-    """Any model of segmentation-models-pytorch, with its own decoder and all channels as input.
+    """Build a model of segmentation-models-pytorch, with its own decoder and all channels as input.
 
     Parameters
     ----------
@@ -107,14 +108,15 @@ def from_smp(
     pretrained : bool
         True takes the weights of ImageNet for the encoder.
     frozen : bool
-        Not offered here.
+        Must be False: these models cannot be frozen.
     **options
         Go to ``segmentation_models_pytorch.create_model``.
 
     Raises
     ------
     InputError
-        If the library is not installed or has no such model.
+        If the library is not installed or has no such model, or a file of weights or a frozen
+        encoder is asked for.
     """
     try:
         import segmentation_models_pytorch as smp
@@ -124,7 +126,7 @@ def from_smp(
         raise InputError(f"expected mode scratch or finetune without --weights for {name}")
     _, architecture, encoder = name.split(":")
     try:
-        made: nn.Module = smp.create_model(
+        network: nn.Module = smp.create_model(
             architecture,
             encoder_name=encoder,
             encoder_weights="imagenet" if pretrained else None,
@@ -135,39 +137,40 @@ def from_smp(
     except (KeyError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0][:150]
         raise InputError(f"segmentation-models-pytorch could not make {name} ({reason})") from error
-    return made
+    return network
 
 
-def from_path(
+def build_own(
     name: str,
     *,
     channels: int,
     classes: int,
     pretrained: bool | str = True,
     frozen: bool = False,
-    trial_size: int = _TRIAL,
+    trial_size: int = _TRIAL_SIZE,
     **options: Any,
 ) -> BackboneNetwork:
-    """An encoder that a function of your own makes, under the head.
+    """Build a network with an encoder that a function of the user makes, and a convolutional head.
 
     Parameters
     ----------
     name : str
         ``module:function``; the function is called with ``pretrained`` and the options and returns
-        an nn.Module on (B, 2, H, W).
+        an nn.Module that takes (B, 2, H, W).
     channels, classes : int
     pretrained : bool or str
-        Handed to the function if True or False; a path is loaded into what it made.
+        Passed to the function if True or False; the weights of a path are loaded into the encoder.
     frozen : bool
     trial_size : int
-        Side of the image by which its features are counted.
+        Pixels along a side of the image by which the features of the encoder are counted.
     **options
         Go to the function.
 
     Raises
     ------
     InputError
-        If there is no such function, it is not your own, or makes no encoder of two channels.
+        If there is no such function, it is of Python or of an installed package, or it makes no
+        encoder of two channels.
     """
     module, function = name.split(":")
     try:
@@ -176,30 +179,30 @@ def from_path(
                 f"expected a module of your own for {name}, found one of Python or of an installed "
                 "package; call it from a module of your own"
             )
-        make = getattr(importlib.import_module(module), function)
+        make_encoder = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(
             f"expected an importable module:function, found {name} ({error}); name the folder of the "
             "module in PYTHONPATH"
         ) from None
-    backbone = make(pretrained=pretrained is True, **options)
+    backbone = make_encoder(pretrained=pretrained is True, **options)
     if not isinstance(backbone, nn.Module):
         raise InputError(f"expected {name} to return a torch module, found {type(backbone).__name__}")
     if isinstance(pretrained, str):
         load_weights(backbone, pretrained)
-    width = measured_width(backbone, trial_size)
+    width = measure_width(backbone, trial_size)
     return BackboneNetwork(backbone, width=width, channels=channels, classes=classes, frozen=frozen)
 
 
 def _is_installed(module: str) -> bool:
     """Whether a module is of Python itself or of a package in site-packages.
 
-    Names of models stand in checkpoints too: one from elsewhere must not reach functions such as
-    torch.hub.load, which fetch and run code.
+    Checkpoints contain names of models. Those of a stranger's checkpoint must not reach functions such
+    as torch.hub.load, which fetch and run code.
     """
     if module.split(".")[0] in sys.stdlib_module_names:
         return True
-    found = importlib.util.find_spec(module)
-    places = [] if found is None else [found.origin, *(found.submodule_search_locations or [])]
+    spec = importlib.util.find_spec(module)
+    paths = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or [])]
     installed = {"site-packages", "dist-packages"}
-    return any(place and installed & set(Path(place).parts) for place in places)
+    return any(path and installed & set(Path(path).parts) for path in paths)

@@ -1,7 +1,7 @@
 """Networks by name: from stored SAR (and brightness temperatures) to logits of the same size.
 
 Every network takes (B, C, H, W) float32 as the patches store it: HH and HV scaled, then the 14
-AMSR2 channels where they are used. What scaling a pretrained model wants is done inside it.
+AMSR2 channels where they are used. A pretrained model scales them inside, as its training did.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from seaice.sources.ai4arctic.tables import SAR_COUNT
 if TYPE_CHECKING:
     from torch import nn
 
-# Names and, for families, what follows the colon.
-NAMES = {
+# Names of models and what they are; words in capitals stand for names that follow a colon.
+MODEL_NAMES = {
     "unet": "a UNet of 1.9 million parameters, trained from scratch",
     "terramind": "TerraMind v1 base on Sentinel-1, with a convolutional head (terratorch)",
     "timm:NAME": "any encoder of timm, with the same head",
     "smp:ARCHITECTURE:ENCODER": "any model of segmentation-models-pytorch",
     "MODULE:FUNCTION": "a function of your own that makes a torch encoder, with the same head",
 }
-# What the learning rates and modes of training depend on.
+# Families whose backbone can be frozen while the head is trained.
 _WITH_BACKBONE = ("terramind", "timm", "own")
 
 
-def family(name: str) -> str:
-    """Which kind of network a name is: unet, terramind, timm, smp or own. Loads nothing.
+def find_family(name: str) -> str:
+    """Family of a network by its name: unet, terramind, timm, smp or own. Loads no library.
 
     Raises
     ------
     InputError
-        If it is none.
+        If the name is of no family.
 
     Examples
     --------
@@ -49,24 +49,24 @@ def family(name: str) -> str:
     is_path = len(parts) == 2 and all(p.isidentifier() for p in [*parts[0].split("."), parts[1]])
     if is_path and parts[0] not in ("timm", "smp", "unet", "terramind"):
         return "own"
-    raise InputError(f"expected a model among {', '.join(NAMES)}, found {name!r}")
+    raise InputError(f"expected a model among {', '.join(MODEL_NAMES)}, found {name!r}")
 
 
 def has_backbone(name: str) -> bool:
     """Whether a network has a backbone that can be frozen."""
-    return family(name) in _WITH_BACKBONE
+    return find_family(name) in _WITH_BACKBONE
 
 
-def build(name: str, *, channels: int, classes: int, **options: Any) -> nn.Module:
-    """Make a network.
+def build_network(name: str, *, channels: int, classes: int, **options: Any) -> nn.Module:
+    """Build a network by its name.
 
     Parameters
     ----------
     name : str
-        See :data:`NAMES`.
+        See :data:`MODEL_NAMES`.
     channels : int
-        2 for SAR alone, 16 with the brightness temperatures of AMSR2. What comes after the two
-        SAR channels joins a pretrained network at its head.
+        2 for SAR alone, 16 with the brightness temperatures of AMSR2. Channels after the two of SAR
+        join a pretrained network at its head.
     classes : int
         Channels of the output.
     **options
@@ -83,27 +83,28 @@ def build(name: str, *, channels: int, classes: int, **options: Any) -> nn.Modul
     InputError
         If there is no such network or option, or its library is not installed.
     """
-    kind = family(name)
+    family = find_family(name)
     if channels < SAR_COUNT or classes < 1:
         raise InputError(
             f"expected at least {SAR_COUNT} channels and 1 class, found {channels} and {classes}"
         )
     try:
-        if kind == "unet":
+        if family == "unet":
             from seaice.segmentation.networks.unet import UNet
 
             return UNet(channels=channels, classes=classes, **options)
-        if kind == "terramind":
-            from seaice.segmentation.networks.terramind import terramind
+        if family == "terramind":
+            from seaice.segmentation.networks.terramind import build_terramind
 
-            return terramind(channels=channels, classes=classes, **options)
+            return build_terramind(channels=channels, classes=classes, **options)
         from seaice.segmentation.networks import encoders
 
-        make = {"timm": encoders.from_timm, "smp": encoders.from_smp, "own": encoders.from_path}[kind]
-        return make(name, channels=channels, classes=classes, **options)
+        builders = {"timm": encoders.build_timm, "smp": encoders.build_smp, "own": encoders.build_own}
+        return builders[family](name, channels=channels, classes=classes, **options)
     except TypeError as error:
-        # Unknown to the library, or said by this function already.
+        # An option that the library does not have, or that this function sets itself.
         if "keyword argument" not in str(error):
             raise
-        given = ", ".join(options)
-        raise InputError(f"{name} does not take one of the options {given} ({error})") from None
+        raise InputError(
+            f"{name} does not take one of the options {', '.join(options)} ({error})"
+        ) from None

@@ -24,15 +24,16 @@ INSTALL = "pip install -r requirements-terramind.txt"
 WIDTHS = {"tiny": 192, "small": 384, "base": 768, "large": 1024}
 # Mean and standard deviation in dB of VV and VH in the pretraining of version 1.
 PRETRAINING = ((-12.599, 5.195), (-20.293, 5.890))
+# Pixels along a side of the square pieces that become tokens.
 PIECE = 16
 _MODALITY = "untok_sen1grd@224"
 
 
-def sar_scaling() -> tuple[tuple[float, float], ...]:
+def compute_sar_scaling() -> tuple[tuple[float, float], ...]:
     """Factor and addend by channel, from stored values to those of the pretraining.
 
-    Stored values go back to dB, then to the mean and deviation of the model. HH takes the place of
-    VV and HV that of VH: there was no HH or HV in the pretraining.
+    Stored values are converted to dB, then to the mean and deviation of the model. HH is used as VV
+    and HV as VH: the pretraining had no HH or HV.
 
     Examples
     --------
@@ -45,7 +46,7 @@ def sar_scaling() -> tuple[tuple[float, float], ...]:
     )
 
 
-def terramind(
+def build_terramind(
     *,
     channels: int,
     classes: int,
@@ -53,7 +54,7 @@ def terramind(
     pretrained: bool | str = True,
     frozen: bool = False,
 ) -> BackboneNetwork:
-    """TerraMind under a convolutional head.
+    """Build TerraMind with a convolutional head.
 
     Parameters
     ----------
@@ -61,19 +62,20 @@ def terramind(
     size : {"tiny", "small", "base", "large"}
         The published figures are of base: 87.7 million parameters.
     pretrained : bool or str
-        True fetches the weights from Hugging Face; a path reads a local file; False starts at
-        random.
+        True fetches the weights from Hugging Face; a path reads a local file; False starts from
+        random weights.
     frozen : bool
         Train the head only.
 
     Raises
     ------
     InputError
-        If terratorch is not installed, there is no such size, or the weights cannot be had.
+        If terratorch is not installed, there is no such size, or the weights cannot be fetched or
+        read.
     """
     if size not in WIDTHS:
         raise InputError(f"expected a size of TerraMind among {', '.join(WIDTHS)}, found {size!r}")
-    backbone = _backbone(size, pretrained is True)
+    backbone = _build_backbone(size, pretrained is True)
     if isinstance(pretrained, str):
         load_weights(backbone, Path(pretrained))
     return BackboneNetwork(
@@ -82,14 +84,14 @@ def terramind(
         channels=channels,
         classes=classes,
         frozen=frozen,
-        scaling=sar_scaling(),
+        scaling=compute_sar_scaling(),
         multiple=PIECE,
     )
 
 
-def _backbone(size: str, pretrained: bool) -> nn.Module:
+def _build_backbone(size: str, pretrained: bool) -> nn.Module:
     try:
-        # What the library and its many dependencies deprecate is not ours to mend.
+        # Warnings of the library and its many dependencies do not concern the user.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import terratorch  # noqa: F401  (its import fills the registry)
@@ -98,7 +100,7 @@ def _backbone(size: str, pretrained: bool) -> nn.Module:
         raise InputError(f"TerraMind needs terratorch ({error}): {INSTALL} (Python 3.12)") from None
     name = f"terramind_v1_{size}"
     try:
-        made: nn.Module = TERRATORCH_BACKBONE_REGISTRY.build(
+        backbone: nn.Module = TERRATORCH_BACKBONE_REGISTRY.build(
             name, pretrained=pretrained, modalities=[_MODALITY]
         )
     except Exception as error:
@@ -109,4 +111,4 @@ def _backbone(size: str, pretrained: bool) -> nn.Module:
             f"the weights of {name} could not be fetched ({reason}); go online, give a local file, "
             "or train from scratch"
         ) from error
-    return made
+    return backbone

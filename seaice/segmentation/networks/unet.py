@@ -1,4 +1,4 @@
-"""The UNet that published water and ice scores were made with."""
+"""The UNet of the published scores of water and ice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ConvBlock(nn.Sequential):
 
 
 class UNet(nn.Module):
-    """Encoder and decoder with connections at every resolution.
+    """Encoder and decoder, connected at every resolution.
 
     With 2 channels, 2 classes, base 16 and depth 4 it has 1,942,450 parameters.
 
@@ -36,6 +36,11 @@ class UNet(nn.Module):
         Width of the first block; every level down doubles it.
     depth : int
         Number of times the image is halved.
+
+    Raises
+    ------
+    InputError
+        If ``base`` or ``depth`` is no whole number of at least 1.
     """
 
     def __init__(self, *, channels: int, classes: int, base: int = 16, depth: int = 4) -> None:
@@ -56,8 +61,8 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(ConvBlock(2 * thin, thin) for _, thin in pairs)
         self.head = nn.Conv2d(base, classes, 1)
 
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        """What the deepest block makes: (B, base * 2^depth, H / 2^depth, W / 2^depth)."""
+    def extract_features(self, images: torch.Tensor) -> torch.Tensor:
+        """Features of the deepest block, (B, base * 2^depth, H / 2^depth, W / 2^depth)."""
         return self._encode(images)[1]
 
     def _encode(self, images: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
@@ -66,20 +71,21 @@ class UNet(nn.Module):
                 f"expected images of at least {2**self.depth} pixels for depth {self.depth}, found "
                 f"{tuple(images.shape[-2:])}; take larger patches or tiles"
             )
-        kept = []
+        by_level = []
         for block in self.down:
             images = block(images)
-            kept.append(images)
+            by_level.append(images)
             images = functional.max_pool2d(images, 2)
-        return kept, self.bottleneck(images)
+        return by_level, self.bottleneck(images)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (B, classes, H, W) of images (B, channels, H, W) of any size from 2^depth on."""
-        kept, made = self._encode(images)
-        for grow, block, beside in zip(self.grow, self.up, reversed(kept), strict=True):
-            made = grow(made)
-            # An odd size was rounded down when it was halved.
-            down, right = (beside.shape[k] - made.shape[k] for k in (-2, -1))
-            made = block(torch.cat([beside, functional.pad(made, (0, right, 0, down))], dim=1))
-        logits: torch.Tensor = self.head(made)
+        """Logits (B, classes, H, W) of images (B, channels, H, W) with sides of at least 2^depth."""
+        by_level, features = self._encode(images)
+        for grow, block, encoded in zip(self.grow, self.up, reversed(by_level), strict=True):
+            features = grow(features)
+            # An odd size was rounded down when it was halved; zeros fill the last row or column.
+            down, right = (encoded.shape[k] - features.shape[k] for k in (-2, -1))
+            padded = functional.pad(features, (0, right, 0, down))
+            features = block(torch.cat([encoded, padded], dim=1))
+        logits: torch.Tensor = self.head(features)
         return logits

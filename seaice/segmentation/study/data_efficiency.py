@@ -1,4 +1,4 @@
-"""How a model gets better with more training scenes and inputs: several seeds, alike in updates."""
+"""Study of data efficiency: scores by the share of the training scenes and by inputs, several seeds."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from seaice.runtime.atomic_write import (
     atomic,
     exclusive,
 )
+from seaice.runtime.json_file import write_json
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import read_manifest
-from seaice.segmentation.data.splits import load_split
+from seaice.segmentation.data.splits import SCORED_PARTS, ScoredPart, load_split
 from seaice.segmentation.evaluation.metrics import (
-    plain,
-    seed_interval,
-    write_json,
+    compute_seed_interval,
+    round_for_json,
 )
 from seaice.segmentation.study.evaluate import (
-    SPLITS,
     evaluate,
+    format_score,
     score_baselines,
-    score_told,
 )
 from seaice.segmentation.training.distributed import expect_one_process
 from seaice.segmentation.training.train import train
@@ -48,7 +47,7 @@ def data_efficiency(
     seeds: int = 3,
     equal: str = "updates",
     fraction_by: str = "scene",
-    split: str = "test",
+    split: ScoredPart = "test",
     model: str = "unet",
     mode: str = "scratch",
     options: Sequence[str] = (),
@@ -69,27 +68,31 @@ def data_efficiency(
 ) -> Report:
     """Train with parts of the training scenes, several seeds each, and score all on the same scenes.
 
-    A smaller part is within a larger one of the same seed. Several inputs make an ablation: each is
-    trained alike, and compared with the first by seed. Finished trainings are kept, one that was
-    stopped goes on.
+    With one seed a smaller part is contained in a larger one. Several inputs make an ablation: each is
+    trained in the same way and compared with the first, seed by seed. Finished trainings are kept, an
+    interrupted one is continued.
 
     Parameters
     ----------
-    patch_dir, output_dir : Path
-        Written: a folder for each training, ``efficiency.json``, ``efficiency.csv``.
+    patch_dir : Path
+        Patches, manifest and split.
+    output_dir : Path
+        Made where it does not exist: a folder for each training, ``efficiency.json``,
+        ``efficiency.csv``.
     fractions : sequence of float
     seeds : int
         Trainings of each fraction, with seeds seed, seed + 1, ...
     equal : {"updates", "epochs"}
-        updates: every training takes the updates of ``epochs`` passes over all patches, and never
-        ends early; epochs: passes over its own patches, so that a small part is trained less.
+        What all trainings have in common. updates: every training has the updates of ``epochs`` passes
+        over all patches, and never ends early; epochs: passes over its own patches, so that a small
+        part is trained less.
     fraction_by : {"scene", "patch"}
     split : {"validation", "test"}
-        What is scored.
+        Scenes that are scored.
     epochs : int
-        Times of validation.
+        Number of epochs; each ends with a validation.
     updates : int, optional
-        For equal updates: so many.
+        Number of updates for ``equal="updates"``.
     inputs : sequence of {"sar", "sar+amsr2"}
     model, mode, options, weights, task, ice_threshold, learning_rate, batch_size, patience, \
     augment, seed, device, workers, precision
@@ -100,12 +103,13 @@ def data_efficiency(
     Report
         ``values["table"]``: for each inputs, fraction and score the mean over seeds with its 95
         percent interval by Student's t. ``differences``: of several inputs from the first, by seed.
-        ``baselines``: what needs no network, learnt from all training patches, with intervals over
-        scenes.
+        ``baselines``: scores of baselines that need no network, learned from all training patches,
+        with intervals over scenes.
 
     Raises
     ------
     InputError
+        If a parameter or a file cannot be used, or a folder holds another training.
     """
     fractions, inputs = sorted({float(fraction) for fraction in fractions}), tuple(inputs)
     _check(fractions, inputs, seeds, equal, split, epochs, updates)
@@ -113,7 +117,7 @@ def data_efficiency(
     patch_dir, output_dir = Path(patch_dir), Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     if equal == "updates" and updates is None:
-        rows = load_split(patch_dir).rows("train", read_manifest(patch_dir))
+        rows = load_split(patch_dir).select_rows("train", read_manifest(patch_dir))
         updates = epochs * max(1, len(rows) // batch_size)
     shared: dict[str, Any] = {
         "model": model,
@@ -134,18 +138,19 @@ def data_efficiency(
     runs: list[dict[str, Any]] = []
     with exclusive(output_dir / "efficiency.json"):
         trainings = list(product(range(seeds), inputs, fractions))
-        for number, given, fraction in trainings:
-            key = {"inputs": given, "fraction": fraction, "seed": seed + number}
-            name = f"{given}, fraction {fraction:g}, seed {seed + number}"
+        for seed_number, run_inputs, fraction in trainings:
+            key = {"inputs": run_inputs, "fraction": fraction, "seed": seed + seed_number}
+            name = f"{run_inputs}, fraction {fraction:g}, seed {seed + seed_number}"
             logger.info("training %d of %d: %s", len(runs) + 1, len(trainings), name)
             folder = output_dir / name.replace(", ", "_").replace(" ", "_")
-            runs.append(key | _one(patch_dir, folder, shared | key, split, machine, precision))
+            result = _train_and_score(patch_dir, folder, shared | key, split, machine, precision)
+            runs.append(key | result)
             logger.info("%s: done", name)
         settings = shared | {"options": list(options), "inputs": list(inputs)}
         content: dict[str, Any] = {"equal": equal, "split": split, "settings": settings}
-        content |= {"table": _table(runs), "differences": _differences(runs, inputs)}
+        content |= {"table": _make_table(runs), "differences": _compare_inputs(runs, inputs)}
         content["baselines"] = score_baselines(patch_dir, split, LabelRule(ice_threshold))
-        return _written(output_dir, content | {"runs": runs})
+        return _write_study(output_dir, content | {"runs": runs})
 
 
 def _check(
@@ -153,21 +158,21 @@ def _check(
     inputs: Sequence[str],
     seeds: int,
     equal: str,
-    split: str,
+    split: ScoredPart,
     epochs: int,
     updates: int | None,
 ) -> None:
-    from seaice.segmentation.data.patch_dataset import channel_count
+    from seaice.segmentation.data.patch_dataset import count_channels
 
     if not inputs or len(set(inputs)) < len(inputs):
         raise InputError(f"expected inputs, each once, found {', '.join(inputs) or 'none'}")
-    for given in inputs:
-        channel_count(given)
+    for run_inputs in inputs:
+        count_channels(run_inputs)
     if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
         raise InputError(f"expected fractions above 0, up to 1, found {list(fractions)}")
     if seeds < 1 or epochs < 1:
         raise InputError(f"expected seeds and epochs of at least 1, found {seeds} and {epochs}")
-    if equal not in ("updates", "epochs") or split not in SPLITS:
+    if equal not in ("updates", "epochs") or split not in SCORED_PARTS:
         raise InputError(
             f"expected equal updates or epochs and split validation or test, found {equal}, {split}"
         )
@@ -175,29 +180,29 @@ def _check(
         raise InputError("expected no number of updates for equal epochs; use --equal updates")
 
 
-def _one(
+def _train_and_score(
     patch_dir: Path,
     folder: Path,
     settings: dict[str, Any],
-    split: str,
+    split: ScoredPart,
     machine: dict[str, Any],
     precision: str,
 ) -> dict[str, Any]:
-    """Train and score once, or read what was found before."""
-    done, scores = folder / "run.json", folder / f"{split}.json"
+    """Train and score once, or read the result of an earlier run."""
+    result_file, scores_file = folder / "run.json", folder / f"{split}.json"
     identity = json.loads(json.dumps(settings)) | {
         "split_digest": load_split(patch_dir).digest,
         "patches_sha256": file_sha256(patch_dir / "patches.csv"),
     }
-    if done.is_file():
-        return _result(done, identity | {"split": split})
+    if result_file.is_file():
+        return _read_result(result_file, identity | {"split": split})
     trained = train(
         patch_dir=patch_dir, output_dir=folder, **settings, **machine, precision=precision
     ).values
     scored = evaluate(
         checkpoint=folder / "best.pt",
         patch_dir=patch_dir,
-        output_file=scores,
+        output_file=scores_file,
         split=split,
         baselines=False,
         repeats=1,
@@ -205,117 +210,121 @@ def _one(
     ).values
     keys = ("patches", "updates", "epochs", "best_epoch")
     values = {
-        f"{name}{ending}": three["value"]
+        f"{name}{ending}": interval["value"]
         for line, ending in zip(scored["results"], ("", "_mixed"), strict=False)
-        for name, three in line["scores"].items()
+        for name, interval in line["scores"].items()
     }
     result = {key: trained[key] for key in keys} | {"scores": values}
-    write_json(done, {"settings": identity, "split": split, "result": result})
-    # It is only needed to go on, and as large as the model three times over.
+    write_json(result_file, {"settings": identity, "split": split, "result": result})
+    # It serves only to continue a training, and is three times as large as the model.
     (folder / "last.pt").unlink(missing_ok=True)
     return result
 
 
-def _result(done: Path, wanted: dict[str, Any]) -> dict[str, Any]:
-    """What a finished run of the same settings found."""
+def _read_result(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Read the result of a finished run; refuses one of other settings."""
     try:
-        content = json.loads(done.read_text(encoding="utf-8"))
-        there = content["settings"] | {"split": content["split"]}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        earlier = content["settings"] | {"split": content["split"]}
         result: dict[str, Any] = content["result"]
         missing = {"scores", "patches", "updates"} - set(result)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"a finished run is damaged ({error}): {done}; remove it to score again"
+            f"a finished run is damaged ({error}): {path}; remove it to score again"
         ) from None
-    other = [key for key in wanted if there.get(key) != wanted[key]]
-    if other or missing:
+    changed = [key for key in settings if earlier.get(key) != settings[key]]
+    if changed or missing:
         raise InputError(
-            f"expected a run with the same settings in {done.parent}, found another "
-            f"{', '.join(other or sorted(missing))}; choose another --output_dir"
+            f"expected a run with the same settings in {path.parent}, found another "
+            f"{', '.join(changed or sorted(missing))}; choose another --output_dir"
         )
     return result
 
 
-def _table(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Means over seeds, by inputs, fraction and score."""
+def _make_table(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Average over seeds; a line for each inputs, fraction and score."""
     table = []
-    for (given, fraction), here in _grouped(runs).items():
-        for name in here[0]["scores"]:
+    for (inputs, fraction), group in _group_runs(runs).items():
+        for name in group[0]["scores"]:
             table.append(
                 {
-                    "inputs": given,
+                    "inputs": inputs,
                     "fraction": fraction,
                     "score": name,
-                    "patches": float(np.mean([run["patches"] for run in here])),
-                    "updates": max(run["updates"] for run in here),
-                    "seeds": len(here),
-                    **_spread([run["scores"].get(name) for run in here]),
+                    "patches": float(np.mean([run["patches"] for run in group])),
+                    "updates": max(run["updates"] for run in group),
+                    "seeds": len(group),
+                    **_summarise_seeds([run["scores"].get(name) for run in group]),
                 }
             )
     return table
 
 
-def _grouped(runs: Sequence[dict[str, Any]]) -> dict[tuple[str, float], list[dict[str, Any]]]:
+def _group_runs(runs: Sequence[dict[str, Any]]) -> dict[tuple[str, float], list[dict[str, Any]]]:
+    """Group the runs by inputs and fraction; within a group they differ in their seed."""
     groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for run in runs:
         groups.setdefault((run["inputs"], run["fraction"]), []).append(run)
     return groups
 
 
-def _spread(values: Sequence[float | None]) -> dict[str, Any]:
-    three = seed_interval([math.nan if value is None else value for value in values])
-    named = {"mean": three.value, "low": three.low, "high": three.high}
-    return {name: plain(value) for name, value in named.items()} | {"values": list(values)}
+def _summarise_seeds(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean of the values with its interval, and the values; None where a value is unknown."""
+    interval = compute_seed_interval([math.nan if value is None else value for value in values])
+    numbers = {"mean": interval.value, "low": interval.low, "high": interval.high}
+    return {name: round_for_json(value) for name, value in numbers.items()} | {"values": list(values)}
 
 
-def _differences(runs: Sequence[dict[str, Any]], inputs: Sequence[str]) -> list[dict[str, Any]]:
-    """What other inputs gain over the first: differences of trainings of the same seed."""
-    made, groups = [], _grouped(runs)
-    for (given, fraction), here in groups.items():
-        if given == inputs[0]:
+def _compare_inputs(runs: Sequence[dict[str, Any]], inputs: Sequence[str]) -> list[dict[str, Any]]:
+    """Compare every other inputs with the first: differences of trainings with the same seed."""
+    lines, groups = [], _group_runs(runs)
+    for (group_inputs, fraction), group in groups.items():
+        if group_inputs == inputs[0]:
             continue
-        first = groups[inputs[0], fraction]
-        for name in here[0]["scores"]:
-            ours, theirs = ([run["scores"].get(name) for run in group] for group in (here, first))
+        reference_group = groups[inputs[0], fraction]
+        for name in group[0]["scores"]:
+            values = [run["scores"].get(name) for run in group]
+            references = [run["scores"].get(name) for run in reference_group]
             gains = [
-                None if one is None or two is None else one - two
-                for one, two in zip(ours, theirs, strict=True)
+                None if value is None or reference is None else value - reference
+                for value, reference in zip(values, references, strict=True)
             ]
-            key = {"inputs": given, "against": inputs[0], "fraction": fraction, "score": name}
-            made.append(key | _spread(gains))
-    return made
+            key = {"inputs": group_inputs, "against": inputs[0], "fraction": fraction, "score": name}
+            lines.append(key | _summarise_seeds(gains))
+    return lines
 
 
-def _written(folder: Path, content: dict[str, Any]) -> Report:
+def _write_study(folder: Path, content: dict[str, Any]) -> Report:
+    """Write the results and their table, and report them."""
     results, table = folder / "efficiency.json", folder / "efficiency.csv"
-    with atomic(results, locked=True) as part:
-        part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(results, content, locked=True)
     with atomic(table) as part, part.open("w", newline="", encoding="utf-8") as file:
         names = [name for name in content["table"][0] if name != "values"]
         writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(content["table"])
     report = Report(outputs=[results, table], values=content)
-    for line in _headline(content["table"]):
+    for line in _select_headlines(content["table"]):
         report.lines.append(
-            f"{line['inputs']}, fraction {line['fraction']:g}: {_told(line)}, {line['seeds']} seeds, "
-            f"{line['patches']:.0f} patches, {line['updates']} updates"
+            f"{line['inputs']}, fraction {line['fraction']:g}: {_format_line(line)}, "
+            f"{line['seeds']} seeds, {line['patches']:.0f} patches, {line['updates']} updates"
         )
-    for line in _headline(content["differences"]):
+    for line in _select_headlines(content["differences"]):
         report.lines.append(
-            f"{line['inputs']} less {line['against']}, fraction {line['fraction']:g}: {_told(line)}"
+            f"{line['inputs']} less {line['against']}, fraction {line['fraction']:g}: "
+            f"{_format_line(line)}"
         )
     for line in content["baselines"]:
         if line["subset"] == "all":
-            told = score_told("iou_mean", line["scores"]["iou_mean"])
-            report.lines.append(f"{line['method']}: {told}")
+            text = format_score("iou_mean", line["scores"]["iou_mean"])
+            report.lines.append(f"{line['method']}: {text}")
     report.lines += [str(results), str(table)]
     return report
 
 
-def _headline(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _select_headlines(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [line for line in lines if line["score"] in ("iou_mean", "r2") and line["mean"] is not None]
 
 
-def _told(line: dict[str, Any]) -> str:
-    return score_told(line["score"], line | {"value": line["mean"]})
+def _format_line(line: dict[str, Any]) -> str:
+    return format_score(line["score"], line | {"value": line["mean"]})

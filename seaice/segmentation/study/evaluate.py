@@ -1,4 +1,4 @@
-"""Score a trained model on scenes it has not seen, beside rules that need no network."""
+"""Score a trained model, and baselines that need no network, on scenes that it was not trained on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,41 +14,58 @@ import seaice
 from seaice import InputError
 from seaice.report import Report
 from seaice.runtime.atomic_write import atomic
+from seaice.runtime.json_file import write_json
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import (
     PatchRow,
     read_manifest,
 )
 from seaice.segmentation.data.splits import (
+    SCORED_PARTS,
+    ScoredPart,
     Split,
     load_split,
 )
-from seaice.segmentation.evaluation import baselines as rules
+from seaice.segmentation.evaluation.baselines import (
+    Baselines,
+    learn_baselines,
+)
 from seaice.segmentation.evaluation.metrics import (
-    EdgeSums,
+    EdgeDistances,
     Interval,
-    as_water_and_ice,
-    bootstrap,
-    edge_kilometres,
-    mean_over_batches,
-    plain,
-    pooled_by,
-    r2_arrays,
-    score_arrays,
-    write_json,
+    average_over_batches,
+    compute_edge_kilometres,
+    compute_intervals,
+    compute_r2_arrays,
+    compute_score_arrays,
+    merge_classes,
+    pool_by_key,
+    round_for_json,
+)
+from seaice.segmentation.evaluation.patch_counts import count_predictions
+from seaice.segmentation.networks.checkpoint import (
+    TrainedModel,
+    load_model_of_split,
 )
 from seaice.segmentation.training.distributed import expect_one_process
 
-if TYPE_CHECKING:
-    from seaice.segmentation.networks.checkpoint import TrainedModel
-
 logger = logging.getLogger(__name__)
 
-SPLITS = ("validation", "test")
+# Scores that the report shows.
+_REPORTED_SCORES = ("iou_mean", "r2", "ice_edge_km")
 
 
-class Scored(NamedTuple):
-    """Counts of one method: tables (patches, k, k), edges (patches, 6)."""
+class MethodCounts(NamedTuple):
+    """Counts of all patches by a network or a baseline.
+
+    Attributes
+    ----------
+    method : str
+    tables : ndarray, shape (patches, k, k)
+        True and predicted classes.
+    edges : ndarray, shape (patches, 6)
+        :class:`EdgeDistances`.
+    """
 
     method: str
     tables: np.ndarray
@@ -60,7 +77,7 @@ def evaluate(
     checkpoint: Path,
     patch_dir: Path,
     output_file: Path,
-    split: str = "test",
+    split: ScoredPart = "test",
     baselines: bool = True,
     batch_mean_iou: bool = False,
     batch_size: int = 16,
@@ -71,23 +88,24 @@ def evaluate(
 ) -> Report:
     """Score a checkpoint on the patches of a part of the split.
 
-    Scores are of all pixels pooled, with 95 percent intervals by drawing scenes; of all patches
-    and of the mixed ones; with the distance between ice edges; and by scene.
+    Pixels are pooled over patches, once over all and once over the mixed ones. Each score has a 95
+    percent interval by drawing scenes. Further written are the distance between ice edges and the
+    scores of every scene.
 
     Parameters
     ----------
     checkpoint : Path
         ``best.pt`` of a training.
     patch_dir : Path
-        With the split that the model was trained with.
+        Patches with the split that the model was trained with.
     output_file : Path
-        To write: .json has everything, .csv the table of scores.
+        File to write: .json for all results, .csv for the table of scores.
     split : {"validation", "test"}
         The checkpoint was chosen by validation, so that its scores there are a little too good.
     baselines : bool
         Also score thresholds on HV and on the texture of HH, the majority and chance.
     batch_mean_iou : bool
-        Also the mean over batches of their IoU, as in published scores; it depends on the batches.
+        Also average the IoU over batches, as the published scores do; the mean depends on the batches.
     batch_size : int
     repeats : int
         Draws of scenes.
@@ -104,165 +122,157 @@ def evaluate(
     Raises
     ------
     InputError
-        If the checkpoint is none or of another split, or there is nothing to score.
+        If the checkpoint cannot be used or is of another split, or there is nothing to score.
     """
     output_file = Path(output_file)
     if output_file.suffix not in (".json", ".csv"):
         raise InputError(f"expected an output_file of .json or .csv, found {output_file}")
-    if split not in SPLITS or batch_size < 1 or repeats < 1 or seed < 0:
+    if split not in SCORED_PARTS or batch_size < 1 or repeats < 1 or seed < 0:
         raise InputError(
             f"expected split validation or test, batch_size and repeats of at least 1 and a seed of at "
             f"least 0, found {split}, {batch_size}, {repeats} and {seed}"
         )
     expect_one_process("evaluate")
-    model, rows, parts = _prepared(Path(checkpoint), Path(patch_dir), split, device)
-    scored = [_of_model(model, Path(patch_dir), rows, batch_size, workers)]
-    if not scored[0].tables.sum():
+    checkpoint, patch_dir = Path(checkpoint), Path(patch_dir)
+    parts = load_split(patch_dir)
+    rows = parts.select_rows(split, read_manifest(patch_dir))
+    model = load_model_of_split(checkpoint, parts, patch_dir, device)
+    counts = [_count_model(model, patch_dir, rows, batch_size, workers)]
+    if not counts[0].tables.sum():
         raise InputError(f"expected pixels with a class in {split}, found none: {patch_dir}; cut others")
     if baselines:
-        learned, found = _of_rules(Path(patch_dir), parts, rows, model.rule)
-        scored += found
-    content = _head(model, Path(checkpoint), split, parts, rows)
+        learned, baseline_counts = _count_baselines(patch_dir, parts, rows, model.rule)
+        counts += baseline_counts
+    content = _describe_evaluation(model, checkpoint, split, parts, rows)
     if baselines:
         content["thresholds"], content["train_ice_share"] = learned.thresholds, learned.ice_share
     content["results"] = [
-        line for each in scored for line in _lines(each, rows, model.rule, repeats=repeats, seed=seed)
+        line
+        for method_counts in counts
+        for line in _score_subsets(method_counts, rows, model.rule, repeats=repeats, seed=seed)
     ]
-    content["scenes"] = _by_scene(scored[0], rows, model.rule)
+    content["scenes"] = _score_scenes(counts[0], rows, model.rule)
     if batch_mean_iou:
-        content["batch_mean_iou"] = _batch_means(scored[0], model.rule, batch_size)
-    _write(output_file, content)
-    return _reported(output_file, content)
+        content["batch_mean_iou"] = _score_batches(counts[0], model.rule, batch_size)
+    _write_results(output_file, content)
+    return _make_report(output_file, content)
 
 
-def _prepared(
-    checkpoint: Path, patch_dir: Path, split: str, device: str
-) -> tuple[TrainedModel, list[PatchRow], Split]:
-    from seaice.segmentation.networks.checkpoint import load_model
-    from seaice.segmentation.training.distributed import chosen_device
-
-    parts = load_split(patch_dir)
-    rows = parts.rows("test" if split == "test" else "validation", read_manifest(patch_dir))
-    model = load_model(checkpoint, chosen_device(device))
-    if model.note.get("split_digest") != parts.digest:
-        raise InputError(
-            f"expected the split that {checkpoint} was trained with, found another in {patch_dir}: its "
-            "scenes may have been trained on; train again, or give the folder of that training"
-        )
-    return model, rows, parts
-
-
-def _of_model(
+def _count_model(
     model: TrainedModel, patch_dir: Path, rows: Sequence[PatchRow], batch_size: int, workers: int
-) -> Scored:
+) -> MethodCounts:
     from torch.utils.data import DataLoader
 
-    from seaice.segmentation.data.patch_dataset import PatchDataset
-    from seaice.segmentation.evaluation.pooled import score_network
-    from seaice.segmentation.training.trainer import batches_of
+    from seaice.segmentation.data.patch_dataset import PatchDataset, iterate_batches
 
     data = PatchDataset(patch_dir, rows, inputs=model.inputs)
     loader = DataLoader(data, batch_size=batch_size, num_workers=workers)
-    counts = score_network(
+    counts = count_predictions(
         model.network,
-        batches_of(loader),
+        iterate_batches(loader),
         task=model.task,
         rule=model.rule,
         device=next(model.network.parameters()).device,
         with_edges=True,
     )
-    name = model.note["model"] + (f" {model.inputs}" if model.inputs != "sar" else "")
-    return Scored(name, np.stack(counts.tables), np.array(counts.edges, np.float64))
+    method = model.metadata["model"] + (f" {model.inputs}" if model.inputs != "sar" else "")
+    return MethodCounts(method, np.stack(counts.tables), np.array(counts.edges, np.float64))
 
 
-def _of_rules(
+def _count_baselines(
     patch_dir: Path, parts: Split, rows: Sequence[PatchRow], rule: LabelRule
-) -> tuple[rules.Baselines, list[Scored]]:
-    learned = rules.learned(patch_dir, parts.rows("train", read_manifest(patch_dir)), rule)
-    found = learned.score(patch_dir, rows, rule)
-    return learned, [Scored(name, *counts) for name, counts in found.items()]
+) -> tuple[Baselines, list[MethodCounts]]:
+    """Learn the baselines from all training patches and count their predictions on ``rows``."""
+    train_rows = parts.select_rows("train", read_manifest(patch_dir))
+    learned = learn_baselines(patch_dir, train_rows, rule)
+    by_method = learned.count_patches(patch_dir, rows, rule)
+    return learned, [MethodCounts(name, *counts) for name, counts in by_method.items()]
 
 
 def score_baselines(
-    patch_dir: Path, split: str, rule: LabelRule, *, repeats: int = 1000, seed: int = 0
+    patch_dir: Path, split: ScoredPart, rule: LabelRule, *, repeats: int = 1000, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Scores of what needs no network, as in the ``results`` of :func:`evaluate`."""
+    """Score the baselines alone; returns lines as in the ``results`` of :func:`evaluate`."""
     parts = load_split(patch_dir)
-    rows = parts.rows("test" if split == "test" else "validation", read_manifest(patch_dir))
-    scored = _of_rules(patch_dir, parts, rows, rule)[1]
-    return [line for each in scored for line in _lines(each, rows, rule, repeats=repeats, seed=seed)]
+    rows = parts.select_rows(split, read_manifest(patch_dir))
+    return [
+        line
+        for counts in _count_baselines(patch_dir, parts, rows, rule)[1]
+        for line in _score_subsets(counts, rows, rule, repeats=repeats, seed=seed)
+    ]
 
 
-def measure_of(size: int, rule: LabelRule) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
-    """Scores of tables (n, size, size): of water and ice, and R2 where classes are counted."""
+def choose_measure(size: int, rule: LabelRule) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
+    """Choose the function that scores tables (n, size, size): with R2 where classes are counted."""
     if size == 2:
-        return score_arrays
+        return compute_score_arrays
 
     def measure(tables: np.ndarray) -> Mapping[str, np.ndarray]:
-        return {**score_arrays(as_water_and_ice(tables, rule)), "r2": r2_arrays(tables)}
+        return {**compute_score_arrays(merge_classes(tables, rule)), "r2": compute_r2_arrays(tables)}
 
     return measure
 
 
-def _lines(
-    scored: Scored, rows: Sequence[PatchRow], rule: LabelRule, *, repeats: int, seed: int
+def _score_subsets(
+    counts: MethodCounts, rows: Sequence[PatchRow], rule: LabelRule, *, repeats: int, seed: int
 ) -> list[dict[str, Any]]:
-    """Scores of all patches, and of the mixed ones."""
-    made = []
+    """Score all patches, and the mixed ones alone; a subset without a counted pixel is left out."""
+    lines = []
     for subset in ("all", "mixed"):
         index = [i for i, row in enumerate(rows) if subset == "all" or row.kind == "mixed"]
         scenes = [rows[i].scene for i in index]
-        if not index or not scored.tables[index].sum():
+        if not index or not counts.tables[index].sum():
             continue
-        tables = np.stack(list(pooled_by(scored.tables[index], scenes).values()))
-        edges = np.stack(list(pooled_by(scored.edges[index], scenes).values()))
-        found = bootstrap(tables, measure_of(tables.shape[-1], rule), repeats=repeats, seed=seed)
-        found |= bootstrap(edges, edge_kilometres, repeats=repeats, seed=seed)
-        sums = EdgeSums(*edges.sum(axis=0))
-        made.append(
+        tables = np.stack(list(pool_by_key(counts.tables[index], scenes).values()))
+        edges = np.stack(list(pool_by_key(counts.edges[index], scenes).values()))
+        measure = choose_measure(tables.shape[-1], rule)
+        intervals = compute_intervals(tables, measure, repeats=repeats, seed=seed)
+        intervals |= compute_intervals(edges, compute_edge_kilometres, repeats=repeats, seed=seed)
+        distances = EdgeDistances(*edges.sum(axis=0))
+        lines.append(
             {
-                "method": scored.method,
+                "method": counts.method,
                 "subset": subset,
                 "patches": len(index),
                 "scenes": len(tables),
                 "pixels": round(float(tables.sum())),
-                "scores": {name: _three(interval) for name, interval in found.items()},
-                "patches_with_both_edges": round(sums.compared),
-                "patches_with_one_edge": round(sums.one_sided),
+                "scores": {name: _round_interval(interval) for name, interval in intervals.items()},
+                "patches_with_both_edges": round(distances.compared),
+                "patches_with_one_edge": round(distances.one_sided),
             }
         )
-    return made
+    return lines
 
 
-def _three(interval: Interval) -> dict[str, float | None]:
-    return {name: plain(value) for name, value in interval._asdict().items()}
+def _round_interval(interval: Interval) -> dict[str, float | None]:
+    return {name: round_for_json(value) for name, value in interval._asdict().items()}
 
 
-def _by_scene(scored: Scored, rows: Sequence[PatchRow], rule: LabelRule) -> dict[str, Any]:
-    pooled = pooled_by(scored.tables, [row.scene for row in rows])
-    measure = measure_of(scored.tables.shape[-1], rule)
+def _score_scenes(counts: MethodCounts, rows: Sequence[PatchRow], rule: LabelRule) -> dict[str, Any]:
+    pooled = pool_by_key(counts.tables, [row.scene for row in rows])
+    measure = choose_measure(counts.tables.shape[-1], rule)
     return {
-        scene: {name: plain(value[0]) for name, value in measure(table[None]).items()}
+        scene: {name: round_for_json(value[0]) for name, value in measure(table[None]).items()}
         for scene, table in pooled.items()
     }
 
 
-def _batch_means(scored: Scored, rule: LabelRule, batch_size: int) -> dict[str, Any]:
-    tables = scored.tables
+def _score_batches(counts: MethodCounts, rule: LabelRule, batch_size: int) -> dict[str, Any]:
+    tables = counts.tables
     if tables.shape[-1] > 2:
-        tables = as_water_and_ice(tables, rule)
-    found = {name: plain(value) for name, value in mean_over_batches(tables, batch_size).items()}
-    return {"batch_size": batch_size, **found}
+        tables = merge_classes(tables, rule)
+    means = average_over_batches(tables, batch_size)
+    return {"batch_size": batch_size} | {name: round_for_json(value) for name, value in means.items()}
 
 
-def _head(
-    model: TrainedModel, checkpoint: Path, split: str, parts: Split, rows: Sequence[PatchRow]
+def _describe_evaluation(
+    model: TrainedModel, checkpoint: Path, split: ScoredPart, parts: Split, rows: Sequence[PatchRow]
 ) -> dict[str, Any]:
     keys = ("model", "options", "inputs", "task", "ice_threshold", "label_rule", "epoch", "split_digest")
     return {
         "checkpoint": str(checkpoint),
-        **{key: model.note[key] for key in keys},
-        "mode": model.note.get("settings", {}).get("mode"),
+        **{key: model.metadata[key] for key in keys},
+        "mode": model.metadata.get("settings", {}).get("mode"),
         "split": split,
         "split_mode": parts.mode,
         "patches": len(rows),
@@ -270,7 +280,7 @@ def _head(
     }
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def _write_results(path: Path, content: dict[str, Any]) -> None:
     if path.suffix == ".json":
         write_json(path, content)
         return
@@ -278,28 +288,28 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("method", "subset", "score", "value", "low", "high"))
         for line in content["results"]:
-            for name, three in line["scores"].items():
-                writer.writerow((line["method"], line["subset"], name, *three.values()))
+            for name, interval in line["scores"].items():
+                writer.writerow((line["method"], line["subset"], name, *interval.values()))
 
 
-def _reported(path: Path, content: dict[str, Any]) -> Report:
+def _make_report(path: Path, content: dict[str, Any]) -> Report:
     first = content["results"][0]
     lines = [
         f"{content['split']}: {first['patches']} patches of {first['scenes']} scenes; "
         f"{content['label_rule']}"
     ]
     for line in content["results"]:
-        told = [score_told(name, line["scores"].get(name)) for name in ("iou_mean", "r2", "ice_edge_km")]
-        lines.append(f"{line['method']}, {line['subset']}: {', '.join(text for text in told if text)}")
+        texts = [format_score(name, line["scores"].get(name)) for name in _REPORTED_SCORES]
+        lines.append(f"{line['method']}, {line['subset']}: {', '.join(text for text in texts if text)}")
     lines.append(str(path))
     if content["split_mode"] == "patch" and content["split"] == "validation":
         lines.append("patches of these scenes were trained on: the scores are too good")
     return Report(lines=lines, outputs=[path], values=content)
 
 
-def score_told(name: str, three: Mapping[str, Any] | None) -> str:
-    """A score with its interval as text; empty where there is none."""
-    if three is None or three["value"] is None:
+def format_score(name: str, interval: Mapping[str, Any] | None) -> str:
+    """Format a score with its interval; an empty text where there is no value."""
+    if interval is None or interval["value"] is None:
         return ""
-    low, high = three["low"], three["high"]
-    return f"{name} {three['value']:.4f}" + ("" if low is None else f" ({low:.4f} to {high:.4f})")
+    low, high = interval["low"], interval["high"]
+    return f"{name} {interval['value']:.4f}" + ("" if low is None else f" ({low:.4f} to {high:.4f})")

@@ -1,1 +1,1 @@
-"""Training of segmentation networks."""
+"""Training of segmentation networks on patches, in one or several processes."""

@@ -1,7 +1,7 @@
-"""Training in several processes, one by GPU, as torchrun starts them.
+"""Training in several processes, one for each GPU, as torchrun starts them.
 
-``torchrun --nproc_per_node 4 segmentation.py train ...`` sets the variables that are read here.
-Without them there is one process.
+``torchrun --nproc_per_node 4 segmentation.py train ...`` sets the environment variables that are read
+here. Without them there is one process.
 """
 
 from __future__ import annotations
@@ -15,19 +15,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seaice import InputError
+from seaice.segmentation.networks.device import choose_device
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True)
-class Processes:
-    """Which of how many processes this one is.
+class ProcessGroup:
+    """The processes of a training, seen from one of them.
 
     Attributes
     ----------
-    number, count : int
+    number : int
+        Of this process, from 0.
+    count : int
+        Number of all processes.
     device : torch.device
+        On which this process trains.
     """
 
     number: int
@@ -36,11 +41,11 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """The first process writes."""
+        """Whether this process is the first one, which writes all files."""
         return self.number == 0
 
-    def total(self, values: np.ndarray) -> np.ndarray:
-        """The sum over all processes of an array of int64 or float64."""
+    def sum_over_processes(self, values: np.ndarray) -> np.ndarray:
+        """Sum an array of int64 or float64 over all processes."""
         if self.count == 1:
             return values
         import torch
@@ -53,24 +58,24 @@ class Processes:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Processes]:
-    """Meet the other processes, if there are any.
+def join_processes(device: str) -> Iterator[ProcessGroup]:
+    """Join the other processes of a training, where there are any.
 
     Parameters
     ----------
     device : str
-        "auto": a GPU for each process where there is one, else the processor; or cpu, cuda, cuda:1,
-        mps.
+        See :func:`seaice.segmentation.networks.device.choose_device`; each process of a machine takes
+        a GPU of its own.
 
     Raises
     ------
     InputError
-        If the device is not there, or the variables of torchrun are not whole.
+        If the device does not exist, or variables of torchrun are missing.
     """
-    count, number, local = _placed()
-    chosen = chosen_device(device, local)
+    count, number, local_number = _read_torchrun_variables()
+    chosen = choose_device(device, local_number)
     if count == 1:
-        yield Processes(0, 1, chosen)
+        yield ProcessGroup(0, 1, chosen)
         return
     import torch
     from torch import distributed
@@ -79,66 +84,38 @@ def joined(device: str) -> Iterator[Processes]:
         torch.cuda.set_device(chosen)
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield Processes(number, count, chosen)
+        yield ProcessGroup(number, count, chosen)
     finally:
         distributed.destroy_process_group()
 
 
-def _placed() -> tuple[int, int, int]:
-    """How many processes there are, the number of this one, and its number on this machine."""
+def _read_torchrun_variables() -> tuple[int, int, int]:
+    """Number of all processes, number of this one, and its number on this machine."""
     names = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
-    given = [os.environ.get(name, "") for name in names]
-    if given[0] in ("", "1"):
+    values = [os.environ.get(name, "") for name in names]
+    if values[0] in ("", "1"):
         return 1, 0, 0
     lacking = [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
-    lacking += [name for name, text in zip(names, given, strict=True) if not text.isdecimal()]
+    lacking += [name for name, text in zip(names, values, strict=True) if not text.isdecimal()]
     if lacking:
         raise InputError(
-            f"expected the variables that torchrun sets, found WORLD_SIZE {given[0]} without a good "
+            f"expected the variables that torchrun sets, found WORLD_SIZE {values[0]} without a good "
             f"{lacking[0]}; start it with torchrun, or unset WORLD_SIZE"
         )
-    return int(given[0]), int(given[1]), int(given[2])
+    return int(values[0]), int(values[1]), int(values[2])
 
 
-def expect_one_process(what: str) -> None:
-    """Refuse what torchrun would do once in each process.
+def expect_one_process(stage: str) -> None:
+    """Refuse to run a stage in several processes, where each would do the same work.
 
     Raises
     ------
     InputError
+        If torchrun started several processes.
     """
-    count = _placed()[0]
+    count = _read_torchrun_variables()[0]
     if count > 1:
         raise InputError(
-            f"expected one process for {what}, found {count}; start it without torchrun (train takes "
+            f"expected one process for {stage}, found {count}; start it without torchrun (train takes "
             "several)"
         )
-
-
-def chosen_device(device: str, number: int = 0) -> torch.device:
-    """The device of that name; "auto" and "cuda" take the GPU of that number.
-
-    Raises
-    ------
-    InputError
-        If it is not there.
-    """
-    import torch
-
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        return torch.device("cuda", number % there) if there else torch.device("cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise InputError(f"expected a device such as auto, cpu or cuda, found {device!r}") from None
-    if chosen.type == "cuda":
-        index = number if chosen.index is None else chosen.index
-        if index >= there:
-            raise InputError(f"expected a GPU for {device}, found {there}; use --device auto or cpu")
-        return torch.device("cuda", index)
-    if chosen.type == "mps" and not torch.backends.mps.is_available():
-        raise InputError("expected a GPU of Apple for mps, found none; use --device auto or cpu")
-    if chosen.type not in ("cpu", "mps"):
-        raise InputError(f"expected a device among auto, cpu, cuda and mps, found {device!r}")
-    return chosen

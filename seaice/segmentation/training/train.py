@@ -1,4 +1,4 @@
-"""Train a network on patches."""
+"""Train a network on patches: the stage, its settings, and what it reports."""
 
 from __future__ import annotations
 
@@ -15,35 +15,41 @@ from seaice import InputError
 from seaice.download.partial_file import file_sha256
 from seaice.report import Report, listing
 from seaice.runtime.atomic_write import exclusive
+from seaice.runtime.json_file import write_json
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import (
     PatchRow,
     read_manifest,
 )
 from seaice.segmentation.data.splits import load_split
-from seaice.segmentation.data.targets import output_count
-from seaice.segmentation.evaluation.pooled import leading
+from seaice.segmentation.data.targets import count_outputs
+from seaice.segmentation.evaluation.patch_counts import choose_leading_score
 from seaice.segmentation.networks.registry import (
-    build,
-    family,
+    build_network,
+    find_family,
     has_backbone,
 )
 from seaice.segmentation.training.distributed import (
-    Processes,
-    joined,
+    ProcessGroup,
+    join_processes,
 )
 
 if TYPE_CHECKING:
     from seaice.segmentation.training.trainer import (
-        Material,
-        Plan,
+        Trainer,
+        TrainingPlan,
+        TrainingSetup,
     )
 
 logger = logging.getLogger(__name__)
 
 Mode = Literal["scratch", "probing", "finetune"]
+# Defaults by mode.
 _EPOCHS = {"scratch": 50, "probing": 30, "finetune": 50}
-_RATES = {"scratch": 1e-4, "probing": 1e-4, "finetune": 1e-5}
+_LEARNING_RATES = {"scratch": 1e-4, "probing": 1e-4, "finetune": 1e-5}
+# Options of a network that follow from parameters of the stage.
+_SET_BY_MODE = frozenset({"pretrained", "frozen"})
+_SET_BY_MODEL = frozenset({"name", "channels", "classes"})
 
 
 def train(
@@ -74,8 +80,9 @@ def train(
 ) -> Report:
     """Train on the scenes of ``train.txt`` and choose the best epoch by those of ``validation.txt``.
 
-    AdamW (weight decay 1e-4), cosine to 1e-6 by epoch, gradients cut at 1. The same command run again
-    goes on after the last finished epoch. Several GPUs: start it with torchrun.
+    AdamW (weight decay 1e-4); the learning rate falls by epoch to 1e-6 along a cosine; gradients are
+    clipped at a norm of 1. The same command run again continues after the last finished epoch. On
+    several GPUs start it with torchrun.
 
     Parameters
     ----------
@@ -91,8 +98,8 @@ def train(
     options : sequence of str
         Of the model, as KEY=VALUE, e.g. base=8.
     weights : str, optional
-        For probing and finetune: a local file of the backbone, or "random". Otherwise they are
-        fetched.
+        For probing and finetune: a local file of weights of the backbone, or "random". By default the
+        weights are fetched.
     inputs : {"sar", "sar+amsr2"}
     task : {"classes", "sic", "sic-regression"}
         See :mod:`seaice.segmentation.data.targets`.
@@ -101,27 +108,30 @@ def train(
     epochs : int, optional
         50, for probing 30.
     updates : int, optional
-        In all, shared out over the epochs; otherwise an epoch is one pass over the patches.
+        Number of all updates, spread evenly over the epochs; by default an epoch is one pass over the
+        patches.
     learning_rate : float, optional
         1e-4, for finetune 1e-5.
     batch_size : int
         Of all processes together.
     patience : int
-        Epochs without a better validation score before it ends; 0: never.
+        Epochs without a better validation score after which the training ends; 0: it never ends early.
     augment : bool
         Turn and mirror the training patches.
     class_weights : bool
         Weigh classes by the inverse of their share.
     fraction : float
-        Of the training scenes (or patches), for studies of data efficiency.
+        Of the training scenes (or patches) that are used, for studies of data efficiency.
     fraction_by : {"scene", "patch"}
     seed : int
     device : str
+        See :func:`seaice.segmentation.networks.device.choose_device`.
     workers : int
         Processes that read patches; the result does not depend on them.
     precision : {"auto", "fp32", "bf16", "fp16"}
-        Mixed precision is for GPUs of NVIDIA only.
+        Mixed precision (bf16, fp16) is for GPUs of NVIDIA only.
     resume : bool
+        Continue an interrupted training of the folder; otherwise start anew.
 
     Returns
     -------
@@ -131,19 +141,19 @@ def train(
     Raises
     ------
     InputError
-        If something given cannot be used, or the folder holds another training.
+        If a parameter or a file cannot be used, or the folder holds another training.
     """
     settings: dict[str, Any] = {
         "model": model,
         "mode": mode,
-        "options": parsed_options(options),
+        "options": parse_options(options),
         "weights": weights,
         "inputs": inputs,
         "task": task,
         "ice_threshold": float(ice_threshold),
         "epochs": _EPOCHS.get(mode, 50) if epochs is None else epochs,
         "updates": updates,
-        "learning_rate": _RATES.get(mode, 1e-4) if learning_rate is None else learning_rate,
+        "learning_rate": _LEARNING_RATES.get(mode, 1e-4) if learning_rate is None else learning_rate,
         "batch_size": batch_size,
         "patience": patience,
         "augment": augment,
@@ -154,65 +164,68 @@ def train(
     }
     _check(settings)
     patch_dir, output_dir = Path(patch_dir), Path(output_dir)
-    parts = chosen_rows(patch_dir, settings)
+    parts = select_patches(patch_dir, settings)
     settings |= {
         "split_digest": load_split(patch_dir).digest,
         "patches_sha256": file_sha256(patch_dir / "patches.csv"),
     }
     output_dir.mkdir(parents=True, exist_ok=True)
-    with joined(device) as processes, _sole(output_dir, processes):
-        return _train(settings, parts, processes, patch_dir, output_dir, workers, precision, resume)
+    with join_processes(device) as processes, _lock_folder(output_dir, processes):
+        plan = _make_plan(settings, processes, precision, workers)
+        return _train(settings, plan, parts, processes, patch_dir, output_dir, resume)
 
 
-def _sole(output_dir: Path, processes: Processes) -> AbstractContextManager[None]:
-    """One training at a time in a folder; its processes count as one."""
+def _lock_folder(output_dir: Path, processes: ProcessGroup) -> AbstractContextManager[None]:
+    """Allow one training at a time in a folder; the first process holds the right for all."""
     return exclusive(output_dir / "training") if processes.is_first else nullcontext()
 
 
-def parsed_options(options: Sequence[str]) -> dict[str, Any]:
-    """KEY=VALUE as a dict; numbers, true and false are read as such.
+def parse_options(options: Sequence[str]) -> dict[str, Any]:
+    """Parse options of a network, KEY=VALUE; a value that is JSON (a number, true) is read as such.
 
     Raises
     ------
     InputError
-        If a text has no equals sign.
+        If a text is not of that form.
 
     Examples
     --------
     >>> parsed_options(["base=8", "size=tiny"])
     {'base': 8, 'size': 'tiny'}
     """
-    made: dict[str, Any] = {}
+    parsed: dict[str, Any] = {}
     for text in options:
         key, sign, value = text.partition("=")
         if not sign or not key.isidentifier():
             raise InputError(f"expected an option of the model as KEY=VALUE, found {text!r}")
         try:
-            made[key] = json.loads(value)
+            parsed[key] = json.loads(value)
         except ValueError:
-            made[key] = value
-    return made
+            parsed[key] = value
+    return parsed
 
 
 def _check(settings: dict[str, Any]) -> None:
-    """Refuse what cannot be trained, before anything is read."""
+    """Refuse settings that cannot be used, before any file is read."""
     model, mode = settings["model"], settings["mode"]
-    kind = family(model)
-    allowed = ["scratch", *(["finetune"] if kind != "unet" else [])]
+    allowed = ["scratch"]
+    allowed += ["finetune"] if find_family(model) != "unet" else []
     allowed += ["probing"] if has_backbone(model) else []
     if mode not in allowed:
         raise InputError(f"expected mode {' or '.join(allowed)} for {model}, found {mode!r}")
     if settings["weights"] is not None and mode == "scratch":
         raise InputError("expected no weights for mode scratch; use probing or finetune")
-    taken = {"pretrained", "frozen"} & set(settings["options"])
-    if taken:
-        raise InputError(f"{', '.join(sorted(taken))} is what --mode and --weights say; leave it out")
-    taken = {"name", "channels", "classes"} & set(settings["options"])
-    if taken:
-        raise InputError(
-            f"{', '.join(sorted(taken))} is what --model, --inputs and --task say; leave it out"
-        )
-    output_count(settings["task"])
+    for names, parameters in (
+        (_SET_BY_MODE, "--mode and --weights"),
+        (_SET_BY_MODEL, "--model, --inputs and --task"),
+    ):
+        reserved = sorted(names & set(settings["options"]))
+        if reserved:
+            raise InputError(
+                f"expected no option {', '.join(reserved)}, found it in --options; it follows from "
+                f"{parameters}"
+            )
+    count_outputs(settings["task"])
     LabelRule(settings["ice_threshold"])
     for name in ("epochs", "batch_size"):
         if settings[name] < 1:
@@ -227,170 +240,169 @@ def _check(settings: dict[str, Any]) -> None:
             "expected a learning_rate between 0 and 10 and patience of at least 0, found "
             f"{settings['learning_rate']} and {settings['patience']}"
         )
-    # Those of the epochs are made of it, and fit into 64 bits.
+    # Seeds of the epochs are computed from it and must fit into 64 bits.
     if not 0 <= settings["seed"] < 2**32:
         raise InputError(f"expected a seed from 0 to {2**32 - 1}, found {settings['seed']}")
     if settings["class_weights"] and settings["task"] == "sic-regression":
         raise InputError("class_weights are for classes; leave them out for sic-regression")
 
 
-def chosen_rows(patch_dir: Path, settings: dict[str, Any]) -> tuple[list[PatchRow], list[PatchRow]]:
-    """Patches for training (the wanted fraction) and for validation."""
-    from seaice.segmentation.data.patch_dataset import subset
+def select_patches(patch_dir: Path, settings: dict[str, Any]) -> tuple[list[PatchRow], list[PatchRow]]:
+    """Select the patches for training (a fraction of them) and for validation."""
+    from seaice.segmentation.data.patch_dataset import select_subset
 
     manifest, split = read_manifest(patch_dir), load_split(patch_dir)
-    rows = subset(
-        split.rows("train", manifest),
+    rows = select_subset(
+        split.select_rows("train", manifest),
         settings["fraction"],
         by=settings["fraction_by"],
         seed=settings["seed"],
     )
-    return rows, split.rows("validation", manifest)
+    return rows, split.select_rows("validation", manifest)
 
 
-def network_options(settings: dict[str, Any]) -> dict[str, Any]:
-    """Options of the network that the mode and the weights stand for."""
+def resolve_options(settings: dict[str, Any]) -> dict[str, Any]:
+    """Options of the network, with those that follow from the mode and the weights."""
     options = dict(settings["options"])
-    if family(settings["model"]) == "unet":
+    if find_family(settings["model"]) == "unet":
         return options
-    start: bool | str = settings["mode"] != "scratch"
+    pretrained: bool | str = settings["mode"] != "scratch"
     if settings["weights"] is not None:
-        start = False if settings["weights"] == "random" else settings["weights"]
-    options["pretrained"] = start
+        pretrained = False if settings["weights"] == "random" else settings["weights"]
+    options["pretrained"] = pretrained
     if has_backbone(settings["model"]):
         options["frozen"] = settings["mode"] == "probing"
     return options
 
 
-def _train(
-    settings: dict[str, Any],
-    parts: tuple[list[PatchRow], list[PatchRow]],
-    processes: Processes,
-    patch_dir: Path,
-    output_dir: Path,
-    workers: int,
-    precision: str,
-    resume: bool,
-) -> Report:
-    import torch
-
-    from seaice.segmentation.training.trainer import (
-        Plan,
-        Trainer,
-        precision_for,
-    )
+def _make_plan(
+    settings: dict[str, Any], processes: ProcessGroup, precision: str, workers: int
+) -> TrainingPlan:
+    from seaice.segmentation.training.trainer import TrainingPlan, choose_precision
 
     keys = ("epochs", "updates", "learning_rate", "batch_size", "patience", "seed")
-    used = precision_for(precision, processes.device)
-    plan = Plan(**{key: settings[key] for key in keys}, precision=used, workers=workers)
+    used = choose_precision(precision, processes.device)
+    return TrainingPlan(**{key: settings[key] for key in keys}, precision=used, workers=workers)
+
+
+def _train(
+    settings: dict[str, Any],
+    plan: TrainingPlan,
+    parts: tuple[list[PatchRow], list[PatchRow]],
+    processes: ProcessGroup,
+    patch_dir: Path,
+    output_dir: Path,
+    resume: bool,
+) -> Report:
+    """Train in this process; the first process reports."""
+    import torch
+
+    from seaice.segmentation.training.trainer import Trainer
+
     devices = [processes.device] if processes.device.type == "cuda" else []
-    # The caller's own random numbers go on as if nothing had been drawn here.
+    # The caller's random numbers stay as if none had been drawn here.
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(settings["seed"])
-        material = _material(settings, parts, patch_dir)
-        trainer = Trainer(material, plan, processes, output_dir, resume=resume)
-        went_on = trainer.epoch
+        setup = _prepare_setup(settings, parts, patch_dir)
+        trainer = Trainer(setup, plan, processes, output_dir, resume=resume)
+        earlier_epochs = trainer.epoch
         if processes.is_first:
             _write_settings(output_dir / "settings.json", settings, parts)
         if torch.cuda.device_count() > 1 and processes.count == 1:
             logger.info("one of several GPUs is used; torchrun --nproc_per_node N takes N of them")
-        history = trainer.run()
+        trainer.run()
     if not processes.is_first:
         return Report()
-    return _reported(settings, parts, plan, history, material, output_dir, went_on)
+    return _make_report(settings, parts[0], trainer, earlier_epochs)
 
 
-def _material(
+def _prepare_setup(
     settings: dict[str, Any], parts: tuple[list[PatchRow], list[PatchRow]], patch_dir: Path
-) -> Material:
+) -> TrainingSetup:
+    """Build the network and open the patches; random weights are drawn here."""
     from seaice.segmentation.data.patch_dataset import PatchDataset
-    from seaice.segmentation.networks.checkpoint import described
-    from seaice.segmentation.training.trainer import Material
+    from seaice.segmentation.networks.checkpoint import describe_model
+    from seaice.segmentation.training.trainer import TrainingSetup
 
-    options, rule = network_options(settings), LabelRule(settings["ice_threshold"])
+    options, rule = resolve_options(settings), LabelRule(settings["ice_threshold"])
     inputs, task = settings["inputs"], settings["task"]
     data = [
         PatchDataset(patch_dir, rows, inputs=inputs, augment=augment, seed=settings["seed"])
         for rows, augment in zip(parts, (settings["augment"], False), strict=True)
     ]
     channels = data[0].channels
-    network = build(settings["model"], channels=channels, classes=output_count(task), **options)
-    note = described(
+    network = build_network(settings["model"], channels=channels, classes=count_outputs(task), **options)
+    metadata = describe_model(
         model=settings["model"], options=options, inputs=inputs, channels=channels, task=task, rule=rule
     )
-    note |= {
+    metadata |= {
         "split_digest": settings["split_digest"],
         "patch_size": data[0].size,
         "settings": settings,
     }
-    balance = _balance(patch_dir, parts[0], task, rule) if settings["class_weights"] else None
-    return Material(network, data[0], data[1], task, rule, balance, note)
+    weights = _weigh_classes(patch_dir, parts[0], task, rule) if settings["class_weights"] else None
+    return TrainingSetup(network, data[0], data[1], task, rule, weights, metadata)
 
 
-def _balance(patch_dir: Path, rows: list[PatchRow], task: str, rule: LabelRule) -> np.ndarray:
-    """Weights of the classes: the inverse of their share, of mean 1; 0 for what is not there."""
+def _weigh_classes(patch_dir: Path, rows: list[PatchRow], task: str, rule: LabelRule) -> np.ndarray:
+    """Weigh every class by the inverse of its share; the mean weight is 1, an absent class has 0."""
     from seaice.segmentation.data.patch_dataset import read_patch
     from seaice.segmentation.data.targets import (
-        table_size,
-        truth_table,
+        count_classes,
+        make_label_table,
     )
 
-    table, counts = truth_table(task, rule), np.zeros(256, np.int64)
+    table, counts = make_label_table(task, rule), np.zeros(256, np.int64)
     for row in rows:
         sic = read_patch(patch_dir / row.file, row.size, with_amsr2=False)[1]
         counts += np.bincount(table[sic].ravel(), minlength=256)
-    known = counts[: table_size(task)].astype(np.float64)
-    made = np.divide(known.sum(), known, out=np.zeros_like(known), where=known > 0)
-    return made / max(made[known > 0].mean(), 1e-12) if known.any() else made
+    pixels = counts[: count_classes(task)].astype(np.float64)
+    weights = np.divide(pixels.sum(), pixels, out=np.zeros_like(pixels), where=pixels > 0)
+    return weights / max(weights[pixels > 0].mean(), 1e-12) if pixels.any() else weights
 
 
 def _write_settings(
     path: Path, settings: dict[str, Any], parts: tuple[list[PatchRow], list[PatchRow]]
 ) -> None:
-    from seaice.segmentation.evaluation.metrics import write_json
-
     scenes = [sorted({row.scene for row in rows}) for rows in parts]
     counts = {"train_patches": len(parts[0]), "validation_patches": len(parts[1])}
     write_json(path, settings | counts | {"train_scenes": scenes[0], "validation_scenes": scenes[1]})
 
 
-def _reported(
-    settings: dict[str, Any],
-    parts: tuple[list[PatchRow], list[PatchRow]],
-    plan: Plan,
-    history: list[dict[str, float]],
-    material: Material,
-    output_dir: Path,
-    went_on: int,
+def _make_report(
+    settings: dict[str, Any], rows: list[PatchRow], trainer: Trainer, earlier_epochs: int
 ) -> Report:
     from seaice.segmentation.networks.checkpoint import read_checkpoint
+    from seaice.segmentation.training.log import LOG_FILE
     from seaice.segmentation.training.trainer import (
-        BEST,
-        LAST,
-        LOG,
+        BEST_FILE,
+        LAST_FILE,
     )
 
-    name = leading(settings["task"])
-    best = read_checkpoint(output_dir / BEST)["metrics"]
-    learning = sum(p.numel() for p in material.network.parameters() if p.requires_grad)
-    total = sum(p.numel() for p in material.network.parameters())
-    ends = "all epochs done" if len(history) >= plan.epochs else "no better score any more"
-    report = Report(outputs=[output_dir / file for file in (BEST, LAST, LOG, "settings.json")])
+    folder, history = trainer.folder, trainer.history
+    score = choose_leading_score(settings["task"])
+    best = read_checkpoint(folder / BEST_FILE)["metrics"]
+    trained = sum(parameter.numel() for parameter in trainer.trained)
+    total = sum(parameter.numel() for parameter in trainer.network.parameters())
+    ending = "all epochs done" if len(history) >= trainer.plan.epochs else "no better score any more"
+    report = Report(
+        outputs=[folder / file for file in (BEST_FILE, LAST_FILE, LOG_FILE, "settings.json")]
+    )
     report.lines = [
         f"{settings['model']} ({settings['mode']}), {settings['inputs']}: {total:,} parameters, "
-        f"{learning:,} trained, on {len(parts[0])} patches of "
-        f"{listing(sorted({row.scene for row in parts[0]}), limit=3)}",
-        material.rule.describe(),
-        f"{len(history)} epochs, {history[-1]['updates']:.0f} updates ({ends})"
-        + (f", {went_on} of them before" if went_on else ""),
-        f"{output_dir / BEST}: epoch {best['epoch']:.0f}, validation {name} {best[name]:.4f}",
+        f"{trained:,} trained, on {len(rows)} patches of "
+        f"{listing(sorted({row.scene for row in rows}), limit=3)}",
+        trainer.setup.rule.describe(),
+        f"{len(history)} epochs, {history[-1]['updates']:.0f} updates ({ending})"
+        + (f", {earlier_epochs} of them before" if earlier_epochs else ""),
+        f"{folder / BEST_FILE}: epoch {best['epoch']:.0f}, validation {score} {best[score]:.4f}",
     ]
     report.values = {
         "best_epoch": int(best["epoch"]),
         "epochs": len(history),
         "updates": int(history[-1]["updates"]),
         "parameters": total,
-        "patches": len(parts[0]),
+        "patches": len(rows),
         "metrics": best,
     }
     return report

@@ -1,17 +1,16 @@
 """The training loop: updates, validation, checkpoints, and going on after a stop.
 
-What an update does depends on the settings and its number alone: the order of the patches, how they are
-turned and the random numbers of every epoch come of the seed. So a training that goes on ends as one
+An update depends on the settings and its number alone: the order of the patches, their orientation and
+the random numbers of every epoch follow from the seed. So a training that is continued ends like one
 that was never stopped.
 """
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,51 +23,60 @@ from torch.utils.data import DataLoader
 
 from seaice import InputError
 from seaice.report import Progress
-from seaice.runtime.atomic_write import atomic
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_dataset import (
     PatchDataset,
-    Updates,
+    UpdateSampler,
+    iterate_batches,
 )
 from seaice.segmentation.data.targets import (
-    loss_sums,
-    table_size,
-    truth_table,
+    count_classes,
+    make_label_table,
+    sum_losses,
 )
-from seaice.segmentation.evaluation.pooled import (
-    leading,
-    score_network,
-    summary,
+from seaice.segmentation.evaluation.patch_counts import (
+    choose_leading_score,
+    count_predictions,
+    summarise_table,
 )
 from seaice.segmentation.networks.checkpoint import (
     load_state,
     read_checkpoint,
     save_checkpoint,
 )
-from seaice.segmentation.training.distributed import Processes
+from seaice.segmentation.training.distributed import ProcessGroup
+from seaice.segmentation.training.log import (
+    LOG_FILE,
+    format_epoch,
+    write_log,
+    write_tensorboard,
+)
 
 logger = logging.getLogger(__name__)
 
-BEST, LAST, LOG = "best.pt", "last.pt", "log.csv"
-WEIGHT_DECAY, LAST_RATE, LARGEST_GRADIENT = 1e-4, 1e-6, 1.0
+BEST_FILE, LAST_FILE = "best.pt", "last.pt"
+WEIGHT_DECAY = 1e-4
+LAST_LEARNING_RATE = 1e-6
+LARGEST_GRADIENT = 1.0  # norm to which gradients are clipped
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How long and how fast to train.
+class TrainingPlan:
+    """How long, how fast and how precisely to train.
 
     Attributes
     ----------
     epochs : int
-        Times of validation.
+        Number of epochs; each ends with a validation.
     updates : int or None
-        In all, over all epochs alike; None: every epoch is one pass over the patches.
+        Number of all updates, spread evenly over the epochs; None: every epoch is one pass over the
+        patches.
     learning_rate : float
         Of the first epoch; falls to 1e-6 along a cosine.
     batch_size : int
         Of all processes together.
     patience : int
-        Epochs without a better score before it ends; 0: never.
+        Epochs without a better score after which the training ends; 0: it never ends early.
     seed : int
     precision : str
         "fp32", "bf16" or "fp16".
@@ -85,16 +93,24 @@ class Plan:
     precision: str
     workers: int
 
-    def bounds(self, epoch: int, per_pass: int) -> tuple[int, int]:
-        """First update of an epoch (from 0), and the one after its last."""
+    def find_updates(self, epoch: int, per_pass: int) -> tuple[int, int]:
+        """Find the first update of an epoch (from 0), and the one after its last.
+
+        Parameters
+        ----------
+        epoch : int
+            From 0.
+        per_pass : int
+            Updates in one pass over the patches.
+        """
         if self.updates is None:
             return epoch * per_pass, (epoch + 1) * per_pass
         return self.updates * epoch // self.epochs, self.updates * (epoch + 1) // self.epochs
 
 
 @dataclass(frozen=True)
-class Material:
-    """What is trained, on what.
+class TrainingSetup:
+    """The network that is trained, and the patches, labels and weights that it is trained with.
 
     Attributes
     ----------
@@ -102,10 +118,11 @@ class Material:
     train, validation : PatchDataset
     task : str
     rule : LabelRule
-    weights : ndarray or None
-        Of the classes in the loss.
-    note : mapping
-        What every checkpoint says besides the weights; ``settings`` must be the same to go on.
+    class_weights : ndarray of float64, shape (classes,), or None
+        In the loss.
+    metadata : mapping
+        All that every checkpoint holds besides the weights. A training is continued only if its
+        ``settings`` are the same.
     """
 
     network: nn.Module
@@ -113,12 +130,12 @@ class Material:
     validation: PatchDataset
     task: str
     rule: LabelRule
-    weights: np.ndarray | None
-    note: Mapping[str, Any]
+    class_weights: np.ndarray | None
+    metadata: Mapping[str, Any]
 
 
-def precision_for(precision: str, device: torch.device) -> str:
-    """What "auto" means on a device: bf16 or fp16 on a GPU, fp32 elsewhere.
+def choose_precision(precision: str, device: torch.device) -> str:
+    """Choose the precision on a device; "auto" is bf16 or fp16 on a GPU, fp32 elsewhere.
 
     Raises
     ------
@@ -138,49 +155,57 @@ def precision_for(precision: str, device: torch.device) -> str:
     return precision
 
 
-def batches_of(loader: DataLoader) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of a loader; what a worker found wrong is said in one line as without workers."""
-    try:
-        yield from loader
-    except InputError as error:
-        # A worker hands on its traceback; the message is the last line.
-        last = str(error).strip().splitlines()[-1]
-        raise InputError(last.removeprefix("seaice.InputError: ")) from None
-
-
 class Trainer:
-    """One training in a folder: ``best.pt``, ``last.pt``, ``log.csv``.
+    """A training in a folder, where it writes ``best.pt``, ``last.pt`` and ``log.csv``.
 
     Parameters
     ----------
-    material : Material
-    plan : Plan
-    processes : Processes
+    setup : TrainingSetup
+    plan : TrainingPlan
+    processes : ProcessGroup
     folder : Path
     resume : bool
-        Go on from ``last.pt`` where it is there.
+        Continue from ``last.pt`` where it exists.
+
+    Attributes
+    ----------
+    trained : list of Parameter
+        Of the network; those of a frozen backbone are left out.
+    history : list of dict
+        Numbers of every finished epoch.
+
+    Raises
+    ------
+    InputError
+        If ``last.pt`` is of another training.
     """
 
     def __init__(
-        self, material: Material, plan: Plan, processes: Processes, folder: Path, *, resume: bool
+        self,
+        setup: TrainingSetup,
+        plan: TrainingPlan,
+        processes: ProcessGroup,
+        folder: Path,
+        *,
+        resume: bool,
     ) -> None:
-        self.material, self.plan, self.processes, self.folder = material, plan, processes, folder
+        self.setup, self.plan, self.processes, self.folder = setup, plan, processes, folder
         self.device = processes.device
-        self.network = material.network.to(self.device)
-        learning = [p for p in self.network.parameters() if p.requires_grad]
+        self.network = setup.network.to(self.device)
+        self.trained = [p for p in self.network.parameters() if p.requires_grad]
         rate = plan.learning_rate
-        self.optimizer = torch.optim.AdamW(learning, lr=rate, weight_decay=WEIGHT_DECAY)
+        self.optimizer = torch.optim.AdamW(self.trained, lr=rate, weight_decay=WEIGHT_DECAY)
         self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(
-            self.optimizer, T_max=plan.epochs, eta_min=min(LAST_RATE, rate)
+            self.optimizer, T_max=plan.epochs, eta_min=min(LAST_LEARNING_RATE, rate)
         )
-        half = plan.precision == "fp16"
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
+        # Gradients in fp16 are scaled up, so that small ones do not become 0.
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=plan.precision == "fp16")
         part = (processes.number, processes.count)
-        self.updates = Updates(len(material.train), plan.batch_size, seed=plan.seed, part=part)
+        self.updates = UpdateSampler(len(setup.train), plan.batch_size, seed=plan.seed, part=part)
         self.history: list[dict[str, float]] = []
-        self.truth = torch.from_numpy(truth_table(material.task, material.rule))
-        if resume and (folder / LAST).is_file():
-            self._take_up(folder / LAST)
+        self.label_table = torch.from_numpy(make_label_table(setup.task, setup.rule))
+        if resume and (folder / LAST_FILE).is_file():
+            self._resume(folder / LAST_FILE)
 
     @property
     def epoch(self) -> int:
@@ -189,35 +214,44 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or patience has run out."""
-        since = self.epoch - self.best_epoch
-        return self.epoch >= self.plan.epochs or bool(self.plan.patience and since >= self.plan.patience)
+        """Whether all epochs are done, or the score has not improved for ``patience`` epochs."""
+        since_best = self.epoch - self.best_epoch
+        patience = self.plan.patience
+        return self.epoch >= self.plan.epochs or bool(patience and since_best >= patience)
 
     @property
     def best_epoch(self) -> int:
         """Number of the epoch with the best score, the first of equals; 0 before the first."""
-        scores = [line[leading(self.material.task)] for line in self.history]
+        scores = [line[choose_leading_score(self.setup.task)] for line in self.history]
         return 1 + scores.index(max(scores)) if scores else 0
 
     def run(self) -> list[dict[str, float]]:
-        """Train to the end; one line of numbers for each epoch."""
-        forward = self._forward()
-        loader = self._loader(self.material.train, batch_sampler=self.updates)
-        count = len(self.material.validation)
-        mine = range(self.processes.number, count, self.processes.count)
-        check = self._loader(self.material.validation, sampler=mine, batch_size=self.plan.batch_size)
+        """Train to the end; returns the numbers of every epoch.
+
+        Raises
+        ------
+        InputError
+            If no pixel has a class, or the loss is no longer finite.
+        """
+        forward = self._wrap_network()
+        train = self._make_loader(self.setup.train, batch_sampler=self.updates)
+        count = len(self.setup.validation)
+        own_patches = range(self.processes.number, count, self.processes.count)
+        validation = self._make_loader(
+            self.setup.validation, sampler=own_patches, batch_size=self.plan.batch_size
+        )
         with Progress(total=self.plan.epochs, label="epochs", logger=logger) as progress:
             if self.epoch:
                 progress.unit(f"going on after epoch {self.epoch}", count=self.epoch)
             while not self.finished:
-                line = self._one_epoch(forward, loader, check)
+                line = self._train_epoch(forward, train, validation)
                 self.history.append(line)
-                self._keep(line)
-                progress.unit(told(line, leading(self.material.task)))
+                self._save_epoch(line)
+                progress.unit(format_epoch(line, choose_leading_score(self.setup.task)))
         return self.history
 
-    def _forward(self) -> nn.Module:
-        """The network, and around it what keeps several processes together."""
+    def _wrap_network(self) -> nn.Module:
+        """The network, wrapped so that several processes train it together where there are several."""
         if self.processes.count == 1:
             return self.network
         from torch.nn.parallel import DistributedDataParallel
@@ -234,43 +268,48 @@ class Trainer:
         return DistributedDataParallel(
             self.network,
             device_ids=[self.device.index] if on_gpu else None,
-            # A backbone may have layers that lead nowhere.
+            # A backbone may have layers that do not contribute to its output.
             find_unused_parameters=hasattr(self.network, "backbone"),
         )
 
-    def _loader(self, patches: PatchDataset, **options: Any) -> DataLoader:
+    def _make_loader(self, patches: PatchDataset, **options: Any) -> DataLoader:
         workers = self.plan.workers
         return DataLoader(
             patches,
             num_workers=workers,
-            # With one of its own it draws none of the numbers by which a network drops features.
+            # By default a loader draws from torch's generator, by which dropout draws too.
             generator=torch.Generator(),
             persistent_workers=workers > 0,
             pin_memory=self.device.type == "cuda",
             **options,
         )
 
-    def _mixed(self) -> AbstractContextManager[Any]:
-        kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
-        if self.plan.precision not in kinds:
+    def _set_precision(self) -> AbstractContextManager[Any]:
+        """Context in which operations run in the precision of the plan."""
+        dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        if self.plan.precision not in dtypes:
             return nullcontext()
-        return torch.autocast(self.device.type, dtype=kinds[self.plan.precision])
+        return torch.autocast(self.device.type, dtype=dtypes[self.plan.precision])
 
-    def _one_epoch(self, forward: nn.Module, loader: DataLoader, check: DataLoader) -> dict[str, float]:
+    def _train_epoch(
+        self, forward: nn.Module, train: DataLoader, validation: DataLoader
+    ) -> dict[str, float]:
+        """Train one epoch and validate; returns its line of the log."""
         began, epoch = time.perf_counter(), self.epoch
+        # The primes make the seeds of different trainings, epochs and processes differ.
         torch.manual_seed((self.plan.seed * 1_000_003 + epoch) * 1009 + self.processes.number)
         rate = float(self.optimizer.param_groups[0]["lr"])
-        self.updates.start, self.updates.stop = self.plan.bounds(epoch, self.updates.per_pass)
+        self.updates.start, self.updates.stop = self.plan.find_updates(epoch, self.updates.per_pass)
         forward.train()
         sums = np.zeros(2)
-        for images, sic in batches_of(loader):
+        for images, sic in iterate_batches(train):
             sums += self._update(forward, images, sic)
         if not sums[1]:
             raise InputError(
                 "expected pixels with a class in the patches of train, found none; cut others"
             )
         self.scheduler.step()
-        scores, loss = self._validate(check)
+        scores, loss = self._validate(validation)
         return {
             "epoch": epoch + 1,
             "updates": self.updates.stop,
@@ -282,109 +321,119 @@ class Trainer:
         }
 
     def _update(self, forward: nn.Module, images: torch.Tensor, sic: torch.Tensor) -> np.ndarray:
-        """One step; returns the sums of losses and weights of all processes."""
-        truth = self.truth[sic.long()].to(self.device, non_blocking=True)
-        weights = self.material.weights
-        on_device = None if weights is None else torch.from_numpy(weights).float().to(self.device)
-        with self._mixed():
-            logits = _seen(forward, images.to(self.device, non_blocking=True))
-        loss, weight = loss_sums(logits, truth, self.material.task, on_device)
-        known = np.array([float(loss.detach()), float(weight)])
-        known = self.processes.total(known)
-        self._expect_finite(known[0], "loss")
+        """Make one update; returns the sums of losses and weights over all processes."""
+        truth = self.label_table[sic.long()].to(self.device, non_blocking=True)
+        weights = self.setup.class_weights
+        weights_on_device = (
+            None if weights is None else torch.from_numpy(weights).float().to(self.device)
+        )
+        with self._set_precision():
+            logits = _run_network(forward, images.to(self.device, non_blocking=True))
+        loss, weight = sum_losses(logits, truth, self.setup.task, weights_on_device)
+        sums = np.array([float(loss.detach()), float(weight)])
+        sums = self.processes.sum_over_processes(sums)
+        self._expect_finite(sums[0], "loss")
         self.optimizer.zero_grad(set_to_none=True)
-        # The mean over the pixels of all processes; averaging of gradients divides by their number.
-        mean = loss * self.processes.count / max(known[1], 1.0)
+        # The mean over the pixels of all processes. DistributedDataParallel averages gradients over the
+        # processes, which divides by their number; the factor undoes that.
+        mean = loss * self.processes.count / max(sums[1], 1.0)
         self.scaler.scale(mean).backward()
         self.scaler.unscale_(self.optimizer)
-        learning = self.optimizer.param_groups[0]["params"]
-        nn.utils.clip_grad_norm_(learning, LARGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(self.trained, LARGEST_GRADIENT)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return known
+        return sums
 
     def _expect_finite(self, loss: float, name: str) -> None:
         if not math.isfinite(loss):
             raise InputError(
-                f"expected a finite {name}, found {loss} in epoch {self.epoch + 1}; what was kept is of "
-                "the epochs before; train in another folder with a smaller learning_rate"
+                f"expected a finite {name}, found {loss} in epoch {self.epoch + 1}; the files of the "
+                "epochs before are kept; train in another folder with a smaller learning_rate"
             )
 
-    def _validate(self, check: DataLoader) -> tuple[dict[str, float], float]:
+    def _validate(self, validation: DataLoader) -> tuple[dict[str, float], float]:
+        """Scores and loss of all validation patches."""
         if self.processes.count > 1:
+            # Running statistics of batch normalisation differ by process; all take those of the first.
             for buffer in self.network.buffers():
-                torch.distributed.broadcast(buffer, 0)  # running statistics differ by process
-        with self._mixed():
-            counts = score_network(
+                torch.distributed.broadcast(buffer, 0)
+        with self._set_precision():
+            counts = count_predictions(
                 self.network,
-                batches_of(check),
-                task=self.material.task,
-                rule=self.material.rule,
+                iterate_batches(validation),
+                task=self.setup.task,
+                rule=self.setup.rule,
                 device=self.device,
             )
-        size = table_size(self.material.task)
+        size = count_classes(self.setup.task)
         table = sum(counts.tables, np.zeros((size, size), np.int64))
-        table = self.processes.total(table)
-        loss, weight = self.processes.total(np.array([counts.loss, counts.weight]))
+        table = self.processes.sum_over_processes(table)
+        loss, weight = self.processes.sum_over_processes(np.array([counts.loss, counts.weight]))
         if not table.sum():
             raise InputError(
                 "expected pixels with a class for validation, found none; cut other patches"
             )
-        # The last update of an epoch may have broken what the next would find.
+        # The last update of an epoch may have made the weights infinite, which no later update shows.
         self._expect_finite(loss, "loss of validation")
-        found = summary(table, self.material.rule)
-        if not math.isfinite(found[leading(self.material.task)]):
+        scores = summarise_table(table, self.setup.rule)
+        if not math.isfinite(scores[choose_leading_score(self.setup.task)]):
             raise InputError(
                 "expected several classes of concentration in the patches of validation, found one, so "
                 "that there is no R2; cut more scenes, or make the split again"
             )
         if self.epoch == 0 and self.processes.is_first and (table.sum(axis=1) > 0).sum() == 1:
             logger.warning("the patches of validation have one class only: the best epoch means little")
-        return found, float(loss / weight)
+        return scores, float(loss / weight)
 
-    def _keep(self, line: dict[str, float]) -> None:
-        """Write what must outlast a stop, the best model first."""
+    def _save_epoch(self, line: dict[str, float]) -> None:
+        """Write the checkpoints and the log of an epoch, the best model first."""
         if not self.processes.is_first:
             return
         content = {
-            **self.material.note,
+            **self.setup.metadata,
             "state": self.network.state_dict(),
             "epoch": self.epoch,
             "updates": line["updates"],
             "metrics": {key: float(value) for key, value in line.items()},
         }
         if self.best_epoch == self.epoch:
-            save_checkpoint(self.folder / BEST, content)
+            save_checkpoint(self.folder / BEST_FILE, content)
         progress = {
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
             "history": self.history,
         }
-        save_checkpoint(self.folder / LAST, content | progress)
-        write_log(self.folder / LOG, self.history)
-        to_tensorboard(self.folder / "tensorboard", line)
+        save_checkpoint(self.folder / LAST_FILE, content | progress)
+        write_log(self.folder / LOG_FILE, self.history)
+        write_tensorboard(self.folder / "tensorboard", line)
 
-    def _take_up(self, path: Path) -> None:
-        """Continue from a checkpoint of the same settings."""
-        found = read_checkpoint(path)
-        wanted, there = self.material.note["settings"], found.get("settings", {})
-        other = [f"{key} {there.get(key)}" for key in wanted if there.get(key) != wanted[key]]
-        if other or "optimizer" not in found:
+    def _resume(self, path: Path) -> None:
+        """Continue from a checkpoint of the same settings.
+
+        Raises
+        ------
+        InputError
+            If its settings differ, or it cannot be continued.
+        """
+        checkpoint = read_checkpoint(path)
+        settings, earlier = self.setup.metadata["settings"], checkpoint.get("settings", {})
+        changed = [f"{key} {earlier.get(key)}" for key in settings if earlier.get(key) != settings[key]]
+        if changed or "optimizer" not in checkpoint:
             raise InputError(
                 f"expected a training with the same settings in {self.folder}, found one of "
-                f"{', '.join(other) or 'another kind'}; choose another --output_dir, or start anew with "
-                "--no_resume"
+                f"{', '.join(changed) or 'another kind'}; choose another --output_dir, or start anew "
+                "with --no_resume"
             )
-        load_state(self.network, found["state"], path)
-        self.optimizer.load_state_dict(found["optimizer"])
-        self.scheduler.load_state_dict(found["scheduler"])
-        self.scaler.load_state_dict(found["scaler"])
-        self.history = list(found["history"])
+        load_state(self.network, checkpoint["state"], path)
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.scheduler.load_state_dict(checkpoint["scheduler"])
+        self.scaler.load_state_dict(checkpoint["scaler"])
+        self.history = list(checkpoint["history"])
 
 
-def _seen(forward: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Logits of a batch for training."""
+def _run_network(forward: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Logits of a batch; refuses batches that batch normalisation cannot use."""
     try:
         logits: torch.Tensor = forward(images)
     except ValueError as error:
@@ -395,32 +444,3 @@ def _seen(forward: nn.Module, images: torch.Tensor) -> torch.Tensor:
             f"{len(images)} by process; give a larger batch_size, larger patches or less depth"
         ) from None
     return logits
-
-
-def told(line: Mapping[str, float], name: str) -> str:
-    """An epoch in one line; ``name`` is the score to tell."""
-    return (
-        f"epoch {line['epoch']:.0f}: loss {line['train_loss']:.4f}, validation "
-        f"{line['validation_loss']:.4f}, {name} {line[name]:.4f} ({line['seconds']:.1f} s)"
-    )
-
-
-def write_log(path: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """The table of all epochs."""
-    with atomic(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(history[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
-
-
-def to_tensorboard(folder: Path, line: Mapping[str, float]) -> None:
-    """Also for TensorBoard, where it is installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return
-    epoch = int(line["epoch"])
-    with SummaryWriter(str(folder), purge_step=epoch) as writer:
-        for name, value in line.items():
-            if name not in ("epoch", "seconds"):
-                writer.add_scalar(name, value, epoch)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_EARTH_METRES = 6371007.2
+# Radius of the sphere that has the area of the Earth.
+EARTH_METRES = 6371007.2
 # Pixel spacings of both readings of a grid must differ by so much before it is turned.
 _CLEARER = 0.005
 
@@ -109,4 +110,4 @@ def lines_first(
 def _extent(points: np.ndarray, axis: int) -> float:
     """Mean length of the lines of points along an axis, metres."""
     steps = np.sqrt((np.diff(points, axis=axis) ** 2).sum(axis=0))
-    return float(steps.sum(axis=axis - 1).mean() * _EARTH_METRES)
+    return float(steps.sum(axis=axis - 1).mean() * EARTH_METRES)
