@@ -145,9 +145,10 @@ class HuggingFaceHub:
                 ),
             )
         except GaveUp as end:
+            reason = _describe_error(end.error)
             raise OSError(
-                f"{subject} could not be fetched from {self.address} ({_describe_error(end.error)}); what "
-                "has arrived stays, run the same command again"
+                f"{subject} could not be fetched from {self.address} ({reason}); what has arrived "
+                "stays, run the same command again"
             ) from None
 
 
