@@ -1,7 +1,10 @@
 """Settings of the documentation: `make docs` builds it without a network and without a warning."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,8 +43,11 @@ nb_execution_in_temp = True
 nb_execution_timeout = 180
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
-nb_merge_streams = True
 nb_ipywidgets_js = {}
+_ipython = Path(tempfile.mkdtemp(prefix="seaice_docs_")) / "profile_default" / "startup"
+atexit.register(shutil.rmtree, _ipython.parents[1], ignore_errors=True)
+shutil.copytree(Path(__file__).parent / "_ipython", _ipython)
+os.environ["IPYTHONDIR"] = str(_ipython.parents[1])
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 

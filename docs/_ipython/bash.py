@@ -1,0 +1,20 @@
+"""Startup file of the kernels that run the tutorials: ``%%bash`` prints its output as a whole.
+
+IPython's own ``%%bash`` prints every 100 bytes as an output of its own. Log lines (standard
+error) are left out; they are shown where a command fails.
+"""
+
+import subprocess
+
+from IPython.core.magic import register_cell_magic
+
+
+@register_cell_magic
+def bash(line: str, cell: str) -> None:
+    """Run a cell with bash; a command that fails ends it, unless ``--no-raise-error`` is given."""
+    tolerant = "--no-raise-error" in line
+    options = [] if tolerant else ["-e"]
+    result = subprocess.run(["bash", *options, "-c", cell], capture_output=True, text=True)
+    print(result.stdout, end="")
+    if result.returncode and not tolerant:
+        raise RuntimeError(f"exit status {result.returncode}: {result.stderr}")
