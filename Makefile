@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench docs clean
 
 demo: .venv/installed
 	$(BIN)/python demo.py --output_dir demo_output
@@ -13,6 +13,9 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/installed-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -j 2 docs docs/_build/html
 
 bench: .venv/installed-dev
 	$(BIN)/python benchmarks/run_all.py
@@ -29,5 +32,9 @@ bench: .venv/installed-dev
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt -r requirements-hdf4.txt -r requirements-dask.txt -r requirements-segmentation.txt
 	touch $@
 
+.venv/installed-docs: docs/requirements.txt requirements-sphere.txt .venv/installed
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r docs/requirements.txt -r requirements-sphere.txt
+	touch $@
+
 clean:
-	rm -rf .venv demo_output
+	rm -rf .venv demo_output docs/_build docs/api/generated

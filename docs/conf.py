@@ -14,17 +14,16 @@ import seaice  # noqa: E402
 
 project = "seaice"
 author = "The authors of the seaice toolbox"
-copyright = author  # noqa: A001
+copyright = author
 release = version = seaice.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.viewcode",
     "numpydoc",
     "myst_nb",
     "sphinx_copybutton",
-    "sphinx_design",
+    "stage_options",
 ]
 exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
@@ -32,7 +31,11 @@ source_suffix = {".rst": "restructuredtext", ".md": "myst-nb"}
 
 # A reference to a name of this package must lead somewhere; other packages' pages are not at hand.
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(?!seaice\b).*")]
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!seaice\b).*"),
+    (r"py:data", r".*"),
+    (r"py:.*", r".*\.(Item|Result|[A-Z])"),
+]
 
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
@@ -44,17 +47,21 @@ nb_execution_timeout = 180
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_ipywidgets_js = {}
-_ipython = Path(tempfile.mkdtemp(prefix="seaice_docs_")) / "profile_default" / "startup"
-atexit.register(shutil.rmtree, _ipython.parents[1], ignore_errors=True)
-shutil.copytree(Path(__file__).parent / "_ipython", _ipython)
-os.environ["IPYTHONDIR"] = str(_ipython.parents[1])
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+# The kernels get IPython's settings and the command ``seaice`` of this checkout from a folder.
+_folder = Path(tempfile.mkdtemp(prefix="seaice_docs_"))
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+shutil.copytree(Path(__file__).parent / "_ipython", _folder / "ipython" / "profile_default" / "startup")
+_command = _folder / "seaice"
+_command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m seaice "$@"\n', encoding="utf-8")
+_command.chmod(0o755)
+os.environ["IPYTHONDIR"] = str(_folder / "ipython")
+os.environ["PATH"] = os.pathsep.join([str(_folder), os.environ["PATH"]])
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
 python_maximum_signature_line_length = 88
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
@@ -74,3 +81,14 @@ html_theme_options = {
 html_copy_source = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+
+def show_help_as_it_is(app, what, name, obj, options, lines):
+    """Show the docstring of a stage as printed: it is the text of ``--help`` and no reStructuredText."""
+    if what == "module" and name.startswith("seaice.commands."):
+        lines[:] = [lines[0], "", "::", "", *(f"    {line}" for line in lines[1:]), ""]
+
+
+def setup(app):
+    """Connect before numpydoc, which would read headings in the text."""
+    app.connect("autodoc-process-docstring", show_help_as_it_is, priority=100)

@@ -1,4 +1,4 @@
-"""The blocks of docs/training.md and README.md run as printed, on a small cube and its mask."""
+"""The Python blocks of the documentation run as printed, on small files."""
 
 from __future__ import annotations
 
@@ -171,11 +171,11 @@ def test_the_other_blocks_run(ran, capsys):
     assert Path("statistics.json").is_file()
 
 
-def test_the_snippet_of_the_readme_trains(folder, monkeypatch):
+def test_the_snippet_of_the_start_page_trains(folder, monkeypatch):
     monkeypatch.chdir(folder)
     (folder / "land_mask.nc").write_bytes((folder / "mask.nc").read_bytes())
-    page = PAGE.parent.parent / "README.md"
-    block, *_ = blocks_of_page(page)
+    page = PAGE.parent / "start.md"
+    (block,) = blocks_of_page(page)
     names: dict = {"__name__": "snippet"}
     torch.manual_seed(0)
     exec(compile(block, str(page), "exec"), names)
@@ -188,10 +188,24 @@ def test_the_snippet_of_the_readme_trains(folder, monkeypatch):
     assert (names["weight"][..., names["ocean"] == 0] == 0).all()
 
 
-def test_the_other_snippets_of_the_readme_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_the_snippet_of_the_readme_gives_an_item(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "land_mask.nc").write_bytes((folder / "mask.nc").read_bytes())
     page = PAGE.parent.parent / "README.md"
-    _, swaths, gridding, _ = blocks_of_page(page)
+    (block,) = blocks_of_page(page)
+    names: dict = {"__name__": "snippet"}
+    days = re.findall(r'"(2024\d{4})"', block)
+    for printed, day in zip(days, ("20240501", "20240609"), strict=True):
+        block = block.replace(printed, day)
+    exec(compile(block, str(page), "exec"), names)
+    assert (len(names["inputs"]), len(names["targets"])) == (5, 3)
+    assert names["inputs"].shape[1:] == (1, ROWS, COLUMNS)
+
+
+def test_the_snippets_of_the_stage_pages_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (swaths,) = blocks_of_page(page := PAGE.parent / "stages" / "amsr2-processor.md")
+    (gridding,) = blocks_of_page(PAGE.parent / "stages" / "grid-freeboard.md")
     (tmp_path / "archive").mkdir()
     (path,) = re.findall(r'load_swaths\("(.+?)"\)', swaths)
     with create_archive(tmp_path / path, layout="hdf5", count=1) as writer:
@@ -206,11 +220,10 @@ def test_the_other_snippets_of_the_readme_run(tmp_path, monkeypatch):
     assert np.nansum(names["mean"]) == 1 and names["count"].sum() == 3
 
 
-def test_the_snippet_of_the_readme_makes_cells(tmp_path, monkeypatch):
+def test_the_snippet_of_the_filling_page_makes_cells(tmp_path, monkeypatch):
     pytest.importorskip("healpy")
     monkeypatch.chdir(tmp_path)
-    page = PAGE.parent.parent / "README.md"
-    *_, sphere = blocks_of_page(page)
+    (sphere,) = blocks_of_page(page := PAGE.parent / "stages" / "fill-gaps.md")
     write_sst(tmp_path, [date(2024, 6, 1)], step=5.0)
     exec(compile(sphere, str(page), "exec"), {"__name__": "snippet"})
     nside, ids, days, variables = read_cells(tmp_path / "cells.nc")

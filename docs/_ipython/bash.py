@@ -15,6 +15,6 @@ def bash(line: str, cell: str) -> None:
     tolerant = "--no-raise-error" in line
     options = [] if tolerant else ["-e"]
     result = subprocess.run(["bash", *options, "-c", cell], capture_output=True, text=True)
-    print(result.stdout, end="")
+    print(result.stdout, end="")  # noqa: T201
     if result.returncode and not tolerant:
         raise RuntimeError(f"exit status {result.returncode}: {result.stderr}")
