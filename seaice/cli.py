@@ -398,7 +398,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add the options by which a field is read (:class:`seaice.fields.open.Reading`)."""
+    """Add the options by which a field is read (:class:`seaice.fields.options.ReadOptions`)."""
     add = parser.add_argument
     add("--input_file", type=Path, required=True, metavar="FILE", help="NetCDF file or Zarr group")
     add("--variable", metavar="NAME", help="needed if the file holds several fields")

@@ -163,6 +163,11 @@ def explain_damage(path: Path, kind: Format) -> Iterator[None]:
         raise _unreadable(path, kind, error) from error
 
 
+def summarise_error(error: BaseException) -> str:
+    """Return the message of an error of a library as one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200]
+
+
 def _unreadable(path: Path, kind: Format, error: BaseException) -> UnreadableFile:
     """The error to raise for a file on which a library failed."""
     noun = {"NetCDF": "a NetCDF file", "HDF5": "an HDF5 file", "Zarr": "a Zarr group"}[kind]

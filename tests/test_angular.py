@@ -7,7 +7,7 @@ pytest.importorskip("healpy")
 
 from datetime import date
 
-from seaice.fields.open import Reading
+from seaice.fields.options import ReadOptions
 from seaice.fields.read import read_gappy
 from seaice.scoring.angular import angular_spectra
 from seaice.scoring.gaps import cut_gaps
@@ -20,7 +20,7 @@ from seaice.simulate.sst import write_sst
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory):
     made = write_sst(tmp_path_factory.mktemp("s"), [date(2024, 6, d) for d in range(1, 7)], step=2.0)
-    field = read_gappy(made.l3s, Reading(mask_file=made.l4)).field
+    field = read_gappy(made.l3s, ReadOptions(mask_file=made.l4)).field
     held_out = cut_gaps(field, ["clouds"], grid=None, settings=GapSettings(cloud_share=1.0), seed=0)
     methods = {"temporal": {"method": "temporal"}, "gaussian": {"method": "gaussian"}}
     return score_fills(field, held_out, methods, own_process=False)

@@ -14,7 +14,7 @@ from scipy.ndimage import distance_transform_cdt
 
 import fill_gaps
 from seaice import InputError
-from seaice.fields.open import Reading
+from seaice.fields.options import ReadOptions
 from seaice.fields.read import read_gappy
 from seaice.flags import FillFlag
 from seaice.gapfill import Filled
@@ -259,7 +259,7 @@ def test_the_script_makes_a_table(tmp_path, capsys):
 @pytest.mark.skipif(not REAL, reason="SEAICE_REAL_DATA is not set")
 def test_the_packaged_table_covers_real_days_it_has_not_seen():
     """Orbit wedges and outages at other places of the month that the fit has not seen."""
-    source = read_gappy(Path(REAL) / INDEX, Reading(valid_range=(0, 1000), concentration=True))
+    source = read_gappy(Path(REAL) / INDEX, ReadOptions(valid_range=(0, 1000), concentration=True))
     part = percent_of(source.field.only(judged_days(90, 0.66)))
     cut = part.values.copy()
     cut[[5, 12, 13, 20, 21, 22, 23]] = NAN

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from seaice import InputError
-from seaice.fields.open import Reading
+from seaice.fields.options import ReadOptions
 from seaice.fields.read import read_gappy
 from seaice.grids import get_grid
 from seaice.simulate.sst import write_sst
@@ -53,7 +53,7 @@ def kelvin(tmp_path):
 
 
 def test_packed_kelvin_become_doubles_and_poor_quality_is_missing(kelvin):
-    source = read_gappy(kelvin, Reading(variable="sst", quality_level=4))
+    source = read_gappy(kelvin, ReadOptions(variable="sst", quality_level=4))
     first = source.field.values[0]
     assert source.field.values.dtype == np.float64
     np.testing.assert_allclose(first[0, :2], [273.15, 274.15], rtol=1e-14)
@@ -65,25 +65,25 @@ def test_packed_kelvin_become_doubles_and_poor_quality_is_missing(kelvin):
 
 
 def test_best_quality_is_the_default_and_zero_takes_everything(kelvin):
-    best = read_gappy(kelvin, Reading(variable="sst")).field
-    everything = read_gappy(kelvin, Reading(variable="sst", quality_level=0)).field
+    best = read_gappy(kelvin, ReadOptions(variable="sst")).field
+    everything = read_gappy(kelvin, ReadOptions(variable="sst", quality_level=0)).field
     assert best.observed[0].sum() == 3
     assert everything.observed[0].sum() == 5
 
 
 def test_only_the_days_asked_for_are_read(kelvin):
-    source = read_gappy(kelvin, Reading(variable="sst", start_date=date(1981, 1, 2)))
+    source = read_gappy(kelvin, ReadOptions(variable="sst", start_date=date(1981, 1, 2)))
     assert source.field.values.shape == (1, 2, 3)
     np.testing.assert_allclose(source.field.values[0, 0], 273.15 + np.array([1, 2, 3]) / 100)
     with pytest.raises(InputError, match=r"no map from 1990-01-01 .* holds 1981-01-01 to 1981-01-02"):
-        read_gappy(kelvin, Reading(variable="sst", start_date=date(1990, 1, 1)))
+        read_gappy(kelvin, ReadOptions(variable="sst", start_date=date(1990, 1, 1)))
 
 
 def test_a_stack_without_mask_takes_what_was_ever_seen_for_sea(kelvin):
     with netCDF4.Dataset(kelvin, "a") as dataset:
         dataset["sst"].set_auto_maskandscale(False)
         dataset["sst"][:, 0, 2] = -32768
-    source = read_gappy(kelvin, Reading(variable="sst"))
+    source = read_gappy(kelvin, ReadOptions(variable="sst"))
     assert source.field.sea.tolist() == [[True, True, False], [True, True, True]]
     assert any("1 cells that were never observed count as land" in note for note in source.notes)
 
@@ -116,7 +116,7 @@ def test_a_mask_is_read_by_what_it_says(tmp_path, kelvin, attributes, codes, sea
         dimensions={"lat": 2, "lon": 3},
         coordinates={"lat": LAT, "lon": LON},
     )
-    found = read_gappy(kelvin, Reading(variable="sst", mask_file=mask)).field.sea
+    found = read_gappy(kelvin, ReadOptions(variable="sst", mask_file=mask)).field.sea
     assert ["".join("01"[int(c)] for c in row) for row in found] == [sea, sea]
 
 
@@ -128,9 +128,9 @@ def test_a_mask_that_does_not_say_what_it_means_is_refused_until_told(tmp_path, 
         coordinates={"lat": LAT, "lon": LON},
     )
     with pytest.raises(InputError, match="--mask_means sea or land"):
-        read_gappy(kelvin, Reading(variable="sst", mask_file=mask))
-    sea = read_gappy(kelvin, Reading(variable="sst", mask_file=mask, mask_means="sea")).field.sea
-    land = read_gappy(kelvin, Reading(variable="sst", mask_file=mask, mask_means="land")).field.sea
+        read_gappy(kelvin, ReadOptions(variable="sst", mask_file=mask))
+    sea = read_gappy(kelvin, ReadOptions(variable="sst", mask_file=mask, mask_means="sea")).field.sea
+    land = read_gappy(kelvin, ReadOptions(variable="sst", mask_file=mask, mask_means="land")).field.sea
     assert sea.tolist() == [[True, True, False], [False, True, True]]
     np.testing.assert_array_equal(land, ~sea)
 
@@ -142,7 +142,7 @@ def test_a_mask_whose_rows_run_the_other_way_is_turned(tmp_path, kelvin):
         dimensions={"lat": 2, "lon": 3},
         coordinates={"lat": ("f4", ("lat",), [20.0, 10.0], LAT[3]), "lon": LON},
     )
-    found = read_gappy(kelvin, Reading(variable="sst", mask_file=mask)).field.sea
+    found = read_gappy(kelvin, ReadOptions(variable="sst", mask_file=mask)).field.sea
     assert found.tolist() == [[False, False, True], [True, True, True]]
 
 
@@ -155,14 +155,14 @@ def test_a_mask_of_another_place_or_shape_is_refused(tmp_path, kelvin):
         coordinates={"lat": ("f4", ("lat",), [30.0, 40.0], LAT[3]), "lon": LON},
     )
     with pytest.raises(InputError, match="20 degrees away from the field"):
-        read_gappy(kelvin, Reading(variable="sst", mask_file=elsewhere))
+        read_gappy(kelvin, ReadOptions(variable="sst", mask_file=elsewhere))
     small = write(
         tmp_path / "small.nc",
         {"mask": ("i1", ("lat", "lon"), [[1, 1]], more)},
         dimensions={"lat": 1, "lon": 2},
     )
     with pytest.raises(InputError, match=r"expected mask of 2 x 3 cells, found 1 x 2"):
-        read_gappy(kelvin, Reading(variable="sst", mask_file=small))
+        read_gappy(kelvin, ReadOptions(variable="sst", mask_file=small))
 
 
 def test_flag_codes_among_the_data_are_missing_and_tell_land(tmp_path):
@@ -195,7 +195,7 @@ def test_values_out_of_the_packed_range_are_missing(tmp_path):
     assert source.is_concentration and source.field.valid_range == (0.0, 1.0)
     assert source.field.observed.tolist() == [[[False, True], [True, False]]]
     assert "2 values outside 0 to 1 are missing values" in source.notes
-    other = read_gappy(path, Reading(valid_range=(-1.0, 0.5)))
+    other = read_gappy(path, ReadOptions(valid_range=(-1.0, 0.5)))
     assert other.field.observed.tolist() == [[[True, True], [False, False]]]
 
 
@@ -234,7 +234,7 @@ def test_values_that_an_earlier_run_filled_are_no_observations(tmp_path):
         },
         dimensions={"y": 2, "x": 2},
     )  # fmt: skip
-    source = read_gappy(path, Reading(variable="v"))
+    source = read_gappy(path, ReadOptions(variable="v"))
     assert source.field.observed.tolist() == [[[True, False], [False, True]]]
     assert "1 values were filled by an earlier run and are filled anew" in source.notes
 
@@ -245,7 +245,7 @@ def test_several_fields_want_a_choice(kelvin):
     with pytest.raises(InputError, match="choose one with --variable"):
         read_gappy(kelvin)
     with pytest.raises(InputError, match="no variable 'ssst'; it holds"):
-        read_gappy(kelvin, Reading(variable="ssst"))
+        read_gappy(kelvin, ReadOptions(variable="ssst"))
 
 
 @pytest.mark.parametrize(
@@ -272,8 +272,8 @@ def test_a_folder_that_is_no_zarr_group_is_refused(tmp_path):
 
 def test_simulated_sst_has_the_layout_of_the_products(tmp_path):
     made = write_sst(tmp_path, [date(2024, 6, 1), date(2024, 6, 2)], step=10.0, seed=3)
-    l3s = read_gappy(made.l3s, Reading(mask_file=made.l4))
-    l4 = read_gappy(made.l4, Reading(variable="analysed_sst"))
+    l3s = read_gappy(made.l3s, ReadOptions(mask_file=made.l4))
+    l4 = read_gappy(made.l4, ReadOptions(variable="analysed_sst"))
     np.testing.assert_array_equal(l3s.field.sea, l4.field.sea)
     np.testing.assert_array_equal(l3s.field.sea, ~np.isnan(made.truth[0]))
     share = l3s.field.observed.sum() / (2 * l3s.field.sea.sum())
@@ -350,7 +350,7 @@ def test_whole_degrees_are_positions_too(tmp_path):
     )
     np.testing.assert_array_equal(read_gappy(path).field.latitude, [[10] * 3, [20] * 3])
     with pytest.raises(InputError, match="one map without a time axis"):
-        read_gappy(path, Reading(start_date=date(2024, 1, 1)))
+        read_gappy(path, ReadOptions(start_date=date(2024, 1, 1)))
 
 
 def test_columns_first_in_a_plane_are_turned(tmp_path):
@@ -371,7 +371,7 @@ def test_columns_first_in_a_plane_are_turned(tmp_path):
 def test_a_single_number_is_no_map(tmp_path):
     path = write(tmp_path / "0.nc", {"v": ("f4", (), 1.0, {})}, dimensions={})
     with pytest.raises(InputError, match=r"\(y, x\), found \(\)"):
-        read_gappy(path, Reading(variable="v"))
+        read_gappy(path, ReadOptions(variable="v"))
 
 
 def test_a_file_without_values_says_so(tmp_path):

@@ -11,7 +11,7 @@ import xarray as xr
 import fill_gaps
 from seaice import InputError
 from seaice.fields.fill import fill_field
-from seaice.fields.open import Reading
+from seaice.fields.options import ReadOptions
 from seaice.fields.read import read_gappy
 from seaice.flags import FillFlag
 from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
@@ -61,7 +61,7 @@ def test_observed_cells_keep_the_very_numbers_of_the_input(sst, tmp_path):
 def test_filled_values_survive_the_packing(sst, tmp_path):
     output = tmp_path / "filled.nc"
     fill(sst, output)
-    field = read_gappy(sst.l3s, Reading(mask_file=sst.l4)).field
+    field = read_gappy(sst.l3s, ReadOptions(mask_file=sst.l4)).field
     made = fill_maps(field, Temporal()).values
     with xr.open_dataset(output) as dataset:
         stored = dataset["sea_surface_temperature"].values

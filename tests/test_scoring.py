@@ -326,7 +326,6 @@ def reader(monkeypatch):
     """A stand-in for the reader of files, which says what it was asked for."""
     asked = []
     module = ModuleType("seaice.fields.read")
-    module.Reading = lambda *words: words
     module.read_gappy = lambda path, reading: asked.append(reading) or Source(ice())
     monkeypatch.setitem(sys.modules, "seaice.fields.read", module)
     return asked

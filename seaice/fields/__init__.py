@@ -1,1 +1,1 @@
-"""Any gappy field in a file: opened, read, filled, written."""
+"""Fields with gaps in files of any kind: reading, filling and writing them."""

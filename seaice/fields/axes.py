@@ -1,4 +1,4 @@
-"""Axes of a field: which dimension is which, times in days, positions of the cells."""
+"""Axes of a field: its dimensions, its times as days, and the positions of its cells."""
 
 from __future__ import annotations
 
@@ -22,31 +22,32 @@ _NAMES = {
     "projection_y_coordinate": ("y", "yc"),
     "projection_x_coordinate": ("x", "xc"),
 }
-_MOST_DAYS = 2_900_000  # what a calendar holds
+_MOST_DAYS = 2_900_000  # a little more than the days up to the year 9999
 _UNITS = {"latitude": "degrees_n", "longitude": "degrees_e"}
 
 
 @dataclass(frozen=True)
-class Axes:
+class FieldAxes:
     """Dimensions and coordinates of a stack of maps.
 
     Attributes
     ----------
     time : str or None
-        Name of the dimension; None for one map without a time.
+        Name of the time dimension; None for one map without a time.
     y, x : str
-        Names of the other two, in the order of the file.
+        Names of the dimensions of rows and of columns.
     shape : (int, int)
-        Rows and columns.
-    days : ndarray of float64
-        Days since 1970-01-01 of every map.
+        Number of rows and columns.
+    days : ndarray of float64, shape (maps,)
+        Time of every map, days since 1970-01-01.
     latitude, longitude : ndarray of float64 or None
-        (rows,) and (columns,) on a regular grid, (rows, columns) on a curvilinear one.
+        Degrees: (rows,) and (columns,) on a regular grid, (rows, columns) on a curvilinear one.
+        None if the file does not have both.
     grid : Grid or None
-        The projected grid of square cells with these coordinates.
+        The grid of square cells with these coordinates; None if there is none.
     flipped : bool
-        Rows of the file go from north to south of a projected plane; fields are read and written
-        the other way round, as row 0 of a :class:`Grid` is the smallest y.
+        Whether row 0 of the file is the largest y of ``grid``. Rows are then turned round when a
+        field is read or written, because row 0 of a :class:`seaice.grids.Grid` is the smallest y.
     """
 
     time: str | None
@@ -61,18 +62,24 @@ class Axes:
 
     @property
     def wraps(self) -> bool:
-        """Whether the last column neighbours the first."""
+        """Whether the last column is a neighbour of the first, as on a global grid."""
         lon = self.longitude
         if lon is None or lon.ndim != 1 or lon.size < 3:
             return False
         step = float(np.median(np.abs(np.diff(lon))))
         return bool(abs(abs(lon[-1] - lon[0]) + step - 360) < 0.5 * step)
 
-    def positions(self) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Latitude and longitude of every cell, float64 (rows, columns), or None twice."""
+    def compute_positions(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return latitude and longitude of every cell.
+
+        Returns
+        -------
+        latitude, longitude : ndarray of float64, shape (rows, columns), or None
+            Degrees; both are None if the positions are not known.
+        """
         if self.latitude is not None and self.longitude is not None:
             if self.latitude.ndim == 2:
-                return self.upward(self.latitude), self.upward(self.longitude)
+                return self.turn_rows(self.latitude), self.turn_rows(self.longitude)
             longitude, latitude = np.meshgrid(self.longitude, self.latitude)
             return latitude, longitude
         if self.grid is not None:
@@ -80,91 +87,103 @@ class Axes:
             return latitude, longitude
         return None, None
 
-    def upward(self, field: np.ndarray) -> np.ndarray:
-        """Rows (the last axis but one) in the order of the grid; also the way back."""
+    def turn_rows(self, field: np.ndarray) -> np.ndarray:
+        """Turn rows (the last axis but one) from the order of the file to that of the grid, or back."""
         return field[..., ::-1, :] if self.flipped else field
 
-    def only(self, chosen: slice) -> Axes:
-        """Those of some of the maps."""
-        return replace(self, days=self.days[chosen])
+    def select_maps(self, maps: slice) -> FieldAxes:
+        """Return the axes of some of the maps."""
+        return replace(self, days=self.days[maps])
 
-    def flat(self) -> Axes:
-        """Those of one map."""
+    def drop_time(self) -> FieldAxes:
+        """Return the axes of one map without a time."""
         return replace(self, time=None, days=np.zeros(1))
 
-    def span(self) -> str:
-        """First and last day, for messages."""
+    def describe_days(self) -> str:
+        """Return the first and the last day as text, for messages."""
         first, last = (from_day_number(int(np.floor(d))) for d in (self.days[0], self.days[-1]))
         return f"{first} to {last}"
 
 
-def axes_of(dataset: xr.Dataset, array: xr.DataArray, path: Path) -> Axes:
-    """Find the axes of a variable.
+def read_axes(dataset: xr.Dataset, array: xr.DataArray, path: Path) -> FieldAxes:
+    """Read the axes of a variable of an open file.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+    array : xarray.DataArray
+        Variable of the dataset.
+    path : Path
+        Path of the file, for messages.
 
     Raises
     ------
     InputError
         If it is no map or stack of maps, or its times cannot be read.
     """
-    wide = [str(d) for d in array.dims if array.sizes[d] > 1]
-    time = _time_dimension(dataset, array)
-    plane = [d for d in map(str, array.dims) if d != time]
-    plane = [d for d in plane if d in wide] if len(plane) > 2 else plane
-    if len(plane) != 2 or (time is None and len(wide) > 2):
-        found = ", ".join(f"{d} {n}" for d, n in array.sizes.items())
-        raise InputError(f"{path}: expected {array.name} as (time, y, x) or (y, x), found ({found})")
-    y, x = plane
+    longer_than_one = [str(d) for d in array.dims if array.sizes[d] > 1]
+    time = _find_time_dimension(dataset, array)
+    dimensions = [d for d in map(str, array.dims) if d != time]
+    if len(dimensions) > 2:
+        dimensions = [d for d in dimensions if d in longer_than_one]
+    if len(dimensions) != 2 or (time is None and len(longer_than_one) > 2):
+        sizes = ", ".join(f"{d} {n}" for d, n in array.sizes.items())
+        raise InputError(f"{path}: expected {array.name} as (time, y, x) or (y, x), found ({sizes})")
+    y, x = dimensions
     shape = (array.sizes[y], array.sizes[x])
-    # Ascending latitudes or rows do not matter; which of the two is the row does.
-    for rows, columns in (_UNITS, ("projection_y_coordinate", "projection_x_coordinate")):
-        if _is(dataset, x, rows) and _is(dataset, y, columns):
+    # Some files have columns before rows. (In which direction rows run does not matter here.)
+    for y_quantity, x_quantity in (_UNITS, ("projection_y_coordinate", "projection_x_coordinate")):
+        if _is_axis_of(dataset, x, y_quantity) and _is_axis_of(dataset, y, x_quantity):
             (y, x), shape = (x, y), shape[::-1]
             break
-    latitude, longitude = (_position(dataset, array, what, (y, x)) for what in _UNITS)
+    latitude, longitude = (_read_position(dataset, quantity, (y, x)) for quantity in _UNITS)
     if latitude is None or longitude is None:
         latitude = longitude = None
-    regular = latitude is not None and latitude.ndim == 1
-    grid, flipped = (None, False) if regular else _grid(dataset, array, y, x)
-    days = _days(dataset, array, time, path)
-    return Axes(time, y, x, shape, days, latitude, longitude, grid, flipped)
+    is_regular = latitude is not None and latitude.ndim == 1
+    grid, flipped = (None, False) if is_regular else _recognise_grid(dataset, array, y, x)
+    days = _read_days(dataset, array, time, path)
+    return FieldAxes(time, y, x, shape, days, latitude, longitude, grid, flipped)
 
 
-def _time_dimension(dataset: xr.Dataset, array: xr.DataArray) -> str | None:
+def _find_time_dimension(dataset: xr.Dataset, array: xr.DataArray) -> str | None:
     for dimension in map(str, array.dims):
-        if _is(dataset, dimension, "time"):
+        if _is_axis_of(dataset, dimension, "time"):
             return dimension
-    # A stack of maps whose first dimension has no coordinate: a count.
-    counted = array.ndim == 3 and array.dims[0] not in dataset.coords
-    return str(array.dims[0]) if counted else None
+    # The first of three dimensions without a coordinate numbers the maps.
+    is_numbered = array.ndim == 3 and array.dims[0] not in dataset.coords
+    return str(array.dims[0]) if is_numbered else None
 
 
-def _is(dataset: xr.Dataset, dimension: str, what: str) -> bool:
-    if dimension in _NAMES[what]:
+def _is_axis_of(dataset: xr.Dataset, dimension: str, quantity: str) -> bool:
+    """Whether a dimension is the axis of a quantity (a key of ``_NAMES``), by name or standard name."""
+    if dimension in _NAMES[quantity]:
         return True
     if dimension not in dataset.coords:
         return False
-    attributes = dataset[dimension].attrs
-    return attributes.get("standard_name") == what
+    return dataset[dimension].attrs.get("standard_name") == quantity
 
 
-def _position(
-    dataset: xr.Dataset, array: xr.DataArray, what: str, plane: tuple[str, str]
-) -> np.ndarray | None:
-    """Latitude or longitude, by standard name, units or name; of the plane's dimensions only."""
+def _read_position(dataset: xr.Dataset, quantity: str, dimensions: tuple[str, str]) -> np.ndarray | None:
+    """Read latitude or longitude on the dimensions (y, x).
+
+    The variable is recognised by its standard name, units or name. None if there is none.
+    """
     for name, variable in dataset.variables.items():
         attributes: dict[str, Any] = variable.attrs
         units = str(attributes.get("units", "")).lower().replace(" ", "_")
-        known = attributes.get("standard_name") == what or units.startswith(_UNITS[what])
-        if not (known or str(name).lower() in _NAMES[what]) or variable.dtype.kind not in "fiu":
+        is_described = attributes.get("standard_name") == quantity or units.startswith(_UNITS[quantity])
+        is_named = str(name).lower() in _NAMES[quantity]
+        if not (is_described or is_named) or variable.dtype.kind not in "fiu":
             continue
-        own = (plane[0],) if what == "latitude" else (plane[1],)
-        if variable.dims in (own, plane, plane[::-1]):
-            order = own if variable.dims == own else plane
+        own = (dimensions[0],) if quantity == "latitude" else (dimensions[1],)
+        if variable.dims in (own, dimensions, dimensions[::-1]):
+            order = own if variable.dims == own else dimensions
             return np.asarray(variable.transpose(*order).values, np.float64)
     return None
 
 
-def _days(dataset: xr.Dataset, array: xr.DataArray, time: str | None, path: Path) -> np.ndarray:
+def _read_days(dataset: xr.Dataset, array: xr.DataArray, time: str | None, path: Path) -> np.ndarray:
+    """Read the time of every map as days since 1970-01-01; maps without times are numbered from 0."""
     if time is None:
         return np.zeros(1)
     if time not in dataset.coords:
@@ -186,8 +205,10 @@ def _days(dataset: xr.Dataset, array: xr.DataArray, time: str | None, path: Path
     return np.asarray(since / np.timedelta64(1, "D"), np.float64)
 
 
-def _grid(dataset: xr.Dataset, array: xr.DataArray, y: str, x: str) -> tuple[Grid | None, bool]:
-    """The grid of projected coordinates, and whether the rows of the file run downward."""
+def _recognise_grid(
+    dataset: xr.Dataset, array: xr.DataArray, y: str, x: str
+) -> tuple[Grid | None, bool]:
+    """Recognise the grid of projected coordinates, and whether row 0 of the file is the largest y."""
     if y not in dataset.coords or x not in dataset.coords:
         return None, False
     mapping = array.attrs.get("grid_mapping", array.encoding.get("grid_mapping"))

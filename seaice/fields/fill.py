@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from seaice import InputError
-from seaice.fields.open import (
+from seaice.fields.options import (
     BEST_QUALITY,
-    Reading,
+    ReadOptions,
 )
 from seaice.fields.read import (
-    Source,
+    FieldSource,
     read_gappy,
 )
 from seaice.fields.write import write_filled
@@ -61,7 +61,7 @@ def fill_field(
     method : FillingMethod
         How to fill; see :mod:`seaice.gapfill`.
     variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
-        See :class:`seaice.fields.open.Reading`.
+        See :class:`seaice.fields.options.ReadOptions`.
     start_date, end_date : date, optional
         First and last day to read.
     units : str, optional
@@ -85,7 +85,7 @@ def fill_field(
     if reference_variable is not None and reference_file is None:
         raise InputError("--reference_variable names a variable of --reference_file; give that too")
     _check_output(Path(output_file), [input_file, mask_file, reference_file])
-    reading = Reading(
+    reading = ReadOptions(
         variable=variable,
         mask_file=mask_file,
         mask_variable=mask_variable,
@@ -100,7 +100,7 @@ def fill_field(
         source = read_gappy(input_file, reading)
         arrays: dict[str, np.ndarray] = {}
         if reference_file is not None:
-            same_days = Reading(
+            same_days = ReadOptions(
                 variable=reference_variable, quality_level=0, start_date=start_date, end_date=end_date
             )
             method, values = _with_reference(method, Path(reference_file), same_days, source)
@@ -111,7 +111,7 @@ def fill_field(
             Path(output_file),
             source,
             filled,
-            wanted_units=units,
+            target_units=units,
             parameters={
                 "method": method.name,
                 **method.parameters,
@@ -137,7 +137,7 @@ def _check_output(path: Path, inputs: list[Path | None]) -> None:
 
 
 def _with_reference(
-    method: FillingMethod, path: Path, reading: Reading, source: Source
+    method: FillingMethod, path: Path, reading: ReadOptions, source: FieldSource
 ) -> tuple[FillingMethod, np.ndarray]:
     """The method that takes the maps of a reference file, and the maps in the unit of the field."""
     if not isinstance(method, Scattering):
@@ -161,7 +161,7 @@ def _describe_array(array: np.ndarray) -> str:
     return f"array {array.shape}, SHA-256 {hashlib.sha256(array.tobytes()).hexdigest()}"
 
 
-def _report(path: Path, source: Source, filled: FieldFill, method: str) -> Report:
+def _report(path: Path, source: FieldSource, filled: FieldFill, method: str) -> Report:
     missing = int(source.field.missing.sum())
     new = np.isfinite(filled.values) & (filled.flag != FillFlag.OBSERVED)
     left = missing - int(new.sum())

@@ -19,7 +19,7 @@ from seaice import (
 )
 from seaice.gridding.file import Step
 from seaice.grids import Grid
-from seaice.open_file import open_netcdf
+from seaice.open_file import open_netcdf, summarise_error
 
 # What a file is about, best first: a standard name of CF, or a name of ours.
 _MAIN_STANDARD = ("sea_ice_freeboard", "brightness_temperature", "sea_ice_area_fraction")
@@ -236,7 +236,7 @@ def _steps_of(dataset: Any, path: Path, axis: str) -> list[Step]:
             pairs, time.units, only_use_cftime_datetimes=False, only_use_python_datetimes=True
         )
     except (AttributeError, KeyError, ValueError, OSError, RuntimeError) as error:
-        raise InputError(f"{path}: its time axis cannot be read ({_short(error)})") from None
+        raise InputError(f"{path}: its time axis cannot be read ({summarise_error(error)})") from None
     return [_step(row[0], row[-1]) for row in moments]
 
 
@@ -268,7 +268,7 @@ def _values(variable: Any, index: tuple[int, ...], grid: Grid, path: Path, *, ra
         found = np.ma.asarray(variable[index] if index else variable[:])
     except (OSError, RuntimeError) as error:
         raise InputError(
-            f"{path} is damaged: {variable.name} cannot be read ({_short(error)})"
+            f"{path} is damaged: {variable.name} cannot be read ({summarise_error(error)})"
         ) from None
     values = np.ma.filled(found.astype(np.float32), np.nan)
     values[~np.isfinite(values)] = np.nan
@@ -286,7 +286,3 @@ def _land(land_mask_file: Path | None, path: Path, grid: Grid) -> np.ndarray | N
             f"{land_mask_file} lies on another grid than {path}: {mask.grid}, expected {grid}"
         )
     return mask.land
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -12,9 +12,9 @@ import numpy as np
 
 from seaice import InputError
 from seaice.dates import from_day_number
-from seaice.fields.open import (
+from seaice.fields.options import (
     BEST_QUALITY,
-    Reading,
+    ReadOptions,
 )
 from seaice.fields.read import read_gappy
 from seaice.gapfill.field import GappyField
@@ -53,7 +53,7 @@ def calibrate_errors(
     output_file : Path
         JSON table, for ``--error_table`` of ``consolidate_data.py``.
     variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
-        Of :class:`seaice.fields.open.Reading`.
+        Of :class:`seaice.fields.options.ReadOptions`.
     start_date, end_date : date, optional
         First and last day to read.
     seeds : int
@@ -73,7 +73,7 @@ def calibrate_errors(
     output_file = Path(output_file)
     if output_file.suffix != ".json":
         raise InputError(f"--output_file: expected an ending of .json, found {output_file}")
-    reading = Reading(
+    reading = ReadOptions(
         variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration,
         start_date, end_date,
     )  # fmt: skip

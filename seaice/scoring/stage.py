@@ -69,7 +69,7 @@ def score_gaps(
     output_dir : Path
         Made if it is not there.
     variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
-        Of :class:`seaice.fields.open.Reading`.
+        Of :class:`seaice.fields.options.ReadOptions`.
     start_date, end_date : date, optional
         First and last day to read.
     methods : sequence of str
@@ -104,7 +104,7 @@ def score_gaps(
         If the input is missing or unreadable, a method, parameter or kind is unknown, or the gaps
         cannot be cut.
     """
-    from seaice.fields.open import Reading
+    from seaice.fields.options import ReadOptions
     from seaice.fields.read import read_gappy
 
     chosen = method_parameters(methods, parameters)
@@ -114,7 +114,7 @@ def score_gaps(
         tuple(outage_days), single_days, last_days, orbits, pole_radius, cloud_share, coast_cells,
         coast_share,
     )  # fmt: skip
-    reading = Reading(
+    reading = ReadOptions(
         variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration,
         start_date, end_date,
     )  # fmt: skip
