@@ -113,7 +113,7 @@ def refused(capsys, *given):
     return out.err
 
 
-def axes_of(path, extent=None, **chosen):
+def draw_axes(path, extent=None, **chosen):
     """The map a file is drawn on, the cells as the file has them, and their colours."""
     field = read_field(path, chosen.get("variable"), chosen.get("day"))
     figure, ax = field_map.field_figure(view_of(field, extent))
@@ -125,7 +125,7 @@ def axes_of(path, extent=None, **chosen):
 def test_single_cells_are_seen_where_they_are_and_in_their_colour(capsys, tmp_path, grid_id, extent):
     path = write_freeboard(tmp_path / "f.nc", grid_id)
     image, _, out = draw(capsys, path, *(["--extent", extent] if extent else []))
-    ax, field, scale = axes_of(path, extent)
+    ax, field, scale = draw_axes(path, extent)
     assert (scale.low, scale.high) == (0.0, 0.6)
     for (row, column), value in CELLS.items():
         found = colour_at(image, ax, field.grid.x[column], field.grid.y[row])
@@ -144,7 +144,7 @@ def test_temperature_of_both_poles(capsys, tmp_path, grid_id):
     path, values, grid = write_temperature(tmp_path / "any_name.h5", grid_id)
     image, name, _ = draw(capsys, path)
     assert name == "any_name_20220107.png"
-    ax, field, scale = axes_of(path)
+    ax, field, scale = draw_axes(path)
     assert field.name == "brightness_temperature_36_5H"
     assert (scale.low, scale.high, scale.label) == (
         160.0,
@@ -163,7 +163,7 @@ def test_dots_of_many_cells_keep_the_one_with_a_value(capsys, tmp_path, monkeypa
     cells = {(700, 701): 0.1, (712, 933): 0.6}  # three cells on a dot, along either side
     path = write_freeboard(tmp_path / "f.nc", "ease2n12500", cells=cells)
     image, *_ = draw(capsys, path, "--extent", "grid")
-    ax, field, scale = axes_of(path, "grid")
+    ax, field, scale = draw_axes(path, "grid")
     for (row, column), value in cells.items():
         found = colour_at(image, ax, field.grid.x[column], field.grid.y[row])
         assert is_close(found, scale.colour(value)), (row, column)
@@ -205,7 +205,7 @@ def test_step_by_day_and_by_month(capsys, tmp_path):
     ):
         image, name, _ = draw(capsys, path, "--date", day)
         assert name == f"{path.stem}_{stamp}.png"
-        ax, field, scale = axes_of(path, day=parse_date(day))
+        ax, field, scale = draw_axes(path, day=parse_date(day))
         found = colour_at(image, ax, field.grid.x[300 + number], field.grid.y[300])
         assert is_close(found, scale.colour(0.2 + number / 10))
         assert ax.texts[-2].get_text().replace("\n", " ").endswith(f", {span}")
@@ -249,7 +249,7 @@ def test_other_variables(capsys, tmp_path, variable):
     path = write_freeboard(tmp_path / "f.nc", "ease2n25000", cells={(300, 300): 0.2, (330, 340): 0.4})
     image, name, _ = draw(capsys, path, "--variable", variable)
     assert name == f"f_{variable}_20220107.png"
-    ax, field, scale = axes_of(path, variable=variable)
+    ax, field, scale = draw_axes(path, variable=variable)
     value = field.values[300, 300]
     assert is_close(colour_at(image, ax, field.grid.x[300], field.grid.y[300]), scale.colour(value))
     assert scale.label.endswith("(m)") == (field.units == "m")
@@ -345,7 +345,7 @@ def test_land_of_a_mask_lies_below_the_values(capsys, tmp_path):
     surface[295:320, 295:320] = Surface.LAND
     write_mask(tmp_path / "m.nc", Mask(surface, np.zeros(grid.shape, np.float32), grid), {})
     image, _, _ = draw(capsys, path, "--land_mask_file", tmp_path / "m.nc", "--coastlines", "mask")
-    ax, field, scale = axes_of(path)
+    ax, field, scale = draw_axes(path)
     assert is_close(colour_at(image, ax, grid.x[300], grid.y[300]), scale.colour(0.2))
     assert is_close(colour_at(image, ax, grid.x[310], grid.y[310]), rgb(palette.LAND))
 
