@@ -17,6 +17,7 @@ import numpy as np
 
 import seaice
 from seaice import InputError, grids
+from seaice.dates import format_timestamp
 from seaice.flags import (
     DayStatus,
     FillFlag,
@@ -72,6 +73,9 @@ class Variable:
 def _count(name: str, what: str) -> Variable:
     return Variable(name, ("time",), "i4", {"long_name": f"number of {what}", "units": "1"})
 
+
+LATITUDE = {"standard_name": "latitude", "units": "degrees_north"}
+LONGITUDE = {"standard_name": "longitude", "units": "degrees_east"}
 
 _TABLE = (
     Variable(
@@ -176,8 +180,8 @@ _TABLE = (
             "valid_range": np.array([0, 1], dtype=np.float32),
         },
     ),
-    Variable("lat", ("y", "x"), "f8", {"standard_name": "latitude", "units": "degrees_north"}),
-    Variable("lon", ("y", "x"), "f8", {"standard_name": "longitude", "units": "degrees_east"}),
+    Variable("lat", ("y", "x"), "f8", LATITUDE),
+    Variable("lon", ("y", "x"), "f8", LONGITUDE),
 )
 VARIABLES: dict[str, Variable] = {v.name: v for v in _TABLE}
 
@@ -364,7 +368,7 @@ def with_history(attributes: Mapping[str, Any], before: str) -> dict[str, Any]:
 
 def history_line(stage: str, parameters: Mapping[str, Any]) -> str:
     """One line of ``history``: UTC time, program, version and what was called."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = format_timestamp(datetime.now(UTC))
     call = ", ".join(f"{k}={v}" for k, v in parameters.items())
     line = f"{now} seaice {seaice.__version__} {stage}({call})"
     return line.encode("utf-8", "replace").decode("utf-8")

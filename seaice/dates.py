@@ -159,6 +159,17 @@ def parse_timestamp(value: Any, *, last: bool = False) -> datetime:
     raise InputError(f"expected a date or a timestamp, found {value!r}")
 
 
+def format_timestamp(time: datetime) -> str:
+    """Return the text of a time in UTC, to the second.
+
+    Examples
+    --------
+    >>> format_timestamp(datetime(2024, 1, 1, 12, tzinfo=UTC))
+    '2024-01-01T12:00:00Z'
+    """
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def _parse_text(text: str) -> date | datetime:
     if ":" in text or "T" in text[1:]:
         try:

@@ -27,7 +27,7 @@ from seaice.scoring.runs import peak_memory, run_methods
 from seaice.scoring.score import checksum, score_fills
 from seaice.scoring.shapes import GapSettings
 from seaice.scoring.stage import method_parameters, read_held_out, score_gaps
-from seaice.scoring.table import text_table, write_csv, write_json
+from seaice.scoring.table import text_table, write_csv, write_record
 
 THREE = {"temporal": {}, "gaussian": {}, "hybrid": {}}
 GRID = Grid("custom", 24, 20, 25_000.0, 0.0, 0.0, "EPSG:6931")
@@ -229,7 +229,7 @@ def test_the_checksum_knows_what_is_used():
 
 
 def test_the_record_holds_what_is_needed_to_do_it_again(scores, tmp_path):
-    write_json(scores, tmp_path / "a.json", {"input_file": "x.nc"})
+    write_record(scores, tmp_path / "a.json", {"input_file": "x.nc"})
     told = json.loads((tmp_path / "a.json").read_text())
     assert told["software"]["seaice"]
     assert told["input"]["input_file"] == "x.nc" and len(told["input"]["field_sha256"]) == 64
@@ -243,7 +243,7 @@ def test_the_record_holds_what_is_needed_to_do_it_again(scores, tmp_path):
     assert row["within_one_sigma"] is None  # NaN is no JSON
     assert {"ice_edge_error_km2", "units"} <= set(row)
     again = tmp_path / "b.json"
-    write_json(scores, again, {"input_file": "x.nc"})
+    write_record(scores, again, {"input_file": "x.nc"})
     assert again.read_text() == (tmp_path / "a.json").read_text()
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from seaice import InputError
 from seaice.dates import parse_timestamp
 from seaice.leap_seconds import tai93_from_utc, tai93_of, utc_from_tai93, utc_of
-from seaice.runtime.json_lines import (
+from seaice.runtime.json_files import (
     append_line,
-    objects,
+    parse_lines,
 )
 from seaice.sources.amsr2.channels import (
     CHANNELS,
@@ -213,4 +213,4 @@ def test_a_torn_line_costs_itself_only(tmp_path):
     with path.open("ab") as file:
         file.write(b'{"a": 2, "b')
     append_line(path, {"a": 3})
-    assert list(objects(path.read_bytes())) == [{"a": 1}, None, {"a": 3}]
+    assert list(parse_lines(path.read_bytes())) == [{"a": 1}, None, {"a": 3}]

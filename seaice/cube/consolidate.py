@@ -7,7 +7,6 @@ so that a stopped run continues.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import uuid
 from collections.abc import Callable, Sequence
@@ -78,6 +77,7 @@ from seaice.runtime.atomic_write import (
     clear,
     exclusive,
 )
+from seaice.runtime.digests import digest_parts
 from seaice.runtime.workers import (
     Engine,
     spans,
@@ -183,7 +183,7 @@ def consolidate(
             bad_days_file=bad_days_file,
         )
         surface = mask.surface if mask else (kept.surface if kept else _ocean_all(days.grid))
-        parameters["surface_sha256"] = hashlib.sha256(surface.tobytes()).hexdigest()
+        parameters["surface_sha256"] = digest_parts([surface.tobytes()])
         parameters["error_table"] = table.digest
         settings = Settings(method, parameters, days.grid, surface, pole_hole == "fill", table)
         storage = _storage(output_file, compression, days.grid.shape, append=append)

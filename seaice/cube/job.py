@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from seaice.gapfill import DailyMethod, FillStep
 from seaice.gapfill.expected_error import ErrorTable
 from seaice.gapfill.pole_hole import pole_hole_step
 from seaice.grids import Grid
+from seaice.runtime.digests import digest_parts
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Job:
             seaice.__version__,
         ]
         text = json.dumps(told, default=str, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest_parts([text])
 
     def attributes(self) -> dict[str, Any]:
         """Global attributes of the cube."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ from seaice.dates import DateRange
 from seaice.flags import DayStatus
 from seaice.grids import Grid
 from seaice.report import listing
+from seaice.runtime.digests import digest_file
 from seaice.sources.bremen import names
 from seaice.sources.bremen.reader import (
     read_day,
@@ -214,8 +214,7 @@ class DailyGrids:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return digest_file(path)
     except OSError:
         return ""
 

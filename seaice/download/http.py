@@ -30,7 +30,6 @@ from seaice.download.mirrors import (
 from seaice.download.partial_file import (
     Identity,
     PartialFile,
-    file_sha256,
     public_url,
 )
 from seaice.download.responses import (
@@ -46,6 +45,7 @@ from seaice.runtime.atomic_write import (
     HeldByAnother,
     exclusive,
 )
+from seaice.runtime.digests import digest_file
 
 if TYPE_CHECKING:
     import requests
@@ -226,7 +226,7 @@ class Fetcher:
                 self._stream(response, file)
         _verify(partial, identity, check, continued=offset > 0)
         identity = replace(identity, size=partial.size)
-        digest = file_sha256(partial.path)
+        digest = digest_file(partial.path)
         partial.finish()
         return Fetched(identity, digest, self._received, offset)
 

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from seaice.download.partial_file import Identity
-from seaice.runtime.json_lines import (
+from seaice.runtime.json_files import (
     append_line,
-    objects,
+    parse_lines,
 )
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Manifest:
     def _take_in(self, text: bytes) -> None:
         known = {field.name for field in fields(Record)}
         damaged = 0
-        for content in objects(text):
+        for content in parse_lines(text):
             try:
                 parts = (content or {}).items()
                 record = Record(**{key: value for key, value in parts if key in known})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -27,6 +26,7 @@ from seaice.gapfill.methods import fill_maps
 from seaice.gapfill.sphere.scattering import Scattering
 from seaice.report import Report
 from seaice.runtime.atomic_write import exclusive
+from seaice.runtime.digests import describe_array
 from seaice.units import convert
 
 ENDINGS = (".nc", ".nc4", ".zarr")
@@ -106,7 +106,7 @@ def fill_field(
             method, values = _with_reference(method, Path(reference_file), same_days, source)
             arrays["reference_values"] = values
         filled = fill_maps(source.field, method, **arrays)
-        recorded = {name: _describe_array(array) for name, array in arrays.items()}
+        recorded = {name: describe_array(array) for name, array in arrays.items()}
         write_filled(
             Path(output_file),
             source,
@@ -154,11 +154,6 @@ def _with_reference(
         method = replace(method, reference="given")
     name = method.reference_name or f"{path.name}: {reference.variable}"
     return replace(method, reference_name=name), values[0] if shape[0] == 1 else values
-
-
-def _describe_array(array: np.ndarray) -> str:
-    """An array as a parameter in the file: its shape and digest."""
-    return f"array {array.shape}, SHA-256 {hashlib.sha256(array.tobytes()).hexdigest()}"
 
 
 def _report(path: Path, source: FieldSource, filled: FieldFill, method: str) -> Report:

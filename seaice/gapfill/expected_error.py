@@ -10,7 +10,6 @@ and for open water and closed ice, most of which are exactly right. They stand i
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import numpy as np
 from seaice import InputError
 from seaice.flags import FillFlag
 from seaice.gapfill import Filled
+from seaice.runtime.digests import digest_parts
 from seaice.runtime.threads import each_band
 
 TERMS = (
@@ -72,7 +72,7 @@ class ErrorTable:
     @property
     def digest(self) -> str:
         """What tells one table from another."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        return digest_parts([self.to_json()])[:16]
 
     def to_json(self) -> str:
         """The table as a text; :func:`read_table` reads it."""

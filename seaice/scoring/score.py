@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from seaice import InputError
 from seaice.flags import FillFlag
 from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
+from seaice.runtime.digests import digest_parts
 from seaice.scoring.gaps import HeldOut, days_missing
 from seaice.scoring.measures import Cells, Coverage, Measures, cell_areas, coverage, measure
 from seaice.scoring.paired import Measure, PairedDifference, paired_difference
@@ -169,13 +169,16 @@ def score_fills(
 
 def checksum(gappy: GappyField) -> str:
     """SHA-256 of what a field holds: its sea, its days and every observed value."""
-    made = hashlib.sha256(repr((gappy.values.shape, gappy.values.dtype.str)).encode())
-    made.update(np.packbits(gappy.sea).tobytes())
-    made.update(np.ascontiguousarray(gappy.days, np.float64).tobytes())
-    for frame in gappy.values:
-        seen = np.where(np.isfinite(frame) & gappy.sea, frame, np.nan)
-        made.update(seen.astype(frame.dtype).tobytes())
-    return made.hexdigest()
+
+    def parts() -> Iterator[str | bytes]:
+        yield repr((gappy.values.shape, gappy.values.dtype.str))
+        yield np.packbits(gappy.sea).tobytes()
+        yield np.ascontiguousarray(gappy.days, np.float64).tobytes()
+        for frame in gappy.values:
+            observed = np.where(np.isfinite(frame) & gappy.sea, frame, np.nan)
+            yield observed.astype(frame.dtype).tobytes()
+
+    return digest_parts(parts())
 
 
 def _check(

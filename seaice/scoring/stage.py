@@ -22,7 +22,7 @@ from seaice.runtime.output_checks import (
 from seaice.scoring.gaps import cut_gaps
 from seaice.scoring.score import Scores, score_fills
 from seaice.scoring.shapes import GapSettings
-from seaice.scoring.table import text_table, write_csv, write_json
+from seaice.scoring.table import text_table, write_csv, write_record
 from seaice.sources.bremen.names import DayFile
 
 NAMES = ("scores.csv", "scores.json", "scores.png")
@@ -150,7 +150,7 @@ def _written(
 
     table, record, picture = (output_dir / name for name in NAMES)
     write_csv(scores, table)
-    write_json(scores, record, where)
+    write_record(scores, record, where)
     report = Report(lines=text_table(scores), outputs=[table, record], values={"scores": scores})
     if scores.ran:
         report.lines += draw_scores(scores, picture, grid=grid, title=title, frame=frame, dpi=dpi)

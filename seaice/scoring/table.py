@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import math
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +14,8 @@ import numpy as np
 
 import seaice
 from seaice.runtime.atomic_write import atomic
+from seaice.runtime.digests import describe_array
+from seaice.runtime.json_files import write_json
 from seaice.scoring.measures import Measures
 from seaice.scoring.score import Row, Scores, checksum
 
@@ -193,7 +193,7 @@ def write_csv(scores: Scores, path: Path) -> None:
         writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
 
 
-def write_json(scores: Scores, path: Path, source: Mapping[str, Any]) -> None:
+def write_record(scores: Scores, path: Path, source: Mapping[str, Any]) -> None:
     """Write everything but the fills: parameters, seed, checksum of the input, versions, scores.
 
     Parameters
@@ -228,10 +228,7 @@ def write_json(scores: Scores, path: Path, source: Mapping[str, Any]) -> None:
             for row in scores.paired
         ],
     }
-    with atomic(path) as temporary:
-        temporary.write_text(
-            json.dumps(_plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+    write_json(path, _plain(content))
 
 
 def _plain(value: Any) -> Any:
@@ -240,7 +237,7 @@ def _plain(value: Any) -> Any:
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, np.ndarray):
         if value.size > _SHORT_ARRAY:
-            return f"array {value.shape}, SHA-256 {hashlib.sha256(value.tobytes()).hexdigest()}"
+            return describe_array(value)
         return _plain(value.tolist())
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]

@@ -30,6 +30,7 @@ from seaice.runtime.atomic_write import (
     atomic,
     exclusive,
 )
+from seaice.runtime.json_files import write_json
 from seaice.runtime.threads import allowed_processors
 from seaice.training.chunks.arrays import ArrayCoverage, ArraySource, MappedFile
 from seaice.training.chunks.encodings import ENCODINGS
@@ -374,8 +375,7 @@ def _build(
         cube_size=state.size,
         cube_mtime_ns=state.mtime_ns,
     )
-    with atomic(folder / DESCRIPTION_FILE, locked=True) as temporary:
-        temporary.write_text(json.dumps(asdict(description), indent=1) + "\n", encoding="utf-8")
+    write_json(folder / DESCRIPTION_FILE, asdict(description), locked=True)
     for older_file in folder.glob(f"{_ARRAY_PREFIX}*"):
         if older_file.name != name:
             older_file.unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from seaice.cube.file import CubeFile
-from seaice.download.partial_file import file_sha256
 from seaice.flags import Surface
+from seaice.runtime.digests import digest_file, digest_parts
 from seaice.training.chunks.arrays import ArrayCoverage, ArraySource, ValueSource
 from seaice.training.chunks.netcdf import list_netcdf_chunks
 from seaice.training.chunks.requests import (
@@ -146,11 +145,9 @@ def read_cube_state(path: Path) -> FileState | None:
 def digest_cube(path: Path) -> str:
     """Compute the SHA-256 of a cube: of its file, or of the names and contents in its folder."""
     if not path.is_dir():
-        return file_sha256(path)
-    digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(f"{file.relative_to(path).as_posix()} {file_sha256(file)}\n".encode())
-    return digest.hexdigest()
+        return digest_file(path)
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    return digest_parts(f"{p.relative_to(path).as_posix()} {digest_file(p)}\n" for p in files)
 
 
 def _choose_source(cube: CubeFile, state: FileState, quantity: Quantity) -> FrameSource:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +23,8 @@ from seaice.dates import (
 )
 from seaice.gapfill.departure import Departure
 from seaice.gapfill.methods import recorded_method
-from seaice.runtime.atomic_write import atomic
+from seaice.runtime.digests import sort_by_digest
+from seaice.runtime.json_files import write_json
 from seaice.training.windows import (
     check_blocks,
     check_count,
@@ -194,7 +194,7 @@ def _shuffle_parts(count: int, shares: Mapping[str, float], seed: int) -> list[s
     """Return the part of every block in a random order; the order of digests never changes."""
     numbers = _divide_in_proportion(count, shares)
     names = [name for name, number in zip(shares, numbers, strict=True) for _ in range(number)]
-    order = sorted(range(count), key=lambda k: hashlib.sha256(f"{seed} {k}".encode()).digest())
+    order = sort_by_digest(range(count), str(seed))
     return [names[k] for k in order] if len(names) == count else []
 
 
@@ -267,9 +267,7 @@ class Statistics:
 
     def save(self, path: Path) -> Path:
         """Write the statistics to a JSON file, and return its path."""
-        text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
-        with atomic(Path(path)) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_json(Path(path), dataclasses.asdict(self))
         return Path(path)
 
     @classmethod

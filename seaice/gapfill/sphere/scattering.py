@@ -8,7 +8,6 @@ error at each point: compare both (Delouis et al. 2022, doi:10.1051/0004-6361/20
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from seaice.gapfill.sphere.lbfgs import (
     descend,
 )
 from seaice.report import Progress
+from seaice.runtime.digests import digest_parts
 
 logger = logging.getLogger(__name__)
 
@@ -236,10 +236,9 @@ class Scattering(FieldMethod):
         """Digest of all that a descent depends on; a checkpoint of another one is refused."""
         names = "reference reference_name norient iterations tolerance continuity observed_share"
         numbers = (getattr(self, name) for name in f"{names} mask_nside seed".split())
-        digest = hashlib.sha256(repr((nside, *numbers, device)).encode())
-        for array in (gappy.values, gappy.sea, start, *(() if reference is None else (reference,))):
-            digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        arrays = [gappy.values, gappy.sea, start, *(() if reference is None else (reference,))]
+        parts = [part for a in arrays for part in (str(a.shape), np.ascontiguousarray(a).tobytes())]
+        return digest_parts([repr((nside, *numbers, device)), *parts])
 
     def _descend(
         self,

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Literal
 
 from seaice import InputError
+from seaice.dates import format_timestamp
 from seaice.download.manifest import (
     Manifest,
     Record,
 )
-from seaice.download.partial_file import file_sha256
 from seaice.report import Progress, Report
 from seaice.runtime.atomic_write import (
     atomic,
     exclusive,
 )
+from seaice.runtime.digests import digest_file
 from seaice.segmentation.data.hub import (
     ArchiveFolder,
     Hub,
@@ -183,7 +184,7 @@ def _unpack_scenes(
             return False
         record = manifest.get(name)
         if record is None or record.size != size:
-            add_record(UnpackedFile(name, size, file_sha256(folder / name)))
+            add_record(UnpackedFile(name, size, digest_file(folder / name)))
         else:
             bar.unit(f"{name}: already there")
         return True
@@ -223,7 +224,7 @@ def _check_archive(path: Path, stated: HubFile, hub: Hub, manifest: Manifest) ->
     record = manifest.get(path.name)
     if record is not None and (record.size, record.sha256) == (size, stated.sha256):
         return
-    digest = file_sha256(path) if stated.sha256 else ""
+    digest = digest_file(path) if stated.sha256 else ""
     if size != stated.size or digest != stated.sha256:
         raise InputError(
             f"expected {path.name} of {stated.size} bytes and SHA-256 {stated.sha256 or 'unknown'}, "
@@ -235,4 +236,4 @@ def _check_archive(path: Path, stated: HubFile, hub: Hub, manifest: Manifest) ->
 
 def _format_time() -> str:
     """The present time in UTC, as the manifest writes it."""
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return format_timestamp(datetime.now(UTC))

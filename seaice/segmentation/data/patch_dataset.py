@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from seaice import InputError
+from seaice.runtime.digests import sort_by_digest
 from seaice.segmentation.data.coarse_cells import expand_coarse
 from seaice.segmentation.data.labels import IGNORED
 from seaice.segmentation.data.patch_manifest import PatchRow
@@ -191,7 +191,7 @@ def select_subset(
         groups.setdefault(key, set()).add(name)
     selected: set[str] = set()
     for key, names in groups.items():
-        order = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {key} {name}".encode()).digest())
+        order = sort_by_digest(names, f"{seed} {key}")
         # The margin keeps 0.1 of 30 at 3 in spite of rounding.
         selected |= set(order[: max(1, math.ceil(fraction * len(order) - 1e-9))])
     return [row for row in rows if (row.scene if by == "scene" else row.file) in selected]

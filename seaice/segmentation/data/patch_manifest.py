@@ -17,7 +17,7 @@ import numpy as np
 import seaice
 from seaice import InputError
 from seaice.runtime.atomic_write import atomic
-from seaice.runtime.json_file import write_json
+from seaice.runtime.json_files import write_json
 from seaice.segmentation.data.patch_positions import (
     MIXED,
     DrawSettings,

@@ -5,7 +5,6 @@ Every position of a grid over the scene is judged by its valid pixels and its ic
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -13,6 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from seaice import InputError
+from seaice.runtime.digests import digest_parts
 
 PatchKind = Literal["water", "mixed", "ice"]
 Sampling = Literal["stratified", "random"]
@@ -81,7 +81,7 @@ class PatchPositions:
 
 def make_scene_generator(seed: int, scene: str) -> np.random.Generator:
     """Random generator of a scene; its numbers depend on the seed and the name of the scene alone."""
-    digest = hashlib.sha256(scene.encode()).digest()
+    digest = bytes.fromhex(digest_parts([scene]))
     return np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
 
 

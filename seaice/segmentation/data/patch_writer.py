@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.runtime.atomic_write import full_disk
+from seaice.runtime.digests import digest_parts
 from seaice.segmentation.data.coarse_cells import find_coarse_bounds, find_coarse_window
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import PatchSettings
@@ -145,4 +145,4 @@ def _write_file(path: Path, content: memoryview) -> dict[str, Any]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise full_disk(error, path.parent) from error
         raise
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return {"bytes": len(content), "sha256": digest_parts([content])}

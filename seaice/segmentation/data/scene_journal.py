@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from seaice import InputError
-from seaice.download.partial_file import file_sha256
 from seaice.report import listing
 from seaice.runtime.atomic_write import atomic
-from seaice.runtime.json_lines import (
+from seaice.runtime.digests import digest_file
+from seaice.runtime.json_files import (
     append_line,
-    objects,
+    parse_lines,
 )
 from seaice.segmentation.data.patch_manifest import (
     PatchSettings,
@@ -42,7 +42,7 @@ def describe_input(path: Path) -> dict[str, Any]:
         "file": path.name,
         "size": status.st_size,
         "mtime_ns": status.st_mtime_ns,
-        "sha256": file_sha256(path),
+        "sha256": digest_file(path),
     }
 
 
@@ -68,7 +68,7 @@ def is_up_to_date(settings: PatchSettings, path: Path, record: dict[str, Any]) -
         file = settings.output_dir / row["file"]
         if not file.is_file() or file.stat().st_size != row["bytes"]:
             return False
-        if file_sha256(file) != row["sha256"]:
+        if digest_file(file) != row["sha256"]:
             return False
     return True
 
@@ -80,7 +80,7 @@ def _is_unchanged(path: Path, recorded: dict[str, Any]) -> bool:
     status = path.stat()
     if status.st_size != recorded["size"]:
         return False
-    return status.st_mtime_ns == recorded["mtime_ns"] or file_sha256(path) == recorded["sha256"]
+    return status.st_mtime_ns == recorded["mtime_ns"] or digest_file(path) == recorded["sha256"]
 
 
 class SceneJournal:
@@ -101,7 +101,7 @@ class SceneJournal:
         self.path = folder / _JOURNAL
         self.records: dict[str, dict[str, Any]] = {}
         if self.path.is_file():
-            for record in objects(self.path.read_bytes()):
+            for record in parse_lines(self.path.read_bytes()):
                 # A damaged line is passed over: its scene is cut again.
                 if record and record.keys() >= _RECORD_KEYS:
                     self.records[str(record["scene"])] = record

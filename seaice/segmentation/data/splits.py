@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from seaice.runtime.atomic_write import (
     atomic,
     exclusive,
 )
+from seaice.runtime.digests import digest_parts, sort_by_digest
 from seaice.segmentation.data.patch_manifest import (
     PatchRow,
     read_manifest,
@@ -65,7 +65,7 @@ class Split:
     def digest(self) -> str:
         """SHA-256 of the lists, hexadecimal."""
         text = "\n".join([self.mode, *(f"{part}:{','.join(getattr(self, part))}" for part in PARTS)])
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest_parts([text])
 
     def check(self) -> None:
         """Refuse a split in which a name, or scenes of one start time, are in two parts.
@@ -289,7 +289,7 @@ def _draw_groups(
             f"expected at least two groups of scenes (by {by}) to divide, found {len(groups)}: {part} "
             "or train would be empty; cut more scenes, or choose another --by"
         )
-    order = sorted(groups, key=lambda group: hashlib.sha256(f"{key} {group[0]}".encode()).digest())
+    order = sort_by_digest(groups, key, lambda group: group[0])
     count = sum(map(len, groups))
     most = min(max(1, round(share * count)), count - 1)
     drawn: list[tuple[str, ...]] = []

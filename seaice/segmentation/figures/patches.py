@@ -13,7 +13,7 @@ import numpy as np
 from seaice import InputError
 from seaice.drawing import palette
 from seaice.report import Report
-from seaice.runtime.json_file import write_json
+from seaice.runtime.json_files import write_json
 from seaice.segmentation.data.labels import (
     CLASS_NAMES,
     IGNORED,

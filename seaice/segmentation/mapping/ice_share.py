@@ -14,7 +14,7 @@ from seaice import (
 )
 from seaice.cf import Variable
 from seaice.cube.file import CubeFile
-from seaice.dates import from_day_number
+from seaice.dates import format_timestamp, from_day_number
 from seaice.gridding import BucketAccumulator, cells_of
 from seaice.gridding.file import (
     FILL,
@@ -128,7 +128,7 @@ def write_ice_share(path: Path, scene_map: SceneMap, grid: Grid, attributes: Map
         steps=[Step(day, day)],
         variables=define_variables(tuple(scene_map.layers)),
         fields=lambda number: fields,
-        attributes={**attributes, "time_coverage_start": f"{scene_map.start:%Y-%m-%dT%H:%M:%SZ}"},
+        attributes={**attributes, "time_coverage_start": format_timestamp(scene_map.start)},
     )
 
 

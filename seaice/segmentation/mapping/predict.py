@@ -14,10 +14,10 @@ from seaice import (
     InputError,
     cf,
 )
-from seaice.download.partial_file import file_sha256
 from seaice.grids import Grid, get_grid
 from seaice.report import Progress, Report
 from seaice.runtime.atomic_write import exclusive
+from seaice.runtime.digests import digest_file
 from seaice.segmentation.data.labels import (
     ICE,
     WATER,
@@ -158,7 +158,7 @@ def predict(
     model = load_model(Path(checkpoint), device)
     tile, overlap = _choose_tiles(model, tile, overlap, batch_size)
     cube_file = None if cube_file is None else Path(cube_file)
-    described = {"file": Path(checkpoint).name, "sha256": file_sha256(Path(checkpoint))}
+    described = {"file": Path(checkpoint).name, "sha256": digest_file(Path(checkpoint))}
     settings = MappingSettings(
         model, tile, overlap, batch_size, grid, geotiff, cube_file, output_dir, force, described
     )
@@ -277,7 +277,7 @@ def _list_parameters(settings: MappingSettings, path: Path) -> dict[str, Any]:
 
 def _hash_scene(path: Path) -> str:
     try:
-        return file_sha256(path)
+        return digest_file(path)
     except OSError as error:
         raise InputError(f"a scene cannot be read ({error.strerror}): {path}; fetch it again") from None
 

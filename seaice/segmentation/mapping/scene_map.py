@@ -175,14 +175,12 @@ def _write_positions(dataset: Any, positions: Geolocation) -> None:
     )
     crs[...] = 0
     axes = []
-    for name, standard, units in (
-        ("lat", "latitude", "degrees_north"),
-        ("lon", "longitude", "degrees_east"),
-    ):
+    for name, attributes in (("lat", cf.LATITUDE), ("lon", cf.LONGITUDE)):
         # float32 is exact to a metre.
         variable = _define_variable(dataset, name, "f4", None)
-        long_name = f"{standard} of the pixel centre, interpolated from the geolocation points"
-        variable.setncatts({"standard_name": standard, "long_name": long_name, "units": units})
+        axis = attributes["standard_name"]
+        long_name = f"{axis} of the pixel centre, interpolated from the geolocation points"
+        variable.setncatts({**attributes, "long_name": long_name})
         axes.append(variable)
     columns = np.arange(positions.shape[1])[None]
     for first in range(0, positions.shape[0], _BAND):

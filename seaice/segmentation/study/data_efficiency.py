@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from seaice import InputError
-from seaice.download.partial_file import file_sha256
 from seaice.report import Report
 from seaice.runtime.atomic_write import (
     atomic,
     exclusive,
 )
-from seaice.runtime.json_file import write_json
+from seaice.runtime.digests import digest_file
+from seaice.runtime.json_files import write_json
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import read_manifest
 from seaice.segmentation.data.splits import SCORED_PARTS, ScoredPart, load_split
@@ -192,7 +192,7 @@ def _train_and_score(
     result_file, scores_file = folder / "run.json", folder / f"{split}.json"
     identity = json.loads(json.dumps(settings)) | {
         "split_digest": load_split(patch_dir).digest,
-        "patches_sha256": file_sha256(patch_dir / "patches.csv"),
+        "patches_sha256": digest_file(patch_dir / "patches.csv"),
     }
     if result_file.is_file():
         return _read_result(result_file, identity | {"split": split})

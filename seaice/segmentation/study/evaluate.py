@@ -14,7 +14,7 @@ import seaice
 from seaice import InputError
 from seaice.report import Report
 from seaice.runtime.atomic_write import atomic
-from seaice.runtime.json_file import write_json
+from seaice.runtime.json_files import write_json
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import (
     PatchRow,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from seaice import InputError
-from seaice.download.partial_file import file_sha256
 from seaice.report import Report, listing
 from seaice.runtime.atomic_write import exclusive
-from seaice.runtime.json_file import write_json
+from seaice.runtime.digests import digest_file
+from seaice.runtime.json_files import write_json
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import (
     PatchRow,
@@ -167,7 +167,7 @@ def train(
     parts = select_patches(patch_dir, settings)
     settings |= {
         "split_digest": load_split(patch_dir).digest,
-        "patches_sha256": file_sha256(patch_dir / "patches.csv"),
+        "patches_sha256": digest_file(patch_dir / "patches.csv"),
     }
     output_dir.mkdir(parents=True, exist_ok=True)
     with join_processes(device) as processes, _lock_folder(output_dir, processes):

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from seaice import InputError
+from seaice import InputError, cf
 from seaice.sources.amsr2.channels import (
     CHANNELS,
     pixels_of,
 )
-
-if TYPE_CHECKING:
-    import xarray
 
 if TYPE_CHECKING:
     import xarray
@@ -340,14 +337,8 @@ def _range(values: np.ndarray) -> list[float] | None:
 _LAST = 9.2e9  # seconds since 1970 that fit into 64 bits of nanoseconds
 
 
-LATITUDE = {"standard_name": "latitude", "units": "degrees_north", "long_name": "latitude of the pixel"}
-
-
-LONGITUDE = {
-    "standard_name": "longitude",
-    "units": "degrees_east",
-    "long_name": "longitude of the pixel",
-}
+LATITUDE = {**cf.LATITUDE, "long_name": "latitude of the pixel"}
+LONGITUDE = {**cf.LONGITUDE, "long_name": "longitude of the pixel"}
 
 
 def temperature_name(channel: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from seaice import InputError
+from seaice.dates import format_timestamp
 from seaice.download.http import (
     Busy,
     Fetched,
@@ -32,11 +33,11 @@ from seaice.download.mirrors import (
 )
 from seaice.download.partial_file import (
     Identity,
-    file_sha256,
 )
 from seaice.download.retry import RetryPolicy, Stopped
 from seaice.grids import Grid
 from seaice.runtime.atomic_write import is_disk_trouble
+from seaice.runtime.digests import digest_file
 from seaice.sources.bremen.names import DayFile
 from seaice.sources.bremen.reader import read_unjudged
 
@@ -210,7 +211,7 @@ class DayWorker:
         if not task.is_recorded(file):
             logger.warning("%s: not of the size in the manifest (%s bytes)", path, record.size)
             return False
-        if task.check and file_sha256(path) != record.sha256:
+        if task.check and digest_file(path) != record.sha256:
             logger.warning("%s: changed since it was downloaded (SHA-256)", path)
             return False
         return True
@@ -223,7 +224,7 @@ class DayWorker:
         except InputError as error:
             logger.warning("%s: no good: %s", path, error)
             return False
-        size, digest = path.stat().st_size, file_sha256(path)
+        size, digest = path.stat().st_size, digest_file(path)
         self._task.manifest.add(Record(file.name, _now(), size=size, sha256=digest))
         return True
 
@@ -275,4 +276,4 @@ class DayWorker:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return format_timestamp(datetime.now(UTC))

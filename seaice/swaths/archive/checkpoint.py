@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from seaice import InputError
+from seaice.dates import format_timestamp
 from seaice.runtime import atomic_write
-from seaice.runtime.json_lines import (
+from seaice.runtime.json_files import (
     append_line,
-    objects,
+    parse_lines,
+    write_json,
 )
 from seaice.sources.amsr2.swath import Swath
 from seaice.swaths.archive import (
@@ -105,8 +107,7 @@ class Checkpoints:
         except (FileNotFoundError, ValueError):  # new, or killed at the very beginning
             earlier = None
         if earlier is None and not self._list_files():
-            with atomic_write.atomic(parameter_file) as part:
-                part.write_text(json.dumps(parameters), encoding="utf-8")
+            write_json(parameter_file, parameters)
             earlier = parameters
         if not isinstance(earlier, dict):
             raise InputError(
@@ -128,7 +129,7 @@ class Checkpoints:
             text = (self.folder / _JOURNAL).read_bytes()
         except FileNotFoundError:
             return
-        for content in objects(text):
+        for content in parse_lines(text):
             try:
                 entry = JournalEntry(**(content or {}))
             except TypeError:
@@ -188,7 +189,7 @@ class Checkpoints:
         self._record(JournalEntry(granule_id, state, reason))
 
     def _record(self, entry: JournalEntry) -> None:
-        time = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        time = format_timestamp(datetime.now(UTC))
         with self._lock:
             append_line(self.folder / _JOURNAL, {**asdict(entry), "time": time})
             self._entries[entry.granule_id] = entry

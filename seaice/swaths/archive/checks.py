@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from seaice.runtime.digests import digest_parts
 from seaice.sources.amsr2.swath import (
     Swath,
     as_counts,
@@ -103,7 +103,7 @@ def check_swath(swath: Swath, index: int, metadata: Mapping[str, object]) -> Swa
         warmest=float(measured.max()) if measured.size else float("nan"),
         start=swath.start_time,
         orbit_type=swath.orbit_type,
-        digest=hashlib.sha256(counts.tobytes()).hexdigest(),
+        digest=digest_parts([counts.tobytes()]),
     )
 
 

@@ -1,4 +1,4 @@
-"""A file of one JSON object a line that grows by whole lines, however many write to it."""
+"""JSON files: written whole or not at all, or growing by whole lines, however many write to them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,34 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from seaice.runtime.atomic_write import atomic
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, locked: bool = False) -> None:
+    """Write an object to a JSON file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    content : mapping
+        Its numbers are finite: JSON has no NaN.
+    locked : bool
+        The caller holds :func:`seaice.runtime.atomic_write.exclusive` for this path.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    OSError
+        If the file cannot be written.
+    """
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    with atomic(path, locked=locked) as part:
+        part.write_text(text, encoding="utf-8")
+
 
 def append_line(path: Path, content: Mapping[str, Any]) -> None:
-    """Append a line under a lock of the kernel, and have it written to the disk.
+    """Append an object as a line under a lock of the kernel, and have it written to the disk.
 
     Raises
     ------
@@ -34,8 +59,8 @@ def append_line(path: Path, content: Mapping[str, Any]) -> None:
         os.close(handle)
 
 
-def objects(text: bytes) -> Iterator[dict[str, Any] | None]:
-    """The object of every line that has something on it; None for a damaged one."""
+def parse_lines(text: bytes) -> Iterator[dict[str, Any] | None]:
+    """Yield the object of every line that is not blank; None for a damaged one."""
     for line in text.splitlines():
         if not line.strip():
             continue
