@@ -1,7 +1,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
+# The versions of requirements.txt, for what the extras of pyproject.toml ask for.
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c requirements.txt
+LOCK := .venv-lock/bin/python -m pip --disable-pip-version-check -q
+LOWEST := .venv-lowest/bin/python -m pip --disable-pip-version-check -q
+TORCH := 2.13.0
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test quick check docs bench lock lowest clean
 
 demo: .venv/installed
 	$(BIN)/python demo.py --output_dir demo_output
@@ -9,10 +14,14 @@ demo: .venv/installed
 test: .venv/installed-dev
 	MPLBACKEND=agg $(BIN)/python -m pytest -n 2 --dist loadfile
 
+quick: .venv/installed-dev
+	MPLBACKEND=agg $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
 check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: .venv/installed-docs
 	$(BIN)/python -m sphinx -q -W --keep-going -j 2 docs docs/_build/html
@@ -24,17 +33,33 @@ bench: .venv/installed-dev
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 
-.venv/installed: requirements.txt | .venv/bin/python
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
+.venv/installed: requirements.txt pyproject.toml | .venv/bin/python
+	$(INSTALL) -e ".[train,maps,amsr2]"
 	touch $@
 
-.venv/installed-dev: requirements.txt requirements-dev.txt requirements-hdf4.txt requirements-dask.txt requirements-segmentation.txt .venv/installed
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt -r requirements-hdf4.txt -r requirements-dask.txt -r requirements-segmentation.txt
+.venv/installed-dev: .venv/installed
+	$(INSTALL) -e ".[dev]"
 	touch $@
 
-.venv/installed-docs: docs/requirements.txt requirements-sphere.txt .venv/installed
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r docs/requirements.txt -r requirements-sphere.txt
+.venv/installed-docs: .venv/installed
+	$(INSTALL) -e ".[docs]"
 	touch $@
+
+# The newest versions that fit together, but for torch.
+lock:
+	$(PYTHON) -m venv .venv-lock
+	$(LOCK) install torch==$(TORCH) ".[dev,docs]"
+	grep '^#' requirements.txt > .venv-lock/requirements.txt
+	$(LOCK) freeze --all --exclude pip --exclude seaice-toolbox | sed 's/+cpu$$//' >> .venv-lock/requirements.txt
+	mv .venv-lock/requirements.txt requirements.txt
+	rm -rf .venv-lock
+
+# The quick tests with the lower bounds of pyproject.toml.
+lowest:
+	$(PYTHON) -m venv .venv-lowest
+	grep -oE '"[A-Za-z0-9_-]+>=[0-9][^"]*"' pyproject.toml | tr -d '"' | sed 's/>=/==/' > .venv-lowest/lowest.txt
+	$(LOWEST) install -c .venv-lowest/lowest.txt -e ".[all]" hypothesis pytest pytest-randomly pytest-timeout pytest-xdist
+	MPLBACKEND=agg .venv-lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 clean:
-	rm -rf .venv demo_output docs/_build docs/api/generated
+	rm -rf .venv .venv-lock .venv-lowest demo_output docs/_build docs/api/generated

@@ -32,7 +32,6 @@ _EXTRAS = {
     "distributed": "dask",
     "earthaccess": "icesat2",
     "foscat": "sphere",
-    "geopandas": "icesat2",
     "gportal": "amsr2",
     "h5coro": "icesat2",
     "healpy": "sphere",

@@ -565,7 +565,7 @@ def test_other_forms(server, tmp_path, capsys, form, write, grid_id, region):
 def test_hdf_without_pyhdf_is_refused_at_once(server, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert download.main(arguments(server, tmp_path, "--form", "hdf")) == 1
-    assert "needs pyhdf: pip install -r requirements-hdf4.txt" in capsys.readouterr().err
+    assert 'needs pyhdf: pip install "seaice-toolbox[hdf4]"' in capsys.readouterr().err
     assert server.log == []
 
 

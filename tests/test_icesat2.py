@@ -29,7 +29,7 @@ from seaice.sources.icesat2.orientation import Orientation
 
 HAS_H5CORO = importlib.util.find_spec("h5coro") is not None
 WITH_H5CORO = [
-    pytest.mark.skipif(not HAS_H5CORO, reason="h5coro is not installed (requirements-icesat2.txt)"),
+    pytest.mark.skipif(not HAS_H5CORO, reason="h5coro is not installed (the extra icesat2)"),
     # It logs every name that is not there by a method that Python has given up.
     pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning"),
 ]
@@ -243,7 +243,7 @@ def test_engines_give_the_same_true_values(real_data, engine):
 
 def test_h5coro_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "h5coro", None)
-    with pytest.raises(InputError, match=r"pip install -r requirements-icesat2\.txt"):
+    with pytest.raises(InputError, match=r'pip install "seaice-toolbox\[icesat2\]"'):
         read_granule(tmp_path / "any.h5", engine="h5coro")
 
 

@@ -162,7 +162,7 @@ def found_all(**kwargs):
 
 @pytest.mark.skipif(
     importlib.util.find_spec("earthaccess") is None,
-    reason="earthaccess is not installed (requirements-icesat2.txt)",
+    reason="earthaccess is not installed (the extra icesat2)",
 )
 def test_the_stand_in_has_the_signatures_of_the_package():
     import earthaccess
@@ -228,7 +228,7 @@ def test_search_that_fails(earthaccess, monkeypatch):
     with pytest.raises(InputError, match="expected a time with its zone"):
         find_granules(start=datetime(2022, 1, 1), end=END)
     monkeypatch.setitem(sys.modules, "earthaccess", None)
-    with pytest.raises(InputError, match=r"pip install -r requirements-icesat2\.txt"):
+    with pytest.raises(InputError, match=r'pip install "seaice-toolbox\[icesat2\]"'):
         found_all()
 
 

@@ -6,6 +6,7 @@ import inspect
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -278,3 +279,19 @@ def test_absent_package_of_the_front_door_is_named_with_the_command(monkeypatch)
     monkeypatch.delitem(sys.modules, "seaice.training.dataset", raising=False)
     with pytest.raises(ModuleNotFoundError, match=r'needs torch: pip install "seaice-toolbox\[train\]"'):
         seaice.load_ocean_mask  # noqa: B018
+
+
+def test_rooms_use_rooms_below_them_without_circles(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    # A process of its own: the linter puts folders on the path and sets up logging.
+    code = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ignore_imports" not in (ROOT / "pyproject.toml").read_text()
+
+
+def test_no_folder_holds_too_much():
+    counts = Counter(path.parent.relative_to(ROOT).as_posix() for path in PACKAGE)
+    del counts["seaice/commands"]  # one module for every stage
+    assert counts.pop("seaice") <= 14
+    assert max(counts.values()) <= 15, counts.most_common(1)

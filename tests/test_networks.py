@@ -201,16 +201,16 @@ def test_what_cannot_be_built_is_said_in_one_line(name, options, message):
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "command"),
+    ("module", "name", "extra"),
     [
-        ("terratorch", "terramind", "requirements-terramind.txt"),
-        ("timm", "timm:resnet18", "requirements-encoders.txt"),
-        ("segmentation_models_pytorch", "smp:unet:resnet18", "requirements-encoders.txt"),
+        ("terratorch", "terramind", "terramind"),
+        ("timm", "timm:resnet18", "encoders"),
+        ("segmentation_models_pytorch", "smp:unet:resnet18", "encoders"),
     ],
 )
-def test_absent_library_names_the_command(monkeypatch, module, name, command):
+def test_absent_library_names_the_command(monkeypatch, module, name, extra):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(InputError, match=rf"pip install -r {command}"):
+    with pytest.raises(InputError, match=rf'pip install "seaice-toolbox\[{extra}\]"'):
         build_network(name, channels=2, classes=2)
 
 
@@ -229,7 +229,7 @@ def test_names_need_no_torch():
 
 
 def test_terramind_base():
-    pytest.importorskip("terratorch", reason="terratorch is not installed (requirements-terramind.txt)")
+    pytest.importorskip("terratorch", reason="terratorch is not installed (the extra terramind)")
     network = build_network("terramind", channels=2, classes=2, pretrained=False, frozen=True).train()
     assert (parameters(network), parameters(network.head)) == (87_708_674, 2_360_834)
     assert not any(m.training for m in network.backbone.modules())
@@ -241,13 +241,13 @@ def test_terramind_base():
 
 @pytest.mark.parametrize("name", ["timm:resnet18", "timm:swin_tiny_patch4_window7_224"])
 def test_timm_encoder(name):
-    pytest.importorskip("timm", reason="timm is not installed (requirements-encoders.txt)")
+    pytest.importorskip("timm", reason="timm is not installed (the extra encoders)")
     network = build_network(name, channels=16, classes=2, pretrained=False)
     assert network(torch.randn(1, 16, 224, 224)).shape == (1, 2, 224, 224)
 
 
 def test_smp_model():
-    reason = "segmentation-models-pytorch is not installed (requirements-encoders.txt)"
+    reason = "segmentation-models-pytorch is not installed (the extra encoders)"
     pytest.importorskip("segmentation_models_pytorch", reason=reason)
     network = build_network("smp:unet:resnet18", channels=16, classes=2)
     assert network(torch.randn(2, 16, 64, 64)).shape == (2, 2, 64, 64)

@@ -248,5 +248,5 @@ def test_refusals(made, cache, monkeypatch):
         with pytest.raises(InputError, match=text):
             fill(field, cache, **options)
     monkeypatch.setitem(__import__("sys").modules, "foscat.scat_cov", None)
-    with pytest.raises(InputError, match=r"requirements-sphere\.txt"):
+    with pytest.raises(InputError, match=r"seaice-toolbox\[sphere\]"):
         fill(field, cache)

@@ -272,7 +272,7 @@ def test_empty_and_foreign_files_are_refused(tmp_path):
 
 def test_without_huggingface_hub_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(InputError, match=r"pip install -r requirements-segmentation.txt"):
+    with pytest.raises(InputError, match=r'pip install "seaice-toolbox\[segmentation\]"'):
         download_scenes(output_dir=tmp_path)
 
 
@@ -301,7 +301,7 @@ print(download_scenes(output_dir=Path(sys.argv[1]), split="all").lines)
 
 
 def test_true_package_against_a_local_server(tmp_path, bodies):
-    pytest.importorskip("huggingface_hub", reason="an extra: requirements-segmentation.txt")
+    pytest.importorskip("huggingface_hub", reason="the extra segmentation")
     where = f"datasets/{REPOSITORY}/resolve/main/"
     infos = []
     with serve() as server:

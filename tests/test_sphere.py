@@ -161,7 +161,7 @@ def test_refusals(monkeypatch):
     with pytest.raises(InputError, match="sea cells, found none"):
         sphere.aggregate(replace(field, sea=np.zeros((4, 4), bool)))
     monkeypatch.setitem(__import__("sys").modules, "healpy", None)
-    with pytest.raises(InputError, match=r"requirements-sphere\.txt"):
+    with pytest.raises(InputError, match=r"seaice-toolbox\[sphere\]"):
         sphere.healpy()
 
 

@@ -12,7 +12,7 @@ Examples
   python grid_freeboard.py --input_dir atl10 --output_file ice.nc --grid ease2n6250 --surface ice \
       --preset atl20 --points segments.parquet
 
-A search needs pip install -r requirements-icesat2.txt and an Earthdata account: EARTHDATA_USERNAME
+A search needs pip install "seaice-toolbox[icesat2]" and an Earthdata account: EARTHDATA_USERNAME
 and EARTHDATA_PASSWORD, EARTHDATA_TOKEN, or ~/.netrc (https://urs.earthdata.nasa.gov).
 """
 

@@ -21,6 +21,7 @@ from seaice.freeboard.area import Area
 from seaice.gridding import BucketAccumulator, Buckets, cells_of
 from seaice.grids import Grid
 from seaice.runtime import atomic_write
+from seaice.settings import install_command
 from seaice.sources.icesat2.tracks import (
     Selection,
     Track,
@@ -308,7 +309,5 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise InputError(
-            f"--points needs pyarrow ({error}): pip install -r requirements-icesat2.txt"
-        ) from None
+        raise InputError(f"--points needs pyarrow ({error}): {install_command('pyarrow')}") from None
     return pyarrow, pyarrow.parquet

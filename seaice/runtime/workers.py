@@ -27,6 +27,7 @@ from typing import Any
 
 from seaice import InputError
 from seaice.runtime.threads import count_threads
+from seaice.settings import install_command
 
 logger = logging.getLogger(__name__)
 
@@ -238,7 +239,7 @@ class _Dask(WorkerGroup):
             from distributed import Client, LocalCluster
         except ModuleNotFoundError:
             raise InputError(
-                "--dask needs dask.distributed: pip install -r requirements-dask.txt"
+                f"--dask needs dask.distributed: {install_command('distributed')}"
             ) from None
         self._cluster = None
         if address == "local":

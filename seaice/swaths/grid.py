@@ -25,6 +25,7 @@ from seaice.grids import Grid, get_grid
 from seaice.open_file import open_netcdf
 from seaice.report import Progress, Report
 from seaice.runtime.workers import Engine
+from seaice.settings import install_command
 from seaice.sources.amsr2.channels import (
     as_channel,
     as_channels,
@@ -368,7 +369,7 @@ def _pyresample() -> tuple[Any, Any]:
         from pyresample import geometry, kd_tree
     except ImportError as error:
         raise InputError(
-            f"--resample nearest and gaussian need pyresample ({error}): pip install pyresample"
+            f"--resample nearest and gaussian need pyresample ({error}): {install_command('pyresample')}"
         ) from None
     return geometry, kd_tree
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.gapfill.field import GappyField
+from seaice.settings import install_command
 
 # Linear size of a cell against the spacing of the grid: about five points a cell, so that
 # nearly every cell in the sea has some.
@@ -27,9 +28,7 @@ def healpy() -> ModuleType:
     try:
         import healpy as library
     except ImportError as error:
-        raise InputError(
-            f"HEALPix cells need healpy ({error}): pip install -r requirements-sphere.txt"
-        ) from None
+        raise InputError(f"HEALPix cells need healpy ({error}): {install_command('healpy')}") from None
     return library
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.gapfill.sphere import cells
+from seaice.settings import install_command
 
 if TYPE_CHECKING:
     import torch
@@ -103,9 +104,7 @@ class Operator:
             with quiet():
                 import foscat.scat_cov as library
         except ImportError as error:
-            raise InputError(
-                f"scattering needs foscat ({error}): pip install -r requirements-sphere.txt"
-            ) from None
+            raise InputError(f"scattering needs foscat ({error}): {install_command('foscat')}") from None
         if ids.size < 64:
             raise InputError(
                 f"expected at least 64 cells for scattering statistics, found {ids.size}; take a larger "

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from seaice import InputError
 from seaice.download.retry import DEFAULT_POLICY, GaveUp, RetryPolicy, retry
+from seaice.settings import install_command
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +167,7 @@ def _import_huggingface_hub() -> Any:
         import huggingface_hub
     except ModuleNotFoundError:
         raise InputError(
-            "fetching scenes needs huggingface_hub: pip install -r requirements-segmentation.txt; or "
+            f"fetching scenes needs huggingface_hub: {install_command('huggingface_hub')}; or "
             "give --archive_dir with the archives fetched by other means"
         ) from None
     return huggingface_hub

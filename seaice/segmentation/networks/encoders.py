@@ -13,9 +13,9 @@ from torch import nn
 
 from seaice import InputError
 from seaice.segmentation.networks.backbone import BackboneNetwork, load_weights, measure_width
+from seaice.settings import install_command
 from seaice.sources.ai4arctic.tables import SAR_COUNT
 
-INSTALL = "pip install -r requirements-encoders.txt"
 # Pixels along a side of the image by which the features of an encoder are counted.
 _TRIAL_SIZE = 224
 
@@ -53,7 +53,7 @@ def build_timm(
     try:
         import timm
     except ImportError as error:
-        raise InputError(f"{name} needs timm ({error}): {INSTALL}") from None
+        raise InputError(f"{name} needs timm ({error}): {install_command('timm')}") from None
     levels = {} if level is None else {"out_indices": (level,)}
     try:
         backbone = timm.create_model(
@@ -121,7 +121,9 @@ def build_smp(
     try:
         import segmentation_models_pytorch as smp
     except ImportError as error:
-        raise InputError(f"{name} needs segmentation-models-pytorch ({error}): {INSTALL}") from None
+        raise InputError(
+            f"{name} needs segmentation-models-pytorch ({error}): {install_command('timm')}"
+        ) from None
     if frozen or isinstance(pretrained, str):
         raise InputError(f"expected mode scratch or finetune without --weights for {name}")
     _, architecture, encoder = name.split(":")

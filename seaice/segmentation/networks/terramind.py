@@ -15,12 +15,12 @@ from torch import nn
 
 from seaice import InputError
 from seaice.segmentation.networks.backbone import BackboneNetwork, load_weights
+from seaice.settings import install_command
 from seaice.sources.ai4arctic.tables import (
     SAR_CHANNELS,
     SCALING,
 )
 
-INSTALL = "pip install -r requirements-terramind.txt"
 WIDTHS = {"tiny": 192, "small": 384, "base": 768, "large": 1024}
 # Mean and standard deviation in dB of VV and VH in the pretraining of version 1.
 PRETRAINING = ((-12.599, 5.195), (-20.293, 5.890))
@@ -97,7 +97,9 @@ def _build_backbone(size: str, pretrained: bool) -> nn.Module:
             import terratorch  # noqa: F401  (its import fills the registry)
             from terratorch.registry import TERRATORCH_BACKBONE_REGISTRY
     except ImportError as error:
-        raise InputError(f"TerraMind needs terratorch ({error}): {INSTALL} (Python 3.12)") from None
+        raise InputError(
+            f"TerraMind needs terratorch ({error}): {install_command('terratorch')} (Python 3.12)"
+        ) from None
     name = f"terramind_v1_{size}"
     try:
         backbone: nn.Module = TERRATORCH_BACKBONE_REGISTRY.build(

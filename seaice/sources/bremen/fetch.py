@@ -32,6 +32,7 @@ from seaice.download.partial_file import (
 from seaice.grids import Grid
 from seaice.report import Progress, Report
 from seaice.runtime.threads import work_off
+from seaice.settings import install_command
 from seaice.sources.bremen import names as bremen
 from seaice.sources.bremen.names import (
     DayFile,
@@ -176,7 +177,7 @@ def _check_form(form: Form) -> None:
         raise InputError(f"unknown form {form!r}; known are {', '.join(FORMS)}")
     if form == "hdf" and importlib.util.find_spec("pyhdf") is None:
         raise InputError(
-            "checking HDF4 files needs pyhdf: pip install -r requirements-hdf4.txt "
+            f"checking HDF4 files needs pyhdf: {install_command('pyhdf')} "
             "(or take the NetCDF form, --form nc)"
         )
 

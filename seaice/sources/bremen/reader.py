@@ -13,6 +13,7 @@ import numpy as np
 from seaice import InputError, grids
 from seaice.grids import Grid
 from seaice.open_file import UnreadableFile, open_netcdf
+from seaice.settings import install_command
 from seaice.sources.bremen.hdf5_rows import read_rows
 from seaice.sources.bremen.names import (
     DayFile,
@@ -184,7 +185,7 @@ def _read_hdf4(path: Path) -> tuple[np.ndarray, Grid]:
         from pyhdf.SD import SD
     except ModuleNotFoundError:
         raise InputError(
-            f"reading {path.name} needs pyhdf: pip install -r requirements-hdf4.txt "
+            f"reading {path.name} needs pyhdf: {install_command('pyhdf')} "
             "(or use the NetCDF form of the day)"
         ) from None
     try:

@@ -16,6 +16,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.open_file import open_hdf5
+from seaice.settings import install_command
 
 Engine = Literal["h5py", "h5coro"]
 
@@ -158,8 +159,7 @@ def _h5coro(source: Path | RemoteFile) -> Any:
         from h5coro.h5coro import H5Coro
     except ImportError:
         raise InputError(
-            "the engine h5coro is not installed: pip install -r requirements-icesat2.txt, or take "
-            "the engine h5py"
+            f"the engine h5coro is not installed: {install_command('h5coro')}, or take the engine h5py"
         ) from None
     # It prints a warning for every name that is not there, past the logging of the program.
     logging.getLogger("h5coro.logger").setLevel(logging.CRITICAL)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from seaice import InputError
+from seaice.settings import install_command
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def package() -> Any:
         import earthaccess
     except ImportError:
         raise InputError(
-            "earthaccess is not installed: pip install -r requirements-icesat2.txt, or give a folder of "
+            f"earthaccess is not installed: {install_command('earthaccess')}, or give a folder of "
             "granules"
         ) from None
     return earthaccess

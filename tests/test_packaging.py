@@ -1,0 +1,91 @@
+"""What the package declares, and what is in its wheel."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import seaice
+from seaice import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+# Imports whose package on the index has another name.
+NAMES = {
+    "PIL": "pillow",
+    "google_crc32c": "google-crc32c",
+    "netCDF4": "netcdf4",
+    "segmentation_models_pytorch": "segmentation-models-pytorch",
+    "yaml": "pyyaml",
+}
+
+
+def packages(requirements) -> set[str]:
+    return {re.match(r"[\w-]+", text)[0].lower() for text in requirements}
+
+
+def imported_packages(path: Path) -> set[str]:
+    """Packages that a module imports anywhere, those for type checkers too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    tops = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
+    return {NAMES.get(top, top).lower() for top in tops}
+
+
+def test_every_import_is_declared():
+    optional = {NAMES.get(name, name).lower(): extra for name, extra in settings._EXTRAS.items()}
+    imported = set().union(*map(imported_packages, (ROOT / "seaice").rglob("*.py"))) - {"seaice"}
+    needed = packages(PROJECT["dependencies"])
+    assert imported == needed | optional.keys()
+    for package, extra in optional.items():
+        assert package in packages(EXTRAS[extra]), f"{extra} does not install {package}"
+        assert package not in needed
+    whole = re.search(r"\[(.*)\]", *EXTRAS["all"])[1].split(",")
+    assert set(whole) == EXTRAS.keys() - {"all", "dev", "docs", "terramind"}
+
+
+def test_ranges_in_the_package_and_versions_in_the_lock():
+    declared = PROJECT["dependencies"] + [line for extra in EXTRAS.values() for line in extra]
+    assert not [line for line in declared if "==" in line]
+    assert not [line for line in PROJECT["dependencies"] if ">=" not in line], "no lower bound"
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    lock = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert "torch" in lock and not [number for number in lock.values() if "+" in number]
+    locked = {name.lower().replace("_", "-") for name in lock}
+    wanted = packages(PROJECT["dependencies"] + EXTRAS["dev"] + EXTRAS["docs"]) - {"seaice-toolbox"}
+    assert wanted <= locked
+
+
+def test_wheel(tmp_path):
+    if int(version("setuptools").partition(".")[0]) < 77:
+        pytest.skip("setuptools is too old to build the package")
+    source, built = tmp_path / "source", tmp_path / "built"
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "seaice", source / "seaice", ignore=ignore)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "utils.py", "config.py"):
+        shutil.copy(ROOT / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "-w", str(built), str(source)], check=True, cwd=tmp_path)
+    (wheel,) = built.iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        info = f"seaice_toolbox-{seaice.__version__}.dist-info"
+        metadata = archive.read(f"{info}/METADATA").decode()
+        assert b"seaice = seaice.commands:main" in archive.read(f"{info}/entry_points.txt")
+    assert {name.partition("/")[0] for name in names} == {"seaice", info}
+    package = {path.relative_to(source).as_posix() for path in (source / "seaice").rglob("*.*")}
+    assert package <= names, package - names
+    assert {"seaice/py.typed", "seaice/gapfill/expected_error.json"} <= names
+    assert not re.search(r"^Requires-Dist: .*==\d", metadata, re.M)
