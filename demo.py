@@ -26,9 +26,9 @@ from seaice.cube.file import CubeFile
 from seaice.flags import FillFlag
 from seaice.simulate import (
     SimulatedDays,
+    list_simulated_granules,
+    list_simulated_passes,
     simulate_days,
-    simulated_granules,
-    simulated_passes,
     write_atl10,
     write_granule,
 )
@@ -98,7 +98,7 @@ def run(*words: object, expected: tuple[int, ...] = (0,)) -> None:
 def swaths(out: Path) -> None:
     """Collect simulated half orbits, check the archive, split it, open one."""
     begin, end = SWATHS
-    for granule in simulated_granules(begin, end):
+    for granule in list_simulated_granules(begin, end):
         write_granule(out / "l1b", granule)
     folder = out / "swaths"
     span = ["--start", f"{begin:%Y-%m-%d %H:%M}", "--end", f"{end:%Y-%m-%d %H:%M}"]
@@ -116,7 +116,7 @@ def swaths(out: Path) -> None:
 
 def freeboard(out: Path) -> None:
     """Grid simulated freeboard of ICESat-2 and draw it."""
-    for each in simulated_passes(*PASSES):
+    for each in list_simulated_passes(*PASSES):
         write_atl10(out / "atl10", each)
     gridded = ["--output_file", out / "freeboard.nc", "--grid", "ease2n25000", "--period", "month"]
     run("grid_freeboard.py", "--input_dir", out / "atl10", *gridded)
@@ -168,7 +168,7 @@ def score(days: SimulatedDays, cube_path: Path) -> None:
     missing = 0
     with CubeFile(cube_path) as cube:
         for i, day in enumerate(cube.dates):
-            error = 100 * cube.concentration(i) - days.truth(day)
+            error = 100 * cube.concentration(i) - days.compute_truth(day)
             flags = cube.flags(i)
             for flag in FillFlag:
                 errors.setdefault(flag, []).append(error[(flags == flag) & ~np.isnan(error)])

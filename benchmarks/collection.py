@@ -29,7 +29,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice.simulate import simulated_granules, write_granule
+from seaice.simulate import list_simulated_granules, write_granule
 from seaice.swaths.archive import load_swaths
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -46,7 +46,7 @@ sys.exit(amsr2_processor.main(sys.argv[3:]))
 
 
 def simulate(folder: Path, days: float, scans: int) -> int:
-    granules = simulated_granules(START, START + timedelta(days=days) - timedelta(seconds=1))
+    granules = list_simulated_granules(START, START + timedelta(days=days) - timedelta(seconds=1))
     for granule in granules:
         write_granule(folder, granule, scans=scans, overlap=5)
     return len(granules)

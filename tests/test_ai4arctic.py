@@ -15,7 +15,7 @@ from sar_scenes import SIZE, rewrite, scenes_in
 from seaice import InputError
 from seaice.simulate import damage as file_damage
 from seaice.simulate import write_scenes
-from seaice.simulate.sar_layout import geolocation_points
+from seaice.simulate.sar_layout import compute_geolocation_points
 from seaice.sources.ai4arctic import scene as ai4arctic
 from seaice.sources.ai4arctic.geolocation import (
     lines_first,
@@ -365,11 +365,11 @@ def test_pixels_are_80_metres_apart_at_the_place_of_the_scene(made):
     lat, lon = scene.positions().at(np.array([79.0, 80, 80]), np.array([94.0, 94, 95]))
     steps = metres((lat[:-1], lon[:-1]), (lat[1:], lon[1:]))
     np.testing.assert_allclose(steps, 80, rtol=1e-3)
-    assert abs(lat[0] - made[0].truth.place[0]) < 0.01
+    assert abs(lat[0] - made[0].truth.centre[0]) < 0.01
 
 
 def test_points_stored_with_samples_first_are_turned(made, copy):
-    lat, lon = geolocation_points(made[0].truth)
+    lat, lon = compute_geolocation_points(made[0].truth)
     for values in (lat, lat.T):
         turned = lines_first(values, lon if values is lat else lon.T, SIZE, 80.0)
         np.testing.assert_array_equal(turned[0], lat)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seaice import InputError
-from seaice.simulate import simulated_granules, true_positions, write_granule
+from seaice.simulate import compute_true_positions, list_simulated_granules, write_granule
 from seaice.sources.amsr2.l1b import (
     GranuleName,
     every_second,
@@ -29,7 +29,7 @@ SCANS, OVERLAP = 12, 3
 @pytest.fixture(scope="module")
 def granule():
     start = datetime(2020, 3, 1, tzinfo=UTC)
-    return simulated_granules(start, start + timedelta(hours=2))[1]
+    return list_simulated_granules(start, start + timedelta(hours=2))[1]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def kilometres(first, second):
 
 
 def truth_of(granule, frequency):
-    places = true_positions(granule, frequency, scans=SCANS, overlap=OVERLAP)
+    places = compute_true_positions(granule, frequency, scans=SCANS, overlap=OVERLAP)
     return [values[OVERLAP:-OVERLAP] for values in places]
 
 
@@ -154,7 +154,7 @@ def test_the_files_own_scale_factor(path):
 
 def test_overlap_kept_and_neighbours_agree_there(tmp_path):
     start = datetime(2020, 3, 1, tzinfo=UTC)
-    first, second = simulated_granules(start, start + timedelta(hours=2))[:2]
+    first, second = list_simulated_granules(start, start + timedelta(hours=2))[:2]
     swaths = [
         read_granule(write_granule(tmp_path, each, overlap=4), overlap="keep")
         for each in (first, second)

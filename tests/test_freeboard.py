@@ -23,7 +23,7 @@ from seaice.freeboard.area import (
 from seaice.gridding import MergeTree, bucket_statistics, cells_of, merge_all
 from seaice.grids import get_grid
 from seaice.report import Progress
-from seaice.simulate import simulated_passes, write_atl10
+from seaice.simulate import list_simulated_passes, write_atl10
 from seaice.sources.icesat2.granule import read_granule
 
 GRID = get_grid("ease2n25000")
@@ -35,7 +35,7 @@ END = datetime(2022, 2, 1, 3, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("atl10")
-    for number, each in enumerate(simulated_passes(START, END)):
+    for number, each in enumerate(list_simulated_passes(START, END)):
         release = "005" if number == 1 else "006"
         turn = ("backward", "forward", "turning")[number % 3]
         absent = ("gt2l/freeboard_segment",) if number == 0 else ()
@@ -271,7 +271,7 @@ def test_bad_granules_are_named_and_the_rest_goes_on(folder, tmp_path, capsys):
     mixed.mkdir()
     for path in folder.glob("*.h5"):
         (mixed / path.name).write_bytes(path.read_bytes())
-    passes = simulated_passes(datetime(2022, 3, 1, tzinfo=UTC), datetime(2022, 3, 1, 8, tzinfo=UTC))
+    passes = list_simulated_passes(datetime(2022, 3, 1, tzinfo=UTC), datetime(2022, 3, 1, 8, tzinfo=UTC))
     defects = ("truncated", "html", "no_beams")
     for each, defect in zip(passes, defects, strict=False):
         write_atl10(mixed, each, segments=100, defect=defect)

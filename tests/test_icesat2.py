@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seaice import InputError, grids
-from seaice.simulate import simulated_passes, simulated_segments, write_atl10
+from seaice.simulate import list_simulated_passes, simulate_segments, write_atl10
 from seaice.simulate.atl10_segments import SimulatedPass
 from seaice.sources.icesat2.granule import (
     EXTRAS,
@@ -37,7 +37,7 @@ ENGINES = ["h5py", pytest.param("h5coro", marks=WITH_H5CORO)]
 FREEBOARDS = "processed_ATL10-01_20220107195849_02531401_006_01.h5"
 FILL = np.float32(3.4028235e38)
 STRONG_BACKWARD = ["gt1l", "gt2l", "gt3l"]
-(PASS,) = simulated_passes(
+(PASS,) = list_simulated_passes(
     datetime(2022, 1, 7, 19, 50, tzinfo=UTC), datetime(2022, 1, 7, 20, tzinfo=UTC)
 )
 
@@ -303,7 +303,7 @@ def test_orientation_that_changes_within_a_granule(tmp_path):
     assert left[False].time.min() - left[True].time.max() == pytest.approx(third, rel=0.05)
     strong = read_granule(path)
     assert [track.beam for track in strong.tracks] == [f"gt{i}{side}" for i in "123" for side in "lr"]
-    whole = simulated_segments(PASS, "gt2l", segments=300)
+    whole = simulate_segments(PASS, "gt2l", segments=300)
     used = len(left[True]) + len(left[False])
     np.testing.assert_array_equal(left[True].latitude, whole["latitude"][: len(left[True])])
     assert 0 < 300 - used < 150
@@ -350,7 +350,7 @@ def test_both_layouts_against_the_simulated_truth(tmp_path, release, engine):
     granule = read_granule(path, beams="all", extras=EXTRAS, engine=engine)
     assert (granule.product, granule.release, granule.skipped) == ("ATL10", release, ())
     for track in granule.tracks:
-        held = simulated_segments(PASS, track.beam, segments=500, strong=track.strong, seed=3)
+        held = simulate_segments(PASS, track.beam, segments=500, strong=track.strong, seed=3)
         concentration = "ice_conc_amsr2" if release == "006" else "ice_conc_ssmi"
         for name, key in (
             ("latitude", "latitude"),
@@ -725,7 +725,7 @@ def test_simulated_ground_track_is_near_the_true_one(real_data):
         for beam in ("gt1l", "gt2l", "gt3r"):
             group = file[f"{beam}/freeboard_segment"]
             true = [group[name][0] for name in ("delta_time", "latitude", "longitude")]
-            held = simulated_segments(PASS, beam, segments=20000, reach=9000)
+            held = simulate_segments(PASS, beam, segments=20000, reach=9000)
             nearest = int(np.abs(held["delta_time"] - true[0]).argmin())
             assert held["latitude"][nearest] == pytest.approx(true[1], abs=0.4)
             assert held["longitude"][nearest] == pytest.approx(true[2], abs=1.5)
@@ -734,7 +734,7 @@ def test_simulated_ground_track_is_near_the_true_one(real_data):
 def test_simulated_passes_have_the_names_of_true_ones():
     assert PASS.name() == FREEBOARDS.removeprefix("processed_").removesuffix(".h5")
     start = datetime(2022, 1, 1, tzinfo=UTC)
-    day = simulated_passes(start, start + timedelta(days=1), hemisphere="south")
+    day = list_simulated_passes(start, start + timedelta(days=1), hemisphere="south")
     assert len(day) == 15
     for each in day:
         name = GranuleName.parse(each.name("005"))
@@ -754,7 +754,7 @@ def test_simulated_passes_have_the_names_of_true_ones():
 @pytest.mark.parametrize("hemisphere", ["north", "south"])
 def test_simulated_ice_is_polar_and_has_everything(hemisphere):
     each = SimulatedPass(PASS.revolution, hemisphere)
-    held = simulated_segments(each, "gt1l", segments=20000)
+    held = simulate_segments(each, "gt1l", segments=20000)
     latitude = held["latitude"] * (1 if hemisphere == "north" else -1)
     assert latitude.min() > 45
     assert latitude.max() < 88.1
@@ -777,7 +777,7 @@ def test_simulated_granules_depend_on_seed_pass_and_beam_alone(tmp_path):
     one = write_atl10(tmp_path / "one", PASS, segments=50).read_bytes()
     assert write_atl10(tmp_path / "two", PASS, segments=50).read_bytes() == one
     assert write_atl10(tmp_path / "two", PASS, segments=50, seed=1).read_bytes() != one
-    first, second = (simulated_segments(PASS, beam, segments=50) for beam in ("gt1l", "gt2l"))
+    first, second = (simulate_segments(PASS, beam, segments=50) for beam in ("gt1l", "gt2l"))
     assert not np.array_equal(first["beam_fb_height"], second["beam_fb_height"])
 
 
@@ -802,7 +802,7 @@ def test_simulated_beams_lie_beside_each_other():
 
     geod = Geod(a=6371000, b=6371000)
     beams = [
-        simulated_segments(PASS, beam, segments=2000, reach=100) for beam in ("gt1l", "gt1r", "gt2l")
+        simulate_segments(PASS, beam, segments=2000, reach=100) for beam in ("gt1l", "gt1r", "gt2l")
     ]
     time = beams[0]["delta_time"][1000]
     first, second, third = places(beams, time)

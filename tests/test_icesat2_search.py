@@ -15,7 +15,7 @@ import pytest
 
 from seaice import InputError
 from seaice.download.retry import RetryPolicy
-from seaice.simulate import simulated_passes, write_atl10
+from seaice.simulate import list_simulated_passes, write_atl10
 from seaice.sources.icesat2 import search
 from seaice.sources.icesat2.fetch import fetch_granules
 from seaice.sources.icesat2.granule import read_granule
@@ -138,7 +138,7 @@ class FakeEarthaccess(types.ModuleType):
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("archive")
-    for each in simulated_passes(START, END)[:3]:
+    for each in list_simulated_passes(START, END)[:3]:
         write_atl10(folder, each, segments=30)
     return folder
 

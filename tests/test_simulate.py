@@ -269,7 +269,7 @@ def test_pole_hole_breathes_within_the_limits_of_the_true_one():
     distance = sea.grid.distance_to_pole() / 1000
     sizes = []
     for offset in range(6):
-        hole = ~sea.seen(DAY + timedelta(days=offset)) & (distance < 300)
+        hole = ~sea.find_covered_cells(DAY + timedelta(days=offset)) & (distance < 300)
         assert 93 < distance[hole].max() < 98
         sizes.append(int(hole.sum()))
     assert min(sizes) > 680
@@ -307,7 +307,7 @@ def test_gaps_are_where_the_true_files_have_them(real_data):
 def test_losing_half_orbits_opens_wedges():
     def missed(mean):
         sea = SimulatedObservations(COARSE, dropped_half_orbits=mean)
-        return np.mean([~sea.seen(DAY + timedelta(days=i)) for i in range(8)])
+        return np.mean([~sea.find_covered_cells(DAY + timedelta(days=i)) for i in range(8)])
 
     none, few, many = missed(0), missed(2), missed(8)
     assert none < 0.012
@@ -317,11 +317,14 @@ def test_losing_half_orbits_opens_wedges():
 
 def test_an_outage_loses_the_half_orbits_of_its_hours():
     sea = SimulatedObservations(COARSE, dropped_half_orbits=0, outages={DAY: (6, 18)})
-    hours = [orbit.hours_of_day(h) for h in sea.received(DAY)]
+    hours = [orbit.hours_of_day(h) for h in sea.list_received(DAY)]
     assert hours
     assert all(hour < 6 or hour >= 18 for hour in hours)
-    assert len(sea.received(DAY + timedelta(days=1))) >= 29
-    assert sea.seen(DAY).mean() < sea.seen(DAY + timedelta(days=1)).mean() - 0.05
+    assert len(sea.list_received(DAY + timedelta(days=1))) >= 29
+    assert (
+        sea.find_covered_cells(DAY).mean()
+        < sea.find_covered_cells(DAY + timedelta(days=1)).mean() - 0.05
+    )
 
 
 # ---- sea and ice -------------------------------------------------------------------------
@@ -333,7 +336,7 @@ def sea() -> SimulatedObservations:
 
 
 def test_truth_is_percent_with_true_zeros_and_hundreds(sea):
-    truth = sea.truth(DAY)
+    truth = sea.compute_truth(DAY)
     assert truth.dtype == np.float32
     np.testing.assert_array_equal(np.isnan(truth), sea.land)
     inside = truth[~sea.land]
@@ -353,7 +356,7 @@ def test_north_is_a_sea_among_continents_and_south_a_continent_in_a_sea(seed):
         assert sea.land[near].all() == pole_is_land
         assert sea.land[near].any() == pole_is_land
         assert sea.land.mean() == pytest.approx(share, abs=0.01)
-        truth = sea.truth(date(2020, 9, 20))
+        truth = sea.compute_truth(date(2020, 9, 20))
         assert (truth >= 15).any()
         if not pole_is_land:
             assert np.nanmin(truth[near]) > 15
@@ -362,17 +365,17 @@ def test_north_is_a_sea_among_continents_and_south_a_continent_in_a_sea(seed):
 @pytest.mark.parametrize(("grid_id", "most", "least"), [("n25000", 3, 9), ("s25000", 9, 2)])
 def test_ice_grows_and_melts_with_the_season(grid_id, most, least):
     sea = SyntheticSea(grids.get_grid(grid_id))
-    share = {m: float((sea.truth(date(2021, m, 20)) >= 15).mean()) for m in range(1, 13)}
+    share = {m: float((sea.compute_truth(date(2021, m, 20)) >= 15).mean()) for m in range(1, 13)}
     assert max(share, key=share.get) in (most - 1, most, most + 1)
     assert min(share, key=share.get) in (least, least + 1)
     assert share[most] > 2.5 * share[least]
 
 
 def test_days_resemble_each_other_less_the_further_apart_they_are(sea):
-    first = sea.truth(DAY)
+    first = sea.compute_truth(DAY)
     differences = []
     for lag in (1, 2, 4, 8):
-        later = sea.truth(DAY + timedelta(days=lag))
+        later = sea.compute_truth(DAY + timedelta(days=lag))
         ice = (first > 0) | (later > 0)
         differences.append(float(np.sqrt(np.mean((later - first)[ice] ** 2))))
     assert 2 < differences[0] < 8  # percent; 5.6 in a winter of the NSIDC Sea Ice Index
@@ -382,7 +385,7 @@ def test_days_resemble_each_other_less_the_further_apart_they_are(sea):
 
 def test_no_day_breaks_with_the_day_before(sea):
     """Patterns are blended from one set of random numbers to the next, each on its own days."""
-    days = [sea.truth(DAY + timedelta(days=i))[~sea.land] for i in range(14)]
+    days = [sea.compute_truth(DAY + timedelta(days=i))[~sea.land] for i in range(14)]
     steps = [np.abs(b - a).mean() for a, b in pairwise(days)]
     assert max(steps) < 2.2 * min(steps)
     shares = [(day == 100).mean() / (day > 0).mean() for day in days]
@@ -392,7 +395,7 @@ def test_no_day_breaks_with_the_day_before(sea):
 def test_ice_edge_moves_as_far_in_a_day_as_a_true_one(sea):
     moved = []
     for offset in range(0, 12, 3):
-        one, other = (sea.truth(DAY + timedelta(days=offset + i)) >= 15 for i in (0, 1))
+        one, other = (sea.compute_truth(DAY + timedelta(days=offset + i)) >= 15 for i in (0, 1))
         known = ~sea.land
         edge = sum(int((np.diff(one.astype(int), axis=a) != 0)[_both(known, a)].sum()) for a in (0, 1))
         # An edge in a random direction crosses 4 / pi cell borders per cell of its length.
@@ -408,7 +411,7 @@ def _both(known, axis):
 
 
 def test_filling_one_day_from_its_neighbours_in_time_makes_sense(sea):
-    before, between, after = (sea.truth(DAY + timedelta(days=i)) for i in (-1, 0, 1))
+    before, between, after = (sea.compute_truth(DAY + timedelta(days=i)) for i in (-1, 0, 1))
     ice = between > 0
     interpolated = np.abs((before + after) / 2 - between)[ice].mean()
     assert interpolated < np.abs(before - between)[ice].mean()
@@ -421,18 +424,18 @@ def test_one_seed_gives_one_world_at_every_resolution():
     blocks = (448, 2, 304, 2)
     land = fine.land.reshape(blocks).mean(axis=(1, 3))
     assert ((land > 0.5) == coarse.land).mean() > 0.95
-    ice = np.nan_to_num(fine.truth(DAY)).reshape(blocks).mean(axis=(1, 3))
+    ice = np.nan_to_num(fine.compute_truth(DAY)).reshape(blocks).mean(axis=(1, 3))
     known = (land == 0) & ~coarse.land
-    assert np.abs(ice - coarse.truth(DAY))[known].mean() < 3
+    assert np.abs(ice - coarse.compute_truth(DAY))[known].mean() < 3
 
 
 def test_observed_is_the_truth_with_holes(sea):
-    truth, observed = sea.truth(DAY), sea.observed(DAY)
+    truth, observed = sea.compute_truth(DAY), sea.observe(DAY)
     seen = ~np.isnan(observed)
     np.testing.assert_array_equal(observed[seen], truth[seen])
     assert 0.8 < seen.sum() / (~sea.land).sum() < 0.999
     assert not seen[sea.land].any()
-    specks = ~seen & sea.seen(DAY) & ~sea.land
+    specks = ~seen & sea.find_covered_cells(DAY) & ~sea.land
     assert specks.sum() > 50
     assert ndimage.binary_dilation(sea.land, np.ones((5, 5)))[specks].all()
 
@@ -440,7 +443,7 @@ def test_observed_is_the_truth_with_holes(sea):
 def test_coastal_dropouts_are_specks_that_move():
     sea = SyntheticSea(grids.get_grid("n12500"))
     near_land = ndimage.binary_dilation(sea.land, np.ones((5, 5))) & ~sea.land
-    first, second = (sea.coastal_dropouts(DAY + timedelta(days=i)) for i in (0, 1))
+    first, second = (sea.draw_coastal_dropouts(DAY + timedelta(days=i)) for i in (0, 1))
     for specks in (first, second):
         assert 0.001 < specks.sum() / (~sea.land).sum() < 0.01
         assert near_land[specks].all()
@@ -454,8 +457,8 @@ def test_a_day_does_not_depend_on_the_days_asked_for_before():
     fresh = SimulatedObservations(COARSE, seed=9)
     walked = SimulatedObservations(COARSE, seed=9)
     for offset in (40, -3, -1, 8, -2):
-        walked.observed(DAY + timedelta(days=offset))
-    np.testing.assert_array_equal(fresh.observed(DAY), walked.observed(DAY))
+        walked.observe(DAY + timedelta(days=offset))
+    np.testing.assert_array_equal(fresh.observe(DAY), walked.observe(DAY))
 
 
 def test_another_seed_is_another_world():
@@ -498,12 +501,12 @@ def test_folder_is_found_and_holds_what_was_promised(tmp_path):
     assert set(days.dates) - set(days.paths) == days.absent == {date(2020, 3, 10)}
     for day, path in days.paths.items():
         values, grid = read_day(path, grid=days.grid)
-        np.testing.assert_array_equal(values, days.observed(day))
+        np.testing.assert_array_equal(values, days.read_observed(day))
         assert np.isnan(values[days.land]).all()
-        np.testing.assert_array_equal(np.isnan(days.truth(day)), days.land)
-    assert np.isnan(days.observed("20200310")).all()
-    assert np.isnan(days.observed("20210101")).all()
-    assert np.nanmax(days.truth("20200310")) == 100
+        np.testing.assert_array_equal(np.isnan(days.compute_truth(day)), days.land)
+    assert np.isnan(days.read_observed("20200310")).all()
+    assert np.isnan(days.read_observed("20210101")).all()
+    assert np.nanmax(days.compute_truth("20200310")) == 100
 
 
 def test_same_seed_same_files_whatever_the_period(tmp_path):
@@ -535,7 +538,7 @@ def test_a_file_with_a_defect_is_rejected_for_its_reason(tmp_path, kind):
     days = simulate_days(output_dir=tmp_path, start_date=DAY, end_date=DAY, defects={DAY: kind})
     with pytest.raises(RejectedDay, match=DEFECTS[kind]):
         read_day(days.paths[DAY], grid=days.grid)
-    assert np.isnan(days.observed(DAY)).all()
+    assert np.isnan(days.read_observed(DAY)).all()
 
 
 @pytest.mark.parametrize(

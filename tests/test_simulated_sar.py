@@ -8,7 +8,7 @@ from sar_scenes import SIZE, scenes_in
 
 from seaice import InputError
 from seaice.simulate import write_scenes
-from seaice.simulate.sar_signal import seen_scene
+from seaice.simulate.sar_signal import simulate_scene
 from seaice.sources.ai4arctic.scene import (
     AMSR2_CHANNELS,
     SceneName,
@@ -36,9 +36,9 @@ def test_names_folders_and_table(made):
 
 
 def test_twelve_scenes_see_all_seasons_and_both_services(tmp_path):
-    from seaice.simulate.sar import _train_names
+    from seaice.simulate.sar import _name_train_scenes
 
-    names = [SceneName.parse(name) for name in _train_names(40)]
+    names = [SceneName.parse(name) for name in _name_train_scenes(40)]
     assert len({name.name for name in names}) == 40
     assert {name.start.year for name in names} <= {2018, 2019, 2020, 2021}
     assert {(name.start.month % 12) // 3 for name in names[:12]} == {0, 1, 2, 3}
@@ -100,7 +100,7 @@ def best_threshold(values, ice):
 def test_no_threshold_parts_ice_and_water_but_temperatures_help():
     values, ice, warm = [], [], []
     for k, month in enumerate((1, 4, 7, 10)):
-        truth = seen_scene(np.random.default_rng([k, 8]), (300, 320), place=(70, -20), month=month)
+        truth = simulate_scene(np.random.default_rng([k, 8]), (300, 320), centre=(70, -20), month=month)
         known = (truth.sic != 255) & np.isfinite(truth.backscatter[0])
         values.append(truth.backscatter[:, known])
         ice.append(truth.sic[known] >= 2)
@@ -116,7 +116,7 @@ def test_melt_lowers_the_contrast():
     """Texture of ice, within pixels of one incidence angle and far from water."""
 
     def spread(month, seed):
-        truth = seen_scene(np.random.default_rng(seed), (300, 320), place=(70, -20), month=month)
+        truth = simulate_scene(np.random.default_rng(seed), (300, 320), centre=(70, -20), month=month)
         known = truth.ice & np.isfinite(truth.backscatter[1]) & (truth.zone > 0)
         hv = truth.backscatter[1][known]
         return np.array([hv.mean(), hv.std()])
@@ -127,7 +127,7 @@ def test_melt_lowers_the_contrast():
 
 
 def test_water_falls_off_faster_with_incidence_than_ice():
-    truth = seen_scene(np.random.default_rng(11), (400, 420), place=(70, -20), month=2)
+    truth = simulate_scene(np.random.default_rng(11), (400, 420), centre=(70, -20), month=2)
     hh, land = truth.backscatter[0], truth.zone == 0
 
     def slope(mask):

@@ -11,9 +11,9 @@ from seaice import InputError
 from seaice.leap_seconds import tai93_of
 from seaice.simulate import (
     amsr2_layout,
+    compute_true_positions,
+    list_simulated_granules,
     scan_geometry,
-    simulated_granules,
-    true_positions,
     write_granule,
 )
 from seaice.simulate.scan_geometry import FREQUENCIES
@@ -25,7 +25,7 @@ MAIN = "Brightness Temperature (36.5GHz,H)"
 
 def granules(text: str, count: int = 1):
     start = datetime.fromisoformat(text).replace(tzinfo=UTC)
-    return simulated_granules(start, start + timedelta(minutes=52 * count))[:count]
+    return list_simulated_granules(start, start + timedelta(minutes=52 * count))[:count]
 
 
 @pytest.fixture(scope="module")
@@ -180,15 +180,15 @@ def test_a_short_granule_ends_early(tmp_path, granule):
 
 def test_a_week_of_granules_follows_without_a_gap():
     start = datetime(2020, 1, 1, tzinfo=UTC)
-    week = simulated_granules(start, start + timedelta(days=7))
+    week = list_simulated_granules(start, start + timedelta(days=7))
     assert abs(len(week) - 7 * 29.125) <= 1
     assert len({one.granule_id for one in week}) == len(week)
     for before, after in pairwise(week):
         assert abs((after.start - before.end).total_seconds() - 1.49985) < 0.003
         assert after.ascending is not before.ascending
         assert after.orbit_number - before.orbit_number == after.ascending
-    assert simulated_granules(week[3].start, week[5].start) == week[3:6], "both ends belong"
-    assert simulated_granules(week[3].start + timedelta(milliseconds=1), week[4].start) == [week[4]]
+    assert list_simulated_granules(week[3].start, week[5].start) == week[3:6], "both ends belong"
+    assert list_simulated_granules(week[3].start + timedelta(milliseconds=1), week[4].start) == [week[4]]
 
 
 def test_a_leap_second_is_one_scan_more_and_no_gap():
@@ -213,7 +213,9 @@ def test_a_leap_second_is_one_scan_more_and_no_gap():
 )
 def test_paths_and_orbits_are_those_of_true_granules(minute, path, orbit):
     true_start = datetime.fromisoformat(minute).replace(tzinfo=UTC)
-    (one,) = simulated_granules(true_start - timedelta(minutes=5), true_start + timedelta(minutes=5))
+    (one,) = list_simulated_granules(
+        true_start - timedelta(minutes=5), true_start + timedelta(minutes=5)
+    )
     assert abs(one.start - true_start) < timedelta(minutes=3)
     assert one.granule_id.split("_")[2] == path
     assert orbit in (None, one.orbit_number)
@@ -221,7 +223,7 @@ def test_paths_and_orbits_are_those_of_true_granules(minute, path, orbit):
 
 def test_times_must_know_their_zone():
     with pytest.raises(InputError, match="with its zone"):
-        simulated_granules(datetime(2020, 1, 1), datetime(2020, 1, 2))
+        list_simulated_granules(datetime(2020, 1, 1), datetime(2020, 1, 2))
 
 
 # ---- the same scan in two files ----------------------------------------------------------
@@ -242,8 +244,8 @@ def test_overlap_scans_are_those_of_the_neighbour(neighbours):
 def test_a_scan_is_the_same_wherever_a_run_begins(granule):
     """Not at the mercy of how vectors are cut into registers, or runs into blocks."""
     numbers = np.arange(418_000_000, 418_000_150)
-    whole = amsr2_layout.variables(numbers, seed=3, resampled=False)
-    part = amsr2_layout.variables(numbers[13:144], seed=3, resampled=False)
+    whole = amsr2_layout.make_variables(numbers, seed=3, resampled=False)
+    part = amsr2_layout.make_variables(numbers[13:144], seed=3, resampled=False)
     for name, variable in whole.items():
         values = variable.values.take(range(13, 144), variable.scan_axis)
         assert values.tobytes() == part[name].values.tobytes(), name
@@ -312,7 +314,7 @@ def test_co_registration_recovers_the_true_positions(neighbours, frequency, apar
     some = slice(None, None, 20)
     words = ("Latitude", "Longitude")
     places = unit(*(found[f"{w} of Observation Point for 89A"][some].astype(np.float64) for w in words))
-    truth = unit(*(degrees[some] for degrees in true_positions(one, frequency)))
+    truth = unit(*(degrees[some] for degrees in compute_true_positions(one, frequency)))
     p1, p2 = places[:, ::2], places[:, 1::2]
     assert kilometres(co_registered(p1, p2, a1, a2), truth).max() < 0.01
     error = kilometres(p1, truth)
@@ -321,7 +323,7 @@ def test_co_registration_recovers_the_true_positions(neighbours, frequency, apar
 
 
 def test_spacing_and_width_of_the_swath(granule):
-    a, b = (unit(*true_positions(granule, horn)) for horn in ("89A", "89B"))
+    a, b = (unit(*compute_true_positions(granule, horn)) for horn in ("89A", "89B"))
     assert a.shape == (len(b), 486, 3)
     assert np.abs(kilometres(a[1:, 243], a[:-1, 243]) - 10.23).max() < 0.03
     a, b = a[::20], b[::20]
@@ -333,18 +335,20 @@ def test_spacing_and_width_of_the_swath(granule):
 
 
 def test_the_antenna_looks_ahead_and_turns_to_the_left(granule):
-    a = unit(*true_positions(granule, "89A"))
+    a = unit(*compute_true_positions(granule, "89A"))
     flight = a[1000, 243] - a[999, 243]
     left = np.cross(a[1000, 243], flight)
     assert (a[1000, 485] - a[1000, 0]) @ left > 0
     middle = (a[1000, 0] + a[1000, 485]) / 2
     assert (a[1000, 243] - middle) @ flight > 0
-    assert (a - unit(*true_positions(granule, "89B")))[1000, 243] @ flight > 0, "B comes behind A"
+    assert (a - unit(*compute_true_positions(granule, "89B")))[1000, 243] @ flight > 0, (
+        "B comes behind A"
+    )
 
 
 def test_the_swath_is_where_the_orbit_module_has_it():
     ascending = next(g for g in granules("2020-03-01 00:00", 2) if g.ascending)
-    latitude, longitude = true_positions(ascending, "89A")
+    latitude, longitude = compute_true_positions(ascending, "89A")
     middle = latitude[:, 242:244].mean(1)
     crossing = np.abs(middle).argmin()
     assert abs(longitude[crossing, 242] - ascending.node_longitude) < 0.15
@@ -371,8 +375,8 @@ def test_close_to_a_true_granule(tmp_path):
 
 def test_true_positions_of_a_short_granule_are_those_of_the_full_one(granule):
     for frequency in FREQUENCIES:
-        full = true_positions(granule, frequency)
-        part = true_positions(granule, frequency, scans=5, overlap=4)
+        full = compute_true_positions(granule, frequency)
+        part = compute_true_positions(granule, frequency, scans=5, overlap=4)
         for whole, piece in zip(full, part, strict=True):
             assert whole[26:39].tobytes() == piece.tobytes()
 
@@ -529,12 +533,14 @@ def test_bad_parameters_in_one_line(tmp_path, granule, options, message):
 
 def test_unknown_frequency(granule):
     with pytest.raises(InputError, match="found '36'"):
-        true_positions(granule, "36")
+        compute_true_positions(granule, "36")
 
 
 def test_numbers_of_half_orbits_and_their_times_agree():
     for number in range(462_000, 462_400):
-        assert scan_geometry.half_orbit_number(scan_geometry.half_orbit_start(number)) == number
-        first = scan_geometry.first_scan(number)
-        after = float(scan_geometry.days_of(np.array(first))) - scan_geometry.half_orbit_start(number)
+        assert scan_geometry.find_half_orbit(scan_geometry.compute_half_orbit_start(number)) == number
+        first = scan_geometry.find_first_scan(number)
+        after = float(
+            scan_geometry.compute_days(np.array(first))
+        ) - scan_geometry.compute_half_orbit_start(number)
         assert -1e-9 <= after * 86400 < 1.49985

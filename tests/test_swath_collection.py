@@ -22,7 +22,7 @@ from seaice import (
 )
 from seaice.download.retry import RetryPolicy
 from seaice.runtime import atomic_write
-from seaice.simulate import simulated_granules, write_granule
+from seaice.simulate import list_simulated_granules, write_granule
 from seaice.sources.amsr2.catalogue import search_granules
 from seaice.sources.amsr2.l1b import read_granule
 from seaice.swaths.archive import load_swaths
@@ -37,14 +37,14 @@ QUICK = RetryPolicy(retries=0, timeout=2)
 
 @pytest.fixture(scope="module")
 def granules():
-    return simulated_granules(START, END)
+    return list_simulated_granules(START, END)
 
 
 @pytest.fixture(scope="module")
 def master(granules, tmp_path_factory):
     """Granules of eight hours, and some before and after."""
     folder = tmp_path_factory.mktemp("server")
-    around = simulated_granules(START - timedelta(hours=1), END + timedelta(hours=1))
+    around = list_simulated_granules(START - timedelta(hours=1), END + timedelta(hours=1))
     assert (len(granules), len(around)) == (10, 13)
     for granule in around:
         write_granule(folder, granule, scans=4, overlap=2)
@@ -53,7 +53,7 @@ def master(granules, tmp_path_factory):
 
 @pytest.fixture
 def products(master):
-    around = simulated_granules(START - timedelta(hours=1), END + timedelta(hours=1))
+    around = list_simulated_granules(START - timedelta(hours=1), END + timedelta(hours=1))
     sizes = {path.stem: path.stat().st_size for path in master.iterdir()}
     return [Product(g.granule_id, g.start, g.end, g.ascending, sizes[g.granule_id]) for g in around]
 

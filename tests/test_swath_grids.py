@@ -13,7 +13,7 @@ from pyproj import Transformer
 import amsr2_processor
 import grid_swaths
 from seaice.grids import get_grid
-from seaice.simulate import simulated_granules, write_granule
+from seaice.simulate import list_simulated_granules, write_granule
 from seaice.sources.amsr2.l1b import read_granule
 from seaice.sources.amsr2.swath import (
     Positions,
@@ -35,7 +35,7 @@ SCANS = 30
 @pytest.fixture(scope="module")
 def granules(tmp_path_factory):
     folder = tmp_path_factory.mktemp("l1b")
-    for granule in simulated_granules(START, END):
+    for granule in list_simulated_granules(START, END):
         if not granule.ascending:
             write_granule(folder, granule, scans=SCANS, overlap=2)
     return folder

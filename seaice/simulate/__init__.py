@@ -1,4 +1,4 @@
-"""Simulated files in the true layout of their archives, for trials and tests.
+"""Simulated files in the layout of the true archives, for trials and tests.
 
 Daily files of the University of Bremen, small, realistic and free of rights: coasts, a pack
 that grows, melts and drifts (:mod:`seaice.simulate.sea`), and gaps as a real orbit makes them
@@ -32,16 +32,18 @@ from seaice.simulate import damage
 from seaice.simulate.amsr2 import (
     GranuleDefect,
     SimulatedGranule,
-    simulated_granules,
-    true_positions,
+    compute_true_positions,
+    list_simulated_granules,
     write_granule,
 )
 from seaice.simulate.atl10 import (
     PassDefect,
-    SimulatedPass,
-    simulated_passes,
-    simulated_segments,
     write_atl10,
+)
+from seaice.simulate.atl10_segments import (
+    SimulatedPass,
+    list_simulated_passes,
+    simulate_segments,
 )
 from seaice.simulate.sar import (
     SimulatedScene,
@@ -68,11 +70,11 @@ __all__ = [
     "SimulatedObservations",
     "SimulatedPass",
     "SimulatedScene",
+    "compute_true_positions",
+    "list_simulated_granules",
+    "list_simulated_passes",
     "simulate_days",
-    "simulated_granules",
-    "simulated_passes",
-    "simulated_segments",
-    "true_positions",
+    "simulate_segments",
     "write_atl10",
     "write_day",
     "write_day_geotiff",
@@ -93,23 +95,23 @@ Defect = Literal[
     "no_variable",
 ]
 
-# Kilometres by which the swath is narrower on some days than on others: the hole of the true
-# files has 687 to 726 cells of 6.25 km.
-_NARROWER = np.arange(0, 5.1, 0.5)
+# Kilometres by which the swath of a day is narrower: the pole hole of the true files has 687 to 726
+# cells of 6.25 km.
+_NARROWING = np.arange(0, 5.1, 0.5)
 
 
 class SimulatedObservations:
-    """An invented sea and what a wide-swath radiometer sees of it, day by day.
+    """An invented sea and the observations of it by a radiometer with a wide swath, day by day.
 
-    Every day is computed from the seed and its date alone: the same whichever other days
-    are asked for, and in whatever order (asking in order is faster).
+    A day depends on the seed and its date alone, not on the other days that are computed or on their
+    order; in order it is faster.
 
     Parameters
     ----------
     grid : Grid
         A registered grid of the ``n`` or ``s`` family.
     seed : int, optional
-        The invented world, and which half orbits are lost.
+        Of the invented world and of the half orbits that are lost.
     dropped_half_orbits : float, optional
         Mean number of half orbits lost a day, of 29 or 30.
     outages : mapping of date to (float, float), optional
@@ -123,7 +125,7 @@ class SimulatedObservations:
     Examples
     --------
     >>> sea = SimulatedObservations(grids.get_grid("n25000"), seed=1)
-    >>> truth, observed = sea.truth(date(2020, 3, 1)), sea.observed(date(2020, 3, 1))
+    >>> truth, observed = sea.compute_truth(date(2020, 3, 1)), sea.observe(date(2020, 3, 1))
     >>> float(np.nanmin(truth)), float(np.nanmax(truth))
     (0.0, 100.0)
     >>> bool(np.isnan(observed).sum() > np.isnan(truth).sum())
@@ -153,20 +155,20 @@ class SimulatedObservations:
         self._outages = dict(outages or {})
         self.land = self._sea.land
 
-    def truth(self, day: date) -> np.ndarray:
-        """Concentration wherever there is sea, percent, float32 (rows, columns); NaN over land."""
-        return self._sea.truth(day)
+    def compute_truth(self, day: date) -> np.ndarray:
+        """Compute the concentration of all sea, percent, float32 (rows, columns); NaN over land."""
+        return self._sea.compute_truth(day)
 
-    def seen(self, day: date) -> np.ndarray:
-        """Cells, land too, that a received half orbit covers, bool (rows, columns)."""
-        rng = self._random(10, day)
-        width = orbit.SWATH_WIDTH - rng.choice(_NARROWER)
-        return self._swaths.covered(self.received(day), swath_width=width)
+    def find_covered_cells(self, day: date) -> np.ndarray:
+        """Find the cells, land too, that a received half orbit covers, bool (rows, columns)."""
+        rng = self._make_generator(10, day)
+        width = orbit.SWATH_WIDTH - rng.choice(_NARROWING)
+        return self._swaths.covered(self.list_received(day), swath_width=width)
 
-    def received(self, day: date) -> list[orbit.HalfOrbit]:
-        """Half orbits of a day that were not lost."""
+    def list_received(self, day: date) -> list[orbit.HalfOrbit]:
+        """List the half orbits of a day that were not lost."""
         halves = orbit.half_orbits(day)
-        rng = self._random(11, day)
+        rng = self._make_generator(11, day)
         count = min(int(rng.poisson(self._mean_dropped)), len(halves))
         lost = set(rng.choice(len(halves), count, replace=False).tolist())
         first, last = self._outages.get(day, (0.0, 0.0))
@@ -176,31 +178,31 @@ class SimulatedObservations:
             if i not in lost and not first <= orbit.hours_of_day(half) < last
         ]
 
-    def observed(self, day: date) -> np.ndarray:
-        """The truth where it was seen, percent, float32 (rows, columns); NaN elsewhere."""
-        values = self.truth(day)
-        values[~self.seen(day) | self._sea.coastal_dropouts(day)] = np.nan
+    def observe(self, day: date) -> np.ndarray:
+        """Truth where it was observed, percent, float32 (rows, columns); NaN elsewhere."""
+        values = self.compute_truth(day)
+        values[~self.find_covered_cells(day) | self._sea.draw_coastal_dropouts(day)] = np.nan
         return values
 
-    def _random(self, stream: int, day: date) -> np.random.Generator:
+    def _make_generator(self, stream: int, day: date) -> np.random.Generator:
         return np.random.default_rng([self._seed, stream, day.toordinal()])
 
 
 @dataclass(frozen=True)
 class SimulatedDays:
-    """A folder of simulated days, and what they hide.
+    """A folder of simulated daily files, and the truth behind them.
 
     Attributes
     ----------
     grid : Grid
     dates : tuple of date
-        Every day of the period, absent ones too.
+        Every day of the date range, absent ones too.
     paths : dict of date to Path
         The files written; absent days have none.
     absent : frozenset of date
         Days without a file.
     defects : dict of date to str
-        Days whose file cannot be used, and what was done to it.
+        Days whose file cannot be used, with the kind of damage.
     land : ndarray of bool, shape (rows, columns)
     """
 
@@ -212,29 +214,29 @@ class SimulatedDays:
     land: np.ndarray
     _source: SimulatedObservations = field(repr=False)
 
-    def truth(self, day: Any) -> np.ndarray:
-        """Concentration of a day wherever there is sea.
+    def compute_truth(self, day: Any) -> np.ndarray:
+        """Compute the concentration of all sea on a day.
 
         Returns
         -------
         ndarray of float32, shape (rows, columns)
-            Percent; NaN over land only. Any day may be asked for, outside the period too.
+            Percent; NaN over land only. The day may lie outside the date range.
         """
-        return self._source.truth(parse_date(day))
+        return self._source.compute_truth(parse_date(day))
 
-    def observed(self, day: Any) -> np.ndarray:
-        """What can be read from the file of a day.
+    def read_observed(self, day: Any) -> np.ndarray:
+        """Concentration that can be read from the file of a day.
 
         Returns
         -------
         ndarray of float32, shape (rows, columns)
             Percent; NaN where land or not observed, which is everywhere on a day that is
-            absent, has a defect or lies outside the period.
+            absent, has a defect or lies outside the date range.
         """
         day = parse_date(day)
         if day not in self.paths or day in self.defects:
             return np.full(self.grid.shape, np.nan, np.float32)
-        return self._source.observed(day)
+        return self._source.observe(day)
 
 
 def simulate_days(
@@ -266,7 +268,7 @@ def simulate_days(
         and rarely touch the ice, since beyond 55 degrees the passes of day and night cover
         each other; for gaps within the ice use ``outages`` of twelve hours or more.
     absent_days : iterable of dates, optional
-        Days for which no file is written; none may be there already.
+        Days for which no file is written; a file of such a day must not exist.
     outages : mapping of date to (float, float), optional
         UTC hours (from, to) of a day in which nothing was received.
     defects : mapping of date to str, optional
@@ -279,15 +281,15 @@ def simulate_days(
     Raises
     ------
     InputError
-        If a day of ``absent_days``, ``outages`` or ``defects`` lies outside the period, or
-        a kind of defect or a grid is not known.
+        If a day of ``absent_days``, ``outages`` or ``defects`` lies outside the date range, a kind of
+        defect or a grid is unknown, or the file of an absent day exists.
     """
-    period = DateRange.parse(start_date, end_date)
+    date_range = DateRange.parse(start_date, end_date)
     absent = frozenset(parse_date(day) for day in absent_days)
     hours = {parse_date(day): span for day, span in (outages or {}).items()}
     damaged = {parse_date(day): kind for day, kind in (defects or {}).items()}
-    for what, days in (("absent", absent), ("outage", hours), ("defect", damaged)):
-        _check_inside(what, days, period)
+    for role, days in (("absent", absent), ("outage", hours), ("defect", damaged)):
+        _check_inside(role, days, date_range)
     for kind in damaged.values():
         if kind not in get_args(Defect):
             raise InputError(f"unknown defect {kind!r}; known are {', '.join(get_args(Defect))}")
@@ -298,7 +300,7 @@ def simulate_days(
     folder.mkdir(parents=True, exist_ok=True)
     paths = {
         day: folder / DayFile("AMSR2", grid, day, VERSION, "nc").name
-        for day in period
+        for day in date_range
         if day not in absent
     }
     for day in sorted(absent):
@@ -306,20 +308,20 @@ def simulate_days(
         if stale.exists():
             raise InputError(f"expected no file for the absent day {day}, found {stale}; remove it")
     for day, path in paths.items():
-        _write(path, source.observed(day), source.grid, damaged.get(day))
-    return SimulatedDays(source.grid, tuple(period), paths, absent, damaged, source.land, source)
+        _write_file(path, source.observe(day), source.grid, damaged.get(day))
+    return SimulatedDays(source.grid, tuple(date_range), paths, absent, damaged, source.land, source)
 
 
-def _check_inside(what: str, days: Collection[date], period: DateRange) -> None:
-    outside = sorted(day for day in days if day not in period)
+def _check_inside(role: str, days: Collection[date], date_range: DateRange) -> None:
+    outside = sorted(day for day in days if day not in date_range)
     if outside:
         raise InputError(
-            f"expected {what} days from {period}, found {listing([str(day) for day in outside])}"
+            f"expected {role} days from {date_range}, found {listing([str(day) for day in outside])}"
         )
 
 
-def _write(path: Path, values: np.ndarray, grid: Grid, defect: Defect | None) -> None:
-    """Write a day's file, sound or with a defect."""
+def _write_file(path: Path, values: np.ndarray, grid: Grid, defect: Defect | None) -> None:
+    """Write the file of a day, sound or with a defect."""
     if defect == "empty":
         path.write_bytes(b"")
         return
@@ -331,11 +333,11 @@ def _write(path: Path, values: np.ndarray, grid: Grid, defect: Defect | None) ->
     elif defect == "all_missing":
         values[:] = np.nan
     elif defect == "out_of_range":
-        seen = np.flatnonzero(~np.isnan(values))
-        values.flat[seen[:: max(1, seen.size // 100)]] = 250
+        observed = np.flatnonzero(~np.isnan(values))
+        values.flat[observed[:: max(1, observed.size // 100)]] = 250
     elif defect == "other_grid":
-        other = grids.get_grid(("s" if grid.id[0] == "n" else "n") + grid.id[1:])
-        grid, values = other, np.full(other.shape, 50, np.float32)
+        grid = grids.get_grid(("s" if grid.id[0] == "n" else "n") + grid.id[1:])
+        values = np.full(grid.shape, 50, np.float32)
     write_day(path, values, grid)
     if defect == "truncated":
         damage.cut_in_half(path)

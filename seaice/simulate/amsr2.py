@@ -28,8 +28,8 @@ from seaice.simulate.amsr2_layout import (
     NO_VALUE,
     NOT_USABLE,
     Variable,
-    brightness_name,
-    variables,
+    make_variables,
+    name_brightness,
     write_file,
 )
 from seaice.swaths import orbit
@@ -49,7 +49,7 @@ GranuleDefect = Literal[
 STANDARD = "L1SGBTBR_2220220"
 
 _PRODUCT = re.compile(r"L1(SG|DL)(BTB|RTB)R_(\d)(\d{3})(\d{3})")
-_MAIN_CHANNEL = brightness_name("36.5", "H")
+_MAIN_CHANNEL = name_brightness("36.5", "H")
 _REMARK = "Simulated: no value in this file was measured"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -90,8 +90,8 @@ class SimulatedGranule:
         return f"GW1AM2_{self.start:%Y%m%d%H%M}_{self.path_number:03d}{letter}_{product}"
 
 
-def simulated_granules(start: datetime, end: datetime) -> list[SimulatedGranule]:
-    """Granules whose nominal start lies in a closed span of time, in order.
+def list_simulated_granules(start: datetime, end: datetime) -> list[SimulatedGranule]:
+    """List the granules whose nominal start lies in a closed span of time, in order.
 
     Parameters
     ----------
@@ -106,43 +106,43 @@ def simulated_granules(start: datetime, end: datetime) -> list[SimulatedGranule]
     Raises
     ------
     InputError
-        If a time does not know its zone.
+        If a time has no time zone.
 
     Examples
     --------
-    >>> first, *others = simulated_granules(
+    >>> first, *later = list_simulated_granules(
     ...     datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC)
     ... )
-    >>> first.granule_id, len(others)
+    >>> first.granule_id, len(later)
     ('GW1AM2_202001010045_189D_L1SGBTBR_2220220', 28)
     """
-    for moment in (start, end):
-        tai93_of(moment)  # refuses a time without a zone
+    for time in (start, end):
+        tai93_of(time)  # refuses a time without a zone
     start, end = start.astimezone(UTC), end.astimezone(UTC)
-    # A granule begins with the first scan of its half orbit, a moment after that.
+    # A granule begins with the first scan of its half orbit, a time after that.
     day, last = (start - timedelta(minutes=1)).date(), end.date()
-    found = []
+    granules = []
     while day <= last:
-        found += [_granule_of(half) for half in orbit.half_orbits(day)]
+        granules += [_make_granule(half) for half in orbit.half_orbits(day)]
         day += timedelta(days=1)
-    return [granule for granule in found if start <= granule.start <= end]
+    return [granule for granule in granules if start <= granule.start <= end]
 
 
-def _granule_of(half: orbit.HalfOrbit) -> SimulatedGranule:
-    number = geometry.half_orbit_number(half.start)
-    first, last = geometry.first_scan(number), geometry.first_scan(number + 1) - 1
-    times = geometry.scan_times(np.array([first, last]))
+def _make_granule(half: orbit.HalfOrbit) -> SimulatedGranule:
+    number = geometry.find_half_orbit(half.start)
+    first, last = geometry.find_first_scan(number), geometry.find_first_scan(number + 1) - 1
+    times = geometry.compute_scan_times(np.array([first, last]))
     return SimulatedGranule(
         utc_of(times[0]),
         utc_of(times[1], up=True),
         half.ascending,
-        geometry.path_number(number),
-        geometry.orbit_number(number),
+        geometry.compute_path_number(number),
+        geometry.compute_orbit_number(number),
         half.node_longitude,
     )
 
 
-def true_positions(
+def compute_true_positions(
     granule: SimulatedGranule, frequency: str, *, scans: int | None = None, overlap: int = 30
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where the footprints of a granule really are.
@@ -168,10 +168,10 @@ def true_positions(
         If the frequency or the number of scans is not possible.
     """
     if frequency not in geometry.FREQUENCIES:
-        known = ", ".join(geometry.FREQUENCIES)
-        raise InputError(f"expected a frequency of {known}, found {frequency!r}")
-    numbers = _scan_numbers(granule, scans, overlap)
-    return geometry.footprints(numbers, frequency).latitude_longitude()
+        frequencies = ", ".join(geometry.FREQUENCIES)
+        raise InputError(f"expected a frequency of {frequencies}, found {frequency!r}")
+    numbers = _number_scans(granule, scans, overlap)
+    return geometry.compute_footprints(numbers, frequency).latitude_longitude()
 
 
 def write_granule(
@@ -191,7 +191,7 @@ def write_granule(
     folder : Path
         Made if it does not exist.
     granule : SimulatedGranule
-        One of :func:`simulated_granules`.
+        One of :func:`list_simulated_granules`.
     scans : int, optional
         Nominal scans; a granule shorter than its half orbit ends early. All by default.
     overlap : int, optional
@@ -216,9 +216,9 @@ def write_granule(
     if match is None:
         raise InputError(f"expected a product such as {STANDARD}, found {product!r}")
     if defect is not None and defect not in get_args(GranuleDefect):
-        known = ", ".join(get_args(GranuleDefect))
-        raise InputError(f"unknown defect {defect!r}; known are {known}")
-    numbers = _scan_numbers(granule, scans, overlap)
+        kinds = ", ".join(get_args(GranuleDefect))
+        raise InputError(f"unknown defect {defect!r}; known are {kinds}")
+    numbers = _number_scans(granule, scans, overlap)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{granule.name(product)}.h5"
@@ -226,23 +226,23 @@ def write_granule(
         path.write_text(damage.ERROR_PAGE)
         return path
     resampled = match[2] == "RTB"
-    contents = variables(numbers, seed=seed, resampled=resampled)
-    attributes = _attributes(granule, numbers, overlap, match, contents)
+    contents = make_variables(numbers, seed=seed, resampled=resampled)
+    attributes = _make_attributes(granule, numbers, overlap, match, contents)
     _spoil(contents, attributes, overlap, defect)
     write_file(path, contents, attributes)
     if defect == "truncated":
         damage.cut_in_half(path)
     elif defect == "bit_flipped":
-        damage.flip_bit(path, _main_channel(contents))
+        damage.flip_bit(path, _choose_main_channel(contents))
     return path
 
 
-def _scan_numbers(granule: SimulatedGranule, scans: int | None, overlap: int) -> np.ndarray:
+def _number_scans(granule: SimulatedGranule, scans: int | None, overlap: int) -> np.ndarray:
     """Numbers of the scans of a file."""
     start = tai93_of(granule.start)
     first = round(start / geometry.SCAN_PERIOD)
     days = float(utc_from_tai93(start)) / 86400
-    full = geometry.first_scan(geometry.half_orbit_number(days) + 1) - first
+    full = geometry.find_first_scan(geometry.find_half_orbit(days) + 1) - first
     if scans is not None and not 1 <= scans <= full:
         raise InputError(f"expected 1 to {full} scans for {granule.granule_id}, found {scans}")
     if overlap < 0:
@@ -250,7 +250,7 @@ def _scan_numbers(granule: SimulatedGranule, scans: int | None, overlap: int) ->
     return np.arange(first - overlap, first + (scans or full) + overlap)
 
 
-def _attributes(
+def _make_attributes(
     granule: SimulatedGranule,
     scans: np.ndarray,
     overlap: int,
@@ -259,12 +259,12 @@ def _attributes(
 ) -> dict[str, str]:
     """Global attributes in the order of the true files, all text."""
     nominal = scans[overlap : len(scans) - overlap]
-    times = geometry.scan_times(nominal)
+    times = geometry.compute_scan_times(nominal)
     start, end = utc_of(times[0]), utc_of(times[-1], up=True)
-    half = geometry.half_orbit_number(float(geometry.days_of(nominal[0])))
-    crossing_days, crossing_longitude = geometry.equator_crossing(half)
+    half = geometry.find_half_orbit(float(geometry.compute_days(nominal[0])))
+    crossing_days, crossing_longitude = geometry.find_equator_crossing(half)
     crossing = _EPOCH + timedelta(days=crossing_days)
-    orbits = np.floor(geometry.position_in_orbit(nominal[[0, -1]])).astype(int)
+    orbits = np.floor(geometry.compute_orbit_position(nominal[[0, -1]])).astype(int)
     size = sum(variable.values.nbytes for variable in contents.values()) / 1e6
     attributes = {
         "ProductName": "AMSR2-L1R" if product[2] == "RTB" else "AMSR2-L1B",
@@ -272,11 +272,11 @@ def _attributes(
         "ProductVersion": product[3],
         "AlgorithmVersion": product[4],
         "ParameterVersion": product[5],
-        "ProductionDateTime": _iso(end + timedelta(hours=2)),
+        "ProductionDateTime": _format_time(end + timedelta(hours=2)),
         "ProductSize_MByte": f"{size:.1f}",
-        "ObservationStartDateTime": _iso(start),
-        "ObservationEndDateTime": _iso(end),
-        "EquatorCrossingDateTime": _iso(crossing),
+        "ObservationStartDateTime": _format_time(start),
+        "ObservationEndDateTime": _format_time(end),
+        "EquatorCrossingDateTime": _format_time(crossing),
         "EquatorCrossingLongitude": f"{crossing_longitude:.2f}",
         "PassNumber": str(granule.path_number),
         "StartOrbitNumber": str(orbits[0]),
@@ -289,22 +289,24 @@ def _attributes(
         "NumberMissingPackets": "0",
         "NumberOfGoodPackets": str(16 * len(scans)),
     }
-    attributes |= _outline(contents, overlap)
-    return attributes | _fixed_attributes(granule, product)
+    attributes |= _describe_outline(contents, overlap)
+    return attributes | _make_fixed_attributes(granule, product)
 
 
-def _outline(contents: dict[str, Variable], overlap: int) -> dict[str, str]:
+def _describe_outline(contents: dict[str, Variable], overlap: int) -> dict[str, str]:
     """Eight points around the nominal part, from the first sample of the first scan."""
-    found = {}
+    corners_by_word = {}
     for word in ("Latitude", "Longitude"):
         values = contents[f"{word} of Observation Point for 89A"].values
         rows, columns = (overlap, len(values) // 2, len(values) - 1 - overlap), (0, 242, 485)
-        places = ((0, 0), (1, 0), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-        found[f"GringPoint{word}"] = ",".join(f"{values[rows[r], columns[c]]:.2f}" for r, c in places)
-    return found
+        corners = ((0, 0), (1, 0), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+        corners_by_word[f"GringPoint{word}"] = ",".join(
+            f"{values[rows[r], columns[c]]:.2f}" for r, c in corners
+        )
+    return corners_by_word
 
 
-def _fixed_attributes(granule: SimulatedGranule, product: re.Match[str]) -> dict[str, str]:
+def _make_fixed_attributes(granule: SimulatedGranule, product: re.Match[str]) -> dict[str, str]:
     attributes = {
         "OrbitDataType": "ONBOARD",
         "OrbitDataFileName": f"GW1_{granule.start:%Y%m%d}_simulated",
@@ -334,15 +336,15 @@ def _fixed_attributes(granule: SimulatedGranule, product: re.Match[str]) -> dict
     return attributes
 
 
-def _iso(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+def _format_time(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"
 
 
-def _temperatures(contents: dict[str, Variable]) -> list[np.ndarray]:
+def _list_temperatures(contents: dict[str, Variable]) -> list[np.ndarray]:
     return [v.values for name, v in contents.items() if name.startswith("Brightness Temperature")]
 
 
-def _main_channel(contents: dict[str, Variable]) -> str:
+def _choose_main_channel(contents: dict[str, Variable]) -> str:
     """Name of the 36.5 GHz horizontal channel, in L1R at its finest resolution."""
     name = _MAIN_CHANNEL
     return name if name in contents else name.replace("(", "(res36,")
@@ -362,12 +364,12 @@ def _spoil(
     elif defect == "no_direction":
         del attributes["OrbitDirection"]
     elif defect == "no_channel":
-        del contents[_main_channel(contents)]
+        del contents[_choose_main_channel(contents)]
     elif defect == "all_missing":
-        for values in _temperatures(contents):
+        for values in _list_temperatures(contents):
             values[:] = NO_VALUE
     elif defect == "zeros":
-        for values in _temperatures(contents):
+        for values in _list_temperatures(contents):
             values.flat[7::101] = 0
     elif defect == "bad_scans":
         missing = _spoil_scans(contents, overlap)
@@ -377,8 +379,8 @@ def _spoil(
 def _spoil_scans(contents: dict[str, Variable], overlap: int) -> int:
     """Lose up to three scans a quarter into the nominal part, and half of the middle scan.
 
-    The lost scans have no time, no places and no values. The middle one has its time and
-    places, but half of its temperatures are marked as not usable.
+    The lost scans have no time, no positions and no values. The middle one has its time and
+    positions, but half of its temperatures are marked as not usable.
 
     Returns
     -------
@@ -388,7 +390,7 @@ def _spoil_scans(contents: dict[str, Variable], overlap: int) -> int:
     nominal = len(contents["Scan Time"].values) - 2 * overlap
     first, middle = overlap + nominal // 4, overlap + nominal // 2
     lost = slice(first, min(first + 3, middle)) if nominal > 1 else slice(first, first + 1)
-    for values in _temperatures(contents):
+    for values in _list_temperatures(contents):
         values[middle, values.shape[1] // 2 :] = NOT_USABLE
         values[lost] = NO_VALUE
     for name, variable in contents.items():

@@ -1,6 +1,6 @@
 """The datasets of a simulated AMSR2 level 1 granule, in the layout of the true files.
 
-Two layouts: L1B, the channels at their own places, and L1R, the channels brought to common
+Two layouts: L1B, the channels at their own positions, and L1R, the channels brought to common
 footprints at every second place of 89A. Sizes and contents of the engineering datasets
 (counts, temperatures, quality of a scan) are guesses: no reader here should need them.
 """
@@ -15,9 +15,10 @@ import numpy as np
 
 from seaice.simulate import scan_geometry as geometry
 from seaice.simulate.amsr2_signal import (
-    Seen,
-    seen,
+    ObservedTemperatures,
+    observe,
 )
+from seaice.simulate.hdf5_chunks import write_chunks
 from seaice.simulate.scan_geometry import Footprints
 
 NO_VALUE = 65535
@@ -53,7 +54,7 @@ class Variable:
         return 1 if self.values.ndim == 3 else 0
 
 
-def brightness_name(frequency: str, polarisation: str) -> str:
+def name_brightness(frequency: str, polarisation: str) -> str:
     """Name of a brightness temperature of L1B.
 
     Examples
@@ -65,7 +66,7 @@ def brightness_name(frequency: str, polarisation: str) -> str:
     return f"Brightness Temperature ({spelled},{polarisation})"
 
 
-def variables(scans: np.ndarray, *, seed: int, resampled: bool) -> dict[str, Variable]:
+def make_variables(scans: np.ndarray, *, seed: int, resampled: bool) -> dict[str, Variable]:
     """All datasets of the granule that holds these scans.
 
     Parameters
@@ -77,64 +78,70 @@ def variables(scans: np.ndarray, *, seed: int, resampled: bool) -> dict[str, Var
         L1R in place of L1B.
     """
     runs = [
-        _run(scans[first : first + _SCANS_AT_A_TIME], seed, resampled)
+        _make_run_of_scans(scans[first : first + _SCANS_AT_A_TIME], seed, resampled)
         for first in range(0, len(scans), _SCANS_AT_A_TIME)
     ]
-    found = {}
+    joined = {}
     for name in list(runs[0]):
         parts = [run.pop(name) for run in runs]  # freed as they are joined
         values = np.concatenate([part.values for part in parts], parts[0].scan_axis)
-        found[name] = Variable(values, parts[0].scale, parts[0].unit)
-    return found
+        joined[name] = Variable(values, parts[0].scale, parts[0].unit)
+    return joined
 
 
-def _run(scans: np.ndarray, seed: int, resampled: bool) -> dict[str, Variable]:
+def _make_run_of_scans(scans: np.ndarray, seed: int, resampled: bool) -> dict[str, Variable]:
     """The datasets of a few scans."""
-    places = {name: geometry.footprints(scans, name) for name in ("89A", "89B")}
-    centres = Footprints(*(part[:, ::2] for part in (places["89A"].x, places["89A"].y, places["89A"].z)))
+    footprints = {name: geometry.compute_footprints(scans, name) for name in ("89A", "89B")}
+    centres = Footprints(
+        *(part[:, ::2] for part in (footprints["89A"].x, footprints["89A"].y, footprints["89A"].z))
+    )
     for name in _LOW:
-        places[name] = centres if resampled else geometry.footprints(scans, name)
-    views = {name: seen(scans, name, places[name], seed=seed) for name in places}
-    found: dict[str, Variable] = {}
-    _add_temperatures(found, views, resampled)
+        footprints[name] = centres if resampled else geometry.compute_footprints(scans, name)
+    views = {name: observe(scans, name, footprints[name], seed=seed) for name in footprints}
+    variables: dict[str, Variable] = {}
+    _add_temperatures(variables, views, resampled)
     for name in ("89A", "89B"):
         for word, degrees in zip(
-            ("Latitude", "Longitude"), places[name].latitude_longitude(), strict=True
+            ("Latitude", "Longitude"), footprints[name].latitude_longitude(), strict=True
         ):
-            found[f"{word} of Observation Point for {name}"] = Variable(_single(degrees), 1, "deg")
-    _add_angles(found, scans, centres)
-    found["Scan Time"] = Variable(geometry.scan_times(scans), 1, "sec")
-    found["Position in Orbit"] = Variable(geometry.position_in_orbit(scans), 1, "")
-    _add_flags(found, views)
-    _add_engineering(found, scans)
+            variables[f"{word} of Observation Point for {name}"] = Variable(
+                _as_single(degrees), 1, "deg"
+            )
+    _add_angles(variables, scans, centres)
+    variables["Scan Time"] = Variable(geometry.compute_scan_times(scans), 1, "sec")
+    variables["Position in Orbit"] = Variable(geometry.compute_orbit_position(scans), 1, "")
+    _add_flags(variables, views)
+    _add_engineering(variables, scans)
     if resampled:
         height = views["36.5"].land.astype(np.int16) * np.int16(5)
-        found["Area Mean Height"] = Variable(height, 1, "m")
-    return found
+        variables["Area Mean Height"] = Variable(height, 1, "m")
+    return variables
 
 
-def _add_temperatures(found: dict[str, Variable], views: dict[str, Seen], resampled: bool) -> None:
+def _add_temperatures(
+    variables: dict[str, Variable], views: dict[str, ObservedTemperatures], resampled: bool
+) -> None:
     if not resampled:
         for name in geometry.FREQUENCIES:
-            _add_pair(found, brightness_name(name, "{}"), views[name], 1)
+            _add_pair(variables, name_brightness(name, "{}"), views[name], 1)
         return
     for resolution, frequencies in _RESAMPLED.items():
         for name in frequencies:
             spelled = f"Brightness Temperature ({resolution},{name}GHz,{{}})"
             step = 2 if name == "89.0" else 1
-            _add_pair(found, spelled, views["89A" if name == "89.0" else name], step)
+            _add_pair(variables, spelled, views["89A" if name == "89.0" else name], step)
     for name in ("A", "B"):
         spelled = f"Brightness Temperature (original,89GHz-{name},{{}})"
-        _add_pair(found, spelled, views[f"89{name}"], 1)
+        _add_pair(variables, spelled, views[f"89{name}"], 1)
 
 
-def _add_pair(found: dict[str, Variable], name: str, view: Seen, step: int) -> None:
-    found[name.format("V")] = Variable(view.vertical[:, ::step], 0.01, "K")
-    found[name.format("H")] = Variable(view.horizontal[:, ::step], 0.01, "K")
+def _add_pair(variables: dict[str, Variable], name: str, view: ObservedTemperatures, step: int) -> None:
+    variables[name.format("V")] = Variable(view.vertical[:, ::step], 0.01, "K")
+    variables[name.format("H")] = Variable(view.horizontal[:, ::step], 0.01, "K")
 
 
-def _add_angles(found: dict[str, Variable], scans: np.ndarray, centres: Footprints) -> None:
-    directions = geometry.angles(scans, centres)
+def _add_angles(variables: dict[str, Variable], scans: np.ndarray, centres: Footprints) -> None:
+    directions = geometry.compute_angles(scans, centres)
     incidence = np.full(centres.x.shape, geometry.INCIDENCE)
     for name, degrees in (
         ("Earth Incidence", incidence),
@@ -142,31 +149,31 @@ def _add_angles(found: dict[str, Variable], scans: np.ndarray, centres: Footprin
         ("Sun Azimuth", directions.sun_azimuth),
         ("Sun Elevation", directions.sun_elevation),
     ):
-        found[name] = Variable(np.rint(degrees * 100).astype(np.int16), 0.01, "deg")
+        variables[name] = Variable(np.rint(degrees * 100).astype(np.int16), 0.01, "deg")
 
 
-def _add_flags(found: dict[str, Variable], views: dict[str, Seen]) -> None:
+def _add_flags(variables: dict[str, Variable], views: dict[str, ObservedTemperatures]) -> None:
     low = np.stack([views[name].land for name in _LAND_CLASSES])
     high = np.stack([views[name].land for name in ("89A", "89B")])
-    found["Land_Ocean Flag 6 to 36"] = Variable(low, 1, "percent")
-    found["Land_Ocean Flag 89"] = Variable(high, 1, "percent")
+    variables["Land_Ocean Flag 6 to 36"] = Variable(low, 1, "percent")
+    variables["Land_Ocean Flag 89"] = Variable(high, 1, "percent")
     # Radio interference over a few coasts: possible (2) and certain (3) at 7.3 GHz.
     quality = np.zeros(high.shape[1:], np.uint8)
     coast = views["7.3"].land
     code = np.where((coast > 62) & (coast < 66), 2, 0) + np.where((coast > 63) & (coast < 65), 1, 0)
     quality[:, ::2] = (code << 4 | code << 6).astype(np.uint8)
-    found["Pixel Data Quality 6 to 36"] = Variable(quality, 1, "")
-    found["Pixel Data Quality 89"] = Variable(np.zeros_like(quality), 1, "")
+    variables["Pixel Data Quality 6 to 36"] = Variable(quality, 1, "")
+    variables["Pixel Data Quality 89"] = Variable(np.zeros_like(quality), 1, "")
 
 
-def _add_engineering(found: dict[str, Variable], scans: np.ndarray) -> None:
+def _add_engineering(variables: dict[str, Variable], scans: np.ndarray) -> None:
     count = len(scans)
-    up, forward, _ = geometry.satellite_vectors(scans)
+    up, forward, _ = geometry.compute_satellite_vectors(scans)
     radius = (geometry.EARTH_RADIUS + geometry.ALTITUDE) * 1000
     speed = radius * 2 * np.pi / (geometry.PERIOD * 86400)
     navigation = np.concatenate([up * radius, forward * speed]).T
-    found["Navigation Data"] = Variable(_single(navigation), 1, "")
-    found["Scan Data Quality"] = Variable(np.zeros((count, 512), np.uint8), 1, "")
+    variables["Navigation Data"] = Variable(_as_single(navigation), 1, "")
+    variables["Scan Data Quality"] = Variable(np.zeros((count, 512), np.uint8), 1, "")
     for name, shape, kind, level in (
         ("Interpolation Flag 6 to 36", (count, 243), np.uint8, 0),
         ("Interpolation Flag 89", (count, 486), np.uint8, 0),
@@ -180,10 +187,10 @@ def _add_engineering(found: dict[str, Variable], scans: np.ndarray) -> None:
         ("SPC Temperature Count", (count, 20), np.uint16, 2000),
         ("SPS Temperature Count", (count, 32), np.uint16, 2000),
     ):
-        found[name] = Variable(np.full(shape, level, kind), 1, "")
+        variables[name] = Variable(np.full(shape, level, kind), 1, "")
 
 
-def _single(values: np.ndarray) -> np.ndarray:
+def _as_single(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32)
 
 
@@ -192,8 +199,7 @@ def write_file(path: Path, contents: dict[str, Variable], attributes: dict[str, 
 
     Global attributes are texts of variable length in arrays of one; those of a dataset are
     one single-precision number and one text of fixed length. Chunks are shuffled and
-    deflated (how the true files are stored is not known here, but by their size they are
-    compressed), by ISA-L for its speed.
+    deflated: how the true files are stored is unknown, but by their size they are compressed.
     """
     import h5py
 
@@ -209,23 +215,11 @@ def write_file(path: Path, contents: dict[str, Variable], attributes: dict[str, 
 
 
 def _store(file: Any, name: str, variable: Variable) -> Any:
-    from isal import isal_zlib
-
     values, axis = variable.values, variable.scan_axis
     chunk = list(values.shape)
     chunk[axis] = min(chunk[axis], _CHUNK_SCANS)
-    stored = file.create_dataset(
+    dataset = file.create_dataset(
         name, values.shape, values.dtype, chunks=tuple(chunk), compression=1, shuffle=True
     )
-    for first in range(0, values.shape[axis], chunk[axis]):
-        part = values[:, first : first + chunk[axis]] if axis else values[first : first + chunk[axis]]
-        if list(part.shape) != chunk:  # the last chunk is stored whole
-            missing = [(0, 0)] * part.ndim
-            missing[axis] = (0, chunk[axis] - part.shape[axis])
-            part = np.pad(part, missing)
-        data = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
-        shuffled = np.ascontiguousarray(data.reshape(-1, values.dtype.itemsize).T)
-        offset = [0] * values.ndim
-        offset[axis] = first
-        stored.id.write_direct_chunk(tuple(offset), isal_zlib.compress(shuffled, 1))
-    return stored
+    write_chunks(dataset, values, axis=axis)
+    return dataset

@@ -1,8 +1,8 @@
-"""Invented brightness temperatures anywhere on the globe, at any time, in every AMSR2 channel.
+"""Invented brightness temperatures everywhere on the globe, at any time, in every AMSR2 channel.
 
 Land, ice and weather are sums of plane waves through the sphere: smooth, the same at every
-resolution, and known at any point on its own. The noise of a scan is a stretch of one
-endless stream. So the value of a footprint depends on seed, scan, place and channel alone.
+resolution, and computed at any point on its own. The noise of a scan is a part of one endless
+stream of numbers. So the value of a footprint depends on seed, scan, position and channel alone.
 Nothing here was measured; levels follow the usual ones of ocean, ice and land at an
 incidence of 55 degrees.
 """
@@ -19,7 +19,7 @@ from seaice.simulate.scan_geometry import (
     FREQUENCIES,
     SAMPLES,
     Footprints,
-    days_of,
+    compute_days,
 )
 from seaice.swaths.orbit import EARTH_RADIUS
 
@@ -29,7 +29,7 @@ _NOISE_STEPS = 4096
 
 @dataclass(frozen=True)
 class _Levels:
-    """What a frequency sees: kelvin as (vertical, horizontal), and its noise and footprint.
+    """Brightness temperatures of a frequency, kelvin (vertical, horizontal), its noise and footprint.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ _LAND_COOLER_AT_POLES = (33.0, 31.0)
 
 @dataclass(frozen=True)
 class _Waves:
-    """A sum of plane waves of unit variance, as a function of place and time.
+    """A sum of plane waves of unit variance, as a function of position and time.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class _Waves:
     amplitudes: np.ndarray
 
     @classmethod
-    def of(
+    def draw(
         cls,
         rng: np.random.Generator,
         count: int,
@@ -116,8 +116,8 @@ class _Waves:
         squares = (self.vectors**2).sum(1) * self.amplitudes**2
         return float(np.sqrt(squares.sum() / 2)) / EARTH_RADIUS
 
-    def at(self, x: np.ndarray, y: np.ndarray, z: np.ndarray, days: np.ndarray) -> np.ndarray:
-        """Values at places, float32 (scans, samples); ``days`` for each scan."""
+    def evaluate(self, x: np.ndarray, y: np.ndarray, z: np.ndarray, days: np.ndarray) -> np.ndarray:
+        """Evaluate the sum at positions, float32 (scans, samples); ``days`` for each scan."""
         phases = np.mod(self.phases + self.rates * days[:, None], 2 * np.pi).astype(np.float32)
         total = np.zeros_like(x)
         for vector, phase, amplitude in zip(self.vectors, phases.T, self.amplitudes, strict=True):
@@ -143,20 +143,20 @@ class _World:
 
     @classmethod
     @lru_cache(maxsize=8)
-    def of(cls, seed: int) -> _World:
+    def draw(cls, seed: int) -> _World:
         rng = np.random.default_rng([seed, 30])
         return cls(
-            _Waves.of(rng, 14, 16_000, 500, 0.8),
-            _Waves.of(rng, 4, 6_000, 900, 0.7, days=40),
-            _Waves.of(rng, 5, 500, 150, 0.2, days=6),
-            _Waves.of(rng, 3, 5_000, 800, 0.5),
-            _Waves.of(rng, 5, 5_000, 700, 0.5, days=3),
+            _Waves.draw(rng, 14, 16_000, 500, 0.8),
+            _Waves.draw(rng, 4, 6_000, 900, 0.7, days=40),
+            _Waves.draw(rng, 5, 500, 150, 0.2, days=6),
+            _Waves.draw(rng, 3, 5_000, 800, 0.5),
+            _Waves.draw(rng, 5, 5_000, 700, 0.5, days=3),
         )
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one frequency sees in a run of scans.
+class ObservedTemperatures:
+    """Brightness temperatures of one frequency in a run of scans.
 
     Attributes
     ----------
@@ -171,51 +171,53 @@ class Seen:
     land: np.ndarray
 
 
-def seen(scans: np.ndarray, frequency: str, places: Footprints, *, seed: int) -> Seen:
-    """Brightness temperatures and land shares at the footprints of a frequency.
+def observe(
+    scans: np.ndarray, frequency: str, footprints: Footprints, *, seed: int
+) -> ObservedTemperatures:
+    """Observe brightness temperatures and shares of land at the footprints of a frequency.
 
     Parameters
     ----------
     scans : ndarray of int
         Numbers of the scans, :mod:`seaice.simulate.scan_geometry`; consecutive.
     frequency : str
-    places : Footprints
-        Where the beams of these scans point.
+    footprints : Footprints
+        Of the beams of these scans.
     seed : int
-        The invented world and the noise.
+        Of the invented world and the noise.
     """
     levels = _LEVELS[frequency]
-    world = _World.of(seed)
-    days = days_of(scans)
-    x, y, z = (part.astype(np.float32) for part in (places.x, places.y, places.z))
-    ground = _ground(world, x, y, z, days)
+    world = _World.draw(seed)
+    days = compute_days(scans)
+    x, y, z = (part.astype(np.float32) for part in (footprints.x, footprints.y, footprints.z))
+    ground = _compute_elevation(world, x, y, z, days)
     land = _ramp(ground / np.float32(world.ground.steepness * levels.footprint))
-    edge = world.ice_edge.at(x, y, z, days)
-    ice = _ice(z, edge, days) * (1 - land)
-    age = world.age.at(x, y, z, days)
-    # Bent by other fields, a few waves no longer look like stripes.
+    edge = world.ice_edge.evaluate(x, y, z, days)
+    ice = _compute_ice(z, edge, days) * (1 - land)
+    age = world.age.evaluate(x, y, z, days)
+    # Positions are shifted by other fields, so that a few waves do not look like stripes.
     bend = np.float32(0.05) * edge, np.float32(0.05) * age
-    leads = world.leads.at(x + bend[0], y + bend[1], z, days)
+    leads = world.leads.evaluate(x + bend[0], y + bend[1], z, days)
     ice *= 1 - np.float32(0.2) * _ramp(leads - np.float32(0.9))
-    weather = world.weather.at(x + 3 * bend[1], y, z + 2 * bend[0], days)
+    weather = world.weather.evaluate(x + 3 * bend[1], y, z + 2 * bend[0], days)
     weather = _ramp(np.float32(0.4) * weather - np.float32(0.1))
     age = _ramp(age + np.float32(14) * (z - np.float32(0.99)))
     warmth = 1 - z * z
-    noise = _noise(scans, frequency, seed)
+    noise = _draw_noise(scans, frequency, seed)
     kelvin = []
     for side in (0, 1):
-        ocean = _mixed(levels.ocean[side], levels.weather[side], weather)
+        ocean = _mix(levels.ocean[side], levels.weather[side], weather)
         ocean += np.float32(levels.warmth[side]) * warmth
-        frozen = _mixed(levels.young_ice[side], levels.old_ice[side] - levels.young_ice[side], age)
+        frozen = _mix(levels.young_ice[side], levels.old_ice[side] - levels.young_ice[side], age)
         frozen += np.float32(3) * weather
-        solid = _mixed(_LAND[side] - _LAND_COOLER_AT_POLES[side], _LAND_COOLER_AT_POLES[side], warmth)
+        solid = _mix(_LAND[side] - _LAND_COOLER_AT_POLES[side], _LAND_COOLER_AT_POLES[side], warmth)
         total = ocean + ice * (frozen - ocean) + land * (solid - ocean)
         total += np.float32(levels.noise) * noise[side]
         kelvin.append(np.rint(total * np.float32(100)).astype(np.uint16))
-    return Seen(kelvin[0], kelvin[1], np.rint(land * np.float32(100)).astype(np.uint8))
+    return ObservedTemperatures(kelvin[0], kelvin[1], np.rint(land * np.float32(100)).astype(np.uint8))
 
 
-def _mixed(base: float, difference: float, share: np.ndarray) -> np.ndarray:
+def _mix(base: float, difference: float, share: np.ndarray) -> np.ndarray:
     return np.float32(base) + np.float32(difference) * share
 
 
@@ -224,14 +226,16 @@ def _ramp(values: np.ndarray) -> np.ndarray:
     return np.clip(values + np.float32(0.5), 0, 1)
 
 
-def _ground(world: _World, x: np.ndarray, y: np.ndarray, z: np.ndarray, days: np.ndarray) -> np.ndarray:
+def _compute_elevation(
+    world: _World, x: np.ndarray, y: np.ndarray, z: np.ndarray, days: np.ndarray
+) -> np.ndarray:
     """Above 0 is land: 3 parts in 10 of the globe, the South Pole, and not the North Pole."""
     polar_sea = np.clip((z - np.float32(0.96)) * 40, 0, 1)
     polar_land = np.clip((np.float32(-0.92) - z) * 20, 0, 1)
-    return world.ground.at(x, y, z, days) - np.float32(0.6) - 2 * polar_sea + 3 * polar_land
+    return world.ground.evaluate(x, y, z, days) - np.float32(0.6) - 2 * polar_sea + 3 * polar_land
 
 
-def _ice(z: np.ndarray, edge: np.ndarray, days: np.ndarray) -> np.ndarray:
+def _compute_ice(z: np.ndarray, edge: np.ndarray, days: np.ndarray) -> np.ndarray:
     """Share of ice if all were sea; widest in March in the north, in September in the south."""
     season = np.cos(2 * np.pi * (np.mod(days, _YEAR) - 70) / _YEAR)
     north = np.sin(np.radians(74 - 7 * season)).astype(np.float32)[:, None]
@@ -240,24 +244,24 @@ def _ice(z: np.ndarray, edge: np.ndarray, days: np.ndarray) -> np.ndarray:
     return _ramp((z - north + wavy) * 60) + _ramp((-z - south + wavy) * 60)
 
 
-def _noise(scans: np.ndarray, frequency: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _draw_noise(scans: np.ndarray, frequency: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Standard normal noise of both polarisations, float32 (scans, samples).
 
-    Each scan takes its own stretch of a counter-based generator, wherever a run begins.
+    Each scan takes its own numbers of a counter-based generator, whichever scan a run begins with.
     """
     samples = SAMPLES if frequency.startswith("89") else SAMPLES // 2
-    each = 2 * samples  # 16-bit draws of a scan
-    counters = -(-each // 16)  # one counter of Philox gives four words of 64 bits
+    draw_count = 2 * samples  # 16-bit draws of a scan
+    counters = -(-draw_count // 16)  # one counter of Philox gives four words of 64 bits
     entropy = np.random.SeedSequence([seed, 31, FREQUENCIES.index(frequency)])
     stream = np.random.Philox(entropy).advance(counters * int(scans[0]))
     words = np.asarray(stream.random_raw(4 * counters * len(scans))).astype("<u8", copy=False)
-    draws = words.view("<u2").reshape(len(scans), -1)[:, :each] >> 4
-    normal = _normal_quantiles()[draws]
+    draws = words.view("<u2").reshape(len(scans), -1)[:, :draw_count] >> 4
+    normal = _list_normal_quantiles()[draws]
     return normal[:, :samples], normal[:, samples:]
 
 
 @lru_cache(maxsize=1)
-def _normal_quantiles() -> np.ndarray:
+def _list_normal_quantiles() -> np.ndarray:
     quantile = NormalDist().inv_cdf
     values = [quantile((i + 0.5) / _NOISE_STEPS) for i in range(_NOISE_STEPS)]
     return np.array(values, np.float32)

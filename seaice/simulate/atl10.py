@@ -19,7 +19,7 @@ from seaice.simulate import damage
 from seaice.simulate.atl10_layout import (
     DOUBLE_FILL,
     FLOAT_FILL,
-    Content,
+    GranuleContent,
     write_file,
 )
 from seaice.simulate.atl10_segments import (
@@ -28,18 +28,8 @@ from seaice.simulate.atl10_segments import (
     PERIOD,
     Release,
     SimulatedPass,
-    simulated_passes,
-    simulated_segments,
+    simulate_segments,
 )
-
-__all__ = [
-    "PassDefect",
-    "SimulatedPass",
-    "Turn",
-    "simulated_passes",
-    "simulated_segments",
-    "write_atl10",
-]
 
 PassDefect = Literal["truncated", "bit_flipped", "html", "no_beams"]
 Turn = Literal["backward", "forward", "transition", "turning"]
@@ -47,7 +37,7 @@ Turn = Literal["backward", "forward", "transition", "turning"]
 _SDP_GPS_EPOCH = 1198800018.0
 _TEXT_SIZES = {"release": 80, "version": 80}
 _REMARK = "Simulated: no value in this file was measured"
-_OWN = (
+_BEAM_NAMES = (
     "latitude",
     "longitude",
     "delta_time",
@@ -84,7 +74,7 @@ def write_atl10(
     folder : Path
         Made if it does not exist.
     granule : SimulatedPass
-        One of :func:`simulated_passes`.
+        One of :func:`list_simulated_passes`.
     segments : int, optional
         Of a strong beam; a weak beam has a third, which are longer.
     reach : float, optional
@@ -92,13 +82,13 @@ def write_atl10(
     release : {"005", "006"}
     orientation : {"backward", "forward", "transition", "turning"}
         "turning" is backward in the first third, in transition in the second, forward in the
-        last; the beams say of themselves what they were at the start.
+        last; the beams say of themselves parameter they were at the start.
     absent : collection of str, optional
         Paths of beams, groups or datasets to leave out, such as ``gt2l/freeboard_segment``.
     seed : int, optional
-        The invented ice.
+        Of the invented ice.
     defect : str, optional
-        What is wrong with the file, one of :data:`PassDefect`.
+        Damage of the file, one of :data:`PassDefect`.
 
     Returns
     -------
@@ -107,23 +97,23 @@ def write_atl10(
     Raises
     ------
     InputError
-        If a parameter is not possible.
+        If a parameter is out of range.
     """
-    for what, value, kinds in (
+    for parameter, value, kinds in (
         ("release", release, get_args(Release)),
         ("orientation", orientation, get_args(Turn)),
         ("defect", defect, (None, *get_args(PassDefect))),
     ):
         if value not in kinds:
-            raise InputError(f"expected {what} out of {kinds}, found {value!r}")
+            raise InputError(f"expected {parameter} out of {kinds}, found {value!r}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{granule.name(release)}.h5"
     if defect == "html":
         path.write_text(damage.ERROR_PAGE)
         return path
-    content = _content(granule, segments, reach, release, orientation, seed)
-    content = content.without(tuple(absent) + (BEAMS if defect == "no_beams" else ()))
+    content = _make_content(granule, segments, reach, release, orientation, seed)
+    content = content.remove(tuple(absent) + (BEAMS if defect == "no_beams" else ()))
     write_file(path, content)
     if defect == "truncated":
         damage.cut_in_half(path)
@@ -133,20 +123,23 @@ def write_atl10(
     return path
 
 
-def _content(
+def _make_content(
     granule: SimulatedPass, segments: int, reach: float, release: Release, turn: Turn, seed: int
-) -> Content:
+) -> GranuleContent:
     datasets: dict[str, np.ndarray] = {}
     times = []
-    attributes: dict[str, dict[str, str]] = {"/": _global_attributes(release)}
+    attributes: dict[str, dict[str, str]] = {"/": _make_global_attributes(release)}
     for number, beam in enumerate(BEAMS):
         strong = (beam[-1] == "r") == (turn == "forward")
-        found = simulated_segments(
+        beam_segments = simulate_segments(
             granule, beam, segments=segments, reach=reach, strong=strong, seed=seed
         )
-        times += [found["delta_time"][0], found["delta_time"][-1]]
-        datasets |= {f"{beam}/{name}": values for name, values in _segments(found, release).items()}
-        datasets |= {f"{beam}/{name}": values for name, values in _surfaces(found).items()}
+        times += [beam_segments["delta_time"][0], beam_segments["delta_time"][-1]]
+        datasets |= {
+            f"{beam}/{name}": values
+            for name, values in _arrange_segments(beam_segments, release).items()
+        }
+        datasets |= {f"{beam}/{name}": values for name, values in _find_surfaces(beam_segments).items()}
         attributes[beam] = {
             "atlas_beam_type": "strong" if strong else "weak",
             "atlas_spot_number": str(number + 1 if turn != "forward" else 6 - number),
@@ -155,39 +148,41 @@ def _content(
             "groundtrack_id": beam,
             "sc_orientation": {"forward": "Forward", "transition": "Transition"}.get(turn, "Backward"),
         }
-    return Content(datasets | _ancillary(granule, release, turn, min(times), max(times)), {**attributes})
+    return GranuleContent(
+        datasets | _make_ancillary(granule, release, turn, min(times), max(times)), {**attributes}
+    )
 
 
-def _segments(found: dict[str, np.ndarray], release: Release) -> dict[str, np.ndarray]:
+def _arrange_segments(segments: dict[str, np.ndarray], release: Release) -> dict[str, np.ndarray]:
     """Datasets of the segments below a beam."""
-    repeated = {name: found[name] for name in _REPEATED}
-    heights = {name: values for name, values in found.items() if name not in _OWN} | repeated
-    own = {name: found[name] for name in _OWN}
+    repeated = {name: segments[name] for name in _REPEATED}
+    heights = {name: values for name, values in segments.items() if name not in _BEAM_NAMES} | repeated
+    beam = {name: segments[name] for name in _BEAM_NAMES}
     if release == "005":
         heights["ice_conc"] = heights.pop("ice_conc_ssmi")
         del heights["ice_conc_amsr2"]
         group = "freeboard_beam_segment"
-        parts = {"beam_freeboard/": own, "height_segments/": heights}
+        parts = {"beam_freeboard/": beam, "height_segments/": heights}
     else:
         group = "freeboard_segment"
-        level = (found["latitude"] / 3).astype(np.float32)
+        level = (segments["latitude"] / 3).astype(np.float32)
         geophysical = {f"height_segment_{name}": level for name in _GEOPHYSICAL} | repeated
-        parts = {"": own, "heights/": heights, "geophysical/": geophysical}
+        parts = {"": beam, "heights/": heights, "geophysical/": geophysical}
     return {f"{group}/{part}{name}": v for part, named in parts.items() for name, v in named.items()}
 
 
-def _surfaces(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Datasets of leads and of reference surfaces below a beam."""
-    is_lead = found["height_segment_ssh_flag"] == 2
-    leads = {name: found[name][is_lead] for name in _REPEATED}
-    leads["lead_dist_x"] = found["seg_dist_x"][is_lead]
-    for name, of in (("height", "height"), ("length", "length_seg"), ("sigma", "sigma")):
-        leads[f"lead_{name}"] = found[f"height_segment_{of}"][is_lead]
+def _find_surfaces(segments: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Datasets source leads and source reference surfaces below a beam."""
+    is_lead = segments["height_segment_ssh_flag"] == 2
+    leads = {name: segments[name][is_lead] for name in _REPEATED}
+    leads["lead_dist_x"] = segments["seg_dist_x"][is_lead]
+    for name, source in (("height", "height"), ("length", "length_seg"), ("sigma", "sigma")):
+        leads[f"lead_{name}"] = segments[f"height_segment_{source}"][is_lead]
     leads["ssh_n"] = np.ones(int(is_lead.sum()), np.int32)
-    leads["ssh_ndx"] = found["height_segment_id"][is_lead]
-    sections, first = np.unique(found["beam_refsurf_ndx"], return_index=True)
-    surfaces = {name: found[name][first] for name in _REPEATED}
-    surfaces["beam_refsurf_dist_x"] = found["seg_dist_x"][first]
+    leads["ssh_ndx"] = segments["height_segment_id"][is_lead]
+    sections, first = np.unique(segments["beam_refsurf_ndx"], return_index=True)
+    surfaces = {name: segments[name][first] for name in _REPEATED}
+    surfaces["beam_refsurf_dist_x"] = segments["seg_dist_x"][first]
     surfaces["beam_refsurf_height"] = np.full(sections.size, -0.15, np.float32)
     surfaces["beam_refsurf_sigma"] = np.full(sections.size, 0.01, np.float32)
     surfaces["beam_refsurf_interp_flag"] = (sections % 5 - 1).astype(np.int16)
@@ -198,25 +193,25 @@ def _surfaces(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {f"{group}/{name}": v for group, named in groups.items() for name, v in named.items()}
 
 
-def _ancillary(
+def _make_ancillary(
     granule: SimulatedPass, release: Release, turn: Turn, first: float, last: float
 ) -> dict[str, np.ndarray]:
     node = (granule.start - EPOCH).total_seconds()
     codes = {"backward": [0], "forward": [1], "transition": [2], "turning": [0, 2, 1]}[turn]
     changes = [node - 75600, *(first + (last - first) * part / 3 for part in (1, 2))][: len(codes)]
     texts = {
-        "granule_start_utc": _iso(node),
-        "granule_end_utc": _iso(node + PERIOD),
-        "data_start_utc": _iso(first),
-        "data_end_utc": _iso(last),
+        "granule_start_utc": _format_time(node),
+        "granule_end_utc": _format_time(node + PERIOD),
+        "data_start_utc": _format_time(first),
+        "data_end_utc": _format_time(last),
         "release": release,
         "version": "01",
     }
-    found: dict[str, np.ndarray] = {
+    datasets: dict[str, np.ndarray] = {
         f"ancillary_data/{name}": np.array([text.ljust(_TEXT_SIZES.get(name, 27)).encode()])
         for name, text in texts.items()
     }
-    found |= {
+    datasets |= {
         "ancillary_data/atlas_sdp_gps_epoch": np.array([_SDP_GPS_EPOCH]),
         "ancillary_data/start_delta_time": np.array([first]),
         "ancillary_data/end_delta_time": np.array([last]),
@@ -232,14 +227,14 @@ def _ancillary(
         "quality_assessment/qa_granule_pass_fail": np.zeros(1, np.int32),
         "quality_assessment/qa_granule_fail_reason": np.zeros(1, np.int32),
     }
-    return found
+    return datasets
 
 
-def _iso(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-def _global_attributes(release: Release) -> dict[str, str]:
+def _make_global_attributes(release: Release) -> dict[str, str]:
     return {
         "Conventions": "CF-1.6",
         "short_name": "ATL10",

@@ -1,7 +1,7 @@
 """The datasets of a simulated ICESat-2 ATL10 granule, in the layout of the true files.
 
 Names, kinds, units, fill values and storage of release 006 are those of true granules. Those
-of release 005 follow what its readers ask for; what it keeps besides is left out.
+of release 005 are those that its readers need; its other datasets are left out.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from seaice.simulate.hdf5_chunks import write_chunks
+
 FLOAT_FILL = np.float32(3.4028235e38)
 DOUBLE_FILL = np.float64(1.7976931348623157e308)
 
 _CHUNK = 10000
-_LEVEL = 6  # what the files say of themselves; what they were really packed with nobody sees
+_COMPRESSION_LEVEL = 6  # that the true files state; the level that was used cannot be read from them
 _COORDINATES = "delta_time latitude longitude"
 _FLAGS: dict[str, tuple[tuple[int, ...], str]] = {
     "beam_fb_quality_flag": ((-1, 1, 2, 3, 4, 5), "invalid best high med low poor"),
@@ -89,7 +91,7 @@ _DISTANCES = ("lead_dist_x", "beam_refsurf_dist_x")
 _POSITIONS = ("latitude", "longitude", "delta_time")
 
 
-def unit_of(name: str) -> str:
+def find_unit(name: str) -> str:
     """Unit of a dataset by the last part of its name."""
     if name in _UNITS:
         return _UNITS[name]
@@ -98,20 +100,20 @@ def unit_of(name: str) -> str:
     return "1" if name.endswith(_WITHOUT_UNIT) else "meters"
 
 
-def fill_of(name: str, values: np.ndarray) -> np.floating | None:
+def find_fill_value(name: str, values: np.ndarray) -> np.floating | None:
     """Fill value of a dataset below a beam; None where it has none."""
-    group, _, own = name.rpartition("/")
+    group, _, short_name = name.rpartition("/")
     if values.dtype == np.float32:
         return FLOAT_FILL
     if values.dtype == np.float64:
-        among_surfaces = group.endswith("reference_surface_section") and own in _POSITIONS
-        return DOUBLE_FILL if among_surfaces or own in _DISTANCES else None
+        among_surfaces = group.endswith("reference_surface_section") and short_name in _POSITIONS
+        return DOUBLE_FILL if among_surfaces or short_name in _DISTANCES else None
     return None
 
 
 @dataclass
-class Content:
-    """What a file is to hold.
+class GranuleContent:
+    """Datasets and attributes of a granule.
 
     Attributes
     ----------
@@ -124,70 +126,63 @@ class Content:
     datasets: dict[str, np.ndarray]
     attributes: dict[str, Mapping[str, Any]]
 
-    def without(self, names: tuple[str, ...]) -> Content:
-        """All but the groups and datasets of these paths."""
+    def remove(self, names: tuple[str, ...]) -> GranuleContent:
+        """Content without the groups and datasets of these paths."""
         below = tuple(f"{name}/" for name in names)
-        return Content(
+        return GranuleContent(
             {k: v for k, v in self.datasets.items() if k not in names and not k.startswith(below)},
             {k: v for k, v in self.attributes.items() if k not in names and not k.startswith(below)},
         )
 
 
-def write_file(path: Path, content: Content) -> None:
-    """Write a file as the true ones are stored."""
+def write_file(path: Path, content: GranuleContent) -> None:
+    """Write a file in the storage of the true ones."""
     import h5py
 
     with h5py.File(path, "w") as file:
         for group, attributes in content.attributes.items():
-            own = file.require_group(group)
+            stored_group = file.require_group(group)
             for name, value in attributes.items():
-                own.attrs[name] = np.bytes_(value) if isinstance(value, str) else value
+                stored_group.attrs[name] = np.bytes_(value) if isinstance(value, str) else value
         for name, values in content.datasets.items():
             stored = _store(file, name, values)
-            for attribute, value in _attributes_of(name, values).items():
+            for attribute, value in _make_attributes(name, values).items():
                 stored.attrs[attribute] = value
 
 
-def _attributes_of(name: str, values: np.ndarray) -> dict[str, Any]:
-    own = name.rpartition("/")[2]
-    found: dict[str, Any] = {"units": np.bytes_(unit_of(own)), "long_name": np.bytes_(own)}
+def _make_attributes(name: str, values: np.ndarray) -> dict[str, Any]:
+    short_name = name.rpartition("/")[2]
+    attributes: dict[str, Any] = {
+        "units": np.bytes_(find_unit(short_name)),
+        "long_name": np.bytes_(short_name),
+    }
     if name.startswith("gt"):
-        others = [each for each in _COORDINATES.split() if each != own]
-        if own in _DISTANCES:
-            others.remove("delta_time")
-        found["coordinates"] = np.bytes_(" ".join(others))
-        fill = fill_of(name, values)
+        coordinates = [coordinate for coordinate in _COORDINATES.split() if coordinate != short_name]
+        if short_name in _DISTANCES:
+            coordinates.remove("delta_time")
+        attributes["coordinates"] = np.bytes_(" ".join(coordinates))
+        fill = find_fill_value(name, values)
         if fill is not None:
-            found["_FillValue"] = fill
-    if own in _FLAGS:
-        codes, meanings = _FLAGS[own]
-        found["flag_values"] = np.array(codes, values.dtype)
-        found["flag_meanings"] = np.bytes_(meanings)
-    return found
+            attributes["_FillValue"] = fill
+    if short_name in _FLAGS:
+        codes, meanings = _FLAGS[short_name]
+        attributes["flag_values"] = np.array(codes, values.dtype)
+        attributes["flag_meanings"] = np.bytes_(meanings)
+    return attributes
 
 
 def _store(file: Any, name: str, values: np.ndarray) -> Any:
-    from isal import isal_zlib
-
     if not name.startswith("gt"):
         return file.create_dataset(name, data=values)
-    shuffle = values.dtype.kind == "i"
-    stored = file.create_dataset(
+    dataset = file.create_dataset(
         name,
         values.shape,
         values.dtype,
         chunks=(_CHUNK,),
         maxshape=(None,),
-        compression=_LEVEL,
-        shuffle=shuffle,
-        fillvalue=fill_of(name, values),
+        compression=_COMPRESSION_LEVEL,
+        shuffle=values.dtype.kind == "i",
+        fillvalue=find_fill_value(name, values),
     )
-    for first in range(0, len(values), _CHUNK):
-        part = values[first : first + _CHUNK]
-        if len(part) < _CHUNK:  # the last chunk is stored whole
-            part = np.pad(part, (0, _CHUNK - len(part)))
-        data = np.ascontiguousarray(part).view(np.uint8)
-        if shuffle:
-            data = np.ascontiguousarray(data.reshape(-1, values.dtype.itemsize).T)
-        stored.id.write_direct_chunk((first,), isal_zlib.compress(data, 1))
-    return stored
+    write_chunks(dataset, values)
+    return dataset

@@ -1,8 +1,8 @@
 """Simulated Sentinel-1 scenes with ice charts, in the layout of the AI4Arctic dataset.
 
-Ice and wind-roughened water overlap in backscatter, so that no threshold parts them; texture,
-both polarisations and brightness temperatures do. Charts are drawn in polygons, as people draw
-them. Every scene lies at a real place, and nothing in it was measured.
+Ice and wind-roughened water overlap in backscatter, so that no threshold separates them; texture,
+both polarisations and brightness temperatures do. Charts consist of polygons, as those that people
+draw. Every scene lies at a real position, and no value in it was measured.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from seaice.simulate.sar_layout import (
 )
 from seaice.simulate.sar_signal import (
     SceneTruth,
-    seen_scene,
+    simulate_scene,
 )
 from seaice.sources.ai4arctic.scene import (
     TEST_SCENES,
     SceneName,
 )
 
-# Latitude, longitude (degrees) of the middle of a scene, and the region of the chart's name.
-_PLACES: Mapping[str, tuple[tuple[float, float, str], ...]] = {
+# Latitude and longitude (degrees) of the centre of a scene, and the region in the name of the chart.
+_CENTRES: Mapping[str, tuple[tuple[float, float, str], ...]] = {
     "dmi": (
         (60.0, -43.5, "CapeFarewell"),
         (72.5, -19.0, "CentralEast"),
@@ -87,13 +87,13 @@ def write_scenes(
     folder : Path
         Made if it does not exist. Files of the same name are replaced.
     scenes : int
-        For training, of all regions and seasons in turn, and no two of one pass.
+        For training, from all regions and seasons in turn, no two of one pass.
     test_scenes : int
-        At most 20; they bear the names of the official test scenes.
+        At most 20; they have the names of the official test scenes.
     size : (int, int)
         Lines and samples of 80 m, at least 100 each.
     seed : int
-        The same seed gives the same scenes, each whatever the number of the others.
+        The same seed gives the same scenes; a scene does not depend on the number of the others.
 
     Returns
     -------
@@ -107,8 +107,8 @@ def write_scenes(
 
     Examples
     --------
-    >>> made = write_scenes(folder, scenes=2, test_scenes=1)  # doctest: +SKIP
-    >>> made[-1].path.name  # doctest: +SKIP
+    >>> scenes = write_scenes(folder, scenes=2, test_scenes=1)  # doctest: +SKIP
+    >>> scenes[-1].path.name  # doctest: +SKIP
     '20180124T194759_dmi_prep.nc'
     """
     if scenes < 0 or not 0 <= test_scenes <= len(TEST_SCENES) or scenes + test_scenes == 0:
@@ -119,42 +119,44 @@ def write_scenes(
     if len(size) != 2 or min(size) < _SMALLEST:
         raise InputError(f"expected a size of at least {_SMALLEST} x {_SMALLEST} pixels, found {size}")
     folder = Path(folder)
-    made = [_write(folder / "train", name, size, seed) for name in _train_names(scenes)]
+    written = [_write_scene(folder / "train", name, size, seed) for name in _name_train_scenes(scenes)]
     official = [f"{name}_prep" for name in TEST_SCENES[:test_scenes]]
-    made += [_write(folder / "test", name, size, seed, test=True) for name in official]
-    _write_metadata(folder, made)
-    return made
+    written += [_write_scene(folder / "test", name, size, seed, test=True) for name in official]
+    _write_metadata(folder, written)
+    return written
 
 
-def _train_names(count: int) -> list[str]:
-    """Names by a rule: a season after the other, services in turn, days apart."""
+def _name_train_scenes(count: int) -> list[str]:
+    """Names of training scenes: seasons one after the other, services in turn, days apart."""
     first = datetime(2018, 1, 9, 7, 41, 3, tzinfo=UTC)
     starts = [first + timedelta(days=101 * i, hours=3 * i, seconds=17 * i) for i in range(count)]
-    # The record ends in 2021; a prime number of days goes through all seasons again.
+    # The dataset ends in 2021: later starts go back by a prime number of days, to other seasons.
     starts = [s - timedelta(days=1399 * ((s - first).days // 1399)) for s in starts]
     return [f"{s:%Y%m%dT%H%M%S}_{('dmi', 'cis')[i % 2]}_prep" for i, s in enumerate(starts)]
 
 
-def _write(
+def _write_scene(
     folder: Path, name: str, size: tuple[int, int], seed: int, *, test: bool = False
 ) -> SimulatedScene:
     folder.mkdir(parents=True, exist_ok=True)
     parsed = SceneName.parse(name)
     assert parsed is not None
     rng = np.random.default_rng([seed, int(parsed.start.timestamp())])
-    places = _PLACES[parsed.service]
-    place = places[(parsed.start.toordinal() + parsed.start.second) % len(places)]
-    truth = seen_scene(rng, size, place=place[:2], month=parsed.start.month)
+    centres = _CENTRES[parsed.service]
+    latitude, longitude, region = centres[
+        (parsed.start.toordinal() + parsed.start.second) % len(centres)
+    ]
+    truth = simulate_scene(rng, size, centre=(latitude, longitude), month=parsed.start.month)
     path = folder / f"{name}.nc"
     reference = folder / f"{name}_reference.nc" if test else None
-    write_input(path, truth, name=name, original=_raw_name(parsed, place[2]), charts=not test)
+    write_input(path, truth, name=name, original=_make_raw_name(parsed, region), charts=not test)
     if reference is not None:
         write_reference(reference, truth)
-    return SimulatedScene(path, reference, name, place[2], truth)
+    return SimulatedScene(path, reference, name, region, truth)
 
 
-def _raw_name(scene: SceneName, region: str) -> str:
-    """A name as the raw version has it; the orbit number follows from the time."""
+def _make_raw_name(scene: SceneName, region: str) -> str:
+    """Name of the scene in the raw version of the dataset; the orbit number follows from the time."""
     start, stop = scene.start, scene.start + timedelta(minutes=1)
     days = (start - datetime(2014, 4, 4, tzinfo=UTC)) / timedelta(days=1)
     orbit = int(days * 175 / 12)
@@ -167,11 +169,11 @@ def _raw_name(scene: SceneName, region: str) -> str:
     return f"{sar}_{orbit:06X}_{orbit % 65536:04X}_icechart_{chart}.nc"
 
 
-def _write_metadata(folder: Path, made: list[SimulatedScene]) -> None:
+def _write_metadata(folder: Path, scenes: list[SimulatedScene]) -> None:
     with atomic(folder / "metadata.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("input_path", "reference_path", "date", "ice_service", "split", "region_id"))
-        for scene in made:
+        for scene in scenes:
             name = SceneName.parse(scene.name)
             assert name is not None
             region = f"{scene.region}_RIC" if name.service == "dmi" else scene.region

@@ -1,4 +1,4 @@
-"""What a C-band SAR and a radiometer see of an invented ice edge: fields, backscatter, charts."""
+"""An invented ice edge as a C-band SAR and a radiometer observe it: fields, backscatter, charts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SceneTruth:
     Attributes
     ----------
     ice : ndarray of bool, shape (lines, samples)
-        Where a pixel is ice, whatever the chart says.
+        Whether a pixel is ice; a chart, made of polygons, may differ.
     sic, sod, floe : ndarray of uint8, shape (lines, samples)
         Charts in classes; 255 over land and where there is no SAR.
     backscatter : ndarray of float32, shape (2, lines, samples)
@@ -45,8 +45,8 @@ class SceneTruth:
         K.
     weather : ndarray of float32, shape (6, coarse lines, coarse samples)
         Winds, air and skin temperature, vapour, liquid water in the order of ERA5_FIELDS.
-    place : (float, float)
-        Latitude and longitude of the middle, degrees.
+    centre : (float, float)
+        Latitude and longitude, degrees.
     heading : float
         Of the lines, degrees clockwise from north.
     """
@@ -60,13 +60,13 @@ class SceneTruth:
     zone: np.ndarray
     temperatures: np.ndarray
     weather: np.ndarray
-    place: tuple[float, float]
+    centre: tuple[float, float]
     heading: float
 
 
 @dataclass(frozen=True)
-class _Sea:
-    """What is there: concentration 0..1, ice by pixel, land, wind in m/s, melt 0..1."""
+class _SeaState:
+    """State of sea and ice: concentration 0..1, ice by pixel, land, wind in m/s, melt 0..1."""
 
     concentration: np.ndarray
     ice: np.ndarray
@@ -75,24 +75,24 @@ class _Sea:
     melt: float
 
 
-def seen_scene(
-    rng: np.random.Generator, shape: tuple[int, int], *, place: tuple[float, float], month: int
+def simulate_scene(
+    rng: np.random.Generator, shape: tuple[int, int], *, centre: tuple[float, float], month: int
 ) -> SceneTruth:
-    """A scene of a size at a place; everything random comes from ``rng``."""
-    sea = _sea(rng, shape, melt=float(rng.uniform(0.5, 0.9)) if month in _SUMMER else 0.0)
+    """Simulate a scene of a size around a centre; all random numbers come from ``rng``."""
+    sea = _simulate_sea(rng, shape, melt=float(rng.uniform(0.5, 0.9)) if month in _SUMMER else 0.0)
     incidence = np.broadcast_to(np.linspace(19, 47, shape[1], dtype=np.float32), shape).copy()
-    backscatter = _backscatter(rng, sea, incidence)
-    margin = _margin(rng, shape)
+    backscatter = _compute_backscatter(rng, sea, incidence)
+    margin = _draw_margin(rng, shape)
     backscatter[:, margin] = np.nan
-    blank = sea.land | margin
-    sic = _chart(rng, sea)
+    no_class = sea.land | margin
+    sic = _draw_chart(rng, sea)
     old = 4 if month in (1, 2, 3, 4, 5) else 2
     sod = np.where(sic > 0, np.where(sic >= 8, old, 3), 0).astype(np.uint8)
     floe = np.where(sic > 0, np.clip(sic // 2, 1, 5), 0).astype(np.uint8)
     for chart in (sic, sod, floe):
-        chart[blank] = NO_CLASS
+        chart[no_class] = NO_CLASS
     heading = float(rng.choice([-18.0, 198.0]) + rng.uniform(-6, 6))
-    temperatures, weather = _coarse_fields(rng, sea, month)
+    temperatures, weather = _compute_coarse_fields(rng, sea, month)
     return SceneTruth(
         ice=sea.ice & ~sea.land,
         sic=sic,
@@ -100,16 +100,16 @@ def seen_scene(
         floe=floe,
         backscatter=backscatter,
         incidence=incidence,
-        zone=_zones(sea.land),
+        zone=_find_zones(sea.land),
         temperatures=temperatures,
         weather=weather,
-        place=place,
+        centre=centre,
         heading=heading,
     )
 
 
-def _noise(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> np.ndarray:
-    """A smooth random field of unit variance; ``scale`` is the width of its bumps in pixels."""
+def _make_noise(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> np.ndarray:
+    """Make a smooth random field of unit variance; ``scale`` is the width of its bumps in pixels."""
     from scipy.ndimage import gaussian_filter, zoom
 
     step = max(1, int(scale / 3))
@@ -120,50 +120,58 @@ def _noise(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> np
     return np.asarray((field - field.mean()) / max(float(field.std()), 1e-6), np.float32)
 
 
-def _ramp(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """A plane that falls across the scene in a random direction, -1.7 to 1.7."""
+def _make_ramp(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Make a field that falls linearly across the scene in a random direction, -1.7 to 1.7."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.meshgrid(np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1]), indexing="ij")
     return np.asarray(1.7 * (np.cos(angle) * x + np.sin(angle) * y), np.float32)
 
 
-def _sea(rng: np.random.Generator, shape: tuple[int, int], melt: float) -> _Sea:
+def _simulate_sea(rng: np.random.Generator, shape: tuple[int, int], melt: float) -> _SeaState:
     large = min(shape) / 6
-    edge = _ramp(rng, shape) + 0.8 * _noise(rng, shape, large) + 0.25 * _noise(rng, shape, large / 4)
+    edge = (
+        _make_ramp(rng, shape)
+        + 0.8 * _make_noise(rng, shape, large)
+        + 0.25 * _make_noise(rng, shape, large / 4)
+    )
     # Half of the scene is ice on average; the marginal zone is where the field is near 0.
     concentration = 1 / (1 + np.exp(-5 * (edge - rng.normal(0, 0.5))))
-    leads = np.abs(_noise(rng, shape, 22)) < 0.035 + 0.05 * np.abs(_noise(rng, shape, 60)) / 2
-    floes = _noise(rng, shape, 5) + 0.5 * _noise(rng, shape, 2)
-    share = _uniform(floes)
+    leads = np.abs(_make_noise(rng, shape, 22)) < 0.035 + 0.05 * np.abs(_make_noise(rng, shape, 60)) / 2
+    floes = _make_noise(rng, shape, 5) + 0.5 * _make_noise(rng, shape, 2)
+    share = _rank(floes)
     ice = (share < concentration * 1.04 - 0.02) & ~leads
-    coast = _ramp(rng, shape) + 0.35 * _noise(rng, shape, large / 2) + 0.15 * _noise(rng, shape, 9)
+    coast = (
+        _make_ramp(rng, shape)
+        + 0.35 * _make_noise(rng, shape, large / 2)
+        + 0.15 * _make_noise(rng, shape, 9)
+    )
     land = coast > 1.75
     speed = np.float32(rng.uniform(4, 11))
-    wind = np.clip(speed + 2.5 * _noise(rng, shape, 70) + 0.5 * _noise(rng, shape, 12), 1, 20)
-    return _Sea(concentration, ice, land, wind, melt)
+    wind = np.clip(speed + 2.5 * _make_noise(rng, shape, 70) + 0.5 * _make_noise(rng, shape, 12), 1, 20)
+    return _SeaState(concentration, ice, land, wind, melt)
 
 
-def _uniform(field: np.ndarray) -> np.ndarray:
+def _rank(field: np.ndarray) -> np.ndarray:
     """Ranks of a field as shares 0..1."""
     rank = np.empty(field.size, np.float32)
     rank[np.argsort(field, axis=None, kind="stable")] = np.linspace(0, 1, field.size, dtype=np.float32)
     return rank.reshape(field.shape)
 
 
-def _backscatter(rng: np.random.Generator, sea: _Sea, incidence: np.ndarray) -> np.ndarray:
+def _compute_backscatter(rng: np.random.Generator, sea: _SeaState, incidence: np.ndarray) -> np.ndarray:
     """HH and HV with speckle, dB, float32 (2, lines, samples)."""
     shape, slant = incidence.shape, incidence - 33
     gusts = 20 * np.log10(sea.wind / 7)
     # Water falls off faster with incidence angle than ice: bright near, dark far.
     water = -14.5 + 0.75 * gusts - 0.55 * slant, -27.0 + 0.55 * gusts - 0.10 * slant
-    ridges = _noise(rng, shape, 1.3) * 1.6 + _noise(rng, shape, 18) * 1.5
-    kinds = np.clip(_noise(rng, shape, 45), -1.5, 1.5)
+    ridges = _make_noise(rng, shape, 1.3) * 1.6 + _make_noise(rng, shape, 18) * 1.5
+    kinds = np.clip(_make_noise(rng, shape, 45), -1.5, 1.5)
     ice = -13.0 + ridges + kinds - 0.20 * slant, -23.5 + ridges + 1.4 * kinds - 0.12 * slant
     # Wet snow hides the ice: darker, with less of its texture, nearer to the sea.
     wet = -15.5 - 0.30 * slant, -26.3 - 0.10 * slant
     texture = 1 - 0.55 * sea.melt
-    land = -9.0 + 2.0 * _noise(rng, shape, 3), -15.5 + 2.0 * _noise(rng, shape, 3)
-    made = np.empty((2, *shape), np.float32)
+    land = -9.0 + 2.0 * _make_noise(rng, shape, 3), -15.5 + 2.0 * _make_noise(rng, shape, 3)
+    decibels = np.empty((2, *shape), np.float32)
     for k in range(2):
         mean = ice[k] - ridges - kinds
         frozen = (1 - sea.melt) * mean + sea.melt * wet[k] + texture * (ridges + kinds)
@@ -171,11 +179,11 @@ def _backscatter(rng: np.random.Generator, sea: _Sea, incidence: np.ndarray) -> 
         power = 10 ** (level / 10) * rng.gamma(_LOOKS, 1 / _LOOKS, shape)
         if k == 1:
             power += 10 ** (_NOISE_DB / 10) * rng.gamma(_LOOKS, 1 / _LOOKS, shape)
-        made[k] = 10 * np.log10(power)
-    return made
+        decibels[k] = 10 * np.log10(power)
+    return decibels
 
 
-def _margin(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+def _draw_margin(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     """Pixels beyond the image: a slanted strip at one side."""
     width = shape[1] * rng.uniform(0.01, 0.04)
     slope = shape[1] * rng.uniform(-0.02, 0.02)
@@ -184,8 +192,8 @@ def _margin(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return strip if rng.random() < 0.5 else strip[:, ::-1]
 
 
-def _chart(rng: np.random.Generator, sea: _Sea) -> np.ndarray:
-    """Classes of concentration in polygons that know nothing of single floes, uint8."""
+def _draw_chart(rng: np.random.Generator, sea: _SeaState) -> np.ndarray:
+    """Draw a chart: classes of concentration in polygons, which do not follow single floes, uint8."""
     from scipy.ndimage import mean
     from scipy.spatial import cKDTree
 
@@ -196,10 +204,10 @@ def _chart(rng: np.random.Generator, sea: _Sea) -> np.ndarray:
     sketch = sea.concentration[tuple(middles.astype(int).T)]
     step = 4
     rows, columns = np.arange(0, lines, step), np.arange(0, samples, step)
-    here = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
-    along = 180 * sea.concentration[here[:, 0], here[:, 1]]
+    points = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    along = 180 * sea.concentration[points[:, 0], points[:, 1]]
     tree = cKDTree(np.column_stack([middles, 180 * sketch]))
-    nearest = tree.query(np.column_stack([here, along]))[1].reshape(rows.size, columns.size)
+    nearest = tree.query(np.column_stack([points, along]))[1].reshape(rows.size, columns.size)
     polygon = nearest.repeat(step, axis=0).repeat(step, axis=1)[:lines, :samples]
     share = np.nan_to_num(mean(sea.ice, polygon, np.arange(count)))
     classes = np.clip(np.rint(share * 10 + rng.normal(0, 0.35, count)), 0, 10)
@@ -207,7 +215,7 @@ def _chart(rng: np.random.Generator, sea: _Sea) -> np.ndarray:
     return np.asarray(classes.astype(np.uint8)[polygon])
 
 
-def _zones(land: np.ndarray) -> np.ndarray:
+def _find_zones(land: np.ndarray) -> np.ndarray:
     """Number of the zone of distance to land, float32; 10 is farthest, and where no land is."""
     from scipy.ndimage import distance_transform_edt
 
@@ -217,16 +225,18 @@ def _zones(land: np.ndarray) -> np.ndarray:
     return np.asarray(np.searchsorted(_RANGE_KM, km), np.float32)
 
 
-def _coarse_fields(rng: np.random.Generator, sea: _Sea, month: int) -> tuple[np.ndarray, np.ndarray]:
+def _compute_coarse_fields(
+    rng: np.random.Generator, sea: _SeaState, month: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Brightness temperatures and weather on the 2 km grid."""
     from scipy.ndimage import gaussian_filter
 
     share, speed, land = (
-        _block_mean(field)
+        _average_blocks(field)
         for field in ((sea.ice & ~sea.land).astype(np.float32), sea.wind, sea.land.astype(np.float32))
     )
     shape = share.shape
-    cloud = np.abs(_noise(rng, shape, max(2.0, min(shape) / 6)))
+    cloud = np.abs(_make_noise(rng, shape, max(2.0, min(shape) / 6)))
     summer = 0.5 - 0.5 * np.cos(2 * np.pi * (month - 1) / 12)
     channels = []
     for k in range(len(AMSR2_CHANNELS)):
@@ -234,8 +244,8 @@ def _coarse_fields(rng: np.random.Generator, sea: _Sea, month: int) -> tuple[np.
         width = (6.0, 6.0, 4.5, 3.0, 3.0, 1.6, 0.8)[k // 2]
         water = _WATER[k] + (0.9 if k % 2 == 0 else 0.3) * speed + (k // 2) * 2.0 * cloud
         ice = _ICE[k] + 12 * sea.melt * (k // 2) / 6
-        sum_here = share * ice + (1 - share - land) * water + land * 255
-        channels.append(gaussian_filter(sum_here, width) + rng.normal(0, 0.8, shape))
+        kelvin = share * ice + (1 - share - land) * water + land * 255
+        channels.append(gaussian_filter(kelvin, width) + rng.normal(0, 0.8, shape))
     air = 255 + 20 * summer + 6 * (1 - share) + rng.normal(0, 0.3, shape)
     skin = air + rng.normal(0, 0.5, shape)
     angle = rng.uniform(0, 2 * np.pi)
@@ -244,8 +254,8 @@ def _coarse_fields(rng: np.random.Generator, sea: _Sea, month: int) -> tuple[np.
     return np.stack(channels).astype(np.float32), np.stack(weather).astype(np.float32)
 
 
-def _block_mean(field: np.ndarray) -> np.ndarray:
-    """Means over whole cells of 25 x 25 pixels; the rest of a size that does not divide is left."""
+def _average_blocks(field: np.ndarray) -> np.ndarray:
+    """Average cells of 25 x 25 pixels; pixels at the end that fill no cell are left out."""
     rows, columns = (n // COARSE for n in field.shape)
-    whole = field[: rows * COARSE, : columns * COARSE]
-    return np.asarray(whole.reshape(rows, COARSE, columns, COARSE).mean(axis=(1, 3)), np.float32)
+    cells = field[: rows * COARSE, : columns * COARSE]
+    return np.asarray(cells.reshape(rows, COARSE, columns, COARSE).mean(axis=(1, 3)), np.float32)

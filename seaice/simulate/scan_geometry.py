@@ -1,7 +1,7 @@
 """Where a conical scanner in the orbit of :mod:`seaice.swaths.orbit` looks.
 
 The numbers are those of AMSR2 on GCOM-W1, the Earth a sphere. Every scan has a number on one
-endless clock, and all that is known of a scan follows from its number: two granules that
+endless clock, and everything about a scan follows from its number: two granules that
 both hold it agree to the last bit, which matrix products would not promise.
 
 The antenna looks ahead and turns from right to left. Its samples span 75.7 degrees to either
@@ -67,79 +67,78 @@ class Footprints:
         return latitude, np.degrees(np.arctan2(self.y, self.x))
 
 
-def scan_times(scans: np.ndarray) -> np.ndarray:
+def compute_scan_times(scans: np.ndarray) -> np.ndarray:
     """Seconds of TAI93 of the middle of scans, float64."""
     return scans * SCAN_PERIOD
 
 
-def days_of(scans: np.ndarray) -> np.ndarray:
+def compute_days(scans: np.ndarray) -> np.ndarray:
     """UTC days since 1970-01-01, the time axis of :mod:`seaice.swaths.orbit`, float64."""
-    return utc_from_tai93(scan_times(scans)) / 86400
+    return utc_from_tai93(compute_scan_times(scans)) / 86400
 
 
-def half_orbit_number(days: float) -> int:
+def find_half_orbit(days: float) -> int:
     """Number of the half orbit that starts nearest to a time; even ones ascend."""
     return round((days / PERIOD - PHASE + 0.25) * 2)
 
 
-def half_orbit_start(number: int) -> float:
+def compute_half_orbit_start(number: int) -> float:
     """UTC days since 1970-01-01 at which a half orbit starts."""
     return (number / 2 - 0.25 + PHASE) * PERIOD
 
 
-def first_scan(number: int) -> int:
+def find_first_scan(number: int) -> int:
     """Number of the first scan of a half orbit."""
-    start = tai93_from_utc(half_orbit_start(number) * 86400)
+    start = tai93_from_utc(compute_half_orbit_start(number) * 86400)
     return int(np.ceil(float(start) / SCAN_PERIOD))
 
 
-def orbit_number(half_orbit: int) -> int:
+def compute_orbit_number(half_orbit: int) -> int:
     """Number of the revolution whose ascending node a half orbit holds or follows."""
     return half_orbit // 2 - _REVOLUTIONS_BEFORE_LAUNCH
 
 
-def path_number(half_orbit: int) -> int:
+def compute_path_number(half_orbit: int) -> int:
     """One of the 233 paths of the 16-day cycle, 1..233.
 
     Paths are numbered westward, so a revolution is 16 paths from the one before. The two
     offsets were read off the names of 14 true granules of 2012 to 2025.
     """
     offset = 13 if half_orbit % 2 == 0 else 29
-    return (16 * orbit_number(half_orbit) + offset - 1) % 233 + 1
+    return (16 * compute_orbit_number(half_orbit) + offset - 1) % 233 + 1
 
 
-def position_in_orbit(scans: np.ndarray) -> np.ndarray:
+def compute_orbit_position(scans: np.ndarray) -> np.ndarray:
     """Orbit number and the part flown since the ascending node, float64.
 
-    :mod:`seaice.swaths.orbit` places the swath, which lies ahead of the satellite.
+    :mod:`seaice.swaths.orbit` gives the position of the swath, which lies ahead of the satellite.
     """
-    return days_of(scans) / PERIOD - PHASE - CONE / (2 * np.pi) - _REVOLUTIONS_BEFORE_LAUNCH
+    return compute_days(scans) / PERIOD - PHASE - CONE / (2 * np.pi) - _REVOLUTIONS_BEFORE_LAUNCH
 
 
-def equator_crossing(half_orbit: int) -> tuple[float, float]:
-    """Time and place at which the satellite crosses the equator in a half orbit.
+def find_equator_crossing(half_orbit: int) -> tuple[float, float]:
+    """Find the time and the longitude at which the satellite crosses the equator in a half orbit.
 
     Returns
     -------
     days, longitude : float
         UTC days since 1970-01-01; degrees, -180..180.
     """
-    days = half_orbit_start(half_orbit) + (0.25 + CONE / (2 * np.pi)) * PERIOD
+    days = compute_half_orbit_start(half_orbit) + (0.25 + CONE / (2 * np.pi)) * PERIOD
     longitude = 360 * (NODE_LOCAL_TIME - days % 1) + (0 if half_orbit % 2 == 0 else 180)
     return days, (longitude + 180) % 360 - 180
 
 
-def satellite_vectors(scans: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def compute_satellite_vectors(scans: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Upward, forward and leftward unit vectors of the satellite, turning with the Earth.
 
     Returns
     -------
     up, forward, left : ndarray of float64, shape (3, scans)
     """
-    days = days_of(scans)
+    days = compute_days(scans)
     argument = 2 * np.pi * np.mod(days / PERIOD - PHASE, 1) - CONE
-    # The plane of the orbit keeps its place to the mean sun, so the Earth turns once a day
-    # below it.
+    # The plane of the orbit does not turn against the mean sun, so the Earth turns once a day below it.
     turn = 2 * np.pi * (NODE_LOCAL_TIME - np.mod(days, 1))
     inclination = np.radians(INCLINATION)
     sine, cosine = np.sin(argument), np.cos(argument)
@@ -156,8 +155,8 @@ def satellite_vectors(scans: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
     return turned[0], turned[1], turned[2]
 
 
-def footprints(scans: np.ndarray, frequency: str) -> Footprints:
-    """Where the beams of one frequency meet the ground.
+def compute_footprints(scans: np.ndarray, frequency: str) -> Footprints:
+    """Compute the positions where the beams of one frequency meet the ground.
 
     Parameters
     ----------
@@ -184,7 +183,7 @@ def footprints(scans: np.ndarray, frequency: str) -> Footprints:
     ahead, aside = np.sin(cone) * np.cos(azimuth), np.sin(cone) * np.sin(azimuth)
     upward = np.cos(cone) * np.cos(flown) - ahead * np.sin(flown)
     forward = np.cos(cone) * np.sin(flown) + ahead * np.cos(flown)
-    up, front, left = satellite_vectors(scans)
+    up, front, left = compute_satellite_vectors(scans)
     x, y, z = (
         upward * up[i][:, None] + forward * front[i][:, None] + aside * left[i][:, None]
         for i in range(3)
@@ -210,25 +209,27 @@ class Angles:
     sun_elevation: np.ndarray
 
 
-def angles(scans: np.ndarray, places: Footprints) -> Angles:
-    """Directions to the satellite and to the mean sun."""
-    days = days_of(scans)
+def compute_angles(scans: np.ndarray, footprints: Footprints) -> Angles:
+    """Compute the directions to the satellite and to the mean sun."""
+    days = compute_days(scans)
     declination = np.radians(-23.44) * np.cos(2 * np.pi * (days + 10) / 365.25)
     noon = np.pi - 2 * np.pi * np.mod(days, 1)
     sun = np.stack(
         [np.cos(declination) * np.cos(noon), np.cos(declination) * np.sin(noon), np.sin(declination)]
     )
-    height = (places.x * sun[0][:, None] + places.y * sun[1][:, None]) + places.z * sun[2][:, None]
+    height = (footprints.x * sun[0][:, None] + footprints.y * sun[1][:, None]) + footprints.z * sun[2][
+        :, None
+    ]
     return Angles(
-        _azimuth(places, satellite_vectors(scans)[0]),
-        _azimuth(places, sun),
+        _compute_azimuth(footprints, compute_satellite_vectors(scans)[0]),
+        _compute_azimuth(footprints, sun),
         np.degrees(np.arcsin(np.clip(height, -1, 1))),
     )
 
 
-def _azimuth(places: Footprints, target: np.ndarray) -> np.ndarray:
+def _compute_azimuth(footprints: Footprints, target: np.ndarray) -> np.ndarray:
     """Azimuth of a direction that is given for each scan, shape (3, scans)."""
-    east = places.x * target[1][:, None] - places.y * target[0][:, None]
-    level = places.x * target[0][:, None] + places.y * target[1][:, None]
-    north = (1 - places.z**2) * target[2][:, None] - places.z * level
+    east = footprints.x * target[1][:, None] - footprints.y * target[0][:, None]
+    level = footprints.x * target[0][:, None] + footprints.y * target[1][:, None]
+    north = (1 - footprints.z**2) * target[2][:, None] - footprints.z * level
     return np.degrees(np.arctan2(east, north))

@@ -1,9 +1,9 @@
 """An invented polar sea: coasts, and an ice cover that grows, melts and drifts.
 
-Every field is a sum of random octaves laid out in the projected plane in metres, so one
-seed gives the same world at every resolution, and any day can be asked for on its own.
-Nothing here was measured; the numbers are tuned to the look and the statistics of daily
-AMSR2 maps (share of ice, of exact 0 and 100 percent, change from day to day).
+Every field is a sum of random octaves on the map projection in metres, so that one seed gives the
+same world at every resolution, and any day can be computed on its own. Nothing here was measured; the
+numbers are tuned to the look and the statistics of daily AMSR2 maps (share of ice, of exact 0 and 100
+percent, change from day to day).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _FINEST = 3125.0
 
 @dataclass(frozen=True)
 class Pattern:
-    """A random field: which octaves it has, how fast it is renewed and how fast it moves.
+    """A random field: its octaves, and how fast it is renewed and moves.
 
     Attributes
     ----------
     stream : int
-        Sets the random numbers apart from those of other patterns.
+        Number of the stream of random numbers; every pattern has its own.
     coarsest, finest : float
         Cell sizes of the first and the last octave, metres, 3125 times powers of two.
     slope : float
@@ -47,16 +47,16 @@ class Pattern:
     renewal: float = 0.0
     speed: float = 0.0
 
-    def octaves(self) -> list[float]:
+    def list_octaves(self) -> list[float]:
         """Cell sizes, metres, descending."""
         count = round(np.log2(self.coarsest / self.finest)) + 1
         return [self.coarsest / 2**i for i in range(count)]
 
-    def amplitude(self, octave: float) -> float:
-        """Weight that makes the whole field one of unit standard deviation."""
+    def compute_amplitude(self, octave: float) -> float:
+        """Weight of an octave that gives the field a standard deviation of 1."""
         # A quadratic B-spline with unit random coefficients has the mean variance 0.55
         # along each axis.
-        variance = 0.55**2 * sum((h / self.coarsest) ** (2 * self.slope) for h in self.octaves())
+        variance = 0.55**2 * sum((h / self.coarsest) ** (2 * self.slope) for h in self.list_octaves())
         return float((octave / self.coarsest) ** self.slope / np.sqrt(variance))
 
 
@@ -71,7 +71,7 @@ _AIR = Pattern(9, 200_000, 12_500, slope=0.4, renewal=1)  # clouds and wind: new
 
 @dataclass(frozen=True)
 class _Hemisphere:
-    """What sets north and south apart: shares of the cells, days of the year."""
+    """Properties of a hemisphere: shares of the cells, and days of the year."""
 
     land: float  # of the grid
     least_ice: float  # of the sea
@@ -109,33 +109,41 @@ class SyntheticSea:
         self._knots: dict[tuple[int, int], np.ndarray] = {}
         north = grid.hemisphere == "north"
         self._hemisphere = _NORTH if north else _SOUTH
-        radius, azimuth = _polar_coordinates(grid)
-        elevation = self._field(_ELEVATION, 0)
-        elevation += _northern_ground(radius, azimuth) if north else _southern_ground(radius)
-        broken = (
-            _sector(azimuth, -140, 35) + 0.6 * _sector(azimuth, 20, 40)
+        radius, azimuth = _compute_polar_coordinates(grid)
+        elevation = self._make_field(_ELEVATION, 0)
+        elevation += (
+            _compute_northern_elevation(radius, azimuth)
             if north
-            else _sector(azimuth, 140, 40)
+            else _compute_southern_elevation(radius)
         )
-        elevation += (0.12 + 0.6 * broken * _step(radius, 900, 200)) * self._field(_ISLANDS, 0)
+        broken = (
+            _compute_sector(azimuth, -140, 35) + 0.6 * _compute_sector(azimuth, 20, 40)
+            if north
+            else _compute_sector(azimuth, 140, 40)
+        )
+        elevation += (0.12 + 0.6 * broken * _compute_step(radius, 900, 200)) * self._make_field(
+            _ISLANDS, 0
+        )
         self.land = elevation > np.quantile(self._sample(elevation), 1 - self._hemisphere.land)
         del elevation
-        self._cold = -radius + 330 * self._field(_CLIMATE, 0)
-        self._cold += _northern_currents(radius, azimuth) if north else _southern_currents(azimuth)
+        self._cold = -radius + 330 * self._make_field(_CLIMATE, 0)
+        self._cold += (
+            _compute_northern_currents(radius, azimuth) if north else _compute_southern_currents(azimuth)
+        )
         self._cold_at_sea = np.sort(self._sample(self._cold)[~self._sample(self.land)])
 
-    def truth(self, day: date) -> np.ndarray:
-        """Concentration on a day, wherever there is sea.
+    def compute_truth(self, day: date) -> np.ndarray:
+        """Compute the concentration of all sea on a day.
 
         Returns
         -------
         ndarray of float32, shape (rows, columns)
             Percent, 0..100; exactly 0 is open water. NaN over land.
         """
-        summer = (1 - self._season(day)) / 2
-        air = self._at(_AIR, day)
-        inside = self._kilometres_inside(day, summer) + 8 * air
-        openings = self._openings(day, summer, air)
+        summer = (1 - self._compute_season(day)) / 2
+        air = self._evaluate(_AIR, day)
+        inside = self._measure_distance_inside(day, summer) + 8 * air
+        openings = self._compute_openings(day, summer, air)
         np.maximum(inside, 0, out=inside)
         # Deep in the pack a quarter of the openings is left.
         openings *= np.float32(0.25) + np.float32(0.75) * np.exp(inside * np.float32(-1 / 150))
@@ -147,8 +155,8 @@ class SyntheticSea:
         ice[self.land] = np.nan
         return ice
 
-    def coastal_dropouts(self, day: date) -> np.ndarray:
-        """Sea cells beside a coast that yield no value on a day: specks of a few cells.
+    def draw_coastal_dropouts(self, day: date) -> np.ndarray:
+        """Draw the sea cells beside a coast that have no value on a day: specks of a few cells.
 
         Returns
         -------
@@ -159,22 +167,22 @@ class SyntheticSea:
         coarse = rng.random((rows // 2 + 1, columns // 2 + 1), dtype=np.float32)
         blocks = coarse.repeat(2, axis=0).repeat(2, axis=1)[:rows, :columns]
         ragged = rng.random(self.grid.shape, dtype=np.float32)
-        return _beside(self.land) & (blocks < 0.105 * 6250 / self.grid.step) & (ragged < 0.7)
+        return _find_beside(self.land) & (blocks < 0.105 * 6250 / self.grid.step) & (ragged < 0.7)
 
-    def _kilometres_inside(self, day: date, summer: float) -> np.ndarray:
+    def _measure_distance_inside(self, day: date, summer: float) -> np.ndarray:
         """Distance from the ice edge into the pack, negative on the water, float32."""
-        wanted = self._hemisphere.least_ice + (
+        ice_share = self._hemisphere.least_ice + (
             self._hemisphere.most_ice - self._hemisphere.least_ice
         ) * (1 - summer)
-        threshold = self._cold_at_sea[int((1 - wanted) * (self._cold_at_sea.size - 1))]
+        threshold = self._cold_at_sea[int((1 - ice_share) * (self._cold_at_sea.size - 1))]
         inside = self._cold - threshold
-        inside += 32 * self._at(_WEATHER, day)
-        inside += 30 * self._at(_EDDIES, day)
+        inside += 32 * self._evaluate(_WEATHER, day)
+        inside += 30 * self._evaluate(_EDDIES, day)
         return inside
 
-    def _openings(self, day: date, summer: float, air: np.ndarray) -> np.ndarray:
+    def _compute_openings(self, day: date, summer: float, air: np.ndarray) -> np.ndarray:
         """Percent of open water within the pack: 0 in a third of it, little in most of it."""
-        depth = self._at(_LEADS, day)
+        depth = self._evaluate(_LEADS, day)
         depth += np.float32(0.35) * air + np.float32(0.35 + 0.4 * summer)
         np.maximum(depth, 0, out=depth)
         depth *= np.float32(2.3)
@@ -183,7 +191,7 @@ class SyntheticSea:
         depth /= 1 + depth / np.float32(70)
         return depth
 
-    def _season(self, day: date) -> float:
+    def _compute_season(self, day: date) -> float:
         """-1 at the least and 1 at the most ice of a year, flat near both."""
         most, least = self._hemisphere.day_of_most, self._hemisphere.day_of_least
         number = day.timetuple().tm_yday
@@ -193,54 +201,54 @@ class SyntheticSea:
         return float(np.tanh(2 * np.cos(np.pi * phase)) / np.tanh(2))
 
     def _sample(self, field: np.ndarray) -> np.ndarray:
-        """Every cell of 25 km or so: enough for shares, and alike at every resolution."""
+        """Take a cell about every 25 km: enough for shares, and alike at every resolution."""
         every = max(1, round(25_000 / self.grid.step))
         return field[every // 2 :: every, every // 2 :: every]
 
-    def _at(self, pattern: Pattern, day: date) -> np.ndarray:
+    def _evaluate(self, pattern: Pattern, day: date) -> np.ndarray:
         """A changing pattern on a day, float32 (rows, columns), unit standard deviation."""
         knot, since = divmod(day.toordinal(), pattern.renewal)
         share = since / pattern.renewal
         angle = np.pi / 2 * share**2 * (3 - 2 * share)
-        level = self._level(pattern)
-        old = self._moved(pattern, int(knot), since, level)
+        level = self._choose_cell_size(pattern)
+        old = self._move_pattern(pattern, int(knot), since, level)
         old *= np.float32(np.cos(angle))
         if angle > 0:
-            new = self._moved(pattern, int(knot) + 1, since - pattern.renewal, level)
+            new = self._move_pattern(pattern, int(knot) + 1, since - pattern.renewal, level)
             new *= np.float32(np.sin(angle))
             old += new
-        return self._refined(old, level)
+        return self._refine(old, level)
 
-    def _field(self, pattern: Pattern, knot: int) -> np.ndarray:
-        """A pattern that does not change."""
-        level = self._level(pattern)
-        return self._refined(self._still(pattern, knot, level), level)
+    def _make_field(self, pattern: Pattern, knot: int) -> np.ndarray:
+        """Make a pattern that does not change."""
+        level = self._choose_cell_size(pattern)
+        return self._refine(self._make_canvas_of_grid(pattern, knot, level), level)
 
-    def _level(self, pattern: Pattern) -> float:
-        """Cell size at which a pattern is made and moved: no finer than it has detail."""
+    def _choose_cell_size(self, pattern: Pattern) -> float:
+        """Cell size at which a pattern is made and moved: no finer than its finest detail."""
         return max(self.grid.step, min(pattern.finest / 2, 100_000))
 
-    def _still(self, pattern: Pattern, knot: int, level: float) -> np.ndarray:
+    def _make_canvas_of_grid(self, pattern: Pattern, knot: int, level: float) -> np.ndarray:
         pad = round(_MARGIN / level) - 2
-        return self._canvas(pattern, knot, level)[pad:-pad, pad:-pad].copy()
+        return self._make_canvas(pattern, knot, level)[pad:-pad, pad:-pad].copy()
 
-    def _moved(self, pattern: Pattern, knot: int, days: float, level: float) -> np.ndarray:
-        """The pattern of a knot, ``days`` of drift away from it; two cells wider than the grid."""
+    def _move_pattern(self, pattern: Pattern, knot: int, days: float, level: float) -> np.ndarray:
+        """The pattern of a knot after ``days`` of drift; two cells wider than the grid on each side."""
         key = (pattern.stream, knot)
         if key not in self._knots:
             outdated = [k for k in self._knots if k[0] == key[0] and abs(k[1] - knot) > 1]
             for old in outdated:
                 del self._knots[old]
-            self._knots[key] = self._canvas(pattern, knot, level)
+            self._knots[key] = self._make_canvas(pattern, knot, level)
         direction = np.random.default_rng([self._seed, 7, *key]).uniform(0, 2 * np.pi)
         shift = pattern.speed * days / level * np.array([np.sin(direction), np.cos(direction)])
         field = self._knots[key]
         pad = round(_MARGIN / level) - 2
         for axis in (0, 1):
-            field = _shifted(field, float(shift[axis]), pad, axis)
+            field = _shift(field, float(shift[axis]), pad, axis)
         return field
 
-    def _canvas(self, pattern: Pattern, knot: int, level: float) -> np.ndarray:
+    def _make_canvas(self, pattern: Pattern, knot: int, level: float) -> np.ndarray:
         """Noise on the grid and its margin at cell size ``level``, float32."""
         field: np.ndarray | None = None
         size = pattern.coarsest
@@ -248,26 +256,26 @@ class SyntheticSea:
             shape = [
                 int(np.ceil((n * self.grid.step + 2 * _MARGIN) / size)) + 4 for n in self.grid.shape
             ]
-            field = np.zeros(shape, np.float32) if field is None else _doubled(field, shape)
+            field = np.zeros(shape, np.float32) if field is None else _double(field, shape)
             if size >= max(pattern.finest, 2 * level):
                 octave = round(np.log2(size / _FINEST))
                 rng = np.random.default_rng([self._seed, pattern.stream, knot, octave])
                 noise = rng.standard_normal(shape, dtype=np.float32)
-                noise *= np.float32(pattern.amplitude(size))
+                noise *= np.float32(pattern.compute_amplitude(size))
                 field += noise
             if size <= level:
                 return field[2:-2, 2:-2]
             size /= 2
 
-    def _refined(self, field: np.ndarray, level: float) -> np.ndarray:
+    def _refine(self, field: np.ndarray, level: float) -> np.ndarray:
         """Bring a field with a rim of two cells from ``level`` to the grid, without the rim."""
         while level > self.grid.step:
-            field = _doubled(field, [2 * n - 4 for n in field.shape])
+            field = _double(field, [2 * n - 4 for n in field.shape])
             level /= 2
         return field[2:-2, 2:-2]
 
 
-def _doubled(field: np.ndarray, shape: list[int]) -> np.ndarray:
+def _double(field: np.ndarray, shape: list[int]) -> np.ndarray:
     """Halve the cells of a field smoothly (quadratic B-spline subdivision, Chaikin 1974).
 
     Two cells are lost on each side of the doubled field, so a rim of two cells stays one.
@@ -282,70 +290,70 @@ def _doubled(field: np.ndarray, shape: list[int]) -> np.ndarray:
     return np.ascontiguousarray(field[: shape[0], : shape[1]])
 
 
-def _shifted(field: np.ndarray, cells: float, pad: int, axis: int) -> np.ndarray:
+def _shift(field: np.ndarray, cells: float, pad: int, axis: int) -> np.ndarray:
     """Move a field by a fraction of a cell or more and cut ``pad`` cells off both ends.
 
-    Quadratic B-spline weights, which smooth about alike whatever the fraction is: a
-    linear interpolation would make the pattern flicker as it moves.
+    The weights of a quadratic B-spline smooth nearly alike for every fraction; with linear
+    interpolation the pattern would flicker as it moves.
     """
     field = np.moveaxis(field, axis, 0)
-    whole = round(cells)
-    part = whole - cells
+    full_cells = round(cells)
+    part = full_cells - cells
     length = field.shape[0] - 2 * pad
     weights = (0.5 * (0.5 - part) ** 2, 0.75 - part**2, 0.5 * (0.5 + part) ** 2)
-    first = pad - whole - 1
+    first = pad - full_cells - 1
     moved = sum(
         np.float32(weight) * field[first + i : first + i + length] for i, weight in enumerate(weights)
     )
     return np.moveaxis(np.asarray(moved), 0, axis)
 
 
-def _polar_coordinates(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def _compute_polar_coordinates(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Kilometres from the pole and degrees counterclockwise from the x axis, float32."""
     x = (grid.x / 1000).astype(np.float32)
     y = (grid.y / 1000).astype(np.float32)[:, np.newaxis]
     return np.hypot(x, y), np.degrees(np.arctan2(y, x))
 
 
-def _northern_ground(radius: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+def _compute_northern_elevation(radius: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
     """Continents around a polar ocean with a wide opening to one side and a strait opposite."""
-    ground = 1.6 * _step(radius, 1900, 350) - 3.5 * (1 - _step(radius, 900, 200))
-    ground -= 2.6 * _sector(azimuth, -62, 30) * _step(radius, 700, 300)
-    ground -= 2.2 * _sector(azimuth, 142, 20) * _step(radius, 2300, 300)
+    ground = 1.6 * _compute_step(radius, 1900, 350) - 3.5 * (1 - _compute_step(radius, 900, 200))
+    ground -= 2.6 * _compute_sector(azimuth, -62, 30) * _compute_step(radius, 700, 300)
+    ground -= 2.2 * _compute_sector(azimuth, 142, 20) * _compute_step(radius, 2300, 300)
     return ground
 
 
-def _southern_ground(radius: np.ndarray) -> np.ndarray:
+def _compute_southern_elevation(radius: np.ndarray) -> np.ndarray:
     """A continent around the pole."""
-    return 6 * (1 - _step(radius, 2000, 350)) + 1.2 * (1 - _step(radius, 2900, 250))
+    return 6 * (1 - _compute_step(radius, 2000, 350)) + 1.2 * (1 - _compute_step(radius, 2900, 250))
 
 
-def _northern_currents(radius: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+def _compute_northern_currents(radius: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
     """Kilometres by which a warm or a cold current moves the ice edge."""
-    outside = _step(radius, 900, 300)
+    outside = _compute_step(radius, 900, 300)
     return outside * (
-        -1100 * _sector(azimuth, -42, 28)
-        + 450 * _sector(azimuth, -100, 22)
-        + 500 * _sector(azimuth, 115, 30)
+        -1100 * _compute_sector(azimuth, -42, 28)
+        + 450 * _compute_sector(azimuth, -100, 22)
+        + 500 * _compute_sector(azimuth, 115, 30)
     )
 
 
-def _southern_currents(azimuth: np.ndarray) -> np.ndarray:
-    return 350 * _sector(azimuth, 120, 60)
+def _compute_southern_currents(azimuth: np.ndarray) -> np.ndarray:
+    return 350 * _compute_sector(azimuth, 120, 60)
 
 
-def _step(values: np.ndarray, centre: float, width: float) -> np.ndarray:
+def _compute_step(values: np.ndarray, centre: float, width: float) -> np.ndarray:
     """A smooth step from 0 to 1."""
     return (0.5 + 0.5 * np.tanh((values - centre) / width)).astype(np.float32)
 
 
-def _sector(azimuth: np.ndarray, centre: float, width: float) -> np.ndarray:
+def _compute_sector(azimuth: np.ndarray, centre: float, width: float) -> np.ndarray:
     """1 in a direction, falling smoothly to 0 beside it."""
     away = (azimuth - centre + 180) % 360 - 180
     return np.exp(-((away / width) ** 2)).astype(np.float32)
 
 
-def _beside(land: np.ndarray) -> np.ndarray:
+def _find_beside(land: np.ndarray) -> np.ndarray:
     """Sea cells no more than two cells from land."""
     near = land.copy()
     for field in (near, near.T):

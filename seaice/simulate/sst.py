@@ -1,7 +1,7 @@
 """Simulated sea surface temperature in the layout of the ODYSSEA L3S and L4 products.
 
-L3S is what was seen between clouds, with quality levels; L4 is a smooth analysis without gaps, a
-little wrong everywhere. Both carry the packing, flags and names of GHRSST (GDS 2.1), in the file
+L3S holds the observations between clouds, with quality levels; L4 is a smooth analysis without gaps,
+with small errors everywhere. Both have the packing, flags and names of GHRSST (GDS 2.1), in the file
 form of the Copernicus Zarr stores: one stack (time, latitude, longitude).
 """
 
@@ -25,7 +25,7 @@ _SEA_BIT, _LAND_BIT, _LAKE_BIT, _ICE_BIT = 1, 2, 4, 8
 
 @dataclass(frozen=True)
 class SimulatedSst:
-    """Two files and the truth behind them.
+    """The L3S and the L4 file, and the truth behind them.
 
     Attributes
     ----------
@@ -56,39 +56,41 @@ def write_sst(
 
     Examples
     --------
-    >>> made = write_sst(folder, [date(2024, 6, 1)], step=10.0)  # doctest: +SKIP
-    >>> made.truth.shape  # doctest: +SKIP
+    >>> sst = write_sst(folder, [date(2024, 6, 1)], step=10.0)  # doctest: +SKIP
+    >>> sst.truth.shape  # doctest: +SKIP
     (1, 18, 36)
     """
     latitude = np.arange(-90 + step / 2, 90, step)
     longitude = np.arange(-180 + step / 2, 180, step)
     east, north = np.meshgrid(longitude, latitude)
-    land = _land(north, east)
+    land = _find_land(north, east)
     rng = np.random.default_rng(seed)
-    waves, clouds, wrong = (_Waves.random(rng, slope) for slope in (1.6, 1.2, 1.0))
-    truth = np.stack([_mean(north) + 2.0 * waves.at(north, east, t) for t in range(len(days))])
+    waves, clouds, errors = (_Waves.draw(rng, slope) for slope in (1.6, 1.2, 1.0))
+    truth = np.stack(
+        [_compute_mean(north) + 2.0 * waves.evaluate(north, east, t) for t in range(len(days))]
+    )
     truth = np.maximum(truth, 271.35)
-    seen, analysed = truth.copy(), truth.copy()
+    observed, analysed = truth.copy(), truth.copy()
     quality = np.empty(truth.shape, np.int8)
     for t in range(len(days)):
-        cover = clouds.at(north, east, 4.0 * t)
+        cover = clouds.evaluate(north, east, 4.0 * t)
         edge = np.quantile(cover[~land], cloud_share)
         quality[t] = np.where(cover < edge, 0, np.where(cover < edge + 0.15, 3, 5))
-        seen[t] += rng.normal(0, 0.1, land.shape) - np.where(quality[t] == 3, 1.5, 0.0)
-        analysed[t] += 0.3 * wrong.at(north, east, t)
+        observed[t] += rng.normal(0, 0.1, land.shape) - np.where(quality[t] == 3, 1.5, 0.0)
+        analysed[t] += 0.3 * errors.evaluate(north, east, t)
     truth[:, land] = np.nan
     ice = ~land & (truth <= 271.35)
     quality[ice | np.isnan(truth)] = 0
     axes = (days, latitude, longitude)
     l3s, l4 = Path(folder) / "l3s.nc", Path(folder) / "l4.nc"
-    _write(l3s, axes, _l3s(seen, quality))
-    _write(l4, axes, _l4(analysed, land, ice))
+    _write_file(l3s, axes, _make_l3s(observed, quality))
+    _write_file(l4, axes, _make_l4(analysed, land, ice))
     return SimulatedSst(l3s, l4, truth)
 
 
 @dataclass(frozen=True)
 class _Waves:
-    """A red random field on the sphere that drifts with time: plane waves cut by the sphere."""
+    """A red random field on the sphere that drifts with time: a sum of plane waves through it."""
 
     directions: np.ndarray
     numbers: np.ndarray
@@ -96,7 +98,7 @@ class _Waves:
     amplitudes: np.ndarray
 
     @classmethod
-    def random(cls, rng: np.random.Generator, slope: float) -> _Waves:
+    def draw(cls, rng: np.random.Generator, slope: float) -> _Waves:
         directions = rng.normal(size=(_WAVES, 3))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         numbers = np.exp(rng.uniform(np.log(2), np.log(40), _WAVES))
@@ -104,23 +106,24 @@ class _Waves:
         amplitudes /= np.sqrt((amplitudes**2).sum() / 2)
         return cls(directions, numbers, rng.uniform(0, 2 * np.pi, _WAVES), amplitudes)
 
-    def at(self, latitude: np.ndarray, longitude: np.ndarray, time: float) -> np.ndarray:
+    def evaluate(self, latitude: np.ndarray, longitude: np.ndarray, time: float) -> np.ndarray:
         """Values of unit variance at degrees north and east, ``time`` in days."""
         phi, lam = np.radians(latitude), np.radians(longitude)
-        places = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
+        vectors = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
         total = np.zeros(latitude.shape)
         for u, k, p, a in zip(self.directions, self.numbers, self.phases, self.amplitudes, strict=True):
-            total += a * np.cos(k * (places @ u) + p + 0.02 * k * time)
+            total += a * np.cos(k * (vectors @ u) + p + 0.02 * k * time)
         return total
 
 
-def _mean(latitude: np.ndarray) -> np.ndarray:
-    found: np.ndarray = 271.0 + 29.0 * np.cos(np.radians(latitude)) ** 2
-    return found
+def _compute_mean(latitude: np.ndarray) -> np.ndarray:
+    """Mean temperature by latitude, kelvin."""
+    kelvin: np.ndarray = 271.0 + 29.0 * np.cos(np.radians(latitude)) ** 2
+    return kelvin
 
 
-def _land(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Some round continents; they fix no real coast."""
+def _find_land(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    """Land of some round continents, which follow no real coast."""
     land = latitude < -72
     for north, east, radius in (
         (45, 100, 32),
@@ -136,12 +139,12 @@ def _land(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
     return land
 
 
-def _l3s(seen: np.ndarray, quality: np.ndarray) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
-    values = np.where(quality > 0, seen, np.nan)
+def _make_l3s(observed: np.ndarray, quality: np.ndarray) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
+    values = np.where(quality > 0, observed, np.nan)
     words = "no_data bad_data worst_quality low_quality acceptable_quality best_quality"
     return {
         "sea_surface_temperature": (
-            _packed(values),
+            _pack(values),
             {
                 "standard_name": "sea_surface_foundation_temperature",
                 "long_name": "sea surface foundation temperature",
@@ -165,14 +168,14 @@ def _l3s(seen: np.ndarray, quality: np.ndarray) -> dict[str, tuple[np.ndarray, d
     }
 
 
-def _l4(
+def _make_l4(
     analysed: np.ndarray, land: np.ndarray, ice: np.ndarray
 ) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
     mask = np.where(land, _LAND_BIT, _SEA_BIT).astype(np.int8)
     mask = np.where(ice, _SEA_BIT | _ICE_BIT, np.broadcast_to(mask, ice.shape)).astype(np.int8)
     return {
         "analysed_sst": (
-            _packed(np.where(land, np.nan, analysed)),
+            _pack(np.where(land, np.nan, analysed)),
             {
                 "standard_name": "sea_surface_foundation_temperature",
                 "long_name": "analysed sea surface temperature",
@@ -195,12 +198,12 @@ def _l4(
     }
 
 
-def _packed(kelvin: np.ndarray) -> np.ndarray:
+def _pack(kelvin: np.ndarray) -> np.ndarray:
     steps = np.rint((kelvin - OFFSET) / SCALE)
     return np.where(np.isnan(steps), FILL, steps).astype(np.int16)
 
 
-def _write(
+def _write_file(
     path: Path,
     axes: tuple[Sequence[date], np.ndarray, np.ndarray],
     variables: dict[str, tuple[np.ndarray, dict[str, Any]]],
@@ -224,9 +227,9 @@ def _write(
             dataset[name].setncatts(attributes)
         for name, (values, attributes) in variables.items():
             fill = attributes.pop("_FillValue")
-            made = dataset.createVariable(
+            variable = dataset.createVariable(
                 name, values.dtype, ("time", "latitude", "longitude"), fill_value=fill, zlib=True
             )
-            made.set_auto_maskandscale(False)
-            made.setncatts(attributes)
-            made[:] = values
+            variable.set_auto_maskandscale(False)
+            variable.setncatts(attributes)
+            variable[:] = values
