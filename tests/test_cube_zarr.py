@@ -740,9 +740,9 @@ def test_index_and_animation_are_the_same(pair, tmp_path, monkeypatch):
 def test_a_day_is_drawn(pair, tmp_path, monkeypatch, capsys):
     import visualization
     from seaice.pictures.read_concentration import (
-        kind_of,
-        read_any,
-        read_pair,
+        recognise_kind,
+        read_map_day,
+        read_comparison,
     )
     from seaice.simulate import write_day
 
@@ -751,14 +751,14 @@ def test_a_day_is_drawn(pair, tmp_path, monkeypatch, capsys):
     assert visualization.main(given) == 0
     assert names(tmp_path) == ["c_20240227.png"]
     day = date(2024, 2, 27)
-    one, two = (read_any(path, day, None) for path in pair)
+    one, two = (read_map_day(path, day, None) for path in pair)
     np.testing.assert_array_equal(one.concentration, two.concentration)
     assert one.source.replace("c.nc", "c.zarr") == two.source
     write_day(tmp_path / "day.nc", one.concentration, GRID)
-    one, two = (read_pair(tmp_path / "day.nc", path, day) for path in pair)
+    one, two = (read_comparison(tmp_path / "day.nc", path, day) for path in pair)
     np.testing.assert_array_equal(one.flags, two.flags)
     assert one.classes == two.classes
-    assert (kind_of(pair[0]), kind_of(pair[1])) == ("cube", "cube")
+    assert (recognise_kind(pair[0]), recognise_kind(pair[1])) == ("cube", "cube")
     (tmp_path / "empty.zarr").mkdir()
     capsys.readouterr()
     assert visualization.main(["--input_file", "empty.zarr"]) == 1

@@ -41,11 +41,11 @@ from seaice.masking.land_mask import write_mask
 from seaice.masks import Mask
 from seaice.pictures import field_map
 from seaice.pictures.colour_scale import (
-    nice_range,
-    scale_of,
+    choose_scale,
+    round_range,
 )
 from seaice.pictures.field_map import (
-    view_of,
+    crop_to_data,
     widen,
 )
 from seaice.pictures.read_field import read_field
@@ -116,9 +116,9 @@ def refused(capsys, *given):
 def draw_axes(path, extent=None, **chosen):
     """The map a file is drawn on, the cells as the file has them, and their colours."""
     field = read_field(path, chosen.get("variable"), chosen.get("day"))
-    figure, ax = field_map.field_figure(view_of(field, extent))
+    figure, ax = field_map.make_field_figure(crop_to_data(field, extent))
     figure.set_dpi(DPI)
-    return ax, field, scale_of(field)
+    return ax, field, choose_scale(field)
 
 
 @pytest.mark.parametrize(("grid_id", "extent"), [("ease2n6250", None), ("ease2s6250", "grid")])
@@ -129,7 +129,7 @@ def test_single_cells_are_seen_where_they_are_and_in_their_colour(capsys, tmp_pa
     assert (scale.low, scale.high) == (0.0, 0.6)
     for (row, column), value in CELLS.items():
         found = colour_at(image, ax, field.grid.x[column], field.grid.y[row])
-        assert is_close(found, scale.colour(value)), (row, column)
+        assert is_close(found, scale.get_colour(value)), (row, column)
         if extent == "grid":  # beside the cell, where the map must be wide enough to be seen
             beside = colour_at(image, ax, field.grid.x[column + 3], field.grid.y[row - 2])
             assert not is_close(beside, rgb(palette.NO_OBSERVATION), 40), (row, column)
@@ -153,7 +153,7 @@ def test_temperature_of_both_poles(capsys, tmp_path, grid_id):
     )
     for row, column in ((2, 25), (30, 5), (38, 28)):
         found = colour_at(image, ax, grid.x[column], grid.y[row])
-        assert is_close(found, scale.colour(values[row, column]))
+        assert is_close(found, scale.get_colour(values[row, column]))
     assert is_close(colour_at(image, ax, grid.x[15], grid.y[12]), rgb(palette.NO_OBSERVATION), 0)
 
 
@@ -166,7 +166,7 @@ def test_dots_of_many_cells_keep_the_one_with_a_value(capsys, tmp_path, monkeypa
     ax, field, scale = draw_axes(path, "grid")
     for (row, column), value in cells.items():
         found = colour_at(image, ax, field.grid.x[column], field.grid.y[row])
-        assert is_close(found, scale.colour(value)), (row, column)
+        assert is_close(found, scale.get_colour(value)), (row, column)
 
 
 SIDES = st.tuples(st.integers(1, 7), st.integers(1, 7))
@@ -207,7 +207,7 @@ def test_step_by_day_and_by_month(capsys, tmp_path):
         assert name == f"{path.stem}_{stamp}.png"
         ax, field, scale = draw_axes(path, day=parse_date(day))
         found = colour_at(image, ax, field.grid.x[300 + number], field.grid.y[300])
-        assert is_close(found, scale.colour(0.2 + number / 10))
+        assert is_close(found, scale.get_colour(0.2 + number / 10))
         assert ax.texts[-2].get_text().replace("\n", " ").endswith(f", {span}")
     assert "holds 2 time steps: 2022-01-07, 2022-01-08; choose one with --date" in refused(capsys, days)
     said = refused(capsys, months, "--date", "20220301")
@@ -232,15 +232,15 @@ def test_a_file_of_one_long_step_needs_no_date(capsys, tmp_path):
 def test_counts_have_a_colour_each_or_steps(tmp_path):
     few_cells = {(300, 300 + n): 0.2 for n in range(4)}
     path = write_freeboard(tmp_path / "a.nc", "ease2n25000", cells=few_cells)
-    few = scale_of(read_field(path, "segment_count", None))
+    few = choose_scale(read_field(path, "segment_count", None))
     assert few.ticks == (1, 2, 3, 4)
-    assert len({few.colour(n) for n in (1, 2, 3, 4)}) == 4
+    assert len({few.get_colour(n) for n in (1, 2, 3, 4)}) == 4
     path = write_freeboard(tmp_path / "b.nc", "ease2n25000", cells=few_cells, counts=[1, 40, 700, 3000])
     field = read_field(path, "segment_count", None)
-    assert field.known.sum() == 4, "a count of 0 is no observation"
-    many = scale_of(field)
+    assert field.has_value.sum() == 4, "a count of 0 is no observation"
+    many = choose_scale(field)
     assert many.edges == (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-    assert many.colour(2) == many.colour(4) != many.colour(5)
+    assert many.get_colour(2) == many.get_colour(4) != many.get_colour(5)
     assert not many.below and not many.above
 
 
@@ -251,7 +251,7 @@ def test_other_variables(capsys, tmp_path, variable):
     assert name == f"f_{variable}_20220107.png"
     ax, field, scale = draw_axes(path, variable=variable)
     value = field.values[300, 300]
-    assert is_close(colour_at(image, ax, field.grid.x[300], field.grid.y[300]), scale.colour(value))
+    assert is_close(colour_at(image, ax, field.grid.x[300], field.grid.y[300]), scale.get_colour(value))
     assert scale.label.endswith("(m)") == (field.units == "m")
 
 
@@ -261,22 +261,22 @@ def test_heights_are_known_too(tmp_path):
         write_freeboard(tmp_path / "h.nc", "ease2n25000", cells=cells, product="ATL07"), None, None
     )
     assert (field.name, field.units, field.is_main) == ("height_mean", "m", True)
-    assert (scale_of(field).low, scale_of(field).high) == (-0.2, 1.4)
+    assert (choose_scale(field).low, choose_scale(field).high) == (-0.2, 1.4)
 
 
 def test_range_of_the_colours(capsys, tmp_path):
     path = write_freeboard(tmp_path / "f.nc", "ease2n25000", cells={(300, 300): 0.02, (330, 340): 0.6})
     field = read_field(path, None, None)
-    scale = scale_of(field, vmin=0.1, vmax=0.4)
+    scale = choose_scale(field, vmin=0.1, vmax=0.4)
     assert (scale.edges, scale.below, scale.above) == ((0.1, 0.4), True, True)
-    assert scale.colormap().colorbar_extend == "both"
+    assert scale.make_colormap().colorbar_extend == "both"
     assert "colours 0.1 to 0.4" in draw(capsys, path, "--vmin", "0.1", "--vmax", "0.4")[2]
     assert "expected --vmin below --vmax, found 0.9 to 0.6" in refused(capsys, path, "--vmin", "0.9")
 
 
 @given(st.floats(-1e4, 1e4), st.floats(0, 1e4))
 def test_a_nice_range_holds_what_it_was_made_from(low, span):
-    first, last = nice_range(low, low + span)
+    first, last = round_range(low, low + span)
     assert first < last
     slack = 1e-5 * max(1e-9, abs(low), abs(low + span))
     assert first <= low + slack and last >= low + span - slack
@@ -325,8 +325,8 @@ def test_other_variables_of_a_cube(capsys, tmp_path):
     image, name, out = draw(capsys, tmp_path / "c.nc", "--date", "20240110", "--variable", "fill_flag")
     assert name == "c_fill_flag_20240110.png"
     assert out.splitlines()[1] == "fill_flag: observed, space-time Gaussian"
-    figure, ax = field_map.field_figure(
-        view_of(read_field(tmp_path / "c.nc", "fill_flag", date(2024, 1, 10)))
+    figure, ax = field_map.make_field_figure(
+        crop_to_data(read_field(tmp_path / "c.nc", "fill_flag", date(2024, 1, 10)))
     )
     figure.set_dpi(DPI)
     for row, flag in ((250, "spacetime_gaussian"), (350, "observed")):
@@ -346,7 +346,7 @@ def test_land_of_a_mask_lies_below_the_values(capsys, tmp_path):
     write_mask(tmp_path / "m.nc", Mask(surface, np.zeros(grid.shape, np.float32), grid), {})
     image, _, _ = draw(capsys, path, "--land_mask_file", tmp_path / "m.nc", "--coastlines", "mask")
     ax, field, scale = draw_axes(path)
-    assert is_close(colour_at(image, ax, grid.x[300], grid.y[300]), scale.colour(0.2))
+    assert is_close(colour_at(image, ax, grid.x[300], grid.y[300]), scale.get_colour(0.2))
     assert is_close(colour_at(image, ax, grid.x[310], grid.y[310]), rgb(palette.LAND))
 
 
@@ -383,8 +383,8 @@ def test_texts_stay_on_the_picture(tmp_path, grid_id):
         (other, "freeboard_uncertainty"),  # has a subtitle of two lines
     ):
         field = read_field(source, variable, None)
-        figure, ax = field_map.field_figure(view_of(field))
-        swatches, _ = field_map.draw_field_values(ax, view_of(field))
+        figure, ax = field_map.make_field_figure(crop_to_data(field))
+        swatches, _ = field_map.draw_field_values(ax, crop_to_data(field))
         maps.draw_legend(ax, swatches)
         assert texts_outside(figure) == []
         title = next(text for text in ax.texts if text.get_gid() == "title")

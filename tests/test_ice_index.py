@@ -420,7 +420,7 @@ def test_gif_shows_every_day_as_drawn(cube, tmp_path):
     with CubeFile(cube) as opened:
         picture = animation.DayPicture(opened, pixels=300)
         for number, seen in enumerate(frames):
-            drawn = picture.frame(number).astype(int)
+            drawn = picture.draw_day(number).astype(int)
             assert seen.shape == drawn.shape
             # 255 colours for all frames: near everywhere, and mostly hardly different.
             assert np.abs(seen - drawn).max() <= 60
@@ -435,7 +435,7 @@ def test_gif_is_written_as_frames_come(tmp_path):
     path = tmp_path / "noise.gif"
     noise = np.random.default_rng(0)
     sizes = []
-    with animation.gif(path, noise.integers(0, 255, (120, 120, 3), np.uint8), 10) as add:
+    with animation.write_gif(path, noise.integers(0, 255, (120, 120, 3), np.uint8), 10) as add:
         for _ in range(4):
             add(noise.integers(0, 255, (120, 120, 3), np.uint8))
             sizes.append(path.stat().st_size)
@@ -445,7 +445,7 @@ def test_gif_is_written_as_frames_come(tmp_path):
 def test_gif_keeps_what_does_not_change(tmp_path):
     one = np.random.default_rng(0).integers(0, 255, (80, 80, 3), np.uint8)
     path = tmp_path / "still.gif"
-    with animation.gif(path, one, 10) as add:
+    with animation.write_gif(path, one, 10) as add:
         add(one)
         first = path.stat().st_size
         add(one)
@@ -467,7 +467,7 @@ def test_frames_are_bounded_on_a_fine_grid(tmp_path):
     )
     with CubeFile(path) as opened:
         picture = animation.DayPicture(opened, pixels=200)
-        frame = picture.frame(0)
+        frame = picture.draw_day(0)
     assert max(frame.shape) == 200
     assert 200 <= max(picture.grid.shape) < 400  # thinned before it is drawn
     assert frame.shape[0] % 2 == frame.shape[1] % 2 == 0
@@ -570,14 +570,14 @@ def test_animations_that_cannot_be(cube, options, message):
 def test_an_interrupted_animation_leaves_nothing(cube, tmp_path, monkeypatch):
     path = tmp_path / "days.gif"
     path.write_bytes(b"the former one")
-    frame = animation.DayPicture.frame
+    frame = animation.DayPicture.draw_day
 
     def stops(self, number):
         if number == 1:
             raise KeyboardInterrupt
         return frame(self, number)
 
-    monkeypatch.setattr(animation.DayPicture, "frame", stops)
+    monkeypatch.setattr(animation.DayPicture, "draw_day", stops)
     with pytest.raises(KeyboardInterrupt):
         animate(input_file=cube, output_file=path, pixels=120)
     assert path.read_bytes() == b"the former one"

@@ -25,8 +25,8 @@ from seaice.drawing import (
     projection,
 )
 from seaice.drawing.cell_image import (
-    block_class,
-    block_mean,
+    average_blocks,
+    classify_blocks,
 )
 from seaice.grids import Grid, get_grid
 
@@ -88,14 +88,14 @@ def is_no_value(found):
 
 
 def ice(percent):
-    return np.round(255 * np.array(palette.ice_colormap()(percent / 100)[:3])).astype(int)
+    return np.round(255 * np.array(palette.make_ice_colormap()(percent / 100)[:3])).astype(int)
 
 
 @pytest.mark.parametrize("name", PLACES)
 def test_a_named_place_is_where_the_published_formula_puts_it(name):
     grid_id, longitude, latitude = PLACES[name]
     grid = get_grid(grid_id)
-    projection = draw.projection(grid)
+    projection = draw.make_projection(grid)
     there = projection.transform_point(longitude, latitude, projection.as_geodetic())
     np.testing.assert_allclose(there, snyder(longitude, latitude, grid.hemisphere), atol=1)
 
@@ -112,7 +112,7 @@ def test_a_named_place_is_where_the_published_formula_puts_it(name):
     ],
 )
 def test_published_corners(grid_id, longitude, latitude, x, y):
-    projection = draw.projection(get_grid(grid_id))
+    projection = draw.make_projection(get_grid(grid_id))
     assert projection.transform_point(longitude, latitude, projection.as_geodetic()) == pytest.approx(
         (x, y), abs=2
     )
@@ -126,11 +126,11 @@ def test_published_corners(grid_id, longitude, latitude, x, y):
         (get_grid("ease2s25000"), "LambertAzimuthalEqualArea"),
         (WGS, "Stereographic"),
         (UPS, "Stereographic"),
-        (LCC, "GridPlane"),
+        (LCC, "GridProjection"),
     ],
 )
 def test_projection_of_every_kind_of_grid(grid, kind):
-    projection = draw.projection(grid)
+    projection = draw.make_projection(grid)
     assert type(projection).__name__ == kind
     longitude, latitude = grid.longitude_latitude()
     there = projection.transform_points(projection.as_geodetic(), longitude, latitude)
@@ -146,7 +146,7 @@ def test_a_projection_that_does_not_fit_is_not_used(monkeypatch):
     import cartopy.crs as ccrs
 
     monkeypatch.setattr(projection, "_cartopy_class", lambda grid: ccrs.NorthPolarStereo())
-    found = draw.projection(get_grid("n25000"))
+    found = draw.make_projection(get_grid("n25000"))
     there = found.transform_point(15.6, 78.2, found.as_geodetic())
     np.testing.assert_allclose(there, snyder(15.6, 78.2, "north"), atol=1)
 
@@ -156,7 +156,7 @@ def test_every_cell_has_its_colour_up_to_its_edges(grid):
     grid = grid if grid.rows == 6 else grid.crop(slice(0, 6), slice(0, 4))
     field = np.linspace(0, 100, 24, dtype=np.float32).reshape(6, 4)
     field = field[:, ::-1]
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     image = draw.draw_concentration(ax, field, grid)
     assert tuple(image.get_extent()) == grid.extent
     assert image.get_array().shape == grid.shape  # handed through, not resampled
@@ -178,7 +178,7 @@ def test_a_cell_at_a_named_place_is_seen_there_and_only_there(name):
     row, column = np.unravel_index(distance.argmin(), grid.shape)
     field = np.zeros(grid.shape, np.float32)
     field[row - 1 : row + 2, column - 1 : column + 2] = 100
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     draw.draw_concentration(ax, field, grid)
     picture = pixels(figure)
     x, y = snyder(longitude, latitude, grid.hemisphere)
@@ -193,7 +193,7 @@ def test_land_is_painted_over_and_missing_is_hatched():
     field[:8] = np.nan
     land = np.zeros(grid.shape, bool)
     land[:4] = land[16:] = True
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     draw.draw_concentration(ax, field, grid, land)
     picture = pixels(figure)
     for column in range(20):
@@ -212,7 +212,7 @@ def test_land_is_painted_over_and_missing_is_hatched():
 
 
 def test_ice_colours_rise_in_even_steps_of_lightness():
-    colours = palette.ice_colormap()(np.linspace(0, 1, 256))[:, :3]
+    colours = palette.make_ice_colormap()(np.linspace(0, 1, 256))[:, :3]
     linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
     luminance = linear @ [0.2126, 0.7152, 0.0722]
     lightness = 116 * np.cbrt(luminance) - 16
@@ -228,7 +228,7 @@ def test_classes_by_code_whatever_the_numbers():
     grid = get_grid("n25000").crop(slice(200, 203), slice(100, 103))
     codes = np.array([[7, 250, 3]] * 3, np.uint8)
     classes = {250: palette.Swatch("b", "#00ff00"), 7: palette.Swatch("a", "#ff0000")}
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     draw.draw_classes(ax, codes, grid, classes)
     picture = pixels(figure)
     assert is_close(colour_at(picture, ax, grid.x[0], grid.y[1]), rgb("#ff0000"), 0)
@@ -240,7 +240,7 @@ def test_ice_edge_lies_where_the_field_passes_it():
     grid = get_grid("n3125").crop(slice(1000, 2000), slice(1000, 1200))
     field = np.repeat(np.linspace(0, 100, 1000, dtype=np.float32)[:, np.newaxis], 200, axis=1)
     field[:, :20] = np.nan
-    _, ax = draw.polar_figure(grid, graticule=False)
+    _, ax = draw.make_map_figure(grid, graticule=False)
     swatch = draw.draw_ice_edge(ax, field, grid, level=15)
     assert swatch.label == "ice edge (15 %)"
     (line,) = ax.collections
@@ -254,7 +254,7 @@ def test_ice_edge_lies_where_the_field_passes_it():
 @pytest.mark.parametrize("percent", [3.0, 90.0, np.nan])
 def test_no_ice_edge_is_said_so(percent):
     grid = get_grid("n25000").crop(slice(200, 220), slice(100, 120))
-    _, ax = draw.polar_figure(grid, graticule=False)
+    _, ax = draw.make_map_figure(grid, graticule=False)
     swatch = draw.draw_ice_edge(ax, np.full(grid.shape, percent, np.float32), grid)
     assert swatch.label == "no ice edge (15 %)"
     assert not ax.collections
@@ -263,7 +263,7 @@ def test_no_ice_edge_is_said_so(percent):
 def test_outline_follows_the_cells():
     grid = get_grid("n25000").crop(slice(200, 220), slice(100, 120))
     inside = np.zeros(grid.shape, bool)
-    _, ax = draw.polar_figure(grid, graticule=False)
+    _, ax = draw.make_map_figure(grid, graticule=False)
     draw.draw_outline(ax, inside, grid)
     draw.draw_outline(ax, ~inside, grid)
     assert draw.draw_pole_hole(ax, inside, grid) is None
@@ -278,7 +278,7 @@ def test_outline_follows_the_cells():
 
 def test_next_frame_of_an_animation():
     grid = get_grid("n25000").crop(slice(200, 220), slice(100, 120))
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     image = draw.draw_concentration(ax, np.zeros(grid.shape, np.float32), grid)
     draw.draw_frame(image, np.full(grid.shape, 100, np.float32), title="first")
     draw.draw_frame(image, np.full(grid.shape, 60, np.float32), title="second")
@@ -290,7 +290,7 @@ def test_next_frame_of_an_animation():
 
 def test_field_of_another_shape_is_refused():
     grid = get_grid("n25000").crop(slice(200, 220), slice(100, 120))
-    _, ax = draw.polar_figure(grid, graticule=False)
+    _, ax = draw.make_map_figure(grid, graticule=False)
     with pytest.raises(
         InputError, match=r"expected a field on the grid .* found an array of shape \(2, 2\)"
     ):
@@ -300,7 +300,7 @@ def test_field_of_another_shape_is_refused():
 def test_no_figure_is_known_to_pyplot():
     from matplotlib import pyplot
 
-    draw.polar_figure(get_grid("n25000"))
+    draw.make_map_figure(get_grid("n25000"))
     assert pyplot.get_fignums() == []
 
 
@@ -308,21 +308,21 @@ def test_scale_bar_has_the_length_it_says():
     from matplotlib.patches import Rectangle
 
     for grid, label, length in ((get_grid("n25000"), "1000 km at 70°N", 1e6), (LCC, "200 km", 2e5)):
-        _, ax = draw.polar_figure(grid, graticule=False)
+        _, ax = draw.make_map_figure(grid, graticule=False)
         draw.draw_scale_bar(ax, grid)
         (bar,) = [p for p in ax.patches if isinstance(p, Rectangle)]
         assert bar.get_width() == length
         assert [t.get_text() for t in ax.texts] == [label]
     south = get_grid("s25000")
-    _, ax = draw.polar_figure(south, graticule=False)
+    _, ax = draw.make_map_figure(south, graticule=False)
     draw.draw_scale_bar(ax, south)
     assert ax.texts[0].get_text() == "1000 km at 70°S"
 
 
 def test_two_legends_and_what_they_say():
-    _, ax = draw.polar_figure(get_grid("s25000"), graticule=False)
-    draw.draw_legend(ax, [palette.LAND_SWATCH, palette.no_value("missing")])
-    draw.draw_legend(ax, [palette.line("edge", palette.ICE_EDGE)], side="right", title="t")
+    _, ax = draw.make_map_figure(get_grid("s25000"), graticule=False)
+    draw.draw_legend(ax, [palette.LAND_SWATCH, palette.make_no_value_swatch("missing")])
+    draw.draw_legend(ax, [palette.make_line_swatch("edge", palette.ICE_EDGE)], side="right", title="t")
     from matplotlib.legend import Legend
 
     legends = {legend for legend in ax.get_children() if isinstance(legend, Legend)}
@@ -346,12 +346,12 @@ def texts_outside(figure):
     "grid", [get_grid("n25000"), get_grid("s25000"), get_grid("ease2n25000"), LCC, WGS]
 )
 def test_labels_stay_on_the_picture(grid):
-    figure, ax = draw.polar_figure(grid)
+    figure, ax = draw.make_map_figure(grid)
     image = draw.draw_concentration(ax, np.zeros(grid.shape, np.float32), grid)
     draw.draw_colorbar(ax, image)
     draw.draw_scale_bar(ax, grid)
     draw.draw_title(ax, "title", "subtitle")
-    draw.draw_legend(ax, [palette.LAND_SWATCH, palette.no_value("land or not observed")])
+    draw.draw_legend(ax, [palette.LAND_SWATCH, palette.make_no_value_swatch("land or not observed")])
     assert texts_outside(figure) == []
 
 
@@ -398,7 +398,7 @@ def test_a_dot_whose_cell_has_a_value_is_never_grey(cells, dpi):
     size = 1 if cells < 300 else 14  # smaller than dots: patches that hold whole dots
     known = np.kron(random.random([cells // size] * 2) < 0.5, np.ones((size, size), bool))
     field = np.where(known, 20, np.nan).astype(np.float32)
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     draw.draw_concentration(ax, field, grid)
     image, xs, ys = dots(figure, ax, dpi)
     all_known, _ = near(known, grid, xs, ys, 0.02 if cells < 300 else 0.9)
@@ -421,7 +421,7 @@ def test_a_strait_of_one_cell_is_seen_on_any_map(dpi, with_land):
     strait = land.shape[0] // 2 + 1
     land[strait] = False
     field = np.where(land, np.nan, 60).astype(np.float32)
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     draw.draw_concentration(ax, field, grid, land if with_land else None)
     image, _, ys = dots(figure, ax, dpi)
     assert ys[1] - ys[0] > grid.step, "the case is one of cells smaller than dots"
@@ -439,7 +439,7 @@ def test_a_dot_without_a_value_is_land_if_half_of_it_is():
     grid = get_grid("n3125")
     for every, expected in ((2, rgb(palette.LAND)), (12, None)):
         land = np.broadcast_to(np.arange(grid.columns) % every == 0, grid.shape)
-        figure, ax = draw.polar_figure(grid, graticule=False)
+        figure, ax = draw.make_map_figure(grid, graticule=False)
         draw.draw_concentration(ax, np.full(grid.shape, np.nan, np.float32), grid, land)
         image, xs, _ = dots(figure, ax, 25)
         assert xs[1] - xs[0] > 12 * grid.step
@@ -453,7 +453,7 @@ def test_land_shows_no_value_in_any_frame():
     grid = get_grid("n25000").crop(slice(200, 220), slice(100, 120))
     land = np.zeros(grid.shape, bool)
     land[:, :10] = True
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     image = draw.draw_concentration(ax, np.full(grid.shape, 20, np.float32), grid, land)
     for percent in (20, 70):
         draw.draw_frame(image, np.full(grid.shape, percent, np.float32))
@@ -466,12 +466,12 @@ def test_cells_of_a_dot_show_their_mean_and_their_most_frequent_class():
     grid = get_grid("n3125")
     field = np.where(np.arange(grid.columns) % 2, 100, 40).astype(np.float32)
     field = np.broadcast_to(field, grid.shape)
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     draw.draw_concentration(ax, field, grid)
     image, *_ = dots(figure, ax, 30)
     assert np.abs(image - ice(70)).max() < 60
     assert np.abs(image.mean(axis=(0, 1)) - ice(70)).max() < 8
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     codes = np.broadcast_to(np.where(np.arange(grid.columns) % 10 == 0, 7, 250), grid.shape)
     classes = {7: palette.Swatch("a", "#ff0000"), 250: palette.Swatch("b", "#00ff00")}
     draw.draw_classes(ax, codes.astype(np.uint8), grid, classes)
@@ -485,7 +485,7 @@ STARTS = st.sets(st.integers(1, 5)).map(lambda s: np.array(sorted({0, *s})))
 
 @given(FIELDS, STARTS, STARTS)
 def test_block_mean_is_that_of_the_known_cells(field, rows, columns):
-    found = block_mean(field, rows, columns)
+    found = average_blocks(field, rows, columns)
     for i, band in enumerate(np.split(field, rows[1:])):
         for j, block in enumerate(np.split(band, columns[1:], axis=1)):
             known = block[~np.isnan(block)]
@@ -499,7 +499,7 @@ def test_classes_of_a_block_by_hand():
     one = np.array([0])
 
     def of(*cells, land=None):
-        return int(block_class(np.array([cells]), one, one, land=land)[0, 0])
+        return int(classify_blocks(np.array([cells]), one, one, land=land)[0, 0])
 
     assert of(-1, -1, -1, 2) == 2, "a value goes before none"
     assert of(1, 2, 2, -1) == 2
@@ -515,7 +515,7 @@ def test_images_are_the_same_in_a_vector_file(tmp_path):
     grid = get_grid("n6250")
     field = np.full(grid.shape, np.nan, np.float32)
     field[900] = 60
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     draw.draw_concentration(ax, field, grid, np.isnan(field))
     figure.savefig(tmp_path / "a.svg", dpi=50)
     text = (tmp_path / "a.svg").read_text()
@@ -532,7 +532,7 @@ def test_images_are_the_same_in_a_vector_file(tmp_path):
 
 
 def labels(grid):
-    return {line.label for line in graticule.graticule(grid)}
+    return {line.label for line in graticule.make_graticule(grid)}
 
 
 def test_graticule_of_whole_grids():
@@ -548,7 +548,7 @@ def test_graticule_points_have_the_longitude_or_latitude_they_say():
 
     for grid in (get_grid("n25000"), get_grid("s25000"), LCC, WGS):
         back = Transformer.from_crs(grid.crs, grid.crs.geodetic_crs, always_xy=True)
-        for line in graticule.graticule(grid):
+        for line in graticule.make_graticule(grid):
             inside = np.isfinite(line.x)
             west, east, south, north = grid.extent
             assert (line.x[inside] >= west).all() and (line.x[inside] <= east).all()
@@ -565,10 +565,10 @@ def test_a_cut_out_across_the_date_line_gets_a_few_meridians():
     part = get_grid("n6250").crop(slice(1110, 1230), slice(250, 370))
     longitude, _ = part.longitude_latitude()
     assert (longitude > 170).any() and (longitude < -170).any(), "not across 180"
-    meridians = [line.value for line in graticule.graticule(part) if line.kind == "meridian"]
+    meridians = [line.value for line in graticule.make_graticule(part) if line.kind == "meridian"]
     assert 2 <= len(meridians) <= 8
     assert 180 in meridians
-    _, ax = draw.polar_figure(part)
+    _, ax = draw.make_map_figure(part)
     written = [t.get_text() for t in ax.texts]
     assert "180°" in written
     assert any(text.endswith("N") for text in written)
@@ -579,7 +579,7 @@ def test_parallel_labels_lie_on_their_parallel():
     from pyproj import Transformer
 
     grid = get_grid("n25000")
-    _, ax = draw.polar_figure(grid)
+    _, ax = draw.make_map_figure(grid)
     back = Transformer.from_crs(grid.crs, grid.crs.geodetic_crs, always_xy=True)
     found = {}
     for text in ax.texts:
@@ -638,34 +638,34 @@ def write_shapes(folder, resolution="50m", layer="land"):
 def test_coastlines_on_disk_need_no_network(no_natural_earth, monkeypatch):
     monkeypatch.setattr(coastlines, "fetch", lambda **_: pytest.fail("tried the network"))
     write_shapes(no_natural_earth.folder)
-    found, reason = coastlines.find("auto", get_grid("n25000"))
+    found, reason = coastlines.find_coastlines("auto", get_grid("n25000"))
     assert reason is None
     assert found.source == "Natural Earth 1:50m"
     assert len(found.polygons) == 2, "the far one is left out"
 
 
 def test_best_complete_layer_is_taken(no_natural_earth):
-    assert coastlines.on_disk() is None
+    assert coastlines.find_shapefile() is None
     coarse = write_shapes(no_natural_earth.folder, "110m", "land")
-    assert coastlines.on_disk() == coarse
+    assert coastlines.find_shapefile() == coarse
     lines = write_shapes(no_natural_earth.folder, "50m", "coastline")
-    assert coastlines.on_disk() == lines
+    assert coastlines.find_shapefile() == lines
     fine = write_shapes(no_natural_earth.folder, "50m", "land")
-    assert coastlines.on_disk() == fine
+    assert coastlines.find_shapefile() == fine
     fine.with_suffix(".dbf").unlink()
-    assert coastlines.on_disk() == lines, "an incomplete layer was taken"
-    found, _ = coastlines.find("auto", get_grid("n25000"))
+    assert coastlines.find_shapefile() == lines, "an incomplete layer was taken"
+    found, _ = coastlines.find_coastlines("auto", get_grid("n25000"))
     assert found.polygons == [] and len(found.lines) == 2
 
 
 def test_folder_shared_by_a_site(no_natural_earth, tmp_path):
     shared = write_shapes(tmp_path / "shared" / "shapefiles" / "natural_earth" / "physical")
-    assert coastlines.on_disk() == shared
+    assert coastlines.find_shapefile() == shared
 
 
 def test_seam_at_180_is_no_coast(no_natural_earth):
     write_shapes(no_natural_earth.folder)
-    found, _ = coastlines.find("auto", get_grid("n25000"))
+    found, _ = coastlines.find_coastlines("auto", get_grid("n25000"))
     segments = [
         np.asarray(line.coords)[i : i + 2] for line in found.lines for i in range(len(line.coords) - 1)
     ]
@@ -676,9 +676,9 @@ def test_seam_at_180_is_no_coast(no_natural_earth):
 def test_coast_is_drawn_where_it_is(no_natural_earth):
     write_shapes(no_natural_earth.folder)
     grid = get_grid("n25000")
-    found, _ = coastlines.find("natural_earth", grid)
+    found, _ = coastlines.find_coastlines("natural_earth", grid)
     field = np.full(grid.shape, np.nan, np.float32)
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     draw.draw_concentration(ax, field, grid)
     draw.draw_coastlines(ax, found)
     picture = pixels(figure)
@@ -692,8 +692,8 @@ def test_coast_is_drawn_where_it_is(no_natural_earth):
 def test_painting_can_be_left_out(no_natural_earth):
     write_shapes(no_natural_earth.folder)
     grid = get_grid("n25000")
-    found, _ = coastlines.find("auto", grid)
-    figure, ax = draw.polar_figure(grid, graticule=False)
+    found, _ = coastlines.find_coastlines("auto", grid)
+    figure, ax = draw.make_map_figure(grid, graticule=False)
     draw.draw_concentration(ax, np.full(grid.shape, np.nan, np.float32), grid)
     draw.draw_coastlines(ax, found, paint=False)
     assert is_no_value(colour_at(pixels(figure), ax, *snyder(0.0, 80.0, "north")))
@@ -713,8 +713,8 @@ def test_fetched_once_and_then_on_disk(no_natural_earth, tmp_path):
     with serve() as server:
         server.put("50m_land.zip", zipped(tmp_path / "source"))
         no_natural_earth.url(server.url + "{resolution}_{name}.zip")
-        found, reason = coastlines.find("auto", get_grid("n25000"))
-        again, _ = coastlines.find("auto", get_grid("n25000"))
+        found, reason = coastlines.find_coastlines("auto", get_grid("n25000"))
+        again, _ = coastlines.find_coastlines("auto", get_grid("n25000"))
         assert len(server.requests_of("50m_land.zip")) == 1
     assert reason is None
     assert len(found.polygons) == len(again.polygons) == 2
@@ -736,7 +736,7 @@ def test_what_is_no_archive_leaves_nothing(no_natural_earth, tmp_path, body, rea
     with serve() as server:
         server.put("50m_land.zip", body)
         no_natural_earth.url(server.url + "{resolution}_{name}.zip")
-        found, why = coastlines.find("auto", get_grid("n25000"))
+        found, why = coastlines.find_coastlines("auto", get_grid("n25000"))
     assert found is None
     assert reason in why
     assert list(no_natural_earth.folder.iterdir()) == []
@@ -748,7 +748,7 @@ def test_a_server_that_never_answers_costs_the_patience_and_no_more(no_natural_e
         silent.listen(8)
         no_natural_earth.url(f"http://127.0.0.1:{silent.getsockname()[1]}/{{resolution}}_{{name}}.zip")
         started = time.monotonic()
-        found, reason = coastlines.find("auto", get_grid("n25000"), patience=0.3)
+        found, reason = coastlines.find_coastlines("auto", get_grid("n25000"), answer_within=0.3)
         took = time.monotonic() - started
     assert found is None
     assert 0.25 < took < 2
@@ -780,18 +780,18 @@ def test_a_server_that_trickles_is_left_too(monkeypatch):
 def test_without_network_auto_says_why_and_natural_earth_insists(no_natural_earth):
     grid = get_grid("n25000")
     started = time.monotonic()
-    found, reason = coastlines.find("auto", grid)
+    found, reason = coastlines.find_coastlines("auto", grid)
     assert time.monotonic() - started < 2
     assert found is None
     assert reason.startswith(
         f"Natural Earth is not in {no_natural_earth.folder} and cannot be fetched ("
     )
     with pytest.raises(InputError, match=r"put ne_50m_land there or use --coastlines mask"):
-        coastlines.find("natural_earth", grid)
+        coastlines.find_coastlines("natural_earth", grid)
     for choice in ("mask", "none"):
-        assert coastlines.find(choice, grid) == (None, None)
+        assert coastlines.find_coastlines(choice, grid) == (None, None)
     with pytest.raises(InputError, match="unknown coastlines 'maybe'; choose one of auto"):
-        coastlines.find("maybe", grid)
+        coastlines.find_coastlines("maybe", grid)
 
 
 def test_a_damaged_shapefile_is_named(no_natural_earth):
@@ -799,7 +799,7 @@ def test_a_damaged_shapefile_is_named(no_natural_earth):
     path.write_bytes(b"garbage")
     message = r"ne_50m_land\.shp is no readable shapefile .* delete it"
     with pytest.raises(InputError, match=message):
-        coastlines.find("natural_earth", get_grid("n25000"))
-    found, reason = coastlines.find("auto", get_grid("n25000"))
+        coastlines.find_coastlines("natural_earth", get_grid("n25000"))
+    found, reason = coastlines.find_coastlines("auto", get_grid("n25000"))
     assert found is None
     assert re.search(message, reason) and "\n" not in reason

@@ -30,8 +30,8 @@ from seaice.masking.land_mask import write_mask
 from seaice.masks import Mask
 from seaice.pictures import visualize
 from seaice.pictures.read_concentration import (
-    fill_classes,
-    read_pair,
+    make_flag_swatches,
+    read_comparison,
 )
 from seaice.simulate import write_day
 from seaice.sources.bremen.reader import read_day
@@ -129,7 +129,7 @@ def picture(path):
 
 @lru_cache
 def empty_figure(panels, layout):
-    figure, axes = draw.polar_panels(GRID, panels, graticule=False, **dict(layout))
+    figure, axes = draw.make_map_panels(GRID, panels, graticule=False, **dict(layout))
     figure.set_dpi(DPI)
     return figure, axes
 
@@ -222,7 +222,7 @@ def test_ice_edge(files, capsys, monkeypatch, given, level):
 
     def record(ax, concentration, grid, *, level):
         seen.append(level)
-        return palette.line("edge", palette.ICE_EDGE)
+        return palette.make_line_swatch("edge", palette.ICE_EDGE)
 
     monkeypatch.setattr(draw, "draw_ice_edge", record)
     run(visualization, capsys, "--input_file", files.day, "--dpi", DPI, "--coastlines", "none", *given)
@@ -282,7 +282,7 @@ def test_mask_shows_classes_and_share(files, capsys, tmp_path):
     ):
         assert is_close(at(image, place, 0, **layout), rgb(palette.SURFACE[name].colour), 12), name
     for place, share in ((GREENLAND, 1.0), (SVALBARD, 0.0), (RARE, 0.5)):
-        expected = np.round(255 * np.array(palette.ratio_colormap()(share)[:3]))
+        expected = np.round(255 * np.array(palette.make_ratio_colormap()(share)[:3]))
         assert is_close(at(image, place, 1, **layout), expected, 12), share
 
 
@@ -356,7 +356,7 @@ def test_no_land_leaves_cells_without_a_value_visible(files, capsys, tmp_path):
 
 
 def test_no_land_has_one_entry_for_what_looks_alike(files):
-    pair = read_pair(files.day, files.cube, date(2024, 1, 10))
+    pair = read_comparison(files.day, files.cube, date(2024, 1, 10))
 
     def entries(*, paint_land):
         figure = visualize._draw_pair(pair, visualize._coast("none", GRID, None), paint_land=paint_land)
@@ -430,7 +430,7 @@ def test_a_method_of_a_later_version_gets_a_colour_of_its_own():
             return codes[meaning]
 
     flags = np.array([[0, 0, 9, 254]], np.uint8)
-    classes = fill_classes(Later(), flags, flags != 254)
+    classes = make_flag_swatches(Later(), flags, flags != 254)
     assert {code: s.label for code, s in classes.items()} == {
         0: "observed, 66.7 %",
         9: "other method (code 9), 33.3 %",
@@ -445,7 +445,7 @@ def test_every_flag_and_surface_class_has_a_colour():
 
 
 def test_texts_of_the_comparison_stay_on_the_picture(files):
-    pair = read_pair(files.day, files.cube, date(2024, 1, 10))
+    pair = read_comparison(files.day, files.cube, date(2024, 1, 10))
     figure = visualize._draw_pair(pair, visualize._coast("none", GRID, None), paint_land=True)
     draw.draw_heading(figure, "Sea ice concentration before and after filling, 2024-01-10", "x" * 90)
     assert texts_outside(figure) == []
@@ -543,7 +543,7 @@ def test_real_day_has_greenland_and_the_pole_hole_where_they_are(real_data, caps
     run(visualization, capsys, "--input_file", path, "--dpi", 100, "--output_file", tmp_path / "r.png")
     image = picture(tmp_path / "r.png")
     concentration, grid = read_day(path)
-    figure, ax = draw.polar_figure(grid)
+    figure, ax = draw.make_map_figure(grid)
     figure.set_dpi(100)
     assert np.isnan(concentration).any()
     looked = {

@@ -326,12 +326,12 @@ def draw_box(
         draw,
         palette,
     )
-    from seaice.drawing.decorations import unit_of
+    from seaice.drawing.decorations import get_text_scale
     from seaice.drawing.graticule import draw_graticule
 
     near = _surroundings(box, grid)
     around = grid.crop(near.rows, near.columns)
-    figure, axes = draw.polar_panels(grid, 2, height=5.5, graticule=False)
+    figure, axes = draw.make_map_panels(grid, 2, height=5.5, graticule=False)
     frame = palette.Swatch(f"box {box}", palette.ICE_EDGE, "line")
     no_value = "no value" if mask is not None else "no value (land, or missing)"
     swatches = [frame, palette.Swatch(no_value, palette.NO_VALUE, hatched=True)]
@@ -344,7 +344,7 @@ def draw_box(
         ax.set_ylim(*place.extent[2:])
         land = None if mask is None else mask.land[part.rows, part.columns]
         image = draw.draw_concentration(ax, field[part.rows, part.columns], place, land=land)
-        draw_graticule(ax, place, unit=unit_of(ax), zorder=3)
+        draw_graticule(ax, place, unit=get_text_scale(ax), zorder=3)
         _draw_outline(ax, grid.crop(box.rows, box.columns), colour=palette.ICE_EDGE)
     draw.draw_title(axes[0], f"Sea ice concentration, {day.record.day}", str(grid))
     draw.draw_title(

@@ -1,9 +1,9 @@
-"""Cells as an image in which a cell with a value never looks like one without.
+"""Image of the cells of a field, in which every cell with a value can be seen.
 
-Where a cell is a dot or larger, every dot shows the cell it lies in. Where several cells
-fall on one dot, it shows what these have in common: the mean of those with a value, or
-the most frequent class. Only a dot without any value is shown as having none, so a
-strait of one cell stays visible on any map.
+If a cell is at least as large as a dot of the picture, a dot shows the cell that it lies in. If
+several cells lie in one dot, the dot shows the mean of those with a value, or their most frequent
+class. A dot looks empty only if none of its cells has a value, so that a strait of one cell can be
+seen on any map.
 """
 
 from __future__ import annotations
@@ -19,89 +19,101 @@ if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
     from matplotlib.image import AxesImage
 
-# Takes a field and the first row and the first column of every dot.
-Reduce = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+# Reduces the cells of every dot to one value: arguments are a field, and the first row and the
+# first column of every dot.
+DotReduction = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def block_mean(field: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Mean of the values in every block of cells; NaN where there is none.
+def average_blocks(field: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Average the values of every block of cells.
 
     Parameters
     ----------
     field : ndarray of float, shape (rows, columns)
-        NaN is no value.
+        NaN is missing.
     rows, columns : ndarray of int
         First row and first column of every block, ascending.
 
+    Returns
+    -------
+    ndarray of float64, shape (blocks in y, blocks in x)
+        NaN for a block without a value.
+
     Examples
     --------
-    >>> block_mean(np.array([[1.0, np.nan, np.nan]]), np.array([0]), np.array([0, 2]))
+    >>> average_blocks(np.array([[1.0, np.nan, np.nan]]), np.array([0]), np.array([0, 2]))
     array([[ 1., nan]])
     """
-    known = ~np.isnan(field)
-    count = _sums(known, rows, columns)
-    total = _sums(np.where(known, field, 0), rows, columns)
+    has_value = ~np.isnan(field)
+    count = _sum_blocks(has_value, rows, columns)
+    total = _sum_blocks(np.where(has_value, field, 0), rows, columns)
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def block_class(
+def classify_blocks(
     numbers: np.ndarray, rows: np.ndarray, columns: np.ndarray, *, land: int | None = None
 ) -> np.ndarray:
-    """Most frequent class in every block of cells.
+    """Find the most frequent class of every block of cells.
 
     Parameters
     ----------
     numbers : ndarray of int, shape (rows, columns)
-        Classes from 0; -1 is no value.
+        Classes from 0; -1 is missing.
     rows, columns : ndarray of int
-        As for :func:`block_mean`.
+        First row and first column of every block, ascending.
     land : int, optional
-        A class that any other goes before; against no value alone it takes half of a block.
+        Class of land: it is chosen only if no other class occurs and it fills half of the block.
+
+    Returns
+    -------
+    ndarray of int, shape (blocks in y, blocks in x)
+        -1 for a block without a class.
 
     Examples
     --------
-    >>> cells, one = np.array([[3, 3, 1, -1]]), np.array([0])
-    >>> int(block_class(cells, one, one)[0, 0]), int(block_class(cells, one, one, land=3)[0, 0])
-    (3, 1)
+    >>> cells, start = np.array([[3, 3, 1, -1]]), np.array([0])
+    >>> classify_blocks(cells, start, start), classify_blocks(cells, start, start, land=3)
+    (array([[3]]), array([[1]]))
     """
-    best = np.zeros((rows.size, columns.size))
-    found = np.full(best.shape, -1, dtype=numbers.dtype)
+    largest = np.zeros((rows.size, columns.size))
+    classes = np.full(largest.shape, -1, dtype=numbers.dtype)
     for number in (int(n) for n in np.unique(numbers) if n >= 0 and n != land):
-        count = _sums(numbers == number, rows, columns)
-        found[count > best] = number
-        best = np.maximum(best, count)
+        count = _sum_blocks(numbers == number, rows, columns)
+        classes[count > largest] = number
+        largest = np.maximum(largest, count)
     if land is not None:
-        count = _sums(numbers == land, rows, columns)
-        found[(best == 0) & (2 * count >= _sums(np.ones(numbers.shape, bool), rows, columns))] = land
-    return found
+        count = _sum_blocks(numbers == land, rows, columns)
+        size = _sum_blocks(np.ones(numbers.shape, bool), rows, columns)
+        classes[(largest == 0) & (2 * count >= size)] = land
+    return classes
 
 
-def _sums(field: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    along = np.add.reduceat(field, columns, axis=1, dtype=np.float32)
-    return np.add.reduceat(along, rows, axis=0, dtype=np.float64)
+def _sum_blocks(field: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    row_sums = np.add.reduceat(field, columns, axis=1, dtype=np.float32)
+    return np.add.reduceat(row_sums, rows, axis=0, dtype=np.float64)
 
 
-def dots_of(places: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """Group the centres of cells by the dot they lie in.
+def group_by_dot(centres: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Group cells along an axis by the dot that their centre lies in.
 
     Parameters
     ----------
-    places : ndarray of float, ascending in steps of less than 1
-        In dots.
+    centres : ndarray of float
+        Positions of the cell centres in dots, ascending in steps of less than 1.
 
     Returns
     -------
     starts : ndarray of int
-        The first cell of every dot.
-    first, beyond : int
-        Range of the dots.
+        Index of the first cell of every dot.
+    first, stop : int
+        Half-open range of the dots.
 
     Examples
     --------
-    >>> dots_of(np.array([2.1, 2.7, 3.3, 3.9]))
+    >>> group_by_dot(np.array([2.1, 2.7, 3.3, 3.9]))
     (array([0, 2]), 2, 4)
     """
-    dots = np.floor(places).astype(np.int64)
+    dots = np.floor(centres).astype(np.int64)
     starts = np.flatnonzero(np.diff(dots, prepend=dots[0] - 1))
     return starts, int(dots[0]), int(dots[-1]) + 1
 
@@ -110,46 +122,50 @@ def draw_cells(
     ax: GeoAxes,
     field: np.ndarray,
     grid: Grid,
-    reduce: Reduce,
+    reduce: DotReduction,
     *,
     land: np.ndarray | None = None,
     **options: Any,
 ) -> AxesImage:
-    """Add a field to a map in the grid's own projection.
+    """Add the image of a field to a map in the projection of the grid.
 
     Parameters
     ----------
     ax : GeoAxes
     field : ndarray, shape (rows, columns)
+        NaN is missing and transparent.
     grid : Grid
     reduce : callable
-        Makes one value of the cells of a dot, where cells are smaller than dots.
-    land : ndarray of bool, optional
-        Cells in which this image never shows anything, whatever is set.
+        Function that reduces the cells of a dot to one value, such as :func:`average_blocks`; it is
+        used where cells are smaller than dots.
+    land : ndarray of bool, shape (rows, columns), optional
+        Cells that stay transparent, also if other data are set later.
     **options
-        Of ``matplotlib.image.AxesImage``: colours and order.
+        Options of ``matplotlib.image.AxesImage``, among them ``cmap`` and ``norm``.
     """
     from matplotlib.image import AxesImage
 
     colours = {name: options[name] for name in ("cmap", "norm")}
 
     class CellImage(AxesImage):
-        """Looks at the size of a dot when it is drawn, for only then it is known."""
+        """Image that reduces cells to dots when it is drawn, because dots have no size before."""
 
         def set_data(self, data: Any) -> None:
             super().set_data(data if land is None else np.where(land, np.nan, data))
 
         def draw(self, renderer: Any) -> None:
-            per_unit = renderer.get_image_magnification()
+            # Cell centres in dots. Vector formats draw images in smaller dots than they report.
+            magnification = renderer.get_image_magnification()
             to_dots = ax.transData.transform
-            xs = per_unit * to_dots(np.column_stack([grid.x, np.full(grid.columns, grid.y[0])]))[:, 0]
-            ys = per_unit * to_dots(np.column_stack([np.full(grid.rows, grid.x[0]), grid.y]))[:, 1]
+            xs = to_dots(np.column_stack([grid.x, np.full(grid.columns, grid.y[0])]))[:, 0]
+            ys = to_dots(np.column_stack([np.full(grid.rows, grid.x[0]), grid.y]))[:, 1]
+            xs, ys = magnification * xs, magnification * ys
             if min(grid.shape) < 2 or min(xs[1] - xs[0], ys[1] - ys[0]) >= 1:
                 super().draw(renderer)
                 return
-            columns, left, right = dots_of(xs)
-            rows, bottom, top = dots_of(ys)
-            corners = np.array([(left, bottom), (right, top)]) / per_unit
+            columns, left, right = group_by_dot(xs)
+            rows, bottom, top = group_by_dot(ys)
+            corners = np.array([(left, bottom), (right, top)]) / magnification
             (west, south), (east, north) = ax.transData.inverted().transform(corners)
             coarse = AxesImage(
                 ax, **colours, origin="lower", interpolation="nearest",

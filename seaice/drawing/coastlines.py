@@ -1,9 +1,8 @@
-"""Coast outlines: Natural Earth where it is at hand, and never a hang where it is not.
+"""Coastlines of Natural Earth: read from the disk, or downloaded within a time limit.
 
-Natural Earth (https://www.naturalearthdata.com, public domain) is looked for where cartopy keeps
-it: the folder named by ``CARTOPY_DATA_DIR``, then ``~/.local/share/cartopy``.
-A download is our own, not cartopy's: it ends after a given time whatever the network
-does, and files appear whole.
+Natural Earth (https://www.naturalearthdata.com, public domain) is searched where cartopy keeps it:
+in the folder named by ``CARTOPY_DATA_DIR``, then in ``~/.local/share/cartopy``. The download is not
+cartopy's: it ends after a time limit whatever the network does, and only complete files are stored.
 """
 
 from __future__ import annotations
@@ -34,22 +33,22 @@ _LAYERS = (
     ("50m", "land"), ("10m", "land"), ("50m", "coastline"), ("10m", "coastline"),
     ("110m", "land"), ("110m", "coastline"),
 )  # fmt: skip
-_PARTS = (".dbf", ".shx", ".prj", ".cpg", ".shp")  # .shp last: its presence means complete
-_NEEDED = (".shp", ".shx", ".dbf")
+_SUFFIXES = (".dbf", ".shx", ".prj", ".cpg", ".shp")  # .shp last: where it is, all files are
+_NEEDED_SUFFIXES = (".shp", ".shx", ".dbf")
 
 
 @dataclass(frozen=True)
 class Coastlines:
-    """Outlines in longitude and latitude.
+    """Coastlines in longitude and latitude.
 
     Attributes
     ----------
     polygons : list of shapely geometries
-        Land, for painting; empty where only lines are known.
+        Land areas; empty if the source has only lines.
     lines : list of shapely geometries
-        The coast, for drawing.
+        Lines of the coast.
     source : str
-        For people, such as ``Natural Earth 1:50m``.
+        Name for a caption, such as ``Natural Earth 1:50m``.
     """
 
     polygons: list[Any]
@@ -57,111 +56,116 @@ class Coastlines:
     source: str
 
 
-def find(choice: Choice, grid: Grid, *, patience: float = 3.0) -> tuple[Coastlines | None, str | None]:
-    """Get coast outlines for a grid.
+def find_coastlines(
+    choice: Choice, grid: Grid, *, answer_within: float = 3.0
+) -> tuple[Coastlines | None, str | None]:
+    """Find the coastlines for a map of a grid.
 
     Parameters
     ----------
     choice : {"auto", "natural_earth", "mask", "none"}
-        ``auto`` takes Natural Earth from the disk, else tries to fetch it within
-        ``patience``, else does without. ``natural_earth`` waits longer and insists.
+        With ``auto`` Natural Earth is read from the disk or downloaded; if neither is possible there
+        are no coastlines. ``natural_earth`` waits longer for the download and fails without it.
+        With the other two there are no coastlines.
     grid : Grid
-        Outlines far from it are left out.
-    patience : float
-        Seconds ``auto`` waits for the server's answer.
+        Coasts far from it are left out.
+    answer_within : float
+        Seconds that ``auto`` waits for the answer of the server.
 
     Returns
     -------
     coastlines : Coastlines or None
-        None if there are none or none were wanted.
     reason : str or None
-        Why ``auto`` found none that can be used.
+        Reason why ``auto`` has no coastlines.
 
     Raises
     ------
     InputError
-        If ``natural_earth`` cannot be had or read, or the choice is unknown.
+        If ``natural_earth`` cannot be downloaded or read, or the choice is unknown.
     """
     if choice not in CHOICES:
         raise InputError(f"unknown coastlines {choice!r}; choose one of {', '.join(CHOICES)}")
     if choice in ("mask", "none"):
         return None, None
-    found = on_disk()
-    if found is None:
-        wait = patience if choice == "auto" else max(patience, 15.0)
+    shapefile = find_shapefile()
+    if shapefile is None:
+        seconds = answer_within if choice == "auto" else max(answer_within, 15.0)
         try:
-            found = fetch(answer_within=wait, whole_within=4 * wait)
+            shapefile = fetch(answer_within=seconds, whole_within=4 * seconds)
         except OSError as error:
-            reason = f"Natural Earth is not in {data_folder()} and cannot be fetched ({error})"
+            folder = _locate_target("50m", "land").parent
+            reason = f"Natural Earth is not in {folder} and cannot be fetched ({error})"
             if choice == "natural_earth":
                 raise InputError(f"{reason}; put ne_50m_land there or use --coastlines mask") from None
             return None, reason
     try:
-        return _read(found, grid), None
+        return _read(shapefile, grid), None
     except InputError as error:
         if choice == "natural_earth":
             raise
         return None, str(error)
 
 
-def data_folder() -> Path:
-    """Where cartopy keeps the physical layers of Natural Earth."""
-    return _target("50m", "land").parent
-
-
-def on_disk() -> Path | None:
-    """The best complete Natural Earth shapefile on this machine, without any network."""
-    downloader = _downloader()
+def find_shapefile() -> Path | None:
+    """Find the best complete shapefile of Natural Earth on this machine; None if there is none."""
+    downloader = _get_downloader()
     for resolution, layer in _LAYERS:
-        keys = _keys(resolution, layer)
+        keys = _make_keys(resolution, layer)
         for path in (downloader.pre_downloaded_path(keys), downloader.target_path(keys)):
-            if path is not None and all(path.with_suffix(s).is_file() for s in _NEEDED):
+            if path is not None and all(path.with_suffix(s).is_file() for s in _NEEDED_SUFFIXES):
                 return Path(path)
     return None
 
 
-def _downloader() -> Any:
+def _get_downloader() -> Any:
+    """Return cartopy's downloader, of which only the paths and the URL are used."""
     from cartopy.io import Downloader
 
     return Downloader.from_config(("shapefiles", "natural_earth"))
 
 
-def _keys(resolution: str, layer: str) -> dict[str, Any]:
+def _make_keys(resolution: str, layer: str) -> dict[str, Any]:
     import cartopy
 
     return {"config": cartopy.config, "resolution": resolution, "category": "physical", "name": layer}
 
 
-def _target(resolution: str, layer: str) -> Path:
-    return Path(_downloader().target_path(_keys(resolution, layer)))
+def _locate_target(resolution: str, layer: str) -> Path:
+    """Return the path where cartopy keeps the shapefile of a layer."""
+    return Path(_get_downloader().target_path(_make_keys(resolution, layer)))
 
 
 def fetch(*, answer_within: float, whole_within: float) -> Path:
-    """Fetch the preferred layer into cartopy's data folder.
+    """Download the preferred layer into the data folder of cartopy.
 
     Parameters
     ----------
     answer_within, whole_within : float
-        Seconds until the server must have answered, and must have sent everything.
+        Seconds after which the server must have answered, and must have sent the whole file.
+
+    Returns
+    -------
+    Path
+        The shapefile.
 
     Raises
     ------
     OSError
-        If that fails for any reason; nothing half-made is left.
+        If the download fails for any reason; no incomplete file is left then.
     """
     resolution, layer = _LAYERS[0]
-    url = _downloader().url(_keys(resolution, layer))
+    url = _get_downloader().url(_make_keys(resolution, layer))
     logger.debug("fetching %s", url)
     content = _download(url, answer_within=answer_within, whole_within=whole_within)
-    target = _target(resolution, layer)
+    target = _locate_target(resolution, layer)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = set(archive.namelist())
-            missing = [s for s in _NEEDED if target.with_suffix(s).name not in names]
+            missing = [s for s in _NEEDED_SUFFIXES if target.with_suffix(s).name not in names]
             if missing:
                 raise OSError(f"{url} lacks {', '.join(missing)}")
-            for suffix in _PARTS:
+            for suffix in _SUFFIXES:
                 part = target.with_suffix(suffix)
                 if part.name in names:
                     with atomic(part) as temporary:
@@ -172,53 +176,58 @@ def fetch(*, answer_within: float, whole_within: float) -> Path:
 
 
 def _download(url: str, *, answer_within: float, whole_within: float) -> bytes:
-    """Read a URL in a thread that is left behind when time is up.
+    """Read a URL in a thread, and give up waiting for the thread after a time limit.
 
-    A socket's time-out does not bound a name look-up, nor a server that sends a byte
-    now and then; waiting for the thread does.
+    The time-out of a socket limits neither the look-up of a name nor a server that sends a byte
+    now and then.
     """
-    said: queue.Queue[bytes | Exception | None] = queue.Queue()
+    # The thread puts None when the server has answered, then the content; or an error.
+    messages: queue.Queue[bytes | Exception | None] = queue.Queue()
     host = urllib.parse.urlsplit(url).netloc
 
     def read() -> None:
         try:
             with urllib.request.urlopen(url, timeout=answer_within) as response:
-                said.put(None)
-                said.put(response.read())
-        except Exception as error:  # handed to the caller below
-            said.put(error)
+                messages.put(None)
+                messages.put(response.read())
+        except Exception as error:  # raised below, in the thread of the caller
+            messages.put(error)
 
     threading.Thread(target=read, daemon=True, name="natural-earth").start()
-    for limit, what in ((answer_within, "no answer"), (whole_within, "not whole")):
+    for limit, failure in ((answer_within, "no answer"), (whole_within, "not whole")):
         try:
-            word = said.get(timeout=limit)
+            message = messages.get(timeout=limit)
         except queue.Empty:
-            raise OSError(f"{what} after {limit:g} s from {host}") from None
-        if isinstance(word, Exception):
-            reason = getattr(word, "reason", word)
-            raise OSError(f"{host}: {' '.join(str(reason).split()) or type(word).__name__}")
-        if word is not None:
-            return word
-    raise AssertionError("the reader says an answer, then the content")
+            raise OSError(f"{failure} after {limit:g} s from {host}") from None
+        if isinstance(message, Exception):
+            reason = getattr(message, "reason", message)
+            raise OSError(f"{host}: {' '.join(str(reason).split()) or type(message).__name__}")
+        if message is not None:
+            return message
+    raise AssertionError("the thread puts None first, then the content")
 
 
 def _read(path: Path, grid: Grid) -> Coastlines:
     from cartopy.io.shapereader import Reader
 
+    """Read the coastlines near a grid from a shapefile; InputError if it is damaged."""
     resolution, layer = path.stem.split("_")[1:3]
-    low, high = _latitude_range(grid)
+    low, high = _compute_latitude_range(grid)
     try:
         geometries = list(Reader(str(path)).geometries())
         near = [g for g in geometries if g.bounds[3] >= low and g.bounds[1] <= high]
-        coast = _coast_of(near) if layer == "land" else near
-    except Exception as error:  # pyshp, fiona and shapely raise kinds of their own for damage
+        coast = _extract_coast(near) if layer == "land" else near
+    except Exception as error:  # pyshp, fiona and shapely have exceptions of their own for damage
         text = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path} is no readable shapefile ({text}); delete it and try again") from None
     return Coastlines(near if layer == "land" else [], coast, f"Natural Earth 1:{resolution}")
 
 
-def _coast_of(polygons: list[Any]) -> list[Any]:
-    """Rims of land polygons without the seams at 180 degrees and at the South Pole, no coasts."""
+def _extract_coast(polygons: list[Any]) -> list[Any]:
+    """Return the outlines of land polygons without their edges at 180 degrees and at the South Pole.
+
+    These edges close the polygons on a map of longitude and latitude and are no coasts.
+    """
     import numpy as np
     from shapely import LineString, get_parts
 
@@ -227,12 +236,13 @@ def _coast_of(polygons: list[Any]) -> list[Any]:
         for ring in (polygon.exterior, *polygon.interiors):
             points = np.asarray(ring.coords)[:, :2]
             edge = (np.abs(points[:, 0]) > 179.999) | (points[:, 1] < -89.999)
-            cuts = np.flatnonzero(edge[1:] & edge[:-1]) + 1
+            cuts = np.flatnonzero(edge[1:] & edge[:-1]) + 1  # a segment on such an edge is dropped
             lines += [LineString(run) for run in np.split(points, cuts) if len(run) > 1]
     return lines
 
 
-def _latitude_range(grid: Grid) -> tuple[float, float]:
+def _compute_latitude_range(grid: Grid) -> tuple[float, float]:
+    """Return the latitudes of a grid with a margin of 2 degrees."""
     import numpy as np
     from pyproj import Transformer
 

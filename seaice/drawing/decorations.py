@@ -1,4 +1,8 @@
-"""What stands around and on top of a map: title, colour bar, legend, scale bar."""
+"""Decorations of a map: title, colour bar, legend, scale bar.
+
+Sizes of texts and lines are multiplied by the text scale of the map, so that a small map has small
+texts.
+"""
 
 from __future__ import annotations
 
@@ -18,32 +22,32 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
     from matplotlib.legend import Legend
 
-# Height of a map for which the text sizes are written, inches.
+# Height of a map with a text scale of 1, inches.
 REFERENCE_HEIGHT = 7.5
-_TEXT = 6  # order of drawing, above everything on the map
+_TEXT_ORDER = 6  # order of drawing, above everything on the map
 
 
-def text_scale(size: float, maps: int) -> float:
-    """Factor for text and line sizes.
+def compute_text_scale(size: float, maps: int) -> float:
+    """Compute the text scale of maps of a size: the factor for sizes of texts and lines.
 
     Parameters
     ----------
     size : float
         Longer side of a map, inches.
     maps : int
-        Number of maps side by side: a wide figure is looked at from further away.
+        Number of maps side by side. A wide figure is shown smaller, so its texts are larger.
     """
     return float(np.clip(size * (1 + 0.2 * (maps - 1)) / REFERENCE_HEIGHT, 0.45, 1.5))
 
 
-def unit_of(ax: GeoAxes) -> float:
-    """Factor for text and line sizes on a map (see :func:`text_scale`)."""
-    maps = sum(hasattr(other, "projection") for other in ax.figure.axes)
-    return text_scale(max(inches_of(ax)), maps)
+def get_text_scale(ax: GeoAxes) -> float:
+    """Return the text scale of a map in its figure (see :func:`compute_text_scale`)."""
+    maps = sum(hasattr(axes, "projection") for axes in ax.figure.axes)
+    return compute_text_scale(max(measure_inches(ax)), maps)
 
 
-def inches_of(ax: GeoAxes) -> tuple[float, float]:
-    """Width and height of a map."""
+def measure_inches(ax: GeoAxes) -> tuple[float, float]:
+    """Return the width and the height of a map in inches."""
     box = ax.get_position()
     width, height = ax.figure.get_size_inches()
     return box.width * width, box.height * height
@@ -56,21 +60,21 @@ def draw_colorbar(
     label: str = "sea ice concentration (%)",
     below: GeoAxes | None = None,
 ) -> Colorbar:
-    """Put a colour bar right of a map.
+    """Draw a colour bar to the right of a map.
 
     Parameters
     ----------
     ax : GeoAxes
     image : AxesImage
-        What the bar explains.
+        Image whose colours the bar explains.
     label : str
     below : GeoAxes, optional
-        Last map of a row that begins with ``ax``: the bar lies below the row instead.
+        Last map of a row that starts with ``ax``: the bar is drawn below the row instead.
     """
-    unit = unit_of(ax)
+    unit = get_text_scale(ax)
     box, (width, height) = ax.get_position(), ax.figure.get_size_inches()
     if below is None:
-        place = (
+        rectangle = (
             box.x1 + 0.5 * unit / width,
             box.y0 + 0.15 * box.height,
             0.14 * unit / width,
@@ -78,24 +82,35 @@ def draw_colorbar(
         )
     else:
         span = below.get_position().x1 - box.x0
-        place = (box.x0 + 0.2 * span, box.y0 - 0.45 * unit / height, 0.6 * span, 0.14 * unit / height)
-    room = ax.figure.add_axes(place)
-    bar = ax.figure.colorbar(image, cax=room, orientation="vertical" if below is None else "horizontal")
+        rectangle = (
+            box.x0 + 0.2 * span,
+            box.y0 - 0.45 * unit / height,
+            0.6 * span,
+            0.14 * unit / height,
+        )
+    bar_axes = ax.figure.add_axes(rectangle)
+    orientation = "vertical" if below is None else "horizontal"
+    bar = ax.figure.colorbar(image, cax=bar_axes, orientation=orientation)
     bar.outline.set(linewidth=0.5 * unit, edgecolor=palette.TEXT)
-    room.tick_params(labelsize=8 * unit, width=0.5 * unit, length=2.5 * unit, colors=palette.TEXT)
+    bar_axes.tick_params(labelsize=8 * unit, width=0.5 * unit, length=2.5 * unit, colors=palette.TEXT)
     bar.set_label(label, size=8.5 * unit, color=palette.TEXT)
     return bar
 
 
 def draw_title(ax: GeoAxes, title: str, subtitle: str | None = None) -> Any:
-    """Write a title above the meridian labels, and a small line below it.
+    """Write a title and a smaller subtitle above the labels of the meridians.
 
-    Called again it replaces the former title, as an animation needs.
+    A second call replaces both texts, as an animation needs it.
+
+    Returns
+    -------
+    matplotlib.text.Text
+        The title.
     """
-    unit = unit_of(ax)
-    top = 1 + 0.26 * unit / inches_of(ax)[1]  # above the meridian labels
+    unit = get_text_scale(ax)
+    top = 1 + 0.26 * unit / measure_inches(ax)[1]  # above the meridian labels
     # A subtitle of several lines lifts the title further.
-    step = (0.2 + 0.14 * (subtitle or "").count("\n")) * unit / inches_of(ax)[1]
+    step = (0.2 + 0.14 * (subtitle or "").count("\n")) * unit / measure_inches(ax)[1]
     first = None
     for name, text, size, colour, lift in (
         ("title", title, 12, palette.TEXT, step if subtitle else 0),
@@ -107,7 +122,7 @@ def draw_title(ax: GeoAxes, title: str, subtitle: str | None = None) -> Any:
         if artist is None:
             artist = ax.text(
                 0.5, top + lift, text, transform=ax.transAxes, ha="center", va="bottom",
-                fontsize=size * unit, color=colour, gid=name, zorder=_TEXT,
+                fontsize=size * unit, color=colour, gid=name, zorder=_TEXT_ORDER,
             )  # fmt: skip
         artist.set_text(text)
         first = first or artist
@@ -115,9 +130,9 @@ def draw_title(ax: GeoAxes, title: str, subtitle: str | None = None) -> Any:
 
 
 def draw_heading(figure: Figure, title: str, subtitle: str) -> None:
-    """Write a title over several maps; leave 1.1 inches for it and the maps' own titles."""
+    """Write a title above several maps, which need 1.1 inches for it and for titles of their own."""
     ax = figure.axes[0]
-    unit, (_, height) = unit_of(ax), figure.get_size_inches()
+    unit, (_, height) = get_text_scale(ax), figure.get_size_inches()
     for text, size, colour, down in (
         (title, 13, palette.TEXT, 0.18),
         (subtitle, 8, palette.TEXT_SOFT, 0.42),
@@ -142,31 +157,38 @@ def draw_legend(
     title: str | None = None,
     lower: float = 0.3,
 ) -> Legend:
-    """Put a legend below a map, or as one column right of it.
+    """Draw a legend below a map, or as one column to the right of it.
 
     Parameters
     ----------
+    ax : GeoAxes
+    swatches : sequence of Swatch
+        Entries of the legend.
+    columns : int
+        Largest number of columns below the map.
+    side : {"bottom", "right"}
+    title : str, optional
     lower : float
-        Distance below the map, inches on a map of the usual height.
+        Distance below the map, inches at a text scale of 1.
     """
-    unit = unit_of(ax)
-    width, height = inches_of(ax)
+    unit = get_text_scale(ax)
+    width, height = measure_inches(ax)
     if side == "bottom":
         columns = min(columns, len(swatches))
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -lower * unit / height)}
+        anchor = {"loc": "upper center", "bbox_to_anchor": (0.5, -lower * unit / height)}
     else:
         columns = 1
-        place = {"loc": "center left", "bbox_to_anchor": (1 + 0.5 * unit / width, 0.5)}
+        anchor = {"loc": "center left", "bbox_to_anchor": (1 + 0.5 * unit / width, 0.5)}
     legend = ax.legend(
-        [_handle(swatch, unit) for swatch in swatches], [swatch.label for swatch in swatches],
+        [_make_handle(swatch, unit) for swatch in swatches], [swatch.label for swatch in swatches],
         ncols=columns, title=title, fontsize=8 * unit, title_fontsize=8 * unit, labelcolor=palette.TEXT,
-        frameon=False, handlelength=1.6, columnspacing=1.4, borderaxespad=0, alignment="left", **place,
+        frameon=False, handlelength=1.6, columnspacing=1.4, borderaxespad=0, alignment="left", **anchor,
     )  # fmt: skip
     ax.add_artist(legend)  # so that a second legend does not replace it
     return legend
 
 
-def _handle(swatch: Swatch, unit: float) -> Any:
+def _make_handle(swatch: Swatch, unit: float) -> Any:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -183,45 +205,45 @@ def _handle(swatch: Swatch, unit: float) -> Any:
 
 
 def draw_scale_bar(ax: GeoAxes, grid: Grid) -> None:
-    """Draw a bar of a round length in the lower left corner.
+    """Draw a scale bar of a round length in the lower left corner of a map.
 
-    The length is that on the plane; a polar stereographic map is true at its standard
-    parallel, which the label names.
+    The length is measured in the map projection. A polar stereographic map is true to scale at its
+    standard parallel, which the label names.
     """
     from matplotlib.patches import Rectangle
 
     west, east, south, north = grid.extent
-    unit = unit_of(ax)
+    unit = get_text_scale(ax)
     target = 0.22 * min(east - west, north - south)
     power = 10 ** np.floor(np.log10(target))
     length = float(max(f * power for f in (1, 2, 5) if f * power <= target))
     parallel = grid.to_cf().get("standard_parallel")
-    where = ""
+    true_at = ""
     if isinstance(parallel, int | float):
-        where = f" at {abs(parallel):g}°{'N' if parallel > 0 else 'S'}"
-    per_inch = (east - west) / inches_of(ax)[0]
-    margin, thick = 0.14 * unit * per_inch, 0.035 * unit * per_inch
+        true_at = f" at {abs(parallel):g}°{'N' if parallel > 0 else 'S'}"
+    per_inch = (east - west) / measure_inches(ax)[0]
+    margin, thickness = 0.14 * unit * per_inch, 0.035 * unit * per_inch
     x0, y0 = west + margin, south + margin
     ax.add_patch(
         Rectangle(
             (x0, y0),
             length,
-            thick,
+            thickness,
             facecolor=palette.TEXT,
             edgecolor="white",
             linewidth=0.8 * unit,
-            zorder=_TEXT,
+            zorder=_TEXT_ORDER,
         )
     )
-    label = f"{length / 1000:g} km{where}" if length >= 1000 else f"{length:g} m{where}"
+    label = f"{length / 1000:g} km{true_at}" if length >= 1000 else f"{length:g} m{true_at}"
     ax.text(
-        x0, y0 + 2.2 * thick, label, fontsize=7 * unit, color=palette.TEXT, ha="left", va="bottom",
-        zorder=_TEXT, path_effects=halo(unit),
+        x0, y0 + 2.2 * thickness, label, fontsize=7 * unit, color=palette.TEXT, ha="left", va="bottom",
+        zorder=_TEXT_ORDER, path_effects=make_text_outline(unit),
     )  # fmt: skip
 
 
-def halo(unit: float) -> list[Any]:
-    """A white rim that keeps text readable on any colour."""
+def make_text_outline(unit: float) -> list[Any]:
+    """Make the path effects of a white outline, with which text can be read on any colour."""
     from matplotlib.patheffects import withStroke
 
     return [withStroke(linewidth=1.8 * unit, foreground="white", alpha=0.85)]

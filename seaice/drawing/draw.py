@@ -1,9 +1,8 @@
-"""Drawing fields on a map in the grid's own projection.
+"""Drawing fields on maps in the projection of their grid.
 
-Nothing here knows a file or opens a window: every function draws on axes it is
-given. The axes are cartopy's, in the very projection of the grid, so that a cell is
-a rectangle, an image needs no resampling to another projection, and projected
-coordinates of the axes are those of the grid.
+The functions draw on axes of cartopy; they read no file and open no window. The axes have the
+projection of the grid: a cell is a rectangle, an image is not resampled to another projection, and
+the coordinates of the axes are x and y of the grid.
 """
 
 from __future__ import annotations
@@ -17,24 +16,24 @@ import numpy as np
 from seaice import InputError
 from seaice.drawing import palette
 from seaice.drawing.cell_image import (
-    block_class,
-    block_mean,
+    average_blocks,
+    classify_blocks,
     draw_cells,
 )
 from seaice.drawing.coastlines import Coastlines
 from seaice.drawing.decorations import (
     REFERENCE_HEIGHT,
+    compute_text_scale,
     draw_colorbar,
     draw_heading,
     draw_legend,
     draw_scale_bar,
     draw_title,
-    text_scale,
-    unit_of,
+    get_text_scale,
 )
 from seaice.drawing.graticule import draw_graticule
 from seaice.drawing.palette import Swatch
-from seaice.drawing.projection import projection
+from seaice.drawing.projection import make_projection
 from seaice.grids import Grid
 
 if TYPE_CHECKING:
@@ -59,16 +58,16 @@ __all__ = [
     "draw_ratio",
     "draw_scale_bar",
     "draw_title",
-    "polar_figure",
-    "polar_panels",
-    "projection",
+    "make_map_figure",
+    "make_map_panels",
+    "make_projection",
 ]
 
 # Order of drawing, lowest first.
-_BACKGROUND, _LAND, _FIELD, _LINES = 0.1, 0.5, 1, 3
+_BACKGROUND_ORDER, _LAND_ORDER, _FIELD_ORDER, _LINE_ORDER = 0.1, 0.5, 1, 3
 
 
-def polar_figure(
+def make_map_figure(
     grid: Grid, *, height: float = REFERENCE_HEIGHT, graticule: bool = True
 ) -> tuple[Figure, GeoAxes]:
     """Make a figure with one map that shows the whole grid.
@@ -77,23 +76,23 @@ def polar_figure(
     ----------
     grid : Grid
     height : float
-        Largest height of the map in inches; text and lines scale with it.
+        Largest height of the map in inches; texts and lines are scaled with it.
     graticule : bool
-        Draw and label meridians and parallels.
+        Whether to draw and label meridians and parallels.
 
     Returns
     -------
     figure : matplotlib.figure.Figure
-        Not known to pyplot: no window can appear. Save it with ``figure.savefig``.
+        Made without pyplot, so that no window can appear. Save it with ``figure.savefig``.
     ax : cartopy.mpl.geoaxes.GeoAxes
-        In the grid's projection, limits at the outer edges of the grid. Room is left
-        for a title above, a colour bar on the right and a legend below.
+        Axes in the projection of the grid, with limits at its outer edges. There is space for a
+        title above, a colour bar to the right and a legend below.
     """
-    figure, axes = polar_panels(grid, 1, height=height, graticule=graticule)
+    figure, axes = make_map_panels(grid, 1, height=height, graticule=graticule)
     return figure, axes[0]
 
 
-def polar_panels(
+def make_map_panels(
     grid: Grid,
     count: int,
     *,
@@ -103,27 +102,32 @@ def polar_panels(
     bottom: float = 0.85,
     top: float = 0.85,
 ) -> tuple[Figure, list[GeoAxes]]:
-    """Make a figure with ``count`` maps of the grid side by side (see :func:`polar_figure`).
+    """Make a figure with ``count`` maps of the grid side by side (see :func:`make_map_figure`).
 
     Parameters
     ----------
+    grid : Grid
+    count : int
+        Number of maps.
+    height, graticule
+        See :func:`make_map_figure`.
     right, bottom, top : float
-        Room beside, below and above the maps, inches on a map of the usual height.
+        Space beside, below and above the maps, inches at a text scale of 1.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     west, east, south, north = grid.extent
     aspect = (east - west) / (north - south)
-    height = min(height, 1.2 * height / aspect)  # a long flat grid becomes no banner
+    height = min(height, 1.2 * height / aspect)  # limits the width of the map of a wide grid
     width = height * aspect
-    unit = text_scale(max(width, height), count)
+    unit = compute_text_scale(max(width, height), count)
     left, right, top, bottom, gap = (unit * inches for inches in (0.6, right, top, bottom, 0.95))
     figure_width = left + count * width + (count - 1) * gap + right
     figure_height = top + height + bottom
     figure = Figure(figsize=(figure_width, figure_height), facecolor="white")
     FigureCanvasAgg(figure)
-    plane = projection(grid)
+    projection = make_projection(grid)
     axes = []
     for number in range(count):
         box = (
@@ -132,12 +136,12 @@ def polar_panels(
             width / figure_width,
             height / figure_height,
         )
-        ax = figure.add_axes(box, projection=plane)
+        ax = figure.add_axes(box, projection=projection)
         ax.set_xlim(west, east)
         ax.set_ylim(south, north)
         ax.spines["geo"].set(linewidth=0.8 * unit, edgecolor=palette.TEXT)
         if graticule:
-            draw_graticule(ax, grid, unit=unit, zorder=_LINES)
+            draw_graticule(ax, grid, unit=unit, zorder=_LINE_ORDER)
         axes.append(ax)
     return figure, axes
 
@@ -145,44 +149,48 @@ def polar_panels(
 def draw_concentration(
     ax: GeoAxes, concentration: np.ndarray, grid: Grid, land: np.ndarray | None = None
 ) -> AxesImage:
-    """Draw a sea ice concentration.
+    """Draw sea ice concentration on a map.
 
     Parameters
     ----------
     ax : GeoAxes
-        From :func:`polar_figure`.
+        Axes of :func:`make_map_figure`.
     concentration : ndarray of float, shape (rows, columns)
-        Percent, 0..100. NaN, no value, shows a hatched grey.
+        Percent, 0..100. A cell with NaN is shown in hatched grey.
     grid : Grid
-        Row 0 is its smallest y.
     land : ndarray of bool, shape (rows, columns), optional
-        True on land, where no value of the field shows. Where cells are smaller than dots
-        a dot shows land only if no other cell in it has a value.
+        True over land, where no value is shown. If cells are smaller than dots, a dot shows land
+        only if none of its cells has a value.
 
     Returns
     -------
     AxesImage
-        For :func:`draw_colorbar`, and for :func:`draw_frame` to show another day.
+        Image for :func:`draw_colorbar`, and for :func:`draw_frame`, which shows another day in it.
     """
     _check_shape(concentration, grid)
     draw_no_value(ax, grid)
     if land is not None:
         draw_land(ax, land, grid)
-    return _values(ax, concentration, grid, palette.ice_colormap(), 100, land=land)
+    return _draw_values(ax, concentration, grid, palette.make_ice_colormap(), 100, land=land)
 
 
 def draw_frame(image: AxesImage, concentration: np.ndarray, *, title: str | None = None) -> list[Any]:
-    """Show another field in an image of :func:`draw_concentration`; for animations.
+    """Show another field in an image of :func:`draw_concentration`, for animations.
 
     Returns
     -------
     list of matplotlib artists
-        What changed.
+        The artists that changed.
+
+    Raises
+    ------
+    InputError
+        If the field has another shape.
     """
-    first = np.shape(np.asarray(image.get_array()))
-    if concentration.shape != first:
+    shape = np.shape(np.asarray(image.get_array()))
+    if concentration.shape != shape:
         raise InputError(
-            f"expected a field of {first} cells like the first, found {concentration.shape}"
+            f"expected a field of {shape} cells like the first, found {concentration.shape}"
         )
     image.set_data(concentration)
     changed: list[Any] = [image]
@@ -192,7 +200,7 @@ def draw_frame(image: AxesImage, concentration: np.ndarray, *, title: str | None
 
 
 def draw_no_value(ax: GeoAxes, grid: Grid) -> None:
-    """Cover the map with the hatched grey that shows wherever a field has no value."""
+    """Fill the map with hatched grey, which stays visible wherever a field has no value."""
     from matplotlib.patches import Rectangle
 
     west, east, south, north = grid.extent
@@ -204,27 +212,30 @@ def draw_no_value(ax: GeoAxes, grid: Grid) -> None:
         edgecolor=palette.NO_VALUE_HATCH,
         hatch=palette.HATCH,
         linewidth=0,
-        zorder=_BACKGROUND,
+        zorder=_BACKGROUND_ORDER,
     )
-    patch.set_hatch_linewidth(0.4 * unit_of(ax))
+    patch.set_hatch_linewidth(0.4 * get_text_scale(ax))
     ax.add_patch(patch)
 
 
 def draw_land(ax: GeoAxes, land: np.ndarray, grid: Grid) -> AxesImage:
-    """Paint the land of a mask, below the field: that shows wherever it has a value."""
+    """Draw the land of a mask below the field, which covers it wherever it has a value."""
     _check_shape(land, grid)
-    return _classes(ax, np.where(land, 0, -1), grid, [palette.LAND], zorder=_LAND)
+    return _draw_class_numbers(ax, np.where(land, 0, -1), grid, [palette.LAND], zorder=_LAND_ORDER)
 
 
 def draw_classes(ax: GeoAxes, codes: np.ndarray, grid: Grid, classes: Mapping[int, Swatch]) -> AxesImage:
-    """Draw a field of class codes, one plain colour for each.
+    """Draw a field of codes, such as flags or surface classes, in one colour for each code.
 
     Parameters
     ----------
+    ax : GeoAxes
     codes : ndarray of int, shape (rows, columns)
+        Codes 0..255.
+    grid : Grid
     classes : mapping of int to Swatch
-        Codes and their colours. A hatched class and a code that is not there show
-        the hatched grey of a cell without a value.
+        Colour of every code. Codes of hatched classes and codes that are not listed are shown in
+        hatched grey.
     """
     _check_shape(codes, grid)
     draw_no_value(ax, grid)
@@ -232,20 +243,22 @@ def draw_classes(ax: GeoAxes, codes: np.ndarray, grid: Grid, classes: Mapping[in
     table = np.full(256, -1, dtype=np.int16)
     for number, (code, _) in enumerate(plain):
         table[code] = number
-    return _classes(ax, table[codes], grid, [swatch.colour for _, swatch in plain], zorder=_FIELD)
+    return _draw_class_numbers(
+        ax, table[codes], grid, [swatch.colour for _, swatch in plain], zorder=_FIELD_ORDER
+    )
 
 
 def draw_ratio(ax: GeoAxes, ratio: np.ndarray, grid: Grid) -> AxesImage:
-    """Draw the share of days on which a cell is missing, 0..1."""
+    """Draw the share of days on which every cell is missing, 0..1."""
     _check_shape(ratio, grid)
     draw_no_value(ax, grid)
-    return _values(ax, ratio, grid, palette.ratio_colormap(), 1)
+    return _draw_values(ax, ratio, grid, palette.make_ratio_colormap(), 1)
 
 
-def _classes(
+def _draw_class_numbers(
     ax: GeoAxes, numbers: np.ndarray, grid: Grid, colours: Sequence[str], *, zorder: float
 ) -> AxesImage:
-    """Cells in ``colours[number]``; -1 is transparent."""
+    """Draw every cell in ``colours[number]``; -1 is transparent."""
     from matplotlib.colors import ListedColormap, Normalize
 
     land = colours.index(palette.LAND) if palette.LAND in colours else None
@@ -253,14 +266,14 @@ def _classes(
         ax,
         numbers.astype(np.float32),
         grid,
-        partial(block_class, land=land),
+        partial(classify_blocks, land=land),
         cmap=ListedColormap(list(colours)).with_extremes(under=(0, 0, 0, 0)),
         norm=Normalize(-0.5, len(colours) - 0.5),
         zorder=zorder,
     )
 
 
-def _values(
+def _draw_values(
     ax: GeoAxes,
     field: np.ndarray,
     grid: Grid,
@@ -271,7 +284,14 @@ def _values(
     from matplotlib.colors import Normalize
 
     return draw_cells(
-        ax, field, grid, block_mean, land=land, cmap=colormap, norm=Normalize(0, largest), zorder=_FIELD
+        ax,
+        field,
+        grid,
+        average_blocks,
+        land=land,
+        cmap=colormap,
+        norm=Normalize(0, largest),
+        zorder=_FIELD_ORDER,
     )
 
 
@@ -281,20 +301,25 @@ def _check_shape(field: np.ndarray, grid: Grid) -> None:
 
 
 def draw_ice_edge(ax: GeoAxes, concentration: np.ndarray, grid: Grid, *, level: float = 15.0) -> Swatch:
-    """Draw the line at which the concentration passes ``level`` percent.
+    """Draw the line along which the concentration is ``level`` percent.
 
-    The field is first averaged to at most about 900 rows, so that the line shows the
-    ice edge and not every lead. A field that never passes the level gets no line, and
-    the entry for the legend says so.
+    The field is first averaged to at most about 900 rows, so that the line shows the ice edge and
+    not every lead.
+
+    Returns
+    -------
+    Swatch
+        Entry for the legend. If the field does not reach the level, there is no line, and the entry
+        says so.
     """
-    field, xs, ys = _coarse(concentration, grid, rows=900)
+    field, xs, ys = _average_to_rows(concentration, grid, rows=900)
     if not (np.fmin.reduce(field, axis=None) < level < np.fmax.reduce(field, axis=None)):
-        return palette.line(f"no ice edge ({level:g} %)", palette.ICE_EDGE)
+        return palette.make_line_swatch(f"no ice edge ({level:g} %)", palette.ICE_EDGE)
     ax.contour(
         xs, ys, np.ma.masked_invalid(field), levels=[level], colors=[palette.ICE_EDGE],
-        linewidths=0.8 * unit_of(ax), transform=ax.transData, zorder=_LINES,
+        linewidths=0.8 * get_text_scale(ax), transform=ax.transData, zorder=_LINE_ORDER,
     )  # fmt: skip
-    return palette.line(f"ice edge ({level:g} %)", palette.ICE_EDGE)
+    return palette.make_line_swatch(f"ice edge ({level:g} %)", palette.ICE_EDGE)
 
 
 def draw_outline(
@@ -304,23 +329,33 @@ def draw_outline(
     _check_shape(inside, grid)
     if not inside.any() or inside.all():
         return
-    field, xs, ys = _coarse(inside.astype(np.float32), grid, rows=1800)
+    field, xs, ys = _average_to_rows(inside.astype(np.float32), grid, rows=1800)
     ax.contour(
-        xs, ys, field, levels=[0.5], colors=[colour], linewidths=width * unit_of(ax),
-        transform=ax.transData, zorder=_LINES,
+        xs, ys, field, levels=[0.5], colors=[colour], linewidths=width * get_text_scale(ax),
+        transform=ax.transData, zorder=_LINE_ORDER,
     )  # fmt: skip
 
 
-def _coarse(field: np.ndarray, grid: Grid, *, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Means of square blocks of cells (NaN where half of a block is missing), and their centres."""
+def _average_to_rows(
+    field: np.ndarray, grid: Grid, *, rows: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Average square blocks of cells so that at most about ``rows`` rows are left.
+
+    Returns
+    -------
+    mean : ndarray of float, shape (blocks in y, blocks in x)
+        NaN where half of a block or more is missing.
+    x, y : ndarray of float64
+        Centres of the blocks, metres.
+    """
     factor = -(-grid.rows // rows)
     if factor == 1:
         return field, grid.x, grid.y
     height, width = grid.rows // factor, grid.columns // factor
     blocks = field[: height * factor, : width * factor].reshape(height, factor, width, factor)
-    known = np.isfinite(blocks)
-    count = known.sum(axis=(1, 3), dtype=np.float32)
-    total = np.where(known, blocks, 0).sum(axis=(1, 3), dtype=np.float32)
+    has_value = np.isfinite(blocks)
+    count = has_value.sum(axis=(1, 3), dtype=np.float32)
+    total = np.where(has_value, blocks, 0).sum(axis=(1, 3), dtype=np.float32)
     mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count * 2 > factor**2)
     xs = grid.x[: width * factor].reshape(width, factor).mean(axis=1)
     ys = grid.y[: height * factor].reshape(height, factor).mean(axis=1)
@@ -330,14 +365,16 @@ def _coarse(field: np.ndarray, grid: Grid, *, rows: int) -> tuple[np.ndarray, np
 def draw_coastlines(
     ax: GeoAxes, coastlines: Coastlines, *, paint: bool = True, width: float = 0.5
 ) -> None:
-    """Draw coast outlines.
+    """Draw coastlines on a map.
 
     Parameters
     ----------
+    ax : GeoAxes
+    coastlines : Coastlines
     paint : bool
-        Paint land as well, below the field: where that has a value it shows.
+        Whether to fill the land areas too, below the field.
     width : float
-        Of the lines, points on a map of the usual height.
+        Width of the lines, points at a text scale of 1.
     """
     import cartopy.crs as ccrs
     from matplotlib.collections import LineCollection
@@ -348,42 +385,41 @@ def draw_coastlines(
             ccrs.PlateCarree(),
             facecolor=palette.LAND,
             edgecolor="none",
-            zorder=_LAND,
+            zorder=_LAND_ORDER,
         )
     ax.add_collection(
         LineCollection(
-            _on_plane(ax, coastlines.lines),
+            _project_lines(ax, coastlines.lines),
             colors=palette.COASTLINE,
-            linewidths=width * unit_of(ax),
-            zorder=_LINES,
+            linewidths=width * get_text_scale(ax),
+            zorder=_LINE_ORDER,
         ),
         autolim=False,
     )
 
 
-def _on_plane(ax: GeoAxes, lines: Sequence[Any]) -> list[np.ndarray]:
-    """Lines in degrees as runs of points on the plane of the axes, all projected at once."""
+def _project_lines(ax: GeoAxes, lines: Sequence[Any]) -> list[np.ndarray]:
+    """Project lines in degrees to the coordinates of the axes, all at once; arrays (points, 2)."""
     from shapely import get_coordinates, get_parts
 
     runs = [get_coordinates(line) for line in get_parts(get_parts(lines))]
     if not runs:
         return []
     degrees = np.concatenate(runs)
-    plane = ax.projection.transform_points(ax.projection.as_geodetic(), degrees[:, 0], degrees[:, 1])[
-        :, :2
-    ]
-    plane[~np.isfinite(plane).all(axis=1)] = np.nan
-    # Where a projection is cut, two neighbours lie far apart: no line may join them.
+    geodetic = ax.projection.as_geodetic()
+    points = ax.projection.transform_points(geodetic, degrees[:, 0], degrees[:, 1])[:, :2]
+    points[~np.isfinite(points).all(axis=1)] = np.nan
+    # At the edge of a projection two neighbours may lie far apart: no line must join them.
     (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
-    far = np.hypot(*np.diff(plane, axis=0).T) > max(1e6, (x1 - x0) / 2, (y1 - y0) / 2)
+    far = np.hypot(*np.diff(points, axis=0).T) > max(1e6, (x1 - x0) / 2, (y1 - y0) / 2)
     ends = np.cumsum([len(run) for run in runs])[:-1]
     cuts = np.union1d(ends, np.flatnonzero(far) + 1)
-    return [run for run in np.split(plane, cuts) if len(run) > 1]
+    return [run for run in np.split(points, cuts) if len(run) > 1]
 
 
 def draw_pole_hole(ax: GeoAxes, hole: np.ndarray, grid: Grid) -> Swatch | None:
-    """Draw the outline of the pole hole; None where there is no such cell."""
+    """Draw the outline of the pole hole, and return its legend entry; None if no cell is in it."""
     if not hole.any():
         return None
     draw_outline(ax, hole, grid, colour=palette.POLE, width=0.9)
-    return palette.line("pole hole", palette.POLE)
+    return palette.make_line_swatch("pole hole", palette.POLE)

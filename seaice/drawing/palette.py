@@ -1,14 +1,11 @@
-"""Colours of the maps, and what each class of cell is called in a legend."""
+"""Colours of the maps, and the legend entries of flags and surface classes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from seaice.flags import (
-    FillFlag,
-    Surface,
-)
+from seaice.flags import FillFlag, Surface
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -25,9 +22,9 @@ RATIO = (
     "#fdfbf7", "#f3deb8", "#e6bb78", "#cf944b", "#ae6c33", "#844a29", "#55301f", "#2a1a12",
 )  # fmt: skip
 
-# Fields of statistics: one hue path for each quantity, so that two maps are not mixed up. The
-# first, second and last are matplotlib's viridis, inferno and cividis; spread and counts are its
-# RdPu and YlGnBu without their palest quarter, which would pass for a cell without observation.
+# Gridded quantities: each has colours of its own, so that two maps are not mixed up. The first,
+# second and last are matplotlib's viridis, inferno and cividis; spread and count are its RdPu and
+# YlGnBu without their palest quarter, which would look like a cell without observation.
 FREEBOARD = (
     "#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725",
 )  # fmt: skip
@@ -60,15 +57,18 @@ HATCH = "//////"
 
 @dataclass(frozen=True)
 class Swatch:
-    """One entry of a legend.
+    """Entry of a legend.
 
     Attributes
     ----------
     label : str
+        Text beside the colour.
     colour : str
+        Colour in a form that matplotlib reads.
     kind : {"area", "line"}
+        Whether the entry explains an area or a line.
     hatched : bool
-        An area without a value, drawn like :data:`NO_VALUE`.
+        Whether the area is hatched: it has no value.
     """
 
     label: str
@@ -77,13 +77,13 @@ class Swatch:
     hatched: bool = False
 
 
-def no_value(label: str) -> Swatch:
-    """The legend entry of the hatched grey that shows where a field has no value."""
+def make_no_value_swatch(label: str) -> Swatch:
+    """Make the legend entry of the hatched grey of cells without a value."""
     return Swatch(label, NO_VALUE, hatched=True)
 
 
-def line(label: str, colour: str) -> Swatch:
-    """The legend entry of a line."""
+def make_line_swatch(label: str, colour: str) -> Swatch:
+    """Make the legend entry of a line."""
     return Swatch(label, colour, "line")
 
 
@@ -106,20 +106,20 @@ FILL: dict[str, Swatch] = {
     FillFlag.DEPARTURE_ONE_SIDED.name.lower(): Swatch("one side + neighbours", "#1f7a5c"),
     FillFlag.SPACETIME_GAUSSIAN.name.lower(): Swatch("space-time Gaussian", "#e8921f"),
     FillFlag.POLE_HOLE.name.lower(): Swatch("pole hole", "#b0489f"),
-    FillFlag.NOT_FILLED.name.lower(): no_value("not filled"),
+    FillFlag.NOT_FILLED.name.lower(): make_no_value_swatch("not filled"),
     FillFlag.LAND.name.lower(): LAND_SWATCH,
 }
 
-# For classes this version has no colour for, such as the method of a later version.
+# Colours for classes that are not listed above, such as a filling method of a later version.
 SPARE = ("#2f9e62", "#d6406b", "#f0dc4e", "#7a5c3e", "#14756b", "#9c8cd9")
 
 
-def ice_colormap() -> Colormap:
-    """Dark blue (open water) to white (closed ice); cells without a value are transparent.
+def make_ice_colormap() -> Colormap:
+    """Make the colour map of concentration: dark blue (water) to white (ice), transparent for NaN.
 
     Examples
     --------
-    >>> [round(float(part), 2) for part in ice_colormap()(1.0)]
+    >>> [round(float(part), 2) for part in make_ice_colormap()(1.0)]
     [0.96, 0.98, 0.99, 1.0]
     """
     from matplotlib.colors import LinearSegmentedColormap
@@ -127,8 +127,8 @@ def ice_colormap() -> Colormap:
     return LinearSegmentedColormap.from_list("seaice_ice", ICE, N=256).with_extremes(bad=(0, 0, 0, 0))
 
 
-def ratio_colormap() -> Colormap:
-    """White (never missing) through ochre to dark brown (always missing), in even lightness."""
+def make_ratio_colormap() -> Colormap:
+    """Make the colour map of shares of missing days: white (never) to dark brown (always missing)."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("seaice_ratio", RATIO, N=256).with_extremes(

@@ -1,4 +1,4 @@
-"""The plane of a grid as a cartopy projection."""
+"""Map projection of a grid for cartopy."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from cartopy.crs import Projection
 
 
-def projection(grid: Grid) -> Projection:
-    """The grid's projection for cartopy, on the grid's own ellipsoid.
+def make_projection(grid: Grid) -> Projection:
+    """Make the projection of a grid for cartopy, on the ellipsoid of the grid.
 
-    Polar stereographic and Lambert azimuthal equal-area grids get cartopy's own
-    classes. Any other projection is taken as it is, bounded by the grid's edges.
+    Polar stereographic and Lambert azimuthal equal-area grids get the classes of cartopy. For any
+    other projection a class is made that is valid within the edges of the grid.
     """
     import cartopy.crs as ccrs
 
-    known = _cartopy_class(grid)
-    if known is not None and _same_plane(known, grid):
-        return known
+    projection = _make_cartopy_projection(grid)
+    if projection is not None and _has_same_coordinates(projection, grid):
+        return projection
 
     class GridProjection(ccrs.Projection):
-        """A projection as the grid describes it, known on the grid only."""
+        """Projection that the grid describes, within the edges of the grid."""
 
         def __init__(self) -> None:
             super().__init__(grid.crs.to_wkt())
@@ -35,7 +35,8 @@ def projection(grid: Grid) -> Projection:
     return GridProjection()
 
 
-def _cartopy_class(grid: Grid) -> Projection | None:
+def _make_cartopy_projection(grid: Grid) -> Projection | None:
+    """Make a projection of a class of cartopy; None if cartopy has none of this kind."""
     import cartopy.crs as ccrs
 
     attributes = grid.to_cf()
@@ -68,17 +69,17 @@ def _cartopy_class(grid: Grid) -> Projection | None:
     return None
 
 
-def _same_plane(candidate: Projection, grid: Grid) -> bool:
-    """Whether both put a place within the grid at the same x and y, to a metre."""
+def _has_same_coordinates(projection: Projection, grid: Grid) -> bool:
+    """Whether a projection gives positions within the grid the x and y of the grid, to a metre."""
     from pyproj import Transformer
 
     west, east, south, north = grid.extent
     xs, ys = np.meshgrid(np.linspace(west, east, 4), np.linspace(south, north, 4))
     to_degrees = Transformer.from_crs(grid.crs, grid.crs.geodetic_crs, always_xy=True)
     longitude, latitude = to_degrees.transform(xs, ys)
-    there = candidate.transform_points(candidate.as_geodetic(), longitude, latitude)
-    known = np.isfinite(longitude)
+    points = projection.transform_points(projection.as_geodetic(), longitude, latitude)
+    on_earth = np.isfinite(longitude)
     return bool(
-        np.allclose(there[..., 0][known], xs[known], rtol=0, atol=1)
-        and np.allclose(there[..., 1][known], ys[known], rtol=0, atol=1)
+        np.allclose(points[..., 0][on_earth], xs[on_earth], rtol=0, atol=1)
+        and np.allclose(points[..., 1][on_earth], ys[on_earth], rtol=0, atol=1)
     )

@@ -28,7 +28,7 @@ from seaice.ice_index.series import (
 from seaice.pictures.animation import (
     animate,
     check_animation,
-    chosen_days,
+    select_days,
 )
 from seaice.regions import Regions, find_region_file, read_regions
 from seaice.report import Progress, Report, listing
@@ -280,7 +280,7 @@ def ice_index(
     if animation is not None:
         check_animation(Path(animation), fps=fps, pixels=pixels)
     with CubeFile(input_file) as cube:
-        days = chosen_days(cube, start_date, end_date)
+        days = select_days(cube, start_date, end_date)
         series, notes = _series(cube, days, region, threshold=threshold, pole_hole=pole_hole)
     report = Report(lines=series.summary() + notes, values={"series": series})
     for write, path in ((write_csv, output_csv), (write_netcdf, output_file), (draw_series, plot)):

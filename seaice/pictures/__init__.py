@@ -1,1 +1,1 @@
-"""Maps and animations of any file the toolbox writes."""
+"""Maps and animations of the files that this toolbox reads and writes."""

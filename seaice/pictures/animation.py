@@ -1,6 +1,6 @@
-"""The days of a cube as a moving picture: GIF, or MP4 through ffmpeg.
+"""Animation of the days of a cube: GIF, or MP4 with ffmpeg.
 
-One day and one frame are in memory at a time, whatever the length of the cube.
+However long the cube is, one day and one picture of the animation are in memory at a time.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ from seaice.sources.bremen.names import DayFile
 
 logger = logging.getLogger(__name__)
 
-# Takes a frame, uint8 (height, width, 3).
-Add = Callable[[np.ndarray], None]
-Encoder = Callable[[Path, np.ndarray, float], AbstractContextManager[Add]]
+# Adds a picture, uint8 (height, width, 3), to an animation.
+AddPicture = Callable[[np.ndarray], None]
+# Opens an animation: arguments are its path, a picture with all colours, and pictures a second.
+Encoder = Callable[[Path, np.ndarray, float], AbstractContextManager[AddPicture]]
 
-# One code of a GIF's 256 colours means «as in the frame before».
+# Of the 256 codes of a GIF, the one that keeps the pixel of the picture before.
 _UNCHANGED = 255
 
 
@@ -49,25 +50,25 @@ def animate(
     fps: float = 10.0,
     pixels: int = 800,
 ) -> Report:
-    """Show a cube day by day: concentration, land and the date.
+    """Make an animation of a cube: the map of concentration with its date, day by day.
 
     Parameters
     ----------
     input_file : Path
         Cube of ``consolidate_data.py``.
     output_file : Path
-        ``.gif``, or ``.mp4`` where ``ffmpeg`` is on the PATH.
+        Animation to write: ``.gif``, or ``.mp4`` if ``ffmpeg`` is on the PATH.
     start_date, end_date : date, optional
         First and last day; by default those of the cube.
     fps : float
-        Days a second.
+        Days shown in a second.
     pixels : int
-        Longer side of a frame.
+        Longer side of the animation.
 
     Raises
     ------
     InputError
-        If the ending is neither, ffmpeg is missing or fails, or the cube lacks a day.
+        If the ending is another one, ffmpeg is missing or fails, or the cube lacks a day.
     """
     output_file = Path(output_file)
     encoder = check_animation(output_file, fps=fps, pixels=pixels)
@@ -75,29 +76,29 @@ def animate(
         [Output("output_file", output_file, "animation")], [input_file], is_daily_file=DayFile.parse
     )
     with CubeFile(input_file) as cube:
-        days = chosen_days(cube, start_date, end_date)
+        days = select_days(cube, start_date, end_date)
         with (
             Progress(total=len(days), label="frames", logger=logger) as progress,
             atomic(output_file) as temporary,
         ):
             picture = DayPicture(cube, pixels=pixels)
-            with encoder(temporary, picture.palette_frame(), fps) as add:
-                for number in days:
-                    add(picture.frame(number))
-                    progress.unit(str(cube.dates[number]))
+            with encoder(temporary, picture.draw_all_colours(), fps) as add:
+                for position in days:
+                    add(picture.draw_day(position))
+                    progress.unit(str(cube.dates[position]))
     size = output_file.stat().st_size / 1e6
     width, height = picture.size
     line = f"wrote {output_file}: {len(days)} frames of {width} x {height} pixels, {size:.1f} MB"
     return Report(lines=[line], outputs=[output_file])
 
 
-def chosen_days(cube: CubeFile, start_date: date | None, end_date: date | None) -> range:
-    """Positions of the days from one to another; by default all of the cube.
+def select_days(cube: CubeFile, start_date: date | None, end_date: date | None) -> range:
+    """Return the positions of days on the time axis of a cube; by default of all days.
 
     Raises
     ------
     InputError
-        If the cube does not reach one of them, or they are out of order.
+        If the cube lacks the first or the last day, or the last lies before the first.
     """
     first = 0 if start_date is None else cube.index(start_date)
     last = len(cube.dates) - 1 if end_date is None else cube.index(end_date)
@@ -110,18 +111,18 @@ def chosen_days(cube: CubeFile, start_date: date | None, end_date: date | None) 
 
 
 def check_animation(path: Path, *, fps: float, pixels: int) -> Encoder:
-    """The encoder for a file; InputError, before any work, if it or the numbers cannot be."""
+    """Choose the encoder of a file, before any work; InputError if ending or numbers do not fit."""
     if not 0 < fps <= 50 or not 100 <= pixels <= 4000:
         raise InputError(
             f"expected 0 < fps <= 50 and 100 to 4000 pixels, found fps {fps:g} and {pixels} pixels"
         )
-    return encoder_for(path)
+    return _choose_encoder(path)
 
 
-def encoder_for(path: Path) -> Encoder:
-    """:func:`gif` or :func:`mp4`, by the ending; InputError if it is neither or ffmpeg is missing."""
+def _choose_encoder(path: Path) -> Encoder:
+    """Choose an encoder by the ending; InputError if there is none or ffmpeg is missing."""
     if path.suffix.lower() == ".gif":
-        return gif
+        return write_gif
     if path.suffix.lower() != ".mp4":
         raise InputError(f"expected a .gif or .mp4 file for the animation, found {path}")
     if shutil.which("ffmpeg") is None:
@@ -129,24 +130,25 @@ def encoder_for(path: Path) -> Encoder:
             f"writing {path} needs ffmpeg, which is not on the PATH: install it, or give "
             f"{path.with_suffix('.gif').name}, which needs nothing more"
         )
-    return mp4
+    return write_mp4
 
 
 class DayPicture:
-    """A map of a cube that shows one day after the other.
+    """Picture with a map of a cube in which one day after the other is drawn.
 
     Parameters
     ----------
     cube : CubeFile
+        The open cube.
     pixels : int
-        Longer side of a frame; a finer grid is thinned to about that many cells.
+        Longer side of the picture. Of a finer grid every n-th cell is drawn, about so many.
 
     Attributes
     ----------
     grid : Grid
-        What is drawn: the cube's grid, thinned.
+        Grid of the cells that are drawn.
     size : tuple of int
-        Width and height of a frame, both even, as video codecs want them.
+        Width and height of the picture; both are even, because video codecs need that.
     """
 
     def __init__(self, cube: CubeFile, *, pixels: int) -> None:
@@ -156,13 +158,13 @@ class DayPicture:
         )
 
         self._cube = cube
-        self._thin = max(1, max(cube.grid.shape) // pixels)
-        grid = self._thinned_grid(cube.grid)
+        self._step = max(1, max(cube.grid.shape) // pixels)
+        grid = self._thin_grid(cube.grid)
         self.grid = grid
-        self._measured = cube.flag_value("observed")
-        land = self._thinned(cube.surface) == Surface.LAND
+        self._observed_code = cube.flag_value("observed")
+        land = self._thin(cube.surface) == Surface.LAND
         self._ocean_cells = max(1, int(land.size - land.sum()))
-        self._figure, ax = draw.polar_figure(grid, height=5.0)
+        self._figure, ax = draw.make_map_figure(grid, height=5.0)
         self._image = draw.draw_concentration(
             ax, np.full(grid.shape, np.nan, dtype=np.float32), grid, land=land
         )
@@ -175,38 +177,38 @@ class DayPicture:
         dpi = pixels / max(width, height)
         self.size = (int(width * dpi) // 2 * 2, int(height * dpi) // 2 * 2)
         self._figure.set_dpi(dpi)
-        # Half a pixel more, so that rounding down inside matplotlib gives this very size.
+        # Half a pixel more, because matplotlib rounds down to whole pixels.
         self._figure.set_size_inches((self.size[0] + 0.5) / dpi, (self.size[1] + 0.5) / dpi)
 
-    def _thinned_grid(self, grid: Grid) -> Grid:
-        rows, columns = (n // self._thin for n in grid.shape)
+    def _thin_grid(self, grid: Grid) -> Grid:
+        rows, columns = (cells // self._step for cells in grid.shape)
         return replace(
-            grid, id=f"{grid.id}_thinned", rows=rows, columns=columns, step=grid.step * self._thin
+            grid, id=f"{grid.id}_thinned", rows=rows, columns=columns, step=grid.step * self._step
         )
 
-    def _thinned(self, field: np.ndarray) -> np.ndarray:
-        """The cell in the middle of every block of cells."""
-        rows, columns = (n // self._thin * self._thin for n in field.shape)
-        middle = self._thin // 2
-        return field[middle : rows : self._thin, middle : columns : self._thin]
+    def _thin(self, field: np.ndarray) -> np.ndarray:
+        """Return the cell in the middle of every block of cells."""
+        rows, columns = (cells // self._step * self._step for cells in field.shape)
+        middle = self._step // 2
+        return field[middle : rows : self._step, middle : columns : self._step]
 
-    def frame(self, number: int) -> np.ndarray:
-        """The day at a position of the cube's axis, uint8 (height, width, 3)."""
-        percent = 100 * self._thinned(self._cube.concentration(number))
-        observed = self._thinned(self._cube.flags(number)) == self._measured
+    def draw_day(self, position: int) -> np.ndarray:
+        """Draw the day at a position of the time axis; uint8 (height, width, 3)."""
+        percent = 100 * self._thin(self._cube.concentration(position))
+        observed = self._thin(self._cube.flags(position)) == self._observed_code
         filled = np.count_nonzero(~np.isnan(percent) & ~observed) / self._ocean_cells
-        return self._drawn(
+        return self._draw(
             percent,
-            f"Sea ice concentration, {self._cube.dates[number]}",
+            f"Sea ice concentration, {self._cube.dates[position]}",
             f"filled values: {100 * filled:.1f} % of the ocean",
         )
 
-    def palette_frame(self) -> np.ndarray:
-        """A frame with every colour that a day can show."""
+    def draw_all_colours(self) -> np.ndarray:
+        """Draw a picture with every colour that a day can have; uint8 (height, width, 3)."""
         ramp = np.linspace(0, 100, self.grid.columns, dtype=np.float32)
-        return self._drawn(np.broadcast_to(ramp, self.grid.shape), "0123456789", "0123456789")
+        return self._draw(np.broadcast_to(ramp, self.grid.shape), "0123456789", "0123456789")
 
-    def _drawn(self, percent: np.ndarray, title: str, subtitle: str) -> np.ndarray:
+    def _draw(self, percent: np.ndarray, title: str, subtitle: str) -> np.ndarray:
         from seaice.drawing import draw
 
         draw.draw_frame(self._image, percent)
@@ -218,51 +220,53 @@ class DayPicture:
 
 
 @contextmanager
-def gif(path: Path, palette_frame: np.ndarray, fps: float) -> Iterator[Add]:
-    """Write a GIF frame by frame.
+def write_gif(path: Path, all_colours: np.ndarray, fps: float) -> Iterator[AddPicture]:
+    """Write a GIF picture by picture.
 
     Parameters
     ----------
     path : Path
-    palette_frame : ndarray of uint8, shape (height, width, 3)
-        Its colours become the 255 of all frames.
+    all_colours : ndarray of uint8, shape (height, width, 3)
+        Picture from which the 255 colours of the animation are taken.
     fps : float
-        Frames a second; the format knows hundredths of a second.
+        Pictures a second; the format counts in hundredths of a second.
 
     Yields
     ------
     callable
-        Takes a frame.
+        Function that adds a picture, uint8 (height, width, 3).
     """
     from PIL import GifImagePlugin, Image
 
-    # Image.save would hold every frame until the last has come.
-    colours = Image.fromarray(palette_frame).quantize(_UNCHANGED)
-    duration = 10 * max(2, round(100 / fps))  # players slow anything faster down to 10 a second
-    before: np.ndarray | None = None
+    # Image.save would keep all pictures in memory until the last one.
+    colours = Image.fromarray(all_colours).quantize(_UNCHANGED)
+    duration = 10 * max(2, round(100 / fps))  # players show anything faster at 10 a second
+    last_codes: np.ndarray | None = None
     with path.open("wb") as file:
         header, _ = GifImagePlugin.getheader(
-            _with_colours(np.asarray(colours), colours), info={"loop": 0}
+            _make_palette_image(np.asarray(colours), colours), info={"loop": 0}
         )
         file.writelines(header)
 
-        def add(frame: np.ndarray) -> None:
-            nonlocal before
+        def add(picture: np.ndarray) -> None:
+            nonlocal last_codes
             codes = np.asarray(
-                Image.fromarray(frame).quantize(palette=colours, dither=Image.Dither.NONE)
+                Image.fromarray(picture).quantize(palette=colours, dither=Image.Dither.NONE)
             )
-            changed = codes if before is None else np.where(codes == before, _UNCHANGED, codes)
-            before = codes
-            image = _with_colours(changed.astype(np.uint8), colours)
+            # Equal pixels become one code, which compresses to little.
+            changed = codes if last_codes is None else np.where(codes == last_codes, _UNCHANGED, codes)
+            last_codes = codes
+            image = _make_palette_image(changed.astype(np.uint8), colours)
             file.writelines(
                 GifImagePlugin.getdata(image, duration=duration, transparency=_UNCHANGED, disposal=1)
             )
 
         yield add
-        file.write(b";")
+        file.write(b";")  # the trailer of the format
 
 
-def _with_colours(codes: np.ndarray, colours: Any) -> Any:
+def _make_palette_image(codes: np.ndarray, colours: Any) -> Any:
+    """Make an image of codes with the palette of another image."""
     from PIL import Image
 
     image = Image.fromarray(codes, mode="P")
@@ -272,34 +276,34 @@ def _with_colours(codes: np.ndarray, colours: Any) -> Any:
 
 
 @contextmanager
-def mp4(path: Path, palette_frame: np.ndarray, fps: float) -> Iterator[Add]:
-    """Write an MP4 through ffmpeg, frame by frame (see :func:`gif` for the parameters).
+def write_mp4(path: Path, all_colours: np.ndarray, fps: float) -> Iterator[AddPicture]:
+    """Write an MP4 picture by picture with ffmpeg (parameters as of :func:`write_gif`).
 
     Raises
     ------
     InputError
-        If ffmpeg fails; the message is its last line.
+        If ffmpeg fails; the message holds the last line that it wrote.
     """
-    height, width = palette_frame.shape[:2]
+    height, width = all_colours.shape[:2]
     command = [
         "ffmpeg", "-nostdin", "-loglevel", "error", "-y",
         "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{fps:g}", "-i", "-",
         "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(path),
     ]  # fmt: skip
-    with TemporaryFile() as said:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=said, stderr=said)
+    with TemporaryFile() as output:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
         pipe = process.stdin
-        assert pipe is not None  # asked for above
+        assert pipe is not None  # because of stdin=PIPE
 
-        def add(frame: np.ndarray) -> None:
-            pipe.write(np.ascontiguousarray(frame).data)
+        def add(picture: np.ndarray) -> None:
+            pipe.write(np.ascontiguousarray(picture).data)
 
         failed = False
         try:
             yield add
             pipe.flush()
         except BrokenPipeError:
-            failed = True  # ffmpeg has gone; what it said comes below
+            failed = True  # ffmpeg has ended; its message is read below
         except BaseException:
             process.kill()
             raise
@@ -308,6 +312,6 @@ def mp4(path: Path, palette_frame: np.ndarray, fps: float) -> Iterator[Add]:
                 pipe.close()
             status = process.wait()
         if failed or status != 0:
-            said.seek(0)
-            words = said.read().decode("utf-8", "replace").strip().splitlines() or [f"status {status}"]
-            raise InputError(f"ffmpeg could not write the video ({words[-1]}); give a .gif file instead")
+            output.seek(0)
+            lines = output.read().decode("utf-8", "replace").strip().splitlines() or [f"status {status}"]
+            raise InputError(f"ffmpeg could not write the video ({lines[-1]}); give a .gif file instead")

@@ -1,4 +1,4 @@
-"""A map of gridded statistics: cut to the data, single cells wide enough to be seen."""
+"""Map of a gridded field: cropped to its data, with single cells wide enough to be seen."""
 
 from __future__ import annotations
 
@@ -14,25 +14,19 @@ from seaice.drawing import (
     palette,
 )
 from seaice.drawing.cell_image import (
-    block_mean,
+    average_blocks,
     draw_cells,
 )
 from seaice.drawing.decorations import (
     REFERENCE_HEIGHT,
-    inches_of,
-    text_scale,
-    unit_of,
+    compute_text_scale,
+    get_text_scale,
+    measure_inches,
 )
 from seaice.drawing.palette import Swatch
 from seaice.grids import Grid
-from seaice.pictures.colour_scale import (
-    Scale,
-    scale_of,
-)
-from seaice.pictures.read_field import (
-    Field,
-    span_of,
-)
+from seaice.pictures.colour_scale import ColourScale, choose_scale
+from seaice.pictures.read_field import MapField, describe_step
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -41,35 +35,35 @@ if TYPE_CHECKING:
 Extent = Literal["data", "grid"]
 EXTENTS: tuple[Extent, ...] = ("data", "grid")
 
-_MARGIN = 0.06  # of the longer side of the data
-_SMALLEST = 20  # cells along the shorter side of a cut
-_FLATTEST = 0.62  # shorter to longer side of a cut: room for title and legend
-_SMALL_PART = 0.5  # of the grid: from here down a map is cut to its data
-_SPARSE = 0.3  # share of cells with a value: from here down they are drawn wider
-_VISIBLE = 0.016  # inches a lonely cell needs to be seen
-_WIDEST = 4  # cells that one may grow to either side
-_TITLE, _SUBTITLE = 0.094, 0.061  # inches a letter takes on a map of the usual size
-_BACKGROUND, _FIELD = 0.1, 1.0  # as in maps
+_MARGIN = 0.06  # margin around the data, share of their longer side
+_FEWEST_CELLS = 20  # cells along the shorter side of a cropped map
+_SMALLEST_ASPECT = 0.62  # shorter to longer side of a cropped map, so that title and legend fit
+_LARGEST_CROP = 0.5  # largest share of the grid to which a map is cropped by default
+_SPARSE_SHARE = 0.3  # if fewer cells have a value, they are drawn wider
+_VISIBLE_INCHES = 0.016  # size at which a single cell can be seen
+_LARGEST_WIDENING = 4  # cells to either side
+_TITLE_LETTER, _SUBTITLE_LETTER = 0.094, 0.061  # width of a letter, inches at a text scale of 1
+_BACKGROUND_ORDER, _FIELD_ORDER = 0.1, 1.0  # order of drawing, as in seaice.drawing.draw
 
 
 @dataclass(frozen=True)
-class View:
-    """The part of a field that is drawn.
+class MapView:
+    """Part of a field that a map shows.
 
     Attributes
     ----------
-    field : Field
-        Cut.
-    whole : Grid
-        Of the file.
+    field : MapField
+        The field, cropped to the part.
+    file_grid : Grid
+        Grid of the whole field.
     """
 
-    field: Field
-    whole: Grid
+    field: MapField
+    file_grid: Grid
 
     @property
     def grid(self) -> Grid:
-        """Of the part."""
+        """Grid of the part."""
         return self.field.grid
 
     @property
@@ -78,80 +72,82 @@ class View:
         return self.field.land
 
     @property
-    def is_cut(self) -> bool:
-        """Whether it is less than the whole grid."""
-        return self.grid.shape != self.whole.shape
+    def is_cropped(self) -> bool:
+        """Whether the part is smaller than the whole grid."""
+        return self.grid.shape != self.file_grid.shape
 
 
-def view_of(field: Field, extent: Extent | None = None) -> View:
-    """Cut a field to the surroundings of its data.
+def crop_to_data(field: MapField, extent: Extent | None = None) -> MapView:
+    """Crop a field to the surroundings of its values.
 
     Parameters
     ----------
-    field : Field
+    field : MapField
     extent : {"data", "grid"}, optional
-        By default ``data`` where that is at most half of the grid.
+        Whether to show the surroundings of the values or the whole grid; by default the former if
+        they cover at most half of the grid.
 
     Raises
     ------
     InputError
         If no cell has a value.
     """
-    rows, columns = (np.flatnonzero(field.known.any(axis=axis)) for axis in (1, 0))
+    rows, columns = (np.flatnonzero(field.has_value.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
-        when = f" in {span_of(field.step)}" if field.step else ""
-        raise InputError(f"nothing to draw: {field.source}: no cell of {field.name} has a value{when}")
+        time = f" in {describe_step(field.step)}" if field.step else ""
+        raise InputError(f"nothing to draw: {field.source}: no cell of {field.name} has a value{time}")
     if extent == "grid":
-        return View(field, field.grid)
+        return MapView(field, field.grid)
     height, width = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
     longer = max(height, width)
     sides = [side + 2 * max(2, round(_MARGIN * longer)) for side in (height, width)]
-    least = max(_SMALLEST, round(_FLATTEST * max(sides)))
-    down, along = (
-        _window(int(places[0]), int(places[-1]), max(side, least), cells)
-        for places, side, cells in zip((rows, columns), sides, field.grid.shape, strict=True)
+    shortest = max(_FEWEST_CELLS, round(_SMALLEST_ASPECT * max(sides)))
+    part_rows, part_columns = (
+        _place_window(int(indices[0]), int(indices[-1]), max(side, shortest), cells)
+        for indices, side, cells in zip((rows, columns), sides, field.grid.shape, strict=True)
     )
-    grid = field.grid.crop(down, along)
-    small = grid.rows * grid.columns <= _SMALL_PART * field.grid.rows * field.grid.columns
-    if extent is None and not small:
-        return View(field, field.grid)
-    land = None if field.land is None else field.land[down, along]
-    return View(replace(field, values=field.values[down, along], grid=grid, land=land), field.grid)
+    part = part_rows, part_columns
+    grid = field.grid.crop(*part)
+    is_small = grid.rows * grid.columns <= _LARGEST_CROP * field.grid.rows * field.grid.columns
+    if extent is None and not is_small:
+        return MapView(field, field.grid)
+    land = None if field.land is None else field.land[part]
+    return MapView(replace(field, values=field.values[part], grid=grid, land=land), field.grid)
 
 
-def _window(first: int, last: int, length: int, cells: int) -> slice:
-    """``length`` cells around a range, moved where they would leave the grid."""
+def _place_window(first: int, last: int, length: int, cells: int) -> slice:
+    """Place ``length`` cells around the range from first to last, but within 0 to ``cells``."""
     length = min(length, cells)
     start = min(max(0, (first + last + 1 - length) // 2), cells - length)
     return slice(start, start + length)
 
 
-def field_figure(view: View) -> tuple[Figure, GeoAxes]:
-    """Make a figure with a map of the part, room for its title, and the title on it."""
+def make_field_figure(view: MapView) -> tuple[Figure, GeoAxes]:
+    """Make a figure with an empty map of the part and its title."""
     west, east, south, north = view.grid.extent
     aspect = (east - west) / (north - south)
     height = min(REFERENCE_HEIGHT, 1.2 * REFERENCE_HEIGHT / aspect)
-    # Letters scale with the map, so what fits depends on its shape alone.
-    room = height * aspect / text_scale(max(height, height * aspect), 1)
-    title, subtitle = _texts(view, room + 0.6)
-    more = 0.21 * title.count("\n") + 0.14 * subtitle.count("\n")
-    figure, (ax,) = draw.polar_panels(view.grid, 1, top=0.85 + more)
+    # Width of the map at a text scale of 1: letters grow with the map.
+    width = height * aspect / compute_text_scale(max(height, height * aspect), 1)
+    title, subtitle = _make_titles(view, width + 0.6)
+    extra = 0.21 * title.count("\n") + 0.14 * subtitle.count("\n")
+    figure, (ax,) = draw.make_map_panels(view.grid, 1, top=0.85 + extra)
     draw.draw_title(ax, title, subtitle)
     return figure, ax
 
 
-def _texts(view: View, room: float) -> tuple[str, str]:
-    """Title with the time step, and subtitle with the details, in lines of ``room`` inches."""
+def _make_titles(view: MapView, width: float) -> tuple[str, str]:
+    """Make a title with the time step and a subtitle with the details, in lines of ``width`` inches."""
     field = view.field
-    head, _, details = field.long_name.partition(";")
-    step = "" if field.step is None else f", {span_of(field.step)}"
-    title = f"{head[:1].upper()}{head[1:]}{step}".replace(" GHz", "\u00a0GHz")
+    name, _, details = field.long_name.partition(";")
+    step = "" if field.step is None else f", {describe_step(field.step)}"
+    title = f"{name[:1].upper()}{name[1:]}{step}".replace(" GHz", "\u00a0GHz")
     source = " · ".join(part for part in (field.source, " ".join(details.split())) if part)
-    return _wrapped(title, room / _TITLE), _wrapped(source, room / _SUBTITLE)
+    return _wrap_text(title, width / _TITLE_LETTER), _wrap_text(source, width / _SUBTITLE_LETTER)
 
 
-def _wrapped(text: str, letters: float) -> str:
-    """Lines of about the same length, none longer than ``letters``."""
+def _wrap_text(text: str, letters: float) -> str:
+    """Divide a text into lines of about the same length, none longer than ``letters``."""
     count = -(-len(text) // max(20, int(letters)))
     lines = [text]
     for width in range(len(text) // count, max(20, int(letters)) + 1):
@@ -162,100 +158,122 @@ def _wrapped(text: str, letters: float) -> str:
 
 
 def draw_field_values(
-    ax: GeoAxes, view: View, *, vmin: float | None = None, vmax: float | None = None
+    ax: GeoAxes, view: MapView, *, vmin: float | None = None, vmax: float | None = None
 ) -> tuple[list[Swatch], list[str]]:
-    """Draw a field with its colour bar; cells without observation show a light grey.
+    """Draw the values of a field with a colour bar; cells without observation are light grey.
 
-    Where several cells fall on one dot it shows the mean of those with a value, never
-    of those without. Cells too small to be seen, and few, are drawn wider, over cells
-    without a value only.
+    If several cells lie in one dot of the picture, the dot shows the mean of those with a value. If
+    few cells have a value and they are too small to be seen, they are drawn wider, but never over
+    another cell with a value.
 
     Returns
     -------
     swatches : list of Swatch
-        For the legend.
+        Entries for the legend.
     lines : list of str
-        What is drawn, in words.
+        Description of the map, for the report.
     """
-    scale = scale_of(view.field, vmin=vmin, vmax=vmax)
+    scale = choose_scale(view.field, vmin=vmin, vmax=vmax)
     _draw_no_observation(ax, view.grid)
     if view.land is not None:
         draw.draw_land(ax, view.land, view.grid)
-    reach = 0
-    if view.field.known.mean() < _SPARSE:
-        inches = inches_of(ax)[1] / view.grid.rows
-        reach = int(np.clip(np.ceil((_VISIBLE * unit_of(ax) / inches - 1) / 2), 0, _WIDEST))
-    values = widen(view.field.values, reach) * np.float32(scale.factor)
+    widening = 0
+    if view.field.has_value.mean() < _SPARSE_SHARE:
+        inches = measure_inches(ax)[1] / view.grid.rows
+        cells = _VISIBLE_INCHES * get_text_scale(ax) / inches
+        widening = int(np.clip(np.ceil((cells - 1) / 2), 0, _LARGEST_WIDENING))
+    values = widen(view.field.values, widening) * np.float32(scale.factor)
     image = draw_cells(
-        ax, values, view.grid, block_mean, cmap=scale.colormap(), norm=scale.norm(), zorder=_FIELD
+        ax,
+        values,
+        view.grid,
+        average_blocks,
+        cmap=scale.make_colormap(),
+        norm=scale.make_norm(),
+        zorder=_FIELD_ORDER,
     )
     bar = draw.draw_colorbar(ax, image, label=scale.label)
     if scale.ticks is not None:
         bar.set_ticks(list(scale.ticks), labels=[f"{tick:,g}" for tick in scale.ticks])
         bar.minorticks_off()
-    return [palette.NO_OBSERVATION_SWATCH], _findings(view, scale, 2 * reach + 1)
+    return [palette.NO_OBSERVATION_SWATCH], _describe_map(view, scale, 2 * widening + 1)
 
 
-def _findings(view: View, scale: Scale, width: int) -> list[str]:
+def _describe_map(view: MapView, scale: ColourScale, width: int) -> list[str]:
+    """Describe a map in lines for the report: values, colours, part of the grid, widening."""
     field = view.field
-    values = field.values[field.known] * scale.factor
+    values = field.values[field.has_value] * scale.factor
     first, *_, last = scale.ticks if scale.ticks and len(scale.ticks) > 1 else scale.edges
     lines = [
         f"{field.name}: {values.size} cells with a value, {values.min():.4g} to {values.max():.4g}; "
         f"colours {first:g} to {last:g}"
     ]
-    if view.is_cut:
+    if view.is_cropped:
         lines.append(
-            f"drawn: {view.grid.rows} x {view.grid.columns} of {view.whole.rows} x "
-            f"{view.whole.columns} cells; --extent grid draws all"
+            f"drawn: {view.grid.rows} x {view.grid.columns} of {view.file_grid.rows} x "
+            f"{view.file_grid.columns} cells; --extent grid draws all"
         )
     if width > 1:
         lines.append(f"single cells are drawn {width} cells wide, so that they can be seen")
     return lines
 
 
-def draw_field_classes(ax: GeoAxes, view: View) -> tuple[list[Swatch], list[str]]:
-    """Draw a flag variable in one plain colour for each class that occurs (see above)."""
+def draw_field_classes(ax: GeoAxes, view: MapView) -> tuple[list[Swatch], list[str]]:
+    """Draw a flag variable in one colour for every code that occurs.
+
+    Returns
+    -------
+    swatches : list of Swatch
+        Entries for the legend.
+    lines : list of str
+        Description of the map, for the report.
+    """
     field, meanings = view.field, view.field.flags or {}
-    present = {int(code) for code in np.unique(field.values[field.known])}
-    spare = iter(palette.SPARE * 50)
+    codes = {int(code) for code in np.unique(field.values[field.has_value])}
+    spare_colours = iter(palette.SPARE * 50)
     swatches = {}
-    for code in sorted(present):
+    for code in sorted(codes):
         name = meanings.get(code, f"code {code}")
-        known = palette.SURFACE.get(name) or palette.FILL.get(name)
-        swatches[code] = known or Swatch(name.replace("_", " "), next(spare))
+        swatch = palette.SURFACE.get(name) or palette.FILL.get(name)
+        swatches[code] = swatch or Swatch(name.replace("_", " "), next(spare_colours))
     draw.draw_classes(ax, field.values.astype(np.uint8), view.grid, swatches)
     return list(swatches.values()), [f"{field.name}: {', '.join(s.label for s in swatches.values())}"]
 
 
-def widen(values: np.ndarray, reach: int) -> np.ndarray:
-    """Give cells without a value that of the nearest cell within ``reach`` cells.
+def widen(values: np.ndarray, distance: int) -> np.ndarray:
+    """Give cells without a value that of the nearest cell within some cells.
 
     Parameters
     ----------
     values : ndarray of float, shape (rows, columns)
-        NaN is no value. Cells with a value keep theirs.
-    reach : int
-        Along rows and columns.
+        NaN is missing. Cells with a value keep it.
+    distance : int
+        Largest distance along rows and along columns, cells.
+
+    Returns
+    -------
+    ndarray of float, shape (rows, columns)
 
     Examples
     --------
     >>> widen(np.array([[np.nan, np.nan, 5.0, 7.0]]), 1)
     array([[nan,  5.,  5.,  7.]])
     """
-    if reach == 0:
+    if distance == 0:
         return values
     rows, columns = np.nonzero(~np.isnan(values))
-    found = values[rows, columns]
+    cell_values = values[rows, columns]
     wide = values.copy()
-    span = range(-reach, reach + 1)
-    for down, along in sorted(((i, j) for i in span for j in span), key=lambda s: s[0] ** 2 + s[1] ** 2):
-        to_row, to_column = rows + down, columns + along
+    steps = range(-distance, distance + 1)
+    # The nearest neighbours first: a cell that got a value keeps it.
+    shifts = sorted(((i, j) for i in steps for j in steps), key=lambda s: s[0] ** 2 + s[1] ** 2)
+    for row_shift, column_shift in shifts:
+        to_row, to_column = rows + row_shift, columns + column_shift
         inside = (to_row >= 0) & (to_row < values.shape[0]) & (to_column >= 0)
         inside &= to_column < values.shape[1]
-        place = to_row[inside], to_column[inside]
-        empty = np.isnan(wide[place])
-        wide[place[0][empty], place[1][empty]] = found[inside][empty]
+        targets = to_row[inside], to_column[inside]
+        empty = np.isnan(wide[targets])
+        wide[targets[0][empty], targets[1][empty]] = cell_values[inside][empty]
     return wide
 
 
@@ -266,6 +284,6 @@ def _draw_no_observation(ax: GeoAxes, grid: Grid) -> None:
     ax.add_patch(
         Rectangle(
             (west, south), east - west, north - south, facecolor=palette.NO_OBSERVATION,
-            edgecolor="none", linewidth=0, zorder=_BACKGROUND,
+            edgecolor="none", linewidth=0, zorder=_BACKGROUND_ORDER,
         )
     )  # fmt: skip

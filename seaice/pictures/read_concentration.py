@@ -1,4 +1,4 @@
-"""What the pictures show, read from daily files, cubes and masks."""
+"""Reading the concentration of a day from a daily file or a cube, and surface classes from a mask."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from seaice import (
-    InputError,
-    masks,
-)
+from seaice import InputError, masks
 from seaice.cube.file import CubeFile
 from seaice.drawing import palette
 from seaice.drawing.palette import Swatch
@@ -22,35 +19,32 @@ from seaice.flags import FillFlag, find_flag_value
 from seaice.grids import Grid
 from seaice.masks import Mask, find_pole_hole
 from seaice.open_file import open_netcdf
-from seaice.pictures.read_field import is_gridded
-from seaice.sources.bremen.names import (
-    DayFile,
-    RejectedDay,
-)
+from seaice.pictures.read_field import is_gridded, read_land
+from seaice.sources.bremen.names import DayFile, RejectedDay
 from seaice.sources.bremen.reader import read_day
 
-Kind = Literal["daily", "cube", "mask", "gridded"]
+FileKind = Literal["daily", "cube", "mask", "gridded"]
 
 
 @dataclass(frozen=True)
-class Day:
-    """One day to draw.
+class MapDay:
+    """Concentration of one day to be drawn on a map.
 
     Attributes
     ----------
     concentration : ndarray of float32, shape (rows, columns)
-        Percent; NaN is no value.
+        Percent; NaN is missing.
     grid : Grid
     date : datetime.date or None
-        None where nothing tells it.
+        The day; None if neither the file nor an option tells it.
     source : str
-        Where it comes from, for a subtitle.
-    land : ndarray of bool or None
-        None where land and missing cannot be told apart.
-    hole : ndarray of bool
+        Product, grid and share of filled cells, for a subtitle.
+    land : ndarray of bool, shape (rows, columns), or None
+        Land; None if it cannot be told from missing cells.
+    hole : ndarray of bool, shape (rows, columns)
         The pole hole.
     missing : str
-        What no value off land means.
+        Meaning of a missing ocean cell, for the legend.
     """
 
     concentration: np.ndarray
@@ -62,8 +56,8 @@ class Day:
     missing: str
 
 
-def kind_of(path: Path) -> Kind:
-    """Tell a cube, a mask and gridded statistics from a daily file by their variables.
+def recognise_kind(path: Path) -> FileKind:
+    """Recognise by its content whether a file is a daily file, a cube, a mask or another gridded file.
 
     Raises
     ------
@@ -73,10 +67,10 @@ def kind_of(path: Path) -> Kind:
     if not path.exists():
         raise InputError(f"no such file: {path}")
     if path.suffix == ".zarr" or (path / "zarr.json").is_file():
-        return "cube"  # whose reader says what is wrong with the folder
+        return "cube"  # a damaged folder is reported by the reader of cubes
     if path.is_dir():
         raise InputError(f"expected a file, found the folder {path}")
-    if not _begins_as_netcdf(path):
+    if not _has_netcdf_signature(path):
         return "daily"
     try:
         with open_netcdf(path) as dataset:
@@ -87,28 +81,28 @@ def kind_of(path: Path) -> Kind:
                 return "mask"
             return "gridded" if is_gridded(dataset) else "daily"
     except (InputError, OSError, RuntimeError):
-        return "daily"  # whose reader says what is wrong with the file
+        return "daily"  # a damaged file is reported by the reader of daily files
 
 
-def _begins_as_netcdf(path: Path) -> bool:
-    """Whether the first bytes are those of HDF5 or classic NetCDF, whatever the name says."""
+def _has_netcdf_signature(path: Path) -> bool:
+    """Whether a file starts with the signature of HDF5 or NetCDF-3."""
     try:
         with path.open("rb") as file:
-            head = file.read(8)
+            signature = file.read(8)
     except OSError:
-        return False  # the reader of daily files says why
-    return head == b"\x89HDF\r\n\x1a\n" or head[:3] == b"CDF"
+        return False  # the reason is reported by the reader of daily files
+    return signature == b"\x89HDF\r\n\x1a\n" or signature[:3] == b"CDF"
 
 
-def read_any(path: Path, day: date | None, land_mask_file: Path | None) -> Day:
+def read_map_day(path: Path, day: date | None, land_mask_file: Path | None) -> MapDay:
     """Read a day from a daily file or a cube.
 
     Raises
     ------
     InputError
-        If the file is missing or no such file, or does not hold the day.
+        If the file is missing, is neither of the two, or does not hold the day.
     """
-    if kind_of(path) != "cube":
+    if recognise_kind(path) != "cube":
         return read_daily(path, day, land_mask_file=land_mask_file)
     if land_mask_file is not None:
         raise InputError(f"{path} is a cube and knows its land; leave --land_mask_file out")
@@ -118,37 +112,29 @@ def read_any(path: Path, day: date | None, land_mask_file: Path | None) -> Day:
 
 def read_daily(
     path: Path, day: date | None, *, grid: Grid | None = None, land_mask_file: Path | None = None
-) -> Day:
-    """Read a daily file; its name must agree with ``day`` if both tell a date."""
+) -> MapDay:
+    """Read a daily file; InputError if its name has another date than ``day``."""
     name = DayFile.parse(path.name)
     if name is not None and day not in (None, name.day):
         raise InputError(f"{path} is of {name.day}, --date says {day}; change one of them")
     try:
-        concentration, found = read_day(path, grid=grid)
+        concentration, grid = read_day(path, grid=grid)
     except RejectedDay as error:
         raise InputError(f"{path} cannot be drawn: {error}") from None
-    land, hole = None, find_pole_hole(np.isnan(concentration), found)
-    if land_mask_file is not None:
-        mask = masks.read_mask(land_mask_file)
-        if not mask.grid.same_cells(found):
-            raise InputError(
-                f"{land_mask_file} lies on another grid than {path}: {mask.grid}, expected {found}"
-            )
-        land = mask.land
-    sensor = f"University of Bremen ASI, {name.sensor}" if name else path.name
-    return Day(
+    product = f"University of Bremen ASI, {name.sensor}" if name else path.name
+    return MapDay(
         concentration=concentration,
-        grid=found,
+        grid=grid,
         date=name.day if name else day,
-        source=f"{sensor} · {found}",
-        land=land,
-        hole=hole,
+        source=f"{product} · {grid}",
+        land=None if land_mask_file is None else read_land(land_mask_file, path, grid),
+        hole=find_pole_hole(np.isnan(concentration), grid),
         missing="not observed",
     )
 
 
-def read_cube_day(cube: CubeFile, day: date | None) -> Day:
-    """Read one day of an open cube; without a date it must hold one day only."""
+def read_cube_day(cube: CubeFile, day: date | None) -> MapDay:
+    """Read one day of an open cube; without ``day`` the cube must hold one day only."""
     if day is None:
         if len(cube.dates) != 1:
             raise InputError(
@@ -158,31 +144,27 @@ def read_cube_day(cube: CubeFile, day: date | None) -> Day:
         day = cube.dates[0]
     number = cube.index(day)
     land = cube.surface == cube.flag_value("land", "surface")
-    invented = _invented(cube, cube.flags(number)) & ~land
-    return Day(
+    codes = [cube.flag_value(name) for name in ("observed", "land", "not_filled")]
+    is_filled = ~np.isin(cube.flags(number), codes) & ~land
+    filled_share = format_share(int(is_filled.sum()), int((~land).sum()))
+    return MapDay(
         concentration=cube.concentration(number) * np.float32(100),
         grid=cube.grid,
         date=day,
-        source=f"{cube.path.name} · {cube.grid} · {share(int(invented.sum()), int((~land).sum()))} of "
-        "ocean cells filled",
+        source=f"{cube.path.name} · {cube.grid} · {filled_share} of ocean cells filled",
         land=land,
         hole=cube.surface == cube.flag_value("pole_hole", "surface"),
         missing="not filled",
     )
 
 
-def _invented(cube: CubeFile, flags: np.ndarray) -> np.ndarray:
-    told = [cube.flag_value(name) for name in ("observed", "land", "not_filled")]
-    return ~np.isin(flags, told)
-
-
-def share(count: int, total: int) -> str:
-    """A part in percent, never rounded to nothing or to all.
+def format_share(count: int, total: int) -> str:
+    """Format a share in percent; only 0 is written as 0 % and only all as 100 %.
 
     Examples
     --------
-    >>> share(1, 3), share(1, 100_000), share(0, 5), share(99_999, 100_000)
-    ('33.3 %', '< 0.1 %', '0 %', '> 99.9 %')
+    >>> [format_share(*pair) for pair in ((1, 3), (1, 100_000), (0, 5), (99_999, 100_000))]
+    ['33.3 %', '< 0.1 %', '0 %', '> 99.9 %']
     """
     percent = 100 * count / total if total else 0.0
     if 0 < percent < 0.05:
@@ -192,120 +174,132 @@ def share(count: int, total: int) -> str:
     return f"{percent:.1f} %" if 0 < percent < 100 else f"{percent:.0f} %"
 
 
-def fill_classes(cube: CubeFile, flags: np.ndarray, ocean: np.ndarray) -> dict[int, Swatch]:
-    """Flags that occur, by their meaning in the file, with the share of ocean cells in the label.
+def make_flag_swatches(cube: CubeFile, flags: np.ndarray, ocean: np.ndarray) -> dict[int, Swatch]:
+    """Make legend entries for the flags that occur, with their share of ocean cells in the label.
 
     Parameters
     ----------
+    cube : CubeFile
+        Cube whose attributes tell the meaning of the flags.
     flags : ndarray of uint8, shape (rows, columns)
-        One day of ``fill_flag``.
+        ``fill_flag`` of one day.
     ocean : ndarray of bool, shape (rows, columns)
-        Cells the shares refer to.
+        Ocean cells.
     """
-    known: dict[int, Swatch] = {}
-    spare = iter(palette.SPARE * 50)
+    swatches: dict[int, Swatch] = {}
+    spare_colours = iter(palette.SPARE * 50)
     for flag in FillFlag:
         name = flag.name.lower()
         try:
             code = cube.flag_value(name)
         except KeyError:
-            continue  # a file made before there was this method
-        known[code] = palette.FILL.get(name) or Swatch(name.replace("_", " "), next(spare))
-    codes, counts = np.unique(flags[ocean], return_counts=True)
-    present = {int(code): int(count) for code, count in zip(codes, counts, strict=True)}
-    for code in present:
-        known.setdefault(code, Swatch(f"other method (code {code})", next(spare)))
+            continue  # the file is older than this method
+        swatches[code] = palette.FILL.get(name) or Swatch(name.replace("_", " "), next(spare_colours))
+    counts = _count_codes(flags[ocean])
+    for code in counts:
+        swatches.setdefault(code, Swatch(f"other method (code {code})", next(spare_colours)))
     total = int(ocean.sum())
     return {
-        code: replace(swatch, label=f"{swatch.label}, {share(present[code], total)}")
-        for code, swatch in known.items()
-        if code in present
+        code: replace(swatch, label=f"{swatch.label}, {format_share(counts[code], total)}")
+        for code, swatch in swatches.items()
+        if code in counts
     }
 
 
+def _count_codes(codes: np.ndarray) -> dict[int, int]:
+    """Count how often every code occurs."""
+    values, counts = np.unique(codes, return_counts=True)
+    return {int(code): int(count) for code, count in zip(values, counts, strict=True)}
+
+
 @dataclass(frozen=True)
-class Pair:
-    """A day as read, and the same day of a cube.
+class DayComparison:
+    """A day of a daily file, and the same day of a cube.
 
     Attributes
     ----------
-    raw, filled : Day
-        Both with the land of the cube.
+    raw, filled : MapDay
+        The day of the daily file and that of the cube, both with the land of the cube.
     flags : ndarray of uint8, shape (rows, columns)
-        How the filled values came about.
+        ``fill_flag`` of the cube.
     classes : dict of int to Swatch
-        The flags that occur; of ocean with its share of ocean cells in the label.
+        Legend entries of the flags that occur, with their share of ocean cells in the label.
     observed_code, land_code : int
-        Two of the codes.
+        Codes of observed values and of land in ``flags``.
     """
 
-    raw: Day
-    filled: Day
+    raw: MapDay
+    filled: MapDay
     flags: np.ndarray
     classes: dict[int, Swatch]
     observed_code: int
     land_code: int
 
-    def findings(self) -> list[str]:
-        """Whether the cube was made from this file: one or more lines."""
+    def describe(self) -> list[str]:
+        """Return lines for the report: observed cells, flags, and whether file and cube agree."""
         raw, filled = self.raw.concentration, self.filled.concentration
-        observed = self.flags == self.observed_code
-        there = ~np.isnan(raw) & (self.flags != self.land_code)
-        both = observed & there
-        largest = float(np.abs(raw[both] - filled[both]).max()) if both.any() else 0.0
+        observed_in_cube = self.flags == self.observed_code
+        observed_in_file = ~np.isnan(raw) & (self.flags != self.land_code)
+        common = observed_in_cube & observed_in_file
+        largest = float(np.abs(raw[common] - filled[common]).max()) if common.any() else 0.0
         lines = [
-            f"{int(both.sum())} observed cells, kept in the cube within {largest:.3f} percent",
+            f"{int(common.sum())} observed cells, kept in the cube within {largest:.3f} percent",
             *(swatch.label for code, swatch in self.classes.items() if code != self.land_code),
         ]
-        stray = int((observed ^ there).sum())
-        if stray or largest > 0.01:
+        only_in_one = int((observed_in_cube ^ observed_in_file).sum())
+        if only_in_one or largest > 0.01:
             lines.append(
-                f"the cube was not made from this file alone: {stray} cells are observed in one "
+                f"the cube was not made from this file alone: {only_in_one} cells are observed in one "
                 "of the two only"
             )
         return lines
 
 
-def read_pair(original_file: Path, consolidated_file: Path, day: date) -> Pair:
+def read_comparison(original_file: Path, consolidated_file: Path, day: date) -> DayComparison:
     """Read a daily file and the same day of a cube.
 
     Raises
     ------
     InputError
-        If a file is missing or of the wrong kind, the day is not in the cube, or the grids differ.
+        If a file is missing or of another kind, the cube lacks the day, or the grids differ.
     """
-    for path, kind, option in (
+    for path, expected_kind, option in (
         (original_file, "daily", "--original_file: expected a daily file"),
         (consolidated_file, "cube", "--consolidated_file: expected a cube"),
     ):
-        found = kind_of(path)
-        if found != kind:
-            name = {"daily": "daily file", "gridded": "file of gridded statistics"}.get(found, found)
+        kind = recognise_kind(path)
+        if kind != expected_kind:
+            name = {"daily": "daily file", "gridded": "file of gridded statistics"}.get(kind, kind)
             raise InputError(f"{option}, found {path}, a {name}")
     with CubeFile(consolidated_file) as cube:
         filled = read_cube_day(cube, day)
         flags = cube.flags(cube.index(day))
         ocean = cube.surface != cube.flag_value("land", "surface")
-        classes = fill_classes(cube, flags, ocean)
+        classes = make_flag_swatches(cube, flags, ocean)
         observed_code, land_code = cube.flag_value("observed"), cube.flag_value("land")
     raw = read_daily(original_file, day, grid=filled.grid)
     if not ocean.all():
         classes[land_code] = palette.LAND_SWATCH
-    return Pair(replace(raw, land=~ocean), filled, flags, classes, observed_code, land_code)
+    return DayComparison(replace(raw, land=~ocean), filled, flags, classes, observed_code, land_code)
 
 
 def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:
-    """Read a mask with its classes by their meaning in the file.
+    """Read a mask and legend entries of its surface classes.
 
     Returns
     -------
     mask : Mask
     classes : dict of int to Swatch
-        Classes that occur, with their share of all cells in the label.
+        Legend entries of the classes that occur, with their share of all cells in the label.
     source : str
-        For a subtitle.
+        File, grid and threshold, for a subtitle.
+
+    Raises
+    ------
+    InputError
+        If the file is no mask, or has a class without a meaning.
     """
-    kind = kind_of(path)
+    kind = recognise_kind(path)
     if kind != "mask":
         advice = (
             "draw it with visualization.py"
@@ -317,7 +311,7 @@ def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:
     with open_netcdf(path) as dataset:
         attributes = {k: dataset["surface"].getncattr(k) for k in dataset["surface"].ncattrs()}
         parameters = json.loads(getattr(dataset, "parameters", "{}"))
-    classes = _surface_classes(path, mask.surface, attributes)
+    classes = _make_surface_swatches(path, mask.surface, attributes)
     parts = [path.name, str(mask.grid)]
     if "days_used" in parameters:
         parts.append(f"{parameters['days_used']} days read")
@@ -326,21 +320,20 @@ def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:
     return mask, classes, " · ".join(parts)
 
 
-def _surface_classes(
+def _make_surface_swatches(
     path: Path, surface: np.ndarray, attributes: Mapping[str, Any]
 ) -> dict[int, Swatch]:
-    codes, counts = np.unique(surface, return_counts=True)
-    present = {int(code): int(count) for code, count in zip(codes, counts, strict=True)}
+    counts = _count_codes(surface)
     classes = {}
     for name, swatch in palette.SURFACE.items():
         try:
             code = find_flag_value(attributes, name)
         except KeyError:
-            continue  # a class this file does not have
-        if code in present:
-            label = f"{swatch.label}, {share(present[code], surface.size)}"
+            continue  # the file does not have this class
+        if code in counts:
+            label = f"{swatch.label}, {format_share(counts[code], surface.size)}"
             classes[code] = replace(swatch, label=label)
-    unknown = sorted(set(present) - set(classes))
+    unknown = sorted(set(counts) - set(classes))
     if unknown:
         raise InputError(f"{path}: its surface holds codes its flag_meanings do not explain: {unknown}")
     return classes

@@ -1,4 +1,4 @@
-"""Stages that draw a file: one day, gridded statistics, a mask, raw beside filled."""
+"""Stages that draw maps: of a day, a gridded field, a mask, and a day before and after filling."""
 
 from __future__ import annotations
 
@@ -11,38 +11,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seaice import InputError
-from seaice.drawing import coastlines as coasts
-from seaice.drawing import (
-    draw,
-    palette,
-)
-from seaice.drawing.coastlines import (
-    Choice,
-    Coastlines,
-)
+from seaice.drawing import draw, palette
+from seaice.drawing.coastlines import Choice, Coastlines, find_coastlines
 from seaice.drawing.palette import Swatch
 from seaice.grids import Grid
 from seaice.pictures.field_map import (
     EXTENTS,
     Extent,
-    View,
+    MapView,
+    crop_to_data,
     draw_field_classes,
     draw_field_values,
-    field_figure,
-    view_of,
+    make_field_figure,
 )
 from seaice.pictures.read_concentration import (
-    Day,
-    Pair,
-    kind_of,
-    read_any,
-    read_pair,
+    DayComparison,
+    MapDay,
+    read_comparison,
+    read_map_day,
     read_surface,
+    recognise_kind,
 )
-from seaice.pictures.read_field import (
-    Field,
-    read_field,
-)
+from seaice.pictures.read_field import MapField, read_field
 from seaice.report import Report
 from seaice.runtime.atomic_write import atomic
 from seaice.runtime.output_checks import (
@@ -71,67 +61,70 @@ def visualize(
     dpi: int = 300,
     show: bool = False,
 ) -> Report:
-    """Draw a map of what a file holds, told by its content.
+    """Draw a map of a file; its content decides what kind of map.
 
     Parameters
     ----------
     input_file : Path
-        A daily file in any of its forms, a cube, a mask, or gridded statistics such as
-        freeboard or brightness temperature.
+        A daily file of any format, a cube, a mask, or a gridded file such as freeboard or
+        brightness temperature.
     output_file : Path, optional
-        Picture to write; by default named after the input, in the working folder.
+        Picture to write; by default named after the input file, in the working folder.
     date : datetime.date, optional
-        Day of a cube, or a day of the time step; needed if there is more than one.
+        Day of a cube, or a day within a time step; needed if the file has several.
     variable : str, optional
-        Another variable than the one the file is about.
+        Variable to draw instead of the main one of the file.
     land_mask_file : Path, optional
-        Mask that tells land from missing in a daily file, and shows land below statistics.
+        Mask that tells land from missing cells in a daily file, and shows land in other maps.
     coastlines : {"auto", "natural_earth", "mask", "none"}
-        Where coast outlines come from; see :func:`seaice.drawing.coastlines.find`.
+        Source of the coastlines; see :func:`seaice.drawing.coastlines.find_coastlines`.
     ice_edge : float, optional
-        Also draw the line of this concentration, percent.
+        Concentration, percent, along which a line is drawn.
     extent : {"data", "grid"}, optional
-        Part of the grid that statistics are drawn on; see :func:`seaice.pictures.field_map.view_of`.
+        Part of the grid that the map of a gridded file shows; see
+        :func:`seaice.pictures.field_map.crop_to_data`.
     vmin, vmax : float, optional
-        Range of the colours of statistics; see :func:`seaice.pictures.colour_scale.scale_of`.
+        First and last value of the colours of a gridded file; see
+        :func:`seaice.pictures.colour_scale.choose_scale`.
     dpi : int
         Dots per inch of the picture.
     show : bool
-        Also open a window.
+        Whether to open a window too.
 
     Raises
     ------
     InputError
-        If the input is missing or nothing that can be drawn, does not hold the day or the
-        variable, or an option does not fit it.
+        If the input is missing or cannot be drawn, does not hold the day or the variable, or an
+        option does not fit it.
     """
     input_file = Path(input_file)
-    # Without a date the default name is not yet known, but its folder and ending are.
+    # The default name depends on the content, but its folder and ending are known now.
     _check_picture(output_file or Path("map.png"), dpi, input_file, land_mask_file)
-    kind = kind_of(input_file)
-    finish: dict[str, Any] = {"coastlines": coastlines, "dpi": dpi, "show": show}
-    colours = {"extent": extent, "vmin": vmin, "vmax": vmax}
+    kind = recognise_kind(input_file)
+    common: dict[str, Any] = {"coastlines": coastlines, "dpi": dpi, "show": show}
+    field_options = {"extent": extent, "vmin": vmin, "vmax": vmax}
     if kind == "gridded" or variable not in (None, "sea_ice_conc"):
         _refuse_options("gridded statistics", ice_edge=ice_edge)
         field = read_field(input_file, variable, date, land_mask_file)
-        return _visualize_field(field, input_file, output_file, colours, **finish)
+        return _visualize_field(field, input_file, output_file, field_options, **common)
     if kind == "mask":
-        more = {"date": date, "land_mask_file": land_mask_file, "ice_edge": ice_edge, **colours}
-        _refuse_options("a mask", variable=variable, **more)
-        return visualize_mask(input_file=input_file, output_file=output_file, **finish)
-    _refuse_options("a concentration, drawn from 0 to 100 percent on its whole grid", **colours)
-    day = read_any(input_file, date, land_mask_file)
-    return _visualize_day(day, input_file, output_file, ice_edge, **finish)
+        options = {"date": date, "land_mask_file": land_mask_file, "ice_edge": ice_edge}
+        _refuse_options("a mask", variable=variable, **options, **field_options)
+        return visualize_mask(input_file=input_file, output_file=output_file, **common)
+    _refuse_options("a concentration, drawn from 0 to 100 percent on its whole grid", **field_options)
+    day = read_map_day(input_file, date, land_mask_file)
+    return _visualize_day(day, input_file, output_file, ice_edge, **common)
 
 
-def _refuse_options(what: str, **given: object) -> None:
-    for name, value in given.items():
+def _refuse_options(kind: str, **options: object) -> None:
+    """Raise InputError if an option is set that a kind of map does not have."""
+    for name, value in options.items():
         if value is not None:
-            raise InputError(f"--{name} does not fit {what}; leave it out")
+            raise InputError(f"--{name} does not fit {kind}; leave it out")
 
 
 def _visualize_day(
-    day: Day,
+    day: MapDay,
     input_file: Path,
     output_file: Path | None,
     ice_edge: float | None,
@@ -142,58 +135,60 @@ def _visualize_day(
 ) -> Report:
     if output_file is None:
         stamp = "" if day.date is None else f"{day.date:%Y%m%d}"
-        output_file = _default_name(input_file, stamp)
-    coast = _coast(coastlines, day.grid, day.land)
-    figure, ax = draw.polar_figure(day.grid)
+        output_file = _make_default_name(input_file, stamp)
+    coast = _choose_coast(coastlines, day.grid, day.land)
+    figure, ax = draw.make_map_figure(day.grid)
     image = draw.draw_concentration(ax, day.concentration, day.grid, day.land)
-    swatches = _draw_around(ax, day, coast)
+    swatches = _draw_coast_and_hole(ax, day, coast)
     if ice_edge is not None:
         swatches.append(draw.draw_ice_edge(ax, day.concentration, day.grid, level=ice_edge))
     draw.draw_scale_bar(ax, day.grid)
     draw.draw_colorbar(ax, image)
     draw.draw_legend(ax, swatches)
     draw.draw_title(ax, f"Sea ice concentration, {day.date or input_file.name}", day.source)
-    return _finish(figure, output_file, coast, dpi=dpi, show=show)
+    return _save(figure, output_file, coast, dpi=dpi, show=show)
 
 
-def _default_name(input_file: Path, *stamps: str) -> Path:
-    told = [input_file.stem]
-    told += [stamp for stamp in stamps if stamp and stamp not in input_file.stem]
-    return Path(f"{'_'.join(told)}.png")
+def _make_default_name(input_file: Path, *stamps: str) -> Path:
+    """Make the name of a picture from that of the input file and stamps that it does not contain."""
+    parts = [input_file.stem]
+    parts += [stamp for stamp in stamps if stamp and stamp not in input_file.stem]
+    return Path(f"{'_'.join(parts)}.png")
 
 
 def _visualize_field(
-    field: Field,
+    field: MapField,
     input_file: Path,
     output_file: Path | None,
-    colours: Mapping[str, Any],
+    options: Mapping[str, Any],
     *,
     coastlines: Choice,
     dpi: int,
     show: bool,
 ) -> Report:
     if output_file is None:
-        output_file = _default_name(input_file, "" if field.is_main else field.name, field.stamp)
-    if colours["extent"] not in (None, *EXTENTS):
+        output_file = _make_default_name(input_file, "" if field.is_main else field.name, field.stamp)
+    if options["extent"] not in (None, *EXTENTS):
         raise InputError(
-            f"expected --extent {' or '.join(EXTENTS)}, found {colours['extent']!r}; change it"
+            f"expected --extent {' or '.join(EXTENTS)}, found {options['extent']!r}; change it"
         )
-    view = view_of(field, colours["extent"])
-    coast = _coast(coastlines, view.grid, view.land)
-    figure, ax = field_figure(view)
+    limits = {"vmin": options["vmin"], "vmax": options["vmax"]}
+    view = crop_to_data(field, options["extent"])
+    coast = _choose_coast(coastlines, view.grid, view.land)
+    figure, ax = make_field_figure(view)
     if field.flags is None:
-        swatches, told = draw_field_values(ax, view, vmin=colours["vmin"], vmax=colours["vmax"])
+        swatches, description = draw_field_values(ax, view, **limits)
     else:
-        _refuse_options(f"the classes of {field.name}", vmin=colours["vmin"], vmax=colours["vmax"])
-        swatches, told = draw_field_classes(ax, view)
+        _refuse_options(f"the classes of {field.name}", **limits)
+        swatches, description = draw_field_classes(ax, view)
     _draw_coast(ax, view, coast, paint=view.land is None)
-    painted = view.land is not None or (coast.natural is not None and bool(coast.natural.polygons))
-    if painted and palette.LAND not in {swatch.colour for swatch in swatches}:
+    shows_land = view.land is not None or coast.has_polygons
+    if shows_land and palette.LAND not in {swatch.colour for swatch in swatches}:
         swatches.insert(0, palette.LAND_SWATCH)
     draw.draw_scale_bar(ax, view.grid)
     draw.draw_legend(ax, swatches)
-    report = _finish(figure, output_file, coast, dpi=dpi, show=show)
-    report.lines += told
+    report = _save(figure, output_file, coast, dpi=dpi, show=show)
+    report.lines += description
     return report
 
 
@@ -205,14 +200,14 @@ def visualize_mask(
     dpi: int = 300,
     show: bool = False,
 ) -> Report:
-    """Draw the surface classes of a mask beside the missing share they come from.
+    """Draw the surface classes of a mask, and beside them the share of missing days.
 
     Parameters
     ----------
     input_file : Path
         Mask of ``create_mask.py``.
     coastlines : {"auto", "natural_earth", "none"}
-        Coast outlines to compare the mask with.
+        Coastlines to compare the mask with.
     output_file, dpi, show
         As for :func:`visualize`.
 
@@ -225,21 +220,22 @@ def visualize_mask(
     output_file = Path(f"{input_file.stem}.png") if output_file is None else output_file
     _check_picture(output_file, dpi, input_file)
     mask, classes, source = read_surface(input_file)
-    coast = _coast(coastlines, mask.grid, None)
-    figure, (left, right) = draw.polar_panels(mask.grid, 2, height=6.5, top=1.15)
+    coast = _choose_coast(coastlines, mask.grid, None)
+    figure, (left, right) = draw.make_map_panels(mask.grid, 2, height=6.5, top=1.15)
     draw.draw_classes(left, mask.surface, mask.grid, classes)
     ratio = draw.draw_ratio(right, mask.nan_ratio, mask.grid)
-    if coast.natural is not None:  # thin, so that the class of coast cells shows
-        draw.draw_coastlines(left, coast.natural, paint=False, width=0.2)
+    if coast.natural_earth is not None:
+        # A thin line, so that the class of coast cells can be seen.
+        draw.draw_coastlines(left, coast.natural_earth, paint=False, width=0.2)
     draw.draw_outline(right, mask.land, mask.grid, colour=palette.MASK_EDGE)
-    draw.draw_legend(right, [palette.line("edge of land in the mask", palette.MASK_EDGE)])
+    draw.draw_legend(right, [palette.make_line_swatch("edge of land in the mask", palette.MASK_EDGE)])
     draw.draw_scale_bar(left, mask.grid)
     draw.draw_legend(left, list(classes.values()), columns=2)
     draw.draw_colorbar(right, ratio, label="share of days without a value")
     draw.draw_title(left, "Surface classes")
     draw.draw_title(right, "Missing share")
     draw.draw_heading(figure, "Surface mask", source)
-    return _finish(figure, output_file, coast, dpi=dpi, show=show)
+    return _save(figure, output_file, coast, dpi=dpi, show=show)
 
 
 def compare(
@@ -253,7 +249,7 @@ def compare(
     dpi: int = 300,
     show: bool = False,
 ) -> Report:
-    """Draw a day as observed, the same day of a cube, and how its values came about.
+    """Draw three maps of a day: as observed, as in a cube, and the flags of the cube.
 
     Parameters
     ----------
@@ -267,121 +263,131 @@ def compare(
         Picture to write; by default ``interpolation_comparison_YYYYMMDD.png`` in the
         working folder.
     no_land : bool
-        Do not paint land: cells without a value stay visible there too.
+        Whether to draw land like any other cell without a value.
     coastlines, dpi, show
         As for :func:`visualize`.
 
     Raises
     ------
     InputError
-        If an input is missing or of the wrong kind, the cube does not hold the day, or
-        the two lie on different grids.
+        If an input is missing or of another kind, the cube lacks the day, or the two lie on
+        different grids.
     """
     original_file, consolidated_file = Path(original_file), Path(consolidated_file)
     output_file = output_file or Path(f"interpolation_comparison_{date:%Y%m%d}.png")
     _check_picture(output_file, dpi, original_file, consolidated_file)
-    pair = read_pair(original_file, consolidated_file, date)
-    coast = _coast(coastlines, pair.raw.grid, pair.raw.land)
-    figure = _draw_pair(pair, coast, paint_land=not no_land)
+    comparison = read_comparison(original_file, consolidated_file, date)
+    coast = _choose_coast(coastlines, comparison.raw.grid, comparison.raw.land)
+    figure = _draw_comparison(comparison, coast, paint_land=not no_land)
     draw.draw_heading(
         figure,
         f"Sea ice concentration before and after filling, {date}",
-        f"{original_file.name} · {consolidated_file.name} · {pair.raw.grid}",
+        f"{original_file.name} · {consolidated_file.name} · {comparison.raw.grid}",
     )
-    report = _finish(figure, output_file, coast, dpi=dpi, show=show)
-    report.lines += pair.findings()
+    report = _save(figure, output_file, coast, dpi=dpi, show=show)
+    report.lines += comparison.describe()
     return report
 
 
-def _draw_pair(pair: Pair, coast: _Coast, *, paint_land: bool) -> Figure:
-    grid, land = pair.raw.grid, pair.raw.land if paint_land else None
-    figure, (left, middle, right) = draw.polar_panels(
+def _draw_comparison(comparison: DayComparison, coast: _Coast, *, paint_land: bool) -> Figure:
+    raw, filled = comparison.raw, comparison.filled
+    grid, land = raw.grid, raw.land if paint_land else None
+    figure, (left, middle, right) = draw.make_map_panels(
         grid, 3, height=6.0, right=2.6, bottom=1.0, top=1.15
     )
-    draw.draw_concentration(left, pair.raw.concentration, grid, land)
-    image = draw.draw_concentration(middle, pair.filled.concentration, grid, land)
-    classes = pair.classes if paint_land else {**pair.classes, pair.land_code: palette.no_value("land")}
-    draw.draw_classes(right, pair.flags, grid, classes)
-    entries = _entries(classes)
+    draw.draw_concentration(left, raw.concentration, grid, land)
+    image = draw.draw_concentration(middle, filled.concentration, grid, land)
+    classes = dict(comparison.classes)
+    if not paint_land:
+        classes[comparison.land_code] = palette.make_no_value_swatch("land")
+    draw.draw_classes(right, comparison.flags, grid, classes)
     for ax, title in ((left, "As observed"), (middle, "Gaps filled"), (right, "How values came about")):
-        _draw_coast(ax, pair.raw, coast, paint=False)
+        _draw_coast(ax, raw, coast, paint=False)
         draw.draw_title(ax, title)
     draw.draw_scale_bar(left, grid)
-    known = [palette.LAND_SWATCH] if paint_land else []
-    known.append(palette.no_value("not observed" if paint_land else "land or not observed"))
-    hole = draw.draw_pole_hole(left, pair.raw.hole, grid)
-    draw.draw_legend(left, [*known, hole] if hole else known)
+    swatches = [palette.LAND_SWATCH] if paint_land else []
+    missing = "not observed" if paint_land else "land or not observed"
+    swatches.append(palette.make_no_value_swatch(missing))
+    hole = draw.draw_pole_hole(left, raw.hole, grid)
+    draw.draw_legend(left, [*swatches, hole] if hole else swatches)
     draw.draw_colorbar(middle, image, below=middle)
-    draw.draw_legend(right, entries, side="right", title="share of ocean cells")
+    draw.draw_legend(right, _join_hatched(classes), side="right", title="share of ocean cells")
     return figure
 
 
-def _entries(classes: Mapping[int, Swatch]) -> list[Swatch]:
-    """The legend of classes; those shown by the same hatched grey share one entry."""
-    entries = [swatch for swatch in classes.values() if not swatch.hatched]
+def _join_hatched(classes: Mapping[int, Swatch]) -> list[Swatch]:
+    """List the legend entries of classes; those in the same hatched grey become one entry."""
+    swatches = [swatch for swatch in classes.values() if not swatch.hatched]
     hatched = [swatch.label for swatch in classes.values() if swatch.hatched]
     if len(hatched) == 1:
-        entries.append(palette.no_value(hatched[0]))
-    elif hatched:  # land, and what was not filled; the report has the share
-        entries.append(palette.no_value("land or not filled"))
-    return entries
+        swatches.append(palette.make_no_value_swatch(hatched[0]))
+    elif hatched:  # land and cells that were not filled; the report has their shares
+        swatches.append(palette.make_no_value_swatch("land or not filled"))
+    return swatches
 
 
 @dataclass(frozen=True)
 class _Coast:
-    """How coasts are drawn: Natural Earth, else the outline of the mask, else not."""
+    """Coast of a map: Natural Earth, the outline of the mask, or none; and a line for the report."""
 
-    natural: Coastlines | None
-    outline: bool
+    natural_earth: Coastlines | None
+    draw_outline: bool
     note: str | None
 
+    @property
+    def has_polygons(self) -> bool:
+        """Whether there are land areas to fill."""
+        return self.natural_earth is not None and bool(self.natural_earth.polygons)
 
-def _coast(choice: Choice, grid: Grid, land: np.ndarray | None) -> _Coast:
+
+def _choose_coast(choice: Choice, grid: Grid, land: np.ndarray | None) -> _Coast:
+    """Choose how the coast is drawn; InputError if the choice needs a mask that there is not."""
     if choice == "mask" and land is None:
         raise InputError(
             "--coastlines mask needs a land mask, which this file alone does not hold; "
             "give --land_mask_file"
         )
-    natural, reason = coasts.find(choice, grid)
-    outline = natural is None and choice != "none" and land is not None
-    if natural is not None:
-        return _Coast(natural, outline, f"coastlines: {natural.source}")
-    drawn = "the outline of the land mask" if outline else "none"
-    return _Coast(None, outline, f"coastlines: {drawn}, because {reason}" if reason else None)
+    natural_earth, reason = find_coastlines(choice, grid)
+    if natural_earth is not None:
+        return _Coast(natural_earth, False, f"coastlines: {natural_earth.source}")
+    draw_outline = choice != "none" and land is not None
+    coast = "the outline of the land mask" if draw_outline else "none"
+    return _Coast(None, draw_outline, f"coastlines: {coast}, because {reason}" if reason else None)
 
 
-def _draw_coast(ax: GeoAxes, day: Day | View, coast: _Coast, *, paint: bool) -> None:
-    if coast.natural is not None:
-        draw.draw_coastlines(ax, coast.natural, paint=paint)
-    elif coast.outline and day.land is not None:
+def _draw_coast(ax: GeoAxes, day: MapDay | MapView, coast: _Coast, *, paint: bool) -> None:
+    if coast.natural_earth is not None:
+        draw.draw_coastlines(ax, coast.natural_earth, paint=paint)
+    elif coast.draw_outline and day.land is not None:
         draw.draw_outline(ax, day.land, day.grid)
 
 
-def _draw_around(ax: GeoAxes, day: Day, coast: _Coast) -> list[Swatch]:
+def _draw_coast_and_hole(ax: GeoAxes, day: MapDay, coast: _Coast) -> list[Swatch]:
     """Draw coast and pole hole of a single map; return the entries of its legend."""
-    painted = coast.natural is not None and bool(coast.natural.polygons)
     _draw_coast(ax, day, coast, paint=day.land is None)
+    shows_land = day.land is not None or coast.has_polygons
     swatches = []
-    if day.land is not None or painted:
+    if shows_land:
         swatches.append(palette.LAND_SWATCH)
     missing = np.isnan(day.concentration)
     if day.land is not None:
         missing &= ~day.land
     if missing.any():
-        told = day.land is not None or painted
-        swatches.append(palette.no_value(day.missing if told else f"land or {day.missing}"))
+        label = day.missing if shows_land else f"land or {day.missing}"
+        swatches.append(palette.make_no_value_swatch(label))
     hole = draw.draw_pole_hole(ax, day.hole, day.grid)
     return [*swatches, hole] if hole else swatches
 
 
 def _check_picture(output_file: Path, dpi: int, *inputs: Path | None) -> None:
-    """Refuse before any work what could not be written after it."""
+    """Raise InputError, before any work, if the picture could not be written."""
     if not 20 <= dpi <= 1200:
         raise InputError(f"expected 20 to 1200 dots per inch, found {dpi}")
     check_outputs([Output("output_file", output_file, "picture")], inputs, is_daily_file=DayFile.parse)
 
 
-def _finish(figure: Figure, output_file: Path, coast: _Coast, *, dpi: int, show: bool) -> Report:
+def _save(figure: Figure, output_file: Path, coast: _Coast, *, dpi: int, show: bool) -> Report:
+    """Save a figure, open a window if asked for, and return the report."""
     output_file = Path(output_file)
     with atomic(output_file) as temporary:
         figure.savefig(temporary, dpi=dpi, format=output_file.suffix.lower().lstrip("."))
@@ -397,7 +403,7 @@ def _finish(figure: Figure, output_file: Path, coast: _Coast, *, dpi: int, show:
 
 
 def _open_window(figure: Figure) -> str | None:
-    """Show a figure until its window is closed; the reason if there can be no window."""
+    """Show a figure until its window is closed; return the reason if there can be no window."""
     from matplotlib import pyplot
     from matplotlib.backends import BackendFilter, backend_registry
 

@@ -13,7 +13,7 @@ from seaice import InputError
 from seaice.dates import from_day_number
 from seaice.drawing import palette
 from seaice.grids import Grid
-from seaice.pictures.colour_scale import nice_range
+from seaice.pictures.colour_scale import round_range
 from seaice.runtime.atomic_write import atomic
 from seaice.scoring.figure_style import (
     bracketed,
@@ -147,7 +147,7 @@ def _draw_maps(scores: Scores, axes: Sequence[Axes], grid: Grid | None, frame: i
     known = truth[np.isfinite(truth)]
     limits = (0.0, scores.cells.full or 1.0)
     if scores.cells.full is None:
-        limits = nice_range(*(float(q) for q in np.percentile(known, (2, 98))))
+        limits = round_range(*(float(q) for q in np.percentile(known, (2, 98))))
     colours = palette.ICE if scores.cells.full is not None else palette.TEMPERATURE
     units = scores.gappy.units
     first = draw_map(axes[0], truth, scores.gappy.sea, colours, limits, extent=_extent(scores, grid))
@@ -341,7 +341,7 @@ def _largest(errors: Sequence[np.ndarray], percentile: float = 99.0) -> float:
     """End of a symmetric scale that holds most errors that are not 0."""
     sizes = np.concatenate([np.abs(e[np.isfinite(e)]).ravel() for e in errors])
     sizes = sizes[sizes > 0]
-    return nice_range(0.0, float(np.percentile(sizes, percentile)))[1] if sizes.size else 1.0
+    return round_range(0.0, float(np.percentile(sizes, percentile)))[1] if sizes.size else 1.0
 
 
 def _bar(axes: Any, image: AxesImage, label: str) -> None:
