@@ -159,7 +159,7 @@ def test_temperature_of_both_poles(capsys, tmp_path, grid_id):
 
 def test_dots_of_many_cells_keep_the_one_with_a_value(capsys, tmp_path, monkeypatch):
     """No mean with what is not there, even where nothing is drawn wider."""
-    monkeypatch.setattr(field_map, "_WIDEST", 0)
+    monkeypatch.setattr(field_map, "_LARGEST_WIDENING", 0)
     cells = {(700, 701): 0.1, (712, 933): 0.6}  # three cells on a dot, along either side
     path = write_freeboard(tmp_path / "f.nc", "ease2n12500", cells=cells)
     image, *_ = draw(capsys, path, "--extent", "grid")

@@ -488,7 +488,7 @@ def test_a_thinned_field_is_the_cell_in_the_middle_of_every_block(tmp_path):
     )
     with CubeFile(path) as opened:
         picture = animation.DayPicture(opened, pixels=200)
-        thin = picture._thinned(opened.concentration(0))
+        thin = picture._thin(opened.concentration(0))
     assert thin.shape == picture.grid.shape == (213, 143)
     assert np.argwhere(thin).tolist() == [[100, 40]]
     assert thin[100, 40] == 1

@@ -145,7 +145,7 @@ def test_projection_of_every_kind_of_grid(grid, kind):
 def test_a_projection_that_does_not_fit_is_not_used(monkeypatch):
     import cartopy.crs as ccrs
 
-    monkeypatch.setattr(projection, "_cartopy_class", lambda grid: ccrs.NorthPolarStereo())
+    monkeypatch.setattr(projection, "_make_cartopy_projection", lambda grid: ccrs.NorthPolarStereo())
     found = draw.make_projection(get_grid("n25000"))
     there = found.transform_point(15.6, 78.2, found.as_geodetic())
     np.testing.assert_allclose(there, snyder(15.6, 78.2, "north"), atol=1)

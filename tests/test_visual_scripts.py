@@ -359,7 +359,9 @@ def test_no_land_has_one_entry_for_what_looks_alike(files):
     pair = read_comparison(files.day, files.cube, date(2024, 1, 10))
 
     def entries(*, paint_land):
-        figure = visualize._draw_pair(pair, visualize._coast("none", GRID, None), paint_land=paint_land)
+        figure = visualize._draw_comparison(
+            pair, visualize._choose_coast("none", GRID, None), paint_land=paint_land
+        )
         legend = next(
             found
             for found in figure.findobj(Legend)
@@ -446,7 +448,9 @@ def test_every_flag_and_surface_class_has_a_colour():
 
 def test_texts_of_the_comparison_stay_on_the_picture(files):
     pair = read_comparison(files.day, files.cube, date(2024, 1, 10))
-    figure = visualize._draw_pair(pair, visualize._coast("none", GRID, None), paint_land=True)
+    figure = visualize._draw_comparison(
+        pair, visualize._choose_coast("none", GRID, None), paint_land=True
+    )
     draw.draw_heading(figure, "Sea ice concentration before and after filling, 2024-01-10", "x" * 90)
     assert texts_outside(figure) == []
 
