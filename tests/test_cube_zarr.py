@@ -740,9 +740,9 @@ def test_index_and_animation_are_the_same(pair, tmp_path, monkeypatch):
 def test_a_day_is_drawn(pair, tmp_path, monkeypatch, capsys):
     import visualization
     from seaice.pictures.read_concentration import (
-        recognise_kind,
-        read_map_day,
         read_comparison,
+        read_map_day,
+        recognise_kind,
     )
     from seaice.simulate import write_day
 
