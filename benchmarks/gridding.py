@@ -25,7 +25,7 @@ import stopwatch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from seaice.gridding import BucketAccumulator, bucket_statistics, cells_of
+from seaice.gridding import BucketAccumulator, compute_buckets, locate_cells
 from seaice.grids import Grid, get_grid
 
 OURS = "toolbox"
@@ -53,9 +53,9 @@ def make_points(count: int, grid: Grid, seed: int = 0) -> Points:
 
 def by_toolbox(points: Points, grid: Grid) -> Result:
     lat, lon, value, weight = points
-    found = bucket_statistics(lat, lon, value, weight, grid=grid)
+    found = compute_buckets(lat, lon, value, weight, grid=grid)
     names = ("count", "mean", "std", "weight_mean", "minimum", "maximum")
-    return {"cells": found.cells} | {name: found.values(name) for name in names}
+    return {"cells": found.cells} | {name: found.compute(name) for name in names}
 
 
 def _cells(x: np.ndarray, y: np.ndarray, grid: Grid) -> np.ndarray:
@@ -163,9 +163,9 @@ def steps(points: Points, grid: Grid, repeats: int) -> None:
 
     lat, lon, value, weight = points
     transformer = Transformer.from_crs(grid.crs.geodetic_crs, grid.crs, always_xy=True)
-    cells = cells_of(lat, lon, grid)
+    cells = locate_cells(lat, lon, grid)
     sides: dict[str, Callable[[], object]] = {
-        "projection and cells, toolbox": lambda: cells_of(lat, lon, grid),
+        "projection and cells, toolbox": lambda: locate_cells(lat, lon, grid),
         "projection, pyproj": lambda: transformer.transform(lon, lat),
         "aggregation, toolbox": lambda: _aggregate(cells, value, weight, grid),
     }
@@ -176,7 +176,7 @@ def steps(points: Points, grid: Grid, repeats: int) -> None:
 def _aggregate(cells: np.ndarray, value: np.ndarray, weight: np.ndarray, grid: Grid) -> None:
     sums = BucketAccumulator(grid)
     sums.add_cells(cells, value, weight)
-    sums.result()
+    sums.get_buckets()
 
 
 def streamed(grid: Grid, count: int) -> None:
@@ -187,7 +187,7 @@ def streamed(grid: Grid, count: int) -> None:
         for number in range(times * count // part):
             lat, lon, value, weight = make_points(part, grid, seed=number)
             sums.add(lat, lon, value, weight)
-        sums.result()
+        sums.get_buckets()
         print(f"streamed {times * count / 1e6:6.1f} million points: peak memory {_peak():7.0f} MB")
 
 

@@ -16,11 +16,11 @@ from test_engine import kill_a_worker_when
 import grid_freeboard
 from seaice import InputError
 from seaice.freeboard.area import (
-    NAMED,
+    NAMED_AREAS,
     Area,
-    area_of,
+    read_area,
 )
-from seaice.gridding import MergeTree, bucket_statistics, cells_of, merge_all
+from seaice.gridding import MergeTree, compute_buckets, locate_cells, merge_all
 from seaice.grids import get_grid
 from seaice.report import Progress
 from seaice.simulate import list_simulated_passes, write_atl10
@@ -200,23 +200,23 @@ def test_a_region_clips_segments_and_cuts_the_grid(folder, tmp_path, capsys):
 def test_areas(tmp_path):
     box = Area("box", (170.0, 60.0, -170.0, 70.0))
     lat, lon = np.array([65.0, 65, 65, 65, 71, np.nan]), np.array([175.0, -175, 190, 0, 175, 175])
-    assert box.holds(lat, lon).tolist() == [True, True, True, False, False, False]
-    whole = Area("arctic", NAMED["arctic"])
-    assert whole.holds(np.array([60.0, 90, 59.9]), np.array([180.0, -180, 0])).tolist() == [
+    assert box.contains(lat, lon).tolist() == [True, True, True, False, False, False]
+    whole = Area("arctic", NAMED_AREAS["arctic"])
+    assert whole.contains(np.array([60.0, 90, 59.9]), np.array([180.0, -180, 0])).tolist() == [
         True,
         True,
         False,
     ]
-    part = whole.cut(GRID)
+    part = whole.crop(GRID)
     assert part.rows == part.columns < 300
-    corner = cells_of(np.array([60.0]), np.array([45.0]), part)
+    corner = locate_cells(np.array([60.0]), np.array([45.0]), part)
     assert corner[0] >= 0
     polygon = {"type": "Polygon", "coordinates": [[[0, 70], [40, 70], [40, 80], [0, 70]]]}
     path = tmp_path / "bay.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [{"geometry": polygon}]}))
-    bay = area_of(str(path), None)
+    bay = read_area(str(path), None)
     assert bay.name == "bay" and bay.bbox == (0, 70, 40, 80)
-    assert bay.holds(np.array([72.0, 79.0]), np.array([35.0, 5.0])).tolist() == [True, False]
+    assert bay.contains(np.array([72.0, 79.0]), np.array([35.0, 5.0])).tolist() == [True, False]
     for region, bbox, words in (
         ("arctic", (0, 60, 10, 70), "found both"),
         ("atlantis", None, "or a GeoJSON file"),
@@ -224,7 +224,7 @@ def test_areas(tmp_path):
         (None, (5, 60, 5, 70), "south below north"),
     ):
         with pytest.raises(InputError, match=words):
-            area_of(region, bbox)
+            read_area(region, bbox)
     for corners, (lat, lon), inside in (
         # Beyond 180 degrees, a bow tie, and the pole as an edge of the plane.
         ([[170, 70], [190, 70], [190, 80], [170, 80]], ([75, 75, 75, 75], [175, -175, 5, 185]), "1101"),
@@ -235,7 +235,7 @@ def test_areas(tmp_path):
         nothing = {"type": "Feature", "geometry": None}
         content = {"type": "FeatureCollection", "features": [{"geometry": polygon}, nothing]}
         path.write_text(json.dumps(content))
-        found = area_of(str(path), None).holds(np.array(lat, float), np.array(lon, float))
+        found = read_area(str(path), None).contains(np.array(lat, float), np.array(lon, float))
         assert "".join(map(str, found.astype(int))) == inside
     for given, width, usual in (
         ((-180, 60, 360, 90), 360, (-180, 60, 180, 90)),
@@ -243,12 +243,12 @@ def test_areas(tmp_path):
         ((170, 60, 190, 70), 20, (170, 60, -170, 70)),
         ((170, 60, -170, 70), 20, (170, 60, -170, 70)),
     ):
-        box = area_of(None, given)
-        assert (box.width, box.usual_bbox) == (width, usual)
-        assert box.holds(np.array([65.0, 65.0]), np.array([175.0, -175.0])).all()
+        box = read_area(None, given)
+        assert (box.width, box.catalogue_bbox) == (width, usual)
+        assert box.contains(np.array([65.0, 65.0]), np.array([175.0, -175.0])).all()
     path.write_text("not json")
     with pytest.raises(InputError, match="expected GeoJSON"):
-        area_of(str(path), None)
+        read_area(str(path), None)
 
 
 @pytest.mark.parametrize("name", ["ease2n25000", "n25000", "s25000", "ease2s25000"])
@@ -258,12 +258,12 @@ def test_a_cut_grid_loses_no_cell(name):
     for west, low, east, high in ((-180, 60, 180, 90), (150, 65, -150, 75), (-50, 84, -20, 88)):
         south, north = sorted((pole * low, pole * high))
         area = Area("a", (float(west), float(south), float(east), float(north)))
-        part = area.cut(grid)
+        part = area.crop(grid)
         rng = np.random.default_rng(0)
         lat = rng.uniform(south, north, 20_000)
         lon = west + rng.uniform(0, (east - west) % 360 or 360, lat.size)
-        there = cells_of(lat, lon, grid) >= 0
-        assert ((cells_of(lat, lon, part) >= 0) == there).all()
+        there = locate_cells(lat, lon, grid) >= 0
+        assert ((locate_cells(lat, lon, part) >= 0) == there).all()
 
 
 def test_bad_granules_are_named_and_the_rest_goes_on(folder, tmp_path, capsys):
@@ -320,14 +320,14 @@ def test_points_as_geoparquet(folder, tmp_path):
     stored = fields(tmp_path / "f.nc")
     assert len(frame) == stored["segment_count"].sum()
     assert set(frame["beam"]) <= {"gt1l", "gt2l", "gt3l", "gt1r", "gt2r", "gt3r"}
-    found = bucket_statistics(
+    found = compute_buckets(
         frame.geometry.y.to_numpy(),
         frame.geometry.x.to_numpy(),
         frame["value"].to_numpy(),
         frame["length"].to_numpy(),
         grid=GRID,
     )
-    np.testing.assert_allclose(found.field("mean"), stored["freeboard_mean"][0], rtol=2e-7)
+    np.testing.assert_allclose(found.make_field("mean"), stored["freeboard_mean"][0], rtol=2e-7)
     assert frame["time"].min().to_pydatetime() > START
 
 
@@ -335,7 +335,7 @@ def test_points_that_cannot_be_written(folder, tmp_path, capsys, monkeypatch):
     """Said before anything is read or fetched; a failure half-way leaves what was there."""
     parquet = pytest.importorskip("pyarrow.parquet")
     monkeypatch.setattr(
-        "seaice.freeboard.grid._Query.sources", lambda *given: pytest.fail("has searched")
+        "seaice.freeboard.grid._Query.obtain_granules", lambda *given: pytest.fail("has searched")
     )
     words = ["--output_file", tmp_path / "f.nc", "--start_date", "20220131", "--end_date", "20220201"]
     assert run(*words, "--points", tmp_path / "none" / "p.parquet") == 1
@@ -404,7 +404,7 @@ def test_true_granules_against_pandas(real_data, tmp_path, capsys):
     frame["weighted"] = frame["value"] * frame["length"]
     sums = frame.groupby("cell")[["weighted", "length"]].sum()
     mean = (sums["weighted"] / sums["length"]).to_numpy()
-    ours = bucket_statistics(
+    ours = compute_buckets(
         frame["lat"].to_numpy(),
         frame["lon"].to_numpy(),
         frame["value"].to_numpy(),
@@ -412,7 +412,7 @@ def test_true_granules_against_pandas(real_data, tmp_path, capsys):
         grid=GRID,
     )
     assert len(frame) == ours.observations == 591
-    np.testing.assert_allclose(np.sort(ours.values("mean")), np.sort(mean), rtol=1e-9)
+    np.testing.assert_allclose(np.sort(ours.compute("mean")), np.sort(mean), rtol=1e-9)
     stored = fields(tmp_path / "f.nc")["freeboard_mean"]
     np.testing.assert_allclose(np.sort(stored[np.isfinite(stored)]), np.sort(mean), rtol=1e-6)
 
@@ -420,12 +420,12 @@ def test_true_granules_against_pandas(real_data, tmp_path, capsys):
 def test_a_tree_gives_the_same_bits_as_a_list():
     rng = np.random.default_rng(7)
     parts = [
-        bucket_statistics(rng.uniform(70, 80, 50), rng.uniform(0, 9, 50), rng.normal(size=50), grid=GRID)
+        compute_buckets(rng.uniform(70, 80, 50), rng.uniform(0, 9, 50), rng.normal(size=50), grid=GRID)
         for _ in range(11)
     ]
     tree = MergeTree(GRID)
     for part in parts:
         tree.add(part)
-    one, other = tree.result(), merge_all(parts, GRID)
+    one, other = tree.get_buckets(), merge_all(parts, GRID)
     assert (one.table == other.table).all() and (one.cells == other.cells).all()
     assert one.observations == 550

@@ -31,9 +31,9 @@ from seaice.flags import (
 )
 from seaice.freeboard.grid_variables import freeboard_variables
 from seaice.gridding.file import (
-    Step,
-    days_of,
-    months_of,
+    TimeStep,
+    list_days,
+    list_months,
     write_gridded,
 )
 from seaice.grids import get_grid
@@ -52,7 +52,7 @@ from seaice.pictures.read_field import read_field
 from seaice.swaths.grid_variables import temperature_variables
 
 DPI = 60
-DAYS = days_of(date(2022, 1, 7), date(2022, 1, 8))
+DAYS = list_days(date(2022, 1, 7), date(2022, 1, 8))
 # Far from each other, each alone on a hemispheric grid of 2880 x 2880 cells.
 CELLS = {(1300, 1500): 0.05, (1340, 1610): 0.25, (1500, 1350): 0.5, (1600, 1660): 0.6}
 
@@ -193,7 +193,7 @@ def test_widening_takes_the_nearest_value_and_changes_none(values, reach):
 
 def test_step_by_day_and_by_month(capsys, tmp_path):
     days = write_freeboard(tmp_path / "days.nc", "ease2n25000", DAYS, {(300, 300): 0.2, (330, 340): 0.4})
-    months = months_of(date(2022, 1, 1), date(2022, 2, 1))
+    months = list_months(date(2022, 1, 1), date(2022, 2, 1))
     months = write_freeboard(
         tmp_path / "m.nc", "ease2n25000", months, {(300, 300): 0.2, (330, 340): 0.4}
     )
@@ -221,7 +221,7 @@ def test_a_file_of_one_long_step_needs_no_date(capsys, tmp_path):
         tmp_path / "all.nc",
         "ease2n25000",
         cells={(300, 300): 0.2},
-        steps=[Step(date(2021, 11, 2), date(2022, 3, 1))],
+        steps=[TimeStep(date(2021, 11, 2), date(2022, 3, 1))],
     )
     assert draw(capsys, path)[1] == "all_20211102_20220301.png"
     assert "it holds one time step: 2021-11-02 to 2022-03-01" in refused(

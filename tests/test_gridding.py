@@ -12,15 +12,15 @@ from pyproj import Transformer
 from seaice import InputError
 from seaice.gridding import (
     DROPPED,
-    FIELDS,
+    STATISTICS,
     BucketAccumulator,
     Buckets,
-    bucket_statistics,
-    cells_of,
+    compute_buckets,
+    locate_cells,
     merge_all,
     project,
 )
-from seaice.gridding.projection import polar_projection
+from seaice.gridding.projection import find_polar_projection
 from seaice.grids import Grid, get_grid, list_grid_ids
 from seaice.runtime import threads as bands
 
@@ -60,30 +60,30 @@ def reference(rows, columns, values, weights):
 
 def test_the_worked_example():
     lat, lon = places([5000.0] * 3, [5000.0] * 3)
-    found = bucket_statistics(lat, lon, [0.1, 0.3, 0.2], [10, 30, 60], grid=PLATE)
+    found = compute_buckets(lat, lon, [0.1, 0.3, 0.2], [10, 30, 60], grid=PLATE)
     row, column = 2, 2
-    assert found.field("count")[row, column] == 3
+    assert found.make_field("count")[row, column] == 3
     expected = {"mean": 0.22, "std": 0.06, "weight_mean": 100 / 3, "weight_sum": 100}
     expected |= {"minimum": 0.1, "maximum": 0.3, "track_count": 1}
     for name, value in expected.items():
-        assert found.field(name)[row, column] == pytest.approx(value, rel=1e-14), name
+        assert found.make_field(name)[row, column] == pytest.approx(value, rel=1e-14), name
     assert found.observations == 3
 
 
 def test_empty_is_nan_with_count_0():
     lat, lon = places([5000.0], [5000.0])
-    found = bucket_statistics(lat, lon, [7.0], grid=PLATE)
-    for name in FIELDS:
-        field = found.field(name)
+    found = compute_buckets(lat, lon, [7.0], grid=PLATE)
+    for name in STATISTICS:
+        field = found.make_field(name)
         assert field.shape == PLATE.shape
         empty = np.delete(field.ravel(), 2 * 5 + 2)
         if name.endswith("count"):
             assert field.dtype == np.int32 and (empty == 0).all()
         else:
             assert np.isnan(empty).all()
-    assert found.field("std")[2, 2] == 0 and found.field("mean")[2, 2] == 7
+    assert found.make_field("std")[2, 2] == 0 and found.make_field("mean")[2, 2] == 7
     with pytest.raises(InputError, match="expected a statistic out of count"):
-        found.field("median")
+        found.make_field("median")
 
 
 def test_every_point_goes_to_the_cell_that_holds_it():
@@ -91,8 +91,8 @@ def test_every_point_goes_to_the_cell_that_holds_it():
     for row in range(PLATE.rows):
         for column in range(PLATE.columns):
             lat, lon = places([PLATE.x[column]], [PLATE.y[row]])
-            found = bucket_statistics(lat, lon, [1.0], grid=PLATE)
-            assert np.argwhere(found.field("count")).tolist() == [[row, column]]
+            found = compute_buckets(lat, lon, [1.0], grid=PLATE)
+            assert np.argwhere(found.make_field("count")).tolist() == [[row, column]]
 
 
 def test_points_beyond_the_grid_are_dropped_and_counted():
@@ -106,12 +106,12 @@ def test_points_beyond_the_grid_are_dropped_and_counted():
         (5, -1e6),
     ]
     lat, lon = places(*map(np.array, zip(*beyond, strict=True)))
-    found = bucket_statistics(lat, lon, np.ones(len(beyond)), grid=PLATE)
+    found = compute_buckets(lat, lon, np.ones(len(beyond)), grid=PLATE)
     assert found.cells.size == 0 and found.observations == 0
     assert found.dropped == {"outside": 7, "no_position": 0, "no_value": 0, "no_weight": 0}
     # One column too far east must not be the first cell of the next row.
     lat, lon = places([30_500.0], [5000.0])
-    assert cells_of(lat, lon, PLATE).tolist() == [-1]
+    assert locate_cells(lat, lon, PLATE).tolist() == [-1]
 
 
 def test_a_point_on_an_edge_belongs_to_one_cell():
@@ -120,14 +120,14 @@ def test_a_point_on_an_edge_belongs_to_one_cell():
     x = np.array([-20_000.0, -10_000.0, 0.0, 30_000.0, 30_000 - 1e-9, 5.0, 5.0, np.nan])
     y = np.array([-20_000.0, -20_000.0, 10_000.0, 0.0, 0.0, 20_000.0, 20_000 - 1e-8, 0.0])
     cells = np.empty(x.size, np.int32)
-    _kernels.cells_of_points(x, y, PLATE.west, PLATE.south, PLATE.step, 4, 5, cells)
+    _kernels.locate_projected_cells(x, y, PLATE.west, PLATE.south, PLATE.step, 4, 5, cells)
     assert cells.tolist() == [-1, -1, 2 * 5 + 2, -1, 1 * 5 + 4, 3 * 5 + 2, 3 * 5 + 2, -2]
 
 
 def test_the_pole_lies_in_one_of_the_four_cells_at_the_centre():
     for name, pole in (("ease2n25000", 90.0), ("ease2s25000", -90.0)):
         grid = get_grid(name)
-        found = cells_of(np.full(4, pole), np.array([0.0, 90, 180, -90]), grid)
+        found = locate_cells(np.full(4, pole), np.array([0.0, 90, 180, -90]), grid)
         assert (found == found[0]).all()
         assert set(divmod(int(found[0]), grid.columns)) <= {359, 360}
 
@@ -138,14 +138,14 @@ def test_named_places_of_the_reference():
     np.testing.assert_allclose(y, [-669833.02, 0, 3309819.55], atol=0.006)
     south = get_grid("ease2s6250")
     lat, lon = places(1e6 + 1, 2e6 - 1, south)
-    row, column = divmod(int(cells_of(np.atleast_1d(lat), np.atleast_1d(lon), south)[0]), 2880)
+    row, column = divmod(int(locate_cells(np.atleast_1d(lat), np.atleast_1d(lon), south)[0]), 2880)
     assert (2880 - 1 - row, column) == (1120, 1600), "row 1120 from the top"
 
 
 def test_the_antimeridian_has_two_sides_and_one_cell():
     lat = np.full(3, 75.0)
     lon = np.array([180.0, -180.0, 540.0])
-    assert len(set(cells_of(lat, lon, EASE).tolist())) == 1
+    assert len(set(locate_cells(lat, lon, EASE).tolist())) == 1
     x, y = project(np.full(2, 75.0), np.array([179.999999, -179.999999]), EASE)
     assert abs(x[0] - x[1]) < 1 and y[0] == pytest.approx(y[1])
 
@@ -153,7 +153,7 @@ def test_the_antimeridian_has_two_sides_and_one_cell():
 @pytest.mark.parametrize("name", [n for n in list_grid_ids() if n.endswith("25000")])
 def test_the_closed_form_is_that_of_pyproj(name):
     grid = get_grid(name)
-    pole = polar_projection(grid.projection).pole
+    pole = find_polar_projection(grid.projection).pole
     rng = np.random.default_rng(1)
     lat = pole * np.concatenate([rng.uniform(-60, 90, 20_000), 90 - 10.0 ** rng.uniform(-2, 1, 5000)])
     lon = rng.uniform(-360, 360, lat.size)
@@ -172,7 +172,7 @@ def test_next_to_the_pole_the_closed_form_is_the_exact_one(name):
     """There pyproj itself is off by up to 18 cm (equal-area): 50 digits decide."""
     mp = pytest.importorskip("mpmath").mp.clone()
     mp.dps = 50
-    known = polar_projection(get_grid(name).projection)
+    known = find_polar_projection(get_grid(name).projection)
     e, a = mp.mpf(known.e), mp.mpf(known.a)
     for distance in (1e-9, 1e-7, 1e-5, 1e-3, 0.1):
         lat = 90 - distance
@@ -192,9 +192,9 @@ def test_next_to_the_pole_the_closed_form_is_the_exact_one(name):
 
 def test_other_projections_go_through_pyproj():
     grid = Grid("custom", 40, 50, 50_000.0, 3_000_000.0, 2_000_000.0, "EPSG:3035")
-    assert polar_projection(grid.projection) is None
+    assert find_polar_projection(grid.projection) is None
     lat, lon = np.array([52.0, np.nan, 91.0, 52.0]), np.array([10.0, 10.0, 10.0, np.inf])
-    cells = cells_of(lat, lon, grid)
+    cells = locate_cells(lat, lon, grid)
     # EPSG:3035 has (52 N, 10 E) at (4321000, 3210000).
     assert divmod(int(cells[0]), 50) == (24, 26)
     assert cells[1:].tolist() == [-2, -2, -2]
@@ -205,18 +205,18 @@ def test_what_has_no_place_value_or_weight_is_never_counted():
     lon = np.array([5, 5, np.inf, 5, 5, 5, 5, 5, 5, 5.0])
     values = np.array([1, 2, 3, 4, np.nan, np.inf, 5, 6, 7, 8.0])
     weights = np.array([1, 1, 1, 1, 1, 1, 0, -1, np.nan, 3.0])
-    found = bucket_statistics(lat, lon, values, weights, grid=EASE)
+    found = compute_buckets(lat, lon, values, weights, grid=EASE)
     assert found.dropped == {"outside": 0, "no_position": 3, "no_value": 2, "no_weight": 3}
-    assert found.table[:, 0].tolist() == [2] and found.values("mean")[0] == pytest.approx(25 / 4)
+    assert found.table[:, 0].tolist() == [2] and found.compute("mean")[0] == pytest.approx(25 / 4)
     assert found.observations + sum(found.dropped.values()) == 10
 
 
 def test_lengths_must_agree():
     for arrays in (([80.0], [5.0, 6.0], [1.0]), ([80.0], [5.0], [1.0, 2.0])):
         with pytest.raises(InputError, match="expected"):
-            bucket_statistics(*map(np.array, arrays), grid=EASE)
+            compute_buckets(*map(np.array, arrays), grid=EASE)
     with pytest.raises(InputError, match="one length"):
-        bucket_statistics(np.array([80.0]), np.array([5.0]), np.array([1.0]), np.ones(2), grid=EASE)
+        compute_buckets(np.array([80.0]), np.array([5.0]), np.array([1.0]), np.ones(2), grid=EASE)
 
 
 tracks = st.lists(
@@ -243,39 +243,39 @@ def test_equals_the_slow_reference_and_itself_in_any_partition(given_tracks):
             np.array(column, np.float64) for column in (zip(*track, strict=True) if track else [[]] * 4)
         )
         lat, lon = places(x, y)
-        parts.append(bucket_statistics(lat, lon, v, w, grid=PLATE))
+        parts.append(compute_buckets(lat, lon, v, w, grid=PLATE))
         whole.add(lat, lon, v, w)
-        cells = cells_of(lat, lon, PLATE)
+        cells = locate_cells(lat, lon, PLATE)
         inside = cells >= 0
         rows += (cells[inside] // 5).tolist()
         columns += (cells[inside] % 5).tolist()
         values += v[inside].tolist()
         weights += w[inside].tolist()
     truth = reference(rows, columns, values, weights)
-    combined = [whole.result(), merge_all(parts, PLATE), merge_all(parts[::-1], PLATE)]
-    one = Buckets.empty(PLATE)
+    combined = [whole.get_buckets(), merge_all(parts, PLATE), merge_all(parts[::-1], PLATE)]
+    one = Buckets.make_empty(PLATE)
     for part in parts:
         one = part.merge(one)
     for found in (*combined, one):
         assert {divmod(int(cell), 5) for cell in found.cells} == set(truth)
         assert (np.diff(found.cells) > 0).all()
-        for name in FIELDS[:-1]:
+        for name in STATISTICS[:-1]:
             expected = np.array([truth[divmod(int(cell), 5)][name] for cell in found.cells])
             scale = 1e-9 if name == "std" else 1e-12
-            np.testing.assert_allclose(found.values(name), expected, rtol=1e-12, atol=scale * 1e3)
+            np.testing.assert_allclose(found.compute(name), expected, rtol=1e-12, atol=scale * 1e3)
         assert found.dropped == combined[0].dropped
         np.testing.assert_array_equal(found.tracks, combined[0].tracks)
-        assert (found.values("std") >= 0).all()
+        assert (found.compute("std") >= 0).all()
 
 
 def test_small_spreads_of_large_values():
     """What the sum of squares loses: 250 K with a spread of a millikelvin."""
     rng = np.random.default_rng(2)
     values = 250 + rng.normal(0, 1e-3, 100_000)
-    found = bucket_statistics(np.full(values.size, 80.0), np.full(values.size, 5.0), values, grid=EASE)
-    assert found.values("std")[0] == pytest.approx(values.std(), rel=1e-9)
-    same = bucket_statistics(np.full(1000, 80.0), np.full(1000, 5.0), np.full(1000, 0.1), grid=EASE)
-    assert same.values("std")[0] == 0 and same.values("mean")[0] == 0.1
+    found = compute_buckets(np.full(values.size, 80.0), np.full(values.size, 5.0), values, grid=EASE)
+    assert found.compute("std")[0] == pytest.approx(values.std(), rel=1e-9)
+    same = compute_buckets(np.full(1000, 80.0), np.full(1000, 5.0), np.full(1000, 0.1), grid=EASE)
+    assert same.compute("std")[0] == 0 and same.compute("mean")[0] == 0.1
 
 
 def test_threads_and_blocks_do_not_show(monkeypatch):
@@ -290,13 +290,13 @@ def test_threads_and_blocks_do_not_show(monkeypatch):
     for threads in (1, 2, 3, 8):
         bands.use_threads(threads)
         try:
-            results.append(bucket_statistics(lat, lon, values, weights, grid=EASE))
+            results.append(compute_buckets(lat, lon, values, weights, grid=EASE))
         finally:
             bands.use_threads(None)
     for other in results[1:]:
         assert (results[0].cells == other.cells).all() and (results[0].table == other.table).all()
-    monkeypatch.setattr("seaice.gridding._AT_ONCE", 7)
-    blocks = bucket_statistics(lat, lon, values, weights, grid=EASE)
+    monkeypatch.setattr("seaice.gridding._POINTS_AT_A_TIME", 7)
+    blocks = compute_buckets(lat, lon, values, weights, grid=EASE)
     np.testing.assert_allclose(blocks.table, results[0].table, rtol=1e-12, atol=1e-12)
     assert blocks.dropped == results[0].dropped
 
@@ -307,7 +307,7 @@ def test_tracks_of_a_cell_are_counted_once_each():
     for _ in range(3):
         sums.add(*places(out_and_back, [-15_000.0] * 3), np.ones(3))
     sums.add(*places([5000.0], [-15_000.0]), np.array([np.nan]))
-    field = sums.result().field("track_count")
+    field = sums.get_buckets().make_field("track_count")
     assert field[0, 0] == 3 and field[0, 2] == 3 and field.sum() == 6
 
 
@@ -315,23 +315,25 @@ def test_parts_of_a_track_count_once():
     sums = BucketAccumulator(PLATE)
     for name in ("gt1l", "gt1l", "gt2l", None, None, "gt2l"):
         sums.add(*places([5.0], [5.0]), np.array([1.0]), track=name)
-    assert sums.result().tracks.tolist() == [5]
+    assert sums.get_buckets().tracks.tolist() == [5]
 
 
 def test_more_may_be_added_after_a_result():
     sums = BucketAccumulator(PLATE)
     sums.add(*places([5.0], [5.0]), np.array([1.0]))
-    first = sums.result()
+    first = sums.get_buckets()
     sums.add(*places([5.0], [5.0]), np.array([3.0]))
-    assert first.values("mean").tolist() == [1.0] and sums.result().values("mean").tolist() == [2.0]
+    assert first.compute("mean").tolist() == [1.0] and sums.get_buckets().compute("mean").tolist() == [
+        2.0
+    ]
 
 
 def test_nothing_and_two_grids():
     nothing = merge_all([], EASE)
-    assert nothing.cells.size == 0 and np.isnan(nothing.field("mean")).all()
+    assert nothing.cells.size == 0 and np.isnan(nothing.make_field("mean")).all()
     assert set(nothing.dropped) == set(DROPPED)
     with pytest.raises(InputError, match="of one grid"):
-        nothing.merge(Buckets.empty(PLATE))
+        nothing.merge(Buckets.make_empty(PLATE))
 
 
 def test_memory_does_not_grow_with_the_points():
@@ -341,4 +343,4 @@ def test_memory_does_not_grow_with_the_points():
         x, y = rng.uniform(-20_000, 30_000, 5000), rng.uniform(-20_000, 20_000, 5000)
         sums.add(*places(x, y), x)
     assert sum(len(table) for table in sums._tables) <= 2 * 20
-    assert sums.result().observations == 100_000
+    assert sums.get_buckets().observations == 100_000

@@ -21,7 +21,7 @@ from seaice.scoring.gaps import (
 from seaice.scoring.shapes import SHAPES, GapSettings
 from seaice.swaths.orbit import (
     SwathMap,
-    half_orbits,
+    list_half_orbits,
 )
 
 GRID = get_grid("n25000")
@@ -162,11 +162,11 @@ def test_orbits_are_what_the_dropped_orbits_alone_would_have_seen():
     held_out = cut_gaps(gappy, ["orbits"], grid=GRID, settings=GapSettings(orbits=2))
     swaths = SwathMap(GRID)
     for gap in held_out.gaps:
-        halves = half_orbits(from_day_number(int(gappy.days[gap.first])))
+        halves = list_half_orbits(from_day_number(int(gappy.days[gap.first])))
         # Every cell that is cut was within the swath of some orbit of that day.
-        assert not (held_out.mask[gap.first] & ~swaths.covered(halves)).any()
+        assert not (held_out.mask[gap.first] & ~swaths.find_covered(halves)).any()
         # Two orbits of 14 cannot hide more than their own swaths.
-        most = max(swaths.covered(halves[i : i + 4])[gappy.sea].mean() for i in range(0, 26, 2))
+        most = max(swaths.find_covered(halves[i : i + 4])[gappy.sea].mean() for i in range(0, 26, 2))
         assert held_out.mask[gap.first][gappy.sea].mean() < 2 * most
 
 

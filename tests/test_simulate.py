@@ -212,8 +212,8 @@ def directly_covered(halves, grid, swath_width):
 def test_cells_covered_are_those_near_the_ground_track(grid_id, ascending):
     whole = grids.get_grid(grid_id)
     grid = grids.Grid("coarse", 42, 36, 200_000, whole.west, whole.south, whole.projection)
-    halves = [h for h in orbit.half_orbits(DAY) if h.ascending is ascending][3:6]
-    ours = orbit.SwathMap(grid).covered(halves)
+    halves = [h for h in orbit.list_half_orbits(DAY) if h.ascending is ascending][3:6]
+    ours = orbit.SwathMap(grid).find_covered(halves)
     direct = directly_covered(halves, grid, orbit.SWATH_WIDTH)
     assert 0.1 < direct.mean() < 0.9
     # A scan line is not exactly at right angles to the track over ground: they may differ in
@@ -229,25 +229,25 @@ def test_cells_covered_are_those_near_the_ground_track(grid_id, ascending):
 
 def test_half_orbits_follow_each_other_without_a_gap():
     starts = [
-        h.start for day in DateRange(DAY, DAY + timedelta(days=15)) for h in orbit.half_orbits(day)
+        h.start for day in DateRange(DAY, DAY + timedelta(days=15)) for h in orbit.list_half_orbits(day)
     ]
     assert len(starts) == 2 * 233  # the ground track repeats after 16 days
     np.testing.assert_allclose(np.diff(starts), 8 / 233)
-    directions = [h.ascending for h in orbit.half_orbits(DAY)]
+    directions = [h.ascending for h in orbit.list_half_orbits(DAY)]
     assert directions[::2] == [directions[0]] * len(directions[::2])
     assert directions[1::2] == [not directions[0]] * len(directions[1::2])
 
 
 def test_nodes_are_crossed_northward_at_half_past_one_in_the_afternoon():
-    for half in orbit.half_orbits(DAY):
+    for half in orbit.list_half_orbits(DAY):
         node = half.start + (4 / 233 if half.ascending else -4 / 233)
         assert (node % 1 * 24 + half.node_longitude / 15) % 24 == pytest.approx(13.5)
-        assert 0 <= orbit.hours_of_day(half) < 24
+        assert 0 <= orbit.compute_start_hour(half) < 24
 
 
 def test_ground_track_repeats_after_16_days_and_not_after_one():
     def longitudes(day):
-        return [h.node_longitude for h in orbit.half_orbits(day)][:5]
+        return [h.node_longitude for h in orbit.list_half_orbits(day)][:5]
 
     np.testing.assert_allclose(longitudes(DAY), longitudes(DAY + timedelta(days=16)))
     assert abs(longitudes(DAY)[0] - longitudes(DAY + timedelta(days=1))[0]) > 1
@@ -258,7 +258,7 @@ def test_pole_hole_has_the_size_of_the_true_one():
     distance = grid.distance_to_pole() / 1000
     swaths = orbit.SwathMap(grid)
     for offset in range(16):
-        hole = ~swaths.covered(orbit.half_orbits(DAY + timedelta(days=offset)))
+        hole = ~swaths.find_covered(orbit.list_half_orbits(DAY + timedelta(days=offset)))
         assert 93 < distance[hole].max() < 98
         assert 680 < hole.sum() < 700
         assert distance[~hole].min() > 90
@@ -282,7 +282,7 @@ def test_without_losses_only_the_pole_and_low_latitudes_are_missed():
     latitude = grid.longitude_latitude()[1]
     swaths = orbit.SwathMap(grid)
     for offset in range(5):
-        missed = ~swaths.covered(orbit.half_orbits(DAY + timedelta(days=offset)))
+        missed = ~swaths.find_covered(orbit.list_half_orbits(DAY + timedelta(days=offset)))
         assert 0.004 < missed.mean() < 0.012
         assert not missed[(latitude > 47) & (latitude < 89)].any()
         labels, count = ndimage.label(missed & (latitude < 47))
@@ -300,7 +300,7 @@ def test_gaps_are_where_the_true_files_have_them(real_data):
     for day, (values, _) in days.items():
         labels, _ = ndimage.label(np.isnan(values) & ~always_missing)
         true = (np.bincount(labels.ravel()) > 300)[labels] & (labels > 0)
-        ours = ~swaths.covered(orbit.half_orbits(day)) & ~always_missing
+        ours = ~swaths.find_covered(orbit.list_half_orbits(day)) & ~always_missing
         assert (true & ours).sum() / (true | ours).sum() > 0.8
 
 
@@ -317,7 +317,7 @@ def test_losing_half_orbits_opens_wedges():
 
 def test_an_outage_loses_the_half_orbits_of_its_hours():
     sea = SimulatedObservations(COARSE, dropped_half_orbits=0, outages={DAY: (6, 18)})
-    hours = [orbit.hours_of_day(h) for h in sea.list_received(DAY)]
+    hours = [orbit.compute_start_hour(h) for h in sea.list_received(DAY)]
     assert hours
     assert all(hour < 6 or hour >= 18 for hour in hours)
     assert len(sea.list_received(DAY + timedelta(days=1))) >= 29
@@ -569,4 +569,4 @@ def test_an_absent_day_must_not_be_there_already(tmp_path):
 
 
 def test_day_numbers_agree_with_the_orbit():
-    assert all(np.floor(h.start) == day_number(DAY) for h in orbit.half_orbits(DAY))
+    assert all(np.floor(h.start) == day_number(DAY) for h in orbit.list_half_orbits(DAY))

@@ -34,7 +34,7 @@ from seaice.sources.amsr2.swath import (
 from seaice.swaths.archive import load_swaths
 from seaice.swaths.archive.base import SwathArchive
 from seaice.swaths.split import (
-    parts_of,
+    plan_parts,
     split_archives,
 )
 
@@ -51,7 +51,7 @@ class Listed(SwathArchive):
 
 @given(count=st.integers(1, 400), size=st.integers(1, 500))
 def test_every_swath_is_in_one_part(count, size):
-    parts = list(parts_of(Listed([{}] * count), chunk_size=size))
+    parts = list(plan_parts(Listed([{}] * count), chunk_size=size))
     assert [n for part in parts for n in part.indices] == list(range(count))
     assert all(len(part.indices) == size for part in parts[:-1])
     assert len({part.ending for part in parts}) == len(parts)
@@ -63,7 +63,7 @@ def test_every_swath_is_in_one_part(count, size):
 )
 def test_every_swath_is_in_one_day(seconds, by):
     times = [datetime.datetime.fromtimestamp(START + s, datetime.UTC) for s in seconds]
-    parts = list(parts_of(Listed([{"start_time": as_text(t)} for t in times]), by=by))
+    parts = list(plan_parts(Listed([{"start_time": as_text(t)} for t in times]), by=by))
     assert sorted(n for part in parts for n in part.indices) == list(range(len(seconds)))
     for part in parts:
         assert list(part.indices) == sorted(part.indices)

@@ -347,8 +347,8 @@ def test_two_runs_at_once(served, tmp_path, capsys):
 
 
 def test_a_careful_run_stops_after_failures_in_a_row(served, granules, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("seaice.swaths.granule_worker._SETTLE", 0.01)
-    monkeypatch.setattr("seaice.swaths.collect._IN_A_ROW", 3)
+    monkeypatch.setattr("seaice.swaths.granule_worker._PAUSE", 0.01)
+    monkeypatch.setattr("seaice.swaths.collect._MOST_FAILURES_IN_A_ROW", 3)
     server = served(Faults({g.granule_id: ["truncated!"] for g in granules[1:]}))
     assert amsr2_processor.main(words(tmp_path, "--robust", "--max_retries", "0")) == 1
     lines = failures(capsys)

@@ -118,28 +118,28 @@ def test_a_swath_over_midnight_stands_in_both_days_once(granules, tmp_path):
     inside = 0
     for path in granules.iterdir():
         places = read_granule(path).positions["36.5"]
-        from seaice.gridding import cells_of
+        from seaice.gridding import locate_cells
 
-        inside += (cells_of(places.latitude, places.longitude, GRID) >= 0).sum()
+        inside += (locate_cells(places.latitude, places.longitude, GRID) >= 0).sum()
     assert total == inside
 
 
 def test_scans_of_one_granule_on_two_days(tmp_path):
     times = datetime(2020, 3, 1, 23, 59, 57, tzinfo=UTC).timestamp() + 1.5 * np.arange(4)
-    from seaice.swaths.grid import rows_of_day
+    from seaice.swaths.grid import select_scans
 
     swath = Swath({"36.5H": np.ones((4, 3), np.uint16)}, {}, scan_times=times)
     first = datetime(2020, 3, 1, tzinfo=UTC).timestamp()
-    assert rows_of_day(swath, first).tolist() == [True, True, False, False]
-    assert rows_of_day(swath, first + 86400).tolist() == [False, False, True, True]
-    assert not rows_of_day(swath, first + 2 * 86400).any()
+    assert select_scans(swath, first).tolist() == [True, True, False, False]
+    assert select_scans(swath, first + 86400).tolist() == [False, False, True, True]
+    assert not select_scans(swath, first + 2 * 86400).any()
     # Of unknown time at the border, at an end: of one day all the same. A time gone wild: of none.
     for wild in (np.nan, times[0] + 1e6):
         for scan in range(4) if np.isnan(wild) else (1,):
             damaged = times.copy()
             damaged[scan] = wild
             each = Swath({"36.5H": np.ones((4, 3), np.uint16)}, {}, scan_times=damaged)
-            days = sum(rows_of_day(each, first + day * 86400).astype(int) for day in (0, 1))
+            days = sum(select_scans(each, first + day * 86400).astype(int) for day in (0, 1))
             assert days.tolist() == [0 if i == scan and wild == wild else 1 for i in range(4)]
 
 

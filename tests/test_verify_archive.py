@@ -190,7 +190,7 @@ def test_incomplete_by_its_index(tmp_path, capsys):
     assert "lacks 1 granule: g0\n" in capsys.readouterr().err, "nobody knows how many are in a gap"
     path = write(tmp_path / "b.h5", FOUR, complete=False)
     assert verify_archive.main([str(path)]) == 1
-    assert "says of itself that it is incomplete" in capsys.readouterr().err
+    assert "its description calls it incomplete" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One ICESat-2 granule summed by grid cell and time step: the unit of work of the freeboard grids."""
+"""Sums of the segments of an ICESat-2 granule by grid cell and time step, and the file of segments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seaice.dates import (
     from_day_number,
 )
 from seaice.freeboard.area import Area
-from seaice.gridding import BucketAccumulator, Buckets, cells_of
+from seaice.gridding import BucketAccumulator, Buckets, locate_cells
 from seaice.grids import Grid
 from seaice.runtime import atomic_write
 from seaice.settings import install_command
@@ -28,6 +28,7 @@ from seaice.sources.icesat2.tracks import (
     select,
 )
 
+# Attributes of a track that are written for every segment.
 POINT_FIELDS = (
     "time",
     "longitude",
@@ -38,25 +39,31 @@ POINT_FIELDS = (
     "quality",
     "surface_type",
 )
+SECONDS_A_DAY = 86400
+
+# Sums of the values and of the uncertainties, by the number of the time step.
+_Sums = dict[int, tuple[BucketAccumulator, BucketAccumulator]]
 
 
 @dataclass(frozen=True)
-class Task:
+class GranuleTask:
     """What all granules of a run share.
 
     Attributes
     ----------
     grid : Grid
     period : {"day", "month", "all"}
+        Length of a time step.
     beams : {"strong", "weak", "all"}
     selection : Selection
     engine : {"h5py", "h5coro"}
+        Reader of the granules.
     area : Area or None
-        Segments beyond are not used.
+        Segments outside are not used; None: all are used.
     first, last : date or None
-        UTC days; segments of others are not used.
+        First and last UTC day of the segments to use; None: no limit.
     points : bool
-        Return the segments used.
+        Whether the results carry the segments used.
     """
 
     grid: Grid
@@ -69,7 +76,7 @@ class Task:
     last: date | None
     points: bool
 
-    def step_of(self, day: date) -> int:
+    def number_step(self, day: date) -> int:
         """Number of the time step that holds a day."""
         if self.period == "day":
             return day_number(day)
@@ -77,23 +84,24 @@ class Task:
 
 
 @dataclass
-class Result:
-    """What became of a granule.
+class GranuleResult:
+    """Sums of a granule.
 
     Attributes
     ----------
     name : str
     error : str
-        Empty, or why it could not be used.
+        Why the granule could not be read; empty if it was.
     text : str
-        For people, one line.
-    segments, kept : int
+        Line for the log.
+    segments, used : int
+        Number of segments in the granule, and of those in the sums.
     dropped : dict of str to int
-        Segments by the filter that dropped them.
+        Number of segments by the filter that dropped them.
     buckets : dict of int to (Buckets, Buckets)
-        Sums of values and of uncertainties by time step.
+        Statistics of the values and of the uncertainties by the number of the time step.
     times : (float, float) or None
-        First and last segment used, seconds since 1970 UTC.
+        First and last segment used, seconds since 1970 UTC; None without segments.
     points : list of dict
         Arrays of the segments used, by track.
     """
@@ -102,19 +110,19 @@ class Result:
     error: str = ""
     text: str = ""
     segments: int = 0
-    kept: int = 0
+    used: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     buckets: dict[int, tuple[Buckets, Buckets]] = field(default_factory=dict)
     times: tuple[float, float] | None = None
     points: list[dict[str, Any]] = field(default_factory=list)
 
 
-def grid_granule(task: Task, source: Any) -> Result:
-    """Read a granule and sum its segments; a granule that fails says so in its result.
+def grid_granule(task: GranuleTask, source: Any) -> GranuleResult:
+    """Read a granule and sum its segments, the unit of work; the result names a failure.
 
     Parameters
     ----------
-    task : Task
+    task : GranuleTask
     source : Path or CloudGranule
     """
     from seaice.sources.icesat2.granule import read_granule
@@ -124,78 +132,78 @@ def grid_granule(task: Task, source: Any) -> Result:
         extras = task.selection.extras
         granule = read_granule(source, beams=task.beams, engine=task.engine, extras=extras)
     except InputError as error:
-        return Result(name, error=str(error), text=f"failed: {error}")
-    result = Result(granule.name)
+        return GranuleResult(name, error=str(error), text=f"failed: {error}")
+    result = GranuleResult(granule.name)
     if granule.in_transition:
         result.dropped["the spacecraft turned"] = granule.in_transition
         result.segments += granule.in_transition
-    sums: dict[int, tuple[BucketAccumulator, BucketAccumulator]] = {}
+    sums: _Sums = {}
     for track in granule.tracks:
         _add_track(track, task, result, sums)
-    result.buckets = {step: (one.result(), other.result()) for step, (one, other) in sums.items()}
+    result.buckets = {
+        step: (values.get_buckets(), uncertainties.get_buckets())
+        for step, (values, uncertainties) in sums.items()
+    }
     beams = ", ".join(track.beam for track in granule.tracks) or "no beam of this kind"
-    result.text = f"{beams}: {result.kept} of {result.segments} segments"
+    result.text = f"{beams}: {result.used} of {result.segments} segments"
     if granule.skipped:
         result.text += f" ({'; '.join(granule.skipped)})"
     return result
 
 
-def _add_track(
-    track: Track,
-    task: Task,
-    result: Result,
-    sums: dict[int, tuple[BucketAccumulator, BucketAccumulator]],
-) -> None:
-    kept, dropped = select(track, task.selection)
-    days = np.floor(track.time / 86400)
-    left = int(kept.sum())
-    for name, passes in _places(track, days, task):
-        kept &= passes
-        still = int(kept.sum())
-        dropped[name] = left - still
-        left = still
-    cells = cells_of(track.latitude[kept], track.longitude[kept], task.grid)
+def _add_track(track: Track, task: GranuleTask, result: GranuleResult, sums: _Sums) -> None:
+    passes, dropped = select(track, task.selection)
+    days = np.floor(track.time / SECONDS_A_DAY)
+    remaining = int(passes.sum())
+    for name, passes_filter in _apply_filters(track, days, task):
+        passes &= passes_filter
+        dropped[name] = remaining - int(passes.sum())
+        remaining -= dropped[name]
+    cells = locate_cells(track.latitude[passes], track.longitude[passes], task.grid)
     dropped["outside the grid"] = int((cells < 0).sum())
-    inside = np.flatnonzero(kept)[cells >= 0]
+    used = np.flatnonzero(passes)[cells >= 0]
     cells = cells[cells >= 0]
     result.segments += len(track)
-    result.kept += inside.size
+    result.used += used.size
     for name, count in dropped.items():
         result.dropped[name] = result.dropped.get(name, 0) + count
-    if inside.size:
-        _sum(track, inside, cells, days[inside].astype(np.int64), task, sums)
-        first, last = float(track.time[inside].min()), float(track.time[inside].max())
-        known = result.times or (first, last)
-        result.times = min(first, known[0]), max(last, known[1])
+    if used.size:
+        _sum_segments(track, used, cells, days[used].astype(np.int64), task, sums)
+        first, last = float(track.time[used].min()), float(track.time[used].max())
+        earliest, latest = result.times or (first, last)
+        result.times = min(first, earliest), max(last, latest)
         if task.points:
-            arrays = {name: getattr(track, name)[inside] for name in POINT_FIELDS}
+            arrays = {name: getattr(track, name)[used] for name in POINT_FIELDS}
             result.points.append({"granule": track.granule, "beam": track.beam, **arrays})
 
 
-def _sum(
+def _sum_segments(
     track: Track,
-    inside: np.ndarray,
+    used: np.ndarray,
     cells: np.ndarray,
     days: np.ndarray,
-    task: Task,
-    sums: dict[int, tuple[BucketAccumulator, BucketAccumulator]],
+    task: GranuleTask,
+    sums: _Sums,
 ) -> None:
-    """Add segments, given by their places in the track, to the sums of their time steps."""
-    known, which = np.unique(days, return_inverse=True)
-    step_of = np.array([task.step_of(from_day_number(day)) for day in known.tolist()])[which]
-    for step in np.unique(step_of).tolist():
-        here = step_of == step
-        rows = inside[here]
+    """Add segments to the sums of their time steps.
+
+    ``used`` has the numbers of the segments in the track, ``cells`` and ``days`` their cells and days.
+    """
+    unique_days, inverse = np.unique(days, return_inverse=True)
+    steps = np.array([task.number_step(from_day_number(day)) for day in unique_days.tolist()])[inverse]
+    for step in np.unique(steps).tolist():
+        in_step = steps == step
+        rows = used[in_step]
         if step not in sums:
             sums[step] = BucketAccumulator(task.grid), BucketAccumulator(task.grid)
-        value, uncertainty = sums[step]
-        # A beam that changes from strong to weak comes as two tracks and is one.
-        value.add_cells(cells[here], track.value[rows], track.length[rows], track=track.beam)
-        uncertainty.add_cells(cells[here], track.uncertainty[rows], track.length[rows])
+        values, uncertainties = sums[step]
+        # A beam that changes from strong to weak is read as two tracks but counts as one.
+        values.add_cells(cells[in_step], track.value[rows], track.length[rows], track=track.beam)
+        uncertainties.add_cells(cells[in_step], track.uncertainty[rows], track.length[rows])
 
 
-def _places(track: Track, days: np.ndarray, task: Task) -> list[tuple[str, np.ndarray]]:
-    """Filters of time and place, in their order."""
+def _apply_filters(track: Track, days: np.ndarray, task: GranuleTask) -> list[tuple[str, np.ndarray]]:
+    """Names of the filters of time and area in their order, and which segments pass each."""
     filters = []
     with np.errstate(invalid="ignore"):
         if task.first is not None:
@@ -203,31 +211,39 @@ def _places(track: Track, days: np.ndarray, task: Task) -> list[tuple[str, np.nd
         if task.last is not None:
             filters.append(("after the last day", days <= day_number(task.last)))
     if task.area is not None:
-        filters.append(
-            (f"outside the area {task.area.name}", task.area.holds(track.latitude, track.longitude))
-        )
+        inside = task.area.contains(track.latitude, track.longitude)
+        filters.append((f"outside the area {task.area.name}", inside))
     return filters
 
 
-_NOTHING = {
+_NO_SEGMENTS: dict[str, Any] = {
     "granule": "",
     "beam": "",
     **dict.fromkeys(("time", "longitude", "latitude"), np.empty(0)),
     **dict.fromkeys(("value", "length", "uncertainty"), np.empty(0, np.float32)),
     **dict.fromkeys(("quality", "surface_type"), np.empty(0, np.int8)),
 }
-
-
 _UNITS = {"value": "m", "length": "m", "uncertainty": "m"}
+# GeoParquet metadata. Without a crs, coordinates are longitude and latitude on WGS 84.
+_GEO = {
+    "version": "1.1.0",
+    "primary_column": "geometry",
+    "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Point"]}},
+}
 
 
 class PointsWriter:
-    """Writes a GeoParquet file (version 1.1) with one row group a track.
+    """Writes segments to a GeoParquet file (version 1.1), with a row group for each track.
 
     Parameters
     ----------
     path : Path or None
         None: nothing is written.
+
+    Raises
+    ------
+    InputError
+        If pyarrow is not installed.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -238,38 +254,38 @@ class PointsWriter:
 
     def __enter__(self) -> Self:
         if self._path is not None:
-            _pyarrow()
+            _import_pyarrow()
             self._part = self._stack.enter_context(atomic_write.atomic(self._path))
         return self
 
     def __exit__(self, *error: Any) -> None:
         try:
             if self._part is not None and self._writer is None and error[0] is None:
-                # Without a segment there is a file without rows, not the one of an earlier run.
-                self._write(_table(_pyarrow()[0], _NOTHING))
+                # A run without segments writes a file without rows, which replaces an earlier one.
+                self._write(_make_table(_import_pyarrow()[0], _NO_SEGMENTS))
             if self._writer is not None:
                 self._writer.close()
         except BaseException as failure:
-            # A full disk may show here only: what is half written goes all the same.
+            # A full disk may show only now: remove the unfinished file in this case too.
             self._stack.__exit__(type(failure), failure, failure.__traceback__)
             raise
         self._stack.__exit__(*error)
 
     def add(self, tracks: Sequence[dict[str, Any]]) -> None:
-        """Write the segments of tracks; each a dictionary of arrays, beam and granule."""
+        """Write the segments of tracks; see ``points`` of :class:`GranuleResult`."""
         if self._part is None:
             return
         for track in tracks:
-            self._write(_table(_pyarrow()[0], track))
+            self._write(_make_table(_import_pyarrow()[0], track))
 
     def _write(self, table: Any) -> None:
         if self._writer is None:
-            parquet = _pyarrow()[1]
+            parquet = _import_pyarrow()[1]
             self._writer = parquet.ParquetWriter(self._part, table.schema, compression="zstd")
         self._writer.write_table(table)
 
 
-def _table(pyarrow: Any, track: dict[str, Any]) -> Any:
+def _make_table(pyarrow: Any, track: dict[str, Any]) -> Any:
     size = len(track["time"])
     columns = {
         "time": pyarrow.array(
@@ -282,29 +298,22 @@ def _table(pyarrow: Any, track: dict[str, Any]) -> Any:
         values = track[name]
         missing = np.isnan(values) if values.dtype.kind == "f" else None
         columns[name] = pyarrow.array(values, mask=missing)
-    columns["geometry"] = pyarrow.array(_wkb(track["longitude"], track["latitude"]), pyarrow.binary())
+    columns["geometry"] = pyarrow.array(
+        _encode_points(track["longitude"], track["latitude"]), pyarrow.binary()
+    )
     table = pyarrow.table(columns)
-    return table.replace_schema_metadata({"geo": json.dumps(_geo()), "units": json.dumps(_UNITS)})
+    return table.replace_schema_metadata({"geo": json.dumps(_GEO), "units": json.dumps(_UNITS)})
 
 
-def _wkb(longitude: np.ndarray, latitude: np.ndarray) -> list[bytes]:
-    """Points as well-known binary, little endian."""
-    record = np.zeros(longitude.size, [("order", "u1"), ("type", "<u4"), ("x", "<f8"), ("y", "<f8")])
-    record["order"], record["type"], record["x"], record["y"] = 1, 1, longitude, latitude
-    whole = record.tobytes()
-    size = record.dtype.itemsize
-    return [whole[start : start + size] for start in range(0, len(whole), size)]
+def _encode_points(longitude: np.ndarray, latitude: np.ndarray) -> list[bytes]:
+    """Points as well-known binary: byte order 1 (little endian), type 1 (point), x, y."""
+    points = np.zeros(longitude.size, [("order", "u1"), ("type", "<u4"), ("x", "<f8"), ("y", "<f8")])
+    points["order"], points["type"], points["x"], points["y"] = 1, 1, longitude, latitude
+    octets, size = points.tobytes(), points.dtype.itemsize
+    return [octets[start : start + size] for start in range(0, len(octets), size)]
 
 
-def _geo() -> dict[str, Any]:
-    column = {
-        "encoding": "WKB",
-        "geometry_types": ["Point"],
-    }  # without crs: longitude, latitude on WGS 84
-    return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-
-
-def _pyarrow() -> tuple[Any, Any]:
+def _import_pyarrow() -> tuple[Any, Any]:
     try:
         import pyarrow
         import pyarrow.parquet

@@ -1,4 +1,4 @@
-"""ICESat-2 freeboard by grid cell, in the manner of ATL20: length-weighted, by day and month.
+"""ICESat-2 freeboard by grid cell and day or month, weighted by segment length as in ATL20.
 
 References
 ----------
@@ -25,20 +25,21 @@ from seaice import (
 from seaice.dates import from_day_number
 from seaice.freeboard.area import (
     Area,
-    area_of,
+    read_area,
 )
 from seaice.freeboard.granule import (
+    SECONDS_A_DAY,
+    GranuleResult,
+    GranuleTask,
     PointsWriter,
-    Result,
-    Task,
     grid_granule,
 )
 from seaice.freeboard.grid_variables import freeboard_variables
 from seaice.gridding import Buckets, MergeTree
 from seaice.gridding.file import (
-    Step,
-    days_of,
-    months_of,
+    TimeStep,
+    list_days,
+    list_months,
     write_gridded,
 )
 from seaice.grids import get_grid
@@ -91,35 +92,36 @@ def grid_freeboard(
     input_dir : Path, optional
         Folder of granules; without it they are searched for and fetched through earthaccess.
     start_date, end_date : date, optional
-        UTC days, by the time of the segment. Needed for a search; else all that is there.
+        UTC days of the segments. Needed for a search; by default all segments of a folder are used.
     bbox : sequence of four float, optional
-        West, south, east, north, degrees. Segments beyond are not used, and the grid is cut.
+        West, south, east, north, degrees. Segments outside are not used, and the grid is cropped.
     region : str, optional
-        ``arctic``, ``antarctic``, ``ross_sea`` or a GeoJSON file; likewise.
+        ``arctic``, ``antarctic``, ``ross_sea`` or a GeoJSON file, with the same effect as a box.
     cloud : bool
-        Read granules where they lie on S3 (in AWS us-west-2) instead of fetching them.
+        Read granules on S3 (from within AWS us-west-2) instead of fetching them.
     download_dir : Path
-        Where granules are fetched to; those that are there are kept.
+        Folder for fetched granules; a granule that it holds already is not fetched again.
     product : {"ATL10", "ATL07"}
         Freeboard, or heights above the mean sea surface.
     release : str
-        Of the product, for the search.
+        Release of the product, for the search.
     grid : str
-        A registered grid.
+        Id of a registered grid.
     period : {"day", "month", "all"}
         Time steps: UTC days, calendar months, or one for all.
     beams : {"strong", "weak", "all"}
     surface : {"ice", "lead", "all"}
         Kinds of segments.
     max_quality : int
-        Worst quality flag, 1 best to 5; -1, invalid, is never used.
+        Worst quality flag that is used, from 1 (best) to 5; invalid segments (-1) are never used.
     preset : {"none", "atl20"}
-        What is published about ATL20; see :class:`seaice.sources.icesat2.tracks.Selection`.
+        The published filters of ATL20; see :class:`seaice.sources.icesat2.tracks.Selection`.
     min_count : int
-        A cell needs so many segments in a time step, else it has no value (its count stays).
+        A cell with fewer segments in a time step has a count and no values.
     engine : {"h5py", "h5coro"}
+        Reader of the granules.
     points : Path, optional
-        Write the segments used as GeoParquet.
+        GeoParquet file for the segments used.
     workers : int
     dask : str, optional
         See :class:`seaice.runtime.workers.Engine`.
@@ -127,7 +129,8 @@ def grid_freeboard(
     Returns
     -------
     Report
-        ``values``: ``segments``, ``kept``, ``dropped`` by filter, ``granules``, ``failed``.
+        ``values``: ``segments``, ``kept`` (number of segments used), ``dropped`` by filter,
+        ``granules``, ``failed``.
 
     Raises
     ------
@@ -139,11 +142,10 @@ def grid_freeboard(
     selection = Selection(surface=surface, max_quality=max_quality, preset=preset)
     if cloud and input_dir is not None:
         raise InputError("expected --input_dir or --cloud, found both: granules of a folder or on S3")
-    area, whole = area_of(region, bbox), get_grid(grid)
-    cut = area.cut(whole) if area else whole
+    area, target = read_area(region, bbox), get_grid(grid)
     run = _Run(
-        task=Task(
-            grid=cut,
+        task=GranuleTask(
+            grid=area.crop(target) if area else target,
             period=period,
             beams=beams,
             selection=selection,
@@ -160,30 +162,30 @@ def grid_freeboard(
     )
     with atomic_write.exclusive(output_file):
         report = Report()
-        # Opened before anything is fetched: a folder that is not there shows at once.
+        # Opened before granules are fetched, so that a folder that does not exist shows at once.
         with PointsWriter(points) as writer:
             if input_dir is not None:
-                sources: Sequence[Any] = _listed(input_dir, product)
+                sources: Sequence[Any] = _list_folder(input_dir, product)
             else:
                 query = _Query(product, release, area, start_date, end_date, cloud, download_dir)
-                sources = query.sources(report)
+                sources = query.obtain_granules(report)
             run.work(sources, Engine(workers, dask), report, writer)
         run.write(report)
     return report
 
 
-def _listed(folder: Path, product: Literal["ATL10", "ATL07"]) -> list[Path]:
+def _list_folder(folder: Path, product: Literal["ATL10", "ATL07"]) -> list[Path]:
     from seaice.sources.icesat2.names import list_granules
 
-    found = list_granules(folder, product=product)
-    if not found:
+    granules = list_granules(folder, product=product)
+    if not granules:
         raise InputError(f"expected {product} granules, found none in {folder}")
-    return found
+    return granules
 
 
 @dataclass(frozen=True)
 class _Query:
-    """What is searched for at NASA."""
+    """A search for granules at NASA."""
 
     product: Literal["ATL10", "ATL07"]
     release: str
@@ -193,8 +195,8 @@ class _Query:
     cloud: bool
     folder: Path
 
-    def sources(self, report: Report) -> Sequence[Any]:
-        """Granules, fetched or to be read in place; what could not be had goes to the report."""
+    def obtain_granules(self, report: Report) -> Sequence[Any]:
+        """Search granules and fetch them, or open them on S3; failed fetches go to the report."""
         from seaice.sources.icesat2.fetch import fetch_granules
         from seaice.sources.icesat2.search import (
             find_granules,
@@ -206,21 +208,21 @@ class _Query:
                 "expected --input_dir, or --start_date and --end_date to search, found neither"
             )
         first = datetime.combine(self.start, datetime.min.time(), UTC)
-        found = find_granules(
+        granules = find_granules(
             short_name=self.product,
             version=self.release,
-            bbox=self.area.usual_bbox if self.area else None,
+            bbox=self.area.catalogue_bbox if self.area else None,
             start=first,
             end=datetime.combine(self.end, datetime.max.time(), UTC),
         )
-        if not found:
+        if not granules:
             raise InputError(
                 f"expected {self.product} granules from {self.start} to {self.end}, NASA lists none"
             )
-        logger.info("%d granules of %s found", len(found), self.product)
+        logger.info("%d granules of %s found", len(granules), self.product)
         if self.cloud:
-            return open_in_place(found)
-        fetched = fetch_granules(found, self.folder)
+            return open_in_place(granules)
+        fetched = fetch_granules(granules, self.folder)
         report.failed += fetched.failed
         return fetched.paths
 
@@ -229,7 +231,7 @@ class _Run:
     """The granules of a run, summed by time step."""
 
     def __init__(
-        self, *, task: Task, product: str, output_file: Path, min_count: int, points: Path | None
+        self, *, task: GranuleTask, product: str, output_file: Path, min_count: int, points: Path | None
     ) -> None:
         self._task = task
         self._product = product
@@ -239,30 +241,30 @@ class _Run:
         self._values: dict[int, MergeTree] = {}
         self._uncertainties: dict[int, MergeTree] = {}
         self._dropped: dict[str, int] = {}
-        self._segments = self._kept = 0
+        self._segments = self._used = 0
         self._names: list[str] = []  # of the granules that could be read
-        self._times: list[tuple[float, float]] = []
+        self._times: list[tuple[float, float]] = []  # of the first and last segment of a granule
 
     def work(self, sources: Sequence[Any], engine: Engine, report: Report, writer: PointsWriter) -> None:
-        """Read and sum all granules, in any order; combine them in the order given."""
-        waiting: dict[int, Result] = {}
-        done = 0
+        """Read and sum all granules in any order, and merge their sums in the order of ``sources``."""
+        waiting: dict[int, GranuleResult] = {}
+        following = 0  # number of the granule to be merged next
         with (
             Progress(total=len(sources), label="granules", logger=logger) as progress,
-            engine.start() as crew,
+            engine.start() as workers,
         ):
 
-            def tell(number: int, result: Result) -> None:
-                nonlocal done
+            def note_result(number: int, result: GranuleResult) -> None:
+                nonlocal following
                 waiting[number] = result
                 progress.unit(f"{result.name}: {result.text}")
-                while done in waiting:
-                    self._take(waiting.pop(done), report, writer)
-                    done += 1
+                while following in waiting:
+                    self._merge(waiting.pop(following), report, writer)
+                    following += 1
 
-            crew.do(grid_granule, [(self._task, source) for source in sources], tell)
+            workers.do(grid_granule, [(self._task, source) for source in sources], note_result)
 
-    def _take(self, result: Result, report: Report, writer: PointsWriter) -> None:
+    def _merge(self, result: GranuleResult, report: Report, writer: PointsWriter) -> None:
         if result.error:
             report.failed.append(result.error)
             return
@@ -273,47 +275,48 @@ class _Run:
         for name, count in result.dropped.items():
             self._dropped[name] = self._dropped.get(name, 0) + count
         self._segments += result.segments
-        self._kept += result.kept
+        self._used += result.used
         if result.times is not None:
             self._times.append(result.times)
         writer.add(result.points)
 
     def write(self, report: Report) -> None:
-        """Write the file and say what is in it."""
-        if self._points is not None and self._kept:
+        """Write the file and report what it holds."""
+        if self._points is not None and self._used:
             report.outputs.append(self._points)
-            report.lines.append(f"{self._points}: {self._kept} segments")
+            report.lines.append(f"{self._points}: {self._used} segments")
         report.values |= {
             "segments": self._segments,
-            "kept": self._kept,
+            "kept": self._used,
             "dropped": dict(self._dropped),
             "granules": len(self._names),
             "failed": len(report.failed),
         }
-        report.lines += self._summary()
-        if not self._kept:
+        report.lines += self._summarise()
+        if not self._used:
             report.failed.append(
                 f"no segment of {self._segments} is left after the filters; no grid is written"
             )
             return
-        steps = self._steps()
+        steps = self._list_steps()
         noun = "freeboard" if self._product == "ATL10" else "height"
 
-        def fields(number: int) -> dict[str, np.ndarray]:
-            key = self._key(steps[number])
-            if key not in self._values:
-                nothing = Buckets.empty(self._task.grid)
-                return _fields(nothing, nothing, noun, self._min_count)
-            pair = self._values[key].result(), self._uncertainties[key].result()
-            return _fields(*pair, noun, self._min_count)
+        def make_fields(index: int) -> dict[str, np.ndarray]:
+            number = self._task.number_step(steps[index].start)
+            if number not in self._values:
+                empty = Buckets.make_empty(self._task.grid)
+                return _make_fields(empty, empty, noun, self._min_count)
+            values = self._values[number].get_buckets()
+            uncertainties = self._uncertainties[number].get_buckets()
+            return _make_fields(values, uncertainties, noun, self._min_count)
 
         write_gridded(
             self._output_file,
             grid=self._task.grid,
             steps=steps,
             variables=freeboard_variables(self._product),
-            fields=fields,
-            attributes=self._attributes(),
+            fields=make_fields,
+            attributes=self._make_attributes(),
             locked=True,
         )
         report.outputs.append(self._output_file)
@@ -321,28 +324,23 @@ class _Run:
         count = f"{len(steps)} time step{'s' * (len(steps) != 1)}"
         report.lines.append(f"{self._output_file}: {count}, {size:.1f} MB")
 
-    def _key(self, step: Step) -> int:
+    def _list_steps(self) -> list[TimeStep]:
+        """Time steps from the first to the last day of the options, or else of the segments."""
+        first = self._task.first or _find_day(min(time for time, _ in self._times))
+        last = self._task.last or _find_day(max(time for _, time in self._times))
         if self._task.period == "all":
-            return 0
-        return self._task.step_of(step.start)
+            return [TimeStep(first, last)]
+        return (list_days if self._task.period == "day" else list_months)(first, last)
 
-    def _steps(self) -> list[Step]:
-        """Time steps of the file: of the days asked for, else of those with segments."""
-        first = self._task.first or _day(min(t for t, _ in self._times))
-        last = self._task.last or _day(max(t for _, t in self._times))
-        if self._task.period == "all":
-            return [Step(first, last)]
-        return (days_of if self._task.period == "day" else months_of)(first, last)
-
-    def _summary(self) -> list[str]:
-        lines = [f"{len(self._names)} granules, {self._segments} segments, {self._kept} used"]
+    def _summarise(self) -> list[str]:
+        lines = [f"{len(self._names)} granules, {self._segments} segments, {self._used} used"]
         lines += [f"  dropped: {name}: {count}" for name, count in self._dropped.items() if count]
         if self._times:
-            first, last = min(t for t, _ in self._times), max(t for _, t in self._times)
-            lines.append(f"  segments used from {_text(first)} to {_text(last)} UTC")
+            first, last = min(time for time, _ in self._times), max(time for _, time in self._times)
+            lines.append(f"  segments used from {_format_time(first)} to {_format_time(last)} UTC")
         return lines
 
-    def _attributes(self) -> Mapping[str, Any]:
+    def _make_attributes(self) -> Mapping[str, Any]:
         task = self._task
         parameters = {
             "product": self._product,
@@ -355,10 +353,10 @@ class _Run:
             "min_count": self._min_count,
             "area": task.area.name if task.area else None,
         }
-        what = "sea ice freeboard" if self._product == "ATL10" else "sea ice surface heights"
+        quantity = "sea ice freeboard" if self._product == "ATL10" else "sea ice surface heights"
         return {
             **cf.global_attributes(
-                title=f"ICESat-2 {what} on the grid {task.grid.id}",
+                title=f"ICESat-2 {quantity} on the grid {task.grid.id}",
                 summary="Segments by the cell that holds their centre, weighted by their length.",
                 source=f"ICESat-2 {self._product}, NASA/NSIDC",
                 stage="grid_freeboard",
@@ -373,23 +371,26 @@ class _Run:
         }
 
 
-def _fields(value: Buckets, uncertainty: Buckets, noun: str, min_count: int) -> dict[str, np.ndarray]:
-    count = value.field("count")
-    made = {
-        f"{noun}_mean": value.field("mean"),
-        f"{noun}_std": value.field("std"),
-        f"{noun}_uncertainty": uncertainty.field("mean"),
-        "segment_length_mean": value.field("weight_mean"),
+def _make_fields(
+    values: Buckets, uncertainties: Buckets, noun: str, min_count: int
+) -> dict[str, np.ndarray]:
+    """Fields of :func:`seaice.freeboard.grid_variables.freeboard_variables`, shape (rows, columns)."""
+    count = values.make_field("count")
+    fields = {
+        f"{noun}_mean": values.make_field("mean"),
+        f"{noun}_std": values.make_field("std"),
+        f"{noun}_uncertainty": uncertainties.make_field("mean"),
+        "segment_length_mean": values.make_field("weight_mean"),
     }
-    for field in made.values():
+    for field in fields.values():
         field[count < min_count] = np.nan
-    return {**made, "segment_count": count, "track_count": value.field("track_count")}
+    return {**fields, "segment_count": count, "track_count": values.make_field("track_count")}
 
 
-def _day(seconds: float) -> date:
-    return from_day_number(int(seconds // 86400))
+def _find_day(seconds: float) -> date:
+    return from_day_number(int(seconds // SECONDS_A_DAY))
 
 
-def _text(seconds: float) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+def _format_time(seconds: float) -> str:
+    time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return time.strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -3,43 +3,43 @@
 from __future__ import annotations
 
 from seaice.cf import Variable
-from seaice.gridding.file import (
-    _mean,
-    _number,
-)
+from seaice.gridding.file import describe_count, describe_statistic
 
 
 def freeboard_variables(product: str = "ATL10") -> tuple[Variable, ...]:
-    """Variables of a freeboard file; of heights above the mean sea surface for ATL07."""
-    noun, standard = "freeboard", {"standard_name": "sea_ice_freeboard"}
+    """Variables of a grid of freeboard (ATL10) or of heights above the mean sea surface (ATL07)."""
+    noun, quantity = "freeboard", "sea ice freeboard"
+    standard_name = {"standard_name": "sea_ice_freeboard"}
     if product == "ATL07":
-        noun, standard = "height", {}
-    what = "sea ice freeboard" if product == "ATL10" else "surface height above the mean sea surface"
+        noun, quantity = "height", "surface height above the mean sea surface"
+        standard_name = {}
     weighted = "area: time: {} (weighted by segment length)"
     ancillary = f"{noun}_std {noun}_uncertainty segment_count segment_length_mean track_count"
     return (
-        _mean(
+        describe_statistic(
             f"{noun}_mean",
-            f"{what}, mean of the segments weighted by their length",
+            f"{quantity}, mean of the segments weighted by their length",
             "m",
-            method=weighted.format("mean"),
+            cell_methods=weighted.format("mean"),
             ancillary_variables=ancillary,
-            **standard,
+            **standard_name,
         ),
-        _mean(
+        describe_statistic(
             f"{noun}_std",
             f"standard deviation of the {noun} of the segments, weighted by their length",
             "m",
-            method=weighted.format("standard_deviation"),
+            cell_methods=weighted.format("standard_deviation"),
         ),
-        _mean(
+        describe_statistic(
             f"{noun}_uncertainty",
             f"uncertainty of the {noun} of a segment, mean weighted by segment length; errors of a "
             "10 km section are not independent, so it is not divided by the number of segments",
             "m",
-            method=weighted.format("mean"),
+            cell_methods=weighted.format("mean"),
         ),
-        _number("segment_count", "number of segments"),
-        _mean("segment_length_mean", "mean segment length", "m", method="area: time: mean"),
-        _number("track_count", "number of ground tracks (beams of granules)"),
+        describe_count("segment_count", "number of segments"),
+        describe_statistic(
+            "segment_length_mean", "mean segment length", "m", cell_methods="area: time: mean"
+        ),
+        describe_count("track_count", "number of ground tracks (beams of granules)"),
     )

@@ -1,8 +1,8 @@
-"""Compiled inner loops of the aggregation: projection to cells, and sums by cell.
+"""Compiled inner loops of the gridding: projection to cells, and sums by cell.
 
-The projections use polynomials for sine and cosine on at most an eighth of a turn, so that
-the compiler turns the loops into vector instructions; every term is below 1e-17 where it is
-cut off. Angles are reduced in degrees, where 90 and 180 are exact.
+The projections use polynomials (Taylor series) for sine and cosine on at most an eighth of a
+turn, so that the compiler turns the loops into vector instructions; the first term that is left
+out is below 1e-17. Angles are reduced in degrees, where 90 and 180 are exact.
 
 References
 ----------
@@ -15,11 +15,11 @@ import math
 import numpy as np
 from numba import njit
 
-AREA, STEREOGRAPHIC = 0, 1  # kinds of projection
-OUTSIDE, NOWHERE = -1, -2  # cells of points beyond the grid, and of points without position
-# Cells are dealt out to threads in runs of this many, a power of two: neighbours stay together,
-# and no two threads write to one cache line of the map.
-SHARE_BITS = 5
+EQUAL_AREA, STEREOGRAPHIC = 0, 1  # kinds of projection
+OUTSIDE, NO_POSITION = -1, -2  # cells of points beyond the grid, and of points without position
+# The binary logarithm of the number of neighbouring cells that one thread owns. So neighbours stay
+# together, and no two threads write to the same cache line (32 numbers of 4 bytes are two lines).
+RUN_BITS = 5
 # Columns of the table of sums.
 COUNT, WEIGHT, MEAN, SQUARES, LOWEST, HIGHEST = range(6)
 
@@ -28,7 +28,7 @@ _RADIAN = math.pi / 180
 
 @njit(inline="always")
 def _sine(x: float) -> float:
-    """For -pi/4 <= x <= pi/4."""
+    """Sine of -pi/4 <= x <= pi/4."""
     z = x * x
     p = 1.0 / 355687428096000.0
     p = p * z - 1.0 / 1307674368000.0
@@ -43,7 +43,7 @@ def _sine(x: float) -> float:
 
 @njit(inline="always")
 def _cosine(x: float) -> float:
-    """For -pi/4 <= x <= pi/4."""
+    """Cosine of -pi/4 <= x <= pi/4."""
     z = x * x
     p = 1.0 / 20922789888000.0
     p = p * z - 1.0 / 87178291200.0
@@ -56,13 +56,15 @@ def _cosine(x: float) -> float:
 
 
 @njit(inline="always")
-def _radius(lat: float, kind: int, a: float, e: float, factor: float) -> float:
-    """Distance from the pole in the plane; ``lat`` counts from the equator to the pole, degrees.
+def _compute_radius(lat: float, kind: int, a: float, e: float, factor: float) -> float:
+    """Distance from the pole in the plane, metres.
 
-    Written in the distance from the pole, so that nothing is lost next to it.
+    ``lat`` is in degrees, positive towards the pole of the projection. The formulas are written in
+    the distance from the pole, because 1 - sin(lat) would lose digits next to it. ``factor`` is
+    that of :class:`seaice.gridding.projection.PolarProjection`.
     """
-    half = (90.0 - lat) * (0.5 * _RADIAN)  # 0 at the pole, pi/2 at the other one
-    # Beyond the equator by the complement: sine and cosine change places.
+    half = (90.0 - lat) * (0.5 * _RADIAN)  # 0 at the pole, pi/2 at the opposite pole
+    # Beyond the equator the complement is used, for which sine and cosine change roles.
     far = half > 0.25 * math.pi
     near = 0.5 * math.pi - half if far else half
     s, c = _sine(near), _cosine(near)
@@ -71,11 +73,11 @@ def _radius(lat: float, kind: int, a: float, e: float, factor: float) -> float:
     versine = 2.0 * sine_half * sine_half  # 1 - sin(lat)
     sin_lat = 1.0 - versine
     e2 = e * e
-    if kind == 0:
+    if kind == EQUAL_AREA:
         one, two = 1.0 - e2 * sin_lat, 1.0 - e2 * sin_lat * sin_lat
         ratio = versine / (one * two)  # one division for both terms
         part = ratio * one * (1.0 + e2 * sin_lat)
-        # atanh(e) - atanh(e sin(lat)), over e
+        # (atanh(e) - atanh(e sin(lat))) / e, as a single atanh
         part += (1.0 - e2) * ratio * two * _atanh_over(e * ratio * two)
         return a * math.sqrt(part)
     z = e * e * sin_lat * _atanh_over(e * sin_lat)
@@ -101,7 +103,7 @@ def _atanh_over(z: float) -> float:
 
 @njit(inline="always")
 def _exponential(z: float) -> float:
-    """For -0.01 <= z <= 0.01."""
+    """exp(z) for -0.01 <= z <= 0.01."""
     p = 1.0 / 720.0
     p = p * z + 1.0 / 120.0
     p = p * z + 1.0 / 24.0
@@ -111,7 +113,7 @@ def _exponential(z: float) -> float:
 
 
 @njit(inline="always")
-def _plane(
+def _project_point(
     lat: float,
     lon: float,
     kind: int,
@@ -123,8 +125,12 @@ def _plane(
     east: float,
     north: float,
 ) -> tuple[float, float]:
-    """X and y of one point, metres."""
-    radius = _radius(pole * lat, kind, a, e, factor)
+    """X and y of a point, metres.
+
+    The angle from the meridian ``lon0`` is split into quarter turns and a rest of at most an eighth
+    of a turn, for which the polynomials hold.
+    """
+    radius = _compute_radius(pole * lat, kind, a, e, factor)
     turn = lon - lon0
     turn -= 360.0 * np.floor(turn * (1.0 / 360.0) + 0.5)  # -180..180
     quarter = np.floor(turn * (1.0 / 90.0) + 0.5)  # -2..2
@@ -155,14 +161,18 @@ def project(
 ) -> None:
     """X and y of points, metres; NaN stays NaN."""
     for i in range(lat.size):
-        x[i], y[i] = _plane(lat[i], lon[i], kind, pole, lon0, a, e, factor, east, north)
+        x[i], y[i] = _project_point(lat[i], lon[i], kind, pole, lon0, a, e, factor, east, north)
 
 
 @njit(inline="always")
-def _cell(
+def _find_cell(
     x: float, y: float, west: float, south: float, step: float, rows: int, columns: int
 ) -> np.int32:
-    """Flat index of the cell of a point; OUTSIDE beyond the grid."""
+    """Index of the cell of a point (row times columns plus column); OUTSIDE beyond the grid.
+
+    A cell holds its western and northern edge: rows are counted from the north and then turned
+    around, because row 0 is the south.
+    """
     column = np.floor((x - west) / step)
     row = rows - 1.0 - np.floor((south + rows * step - y) / step)
     inside = (column >= 0.0) & (column < columns) & (row >= 0.0) & (row < rows)
@@ -170,7 +180,7 @@ def _cell(
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def cells_of_places(
+def locate_cells(
     lat: np.ndarray,
     lon: np.ndarray,
     kind: int,
@@ -188,16 +198,16 @@ def cells_of_places(
     columns: int,
     cells: np.ndarray,
 ) -> None:
-    """Flat index of the cell of every point; OUTSIDE or NOWHERE where there is none."""
+    """Index of the cell of every point by latitude and longitude; OUTSIDE or NO_POSITION if none."""
     for i in range(lat.size):
-        x, y = _plane(lat[i], lon[i], kind, pole, lon0, a, e, factor, east, north)
-        known = (abs(lat[i]) <= 90.0) & (abs(lon[i]) < np.inf)
-        cell = _cell(x, y, west, south, step, rows, columns)
-        cells[i] = cell if known else np.int32(NOWHERE)
+        x, y = _project_point(lat[i], lon[i], kind, pole, lon0, a, e, factor, east, north)
+        has_position = (abs(lat[i]) <= 90.0) & (abs(lon[i]) < np.inf)  # false of NaN
+        cell = _find_cell(x, y, west, south, step, rows, columns)
+        cells[i] = cell if has_position else np.int32(NO_POSITION)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def cells_of_points(
+def locate_projected_cells(
     x: np.ndarray,
     y: np.ndarray,
     west: float,
@@ -207,15 +217,15 @@ def cells_of_points(
     columns: int,
     cells: np.ndarray,
 ) -> None:
-    """The same of points in the plane; not finite is OUTSIDE, NaN is NOWHERE."""
+    """Index of the cell of every point in the plane; infinite is OUTSIDE, NaN is NO_POSITION."""
     for i in range(x.size):
-        cell = _cell(x[i], y[i], west, south, step, rows, columns)
-        known = (x[i] == x[i]) & (y[i] == y[i])
-        cells[i] = cell if known else np.int32(NOWHERE)
+        cell = _find_cell(x[i], y[i], west, south, step, rows, columns)
+        has_position = (x[i] == x[i]) & (y[i] == y[i])  # false of NaN
+        cells[i] = cell if has_position else np.int32(NO_POSITION)
 
 
 @njit(inline="always")
-def _into(
+def _combine(
     table: np.ndarray,
     slot: int,
     count: float,
@@ -225,15 +235,19 @@ def _into(
     lowest: float,
     highest: float,
 ) -> None:
-    """Combine sums with those of a row of the table (Chan et al. 1979)."""
-    before = table[slot, WEIGHT]
-    whole = before + weight
+    """Combine sums with those of a row of the table.
+
+    The deviations from the two means become deviations from the common mean by the formula of
+    Chan et al. (1979), Stanford STAN-CS-79-773.
+    """
+    table_weight = table[slot, WEIGHT]
+    total_weight = table_weight + weight
     difference = mean - table[slot, MEAN]
-    share = weight / whole
+    share = weight / total_weight
     table[slot, COUNT] += count
-    table[slot, WEIGHT] = whole
+    table[slot, WEIGHT] = total_weight
     table[slot, MEAN] += difference * share
-    table[slot, SQUARES] += squares + difference * difference * before * share
+    table[slot, SQUARES] += squares + difference * difference * table_weight * share
     table[slot, LOWEST] = min(table[slot, LOWEST], lowest)
     table[slot, HIGHEST] = max(table[slot, HIGHEST], highest)
 
@@ -249,23 +263,26 @@ def add(
     table: np.ndarray,
     cell_of: np.ndarray,
     tracks: np.ndarray,
-    met_by: np.ndarray,
+    last_tracks: np.ndarray,
     track: int,
     used: int,
     dropped: np.ndarray,
 ) -> int:
-    """Add points to the sums of the cells that this owner has.
+    """Add points to the sums of the cells that a thread owns; returns the number of slots in use.
 
-    Points that follow each other in one cell are summed about the first of them and then
-    combined with the cell once. ``dropped`` counts, at owner 0 only, points that are
-    OUTSIDE or NOWHERE; of the others every owner counts its own without value or weight.
-    ``tracks`` counts the tracks that met a cell, ``met_by`` the last one of them. Returns the
-    number of slots in use.
+    A slot is a row of ``table``; ``slot_of`` has the slot of each cell of the grid and ``cell_of``
+    the cell of each slot. A run of points in the same cell is summed about its first value, which
+    loses no digits where values are large and differ little, and is combined with the cell once.
+    Runs end where the cell changes, for any number of owners, so that all of them give the same bits.
+
+    ``tracks`` counts the tracks with points in a cell, ``last_tracks`` holds the number of the last.
+    ``dropped`` counts points outside the grid and points without position (by owner 0 only), and
+    points without value and without weight (each by the owner of its cell).
     """
     uniform = weights.size == 0
     mask = owners - 1
-    current = np.int32(-3)
-    mine = False
+    current = np.int32(-3)  # no cell yet
+    is_own = False
     count = 0.0
     weight = first = total = squares = lowest = highest = 0.0
     slot = 0
@@ -275,15 +292,15 @@ def add(
             if owner == 0:
                 dropped[-1 - cell] += 1
             continue
-        if cell != current:  # also where it is another's: runs are the same for any number of owners
+        if cell != current:
             if count > 0.0:
                 mean = total / weight
                 spread = max(0.0, squares - total * mean)
-                _into(table, slot, count, weight, first + mean, spread, lowest, highest)
+                _combine(table, slot, count, weight, first + mean, spread, lowest, highest)
                 count = 0.0
             current = cell
-            mine = (cell >> SHARE_BITS) & mask == owner
-        if not mine:
+            is_own = (cell >> RUN_BITS) & mask == owner
+        if not is_own:
             continue
         value = values[i]
         if not abs(value) < np.inf:
@@ -303,8 +320,8 @@ def add(
                 table[slot, COUNT] = table[slot, WEIGHT] = table[slot, MEAN] = table[slot, SQUARES] = 0.0
                 table[slot, LOWEST] = np.inf
                 table[slot, HIGHEST] = -np.inf
-            if met_by[slot] != track:
-                met_by[slot] = track
+            if last_tracks[slot] != track:
+                last_tracks[slot] = track
                 tracks[slot] += 1
             weight = total = squares = 0.0
             first = lowest = highest = value
@@ -318,7 +335,7 @@ def add(
     if count > 0.0:
         mean = total / weight
         spread = max(0.0, squares - total * mean)
-        _into(table, slot, count, weight, first + mean, spread, lowest, highest)
+        _combine(table, slot, count, weight, first + mean, spread, lowest, highest)
     return used
 
 
@@ -330,31 +347,31 @@ def merge(
     table_b: np.ndarray,
     cells: np.ndarray,
     table: np.ndarray,
-    places_a: np.ndarray,
-    places_b: np.ndarray,
+    rows_a: np.ndarray,
+    rows_b: np.ndarray,
 ) -> int:
-    """Combine two tables, each sorted by cell; returns the number of cells.
+    """Merge two tables, each sorted by cell, into ``cells`` and ``table``; returns the number of cells.
 
-    ``places_a`` and ``places_b`` receive the row of the result for every row of either.
+    ``rows_a`` and ``rows_b`` receive the row of the result for every row of either table.
     """
     i = j = n = 0
     while i < cells_a.size or j < cells_b.size:
         if j >= cells_b.size or (i < cells_a.size and cells_a[i] < cells_b[j]):
             cells[n] = cells_a[i]
             table[n] = table_a[i]
-            places_a[i] = n
+            rows_a[i] = n
             i += 1
         elif i >= cells_a.size or cells_b[j] < cells_a[i]:
             cells[n] = cells_b[j]
             table[n] = table_b[j]
-            places_b[j] = n
+            rows_b[j] = n
             j += 1
         else:
             cells[n] = cells_a[i]
             table[n] = table_a[i]
             b = table_b[j]
-            _into(table, n, b[0], b[1], b[2], b[3], b[4], b[5])
-            places_a[i] = places_b[j] = n
+            _combine(table, n, b[0], b[1], b[2], b[3], b[4], b[5])
+            rows_a[i] = rows_b[j] = n
             i += 1
             j += 1
         n += 1

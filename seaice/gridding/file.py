@@ -1,7 +1,4 @@
-"""Files of statistics by grid cell and time: freeboard, brightness temperature.
-
-Their variables, and a writer that takes one time step after the other.
-"""
+"""NetCDF files of statistics by time and grid cell, written one time step after the other."""
 
 from __future__ import annotations
 
@@ -20,18 +17,18 @@ from seaice.grids import Grid
 from seaice.open_file import open_netcdf
 from seaice.runtime import atomic_write
 
-_DIMENSIONS = ("time", "y", "x")
+DIMENSIONS = ("time", "y", "x")
 FILL = float(np.float32(9.96921e36))  # the netCDF default for float32
 
 
 @dataclass(frozen=True)
-class Step:
-    """A time step.
+class TimeStep:
+    """A time step of whole UTC days.
 
     Attributes
     ----------
     start, end : date
-        First and last UTC day.
+        First and last day.
     """
 
     start: date
@@ -41,21 +38,30 @@ class Step:
         return str(self.start) if self.start == self.end else f"{self.start} to {self.end}"
 
 
-def _mean(name: str, long_name: str, units: str, *, method: str, **more: Any) -> Variable:
-    attributes = {"long_name": long_name, "units": units, "cell_methods": method, **more}
-    return Variable(name, _DIMENSIONS, "f4", attributes, FILL)
+def describe_statistic(
+    name: str, long_name: str, units: str, *, cell_methods: str, **attributes: Any
+) -> Variable:
+    """Describe a variable of float32 numbers with NaN in cells without observations."""
+    attributes = {
+        "long_name": long_name,
+        "units": units,
+        "cell_methods": cell_methods,
+        **attributes,
+    }
+    return Variable(name, DIMENSIONS, "f4", attributes, FILL)
 
 
-def _number(name: str, long_name: str) -> Variable:
+def describe_count(name: str, long_name: str) -> Variable:
+    """Describe a variable of whole numbers with 0 in cells without observations."""
     attributes = {"long_name": long_name, "units": "1", "cell_methods": "area: time: sum"}
-    return Variable(name, _DIMENSIONS, "i4", attributes)
+    return Variable(name, DIMENSIONS, "i4", attributes)
 
 
 def write_gridded(
     path: Path,
     *,
     grid: Grid,
-    steps: Sequence[Step],
+    steps: Sequence[TimeStep],
     variables: Sequence[Variable],
     fields: Callable[[int], Mapping[str, np.ndarray]],
     attributes: Mapping[str, Any],
@@ -67,11 +73,11 @@ def write_gridded(
     ----------
     path : Path
     grid : Grid
-    steps : sequence of Step
+    steps : sequence of TimeStep
     variables : sequence of Variable
     fields : callable
-        Given the number of a step, the field of every variable, shape (rows, columns); NaN
-        where there is no value.
+        Returns, for the number of a step, the field of every variable by name, shape (rows,
+        columns); NaN where there is no value.
     attributes : mapping
         Global attributes.
     locked : bool
@@ -87,38 +93,38 @@ def write_gridded(
     starts = np.array([day_number(step.start) for step in steps])
     ends = np.array([day_number(step.end) + 1 for step in steps])
     with (
-        atomic_write.atomic(path, verify=_opens, locked=locked) as part,
+        atomic_write.atomic(path, verify=_check_readable, locked=locked) as part,
         netCDF4.Dataset(part, "w") as dataset,
     ):
         dataset.setncatts(dict(attributes))
         cf.write_grid(dataset, grid)
         cf.write_time(dataset, starts, ends)
-        made = {row.name: cf.define(dataset, row) for row in variables}
+        stored = {variable.name: cf.define(dataset, variable) for variable in variables}
         for number in range(len(steps)):
             for name, field in fields(number).items():
-                made[name][number] = _stored(field, made[name].dtype)
+                stored[name][number] = _convert(field, stored[name].dtype)
 
 
-def _stored(field: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def _convert(field: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype.kind != "f":
         return field.astype(dtype)
     return np.where(np.isnan(field), FILL, field).astype(dtype)
 
 
-def _opens(path: Path) -> None:
+def _check_readable(path: Path) -> None:
     open_netcdf(path).close()
 
 
-def days_of(start: date, end: date) -> list[Step]:
-    """One step for every day."""
-    return [Step(day, day) for day in (start + timedelta(n) for n in range((end - start).days + 1))]
+def list_days(start: date, end: date) -> list[TimeStep]:
+    """List a step for every day."""
+    return [TimeStep(day, day) for day in (start + timedelta(n) for n in range((end - start).days + 1))]
 
 
-def months_of(start: date, end: date) -> list[Step]:
-    """One step for every calendar month that has a day of the period, whole months."""
+def list_months(start: date, end: date) -> list[TimeStep]:
+    """List a step for every calendar month with a day of the period; the steps are whole months."""
     steps, first = [], start.replace(day=1)
     while first <= end:
         following = (first + timedelta(days=32)).replace(day=1)
-        steps.append(Step(first, following - timedelta(days=1)))
+        steps.append(TimeStep(first, following - timedelta(days=1)))
         first = following
     return steps

@@ -16,7 +16,7 @@ from seaice import (
     cf,
     masks,
 )
-from seaice.gridding.file import Step
+from seaice.gridding.file import TimeStep
 from seaice.grids import Grid
 from seaice.open_file import open_netcdf, summarise_error
 
@@ -39,7 +39,7 @@ class MapField:
     values : ndarray of float32, shape (rows, columns)
         Values, or codes of a flag variable. NaN is missing; a count of 0 is missing too.
     grid : Grid
-    step : Step or None
+    step : TimeStep or None
         Time step; None for a variable without time.
     attributes : mapping
         Attributes of the variable.
@@ -56,7 +56,7 @@ class MapField:
     name: str
     values: np.ndarray
     grid: Grid
-    step: Step | None
+    step: TimeStep | None
     attributes: Mapping[str, Any]
     source: str
     is_count: bool = False
@@ -101,22 +101,22 @@ class MapField:
         return first if first == last else f"{first}_{last}"
 
 
-def describe_step(step: Step) -> str:
+def describe_step(step: TimeStep) -> str:
     """Return a time step as text.
 
     Examples
     --------
-    >>> describe_step(Step(date(2022, 1, 7), date(2022, 1, 7)))
+    >>> describe_step(TimeStep(date(2022, 1, 7), date(2022, 1, 7)))
     '2022-01-07'
-    >>> describe_step(Step(date(2022, 1, 1), date(2022, 1, 31)))
+    >>> describe_step(TimeStep(date(2022, 1, 1), date(2022, 1, 31)))
     'January 2022'
-    >>> describe_step(Step(date(2022, 1, 1), date(2022, 3, 31)))
+    >>> describe_step(TimeStep(date(2022, 1, 1), date(2022, 3, 31)))
     '2022-01-01 to 2022-03-31'
     """
     return f"{step.start:%B %Y}" if _is_month(step) else str(step)
 
 
-def _is_month(step: Step) -> bool:
+def _is_month(step: TimeStep) -> bool:
     next_day = step.end + timedelta(days=1)
     return step.start.day == next_day.day == 1 and 28 <= (next_day - step.start).days <= 31
 
@@ -156,7 +156,7 @@ def read_field(
         stored = dataset.variables[name]
         attributes = {key: stored.getncattr(key) for key in stored.ncattrs()}
         grid = cf.read_grid(dataset)
-        step: Step | None = None
+        step: TimeStep | None = None
         index: tuple[int, ...] = ()
         if len(stored.dimensions) == 3:
             steps = _read_steps(dataset, path, stored.dimensions[0])
@@ -217,7 +217,7 @@ def _find_main_variable(dataset: Any, names: list[str]) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def _read_steps(dataset: Any, path: Path, axis: str) -> list[Step]:
+def _read_steps(dataset: Any, path: Path, axis: str) -> list[TimeStep]:
     """Read the time steps of an axis: from its bounds if it has any, else from its times."""
     import netCDF4
 
@@ -234,13 +234,13 @@ def _read_steps(dataset: Any, path: Path, axis: str) -> list[Step]:
     return [_make_step(row[0], row[-1]) for row in timestamps]
 
 
-def _make_step(start: datetime, end: datetime) -> Step:
+def _make_step(start: datetime, end: datetime) -> TimeStep:
     # The upper bound of a step is not part of it: midnight belongs to the day before.
     last = max(start, end - timedelta(microseconds=1))
-    return Step(start.date(), last.date())
+    return TimeStep(start.date(), last.date())
 
 
-def _choose_step(steps: list[Step], path: Path, day: date | None) -> int:
+def _choose_step(steps: list[TimeStep], path: Path, day: date | None) -> int:
     """Choose the shortest step that holds a day, by its index; without a day the only step."""
     content = f"{len(steps)} time steps" if len(steps) != 1 else "one time step"
     if len(steps) > 6:

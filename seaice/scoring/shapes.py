@@ -14,7 +14,7 @@ from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
 from seaice.swaths.orbit import (
     SwathMap,
-    half_orbits,
+    list_half_orbits,
 )
 
 # Maps that stay between two gaps of whole days: wide, else as wide as the record allows.
@@ -228,12 +228,14 @@ def orbits(ground: GapContext, rng: np.random.Generator) -> list[Cut]:
     swaths = SwathMap(grid)
     cuts = []
     for t in np.flatnonzero(~ground.absent):
-        halves = half_orbits(from_day_number(int(np.floor(ground.gappy.days[t]))))
+        halves = list_half_orbits(from_day_number(int(np.floor(ground.gappy.days[t]))))
         count = rng.integers(0, ground.settings.orbits + 1)
         dropped = set(rng.choice(len(halves) // 2, size=count, replace=False).tolist())
         kept = [half for i, half in enumerate(halves) if i // 2 not in dropped]
         if dropped:
-            cuts.append(Cut(1, slice(t, t + 1), swaths.covered(halves) & ~swaths.covered(kept)))
+            cuts.append(
+                Cut(1, slice(t, t + 1), swaths.find_covered(halves) & ~swaths.find_covered(kept))
+            )
     return cuts
 
 

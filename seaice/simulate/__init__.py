@@ -163,11 +163,11 @@ class SimulatedObservations:
         """Find the cells, land too, that a received half orbit covers, bool (rows, columns)."""
         rng = self._make_generator(10, day)
         width = orbit.SWATH_WIDTH - rng.choice(_NARROWING)
-        return self._swaths.covered(self.list_received(day), swath_width=width)
+        return self._swaths.find_covered(self.list_received(day), swath_width=width)
 
     def list_received(self, day: date) -> list[orbit.HalfOrbit]:
         """List the half orbits of a day that were not lost."""
-        halves = orbit.half_orbits(day)
+        halves = orbit.list_half_orbits(day)
         rng = self._make_generator(11, day)
         count = min(int(rng.poisson(self._mean_dropped)), len(halves))
         lost = set(rng.choice(len(halves), count, replace=False).tolist())
@@ -175,7 +175,7 @@ class SimulatedObservations:
         return [
             half
             for i, half in enumerate(halves)
-            if i not in lost and not first <= orbit.hours_of_day(half) < last
+            if i not in lost and not first <= orbit.compute_start_hour(half) < last
         ]
 
     def observe(self, day: date) -> np.ndarray:

@@ -123,7 +123,7 @@ def list_simulated_granules(start: datetime, end: datetime) -> list[SimulatedGra
     day, last = (start - timedelta(minutes=1)).date(), end.date()
     granules = []
     while day <= last:
-        granules += [_make_granule(half) for half in orbit.half_orbits(day)]
+        granules += [_make_granule(half) for half in orbit.list_half_orbits(day)]
         day += timedelta(days=1)
     return [granule for granule in granules if start <= granule.start <= end]
 

@@ -1,4 +1,4 @@
-"""Pictures of swaths as they were scanned: a quick look, not a map."""
+"""Pictures of swaths in scan coordinates, for a quick look."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-_WIDTH = 11.0  # inches
-_ROW = 1.9
-_PERCENTILES = (2, 98)
+_WIDTH, _ROW_HEIGHT = 11.0, 1.9  # inches
+_PERCENTILES = (2, 98)  # of the temperatures, at the ends of the colours
 
 
 def draw_swath(ax: Axes, swath: Swath, *, channel: str | None = None) -> AxesImage:
-    """Draw brightness temperatures with the flight from left to right.
+    """Draw the brightness temperatures of a swath, with the flight direction from left to right.
 
     Colours span the 2nd to the 98th percentile; missing pixels are grey.
 
@@ -30,7 +29,7 @@ def draw_swath(ax: Axes, swath: Swath, *, channel: str | None = None) -> AxesIma
     ax : matplotlib.axes.Axes
     swath : Swath
     channel : str, optional
-        The first one by default.
+        The first channel by default.
 
     Returns
     -------
@@ -40,8 +39,8 @@ def draw_swath(ax: Axes, swath: Swath, *, channel: str | None = None) -> AxesIma
     from matplotlib import colormaps
 
     kelvin = np.rot90(swath.kelvin(channel))
-    known = kelvin[np.isfinite(kelvin)]
-    low, high = np.percentile(known, _PERCENTILES) if known.size else (0.0, 1.0)
+    measured = kelvin[np.isfinite(kelvin)]
+    low, high = np.percentile(measured, _PERCENTILES) if measured.size else (0.0, 1.0)
     colours = colormaps["turbo"].with_extremes(bad="0.75")
     image = ax.imshow(
         kelvin,
@@ -52,29 +51,31 @@ def draw_swath(ax: Axes, swath: Swath, *, channel: str | None = None) -> AxesIma
         interpolation="nearest",
     )
     ax.set_yticks([])
-    ax.set_title(_title(swath, channel or swath.channels[0]), fontsize=8, loc="left")
+    ax.set_title(_format_title(swath, channel or swath.channels[0]), fontsize=8, loc="left")
     return image
 
 
 def write_swath_sheet(path: Path, swaths: Sequence[Swath], *, dpi: int = 150) -> None:
-    """Draw swaths below each other into a picture.
+    """Write a picture of several swaths, one below the other.
 
     Parameters
     ----------
     path : Path
-        Ends in .png.
+        PNG file.
     swaths : sequence of Swath
     dpi : int
 
     Raises
     ------
     OSError
-        If it cannot be written.
+        If the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH, _ROW * len(swaths) + 0.5), layout="constrained", facecolor="white")
+    figure = Figure(
+        figsize=(_WIDTH, _ROW_HEIGHT * len(swaths) + 0.5), layout="constrained", facecolor="white"
+    )
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(swaths), 1, squeeze=False)[:, 0]
     for ax, swath in zip(axes, swaths, strict=True):
@@ -86,8 +87,8 @@ def write_swath_sheet(path: Path, swaths: Sequence[Swath], *, dpi: int = 150) ->
         figure.savefig(temporary, dpi=dpi, format="png")
 
 
-def _title(swath: Swath, channel: str) -> str:
+def _format_title(swath: Swath, channel: str) -> str:
     direction = {"A": "ascending", "D": "descending"}.get(swath.orbit_type, "direction unknown")
     start = swath.start_time
-    when = f"{start:%Y-%m-%d %H:%M:%S} UTC" if start else "time unknown"
-    return f"{swath.granule_id or 'swath without a name'}   {channel}   {direction}   {when}"
+    time = f"{start:%Y-%m-%d %H:%M:%S} UTC" if start else "time unknown"
+    return f"{swath.granule_id or 'swath without a name'}   {channel}   {direction}   {time}"

@@ -1,8 +1,8 @@
-"""Swaths to be gridded: in archives, in granules, sorted by UTC day and orbit direction."""
+"""Finding the swaths of archives and granules, by UTC day and orbit direction, before they are read."""
 
 from __future__ import annotations
 
-import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,6 +16,7 @@ from seaice.sources.amsr2.l1b import (
     read_granule,
 )
 from seaice.sources.amsr2.swath import (
+    UNKNOWN,
     Swath,
     as_utc,
     frequency_of,
@@ -25,24 +26,23 @@ from seaice.swaths.archive import (
     load_swaths,
 )
 
-logger = logging.getLogger(__name__)
-
 _HALF_ORBIT = timedelta(minutes=52)  # with both overlaps
-_LONGEST = timedelta(hours=3)  # of a swath; more is damage
-_MOST_OPEN = 8  # archives; a classic one takes room on the disk while it is open
+_LONGEST_SWATH = timedelta(hours=3)  # a longer one is damaged
+_MOST_OPEN = 8  # archives at the same time: a classic one takes room on the disk while it is open
 
 
 @dataclass(frozen=True)
 class SwathLocation:
-    """Where a swath is to be read.
+    """A file and the swath in it.
 
     Attributes
     ----------
     path : Path
-        Of an archive or a granule.
+        An archive or a granule.
     index : int or None
-        Its number in the archive; None: the file is a granule.
+        Number of the swath in the archive; None: the file is a granule.
     granule_id : str
+        Empty if unknown.
     """
 
     path: Path
@@ -52,49 +52,58 @@ class SwathLocation:
 
 @dataclass(frozen=True)
 class ListedSwath:
-    """A swath and what is known of it before it is read."""
+    """A swath that was listed and not read yet.
 
-    place: SwathLocation
+    Attributes
+    ----------
+    location : SwathLocation
+    start, end : datetime
+        UTC of the first and last scan; of a granule a span that holds them.
+    orbit_type : str
+        "A" ascending, "D" descending, "U" unknown.
+    """
+
+    location: SwathLocation
     start: datetime
     end: datetime
     orbit_type: str
 
 
 class OpenArchives:
-    """Archives that stay open while several days are read from them, a few at a time."""
+    """Archives that stay open while several days are read from them; at most a few at a time."""
 
     def __init__(self) -> None:
         self._open: dict[tuple[Path, int, int], SwathArchive] = {}
 
     def get(self, path: Path) -> SwathArchive:
-        """The archive, opened the first time, and again where it has been replaced."""
+        """The archive, opened the first time, and again if it has been replaced since."""
         try:
-            state = path.stat()
-            key = (path, state.st_ino, state.st_mtime_ns)
+            status = path.stat()
+            key = (path, status.st_ino, status.st_mtime_ns)
         except FileNotFoundError:
             key = (path, 0, 0)
         archive = self._open.pop(key, None)
-        if archive is None:  # one without swaths is false
+        if archive is None:  # not «if not archive»: an archive without swaths is false
             archive = load_swaths(path)
-        self._open[key] = archive  # the last one used stands last
+        self._open[key] = archive  # the one used last stands last
         while len(self._open) > _MOST_OPEN:
             self._open.pop(next(iter(self._open))).close()
         return archive
 
-    def read(self, place: SwathLocation, channels: Sequence[str]) -> Swath:
-        """A swath with the channels asked for, if it has them.
+    def read(self, location: SwathLocation, channels: Sequence[str]) -> Swath:
+        """Read a swath; of a granule only these channels, of an archive all that it has.
 
         Raises
         ------
         InputError
             If it cannot be read.
         """
-        if place.index is None:
-            return read_granule(place.path, channels=channels)
-        return self.get(place.path)[place.index]
+        if location.index is None:
+            return read_granule(location.path, channels=channels)
+        return self.get(location.path)[location.index]
 
     def close(self) -> None:
-        """Close them all."""
+        """Close all archives."""
         while self._open:
             self._open.popitem()[1].close()
 
@@ -102,95 +111,108 @@ class OpenArchives:
 def find_swaths(
     inputs: Sequence[Path], channels: Sequence[Channel], archives: OpenArchives
 ) -> tuple[list[ListedSwath], list[str]]:
-    """All swaths of archives, granules and folders of them, each once, in order of time.
+    """Find all swaths of archives, granules and folders of them, in order of time.
 
-    Of a granule that was processed several times the newest version is taken.
+    A swath that several files hold is listed once. Of a granule that was processed several times
+    the newest version is listed.
 
     Parameters
     ----------
     inputs : sequence of Path
     channels : sequence of Channel
-        Those that an archive must have, with positions.
+        Channels that a swath of an archive must have, with positions.
     archives : OpenArchives
 
     Returns
     -------
-    found : list of ListedSwath
+    listed : list of ListedSwath
     problems : list of str
         Files and swaths that cannot be used, with the reason.
+
+    Raises
+    ------
+    InputError
+        If a folder holds no archives and no granules.
     """
-    found: dict[Any, ListedSwath] = {}
+    newest: dict[Any, ListedSwath] = {}
     problems: list[str] = []
-    for path in _files(inputs):
+    for path in _list_files(inputs):
         try:
-            for swath in _swaths_of(path, channels, archives, problems):
-                key, version = _identity(swath.place)
-                if key not in found or version > _identity(found[key].place)[1]:
-                    found[key] = swath
+            for swath in _list_swaths(path, channels, archives, problems):
+                key, version = _identify(swath.location)
+                if key not in newest or version > _identify(newest[key].location)[1]:
+                    newest[key] = swath
         except InputError as error:
             problems.append(str(error))
         except OSError as error:
             problems.append(f"the archive cannot be read ({error.strerror or error}): {path}")
-    return sorted(found.values(), key=lambda each: (each.start, each.place.granule_id)), problems
+    listed = sorted(newest.values(), key=lambda swath: (swath.start, swath.location.granule_id))
+    return listed, problems
 
 
-def _identity(place: SwathLocation) -> tuple[Any, str]:
-    """What two versions of a granule have in common, and the version."""
-    name = GranuleName.parse(place.granule_id)
+def _identify(location: SwathLocation) -> tuple[Any, str]:
+    """A key that all versions of a granule share, and the version."""
+    name = GranuleName.parse(location.granule_id)
     if name is not None:
         return (name.start, name.path_number, name.orbit_type), name.version
-    return place.granule_id or (place.path, place.index), ""
+    return location.granule_id or (location.path, location.index), ""
 
 
-def _files(inputs: Sequence[Path]) -> Iterator[Path]:
+def _list_files(inputs: Sequence[Path]) -> Iterator[Path]:
     for path in dict.fromkeys(inputs):
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix in (".npz", ".h5"))
-            visible = [
-                p for p in inside if not any(s.startswith(".") for s in p.relative_to(path).parts)
-            ]
-            if not visible:
-                raise InputError(f"expected archives (.npz, .h5) or L1B granules, found none in {path}")
-            yield from visible
-        else:
+        if not path.is_dir():
             yield path
+            continue
+        files = sorted(file for file in path.rglob("*") if file.suffix in (".npz", ".h5"))
+        # Hidden folders hold the checkpoints of a collection.
+        visible = [
+            file
+            for file in files
+            if not any(part.startswith(".") for part in file.relative_to(path).parts)
+        ]
+        if not visible:
+            raise InputError(f"expected archives (.npz, .h5) or L1B granules, found none in {path}")
+        yield from visible
 
 
-def _swaths_of(
+def _list_swaths(
     path: Path, channels: Sequence[Channel], archives: OpenArchives, problems: list[str]
 ) -> Iterator[ListedSwath]:
+    """The usable swaths of a file; reasons why others cannot be used go to ``problems``."""
     name = GranuleName.parse(path.name)
     if name is not None:
-        # A granule says its own times when it is read; its name says where to look.
-        end = name.start + _HALF_ORBIT
-        yield ListedSwath(SwathLocation(path, None, name.granule_id), name.start, end, name.orbit_type)
+        # The name gives the minute of the first scan; the times of the scans are read later.
+        location = SwathLocation(path, None, name.granule_id)
+        yield ListedSwath(location, name.start, name.start + _HALF_ORBIT, name.orbit_type)
         return
-    refused: dict[str, int] = {}
+    refused: Counter[str] = Counter()
     entries = archives.get(path).entries
     for index, entry in enumerate(entries):
         try:
-            swath = _entry_of(entry, path, index, channels)
+            swath = _parse_entry(entry, path, index, channels)
         except InputError as error:
-            refused[str(error)] = refused.get(str(error), 0) + 1
+            refused[str(error)] += 1
         else:
             yield swath
     for reason, count in refused.items():
-        all_of_them = count == len(entries)
-        problems.append(reason if all_of_them else f"{reason} ({count} of {len(entries)} swaths)")
+        is_partial = count < len(entries)
+        problems.append(f"{reason} ({count} of {len(entries)} swaths)" if is_partial else reason)
 
 
-def _entry_of(entry: dict[str, Any], path: Path, index: int, channels: Sequence[Channel]) -> ListedSwath:
-    """A swath of an archive by its metadata; refused where it cannot be gridded."""
-    has = [str(name) for name in entry.get("channels") or []]
-    lacking = [channel.name for channel in channels if channel.name not in has]
+def _parse_entry(
+    entry: dict[str, Any], path: Path, index: int, channels: Sequence[Channel]
+) -> ListedSwath:
+    """A swath of an archive by its metadata; refused if it cannot be gridded."""
+    names = [str(name) for name in entry.get("channels") or []]
+    lacking = [channel.name for channel in channels if channel.name not in names]
     if lacking:
-        there = ", ".join(has) or "channels without names"
+        available = ", ".join(names) or "channels without names"
         raise InputError(
-            f"expected the channels {', '.join(lacking)}, found {there} in {path}; take what is there, "
-            "or collect it again with amsr2_processor.py --channels"
+            f"expected the channels {', '.join(lacking)}, found {available} in {path}; choose some of "
+            "these, or collect it again with amsr2_processor.py --channels"
         )
     positions = entry.get("positions") or {}
-    without = [c.frequency for c in channels if c.frequency not in positions]
+    without = [channel.frequency for channel in channels if channel.frequency not in positions]
     if without:
         raise InputError(
             f"the archive carries no positions of {', '.join(without)} GHz: {path}; collect it again "
@@ -200,39 +222,46 @@ def _entry_of(entry: dict[str, Any], path: Path, index: int, channels: Sequence[
         start, end = (as_utc(str(entry[name])) for name in ("start_time", "end_time"))
     except (KeyError, ValueError):
         raise InputError(f"the archive does not say when its swaths were scanned: {path}") from None
-    if not timedelta(0) <= end - start <= _LONGEST:
+    if not timedelta(0) <= end - start <= _LONGEST_SWATH:
         raise InputError(
-            f"expected a swath of less than {_LONGEST}, found one from {start:%Y-%m-%d %H:%M} to "
+            f"expected a swath of less than {_LONGEST_SWATH}, found one from {start:%Y-%m-%d %H:%M} to "
             f"{end:%Y-%m-%d %H:%M}: {path}"
         )
     orbit = str(entry.get("orbit_type") or "")[:1]
-    place = SwathLocation(path, index, str(entry.get("granule_id") or ""))
-    return ListedSwath(place, start, end, orbit if orbit in ("A", "D") else "U")
+    location = SwathLocation(path, index, str(entry.get("granule_id") or ""))
+    return ListedSwath(location, start, end, orbit if orbit in ("A", "D") else "U")
 
 
-def by_day(
-    found: Sequence[ListedSwath], *, start: date | None, end: date | None
+def group_by_day(
+    listed: Sequence[ListedSwath], *, start: date | None, end: date | None
 ) -> dict[tuple[date, str], list[SwathLocation]]:
-    """Swaths of every UTC day and orbit direction; one over midnight stands in both days."""
-    units: dict[tuple[date, str], list[SwathLocation]] = {}
-    for swath in found:
+    """Group swaths by UTC day and orbit direction; one that crosses midnight belongs to both days.
+
+    Parameters
+    ----------
+    listed : sequence of ListedSwath
+    start, end : date or None
+        First and last day; None: no limit.
+    """
+    groups: dict[tuple[date, str], list[SwathLocation]] = {}
+    for swath in listed:
         day = swath.start.astimezone(UTC).date()
         while day <= swath.end.astimezone(UTC).date():
             if (start is None or start <= day) and (end is None or day <= end):
-                units.setdefault((day, swath.orbit_type), []).append(swath.place)
+                groups.setdefault((day, swath.orbit_type), []).append(swath.location)
             day += timedelta(days=1)
-    return dict(sorted(units.items()))
+    return dict(sorted(groups.items()))
 
 
-def channels_of(archives: OpenArchives, inputs: Sequence[Path]) -> list[str]:
-    """Channels of the first archive that has swaths; none where there is no archive."""
-    for path in _files(inputs):
+def find_channels(inputs: Sequence[Path], archives: OpenArchives) -> list[str]:
+    """Channels of the first archive that has swaths; empty if there is no such archive."""
+    for path in _list_files(inputs):
         if GranuleName.parse(path.name) is None:
             try:
                 entries = archives.get(path).entries
-            except (InputError, OSError):  # named when the swaths are looked for
+            except (InputError, OSError):  # find_swaths reports it
                 continue
             if entries:
                 names = [str(name) for name in entries[0].get("channels") or []]
-                return [name for name in names if frequency_of(name) != "unknown"]
+                return [name for name in names if frequency_of(name) != UNKNOWN]
     return []

@@ -1,4 +1,4 @@
-"""Fetch a granule, extract its swath, put it on the disk, delete the granule."""
+"""Work on a granule: fetch it, extract its swath, store the swath, delete the granule."""
 
 from __future__ import annotations
 
@@ -37,41 +37,42 @@ from seaice.swaths.archive.checkpoint import Checkpoints
 
 logger = logging.getLogger(__name__)
 
-# done: on the disk; failed, absent: not, and why; stopped: given up in the middle.
+# done: the swath is on the disk; failed and absent: it is not, with a reason; stopped: given up on
+# the way because the run ends.
 Kind = Literal["done", "failed", "absent", "stopped"]
 
-_SETTLE = 0.5  # seconds between two granules of a careful run
+_PAUSE = 0.5  # seconds between two granules of a careful run
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one granule.
+class GranuleOutcome:
+    """Result of the work on a granule.
 
     Attributes
     ----------
     granule_id : str
-    kind : Kind
+    kind : {"done", "failed", "absent", "stopped"}
     text : str
-        Reason or detail, for people.
+        Reason or detail for the log.
     received : int
-        Bytes that came over the line.
-    kept : int
+        Bytes that were fetched.
+    stored : int
         Bytes of the swath on the disk.
     fatal : bool
-        No other granule can be had either.
+        Whether every other granule would fail for the same reason.
     """
 
     granule_id: str
     kind: Kind
     text: str = ""
     received: int = 0
-    kept: int = 0
+    stored: int = 0
     fatal: bool = False
 
 
 @dataclass(frozen=True)
-class Task:
-    """What all workers of a run share.
+class CollectionTask:
+    """What all worker threads of a collection share.
 
     Attributes
     ----------
@@ -79,21 +80,23 @@ class Task:
     channels : tuple of str
     coordinates : bool
     overlap : {"trim", "keep"}
-    keep : Path or None
-        Folder in which granules are kept; None: they are deleted.
-    door : LoginGate or None
-        None: the granules are local files.
+    granule_dir : Path or None
+        Folder to which granules are moved; None: they are deleted.
+    gate : LoginGate or None
+        Way to the server; None: the granules are local files.
     retry_policy : RetryPolicy
     careful : bool
-        Leave the server in peace between two granules.
+        Whether to pause between two granules.
+    stop : threading.Event
+        When set, no further granule is begun.
     """
 
     checkpoints: Checkpoints
     channels: tuple[str, ...]
     coordinates: bool
     overlap: Overlap
-    keep: Path | None = None
-    door: LoginGate | None = None
+    granule_dir: Path | None = None
+    gate: LoginGate | None = None
     retry_policy: RetryPolicy = DEFAULT_POLICY
     careful: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
@@ -102,65 +105,68 @@ class Task:
 class GranuleWorker:
     """Works on granules one after the other, in one thread."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: CollectionTask) -> None:
         self._task = task
-        self._session = Session(task.door) if task.door else None
-        self._turned_away = 0
+        self._session = Session(task.gate) if task.gate else None
+        self._refusals = 0  # of a connection, one after the other
 
     def close(self) -> None:
         """Close the connection."""
         if self._session:
             self._session.close()
 
-    def do(self, granule: Listed) -> Outcome | None:
-        """One granule; None where the server takes no more connections than others have."""
+    def do(self, granule: Listed) -> GranuleOutcome | None:
+        """Work on a granule; None if the server takes no more connections than other threads have."""
         task = self._task
         try:
-            work = self._extract_local if task.door is None else self._fetch_and_extract
+            work = self._read_local if task.gate is None else self._try_to_fetch
             outcome = work(granule)
         except Stopped:
-            return Outcome(granule.granule_id, "stopped")
+            return GranuleOutcome(granule.granule_id, "stopped")
         except LoginRefused as error:
-            outcome = Outcome(granule.granule_id, "failed", str(error), fatal=True)
+            outcome = GranuleOutcome(granule.granule_id, "failed", str(error), fatal=True)
         except OSError as error:
+            text = f"{error.strerror or error}: {error.filename or task.checkpoints.folder}"
+            # A full disk stops every other granule too.
             fatal = is_disk_trouble(error)
-            place = error.filename or task.checkpoints.folder
-            text = f"{error.strerror or error}: {place}"
-            outcome = Outcome(granule.granule_id, "failed", text, fatal=fatal)
+            outcome = GranuleOutcome(granule.granule_id, "failed", text, fatal=fatal)
         if outcome is not None and outcome.fatal:
-            task.stop.set()  # before this thread takes another
+            task.stop.set()  # before this thread takes another granule
         if task.careful and not task.stop.is_set():
-            task.stop.wait(_SETTLE)
+            task.stop.wait(_PAUSE)
         return outcome
 
-    def _extract_local(self, granule: Listed) -> Outcome | None:
+    def _read_local(self, granule: Listed) -> GranuleOutcome | None:
         began = time.monotonic()
         try:
-            swath = self._swath(Path(granule.remote), granule)
+            swath = self._read_swath(Path(granule.remote), granule)
         except InputError as error:
-            return Outcome(granule.granule_id, "failed", str(error))
-        return self._put(granule, swath, 0, began)
+            return GranuleOutcome(granule.granule_id, "failed", str(error))
+        return self._store(granule, swath, 0, began)
 
-    def _fetch_and_extract(self, granule: Listed) -> Outcome | None:
-        """Try until it is done, absent, or no attempt is left; None where others fill the server."""
+    def _try_to_fetch(self, granule: Listed) -> GranuleOutcome | None:
+        """Try until the granule is done or absent, or no attempt is left.
+
+        Returns None if other threads have all connections that the server allows.
+        """
         task, began = self._task, time.monotonic()
 
-        def attempt() -> Outcome | None:
+        def attempt() -> GranuleOutcome | None:
             try:
-                received, swath = self._attempt(granule)
+                received, swath = self._fetch(granule)
             except Absent as error:
-                return Outcome(granule.granule_id, "absent", str(error))
+                return GranuleOutcome(granule.granule_id, "absent", str(error))
             except Refused:
-                if self._others_are_in():
+                if self._wait_for_other_threads():
                     return None
                 raise
             except (Interrupted, InputError) as error:
                 if not isinstance(error, LoginRefused):
-                    self._turned_away = 0  # this thread was let in
+                    self._refusals = 0  # this thread was admitted
                 raise
-            self._turned_away = 0
-            outcome = self._put(granule, swath, received, began)
-            self._part(granule).unlink(missing_ok=True)  # not before the swath is safe
+            self._refusals = 0
+            outcome = self._store(granule, swath, received, began)
+            self._locate_part(granule).unlink(missing_ok=True)  # not before the swath is safe
             return outcome
 
         try:
@@ -183,52 +189,52 @@ class GranuleWorker:
             if isinstance(end.error, LoginRefused):
                 raise end.error from None
             attempts = f"{end.failures} attempts" if end.failures > 1 else "1 attempt"
-            # Nobody is let in: the next granule would meet the same.
-            fatal = self._turned_away > 0
             text = f"{end.error} ({attempts})"
-            return Outcome(granule.granule_id, "failed", text, fatal=fatal)
+            # If no thread was admitted, no granule can be fetched.
+            fatal = self._refusals > 0
+            return GranuleOutcome(granule.granule_id, "failed", text, fatal=fatal)
 
-    def _part(self, granule: Listed) -> Path:
+    def _locate_part(self, granule: Listed) -> Path:
         return self._task.checkpoints.folder / f"{granule.granule_id}.h5.part"
 
     def _count_bytes(self, granule: Listed) -> int:
-        """Bytes of a granule that have arrived."""
-        part = self._part(granule)
+        """Bytes of a granule that were fetched so far."""
+        part = self._locate_part(granule)
         return part.stat().st_size if part.exists() else 0
 
-    def _others_are_in(self) -> bool:
-        """After being turned away: whether others have a session; waits before the next try."""
-        task, self._turned_away = self._task, self._turned_away + 1
-        assert task.door is not None
-        if not task.door.is_full():
+    def _wait_for_other_threads(self) -> bool:
+        """After a refusal: wait if other threads have all connections, and return whether they do."""
+        task, self._refusals = self._task, self._refusals + 1
+        assert task.gate is not None
+        if not task.gate.is_full():
             return False
-        if self._turned_away == 1:
+        if self._refusals == 1:
             logger.info("the server takes no further connection; this thread waits for the others")
-        task.retry_policy.wait(min(self._turned_away, 4), task.stop)
+        task.retry_policy.wait(min(self._refusals, 4), task.stop)
         return True
 
-    def _attempt(self, granule: Listed) -> tuple[int, Swath]:
-        """Bring the granule here and read it; returns the bytes that came."""
+    def _fetch(self, granule: Listed) -> tuple[int, Swath]:
+        """Fetch a granule and read its swath; also returns the number of bytes fetched."""
         task = self._task
         assert self._session is not None
-        kept = task.keep / f"{granule.granule_id}.h5" if task.keep else None
-        if kept and kept.exists() and kept.stat().st_size == (granule.size or kept.stat().st_size):
+        local_copy = task.granule_dir / f"{granule.granule_id}.h5" if task.granule_dir else None
+        if local_copy and local_copy.exists() and granule.size in (None, 0, local_copy.stat().st_size):
             try:
-                return 0, self._swath(kept, granule)
+                return 0, self._read_swath(local_copy, granule)
             except InputError:
-                logger.warning("%s: the kept granule is no good; it is fetched again", kept)
-        part = self._part(granule)
+                logger.warning("%s: the granule cannot be used; it is fetched again", local_copy)
+        part = self._locate_part(granule)
         received = self._session.fetch(granule.remote, part, granule.size, task.stop)
         try:
-            swath = self._swath(part, granule)
+            swath = self._read_swath(part, granule)
         except InputError:
-            part.unlink()  # complete and no good: begin anew
+            part.unlink()  # complete but unusable: the next attempt begins anew
             raise
-        if kept:
-            os.replace(part, kept)
+        if local_copy:
+            os.replace(part, local_copy)
         return received, swath
 
-    def _swath(self, path: Path, granule: Listed) -> Swath:
+    def _read_swath(self, path: Path, granule: Listed) -> Swath:
         task = self._task
         swath = read_granule(
             path, channels=task.channels, coordinates=task.coordinates, overlap=task.overlap
@@ -241,13 +247,13 @@ class GranuleWorker:
             raise InputError(f"expected brightness temperatures, found none that is valid: {path.name}")
         return swath
 
-    def _put(self, granule: Listed, swath: Swath, received: int, began: float) -> Outcome:
-        kept = self._task.checkpoints.add(swath)
-        said = swath.summary()
-        text = f"{said['shape'][0]} scans, {said['orbit_type']}"
+    def _store(self, granule: Listed, swath: Swath, received: int, began: float) -> GranuleOutcome:
+        stored = self._task.checkpoints.add(swath)
+        metadata = swath.summary()
+        text = f"{metadata['shape'][0]} scans, {metadata['orbit_type']}"
         zeros = swath.details.get("zero_count")
         if zeros:
             text += f", {zeros} zeros masked"
         if received:
             text += f", {received / 1e6:.1f} MB in {time.monotonic() - began:.1f} s"
-        return Outcome(granule.granule_id, "done", text, received, kept)
+        return GranuleOutcome(granule.granule_id, "done", text, received, stored)

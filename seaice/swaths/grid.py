@@ -1,4 +1,4 @@
-"""Daily grids of brightness temperatures from swaths, one file a day and orbit direction."""
+"""Daily grids of brightness temperatures from swaths, one file for each day and orbit direction."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from seaice import (
     InputError,
     cf,
 )
-from seaice.gridding import BucketAccumulator, cells_of
+from seaice.gridding import BucketAccumulator, locate_cells, project
 from seaice.gridding.file import (
-    Step,
+    TimeStep,
     write_gridded,
 )
 from seaice.grids import Grid, get_grid
@@ -35,13 +35,13 @@ from seaice.sources.amsr2.swath import (
     Swath,
     temperature_name,
 )
-from seaice.swaths.archive import format_period
+from seaice.swaths.archive import REFERENCES, SOURCE, format_period
 from seaice.swaths.find import (
     OpenArchives,
     SwathLocation,
-    by_day,
-    channels_of,
+    find_channels,
     find_swaths,
+    group_by_day,
 )
 from seaice.swaths.grid_variables import temperature_variables
 
@@ -50,8 +50,8 @@ logger = logging.getLogger(__name__)
 Resample = Literal["bucket", "nearest", "gaussian"]
 RESAMPLES = ("bucket", "nearest", "gaussian")
 
-# Reach of a pixel in kilometres, by frequency: half the longer axis of its footprint, at least
-# the distance of two pixels. JAXA, AMSR2 Data Users' Manual.
+# Radius in kilometres within which a pixel counts for a cell, by frequency: half the longer axis of
+# its footprint, and at least the distance of two pixels. JAXA, AMSR2 Data Users' Manual.
 FOOTPRINTS = {
     "6.9": 31.0,
     "7.3": 29.0,
@@ -62,15 +62,25 @@ FOOTPRINTS = {
     "89A": 5.0,
     "89B": 5.0,
 }
+# A footprint holds a few dozen pixel centres where swaths overlap. With the 8 of pyresample the
+# farther ones would be left out, with a warning.
 _NEIGHBOURS = 128
-_REFERENCES = "JAXA GCOM-W1 AMSR2 Level 1B brightness temperatures, https://gportal.jaxa.jp"
 
 _archives = OpenArchives()  # of this process, while a stage runs in it
 
 
 @dataclass(frozen=True)
-class Task:
-    """What all days of a run share."""
+class GriddingTask:
+    """What all days of a run share.
+
+    Attributes
+    ----------
+    grid : str
+        Id of the grid.
+    channels : tuple of str
+    resample : {"bucket", "nearest", "gaussian"}
+    output_dir : Path
+    """
 
     grid: str
     channels: tuple[str, ...]
@@ -79,18 +89,28 @@ class Task:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the content of a file depends on besides its swaths."""
+        """Parameters that the content of a file depends on besides its swaths."""
         return {"grid": self.grid, "channels": list(self.channels), "resample": self.resample}
 
-    def path(self, day: date, orbit: str) -> Path:
-        """Where the file of a day belongs."""
+    def locate_file(self, day: date, orbit: str) -> Path:
+        """Path of the file of a day and direction."""
         ending = "" if self.resample == "bucket" else f"_{self.resample}"
         return self.output_dir / f"AMSR2_TB_{self.grid}_{day:%Y%m%d}_{orbit}{ending}.nc"
 
 
 @dataclass(frozen=True)
 class FinishedGrid:
-    """What became of one day and direction."""
+    """Result of one day and direction.
+
+    Attributes
+    ----------
+    path : Path or None
+        None if no file was written.
+    text : str
+        Line for the log.
+    problems : tuple of str
+        Swaths that could not be read, with the reason.
+    """
 
     path: Path | None
     text: str
@@ -115,20 +135,20 @@ def grid_swaths(
     Parameters
     ----------
     input : sequence of Path
-        Archives of any layout, L1B granules, or folders of them. A swath that is given twice is
-        taken once.
+        Archives of any layout, L1B granules, or folders of them. A swath that several files
+        hold is used once.
     output_dir : Path
-        FinishedGrid where it does not exist; ``AMSR2_TB_GRID_YYYYMMDD_A.nc``.
+        Folder of the files ``AMSR2_TB_GRID_YYYYMMDD_A.nc``; created if it does not exist.
     grid : str
-        A registered grid.
+        Id of a registered grid.
     channels : sequence of str, optional
-        All of the first archive by default; 36.5H of granules.
+        By default all channels of the first archive, or 36.5H of granules.
     resample : {"bucket", "nearest", "gaussian"}
         "bucket": mean, standard deviation and number of the pixels whose centres lie in a cell,
-        and their mean time. The others interpolate with pyresample, within the footprint.
+        and their mean time. The others interpolate with pyresample, within the footprint of a pixel.
     orbit : {"A", "D", "both"}
     start_date, end_date : date, optional
-        UTC days; all by default. A day is that of the scan, not of the granule.
+        UTC days; all by default. A pixel belongs to the day of its scan, not of its granule.
     workers : int
     dask : str, optional
         See :class:`seaice.runtime.workers.Engine`.
@@ -136,7 +156,7 @@ def grid_swaths(
     Returns
     -------
     Report
-        ``outputs``: the files, made or found complete.
+        ``outputs``: the files, whether written now or complete before.
 
     Raises
     ------
@@ -147,15 +167,18 @@ def grid_swaths(
         raise InputError(f"expected a way to resample out of {', '.join(RESAMPLES)}, found {resample!r}")
     get_grid(grid)
     if resample != "bucket":
-        _pyresample()
+        _import_pyresample()
     report = Report()
     try:
-        wanted = as_channels(channels or channels_of(_archives, input) or DEFAULT_CHANNELS)
-        found, report.failed = find_swaths(input, wanted, _archives)
-        task = Task(grid, tuple(channel.name for channel in wanted), resample, output_dir)
+        chosen_channels = as_channels(channels or find_channels(input, _archives) or DEFAULT_CHANNELS)
+        listed, report.failed = find_swaths(input, chosen_channels, _archives)
+        names = tuple(channel.name for channel in chosen_channels)
+        task = GriddingTask(grid, names, resample, output_dir)
         units = [
-            (task, day, direction, tuple(places))
-            for (day, direction), places in by_day(found, start=start_date, end=end_date).items()
+            (task, day, direction, tuple(locations))
+            for (day, direction), locations in group_by_day(
+                listed, start=start_date, end=end_date
+            ).items()
             if orbit in ("both", direction)
         ]
         if not units:
@@ -170,64 +193,80 @@ def grid_swaths(
 
 
 def _work(
-    units: list[tuple[Task, date, str, tuple[SwathLocation, ...]]], report: Report, engine: Engine
+    units: list[tuple[GriddingTask, date, str, tuple[SwathLocation, ...]]],
+    report: Report,
+    engine: Engine,
 ) -> None:
     results: dict[int, FinishedGrid] = {}
     with (
         Progress(total=len(units), label="days", logger=logger) as progress,
-        engine.start() as crew,
+        engine.start() as workers,
     ):
 
-        def tell(number: int, made: FinishedGrid) -> None:
-            results[number] = made
-            progress.unit(f"{units[number][1]} {units[number][2]}: {made.text}")
+        def note_result(number: int, result: FinishedGrid) -> None:
+            results[number] = result
+            progress.unit(f"{units[number][1]} {units[number][2]}: {result.text}")
 
-        crew.do(grid_day, units, tell)
-    for number in range(len(units)):  # in the order of the days, whoever was first
-        made = results[number]
-        report.failed += made.problems
-        if made.path is not None:
-            report.outputs.append(made.path)
-            report.lines.append(f"{made.path}: {made.text}")
+        workers.do(grid_day, units, note_result)
+    for _, result in sorted(results.items()):  # in the order of the days, whichever finished first
+        report.failed += result.problems
+        if result.path is not None:
+            report.outputs.append(result.path)
+            report.lines.append(f"{result.path}: {result.text}")
 
 
-def grid_day(task: Task, day: date, orbit: str, places: tuple[SwathLocation, ...]) -> FinishedGrid:
-    """Make the file of one day and direction; the unit of work."""
-    path = task.path(day, orbit)
-    granules = [place.granule_id or place.path.name for place in places]
+def grid_day(
+    task: GriddingTask, day: date, orbit: str, locations: tuple[SwathLocation, ...]
+) -> FinishedGrid:
+    """Write the file of one day and direction, the unit of work."""
+    path = task.locate_file(day, orbit)
+    granules = [location.granule_id or location.path.name for location in locations]
     if _is_done(path, task, granules):
         return FinishedGrid(path, f"{len(granules)} swaths, already there")
     grid, problems = get_grid(task.grid), []
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
-    gridder = _Buckets(grid, task.channels) if task.resample == "bucket" else _Points(grid, task)
-    used, read = 0, []
-    for place, name in zip(places, granules, strict=True):
+    gridder = (
+        _BucketGridder(grid, task.channels) if task.resample == "bucket" else _Interpolator(grid, task)
+    )
+    used, readable = 0, []
+    for location, name in zip(locations, granules, strict=True):
         try:
-            swath = _archives.read(place, task.channels)
+            swath = _archives.read(location, task.channels)
             used += gridder.add(swath, midnight)
-            read.append(name)
+            readable.append(name)
         except InputError as error:
             problems.append(str(error))
     if not used:
         return FinishedGrid(None, "no scan of this day on the grid", tuple(problems))
-    fields = gridder.fields()
-    # Without those that failed: a later run that can read them makes the file anew.
-    attributes = _attributes(task, day, orbit, read)
+    fields = gridder.compute_fields()
+    # The attributes list readable swaths only: a later run that can read more repeats this day.
+    attributes = _make_attributes(task, day, orbit, readable)
     write_gridded(
         path,
         grid=grid,
-        steps=[Step(day, day)],
+        steps=[TimeStep(day, day)],
         variables=temperature_variables(task.channels, statistics=task.resample == "bucket"),
         fields=lambda _: fields,
         attributes=attributes,
     )
-    return FinishedGrid(path, f"{used} of {len(places)} swaths, {gridder.summary}", tuple(problems))
+    text = f"{used} of {len(locations)} swaths, {gridder.summarise()}"
+    return FinishedGrid(path, text, tuple(problems))
 
 
-def rows_of_day(swath: Swath, midnight: float) -> np.ndarray:
-    """Which scans were made within the UTC day that begins at ``midnight``; bool, shape (scans,).
+def select_scans(swath: Swath, midnight: float) -> np.ndarray:
+    """Select the scans of the UTC day that begins at ``midnight``.
 
-    A scan of unknown time has that between its neighbours, so that every scan is of one day.
+    A scan of unknown time gets one between its neighbours, so that every scan belongs to one day.
+
+    Parameters
+    ----------
+    swath : Swath
+    midnight : float
+        Seconds since 1970-01-01T00:00:00 UTC.
+
+    Returns
+    -------
+    ndarray of bool, shape (scans,)
 
     Raises
     ------
@@ -237,13 +276,13 @@ def rows_of_day(swath: Swath, midnight: float) -> np.ndarray:
     times = swath.scan_times
     if times is None or not np.isfinite(times).any():
         raise InputError(f"expected scan times, found none: {swath.granule_id or 'a swath'}")
-    known, scans = np.isfinite(times), np.arange(times.size)
-    filled = np.interp(scans, scans[known], times[known])
-    return (filled >= midnight) & (filled < midnight + 86400)
+    is_timed, scans = np.isfinite(times), np.arange(times.size)
+    all_times = np.interp(scans, scans[is_timed], times[is_timed])
+    return (all_times >= midnight) & (all_times < midnight + 86400)
 
 
-class _Buckets:
-    """Pixels by the cell that holds their centre."""
+class _BucketGridder:
+    """Sums pixels by the cell that holds their centre."""
 
     def __init__(self, grid: Grid, channels: Sequence[str]) -> None:
         self._channels = channels
@@ -252,119 +291,120 @@ class _Buckets:
         self._times = BucketAccumulator(grid)
 
     def add(self, swath: Swath, midnight: float) -> bool:
-        """Take in the scans of the day; False if none falls on the grid."""
-        rows = rows_of_day(swath, midnight)
-        cells: dict[str, np.ndarray] = {}
-        hit = False
-        # All are read before one is summed: a swath that fails is in no sum.
-        for channel, pixels in {c: _pixels(swath, c, rows) for c in self._channels}.items():
+        """Add the scans of the day; returns whether any pixel lies on the grid."""
+        rows = select_scans(swath, midnight)
+        cells: dict[str, np.ndarray] = {}  # by frequency
+        hits_grid = False
+        # All channels are read before one is summed: a swath that fails is in no sum.
+        for channel, pixels in {c: _read_pixels(swath, c, rows) for c in self._channels}.items():
             lat, lon, kelvin = pixels
             frequency = as_channel(channel).frequency
             if frequency not in cells:
-                cells[frequency] = cells_of(lat, lon, self._grid)
-            here = cells[frequency]
-            hit = hit or bool((here >= 0).any())
-            self._sums[channel].add_cells(here, kelvin)
+                cells[frequency] = locate_cells(lat, lon, self._grid)
+            pixel_cells = cells[frequency]
+            hits_grid = hits_grid or bool((pixel_cells >= 0).any())
+            self._sums[channel].add_cells(pixel_cells, kelvin)
             if channel == self._channels[0]:
                 assert swath.scan_times is not None
-                hours = (swath.scan_times[rows] - midnight) / 3600
-                each = np.broadcast_to(hours[:, None], kelvin.shape)
-                self._times.add_cells(here, np.where(np.isnan(kelvin), np.nan, each))
-        return hit
+                scan_hours = (swath.scan_times[rows] - midnight) / 3600
+                hours = np.broadcast_to(scan_hours[:, None], kelvin.shape)
+                self._times.add_cells(pixel_cells, np.where(np.isnan(kelvin), np.nan, hours))
+        return hits_grid
 
-    def fields(self) -> dict[str, np.ndarray]:
-        """The variables of the file."""
-        made = {}
+    def compute_fields(self) -> dict[str, np.ndarray]:
+        """Fields of the variables of the file, shape (rows, columns)."""
+        fields = {}
         for channel, sums in self._sums.items():
-            name, found = temperature_name(channel), sums.result()
-            made[name] = found.field("mean")
-            made[f"{name}_std"] = found.field("std")
-            made[f"{name}_count"] = found.field("count")
-        made["observation_time"] = self._times.result().field("mean")
-        return made
+            name, buckets = temperature_name(channel), sums.get_buckets()
+            fields[name] = buckets.make_field("mean")
+            fields[f"{name}_std"] = buckets.make_field("std")
+            fields[f"{name}_count"] = buckets.make_field("count")
+        fields["observation_time"] = self._times.get_buckets().make_field("mean")
+        return fields
 
-    @property
-    def summary(self) -> str:
-        """For people."""
-        found = self._sums[self._channels[0]].result()
-        return (
-            f"{found.observations} pixels in {found.cells.size} cells, {found.dropped['outside']} beyond"
-        )
+    def summarise(self) -> str:
+        """Text for the log."""
+        buckets = self._sums[self._channels[0]].get_buckets()
+        outside = buckets.dropped["outside"]
+        return f"{buckets.observations} pixels in {buckets.cells.size} cells, {outside} beyond"
 
 
-class _Points:
-    """Pixels interpolated to cell centres by pyresample."""
+class _Interpolator:
+    """Interpolates pixels to the centres of cells with pyresample."""
 
-    def __init__(self, grid: Grid, task: Task) -> None:
+    def __init__(self, grid: Grid, task: GriddingTask) -> None:
         self._grid, self._task = grid, task
-        self._parts: dict[str, list[np.ndarray]] = {channel: [] for channel in task.channels}
+        self._points: dict[str, list[np.ndarray]] = {channel: [] for channel in task.channels}
 
     def add(self, swath: Swath, midnight: float) -> bool:
-        """Take in the scans of the day; False if none falls near the grid."""
-        from seaice.gridding import project
-
-        rows = rows_of_day(swath, midnight)
-        hit = False
-        for channel, pixels in {c: _pixels(swath, c, rows) for c in self._parts}.items():
+        """Add the scans of the day; returns whether any pixel lies near the grid."""
+        rows = select_scans(swath, midnight)
+        hits_grid = False
+        for channel, pixels in {c: _read_pixels(swath, c, rows) for c in self._points}.items():
             lat, lon, kelvin = (values.ravel() for values in pixels)
-            frequency, parts = as_channel(channel).frequency, self._parts[channel]
             x, y = project(lat, lon, self._grid)
             west, east, south, north = self._grid.extent
-            reach = FOOTPRINTS[frequency] * 1000
+            reach = _measure_reach(channel)
             near = (x > west - reach) & (x < east + reach) & (y > south - reach) & (y < north + reach)
             near &= np.isfinite(kelvin)
-            hit = hit or bool(near.any())
-            parts.append(np.stack([lat[near], lon[near], kelvin[near]]))
-        return hit
+            hits_grid = hits_grid or bool(near.any())
+            self._points[channel].append(np.stack([lat[near], lon[near], kelvin[near]]))
+        return hits_grid
 
-    def fields(self) -> dict[str, np.ndarray]:
-        """The variables of the file."""
-        return {temperature_name(c): self._field(c, np.hstack(p)) for c, p in self._parts.items()}
+    def compute_fields(self) -> dict[str, np.ndarray]:
+        """Fields of the variables of the file, shape (rows, columns)."""
+        return {
+            temperature_name(channel): self._interpolate(channel, np.hstack(points))
+            for channel, points in self._points.items()
+        }
 
-    def _field(self, channel: str, points: np.ndarray) -> np.ndarray:
+    def _interpolate(self, channel: str, points: np.ndarray) -> np.ndarray:
         if not points.size:
             return np.full(self._grid.shape, np.nan)
-        geometry, kd_tree = _pyresample()
-        grid, reach = self._grid, FOOTPRINTS[as_channel(channel).frequency] * 1000
+        geometry, kd_tree = _import_pyresample()
+        grid, reach = self._grid, _measure_reach(channel)
         west, east, south, north = grid.extent
         area = geometry.AreaDefinition(
             grid.id, grid.id, grid.id, grid.crs, grid.columns, grid.rows, (west, south, east, north)
         )
         swath = geometry.SwathDefinition(lons=points[1], lats=points[0])
-        common = {"radius_of_influence": reach, "fill_value": np.nan}
+        options = {"radius_of_influence": reach, "fill_value": np.nan}
         if self._task.resample == "nearest":
-            field = kd_tree.resample_nearest(swath, points[2], area, **common)
+            field = kd_tree.resample_nearest(swath, points[2], area, **options)
         else:
-            # Footprints hold a few dozen pixel centres where swaths overlap; with 8, the default,
-            # the farther ones would be left out, and a warning say so.
-            more = {"sigmas": reach / 2, "neighbours": _NEIGHBOURS}
-            field = kd_tree.resample_gauss(swath, points[2], area, **more, **common)
-        return np.asarray(field)[::-1]  # row 0 is the south here
+            options |= {"sigmas": reach / 2, "neighbours": _NEIGHBOURS}
+            field = kd_tree.resample_gauss(swath, points[2], area, **options)
+        return np.asarray(field)[::-1]  # pyresample has the north in row 0, our grids the south
 
-    @property
-    def summary(self) -> str:
-        """For people."""
-        return (
-            f"{sum(part.shape[1] for part in self._parts[self._task.channels[0]])} pixels near the grid"
-        )
+    def summarise(self) -> str:
+        """Text for the log."""
+        points = self._points[self._task.channels[0]]
+        return f"{sum(part.shape[1] for part in points)} pixels near the grid"
 
 
-def _pixels(swath: Swath, channel: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Latitude, longitude and kelvin of scans."""
+def _measure_reach(channel: str) -> float:
+    """Radius in metres within which a pixel counts for a cell."""
+    return FOOTPRINTS[as_channel(channel).frequency] * 1000
+
+
+def _read_pixels(
+    swath: Swath, channel: str, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Latitude, longitude and kelvin of the pixels of some scans."""
     frequency, kelvin = as_channel(channel).frequency, swath.kelvin(channel)
-    places = swath.positions.get(frequency)
-    if places is None:
+    positions = swath.positions.get(frequency)
+    if positions is None:
         raise InputError(f"expected positions of {frequency} GHz, found none in {swath.granule_id}")
-    shapes = kelvin.shape, places.latitude.shape, places.longitude.shape
+    shapes = kelvin.shape, positions.latitude.shape, positions.longitude.shape
     if len(set(shapes)) > 1 or len(kelvin) != rows.size:
         raise InputError(
             f"expected temperatures and positions of one shape, found {shapes[0]} and {shapes[1]} of "
             f"{rows.size} scans: {channel} of {swath.granule_id or 'a swath'}"
         )
-    return places.latitude[rows], places.longitude[rows], kelvin[rows]
+    return positions.latitude[rows], positions.longitude[rows], kelvin[rows]
 
 
-def _pyresample() -> tuple[Any, Any]:
+def _import_pyresample() -> tuple[Any, Any]:
     try:
         from pyresample import geometry, kd_tree
     except ImportError as error:
@@ -374,17 +414,19 @@ def _pyresample() -> tuple[Any, Any]:
     return geometry, kd_tree
 
 
-def _attributes(task: Task, day: date, orbit: str, granules: list[str]) -> Mapping[str, Any]:
+def _make_attributes(
+    task: GriddingTask, day: date, orbit: str, granules: list[str]
+) -> Mapping[str, Any]:
     directions = {"A": "ascending", "D": "descending", "U": "unknown"}
     first = datetime(day.year, day.month, day.day, tzinfo=UTC)
     return {
         **cf.global_attributes(
             title=f"AMSR2 brightness temperatures on the grid {task.grid}",
             summary=f"Pixels of {directions[orbit]} half orbits scanned on one UTC day, by grid cell.",
-            source="AMSR2 on GCOM-W1, product L1SGBTBR of JAXA",
+            source=SOURCE,
             stage="grid_swaths",
             parameters=task.parameters,
-            references=_REFERENCES,
+            references=REFERENCES,
             call={"day": day, "orbit": orbit},
         ),
         "platform": "GCOM-W1",
@@ -395,8 +437,8 @@ def _attributes(task: Task, day: date, orbit: str, granules: list[str]) -> Mappi
     }
 
 
-def _is_done(path: Path, task: Task, granules: list[str]) -> bool:
-    """Whether the file is there, made with the same parameters of the same swaths."""
+def _is_done(path: Path, task: GriddingTask, granules: list[str]) -> bool:
+    """Whether the file exists and was made with the same parameters of the same swaths."""
     if not path.exists():
         return False
     try:

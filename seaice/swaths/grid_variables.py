@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from seaice.cf import Variable
-from seaice.gridding.file import (
-    _DIMENSIONS,
-    FILL,
-    _mean,
-    _number,
-)
+from seaice.gridding.file import describe_count, describe_statistic
 from seaice.sources.amsr2.channels import CHANNELS
 from seaice.sources.amsr2.swath import temperature_name
 
@@ -23,40 +17,39 @@ def temperature_variables(channels: Sequence[str], *, statistics: bool) -> tuple
     ----------
     channels : sequence of str
     statistics : bool
-        With standard deviation, count and observation time of the buckets; without: a field
-        that was interpolated has none.
+        Whether there are standard deviation, count and observation time; an interpolated field
+        has none.
     """
-    rows = []
-    for channel in channels:
-        name, known = temperature_name(channel), CHANNELS.get(channel)
-        what = "brightness temperature"
-        if known:
-            what += f" at {known.frequency.rstrip('AB')} GHz, {known.polarization} polarization"
-        more: dict[str, Any] = {
+    variables = []
+    for name in channels:
+        temperature, quantity = temperature_name(name), "brightness temperature"
+        channel = CHANNELS.get(name)
+        if channel:
+            ghz = channel.frequency.rstrip("AB")
+            quantity += f" at {ghz} GHz, {channel.polarization} polarization"
+        attributes = {
             "standard_name": "brightness_temperature",
             "units_metadata": "temperature: on_scale",
         }
         if statistics:
-            more["ancillary_variables"] = f"{name}_std {name}_count"
-        rows.append(_mean(name, what, "K", method="area: time: mean", **more))
+            attributes["ancillary_variables"] = f"{temperature}_std {temperature}_count"
+        variables.append(
+            describe_statistic(temperature, quantity, "K", cell_methods="area: time: mean", **attributes)
+        )
         if statistics:
-            spread = f"standard deviation of the {what}"
-            rows.append(
-                _mean(
-                    f"{name}_std",
-                    spread,
+            variables.append(
+                describe_statistic(
+                    f"{temperature}_std",
+                    f"standard deviation of the {quantity}",
                     "K",
-                    method="area: time: standard_deviation",
+                    cell_methods="area: time: standard_deviation",
                     units_metadata="temperature: difference",
                 )
             )
-            rows.append(_number(f"{name}_count", f"number of observations of the {what}"))
+            text = f"number of observations of the {quantity}"
+            variables.append(describe_count(f"{temperature}_count", text))
     if statistics:
-        attributes = {
-            "long_name": f"mean time of the observations of {temperature_name(channels[0])}, hours "
-            "since 00:00 UTC of the day",
-            "units": "h",
-            "cell_methods": "area: mean",
-        }
-        rows.append(Variable("observation_time", _DIMENSIONS, "f4", attributes, FILL))
-    return tuple(rows)
+        text = f"mean time of the observations of {temperature_name(channels[0])}, hours "
+        text += "since 00:00 UTC of the day"
+        variables.append(describe_statistic("observation_time", text, "h", cell_methods="area: mean"))
+    return tuple(variables)

@@ -1,4 +1,4 @@
-"""Splitting an archive of swaths into parts, by number, day or month."""
+"""Splitting archives of swaths into parts, by number, day or month."""
 
 from __future__ import annotations
 
@@ -19,27 +19,29 @@ from seaice.sources.amsr2.swath import as_utc
 from seaice.swaths.archive import (
     LAYOUTS,
     SUFFIXES,
+    SwathArchive,
+    check_readable,
     create_archive,
+    inherit_info,
     load_swaths,
 )
-from seaice.swaths.archive.base import SwathArchive
 
 logger = logging.getLogger(__name__)
 
-By = Literal["count", "day", "month"]
+SplitBy = Literal["count", "day", "month"]
 _ENDINGS = {"day": "%Y%m%d", "month": "%Y%m"}
 
 
 @dataclass(frozen=True)
-class Part:
-    """One part of an archive.
+class ArchivePart:
+    """A part of an archive.
 
     Attributes
     ----------
     ending : str
-        What its name has more than that of the archive.
+        Ending of its name after the name of the archive.
     indices : sequence of int
-        Its swaths in the archive.
+        Numbers of its swaths in the archive.
     """
 
     ending: str
@@ -51,7 +53,7 @@ def split_archives(
     input: Sequence[Path],
     output_dir: Path,
     chunk_size: int = 500,
-    by: By = "count",
+    by: SplitBy = "count",
     layout: str = "same",
 ) -> Report:
     """Split archives into parts of the same content, one swath in memory at a time.
@@ -61,19 +63,20 @@ def split_archives(
     input : sequence of Path
         Archives of any layout.
     output_dir : Path
-        Made where it does not exist. Parts are called as the archive, with ``_part_XofY``
-        or the day or month at the end.
+        Folder of the parts; created if it does not exist. Parts have the name of the archive
+        with ``_part_XofY`` or the day or month at the end.
     chunk_size : int
-        Swaths of a part, with ``by="count"``.
+        Number of swaths in a part, with ``by="count"``.
     by : {"count", "day", "month"}
-        What makes a part. By day or month the UTC time of a swath's first scan decides.
+        A part holds so many swaths, or the swaths whose first scan is on the same UTC day or
+        in the same month.
     layout : str
-        Of the parts: "swath_array", "hdf5", or "same" as the archive.
+        Layout of the parts: "swath_array", "hdf5", or "same" as the archive.
 
     Returns
     -------
     Report
-        ``values["parts"]``: how many were written or found done.
+        ``values["parts"]``: number of parts, whether written now or complete before.
 
     Raises
     ------
@@ -97,21 +100,23 @@ def split_archives(
     for path in paths:
         try:
             with load_swaths(path, spill_dir=output_dir) as archive:
-                form = archive.layout if layout == "same" else layout
-                parts = list(parts_of(archive, chunk_size=chunk_size, by=by))
-                _split(archive, parts, output_dir, form, report)
+                part_layout = archive.layout if layout == "same" else layout
+                parts = list(plan_parts(archive, chunk_size=chunk_size, by=by))
+                _split(archive, parts, output_dir, part_layout, report)
         except InputError as error:
             report.failed.append(str(error))
     return report
 
 
-def parts_of(archive: SwathArchive, *, chunk_size: int = 500, by: By = "count") -> Iterator[Part]:
-    """The parts of an archive, every swath in exactly one of them, in the order of the archive.
+def plan_parts(
+    archive: SwathArchive, *, chunk_size: int = 500, by: SplitBy = "count"
+) -> Iterator[ArchivePart]:
+    """Plan the parts of an archive: every swath is in exactly one, in the order of the archive.
 
     Raises
     ------
     InputError
-        If the archive has no swath, or says nothing of times and they are needed.
+        If the archive has no swath, or lacks times that are needed.
     """
     count = len(archive)
     if not count:
@@ -120,7 +125,7 @@ def parts_of(archive: SwathArchive, *, chunk_size: int = 500, by: By = "count") 
         number = -(-count // chunk_size)
         for part in range(number):
             indices = range(part * chunk_size, min(count, (part + 1) * chunk_size))
-            yield Part(f"_part_{part + 1}of{number}", indices)
+            yield ArchivePart(f"_part_{part + 1}of{number}", indices)
         return
     groups: dict[str, list[int]] = {}
     for index, entry in enumerate(archive.entries):
@@ -133,70 +138,64 @@ def parts_of(archive: SwathArchive, *, chunk_size: int = 500, by: By = "count") 
             ) from None
         groups.setdefault(f"_{time:{_ENDINGS[by]}}", []).append(index)
     for ending in sorted(groups):
-        yield Part(ending, groups[ending])
+        yield ArchivePart(ending, groups[ending])
 
 
-def _split(archive: SwathArchive, parts: list[Part], folder: Path, layout: str, report: Report) -> None:
+def _split(
+    archive: SwathArchive, parts: list[ArchivePart], folder: Path, layout: str, report: Report
+) -> None:
     with Progress(total=len(parts), label="parts", logger=logger) as progress:
         for number, part in enumerate(parts, 1):
             path = folder / f"{archive.path.stem}{part.ending}{SUFFIXES[layout]}"
-            info = _info(archive, part, number, len(parts))
             if path.resolve() == archive.path.resolve():
                 raise InputError(f"the part {path} would replace its source: choose another folder")
-            there = _is_there(path, info, layout)
-            if not there:
+            info = _describe_part(archive, part, number, len(parts))
+            if _is_done(path, info, layout):
+                detail = "already there"
+            else:
                 _write(archive, part, path, layout, info)
+                detail = f"{path.stat().st_size / 1e6:.1f} MB"
             report.outputs.append(path)
             report.values["parts"] += 1
-            said = "already there" if there else f"{path.stat().st_size / 1e6:.1f} MB"
-            progress.unit(f"{path.name}: {len(part.indices)} swaths, {said}")
-            report.lines.append(f"{path}: {len(part.indices)} swaths, {said}")
+            progress.unit(f"{path.name}: {len(part.indices)} swaths, {detail}")
+            report.lines.append(f"{path}: {len(part.indices)} swaths, {detail}")
 
 
-def _write(archive: SwathArchive, part: Part, path: Path, layout: str, info: dict[str, Any]) -> None:
+def _write(
+    archive: SwathArchive, part: ArchivePart, path: Path, layout: str, info: dict[str, Any]
+) -> None:
     with (
-        atomic_write.atomic(path, verify=load_swaths_whole) as temporary,
+        atomic_write.atomic(path, verify=check_readable) as temporary,
         create_archive(temporary, layout=layout, count=len(part.indices)) as writer,
     ):
         for index in part.indices:
-            archive[index]  # compares the checksum before the bytes are copied
+            archive[index]  # compares the checksum, which a copy does not
             writer.copy(archive, index)
         writer.finish(info)
 
 
-def load_swaths_whole(path: Path) -> None:
-    """Open an archive and close it again: it can be read."""
-    load_swaths(path).close()
-
-
-def _info(archive: SwathArchive, part: Part, number: int, count: int) -> dict[str, Any]:
-    taken = ("format", "version", "layout", "num_swaths", "history", "swaths")
-    info = {key: value for key, value in archive.info.items() if key not in taken}
-    said = archive.path.stat()
+def _describe_part(archive: SwathArchive, part: ArchivePart, number: int, count: int) -> dict[str, Any]:
+    """Description of a part: that of the archive, and the archive itself."""
+    status = archive.path.stat()
     call = {"input": archive.path.name, "part": f"{number} of {count}"}
-    return {
-        **info,
-        "history": cf.with_history(
-            {"history": cf.history_line("split_archives", call)},
-            str(archive.info.get("history", "")),
-        )["history"],
-        "part": {
-            "of": archive.path.name,
-            "bytes": said.st_size,
-            "modified": said.st_mtime_ns,
-            "number": number,
-            "count": count,
-            "swaths": [part.indices[0], part.indices[-1]],
-        },
+    info = inherit_info(archive, line=cf.history_line("split_archives", call))
+    info["part"] = {
+        "of": archive.path.name,
+        "bytes": status.st_size,
+        "modified": status.st_mtime_ns,
+        "number": number,
+        "count": count,
+        "swaths": [part.indices[0], part.indices[-1]],
     }
+    return info
 
 
-def _is_there(path: Path, info: dict[str, Any], layout: str) -> bool:
+def _is_done(path: Path, info: dict[str, Any], layout: str) -> bool:
     """Whether the part was made of the same archive before."""
     if not path.exists():
         return False
     try:
-        with load_swaths(path) as before:
-            return before.info.get("part") == info["part"] and before.layout == layout
+        with load_swaths(path) as archive:
+            return archive.info.get("part") == info["part"] and archive.layout == layout
     except InputError:
         return False

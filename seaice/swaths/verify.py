@@ -1,4 +1,4 @@
-"""Checking archives of swaths, looking at some, and saving what is good of a damaged one."""
+"""Checking archives of swaths, drawing some swaths, and repairing damaged archives."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from seaice import (
 from seaice.report import Progress, Report, listing
 from seaice.runtime import atomic_write
 from seaice.swaths.archive import (
+    SwathArchive,
     create_archive,
+    inherit_info,
     load_swaths,
 )
-from seaice.swaths.archive.base import SwathArchive
 from seaice.swaths.archive.checks import (
     ArchiveCheck,
     SwathCheck,
@@ -37,20 +38,20 @@ def verify_archives(
     output_dir: Path | None = None,
     dpi: int = 150,
 ) -> Report:
-    """Check every swath of archives, and say what each archive is worth.
+    """Check every swath of archives, and give each archive a verdict.
 
     Parameters
     ----------
     archives : sequence of Path
-        Of any layout.
+        Archives of any layout.
     repair : bool
         Write the good swaths of a damaged archive, each once, to ``NAME_repaired``.
     plot : int
-        Draw so many swaths of each archive, evenly spread, into ``NAME_swaths.png``.
+        Number of swaths of each archive, evenly spread, to draw into ``NAME_swaths.png``.
     output_dir : Path, optional
-        Folder for repaired archives and pictures; that of the archive by default.
+        Folder for repaired archives and pictures; the folder of the archive by default.
     dpi : int
-        Of the pictures.
+        Resolution of the pictures.
 
     Returns
     -------
@@ -74,43 +75,42 @@ def verify_archives(
             continue
         with archive:
             check = report.values[str(path)] = check_archive(archive)
-            _tell(archive, check, report)
+            _report_check(archive, check, report)
             folder = output_dir or path.parent
             try:
                 if repair:
                     _repair(archive, check, folder, report)
                 if plot:
                     _draw(archive, check, folder, plot, dpi, report)
-            except InputError as error:  # such as another run that writes the same
+            except InputError as error:  # such as another run that writes the same file
                 report.failed.append(str(error))
     return report
 
 
 def check_archive(archive: SwathArchive) -> ArchiveCheck:
-    """Look at every swath of an archive, one in memory at a time."""
+    """Check every swath of an archive, with one in memory at a time."""
     check = ArchiveCheck(damage=archive.damage)
     with Progress(total=len(archive), label=archive.path.name, logger=logger) as progress:
-        for index, said in enumerate(archive.entries):
-            found = _look_at(archive, index)
-            check.swaths.append(found)
-            name = str(said.get("granule_id") or f"swath {index}")
-            progress.unit(f"{name}: {'; '.join(found.problems) or 'good'}")
+        for index in range(len(archive)):
+            swath = _check_entry(archive, index)
+            check.swaths.append(swath)
+            progress.unit(f"{swath.name}: {'; '.join(swath.problems) or 'good'}")
     check_series(check, archive)
     return check
 
 
-def _look_at(archive: SwathArchive, index: int) -> SwathCheck:
-    said = archive.entries[index]
+def _check_entry(archive: SwathArchive, index: int) -> SwathCheck:
+    metadata = archive.entries[index]
     try:
-        return check_swath(archive[index], index, said)
+        return check_swath(archive[index], index, metadata)
     except (InputError, ValueError, TypeError, OSError) as error:
-        # Metadata of any kind may stand in a damaged or foreign file.
+        # The metadata of a damaged or foreign file may be of any kind.
         reason = " ".join(str(error).split())
-        return SwathCheck(index, str(said.get("granule_id") or ""), problems=(reason,))
+        return SwathCheck(index, str(metadata.get("granule_id") or ""), problems=(reason,))
 
 
-def _tell(archive: SwathArchive, check: ArchiveCheck, report: Report) -> None:
-    """The lines of the report about one archive."""
+def _report_check(archive: SwathArchive, check: ArchiveCheck, report: Report) -> None:
+    """Add the lines about an archive to the report."""
     path, swaths = archive.path, check.swaths
     bad = [swath for swath in swaths if swath.problems]
     report.lines += [
@@ -118,7 +118,7 @@ def _tell(archive: SwathArchive, check: ArchiveCheck, report: Report) -> None:
         f"  valid {len(check.good)}, damaged {len(bad)}, success rate {check.success_rate:.1%}",
     ]
     if check.good:
-        report.lines += _statistics(check.good)
+        report.lines += _format_statistics(check.good)
     report.lines.append(f"  completeness: {check.completeness}")
     report.lines.append(f"  verdict: {check.verdict}")
     failed = [check.damage] if check.damage else []
@@ -131,14 +131,14 @@ def _tell(archive: SwathArchive, check: ArchiveCheck, report: Report) -> None:
         count = len(check.missing)
         failed.append(f"lacks {count} granule{'s' * (count != 1)}: {listing(check.missing)}")
     elif check.gaps:
-        spans = [f"{a:%Y-%m-%d %H:%M} to {b:%Y-%m-%d %H:%M}" for a, b in check.gaps]
+        spans = [f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}" for start, end in check.gaps]
         failed.append(f"no swath begins within {listing(spans)} (UTC)")
     elif check.completeness == "incomplete":
-        failed.append("says of itself that it is incomplete")
+        failed.append("its description calls it incomplete")
     report.failed += [text if str(path) in text else f"{path.name}: {text}" for text in failed]
 
 
-def _statistics(good: list[SwathCheck]) -> list[str]:
+def _format_statistics(good: list[SwathCheck]) -> list[str]:
     scans = np.array([swath.scans for swath in good])
     valid = np.array([swath.valid for swath in good])
     coldest, warmest = min(s.coldest for s in good), max(s.warmest for s in good)
@@ -148,9 +148,9 @@ def _statistics(good: list[SwathCheck]) -> list[str]:
         f"  pixels with a measurement: {valid.min():.1%} to {valid.max():.1%}, mean {valid.mean():.1%}",
         f"  brightness temperature: {coldest:.2f} to {warmest:.2f} K",
     ]
-    orbits = {kind: sum(s.orbit_type == kind for s in good) for kind in "ADU"}
-    names = {"A": "ascending", "D": "descending", "U": "of unknown direction"}
-    lines.append("  " + ", ".join(f"{n} {names[kind]}" for kind, n in orbits.items() if n))
+    directions = {"A": "ascending", "D": "descending", "U": "of unknown direction"}
+    counts = {text: sum(s.orbit_type == kind for s in good) for kind, text in directions.items()}
+    lines.append("  " + ", ".join(f"{count} {text}" for text, count in counts.items() if count))
     starts = [swath.start for swath in good if swath.start]
     if starts:
         lines.append(
@@ -162,42 +162,41 @@ def _statistics(good: list[SwathCheck]) -> list[str]:
 
 
 def _repair(archive: SwathArchive, check: ArchiveCheck, folder: Path, report: Report) -> None:
-    """Write the good swaths, each once, in order of time where that is known."""
-    twice = {second.index for _, second in check.duplicates}
-    kept = [swath for swath in check.good if swath.index not in twice]
-    if not check.damage and len(kept) == len(check.swaths):
+    """Write the good swaths, each once, in order of time if all times are known."""
+    repeated = {second.index for _, second in check.duplicates}
+    swaths = [swath for swath in check.good if swath.index not in repeated]
+    if not check.damage and len(swaths) == len(check.swaths):
         report.lines.append("  nothing to repair")
         return
-    if not kept:
+    if not swaths:
         report.failed.append(f"{archive.path.name}: no good swath is left to write")
         return
-    if all(swath.start for swath in kept):
-        kept.sort(key=lambda swath: (swath.start, swath.granule_id))
+    if all(swath.start for swath in swaths):
+        swaths.sort(key=lambda swath: (swath.start, swath.granule_id))
     path = folder / f"{archive.path.stem}_repaired{archive.path.suffix}"
-    names = {swath.granule_id for swath in kept} - {""}
-    lost = [swath for swath in check.swaths if swath.problems and swath.granule_id not in names]
+    granule_ids = {swath.granule_id for swath in swaths} - {""}
+    lost = [swath for swath in check.swaths if swath.problems and swath.granule_id not in granule_ids]
     with (
         atomic_write.atomic(path) as temporary,
-        create_archive(temporary, layout=archive.layout, count=len(kept)) as writer,
+        create_archive(temporary, layout=archive.layout, count=len(swaths)) as writer,
     ):
-        for swath in kept:
+        for swath in swaths:
             writer.copy(archive, swath.index)
-        writer.finish(_repaired_info(archive, check, lost))
+        writer.finish(_describe_repaired(archive, check, lost))
     report.outputs.append(path)
     report.lines.append(
-        f"  {path}: {len(kept)} swaths, {len(lost)} damaged and {len(twice)} repeated left out"
+        f"  {path}: {len(swaths)} swaths, {len(lost)} damaged and {len(repeated)} repeated left out"
     )
 
 
-def _repaired_info(
+def _describe_repaired(
     archive: SwathArchive, check: ArchiveCheck, lost: list[SwathCheck]
 ) -> dict[str, object]:
-    taken = ("format", "version", "layout", "num_swaths", "swaths")
-    info = {key: value for key, value in archive.info.items() if key not in taken}
+    """Description of a repaired archive: that of the damaged one, and what it has lost."""
     line = cf.history_line("verify_archives", {"repair": archive.path.name})
-    before = str(info.get("history", ""))
-    told = info.get("missing")
-    missing = list(told) if isinstance(told, list) else []
+    info = inherit_info(archive, line=line)
+    listed = info.get("missing")
+    missing = list(listed) if isinstance(listed, list) else []
     missing += [
         {"granule_id": swath.granule_id, "state": "damaged", "reason": "; ".join(swath.problems)}
         for swath in lost
@@ -206,7 +205,7 @@ def _repaired_info(
         missing.append({"granule_id": "", "state": "damaged", "reason": check.damage})
     if missing:
         info["complete"] = False
-    return {**info, "history": f"{line}\n{before}" if before else line, "missing": missing}
+    return {**info, "missing": missing}
 
 
 def _draw(
@@ -218,8 +217,8 @@ def _draw(
     if not good:
         report.lines.append("  no good swath to draw")
         return
-    chosen = np.unique(np.linspace(0, len(good) - 1, min(count, len(good))).round().astype(int))
+    numbers = np.unique(np.linspace(0, len(good) - 1, min(count, len(good))).round().astype(int))
     path = folder / f"{archive.path.stem}_swaths.png"
-    write_swath_sheet(path, [archive[good[place].index] for place in chosen], dpi=dpi)
+    write_swath_sheet(path, [archive[good[number].index] for number in numbers], dpi=dpi)
     report.outputs.append(path)
-    report.lines.append(f"  {path}: {len(chosen)} swaths")
+    report.lines.append(f"  {path}: {len(numbers)} swaths")

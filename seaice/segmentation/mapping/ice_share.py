@@ -15,10 +15,10 @@ from seaice import (
 from seaice.cf import Variable
 from seaice.cube.file import CubeFile
 from seaice.dates import format_timestamp, from_day_number
-from seaice.gridding import BucketAccumulator, cells_of
+from seaice.gridding import BucketAccumulator, locate_cells
 from seaice.gridding.file import (
     FILL,
-    Step,
+    TimeStep,
     write_gridded,
 )
 from seaice.grids import Grid
@@ -98,12 +98,12 @@ def compute_fields(scene_map: SceneMap, grid: Grid) -> dict[str, np.ndarray]:
             continue
         rows = np.arange(first, first + len(selection))[:, None]
         latitude, longitude = scene_map.positions.at(rows, columns)
-        cells = cells_of(latitude[selection], longitude[selection], grid)
+        cells = locate_cells(latitude[selection], longitude[selection], grid)
         for accumulator, values in sums.values():
             accumulator.add_cells(cells, values[band][selection], track="scene")
-    buckets = {name: accumulator.result() for name, (accumulator, _) in sums.items()}
-    fields = {name: bucket.field("mean") for name, bucket in buckets.items()}
-    return fields | {"pixel_count": buckets["sea_ice_conc"].field("count")}
+    buckets = {name: accumulator.get_buckets() for name, (accumulator, _) in sums.items()}
+    fields = {name: bucket.make_field("mean") for name, bucket in buckets.items()}
+    return fields | {"pixel_count": buckets["sea_ice_conc"].make_field("count")}
 
 
 def write_ice_share(path: Path, scene_map: SceneMap, grid: Grid, attributes: Mapping[str, Any]) -> None:
@@ -125,7 +125,7 @@ def write_ice_share(path: Path, scene_map: SceneMap, grid: Grid, attributes: Map
     write_gridded(
         path,
         grid=grid,
-        steps=[Step(day, day)],
+        steps=[TimeStep(day, day)],
         variables=define_variables(tuple(scene_map.layers)),
         fields=lambda number: fields,
         attributes={**attributes, "time_coverage_start": format_timestamp(scene_map.start)},

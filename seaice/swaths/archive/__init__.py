@@ -11,23 +11,30 @@ from pathlib import Path
 from seaice import InputError
 from seaice.swaths.archive.base import (
     LAYOUTS,
+    REFERENCES,
+    SOURCE,
     SUFFIXES,
     ArchiveName,
     ArchiveWriter,
     SwathArchive,
     find_period,
     format_period,
+    inherit_info,
 )
 
 __all__ = [
     "LAYOUTS",
+    "REFERENCES",
+    "SOURCE",
     "SUFFIXES",
     "ArchiveName",
     "ArchiveWriter",
     "SwathArchive",
+    "check_readable",
     "create_archive",
     "find_period",
     "format_period",
+    "inherit_info",
     "load_swaths",
 ]
 
@@ -81,6 +88,17 @@ def load_swaths(
     if signature == _HDF5_SIGNATURE:
         return Hdf5Archive(path)
     return ClassicArchive(path, salvage=salvage, spill_dir=Path(spill_dir) if spill_dir else None)
+
+
+def check_readable(path: Path) -> None:
+    """Open an archive and close it again.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened.
+    """
+    load_swaths(path).close()
 
 
 def create_archive(path: Path, *, layout: str, count: int) -> ArchiveWriter:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, overload
 
 from seaice import InputError
+from seaice.cf import with_history
 from seaice.sources.amsr2.swath import (
     Swath,
     as_utc,
@@ -22,6 +23,9 @@ LAYOUTS = tuple(SUFFIXES)
 INDEX = "index.json"  # the member or dataset that describes an archive
 FORMAT = "AMSR2 swath archive"
 VERSION = 1
+# Attributes of archives and of the grids that are made of them.
+SOURCE = "AMSR2 on GCOM-W1, product L1SGBTBR of JAXA"
+REFERENCES = "JAXA GCOM-W1 AMSR2 Level 1B brightness temperatures, https://gportal.jaxa.jp"
 
 # Limits that no archive with measurements reaches; a file beyond them is damaged or hostile.
 MOST_SWATHS = 1 << 17  # twelve years of half orbits
@@ -183,6 +187,25 @@ def make_index(
         **info,
         "swaths": list(entries),
     }
+
+
+def inherit_info(archive: SwathArchive, *, line: str) -> dict[str, Any]:
+    """Description for an archive that is made of another one.
+
+    Parameters
+    ----------
+    archive : SwathArchive
+    line : str
+        Line for the history.
+
+    Returns
+    -------
+    dict
+        The description of ``archive`` without what the writer adds.
+    """
+    own = ("format", "version", "layout", "num_swaths", "swaths")
+    info = {key: value for key, value in archive.info.items() if key not in own}
+    return {**info, **with_history({"history": line}, str(archive.info.get("history", "")))}
 
 
 def parse_json(content: bytes, label: str) -> Any:
