@@ -172,7 +172,7 @@ class IceEdgeError:
 
     @property
     def absolute_extent(self) -> float:
-        """Absolute extent error, |O - U|."""
+        """Absolute extent error, ``abs(O - U)``."""
         return abs(self.extent_difference)
 
     @property
