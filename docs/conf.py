@@ -1,11 +1,13 @@
 """Settings of the documentation: `make docs` builds it without a network and without a warning."""
 
 import atexit
+import importlib.util
 import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import TypeVar
 
 from jinja2 import FileSystemLoader
 from numpydoc import docscrape_sphinx
@@ -34,11 +36,7 @@ source_suffix = {".rst": "restructuredtext", ".md": "myst-nb"}
 
 # A reference to a name of this package must lead somewhere; other packages' pages are not at hand.
 nitpicky = True
-nitpick_ignore_regex = [
-    (r"py:.*", r"(?!seaice\b).*"),
-    (r"py:data", r".*"),
-    (r"py:.*", r".*\.(Item|Result|[A-Z])"),
-]
+nitpick_ignore_regex = [(r"py:.*", r"(?!seaice\b).*")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_heading_anchors = 3
@@ -97,6 +95,17 @@ def show_help_as_it_is(app, what, name, obj, options, lines):
         lines[:] = [lines[0], "", "::", "", *(f"    {line}" for line in lines[1:]), ""]
 
 
+def pass_undocumented(app, env, node, content):
+    """Let references to type variables and constants pass, which have no entry but do exist."""
+    module, _, name = node.get("reftarget", "").rpartition(".")
+    if module.split(".")[0] == "seaice" and importlib.util.find_spec(module):
+        target = getattr(importlib.import_module(module), name, None)
+        if isinstance(target, TypeVar) or (node["reftype"] == "data" and target is not None):
+            return content
+    return None
+
+
 def setup(app):
     """Connect before numpydoc, which would read headings in the text."""
     app.connect("autodoc-process-docstring", show_help_as_it_is, priority=100)
+    app.connect("missing-reference", pass_undocumented)

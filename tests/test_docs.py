@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import re
 import shlex
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -88,6 +90,10 @@ def check_command(words: list[str]) -> None:
         stage = rest.pop(0)
         assert stage in list_stages(), f"no such stage: {stage}"
     else:
+        if program == "pip":
+            project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+            for named in re.findall(r"\[([a-z0-9,]+)\]", " ".join(rest)):
+                assert set(named.split(",")) <= set(project["optional-dependencies"])
         assert program in FOREIGN or words[:3] in (
             ["python", "-m", "pytest"],
             [".venv/bin/python", "-m", "pytest"],
@@ -190,6 +196,38 @@ def test_every_stage_has_a_page(stage):
     }
     subcommands = {parser.prog.split()[-1] for parser in every_parser(stage)[1:]}
     assert shown == (subcommands or {""})
+
+
+@functools.cache
+def read_messages() -> list[str]:
+    """Every text in the package, with «...» for what is put into it."""
+    texts = []
+    for path in (ROOT / "seaice").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [str(p.value) if isinstance(p, ast.Constant) else "..." for p in node.values]
+                texts.append("".join(parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return [" ".join(text.split()) for text in texts]
+
+
+def test_messages_on_the_pages_are_those_of_the_package():
+    """A message in the first column of a table «What goes wrong» is one that a stage can give."""
+    count, unknown = 0, []
+    for page in [*(DOCS / "stages").glob("*.md"), DOCS / "clusters.md"]:
+        section = (
+            page.read_text(encoding="utf-8").partition("## What goes wrong\n")[2].partition("\n## ")[0]
+        )
+        for line in re.findall(r"^\| (.+?) \|", section, re.M):
+            for code in re.findall(r"`([^`]+)`", line):
+                if code.startswith("--") or code in list_stages() or " " not in code:
+                    continue
+                count += 1
+                if not any(code in message for message in read_messages()):
+                    unknown.append(f"{page.name}: {code}")
+    assert unknown == []
+    assert count > 30
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
