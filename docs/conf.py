@@ -1,7 +1,9 @@
 """Settings of the documentation: `make docs` builds it without a network and without a warning."""
 
 import atexit
-import importlib.util
+import contextlib
+import functools
+import importlib
 import os
 import shutil
 import sys
@@ -96,13 +98,22 @@ def show_help_as_it_is(app, what, name, obj, options, lines):
 
 
 def pass_undocumented(app, env, node, content):
-    """Let references to type variables and constants pass, which have no entry but do exist."""
-    module, _, name = node.get("reftarget", "").rpartition(".")
-    if module.split(".")[0] == "seaice" and importlib.util.find_spec(module):
-        target = getattr(importlib.import_module(module), name, None)
-        if isinstance(target, TypeVar) or (node["reftype"] == "data" and target is not None):
-            return content
-    return None
+    """Let references to constants, fields and type variables pass that have no entry but do exist."""
+    target = node.get("reftarget", "")
+    if not target.startswith("seaice."):
+        return None
+    names, module = target.split("."), None
+    while module is None:
+        with contextlib.suppress(ModuleNotFoundError):
+            module = importlib.import_module(".".join(names))
+        names.pop()
+    rest = target.removeprefix(f"{module.__name__}.").split(".")
+    owner = functools.reduce(lambda owner, name: getattr(owner, name, None), rest[:-1], module)
+    found = getattr(owner, rest[-1], None)
+    is_field = rest[-1] in getattr(owner, "__annotations__", {})
+    if node["reftype"] in ("data", "attr"):
+        return content if is_field or found is not None else None
+    return content if isinstance(found, TypeVar) else None
 
 
 def setup(app):
