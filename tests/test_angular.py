@@ -9,7 +9,7 @@ from datetime import date
 
 from seaice.fields.options import ReadOptions
 from seaice.fields.read import read_gappy
-from seaice.scoring.angular import angular_spectra
+from seaice.scoring.angular import compute_angular_spectra
 from seaice.scoring.gaps import cut_gaps
 from seaice.scoring.pictures import draw_scores, is_globe
 from seaice.scoring.score import score_fills
@@ -27,7 +27,7 @@ def scores(tmp_path_factory):
 
 
 def test_power_of_errors_lies_below_that_of_the_truth(scores):
-    degree, power = angular_spectra(scores)
+    degree, power = compute_angular_spectra(scores)
     assert list(power) == ["truth", "temporal", "gaussian"]
     assert degree[0] == 0 and len(degree) == len(power["truth"])
     low = slice(1, 6)
@@ -36,12 +36,12 @@ def test_power_of_errors_lies_below_that_of_the_truth(scores):
 
 
 def test_twice_the_error_is_four_times_the_power(scores):
-    _, power = angular_spectra(scores)
-    run = next(run for run in scores.ran if run.label == "temporal")
+    _, power = compute_angular_spectra(scores)
+    run = next(run for run in scores.finished_runs if run.label == "temporal")
     before = run.values.copy()
     run.values[:] = scores.cells.truth + 2 * (before - scores.cells.truth)
     try:
-        _, doubled = angular_spectra(scores)
+        _, doubled = compute_angular_spectra(scores)
     finally:
         run.values[:] = before
     np.testing.assert_allclose(doubled["temporal"], 4 * power["temporal"], rtol=1e-4)

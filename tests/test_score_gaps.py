@@ -15,8 +15,8 @@ from seaice.grids import get_grid
 from seaice.scoring.gaps import (
     Gap,
     HeldOut,
+    count_days_missing,
     cut_gaps,
-    days_missing,
 )
 from seaice.scoring.shapes import SHAPES, GapSettings
 from seaice.swaths.orbit import (
@@ -174,12 +174,12 @@ def test_cells_that_are_given():
     gappy = field(3)
     chosen = np.zeros(gappy.values.shape, bool)
     chosen[1, 2, 3] = chosen[2, 0, 0] = True  # the second is land
-    held_out = cut_gaps(gappy, ["given"], given=chosen)
+    held_out = cut_gaps(gappy, ["given"], held_out_cells=chosen)
     assert np.argwhere(held_out.number).tolist() == [[1, 2, 3]]
     with pytest.raises(InputError, match="give held_out_file"):
         cut_gaps(gappy, ["given"])
     with pytest.raises(InputError, match=r"as bool \(3, 6, 7\), found bool of \(3, 6, 6\)"):
-        cut_gaps(gappy, ["given"], given=chosen[:, :, 1:])
+        cut_gaps(gappy, ["given"], held_out_cells=chosen[:, :, 1:])
 
 
 def test_what_lacks_on_every_map_belongs_to_no_outage():
@@ -203,7 +203,7 @@ def test_kinds_that_a_field_cannot_have_are_told_or_left_out():
 def test_nothing_observed_is_never_left_to_a_method():
     gappy = field(1)
     with pytest.raises(InputError, match=r"\(given\) leave nothing observed of 1 maps"):
-        cut_gaps(gappy, ["given"], given=np.ones(gappy.values.shape, bool))
+        cut_gaps(gappy, ["given"], held_out_cells=np.ones(gappy.values.shape, bool))
 
 
 @pytest.mark.parametrize(
@@ -221,11 +221,11 @@ def test_days_missing_by_hand():
     number = np.array([0, 1, 0, 1, 0, 2], np.uint16).reshape(6, 1, 1)
     held_out = HeldOut(number, (Gap("given", 0, 0, 2), Gap("last_days", 1, 5, 1)))
     # Days 1 to 5 lie between the observed days 0 and 6; day 7 ends the record.
-    assert days_missing(gappy, held_out).tolist() == [5, 5, 1]
+    assert count_days_missing(gappy, held_out).tolist() == [5, 5, 1]
 
 
 def test_two_maps_on_one_day_are_a_day_apart_at_most():
     values = np.ones((3, 1, 1), np.float32)
     gappy = GappyField(values, np.ones((1, 1), bool), np.array([5.1, 5.4, 5.8]))
     number = np.array([0, 1, 0], np.uint16).reshape(3, 1, 1)
-    assert days_missing(gappy, HeldOut(number, (Gap("given", 0, 1, 1),))).tolist() == [1]
+    assert count_days_missing(gappy, HeldOut(number, (Gap("given", 0, 1, 1),))).tolist() == [1]

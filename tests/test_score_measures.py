@@ -10,9 +10,16 @@ from seaice.ice_index.stage import (
     extent_and_area,
     ice_edge_error,
 )
-from seaice.scoring.measures import Cells, Coverage, Measures, cell_areas, coverage, measure
-from seaice.scoring.paired import paired_difference
-from seaice.scoring.spectra import radial_spectrum, taper
+from seaice.scoring.measures import (
+    Coverage,
+    HeldOutCells,
+    Measures,
+    compute_cell_areas,
+    measure,
+    measure_coverage,
+)
+from seaice.scoring.paired import compare_paired
+from seaice.scoring.spectra import compute_radial_spectrum, make_taper
 
 NAN = np.nan
 
@@ -25,7 +32,7 @@ def test_the_ice_edge_on_three_by_three_cells():
     fill = np.array([0, 20, 90, 0, 10, 80, 15, 0, 14], float)
     truth = np.array([0, 0, 95, 0, 20, 80, 14, 0, 14], float)
     area = 2.0 ** np.arange(9)
-    made = measure(fill, Cells(truth, np.zeros(9, int), area, 100.0))
+    made = measure(fill, HeldOutCells(truth, np.zeros(9, int), area, 100.0))
     assert (made.overestimate, made.underestimate, made.ice_edge_error) == (66, 16, 82)
     assert (made.extent_error, made.extent_error_absolute) == (50, 50)
     assert made.edge_disagreement == 3 / 9
@@ -40,7 +47,7 @@ def test_the_ice_edge_on_three_by_three_cells():
 
 def test_areas_are_means_over_the_days():
     # Day 3: over 1 km2. Day 7: under 1 km2. The signed extent cancels, its magnitude does not.
-    cells = Cells(np.array([0.0, 1.0]), np.array([3, 7]), np.ones(2), 1.0)
+    cells = HeldOutCells(np.array([0.0, 1.0]), np.array([3, 7]), np.ones(2), 1.0)
     made = measure(np.array([1.0, 0.0]), cells)
     assert (made.ice_edge_error, made.extent_error, made.extent_error_absolute) == (1, 0, 1)
 
@@ -49,8 +56,8 @@ def test_percent_and_fraction_give_the_same_measures():
     rng = np.random.default_rng(0)
     truth, fill = rng.random((2, 500))
     cells = (np.zeros(500, int), np.ones(500))
-    one = measure(fill, Cells(truth, *cells, 1.0))
-    hundred = measure(100 * fill, Cells(100 * truth, *cells, 100.0))
+    one = measure(fill, HeldOutCells(truth, *cells, 1.0))
+    hundred = measure(100 * fill, HeldOutCells(100 * truth, *cells, 100.0))
     assert hundred.rmse_marginal == pytest.approx(100 * one.rmse_marginal)
     assert hundred.area_error == pytest.approx(one.area_error)
     assert hundred.edge_disagreement == one.edge_disagreement
@@ -59,7 +66,7 @@ def test_percent_and_fraction_give_the_same_measures():
 def test_a_stored_15_percent_is_ice():
     # 0.15 as float32 lies below 0.15.
     made = measure(
-        np.array([0.15], np.float32), Cells(np.array([0.2]), np.zeros(1, int), np.ones(1), 1.0)
+        np.array([0.15], np.float32), HeldOutCells(np.array([0.2]), np.zeros(1, int), np.ones(1), 1.0)
     )
     assert made.edge_disagreement == 0
 
@@ -71,7 +78,7 @@ def test_the_areas_are_those_of_ice_index(seed, share):
     truth, fill, area = rng.random((3, 40))
     truth[::3], fill[1::3] = 0, 1
     fill[rng.random(40) < share] = NAN
-    made = measure(fill, Cells(truth, np.zeros(40, int), area, 1.0))
+    made = measure(fill, HeldOutCells(truth, np.zeros(40, int), area, 1.0))
     edge = ice_edge_error(fill, truth, area)
     assert made.ice_edge_error == pytest.approx(edge.integrated, nan_ok=True)
     assert made.extent_error == pytest.approx(edge.extent_difference, nan_ok=True)
@@ -81,7 +88,9 @@ def test_the_areas_are_those_of_ice_index(seed, share):
 
 
 def test_unfilled_cells_are_counted_and_left_out():
-    made = measure(np.array([NAN, 3.0, NAN, 5.0]), Cells(np.array([0.0, 2.0, 9.0, 4.0]), np.arange(4)))
+    made = measure(
+        np.array([NAN, 3.0, NAN, 5.0]), HeldOutCells(np.array([0.0, 2.0, 9.0, 4.0]), np.arange(4))
+    )
     assert (made.held_out, made.filled, made.unfilled_share) == (4, 2, 0.5)
     assert (made.rmse, made.mae, made.bias, made.correlation) == (1, 1, 1, pytest.approx(1))
     # No concentration: nothing about ice.
@@ -89,13 +98,13 @@ def test_unfilled_cells_are_counted_and_left_out():
 
 
 def test_nothing_filled_is_nan_and_never_0():
-    made = measure(np.full(3, NAN), Cells(np.zeros(3), np.zeros(3, int), np.ones(3), 1.0))
+    made = measure(np.full(3, NAN), HeldOutCells(np.zeros(3), np.zeros(3, int), np.ones(3), 1.0))
     assert made.unfilled_share == 1
     assert all(np.isnan(getattr(made, name)) for name in Measures.names()[3:])
 
 
 def test_correlation_of_a_constant_is_nan():
-    assert np.isnan(measure(np.ones(3), Cells(np.arange(3.0), np.zeros(3, int))).correlation)
+    assert np.isnan(measure(np.ones(3), HeldOutCells(np.arange(3.0), np.zeros(3, int))).correlation)
 
 
 def test_coverage_by_hand():
@@ -103,11 +112,13 @@ def test_coverage_by_hand():
     fill = np.array([51.0, 53, 56, NAN, 1])
     expected = np.full(5, 2.0)
     # Errors 1, 3, 6 against 2: one within one, two within two; the last is open water.
-    assert coverage(fill, expected, Cells(truth, np.zeros(5, int), None, 100.0)) == Coverage(
-        3, 1 / 3, 2 / 3
+    assert measure_coverage(
+        fill, expected, HeldOutCells(truth, np.zeros(5, int), None, 100.0)
+    ) == Coverage(3, 1 / 3, 2 / 3)
+    assert measure_coverage(fill, expected, HeldOutCells(truth, np.zeros(5, int))) == Coverage(
+        4, 2 / 4, 3 / 4
     )
-    assert coverage(fill, expected, Cells(truth, np.zeros(5, int))) == Coverage(4, 2 / 4, 3 / 4)
-    assert coverage(fill, None, Cells(truth, np.zeros(5, int))).cells == 0
+    assert measure_coverage(fill, None, HeldOutCells(truth, np.zeros(5, int))).cells == 0
 
 
 @settings(max_examples=20, deadline=None)
@@ -116,7 +127,7 @@ def test_cell_areas_of_the_globe_sum_to_its_surface(north, rows, columns):
     latitude = (np.arange(rows) + 0.5) * 180 / rows - 90
     longitude = (np.arange(columns) + 0.5) * 360 / columns
     latitude = latitude if north else latitude[::-1]
-    areas = cell_areas(*np.meshgrid(latitude, longitude, indexing="ij"))
+    areas = compute_cell_areas(*np.meshgrid(latitude, longitude, indexing="ij"))
     if columns > 2:  # of two columns half a turn apart the sign is anyone's guess
         assert areas.sum() == pytest.approx(4 * np.pi * 6371**2)
     assert areas.shape == (rows, columns)
@@ -124,19 +135,19 @@ def test_cell_areas_of_the_globe_sum_to_its_surface(north, rows, columns):
 
 def test_cell_areas_are_not_guessed_where_the_grid_is_no_regular_one():
     latitude, longitude = np.meshgrid([1.0, 2, 3], [4.0, 5], indexing="ij")
-    assert cell_areas(latitude + 0.1 * longitude, longitude) is None
-    assert cell_areas(latitude[:1], longitude[:1]) is None
+    assert compute_cell_areas(latitude + 0.1 * longitude, longitude) is None
+    assert compute_cell_areas(latitude[:1], longitude[:1]) is None
 
 
 def test_paired_difference_by_hand():
     # Day 0: errors 3 and 0; day 1: 1 and 2, of one cell more that only one of them fills.
     one, other = np.array([3.0, 1, NAN]), np.array([0.0, 2, 7])
-    made = paired_difference(one, other, np.array([0, 1, 1]))
+    made = compare_paired(one, other, np.array([0, 1, 1]))
     assert made.difference == pytest.approx(np.sqrt(10 / 2) - np.sqrt(4 / 2))
     assert (made.days, made.cells) == (2, 2)
     assert np.isnan([made.low, made.high]).all() and not made.decided
-    assert paired_difference(one, other, np.array([0, 1, 1]), measure="mae").difference == 2 - 1
-    assert np.isnan(paired_difference(one * NAN, other, np.zeros(3)).difference)
+    assert compare_paired(one, other, np.array([0, 1, 1]), measure="mae").difference == 2 - 1
+    assert np.isnan(compare_paired(one * NAN, other, np.zeros(3)).difference)
 
 
 def test_the_interval_holds_the_truth_nearly_as_often_as_it_says():
@@ -146,7 +157,7 @@ def test_the_interval_holds_the_truth_nearly_as_often_as_it_says():
         # Runs of 5 days share an error; the true difference of the mean errors is 0.
         a, b = (np.repeat(rng.exponential(size=24), 5) for _ in range(2))
         for block in inside:
-            made = paired_difference(
+            made = compare_paired(
                 a, b, np.arange(120), measure="mae", block_days=block, samples=300, seed=trial
             )
             inside[block] += made.low <= 0 <= made.high
@@ -158,17 +169,17 @@ def test_longer_blocks_see_that_neighbouring_days_go_together():
     a, b = (np.repeat(rng.exponential(size=24), 5) for _ in range(2))
     widths = []
     for block in (1, 5):
-        made = paired_difference(a, b, np.arange(120), measure="mae", block_days=block)
+        made = compare_paired(a, b, np.arange(120), measure="mae", block_days=block)
         widths.append(made.high - made.low)
     assert widths[1] > 1.5 * widths[0]
 
 
 def test_paired_difference_is_the_same_for_the_same_seed():
     errors = np.random.default_rng(0).normal(size=(2, 60))
-    made = [paired_difference(*errors, np.arange(60), seed=s) for s in (1, 1, 2)]
+    made = [compare_paired(*errors, np.arange(60), seed=s) for s in (1, 1, 2)]
     assert made[0] == made[1] != made[2]
     with pytest.raises(InputError, match="rmse or mae"):
-        paired_difference(*errors, np.arange(60), measure="r2")
+        compare_paired(*errors, np.arange(60), measure="r2")
 
 
 @pytest.mark.parametrize("known", ["all", "half", "disc"])
@@ -177,7 +188,7 @@ def test_white_noise_has_the_same_power_whatever_is_known(known):
     noise = rng.normal(size=(128, 128)) * 3
     y, x = np.mgrid[:128, :128]
     mask = {"all": y >= 0, "half": x < 64, "disc": np.hypot(y - 64, x - 64) < 40}[known]
-    made = radial_spectrum(np.where(mask, noise, NAN), taper(mask), 2.0, 2.0, rings=6)
+    made = compute_radial_spectrum(np.where(mask, noise, NAN), make_taper(mask), 2.0, 2.0, rings=6)
     # 3 squared times 4 km2; the widest rings hold thousands of modes.
     assert made.power[-3:] == pytest.approx(36, rel=0.15)
 
@@ -185,17 +196,17 @@ def test_white_noise_has_the_same_power_whatever_is_known(known):
 def test_a_wave_stands_at_its_length():
     x = np.arange(100) * 5.0
     wave = np.tile(np.cos(2 * np.pi * x / 50), (80, 1))
-    made = radial_spectrum(wave, np.ones_like(wave), 5.0, 5.0)
+    made = compute_radial_spectrum(wave, np.ones_like(wave), 5.0, 5.0)
     assert 1 / made.wavenumber[np.argmax(made.power)] == pytest.approx(50, rel=0.08)
 
 
 def test_no_spectrum_of_nothing():
     with pytest.raises(InputError, match="no cell is known"):
-        radial_spectrum(np.full((4, 4), NAN), np.ones((4, 4)), 1, 1)
+        compute_radial_spectrum(np.full((4, 4), NAN), np.ones((4, 4)), 1, 1)
 
 
 def test_the_taper_falls_to_the_edges():
-    window = taper(np.ones((1, 11), bool), width=1)
+    window = make_taper(np.ones((1, 11), bool), width=1)
     assert window.shape == (1, 11)
-    wide = taper(np.ones((21, 21), bool), width=4)
+    wide = make_taper(np.ones((21, 21), bool), width=4)
     assert wide[10, 10] == 1 and wide[0, 10] == pytest.approx(np.sin(np.pi / 10) ** 2)

@@ -22,12 +22,12 @@ from seaice.scoring.gaps import (
     HeldOut,
     cut_gaps,
 )
-from seaice.scoring.pictures import cell_size, default_frame, draw_scores
+from seaice.scoring.pictures import choose_frame, draw_scores, measure_cell_size
 from seaice.scoring.runs import peak_memory, run_methods
-from seaice.scoring.score import checksum, score_fills
+from seaice.scoring.score import digest_field, score_fills
 from seaice.scoring.shapes import GapSettings
 from seaice.scoring.stage import method_parameters, read_held_out, score_gaps
-from seaice.scoring.table import text_table, write_csv, write_record
+from seaice.scoring.table import format_table, write_csv, write_record
 
 THREE = {"temporal": {}, "gaussian": {}, "hybrid": {}}
 GRID = Grid("custom", 24, 20, 25_000.0, 0.0, 0.0, "EPSG:6931")
@@ -127,30 +127,30 @@ def test_the_scores_are_those_of_the_fills(scores):
     gappy, mask = ice(), scores.held_out.mask
     made = fill_maps(scores.held_out.cut(gappy), Hybrid())
     error = (made.values - gappy.values)[mask]
-    row = scores.row("hybrid")
+    row = scores.get_row("hybrid")
     filled = np.isfinite(error)
     assert row.measures.rmse == pytest.approx(np.sqrt(np.nanmean(error.astype(float) ** 2)))
     assert (row.measures.held_out, row.measures.filled) == (error.size, filled.sum())
     # On the common cells: those that temporal and gaussian fill too.
     for method in ("temporal", "gaussian"):
         filled &= np.isfinite(fill_maps(scores.held_out.cut(gappy), make_method(method)).values[mask])
-    common = scores.row("hybrid", basis="common").measures
+    common = scores.get_row("hybrid", basis="common").measures
     assert common.filled == filled.sum() < error.size
     assert common.rmse == pytest.approx(np.sqrt(np.mean(error[filled].astype(float) ** 2)))
 
 
 def test_groups_share_out_the_cells(scores):
-    whole = scores.row("temporal").measures.held_out
+    whole = scores.get_row("temporal").measures.held_out
     for group in ("kind", "days missing"):
         rows = [r for r in scores.rows if (r.method, r.group, r.basis) == ("temporal", group, "own")]
         assert sum(r.measures.held_out for r in rows) == whole
     names = [r.name for r in scores.rows if (r.method, r.group, r.basis) == ("temporal", "gap", "own")]
     assert names == ["outages of 3", "outages of 9"]
     flags = [r for r in scores.rows if (r.method, r.group) == ("hybrid", "flag")]
-    assert sum(r.measures.held_out for r in flags) == scores.row("hybrid").measures.filled
+    assert sum(r.measures.held_out for r in flags) == scores.get_row("hybrid").measures.filled
     # Nine days missing: 5 from either side is out of reach of neither, 4 days in the middle are.
-    assert scores.row("temporal", "gap", "outages of 9").measures.unfilled_share > 0
-    assert scores.row("temporal", "gap", "outages of 3").measures.unfilled_share == 0
+    assert scores.get_row("temporal", "gap", "outages of 9").measures.unfilled_share > 0
+    assert scores.get_row("temporal", "gap", "outages of 3").measures.unfilled_share == 0
 
 
 def test_an_exact_method_has_no_error_and_a_shifted_one_its_shift(fakes):
@@ -158,7 +158,7 @@ def test_an_exact_method_has_no_error_and_a_shifted_one_its_shift(fakes):
     held_out = cut_gaps(gappy, ["single_days"], settings=GapSettings(single_days=3))
     methods = {"exact": {}, "off": {"method": "exact", "off": 1.0, "sigma": 0.6}}
     made = score_fills(gappy, held_out, methods, grid=GRID, is_concentration=True, own_process=False)
-    exact, off = (made.row(label) for label in methods)
+    exact, off = (made.get_row(label) for label in methods)
     assert (exact.measures.rmse, exact.measures.ice_edge_error, exact.measures.area_error) == (0, 0, 0)
     assert exact.measures.correlation == pytest.approx(1)
     assert exact.coverage.within_one == 1
@@ -180,9 +180,9 @@ def test_what_a_method_refuses_is_told_and_the_others_go_on(fakes, tmp_path):
     assert "max_gap_days must be 0 to 9" in refused["temporal"]
     assert refused["breaks"].startswith("IndexError: ")
     assert "meddles changed observed cells" in refused["meddles"]
-    assert refused["exact"] is None and made.row("exact").measures.rmse == 0
-    assert [run.label for run in made.ran] == ["exact"]
-    assert any("breaks: refused: IndexError" in line for line in text_table(made))
+    assert refused["exact"] is None and made.get_row("exact").measures.rmse == 0
+    assert [run.label for run in made.finished_runs] == ["exact"]
+    assert any("breaks: refused: IndexError" in line for line in format_table(made))
     write_csv(made, tmp_path / "a.csv")
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     assert {r["method"]: r["refused"] for r in rows}["breaks"].startswith("IndexError")
@@ -222,10 +222,10 @@ def test_the_checksum_knows_what_is_used():
     gappy = ice(3)
     land = gappy.values.copy()
     land[:, ~gappy.sea] = 7
-    assert checksum(replace(gappy, values=land)) == checksum(gappy)
+    assert digest_field(replace(gappy, values=land)) == digest_field(gappy)
     other = gappy.values.copy()
     other[1, 20, 10] += 1
-    assert checksum(replace(gappy, values=other)) != checksum(gappy)
+    assert digest_field(replace(gappy, values=other)) != digest_field(gappy)
 
 
 def test_the_record_holds_what_is_needed_to_do_it_again(scores, tmp_path):
@@ -239,7 +239,7 @@ def test_the_record_holds_what_is_needed_to_do_it_again(scores, tmp_path):
     row = next(
         r for r in told["scores"] if (r["method"], r["group"], r["basis"]) == ("hybrid", "all", "own")
     )
-    assert row["rmse"] == scores.row("hybrid").measures.rmse
+    assert row["rmse"] == scores.get_row("hybrid").measures.rmse
     assert row["within_one_sigma"] is None  # NaN is no JSON
     assert {"ice_edge_error_km2", "units"} <= set(row)
     again = tmp_path / "b.json"
@@ -262,7 +262,7 @@ def test_the_picture_is_drawn_on_a_plane_and_on_longitudes(scores, tmp_path):
     latitude, longitude = np.meshgrid(60 + 0.25 * np.arange(24), 0.5 * np.arange(20), indexing="ij")
     there = replace(scores, gappy=replace(scores.gappy, latitude=latitude, longitude=longitude))
     assert draw_scores(there, tmp_path / "b.png", dpi=40) == []
-    dy, dx = cell_size(there, None)
+    dy, dx = measure_cell_size(there, None)
     assert dy == pytest.approx(0.25 * 111.19, rel=1e-3)
     assert dx == pytest.approx(0.5 * 111.19 * np.cos(np.radians(62.875)), rel=1e-3)
     # Without coordinates there are no spectra, and it says so.
@@ -277,7 +277,7 @@ def test_the_picture_is_drawn_on_a_plane_and_on_longitudes(scores, tmp_path):
     for name in "abc":
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
     # The longest outage that all fill: gaussian and temporal say nothing in the middle of nine days.
-    frame = default_frame(scores)
+    frame = choose_frame(scores)
     assert scores.held_out.number[frame].any()
     with pytest.raises(InputError, match="nothing is held out on map 0"):
         draw_scores(scores, tmp_path / "d.png", frame=0)
@@ -367,7 +367,7 @@ def test_the_stage_takes_cells_that_are_given(reader, tmp_path):
     )
     assert report.status == 0
     assert report.values["scores"].held_out.kinds == ["given"]
-    assert report.values["scores"].row("temporal").measures.held_out == chosen.sum()
+    assert report.values["scores"].get_row("temporal").measures.held_out == chosen.sum()
 
 
 def test_files_of_given_cells_are_checked(tmp_path):

@@ -21,7 +21,7 @@ from seaice.gapfill.field import GappyField
 from seaice.report import Report
 from seaice.runtime import atomic_write
 from seaice.scoring.calibration import calibrate, described, judged_days, percent_of
-from seaice.scoring.score import checksum
+from seaice.scoring.score import digest_field
 
 FEWEST_DAYS = 40
 MOST_ABSENT = 10
@@ -98,7 +98,7 @@ def calibrate_errors(
         "field": f"{source.path.name}: {source.variable}",
         "title": str(source.file_attributes.get("title", "")),
         "grid": str(source.grid),
-        "checksum": checksum(source.field),
+        "checksum": digest_field(source.field),
         "days": _span(days),
         "judged_days": _span(judged),
         "seeds": seeds,

@@ -1,4 +1,4 @@
-"""How the figures of scores look."""
+"""Style of the figures of scores: line colours, panels and units of axes."""
 
 from __future__ import annotations
 
@@ -11,32 +11,26 @@ from seaice.scoring.score import Scores
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-
-# One line style more for every round of the colours, so that two methods never look alike.
-LINES = ("#0b4f8a", "#e8921f", "#2f9e62", "#b0489f", "#7a5c3e", "#5cb0e0", "#d6406b")
-
-
+# When all colours are used, they are used again with the next of the styles.
+LINE_COLOURS = ("#0b4f8a", "#e8921f", "#2f9e62", "#b0489f", "#7a5c3e", "#5cb0e0", "#d6406b")
 _STYLES = ("-", "--", ":")
 
 
-def filled_by_all(scores: Scores) -> np.ndarray:
-    """Which held-out cells every method fills, bool (cells,)."""
-    made: np.ndarray = np.logical_and.reduce([np.isfinite(run.values) for run in scores.ran])
-    return made
+def find_common_cells(scores: Scores) -> np.ndarray:
+    """Find the held-out cells that every method fills; bool (cells,)."""
+    common: np.ndarray = np.logical_and.reduce([np.isfinite(run.values) for run in scores.finished_runs])
+    return common
 
 
-def line_style(number: int) -> dict[str, Any]:
-    """Colour, dashes and width of the line of a method."""
-    width = max(2.6 - 0.6 * number, 1.1)  # so that a line below another shows
-    style = _STYLES[number // len(LINES) % len(_STYLES)]
-    return {"color": LINES[number % len(LINES)], "linestyle": style, "linewidth": width}
+def choose_line_style(number: int) -> dict[str, Any]:
+    """Choose colour, dashes and width of the line of the method with a number."""
+    width = max(2.6 - 0.6 * number, 1.1)  # narrower lines lie above wider ones
+    style = _STYLES[number // len(LINE_COLOURS) % len(_STYLES)]
+    return {"color": LINE_COLOURS[number % len(LINE_COLOURS)], "linestyle": style, "linewidth": width}
 
 
-def dress(ax: Axes) -> None:
-    """Grid, ticks and legend of a panel of lines."""
+def style_panel(ax: Axes) -> None:
+    """Give a panel of lines its grid, ticks and legend."""
     ax.set_axisbelow(True)
     ax.grid(color="#e4e4e4", linewidth=0.6)
     ax.tick_params(labelsize=7)
@@ -44,12 +38,12 @@ def dress(ax: Axes) -> None:
     ax.legend(fontsize=7, frameon=False)
 
 
-def bracketed(units: str, *, squared: bool = False, more: str = "") -> str:
-    """Units after the name of an axis; nothing for plain numbers.
+def format_units(units: str, *, squared: bool = False, more: str = "") -> str:
+    """Format units for the label of an axis; empty for numbers without unit.
 
     Examples
     --------
-    >>> bracketed("K"), bracketed("K", squared=True, more="km²"), bracketed("1", squared=True)
+    >>> format_units("K"), format_units("K", squared=True, more="km²"), format_units("1", squared=True)
     (' (K)', ' ((K)² km²)', '')
     """
     own = "" if units == "1" else f"({units})²" if squared else units

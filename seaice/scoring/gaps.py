@@ -1,8 +1,8 @@
-"""Gaps cut on purpose out of what was observed, so that the truth below them is known.
+"""Artificial gaps: observed cells that are held out, so that filled values can be compared with them.
 
-Only observed sea cells are cut. Every kind draws from a seed of its own, so that asking for one
-kind more moves no other gap, but for the cells that both would cut: those belong to the kind
-that comes first in :data:`seaice.scoring.shapes.SHAPES`.
+Only observed sea cells are held out. Every kind of gap has random numbers of its own, so that another
+kind does not move its gaps. A cell that two kinds remove belongs to the one that comes first in
+:data:`seaice.scoring.shapes.SHAPES`.
 """
 
 from __future__ import annotations
@@ -17,28 +17,25 @@ import numpy as np
 from seaice import InputError
 from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
-from seaice.scoring.shapes import (
-    Cut,
-    GapContext,
-    GapSettings,
-)
+from seaice.scoring.shapes import SHAPES, GapContext, GapSettings, GapShape
 
 _LARGEST_NUMBER = int(np.iinfo(np.uint16).max)
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A gap that was cut.
+    """Artificial gap that was cut into a field.
 
     Attributes
     ----------
     kind : str
+        Key of :data:`seaice.scoring.shapes.SHAPES`.
     days : int
-        Its length, maps in a row; 0 where the kind has none.
+        Length of the gap, maps in a row; 0 if the kind has no length.
     first : int
-        Its first map.
+        Number of its first map.
     cells : int
-        Observed cells that it removed.
+        Number of observed cells that it removed.
     """
 
     kind: str
@@ -49,17 +46,18 @@ class Gap:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Observed cells that are kept from the methods.
+    """Held-out cells of a field: observed cells that are hidden from the filling methods.
 
     Attributes
     ----------
     number : ndarray of uint16, shape (time, y, x)
-        0 where nothing was cut, else 1 + the place in ``gaps``.
+        0 for a cell that is not held out, else 1 + the index of its gap in ``gaps``.
     gaps : tuple of Gap
     seed : int
+        Seed of the random numbers.
     settings : GapSettings
     left_out : mapping of str to str
-        Kinds that this field cannot have, and why.
+        Kinds of gaps that this field cannot have, with the reason.
     """
 
     number: np.ndarray
@@ -70,26 +68,27 @@ class HeldOut:
 
     @property
     def mask(self) -> np.ndarray:
-        """True where a cell is held out, bool (time, y, x)."""
-        made: np.ndarray = self.number > 0
-        return made
+        """Whether a cell is held out, bool (time, y, x)."""
+        mask: np.ndarray = self.number > 0
+        return mask
 
     @property
     def kinds(self) -> list[str]:
-        """The kinds of its gaps, in the order they were cut."""
+        """Kinds of the gaps, in the order in which they were cut."""
         return list(dict.fromkeys(gap.kind for gap in self.gaps))
 
     def cut(self, gappy: GappyField) -> GappyField:
-        """The field as a method gets it: a copy, NaN at the held-out cells."""
+        """Return a copy of the field with NaN at the held-out cells, as a method gets it."""
         values = gappy.values.copy()
         values[self.mask] = np.nan
         return replace(gappy, values=values)
 
     def describe(self) -> dict[str, Any]:
-        """Plain values for a record: seed, settings, gaps and cells by kind."""
+        """Return seed, settings, and numbers of gaps and cells by kind, as values for JSON."""
+        settings = vars(self.settings) | {"outage_days": list(self.settings.outage_days)}
         return {
             "seed": self.seed,
-            "settings": {k: _plain(v) for k, v in vars(self.settings).items()},
+            "settings": settings,
             "left_out": dict(self.left_out),
             "held_out_cells": sum(gap.cells for gap in self.gaps),
             "kinds": {
@@ -102,33 +101,31 @@ class HeldOut:
         }
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
 def cut_gaps(
     gappy: GappyField,
     kinds: Sequence[str] | None = None,
     *,
     grid: Grid | None = None,
     settings: GapSettings | None = None,
-    given: np.ndarray | None = None,
+    held_out_cells: np.ndarray | None = None,
     seed: int = 0,
 ) -> HeldOut:
-    """Cut gaps of some kinds out of the observed cells of a field.
+    """Cut gaps of some kinds into a field.
 
     Parameters
     ----------
     gappy : GappyField
     kinds : sequence of str, optional
-        Names of :data:`seaice.scoring.shapes.SHAPES`; their order does not matter. By default
-        every kind that the field can have; the others are in ``left_out``.
+        Keys of :data:`seaice.scoring.shapes.SHAPES`, in any order. By default every kind that the
+        field can have; the others are named in ``left_out``.
     grid : Grid, optional
-        Of the field; wanted by ``orbits`` and, without latitudes, by ``pole_hole``.
+        Grid of the field. The kind ``orbits`` needs it, and ``pole_hole`` if the field has no
+        latitudes.
     settings : GapSettings, optional
-    given : ndarray of bool, shape (time, y, x), optional
+    held_out_cells : ndarray of bool, shape (time, y, x), optional
         Cells of the kind ``given``.
     seed : int
+        Seed of the random numbers.
 
     Returns
     -------
@@ -137,33 +134,32 @@ def cut_gaps(
     Raises
     ------
     InputError
-        For an unknown kind, a kind that this field cannot have or that finds nothing to cut, or
-        gaps that would leave nothing observed.
+        If a kind is unknown, the field cannot have a kind or has no observed cell to remove for it,
+        or the gaps would leave no observed cell.
     """
-    from seaice.scoring.shapes import SHAPES
-
     unknown = [kind for kind in kinds or () if kind not in SHAPES]
     if unknown or (kinds is not None and not kinds):
-        found = unknown[0] if unknown else "none"
-        raise InputError(f"expected kinds of gaps out of {', '.join(SHAPES)}, found {found}")
+        kind = unknown[0] if unknown else "none"
+        raise InputError(f"expected kinds of gaps out of {', '.join(SHAPES)}, found {kind}")
     settings = settings or GapSettings()
     observed = gappy.observed
-    ground = GapContext(gappy, observed, grid, settings, given)
+    context = GapContext(gappy, observed, grid, settings, held_out_cells)
     number = np.zeros(observed.shape, np.uint16)
     gaps: list[Gap] = []
     left_out: dict[str, str] = {}
     for kind in (k for k in SHAPES if kinds is None or k in kinds):
         rng = np.random.default_rng([seed, zlib.crc32(kind.encode())])
         try:
-            made = list(_carve(kind, SHAPES[kind](ground, rng), number, observed, len(gaps)))
-            if not made:
+            shapes = SHAPES[kind](context, rng)
+            gaps_of_kind = list(_remove_cells(kind, shapes, number, observed, len(gaps)))
+            if not gaps_of_kind:
                 raise InputError(f"{kind} meets no observed cell that is still there; leave it out")
         except InputError as error:
             if kinds is not None:
                 raise
             left_out[kind] = str(error)
             continue
-        gaps += made
+        gaps += gaps_of_kind
     if not gaps:
         raise InputError(f"no gap can be cut into this field: {'; '.join(left_out.values())}")
     if not observed.any():
@@ -174,30 +170,34 @@ def cut_gaps(
     return HeldOut(number, tuple(gaps), seed, settings, left_out)
 
 
-def _carve(
-    kind: str, cuts: Sequence[Cut], number: np.ndarray, observed: np.ndarray, already: int
+def _remove_cells(
+    kind: str, shapes: Sequence[GapShape], number: np.ndarray, observed: np.ndarray, gap_number: int
 ) -> Iterator[Gap]:
-    """Mark each cut in ``number`` and take it out of ``observed``; yield those that met something."""
-    for cut in cuts:
-        cells = observed[cut.frames] & cut.cells
+    """Remove the cells of shapes from ``observed`` and number them; yield gaps with observed cells.
+
+    ``gap_number`` is the number of the last gap before.
+    """
+    for shape in shapes:
+        cells = observed[shape.frames] & shape.cells
         count = int(cells.sum())
         if not count:
             continue
-        already += 1
-        if already > _LARGEST_NUMBER:
+        gap_number += 1
+        if gap_number > _LARGEST_NUMBER:
             raise InputError(
                 f"more than {_LARGEST_NUMBER} gaps; ask for fewer kinds or a shorter period"
             )
-        number[cut.frames][cells] = already
-        observed[cut.frames] &= ~cells
-        yield Gap(kind, cut.days, cut.frames.start, count)
+        number[shape.frames][cells] = gap_number
+        observed[shape.frames] &= ~cells
+        yield Gap(kind, shape.days, shape.frames.start, count)
 
 
-def days_missing(gappy: GappyField, held_out: HeldOut) -> np.ndarray:
-    """How long the gap is, in days, that a held-out cell lies in once all gaps are cut.
+def count_days_missing(gappy: GappyField, held_out: HeldOut) -> np.ndarray:
+    """Count the days without a value around every held-out cell, after all gaps are cut.
 
-    Counted along time at that cell, real gaps included: days between the observed days before and
-    after, neither of them counted. At an end of the record the gap ends with the record.
+    The count is made along time at the cell and includes the gaps that the field has itself: it is
+    the number of days between the last observed day before and the next one after. A gap at an end
+    of the record ends with the record.
 
     Returns
     -------
@@ -210,18 +210,18 @@ def days_missing(gappy: GappyField, held_out: HeldOut) -> np.ndarray:
     >>> values[3] = np.nan
     >>> field = GappyField(values, np.ones((1, 1), bool), np.arange(5.0))
     >>> held_out = HeldOut(np.array([0, 0, 1, 0, 0], np.uint16).reshape(5, 1, 1), ())
-    >>> days_missing(field, held_out).tolist()
+    >>> count_days_missing(field, held_out).tolist()
     [2]
     """
     days = np.floor(gappy.days)
-    shape = gappy.sea.shape
-    since = np.full(held_out.mask.sum(), 0.0, np.float32)
+    distance = np.full(held_out.mask.sum(), 0.0, np.float32)
     counts = np.count_nonzero(held_out.number, axis=(1, 2))
     ends = np.cumsum(counts)
+    # Once forward for the distance to the last observed day, once backward for that to the next one.
     for step, edge in ((1, days[0] - 1), (-1, days[-1] + 1)):
-        last = np.full(shape, edge)
+        last_observed = np.full(gappy.sea.shape, edge)
         for t in range(len(days))[::step]:
-            cut = held_out.number[t] > 0
-            since[ends[t] - counts[t] : ends[t]] += np.abs(days[t] - last[cut])
-            last[np.isfinite(gappy.values[t]) & ~cut] = days[t]
-    return np.clip(since - 1, 1, _LARGEST_NUMBER).astype(np.uint16)
+            is_cut = held_out.number[t] > 0
+            distance[ends[t] - counts[t] : ends[t]] += np.abs(days[t] - last_observed[is_cut])
+            last_observed[np.isfinite(gappy.values[t]) & ~is_cut] = days[t]
+    return np.clip(distance - 1, 1, _LARGEST_NUMBER).astype(np.uint16)

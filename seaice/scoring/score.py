@@ -1,4 +1,4 @@
-"""Scores of methods on gaps that were cut on purpose."""
+"""Scores of filling methods: measures of their errors at held-out cells, by groups of cells."""
 
 from __future__ import annotations
 
@@ -14,29 +14,36 @@ from seaice.flags import FillFlag
 from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
 from seaice.runtime.digests import digest_parts
-from seaice.scoring.gaps import HeldOut, days_missing
-from seaice.scoring.measures import Cells, Coverage, Measures, cell_areas, coverage, measure
-from seaice.scoring.paired import Measure, PairedDifference, paired_difference
+from seaice.scoring.gaps import HeldOut, count_days_missing
+from seaice.scoring.measures import (
+    Coverage,
+    HeldOutCells,
+    Measures,
+    compute_cell_areas,
+    measure,
+    measure_coverage,
+)
+from seaice.scoring.paired import Measure, PairedDifference, compare_paired
 from seaice.scoring.runs import MethodRun, run_methods
 
-# Upper ends of the classes of gap length, days; a last class is open.
-LENGTHS = (1, 2, 4, 8, 16)
+# Longest gaps of the classes of gap length, days; a last class holds all longer gaps.
+CLASS_ENDS = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
-class Row:
-    """The measures of one method on one group of cells.
+class ScoreRow:
+    """Measures of one method on one group of cells.
 
     Attributes
     ----------
     method : str
-        Label of the run.
+        Label of the method.
     group : {"all", "kind", "gap", "days missing", "flag"}
-        What the cells have in common.
+        Property by which the cells are grouped.
     name : str
-        Which of them: the kind of gap, kind and length, class of length, flag.
+        Its value: the kind of gap, kind and length, class of length, or flag.
     basis : {"own", "common"}
-        Cells that this method fills, or that every method fills.
+        Whether the cells are those that this method fills or those that every method fills.
     measures : Measures
     coverage : Coverage
     """
@@ -51,7 +58,17 @@ class Row:
 
 @dataclass(frozen=True)
 class PairedRow:
-    """A paired difference, ``method`` less ``against``, on the cells of a group both fill."""
+    """Paired difference, ``method`` minus ``against``, on the cells of a group that both fill.
+
+    Attributes
+    ----------
+    method, against : str
+        Labels of the two methods.
+    group, name : str
+        The group of cells, see :class:`ScoreRow`.
+    measure : {"rmse", "mae"}
+    difference : PairedDifference
+    """
 
     method: str
     against: str
@@ -63,49 +80,65 @@ class PairedRow:
 
 @dataclass(frozen=True)
 class Scores:
-    """Everything that a scoring found.
+    """Scores of several methods, with the fields that they were computed from.
 
     Attributes
     ----------
-    rows : tuple of Row
+    rows : tuple of ScoreRow
     paired : tuple of PairedRow
     runs : tuple of MethodRun
-        Also those that were refused.
+        Runs of all methods, also of those that were refused.
     gappy : GappyField
-        The truth.
+        The field with its true values.
     held_out : HeldOut
-    cells : Cells
+        The gaps that were cut into it.
+    cells : HeldOutCells
         The held-out cells.
-    place : ndarray of int64, shape (cells,)
-        Number of each in the flattened map.
+    position : ndarray of int64, shape (cells,)
+        Index of each held-out cell in its flattened map.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ScoreRow, ...]
     paired: tuple[PairedRow, ...]
     runs: tuple[MethodRun, ...]
     gappy: GappyField
     held_out: HeldOut
-    cells: Cells
-    place: np.ndarray
+    cells: HeldOutCells
+    position: np.ndarray
 
     @property
-    def ran(self) -> list[MethodRun]:
-        """The runs with a result."""
+    def finished_runs(self) -> list[MethodRun]:
+        """Runs with a result."""
         return [run for run in self.runs if run.refused is None]
 
-    def row(self, method: str, group: str = "all", name: str = "all", basis: str = "own") -> Row:
-        """The row of a method and a group; InputError where there is none."""
+    def get_row(
+        self, method: str, group: str = "all", name: str = "all", basis: str = "own"
+    ) -> ScoreRow:
+        """Return the row of a method and a group; InputError if there is none."""
         for row in self.rows:
             if (row.method, row.group, row.name, row.basis) == (method, group, name, basis):
                 return row
         raise InputError(f"no score of {method} for {group} {name} ({basis})")
 
-    def map_of(self, values: np.ndarray, frame: int) -> np.ndarray:
-        """Values of the held-out cells of one map on its grid, float64 (y, x); NaN elsewhere."""
-        made = np.full(self.gappy.sea.shape, np.nan)
-        chosen = self.cells.day == frame
-        made.reshape(-1)[self.place[chosen]] = values[chosen]
-        return made
+    def make_map(self, values: np.ndarray, frame: int) -> np.ndarray:
+        """Put values of the held-out cells of one map on its grid.
+
+        Parameters
+        ----------
+        values : ndarray, shape (cells,)
+            One value for each held-out cell.
+        frame : int
+            Number of the map.
+
+        Returns
+        -------
+        ndarray of float64, shape (y, x)
+            NaN for other cells.
+        """
+        field = np.full(self.gappy.sea.shape, np.nan)
+        of_map = self.cells.day == frame
+        field.reshape(-1)[self.position[of_map]] = values[of_map]
+        return field
 
 
 def score_fills(
@@ -119,55 +152,56 @@ def score_fills(
     own_process: bool = True,
     work_dir: Path | None = None,
 ) -> Scores:
-    """Let methods fill held-out cells and measure how far they lie from the truth.
+    """Score methods: let them fill held-out cells and measure their errors.
 
-    No method sees a held-out value: it gets the field with NaN there, in a process of its own.
-    Memory besides the methods: the field, two bytes a cell for the gaps, and for every held-out
-    cell about 100 bytes and 10 a method.
+    A method runs in a process of its own, on the field with NaN at the held-out cells. Besides the
+    memory of the methods this needs that of the field, two bytes a cell for the gaps, and for every
+    held-out cell about 100 bytes and 10 more for every method.
 
     Parameters
     ----------
     gappy : GappyField
-        The truth; it is not changed.
+        The field with its true values; it is not changed.
     held_out : HeldOut
-        From :func:`seaice.scoring.gaps.cut_gaps`.
+        Gaps of :func:`seaice.scoring.gaps.cut_gaps`.
     methods : mapping of str to mapping
         Label to parameters; see :func:`seaice.scoring.runs.run_methods`.
     grid : Grid, optional
-        For true cell areas; without it they follow from latitudes and longitudes.
+        Grid of the field, for the cell areas; without it they are computed from latitudes and
+        longitudes.
     is_concentration : bool
-        The upper end of ``gappy.valid_range`` (1 or 100) is then closed ice, and the measures of
-        the ice edge are made.
+        Whether the field is ice concentration. The upper end of ``gappy.valid_range`` (1 or 100) is
+        then full ice, and the measures of the ice edge are computed.
     against : str, optional
-        Label of the method that the others are compared with; by default the first.
+        Label of the method that the others are compared with; by default the first one.
     own_process, work_dir
         See :func:`seaice.scoring.runs.run_methods`.
 
     Raises
     ------
     InputError
-        For gaps of another field, nothing held out, a concentration without a valid
-        range from 0 on, no or unknown methods, or an ``against`` that is none of them.
+        If the gaps belong to another field, nothing is held out, a concentration has no valid range
+        that starts at 0, a method is unknown or there is none, or ``against`` is no label.
     """
-    _check(gappy, held_out, methods, is_concentration, against)
-    flat = np.flatnonzero(held_out.number)
-    frame, place = np.divmod(flat, gappy.sea.size)
-    area = _areas(gappy, grid)
-    cells = Cells(
-        truth=gappy.values.reshape(-1)[flat],
+    _check_arguments(gappy, held_out, methods, is_concentration, against)
+    flat_index = np.flatnonzero(held_out.number)
+    frame, position = np.divmod(flat_index, gappy.sea.size)
+    area = _compute_areas(gappy, grid)
+    cells = HeldOutCells(
+        truth=gappy.values.reshape(-1)[flat_index],
         day=frame.astype(np.int32),
-        area=None if area is None else area.reshape(-1)[place],
+        area=None if area is None else area.reshape(-1)[position],
         full=float(gappy.valid_range[1]) if is_concentration else None,
     )
     runs = run_methods(gappy, held_out, methods, own_process=own_process, work_dir=work_dir)
-    groups = list(_groups(gappy, held_out, flat))
-    rows = [row for group in groups for row in _rows(runs, cells, *group)]
-    rows += [row for run in runs if run.refused is None for row in _flag_rows(run, cells)]
-    paired = _paired(runs, cells, groups, held_out, against or next(iter(methods)))
-    return Scores(tuple(rows), tuple(paired), tuple(runs), gappy, held_out, cells, place)
+    groups = list(_group_cells(gappy, held_out, flat_index))
+    rows = [row for group in groups for row in _score_group(runs, cells, *group)]
+    rows += [row for run in runs if run.refused is None for row in _score_flags(run, cells)]
+    paired = _compare_methods(runs, cells, groups, held_out, against or next(iter(methods)))
+    return Scores(tuple(rows), tuple(paired), tuple(runs), gappy, held_out, cells, position)
 
 
-def checksum(gappy: GappyField) -> str:
+def digest_field(gappy: GappyField) -> str:
     """SHA-256 of what a field holds: its sea, its days and every observed value."""
 
     def parts() -> Iterator[str | bytes]:
@@ -181,7 +215,7 @@ def checksum(gappy: GappyField) -> str:
     return digest_parts(parts())
 
 
-def _check(
+def _check_arguments(
     gappy: GappyField,
     held_out: HeldOut,
     methods: Mapping[str, Mapping[str, Any]],
@@ -208,30 +242,30 @@ def _check(
         raise InputError(f"expected --against one of {', '.join(methods)}, found {against!r}")
 
 
-def _areas(gappy: GappyField, grid: Grid | None) -> np.ndarray | None:
+def _compute_areas(gappy: GappyField, grid: Grid | None) -> np.ndarray | None:
     if grid is not None:
         return grid.cell_area()
     if gappy.latitude is None or gappy.longitude is None:
         return None
-    return cell_areas(gappy.latitude, gappy.longitude)
+    return compute_cell_areas(gappy.latitude, gappy.longitude)
 
 
-def _groups(
-    gappy: GappyField, held_out: HeldOut, flat: np.ndarray
+def _group_cells(
+    gappy: GappyField, held_out: HeldOut, flat_index: np.ndarray
 ) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Groups of held-out cells by what was cut and for how long: group, name, bool (cells,)."""
-    number = held_out.number.reshape(-1)[flat]
+    """Group held-out cells by kind and length of their gap; yield group, name and bool (cells,)."""
+    number = held_out.number.reshape(-1)[flat_index]
     yield "all", "all", np.ones(number.size, bool)
     kinds = np.array([held_out.kinds.index(gap.kind) for gap in held_out.gaps])
     lengths = np.array([gap.days for gap in held_out.gaps])
     for k, kind in enumerate(held_out.kinds):
         yield "kind", kind, kinds[number - 1] == k
-        of_kind = np.unique(lengths[kinds == k])
-        for days in of_kind if of_kind.size > 1 else ():
+        lengths_of_kind = np.unique(lengths[kinds == k])
+        for days in lengths_of_kind if lengths_of_kind.size > 1 else ():
             chosen = (kinds == k) & (lengths == days)
             yield "gap", f"{kind} of {days}", chosen[number - 1]
-    missing = days_missing(gappy, held_out)
-    for low, high in zip((0, *LENGTHS), (*LENGTHS, np.inf), strict=True):
+    missing = count_days_missing(gappy, held_out)
+    for low, high in zip((0, *CLASS_ENDS), (*CLASS_ENDS, np.inf), strict=True):
         chosen = (missing > low) & (missing <= high)
         if chosen.any():
             first = low + 1
@@ -239,61 +273,63 @@ def _groups(
             yield "days missing", name if np.isfinite(high) else f"{first} or more", chosen
 
 
-def _rows(
-    runs: Sequence[MethodRun], cells: Cells, group: str, name: str, chosen: np.ndarray
-) -> Iterator[Row]:
-    here = cells.only(chosen)
-    ran = [run for run in runs if run.refused is None]
-    common = np.ones(here.truth.size, bool)
-    for run in ran:
-        common &= np.isfinite(run.values[chosen])
-    shared = here.only(common)
-    for run in ran:
-        fill = run.values[chosen]
-        error = None if run.error is None else run.error[chosen]
-        yield Row(run.label, group, name, "own", measure(fill, here), coverage(fill, error, here))
-        error = None if error is None else error[common]
-        made = measure(fill[common], shared), coverage(fill[common], error, shared)
-        yield Row(run.label, group, name, "common", *made)
+def _score_group(
+    runs: Sequence[MethodRun], cells: HeldOutCells, group: str, name: str, chosen: np.ndarray
+) -> Iterator[ScoreRow]:
+    """Score all methods on the chosen cells: on those each one fills, then on those that all fill."""
+    finished_runs = [run for run in runs if run.refused is None]
+    common = chosen.copy()
+    for run in finished_runs:
+        common &= np.isfinite(run.values)
+    for run in finished_runs:
+        yield _score_cells(run, cells, chosen, group, name, "own")
+        yield _score_cells(run, cells, common, group, name, "common")
 
 
-def _flag_rows(run: MethodRun, cells: Cells) -> Iterator[Row]:
-    """By how a value came about; where there is one flag it would only repeat the whole."""
+def _score_cells(
+    run: MethodRun, cells: HeldOutCells, chosen: np.ndarray, group: str, name: str, basis: str
+) -> ScoreRow:
+    of_group, fill = cells.select(chosen), run.values[chosen]
+    error = None if run.error is None else run.error[chosen]
+    coverage = measure_coverage(fill, error, of_group)
+    return ScoreRow(run.label, group, name, basis, measure(fill, of_group), coverage)
+
+
+def _score_flags(run: MethodRun, cells: HeldOutCells) -> Iterator[ScoreRow]:
+    """Score a method on the cells of every flag; with one flag only, the row of all cells is enough."""
     flags = np.unique(run.flag[np.isfinite(run.values)])
     for flag in flags if flags.size > 1 else ():
         chosen = (run.flag == flag) & np.isfinite(run.values)
-        here, fill = cells.only(chosen), run.values[chosen]
-        error = None if run.error is None else run.error[chosen]
-        name = FillFlag(flag).name.lower()
-        yield Row(run.label, "flag", name, "own", measure(fill, here), coverage(fill, error, here))
+        yield _score_cells(run, cells, chosen, "flag", FillFlag(flag).name.lower(), "own")
 
 
-def _paired(
+def _compare_methods(
     runs: Sequence[MethodRun],
-    cells: Cells,
+    cells: HeldOutCells,
     groups: Sequence[tuple[str, str, np.ndarray]],
     held_out: HeldOut,
     against: str,
 ) -> Iterator[PairedRow]:
-    ran = {run.label: run for run in runs if run.refused is None}
-    other = ran.get(against)
-    if other is None:
+    """Compare the methods with the one labelled ``against`` on every group of cells."""
+    finished_runs = {run.label: run for run in runs if run.refused is None}
+    reference = finished_runs.get(against)
+    if reference is None:
         return
     number = held_out.number[held_out.number > 0]
     for group, name, chosen in groups:
         truth, day = cells.truth[chosen].astype(np.float64), cells.day[chosen]
-        # Gaps as long as the record, such as a pole hole, have days that are alike but not one.
-        spans = [held_out.gaps[n - 1].days for n in np.unique(number[chosen])]
-        longest = max((s for s in spans if s < len(held_out.number)), default=1)
-        for run in ran.values():
+        # A gap on every map, such as a pole hole, does not set the length of the blocks.
+        lengths = [held_out.gaps[n - 1].days for n in np.unique(number[chosen])]
+        longest = max((days for days in lengths if days < len(held_out.number)), default=1)
+        for run in finished_runs.values():
             if run.label == against:
                 continue
-            errors = run.values[chosen] - truth, other.values[chosen] - truth
+            errors = run.values[chosen] - truth, reference.values[chosen] - truth
             days = np.unique(day[np.isfinite(errors[0]) & np.isfinite(errors[1])]).size
-            # One and a half times the longest where the days are enough for four blocks.
-            block = max(5, longest, min(3 * longest // 2, days // 4))
-            for which in ("rmse", "mae"):
-                made = paired_difference(
-                    *errors, day, measure=which, block_days=block, seed=held_out.seed
+            # One and a half times the longest gap if there are enough days for four blocks.
+            block_days = max(5, longest, min(3 * longest // 2, days // 4))
+            for name_of_measure in ("rmse", "mae"):
+                difference = compare_paired(
+                    *errors, day, measure=name_of_measure, block_days=block_days, seed=held_out.seed
                 )
-                yield PairedRow(run.label, against, group, name, which, made)
+                yield PairedRow(run.label, against, group, name, name_of_measure, difference)

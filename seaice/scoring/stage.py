@@ -22,7 +22,7 @@ from seaice.runtime.output_checks import (
 from seaice.scoring.gaps import cut_gaps
 from seaice.scoring.score import Scores, score_fills
 from seaice.scoring.shapes import GapSettings
-from seaice.scoring.table import text_table, write_csv, write_record
+from seaice.scoring.table import format_table, write_csv, write_record
 from seaice.sources.bremen.names import DayFile
 
 NAMES = ("scores.csv", "scores.json", "scores.png")
@@ -121,7 +121,9 @@ def score_gaps(
     source = read_gappy(Path(input_file), reading)
     given = None if held_out_file is None else read_held_out(held_out_file)
     kinds = list(gaps) or (None if given is None else ["given"])
-    held_out = cut_gaps(source.field, kinds, grid=source.grid, settings=settings, given=given, seed=seed)
+    held_out = cut_gaps(
+        source.field, kinds, grid=source.grid, settings=settings, held_out_cells=given, seed=seed
+    )
     frame = None if picture_date is None else _frame(source.field.days, picture_date)
     scores = score_fills(
         source.field,
@@ -151,8 +153,8 @@ def _written(
     table, record, picture = (output_dir / name for name in NAMES)
     write_csv(scores, table)
     write_record(scores, record, where)
-    report = Report(lines=text_table(scores), outputs=[table, record], values={"scores": scores})
-    if scores.ran:
+    report = Report(lines=format_table(scores), outputs=[table, record], values={"scores": scores})
+    if scores.finished_runs:
         report.lines += draw_scores(scores, picture, grid=grid, title=title, frame=frame, dpi=dpi)
         report.outputs.append(picture)
     report.failed = [f"{r.label}: {r.refused}" for r in scores.runs if r.refused is not None]

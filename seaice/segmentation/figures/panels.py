@@ -10,7 +10,7 @@ import numpy as np
 
 from seaice.drawing import palette
 from seaice.drawing.palette import Swatch
-from seaice.scoring.figure_style import LINES
+from seaice.scoring.figure_style import LINE_COLOURS
 from seaice.segmentation.data.labels import (
     ICE,
     IGNORED,
@@ -114,7 +114,7 @@ def draw_losses(ax: Axes, logs: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         Columns of ``log.csv`` by the label of the training.
     """
     for number, (label, log) in enumerate(logs.items()):
-        colour = LINES[number % len(LINES)]
+        colour = LINE_COLOURS[number % len(LINE_COLOURS)]
         name = f"{label}, " if len(logs) > 1 else ""
         ax.plot(log["epoch"], log["train_loss"], "--", color=colour, lw=1.2, label=f"{name}training")
         ax.plot(log["epoch"], log["validation_loss"], color=colour, lw=1.6, label=f"{name}validation")
@@ -148,7 +148,7 @@ def draw_validation(
         for column, text in names:
             if column not in log:
                 continue
-            colour = LINES[number % len(LINES)]
+            colour = LINE_COLOURS[number % len(LINE_COLOURS)]
             legend = label if len(logs) > 1 else text
             if column == names[0][0] and np.isfinite(log[column]).any():
                 best = int(np.nanargmax(log[column]))
@@ -195,7 +195,7 @@ def draw_efficiency(
     drawn: list[float] = list(levels.values())
     lowest = 0.0
     for number, (label, lines) in enumerate(studies.items()):
-        colour = LINES[number % len(LINES)]
+        colour = LINE_COLOURS[number % len(LINE_COLOURS)]
         # Shifted against each other, so that intervals of two models do not overlap.
         shift = 1.1 ** (number - (len(studies) - 1) / 2)
         lines = [line for line in lines if line["mean"] is not None]
@@ -405,9 +405,9 @@ def draw_embedding(
 def draw_neighbours(ax: Axes, accuracy: Mapping[int, float], majority: float) -> None:
     """Draw the accuracy of the vote of the nearest neighbours, by their number."""
     numbers = list(accuracy)
-    bars = ax.bar(range(len(numbers)), list(accuracy.values()), width=0.6, color=LINES[0])
+    bars = ax.bar(range(len(numbers)), list(accuracy.values()), width=0.6, color=LINE_COLOURS[0])
     ax.bar_label(bars, fmt="%.2f", fontsize=_FONT_SIZE, color=palette.TEXT, padding=2)
-    ax.axhline(majority, color=LINES[1], lw=1.4, ls="--", label="the more frequent class")
+    ax.axhline(majority, color=LINE_COLOURS[1], lw=1.4, ls="--", label="the more frequent class")
     ax.set_xticks(range(len(numbers)), [str(number) for number in numbers])
     ax.set_xlabel("nearest neighbours in other scenes", fontsize=_FONT_SIZE + 1)
     ax.set_ylabel("share of patches called right", fontsize=_FONT_SIZE + 1)
