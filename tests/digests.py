@@ -205,11 +205,7 @@ CONTENTS: Mapping[str, Callable[[Path], Any]] = {
 def write_inputs(run: Run) -> None:
     """Simulated files of every source; one digest for all that lies in a folder."""
     from seaice import simulate
-
-    try:
-        from seaice.simulate.sst import write_sst
-    except ImportError:  # where it was before the package got folders; drop once that is history
-        from seaice.simulated_sst import write_sst
+    from seaice.simulate.sst import write_sst
 
     if not Path(simulate.__file__).is_relative_to(run.checkout):
         raise SystemExit(f"seaice is imported from {simulate.__file__}, not from {run.checkout}")
@@ -217,9 +213,9 @@ def write_inputs(run: Run) -> None:
     period = {"start_date": START, "end_date": END, "absent_days": ABSENT}
     gaps = {"defects": DEFECTS, "outages": OUTAGES}
     simulate.simulate_days(output_dir=folder / "days", **period, **gaps, seed=3)
-    for granule in simulate.simulated_granules(*ORBITS):
+    for granule in simulate.list_simulated_granules(*ORBITS):
         simulate.write_granule(folder / "l1b", granule)
-    for granule in simulate.simulated_passes(*TRACKS):
+    for granule in simulate.list_simulated_passes(*TRACKS):
         simulate.write_atl10(folder / "atl10", granule, segments=4000)
     (folder / "sst").mkdir()
     write_sst(folder / "sst", [date(2024, 6, 1) + timedelta(days=i) for i in range(12)], step=4.0)
