@@ -199,7 +199,7 @@ TIME_ATTRIBUTES = {
 }
 
 
-def axis_attributes(name: str) -> dict[str, str]:
+def describe_axis(name: str) -> dict[str, str]:
     """CF attributes of the coordinate ``x`` or ``y``."""
     return {
         "standard_name": f"projection_{name}_coordinate",
@@ -209,12 +209,12 @@ def axis_attributes(name: str) -> dict[str, str]:
     }
 
 
-def crs_attributes(grid: Grid) -> dict[str, Any]:
+def describe_crs(grid: Grid) -> dict[str, Any]:
     """CF attributes of the grid-mapping variable ``crs``."""
     return {"long_name": "coordinate reference system", **grid.to_cf()}
 
 
-def attributes_of(variable: str | Variable, *, lat_lon: bool) -> dict[str, Any]:
+def describe_variable(variable: str | Variable, *, lat_lon: bool) -> dict[str, Any]:
     """CF attributes of a variable in its file.
 
     Parameters
@@ -261,7 +261,7 @@ def define(
         row.name, row.dtype, row.dimensions, fill_value=row.fill_value, **options
     )
     variable.set_auto_maskandscale(False)
-    attributes = attributes_of(row, lat_lon="lat" in dataset.variables)
+    attributes = describe_variable(row, lat_lon="lat" in dataset.variables)
     if row.dtype == "S1":
         attributes["_Encoding"] = "utf-8"
     variable.setncatts(attributes)
@@ -283,10 +283,10 @@ def write_grid(dataset: netCDF4.Dataset, grid: Grid, *, lat_lon: bool = False) -
     for name, values in (("y", grid.y), ("x", grid.x)):
         dataset.createDimension(name, values.size)
         variable = dataset.createVariable(name, "f8", (name,))
-        variable.setncatts(axis_attributes(name))
+        variable.setncatts(describe_axis(name))
         variable[:] = values
     crs = dataset.createVariable("crs", "i4", ())
-    crs.setncatts(crs_attributes(grid))
+    crs.setncatts(describe_crs(grid))
     crs[...] = 0
     dataset.setncattr("grid_id", grid.id)
     if lat_lon:
@@ -323,7 +323,7 @@ def write_time(
         bounds[:] = np.stack([numbers, numbers + 1 if ends is None else ends], axis=1)
 
 
-def global_attributes(
+def describe_file(
     *,
     title: str,
     summary: str,
@@ -352,13 +352,13 @@ def global_attributes(
         "institution": "made by the user of the seaice toolbox",
         "source": source,
         "references": references,
-        "history": history_line(stage, {**(call or {}), **parameters}),
+        "history": format_history(stage, {**(call or {}), **parameters}),
         "parameters": json.dumps(parameters, default=str, sort_keys=True),
         "software_version": f"seaice {seaice.__version__}",
     }
 
 
-def with_history(attributes: Mapping[str, Any], before: str) -> dict[str, Any]:
+def add_history(attributes: Mapping[str, Any], before: str) -> dict[str, Any]:
     """The attributes, with what a file's ``history`` said before below their own."""
     merged = dict(attributes)
     if "history" in merged and before and before != merged["history"]:
@@ -366,7 +366,7 @@ def with_history(attributes: Mapping[str, Any], before: str) -> dict[str, Any]:
     return merged
 
 
-def history_line(stage: str, parameters: Mapping[str, Any]) -> str:
+def format_history(stage: str, parameters: Mapping[str, Any]) -> str:
     """One line of ``history``: UTC time, program, version and what was called."""
     now = format_timestamp(datetime.now(UTC))
     call = ", ".join(f"{k}={v}" for k, v in parameters.items())
@@ -374,18 +374,18 @@ def history_line(stage: str, parameters: Mapping[str, Any]) -> str:
     return line.encode("utf-8", "replace").decode("utf-8")
 
 
-def text_row(text: str, width: int) -> np.ndarray:
+def encode_text(text: str, width: int) -> np.ndarray:
     """A UTF-8 row of characters for an S1 variable, cut or padded to ``width`` bytes."""
     # A file name that is no UTF-8 must not keep a cube from being written.
     data = text.encode("utf-8", "replace")[:width].decode("utf-8", "ignore").encode("utf-8")
     return np.frombuffer(data.ljust(width, b"\0"), dtype="S1")
 
 
-def stored_text(text: str) -> str:
+def cut_text(text: str) -> str:
     """A text as the variables of :data:`TEXT_WIDTHS` with the most room keep it."""
-    return row_text(text_row(text, max(TEXT_WIDTHS.values())))
+    return decode_text(encode_text(text, max(TEXT_WIDTHS.values())))
 
 
-def row_text(row: np.ndarray) -> str:
-    """Inverse of :func:`text_row`."""
+def decode_text(row: np.ndarray) -> str:
+    """Inverse of :func:`encode_text`."""
     return bytes(np.ascontiguousarray(row).tobytes()).rstrip(b"\0").decode("utf-8", "replace")

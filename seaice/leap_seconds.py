@@ -38,7 +38,7 @@ _COUNT = np.arange(1, len(_DAYS) + 1)
 _TAI93 = _UTC - EPOCH_1993 + _COUNT  # the count of seconds at the same instants
 
 
-def utc_from_tai93(seconds: np.ndarray | float) -> np.ndarray:
+def convert_tai93_to_utc(seconds: np.ndarray | float) -> np.ndarray:
     """Seconds since 1970-01-01T00:00:00 UTC, 86400 a day, from TAI93.
 
     Parameters
@@ -54,7 +54,7 @@ def utc_from_tai93(seconds: np.ndarray | float) -> np.ndarray:
 
     Examples
     --------
-    >>> float(utc_from_tai93(615254408.0))  # 2012-07-01
+    >>> float(convert_tai93_to_utc(615254408.0))  # 2012-07-01
     1341100800.0
     """
     given = np.asarray(seconds, np.float64)
@@ -66,12 +66,12 @@ def utc_from_tai93(seconds: np.ndarray | float) -> np.ndarray:
     return np.minimum(utc, np.where(np.isnan(utc), np.nan, ends - 1e-6))
 
 
-def tai93_from_utc(seconds: np.ndarray | float) -> np.ndarray:
+def convert_utc_to_tai93(seconds: np.ndarray | float) -> np.ndarray:
     """TAI93 from seconds since 1970-01-01T00:00:00 UTC; NaN stays NaN.
 
     Examples
     --------
-    >>> float(tai93_from_utc(1341100800.0))  # 2012-07-01
+    >>> float(convert_utc_to_tai93(1341100800.0))  # 2012-07-01
     615254408.0
     """
     given = np.asarray(seconds, np.float64)
@@ -79,7 +79,7 @@ def tai93_from_utc(seconds: np.ndarray | float) -> np.ndarray:
     return given - EPOCH_1993 + leaps
 
 
-def tai93_of(moment: datetime) -> float:
+def convert_time_to_tai93(moment: datetime) -> float:
     """TAI93 of a UTC time.
 
     Raises
@@ -89,16 +89,16 @@ def tai93_of(moment: datetime) -> float:
 
     Examples
     --------
-    >>> tai93_of(datetime(2015, 7, 1, tzinfo=UTC))
+    >>> convert_time_to_tai93(datetime(2015, 7, 1, tzinfo=UTC))
     709862409.0
     """
     if moment.tzinfo is None:
         raise InputError(f"expected a time with its zone (UTC), found {moment.isoformat()}")
-    return float(tai93_from_utc((moment - _EPOCH) / timedelta(seconds=1)))
+    return float(convert_utc_to_tai93((moment - _EPOCH) / timedelta(seconds=1)))
 
 
-def utc_of(seconds: float, *, up: bool = False) -> datetime:
+def convert_tai93_to_time(seconds: float, *, up: bool = False) -> datetime:
     """UTC time of TAI93 seconds, cut to whole milliseconds (``up``: to the next one)."""
-    milliseconds = float(utc_from_tai93(seconds)) * 1000
+    milliseconds = float(convert_tai93_to_utc(seconds)) * 1000
     whole = np.ceil(milliseconds) if up else np.floor(milliseconds)
     return _EPOCH + timedelta(milliseconds=int(whole))

@@ -99,7 +99,7 @@ def write_cube(
             for name, values in day_counts(flags, surface).items():
                 cf.define(dataset, name)[:] = values
         dataset.setncatts(
-            cf.global_attributes(
+            cf.describe_file(
                 title="a cube for a test",
                 summary="given arrays",
                 source="test",

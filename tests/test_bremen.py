@@ -20,7 +20,7 @@ from seaice.sources.bremen.names import (
     DayFile,
     RejectedDay,
     list_days,
-    special_days,
+    read_special_days,
 )
 from seaice.sources.bremen.reader import (
     read_day,
@@ -73,7 +73,7 @@ def test_places(name, path):
 
 
 def test_special_days():
-    days = special_days()
+    days = read_special_days()
     assert {date(2013, 5, 11), date(2013, 5, 12), date(2013, 5, 13)} <= set(days.absent)
     assert date(2013, 5, 10) not in days.absent
     assert date(2012, 7, 2) not in days.absent

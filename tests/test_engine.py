@@ -26,7 +26,7 @@ from seaice.cube.fill_days import (
 )
 from seaice.runtime.workers import (
     Engine,
-    spans,
+    split_days,
 )
 
 # dask's own: it opens sockets and closes loops in other threads at exit.
@@ -105,7 +105,7 @@ def test_no_scheduler_and_no_workers(monkeypatch):
     ("first", "last", "parts", "multiple"), [(0, 99, 8, 30), (5, 5, 4, 30), (0, 89, 3, 30), (0, 9, 4, 1)]
 )
 def test_spans_are_the_days_in_whole_batches(first, last, parts, multiple):
-    cut = spans(first, last, parts=parts, multiple=multiple)
+    cut = split_days(first, last, parts=parts, multiple=multiple)
     assert [n for a, b in cut for n in range(a, b + 1)] == list(range(first, last + 1))
     assert len(cut) <= parts
     assert all((b - a + 1) % multiple == 0 for a, b in cut[:-1])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seaice import InputError
-from seaice.leap_seconds import tai93_of
+from seaice.leap_seconds import convert_time_to_tai93
 from seaice.simulate import (
     amsr2_layout,
     compute_true_positions,
@@ -194,9 +194,9 @@ def test_a_week_of_granules_follows_without_a_gap():
 def test_a_leap_second_is_one_scan_more_and_no_gap():
     before, around, after = granules("2016-12-31 22:20", 3)
     assert before.end < around.start < datetime(2017, 1, 1, tzinfo=UTC) < around.end < after.start
-    with_leap = tai93_of(around.end) - tai93_of(around.start)
+    with_leap = convert_time_to_tai93(around.end) - convert_time_to_tai93(around.start)
     assert abs(with_leap - (around.end - around.start).total_seconds() - 1) < 1e-6
-    assert abs(tai93_of(after.start) - tai93_of(around.end) - 1.49985) < 0.003
+    assert abs(convert_time_to_tai93(after.start) - convert_time_to_tai93(around.end) - 1.49985) < 0.003
 
 
 @pytest.mark.parametrize(

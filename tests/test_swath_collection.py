@@ -189,7 +189,7 @@ def test_a_complete_archive_is_not_asked_for_again(served, tmp_path, capsys):
 
 def test_what_came_since_is_added(served, products, granules, tmp_path, monkeypatch):
     served(listed=[p for p in products if p.granule_id != granules[5].granule_id])
-    monkeypatch.setattr("seaice.swaths.collect.now", lambda: "2020-01-02T00:00:00.000Z")
+    monkeypatch.setattr("seaice.swaths.collect.format_now", lambda: "2020-01-02T00:00:00.000Z")
     assert amsr2_processor.main(words(tmp_path)) == 0
     server = served()
     assert amsr2_processor.main(words(tmp_path)) == 0
@@ -631,7 +631,7 @@ def test_what_a_kill_left_beside_a_finished_archive_goes(served, tmp_path):
 
 def test_nothing_new_leaves_the_archive_as_it_is(served, tmp_path, monkeypatch, capsys):
     server = served()
-    monkeypatch.setattr("seaice.swaths.collect.now", lambda: "2020-01-02T00:00:00.000Z")
+    monkeypatch.setattr("seaice.swaths.collect.format_now", lambda: "2020-01-02T00:00:00.000Z")
     assert amsr2_processor.main(words(tmp_path)) == 0
     before, searches = (tmp_path / f"{NAME}.h5").stat(), len(server.searches())
     assert amsr2_processor.main(words(tmp_path)) == 0

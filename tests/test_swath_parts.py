@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from seaice import InputError
 from seaice.dates import parse_timestamp
-from seaice.leap_seconds import tai93_from_utc, tai93_of, utc_from_tai93, utc_of
+from seaice.leap_seconds import (
+    convert_tai93_to_time,
+    convert_tai93_to_utc,
+    convert_time_to_tai93,
+    convert_utc_to_tai93,
+)
 from seaice.runtime.json_files import (
     append_line,
     parse_lines,
@@ -45,48 +50,50 @@ def seconds(text: str) -> float:
     ],
 )
 def test_leap_seconds_of_the_table(utc, tai93):
-    assert utc_from_tai93(tai93) == seconds(utc)
-    assert tai93_from_utc(seconds(utc)) == tai93
-    assert tai93_from_utc(seconds(utc) - 1) in (tai93 - 1, tai93 - 2), "a leap second lies between"
+    assert convert_tai93_to_utc(tai93) == seconds(utc)
+    assert convert_utc_to_tai93(seconds(utc)) == tai93
+    assert convert_utc_to_tai93(seconds(utc) - 1) in (tai93 - 1, tai93 - 2), "a leap second lies between"
 
 
 def test_a_real_granule():
     # 2013-07-01 035A: scan 331 is 331 scans after scan 0 at 09:42:08.16
-    scan_0 = utc_from_tai93(646825832.611 - 331 * 1.49985)
+    scan_0 = convert_tai93_to_utc(646825832.611 - 331 * 1.49985)
     assert scan_0 == pytest.approx(seconds("2013-07-01T09:42:08.161"), abs=0.002)
 
 
 def test_time_never_runs_backwards_over_a_leap_second():
-    times = utc_from_tai93(np.arange(757382408.0, 757382412.0, 0.25))
+    times = convert_tai93_to_utc(np.arange(757382408.0, 757382412.0, 0.25))
     assert (np.diff(times) >= 0).all()
-    inside = utc_from_tai93(757382409.5)  # 23:59:60.5
+    inside = convert_tai93_to_utc(757382409.5)  # 23:59:60.5
     assert seconds("2016-12-31T23:59:59.999") < inside < seconds("2017-01-01")
 
 
 def test_unknown_times_stay_unknown():
-    assert np.isnan(utc_from_tai93(np.array([-1.0, np.nan, np.inf]))).all()
-    assert np.isnan(tai93_from_utc(np.nan))
+    assert np.isnan(convert_tai93_to_utc(np.array([-1.0, np.nan, np.inf]))).all()
+    assert np.isnan(convert_utc_to_tai93(np.nan))
 
 
 def test_moments_in_tai93():
     moment = datetime(2012, 7, 1, tzinfo=UTC)
-    assert tai93_of(moment) == 615254408
-    assert utc_of(615254408) == moment
-    assert utc_of(615254406.5) == moment - timedelta(seconds=0.5), "before the leap second"
-    assert utc_of(615254407.75) == moment - timedelta(milliseconds=1), "within it"
-    assert utc_of(615254407.75, up=True) == moment
+    assert convert_time_to_tai93(moment) == 615254408
+    assert convert_tai93_to_time(615254408) == moment
+    assert convert_tai93_to_time(615254406.5) == moment - timedelta(seconds=0.5), (
+        "before the leap second"
+    )
+    assert convert_tai93_to_time(615254407.75) == moment - timedelta(milliseconds=1), "within it"
+    assert convert_tai93_to_time(615254407.75, up=True) == moment
     with pytest.raises(InputError, match="with its zone"):
-        tai93_of(moment.replace(tzinfo=None))
+        convert_time_to_tai93(moment.replace(tzinfo=None))
 
 
 @given(st.integers(725846400, 2_000_000_000))
 def test_whole_seconds_come_back(second):
-    assert utc_from_tai93(tai93_of(datetime.fromtimestamp(second, UTC))) == second
+    assert convert_tai93_to_utc(convert_time_to_tai93(datetime.fromtimestamp(second, UTC))) == second
 
 
 @given(st.floats(0, 2e9))
 def test_times_come_back(tai93):
-    there = tai93_from_utc(utc_from_tai93(tai93))
+    there = convert_utc_to_tai93(convert_tai93_to_utc(tai93))
     assert there == pytest.approx(tai93, abs=1.001 if abs(there - tai93) > 0.1 else 1e-5)
 
 

@@ -37,7 +37,7 @@ from seaice import InputError
 from seaice.download.http import (
     Busy,
     Fetcher,
-    only_writer,
+    claim_file,
 )
 from seaice.download.manifest import (
     Manifest,
@@ -52,9 +52,9 @@ from seaice.download.mirrors import (
 from seaice.download.partial_file import (
     Identity,
     PartialFile,
-    public_url,
+    strip_login,
 )
-from seaice.download.responses import retry_after_seconds
+from seaice.download.responses import read_retry_after
 from seaice.download.retry import GaveUp, RetryPolicy, Stopped, retry
 from seaice.runtime.threads import work_off
 
@@ -416,11 +416,11 @@ def test_retry_after_is_honoured_with_a_cap(server, tmp_path, after, least, most
 
 @pytest.mark.parametrize("value", [None, "", "soon", "-5", "1.5"])
 def test_unreadable_retry_after(value):
-    assert retry_after_seconds(value) is None
+    assert read_retry_after(value) is None
 
 
 def test_retry_after_in_the_past_is_no_wait():
-    assert retry_after_seconds("Mon, 01 Jan 2024 12:00:30 GMT") == 0.0
+    assert read_retry_after("Mon, 01 Jan 2024 12:00:30 GMT") == 0.0
 
 
 def test_retry_after_holds_for_the_other_workers_too(server, tmp_path):
@@ -475,18 +475,18 @@ def test_a_dead_first_host_does_not_cost_every_file_a_time_out(server, tmp_path)
 def test_a_host_is_avoided_longer_with_each_silence_and_no_more_once_it_answers(caplog):
     caplog.set_level("INFO", logger="seaice")
     pauses, policy = Pauses(), RetryPolicy(delay=0.04)
-    pauses.silent("http://a/1", policy, "no answer in time")
+    pauses.note_silence("http://a/1", policy, "no answer in time")
     assert pauses.is_avoided("http://a/2")
     assert not pauses.is_avoided("http://b/1")
     time.sleep(0.05)
     assert not pauses.is_avoided("http://a/1")
-    pauses.silent("http://a/1", policy, "no answer in time")
-    pauses.silent("http://a/1", policy, "no answer in time")
+    pauses.note_silence("http://a/1", policy, "no answer in time")
+    pauses.note_silence("http://a/1", policy, "no answer in time")
     time.sleep(0.05)
     assert pauses.is_avoided("http://a/1"), "at least 0.08 s after the third"
-    pauses.answered("http://a/1")
+    pauses.note_answer("http://a/1")
     assert not pauses.is_avoided("http://a/1")
-    pauses.answered("http://a/1")
+    pauses.note_answer("http://a/1")
     assert [record.getMessage() for record in caplog.records] == [
         "a: no answer in time; trying again, without further messages",
         "a answers again",
@@ -570,47 +570,47 @@ def test_password_reaches_neither_messages_nor_notes(server, fetcher, tmp_path, 
     with pytest.raises(TransferError) as info:
         fetcher.fetch([closed_port().replace("http://", "http://me:s3cret@")], tmp_path / "b.nc")
     assert "s3cret" not in str(info.value)
-    assert public_url("https://me@h/x") == "https://h/x"
+    assert strip_login("https://me@h/x") == "https://h/x"
 
 
-def known_of(server):
+def read_identity(server):
     stored = server.files["/" + NAME]
     return Identity(server.url + NAME, len(stored.body), stored.etag, stored.last_modified)
 
 
 def test_known_version_is_not_sent_again(server, fetcher, tmp_path):
-    assert fetcher.fetch([server.url + NAME], tmp_path / "a.nc", known=known_of(server)) is None
+    assert fetcher.fetch([server.url + NAME], tmp_path / "a.nc", local=read_identity(server)) is None
     assert statuses(server) == [304]
 
 
 def test_known_version_where_the_server_ignores_conditions(server, fetcher, tmp_path):
-    known = known_of(server)
+    local = read_identity(server)
 
     def ignore(reply):
         del reply.handler.headers["If-None-Match"], reply.handler.headers["If-Modified-Since"]
         return False
 
     server.fault(NAME, ignore)
-    assert fetcher.fetch([server.url + NAME], tmp_path / "a.nc", known=known) is None
+    assert fetcher.fetch([server.url + NAME], tmp_path / "a.nc", local=local) is None
     assert statuses(server) == [200]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_another_version_is_fetched(server, fetcher, tmp_path):
-    known = known_of(server)
+    local = read_identity(server)
     server.put(NAME, OTHER, modified=1_710_000_000.0)
-    fetched = fetcher.fetch([server.url + NAME], tmp_path / "a.nc", known=known)
+    fetched = fetcher.fetch([server.url + NAME], tmp_path / "a.nc", local=local)
     assert fetched.sha256 == hashlib.sha256(OTHER).hexdigest()
     assert_whole(tmp_path / "a.nc", OTHER)
 
 
 def test_an_etag_means_nothing_at_another_host(server):
-    known = known_of(server)
-    assert set(known.conditions("http://other/a.nc")) == {"If-Modified-Since"}
-    assert set(known.conditions(known.url)) == {"If-None-Match", "If-Modified-Since"}
-    other = Identity("http://other/a.nc", known.size, known.etag, "Tue, 05 Mar 2024 00:00:00 GMT")
-    assert not known.same_version(other)
-    assert not Identity("u", None).same_version(Identity("u", None))
+    local = read_identity(server)
+    assert set(local.make_conditions("http://other/a.nc")) == {"If-Modified-Since"}
+    assert set(local.make_conditions(local.url)) == {"If-None-Match", "If-Modified-Since"}
+    other = Identity("http://other/a.nc", local.size, local.etag, "Tue, 05 Mar 2024 00:00:00 GMT")
+    assert not local.is_same_version(other)
+    assert not Identity("u", None).is_same_version(Identity("u", None))
 
 
 def test_stop_ends_a_transfer_and_a_wait(server, tmp_path):
@@ -632,8 +632,8 @@ def test_stop_ends_a_transfer_and_a_wait(server, tmp_path):
 
 
 def test_one_writer_at_a_time(tmp_path):
-    with only_writer(tmp_path / "a.nc"), pytest.raises(Busy, match="is being written by process"):
-        with only_writer(tmp_path / "a.nc"):
+    with claim_file(tmp_path / "a.nc"), pytest.raises(Busy, match="is being written by process"):
+        with claim_file(tmp_path / "a.nc"):
             pass
 
 
@@ -715,7 +715,9 @@ def test_whatever_happens_the_file_is_one_version_and_whole(server, tmp_path, fa
         return act
 
     server.fault(name, *[meet(n, MENU[kind](size)) for n, (kind, size) in enumerate(faults)])
-    fetcher = Fetcher(policy=RetryPolicy(retries=8, delay=0.001, timeout=2.0))
+    pauses = Pauses()
+    pauses.note_answer(server.url)  # a host that never answered is given up after four silences
+    fetcher = Fetcher(policy=RetryPolicy(retries=8, delay=0.001, timeout=2.0), pauses=pauses)
     fetched = fetcher.fetch([server.url + name], tmp_path / "a.nc")
     fetcher.close()
     content = (tmp_path / "a.nc").read_bytes()

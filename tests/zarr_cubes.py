@@ -29,7 +29,7 @@ def add_texts(path: Path) -> Path:
             rows = [text if i == 1 else "" for i in range(len(dataset["time"]))]
             variable = cf.define(dataset, name)
             variable.set_auto_chartostring(False)
-            variable[:] = np.stack([cf.text_row(row, width) for row in rows])
+            variable[:] = np.stack([cf.encode_text(row, width) for row in rows])
     return path
 
 
@@ -57,7 +57,7 @@ def tables(dataset: netCDF4.Dataset, first: int, last: int) -> dict:
     for name in ("time", "time_bnds", *zarr.TABLE):
         if name in dataset.variables:
             rows = dataset[name][first:last]
-            found[name] = [cf.row_text(r) for r in rows] if rows.dtype.kind == "S" else rows
+            found[name] = [cf.decode_text(r) for r in rows] if rows.dtype.kind == "S" else rows
     return found
 
 

@@ -34,8 +34,8 @@ from seaice.dates import (
 )
 from seaice.flags import DayStatus
 from seaice.runtime.atomic_write import (
+    explain_full_disk,
     flush,
-    full_disk,
 )
 
 logger = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ def full_disk_named(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise full_disk(error, folder) from error
+            raise explain_full_disk(error, folder) from error
         raise
 
 

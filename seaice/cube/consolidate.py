@@ -80,7 +80,7 @@ from seaice.runtime.atomic_write import (
 from seaice.runtime.digests import digest_parts
 from seaice.runtime.workers import (
     Engine,
-    spans,
+    split_days,
 )
 
 
@@ -298,7 +298,7 @@ def _make_elsewhere(
     parts = -(-_SPANS_PER_WORKER * engine.workers // len(found))
     # Few days: smaller batches, so that every worker gets some.
     size = min(job.batch_size, -(-len(pending) // engine.workers))
-    cut = [span for a, b in found for span in spans(a, b, parts=parts, multiple=size)]
+    cut = [span for a, b in found for span in split_days(a, b, parts=parts, multiple=size)]
     units = [(spool.path, token, engine.threads, a, b) for a, b in cut]
     waiting, told = set(pending), set[Path]()
 

@@ -184,7 +184,7 @@ def _changed_days(job: Job, existing: Existing, *, since: date) -> list[date]:
                 changed.append(day)
         elif not present or job.days.is_bad(day) or (day >= since and job.days.has_choice(day)):
             again = job.days.read(day)[1]
-            found = again.status, cf.stored_text(again.file), again.sha256
+            found = again.status, cf.cut_text(again.file), again.sha256
             if found != (existing.status[i], existing.files[i], existing.digests[i]):
                 changed.append(day)
         elif day >= since and job.days.digest(day) != existing.digests[i]:

@@ -30,7 +30,7 @@ from seaice.dates import (
 from seaice.flags import Surface, find_flag_value
 from seaice.grids import Grid
 from seaice.open_file import explain_damage, open_netcdf, open_zarr
-from seaice.runtime.atomic_write import aside
+from seaice.runtime.atomic_write import locate_replaced
 
 WHOLE = slice(None)
 
@@ -186,7 +186,7 @@ class CubeFile:
 
 def _left_aside(path: Path) -> str:
     """What to do about a cube that is not there."""
-    left = aside(path.resolve())
+    left = locate_replaced(path.resolve())
     if left.is_dir():
         return f", but {left}, which a killed run moved aside; run consolidate_data.py again"
     return "; make it with consolidate_data.py"
@@ -261,7 +261,7 @@ class NetCDFContainer:
 
     def texts(self, name: str) -> list[str]:
         """A variable of rows of characters."""
-        return [cf.row_text(row) for row in self.read(name)]
+        return [cf.decode_text(row) for row in self.read(name)]
 
     def grid(self) -> Grid:
         """The grid of the cube."""

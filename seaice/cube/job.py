@@ -149,7 +149,7 @@ def cube_attributes(
     *, parameters: Mapping[str, Any], call: Mapping[str, Any], grid: Grid, period: DateRange
 ) -> dict[str, Any]:
     """Global attributes of a cube; the windows are told in kilometres too."""
-    attributes = cf.global_attributes(
+    attributes = cf.describe_file(
         title="Daily sea ice concentration, gaps filled and flagged",
         summary="Every day of the period on one grid. Each value carries a flag that says whether "
         "it was observed or how it was filled; land and what could not be filled is missing.",

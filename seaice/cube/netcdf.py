@@ -121,7 +121,7 @@ class Cube:
         """Replace global attributes; a ``history`` is put before the one there is."""
         with self._library() as dataset:
             before = dataset.getncattr("history") if "history" in dataset.ncattrs() else ""
-            dataset.setncatts(cf.with_history(attributes, before))
+            dataset.setncatts(cf.add_history(attributes, before))
 
     def put_table(self, first: int, table: Mapping[str, np.ndarray | Sequence[str]]) -> None:
         """Write the per-day variables of a run of days; the time axis grows to hold them.
@@ -137,7 +137,7 @@ class Cube:
             for name, rows in table.items():
                 if name in cf.TEXT_WIDTHS:
                     width = cf.TEXT_WIDTHS[name]
-                    rows = np.stack([cf.text_row(str(text), width) for text in rows])
+                    rows = np.stack([cf.encode_text(str(text), width) for text in rows])
                 dataset[name][first : first + len(rows)] = rows
 
     def put_day(self, i: int, chunks: Mapping[str, Sequence[bytes]]) -> None:

@@ -110,8 +110,8 @@ def create(
     make.array("time", "i4", ("time",), cf.TIME_ATTRIBUTES)
     make.array("time_bnds", "i4", ("time", "bnds"), {})
     for name, values in (("y", grid.y), ("x", grid.x)):
-        make.array(name, "f8", (name,), cf.axis_attributes(name))[:] = values
-    make.array("crs", "i4", (), cf.crs_attributes(grid))[...] = np.int32(0)
+        make.array(name, "f8", (name,), cf.describe_axis(name))[:] = values
+    make.array("crs", "i4", (), cf.describe_crs(grid))[...] = np.int32(0)
     if lat_lon:
         longitude, latitude = grid.longitude_latitude()
         make.of_table("lat")[:] = latitude
@@ -139,7 +139,7 @@ class _Maker:
     def of_table(self, name: str) -> zarr.Array[Any]:
         """A variable of ``products.VARIABLES``; one of characters becomes one of strings."""
         row = cf.VARIABLES[name]
-        attributes = cf.attributes_of(name, lat_lon=self._lat_lon)
+        attributes = cf.describe_variable(name, lat_lon=self._lat_lon)
         if row.dtype == "S1":
             return self.array(name, "S1", row.dimensions[:1], attributes)
         return self.array(name, row.dtype, row.dimensions, attributes, row.fill_value)
@@ -318,7 +318,7 @@ class Cube:
     def annotate(self, attributes: Mapping[str, Any]) -> None:
         """Replace global attributes; a ``history`` is put before the one there is."""
         earlier = self.attributes
-        merged = cf.with_history(attributes, earlier.get("history", ""))
+        merged = cf.add_history(attributes, earlier.get("history", ""))
         _write_group(self.path, earlier | merged)
 
     def close(self) -> None:
@@ -352,7 +352,7 @@ def check_storage(path: Path, storage: Storage) -> None:
 
 
 def _cut(text: str, width: int) -> str:
-    return cf.row_text(cf.text_row(text, width))
+    return cf.decode_text(cf.encode_text(text, width))
 
 
 def _write_group(path: Path, attributes: Mapping[str, Any]) -> None:

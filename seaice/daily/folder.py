@@ -66,7 +66,7 @@ class DailyGrids:
     grid_id : str, optional
         Take only files whose name says this grid.
     bad_days_file : Path, optional
-        The user's own list of special days (:func:`seaice.sources.bremen.names.special_days`).
+        The user's own list of special days (:func:`seaice.sources.bremen.names.read_special_days`).
 
     Raises
     ------
@@ -84,7 +84,7 @@ class DailyGrids:
         bad_days_file: Path | None = None,
     ) -> None:
         self.period = period
-        self._special = names.special_days(bad_days_file)
+        self._special = names.read_special_days(bad_days_file)
         wanted = grid_id or (grid.id if grid is not None and grid.id in _named_grids() else None)
         # Absolute: the days may be read by another process, in another folder.
         found = names.list_days(Path(source_dir), period, grid_id=wanted)

@@ -25,20 +25,20 @@ from seaice.download.mirrors import (
     HostSearch,
     Pauses,
     TransferError,
-    host_of,
+    get_host,
 )
 from seaice.download.partial_file import (
     Identity,
     PartialFile,
-    public_url,
+    strip_login,
 )
 from seaice.download.responses import (
     NotThere,
     Refused,
     Transient,
     explain,
-    identity_of,
     judge_answer,
+    read_identity,
 )
 from seaice.download.retry import RetryPolicy, Stopped, pause
 from seaice.runtime.atomic_write import (
@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 Check = Callable[[Path], object]
 
 _CHUNK = 64 * 1024
-_CONNECT_TIMEOUT = 10.0  # seconds; a host that is there answers the handshake well within
+_CONNECT_TIMEOUT = 10.0  # seconds; a host that runs answers the handshake well within
 # A body slower than this over one time-out is stalled, though no single read timed out.
 _LEAST_BYTES_PER_SECOND = 100
 
@@ -87,7 +87,7 @@ class Fetched:
 
 
 @contextmanager
-def only_writer(path: Path) -> Iterator[None]:
+def claim_file(path: Path) -> Iterator[None]:
     """Hold the right to fetch ``path`` among all threads and processes.
 
     Raises
@@ -144,10 +144,10 @@ class Fetcher:
         path: Path,
         *,
         check: Check | None = None,
-        known: Identity | None = None,
+        local: Identity | None = None,
         fresh: bool = False,
     ) -> Fetched | None:
-        """Fetch one file from the first host that has it; hold :func:`only_writer` meanwhile.
+        """Fetch one file from the first host that has it; hold :func:`claim_file` meanwhile.
 
         Parameters
         ----------
@@ -159,7 +159,7 @@ class Fetcher:
         check : callable, optional
             Called with the complete partial file before it gets its name; raises
             InputError with the reason when the content is no good.
-        known : Identity, optional
+        local : Identity, optional
             The version already at ``path``; only another one is fetched.
         fresh : bool
             Do not continue a partial file.
@@ -167,7 +167,7 @@ class Fetcher:
         Returns
         -------
         Fetched or None
-            None when ``known`` is still the version upstream.
+            None when ``local`` is still the version upstream.
 
         Raises
         ------
@@ -180,34 +180,34 @@ class Fetcher:
         partial = PartialFile(path)
         if fresh:
             partial.discard()
-        return self._from_first_host(urls, partial, check, known)
+        return self._fetch_from_any(urls, partial, check, local)
 
-    def _from_first_host(
-        self, urls: Sequence[str], partial: PartialFile, check: Check | None, known: Identity | None
+    def _fetch_from_any(
+        self, urls: Sequence[str], partial: PartialFile, check: Check | None, local: Identity | None
     ) -> Fetched | None:
-        search = HostSearch(urls, self._policy, self._pauses, have=partial.size)
+        search = HostSearch(urls, self._policy, self._pauses, partial_bytes=partial.size)
         while search.is_open:
-            url, wait = search.next()
+            url, wait = search.choose_next()
             pause(wait, self._stop)
             try:
-                return self._attempt(url, partial, check, known)
+                return self._fetch_from(url, partial, check, local)
             except Refused as error:
-                search.refused(url, error)
+                search.note_refusal(url, error)
             except Transient as error:
-                what_next = search.failed(url, error, have=partial.size)
+                next_step = search.note_failure(url, error, partial_bytes=partial.size)
                 level = logging.INFO if error.answered else logging.DEBUG
-                logger.log(level, "%s: %s at %s; %s", partial.name, error, host_of(url), what_next)
-        raise search.error()
+                logger.log(level, "%s: %s at %s; %s", partial.name, error, get_host(url), next_step)
+        raise search.make_error()
 
-    def _attempt(
-        self, url: str, partial: PartialFile, check: Check | None, known: Identity | None
+    def _fetch_from(
+        self, url: str, partial: PartialFile, check: Check | None, local: Identity | None
     ) -> Fetched | None:
-        offset, identity = partial.resumable(url)
+        offset, identity = partial.find_resumable(url)
         headers: dict[str, str] = {}
         if identity is not None:
             headers = {"Range": f"bytes={offset}-", "If-Range": identity.validator}
-        elif known is not None:
-            headers = known.conditions(public_url(url))
+        elif local is not None:
+            headers = local.make_conditions(strip_login(url))
         with self._ask(url, headers) as response:
             if response.status_code == 304 and "Range" not in headers and headers:
                 return None
@@ -218,8 +218,8 @@ class Fetcher:
                     partial.discard()
                 raise
             if identity is None or response.status_code == 200:
-                offset, identity = 0, identity_of(url, response)
-                if known is not None and known.same_version(identity):
+                offset, identity = 0, read_identity(url, response)
+                if local is not None and local.is_same_version(identity):
                     return None
                 partial.begin(identity)
             with partial.path.open("ab") as file:
@@ -239,7 +239,7 @@ class Fetcher:
             response = self._session.get(url, headers=headers, stream=True, timeout=timeout)
         except requests.RequestException as error:
             raise explain(error) from None
-        self._pauses.answered(url)
+        self._pauses.note_answer(url)
         with response:
             yield response
 

@@ -1,4 +1,4 @@
-"""The record beside downloaded files: what each is, where it came from, what is absent.
+"""The manifest of a folder of downloaded files: size, digest and origin of each, and absent files.
 
 ``manifest.jsonl`` in the folder of the files holds one JSON object a line; a later line
 about a name replaces an earlier one. Lines are appended under a lock of the kernel, so
@@ -26,14 +26,14 @@ NAME = "manifest.jsonl"
 
 @dataclass(frozen=True)
 class Record:
-    """What is known about one file.
+    """The entry of one file.
 
     Attributes
     ----------
     name : str
         File name.
     time : str
-        When it was fetched, found, or looked for in vain (UTC, ISO 8601).
+        When it was fetched, adopted, or looked for in vain (UTC, ISO 8601).
     size : int or None
         Bytes; None for a file that is absent upstream.
     sha256 : str
@@ -105,17 +105,17 @@ class Manifest:
                     text = file.read()
             except FileNotFoundError:
                 return
-            whole = text[: text.rfind(b"\n") + 1]  # the last line may be in the making
-            self._read_to += len(whole)
-            self._take_in(whole)
+            lines = text[: text.rfind(b"\n") + 1]  # the last line may be half written
+            self._read_to += len(lines)
+            self._take_in(lines)
 
     def _take_in(self, text: bytes) -> None:
-        known = {field.name for field in fields(Record)}
+        record_fields = {field.name for field in fields(Record)}
         damaged = 0
         for content in parse_lines(text):
             try:
                 parts = (content or {}).items()
-                record = Record(**{key: value for key, value in parts if key in known})
+                record = Record(**{key: value for key, value in parts if key in record_fields})
                 self._records[record.name] = record
             except TypeError:
                 damaged += 1

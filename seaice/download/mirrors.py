@@ -1,4 +1,4 @@
-"""Which host to ask for a file, when, and how often."""
+"""Hosts with the same files: which one to ask, when, and how often."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from seaice.download.partial_file import public_url
+from seaice.download.partial_file import strip_login
 from seaice.download.responses import (
     NotThere,
     Refused,
@@ -16,15 +16,15 @@ from seaice.download.responses import (
 )
 from seaice.download.retry import PROGRESS, RetryPolicy
 
-# Without any answer since the beginning there is likely no network, or a wrong address.
-_RETRIES_INTO_THE_VOID = 3
+# Retries while no host has ever answered: likely there is no network, or the address is wrong.
+_RETRIES_WITHOUT_ANSWER = 3
 
 logger = logging.getLogger(__name__)
 
 
-def host_of(url: str) -> str:
-    """Name and port of the host, without user name and password."""
-    return urlsplit(public_url(url)).netloc
+def get_host(url: str) -> str:
+    """Return name and port of the host, without user name and password."""
+    return urlsplit(strip_login(url)).netloc
 
 
 class TransferError(Exception):
@@ -50,7 +50,7 @@ MIRROR_POLICY = RetryPolicy(retries=6, delay=1.0, longest_delay=60.0, jitter=(0.
 
 
 class Pauses:
-    """Which host is left alone until when; shared by all workers of a run.
+    """The hosts that are not asked for a while; shared by all workers of a run.
 
     A host that asks for patience is waited for. One that gives no answer is put behind
     the others for a while that grows with each silence, so that a dead first host does
@@ -70,26 +70,26 @@ class Pauses:
         with self._lock:
             self._until[host] = max(until, self._until.get(host, 0.0))
 
-    def until(self, url: str) -> float:
-        """End of the pause of the host of ``url`` on the monotonic clock."""
+    def get_end(self, url: str) -> float:
+        """Return the end of the pause of the host of ``url`` on the monotonic clock."""
         return self._until.get(urlsplit(url).netloc, 0.0)
 
-    def silent(self, url: str, policy: RetryPolicy, reason: str) -> None:
+    def note_silence(self, url: str, policy: RetryPolicy, reason: str) -> None:
         """Note that the host of ``url`` gave no answer."""
         host = urlsplit(url).netloc
         with self._lock:
             count = self._silences[host] = self._silences.get(host, 0) + 1
             self._avoid_until[host] = time.monotonic() + policy.draw_delay(count)
         if count == 1:  # once, not for every file and attempt
-            logger.warning("%s: %s; trying again, without further messages", host_of(url), reason)
+            logger.warning("%s: %s; trying again, without further messages", get_host(url), reason)
 
-    def answered(self, url: str) -> None:
-        """Note that the host of ``url`` is there."""
+    def note_answer(self, url: str) -> None:
+        """Note that the host of ``url`` gave an answer."""
         self._any_answered = True
         with self._lock:
             was_silent = self._silences.pop(urlsplit(url).netloc, None)
         if was_silent:
-            logger.info("%s answers again", host_of(url))
+            logger.info("%s answers again", get_host(url))
 
     @property
     def any_answered(self) -> bool:
@@ -103,7 +103,7 @@ class Pauses:
 
 
 class HostSearch:
-    """The search for one file among its hosts: whom to ask next, and what each said.
+    """The search for one file among its hosts: which one to ask next, and the answers so far.
 
     Parameters
     ----------
@@ -111,14 +111,16 @@ class HostSearch:
         In order of preference.
     policy : RetryPolicy
     pauses : Pauses
-    have : int
-        Bytes of the file that are there already.
+    partial_bytes : int
+        Bytes of the file that an earlier attempt has left.
     """
 
-    def __init__(self, urls: Sequence[str], policy: RetryPolicy, pauses: Pauses, *, have: int) -> None:
+    def __init__(
+        self, urls: Sequence[str], policy: RetryPolicy, pauses: Pauses, *, partial_bytes: int
+    ) -> None:
         self._policy = policy
         self._pauses = pauses
-        self._furthest = have
+        self._furthest = partial_bytes
         self._failures = dict.fromkeys(urls, 0)  # hosts still to ask
         self._not_before = dict.fromkeys(urls, 0.0)
         self._reasons: dict[str, Refused | Transient] = {}
@@ -128,35 +130,37 @@ class HostSearch:
         """Whether there is a host left to ask."""
         return bool(self._failures)
 
-    def next(self) -> tuple[str, float]:
-        """The address to ask now, after so many seconds."""
-        now = time.monotonic()
-        ready = {u: max(now, self._not_before[u], self._pauses.until(u)) for u in self._failures}
+    def choose_next(self) -> tuple[str, float]:
+        """Choose the address to ask now; returns it and the seconds to wait before."""
+        current_time = time.monotonic()
+        ready = {
+            u: max(current_time, self._not_before[u], self._pauses.get_end(u)) for u in self._failures
+        }
         # The first of those that are ready: min() keeps the order of preference.
         url = min(ready, key=lambda u: (self._pauses.is_avoided(u), ready[u]))
-        return url, ready[url] - now
+        return url, ready[url] - current_time
 
-    def refused(self, url: str, error: Refused) -> None:
+    def note_refusal(self, url: str, error: Refused) -> None:
         """Note a final answer."""
         self._reasons[url] = error
         del self._failures[url]
 
-    def failed(self, url: str, error: Transient, *, have: int) -> str:
+    def note_failure(self, url: str, error: Transient, *, partial_bytes: int) -> str:
         """Note a failure that may pass; returns in words what comes next."""
         self._reasons[url] = error
         self._failures[url] += 1
         if not error.answered:
-            self._pauses.silent(url, self._policy, str(error))
+            self._pauses.note_silence(url, self._policy, str(error))
         # Only bytes beyond the furthest count: a server that always breaks off and
         # cannot continue would else be asked for ever.
-        progress = have >= self._furthest + PROGRESS
+        progress = partial_bytes >= self._furthest + PROGRESS
         if progress:
-            self._failures[url], self._furthest = 0, have
+            self._failures[url], self._furthest = 0, partial_bytes
         allowed = self._policy.retries
         if self._is_absent_somewhere:
             allowed = 0  # where one host says 404, another that fails is not waited for
         elif not self._pauses.any_answered:
-            allowed = min(allowed, _RETRIES_INTO_THE_VOID)
+            allowed = min(allowed, _RETRIES_WITHOUT_ANSWER)
         failures = self._failures[url]
         if failures > allowed:
             del self._failures[url]
@@ -172,12 +176,12 @@ class HostSearch:
     def _is_absent_somewhere(self) -> bool:
         return any(isinstance(reason, NotThere) for reason in self._reasons.values())
 
-    def error(self) -> TransferError:
-        """What to raise when no host is left."""
+    def make_error(self) -> TransferError:
+        """Return the error to raise when no host is left."""
         reasons = self._reasons.values()
         urls: dict[str, list[str]] = {}
         for url, reason in self._reasons.items():
-            urls.setdefault(str(reason), []).append(public_url(url))
+            urls.setdefault(str(reason), []).append(strip_login(url))
         text = "; ".join(f"{reason} ({' and '.join(who)})" for reason, who in urls.items())
         if self._is_absent_somewhere and all(isinstance(r, NotThere | Transient) for r in reasons):
             absent = AbsentUpstream(text)

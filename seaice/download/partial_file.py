@@ -1,4 +1,4 @@
-"""A partly fetched file: what is there, and of which version of the remote file."""
+"""A partly fetched file: the bytes that have arrived, and the version of the remote file they are of."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from urllib.parse import urlsplit, urlunsplit
 from seaice.runtime.atomic_write import flush
 
 
-def public_url(url: str) -> str:
-    """The address without user name and password, fit for logs and files.
+def strip_login(url: str) -> str:
+    """Return the address without user name and password, fit for logs and files.
 
     Examples
     --------
-    >>> public_url("https://me:secret@example.org:8080/data/a.nc")
+    >>> strip_login("https://me:secret@example.org:8080/data/a.nc")
     'https://example.org:8080/data/a.nc'
     """
     parts = urlsplit(url)
@@ -47,8 +47,8 @@ class Identity:
         """For If-Range, which admits no weak ETag; empty if there is none."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.last_modified
 
-    def conditions(self, url: str) -> dict[str, str]:
-        """Headers that ask for the body only if it is another version than this."""
+    def make_conditions(self, url: str) -> dict[str, str]:
+        """Return headers that ask for the body only if it is another version than this."""
         headers = {}
         if self.etag and self.url == url:  # an ETag means nothing at another address
             headers["If-None-Match"] = self.etag
@@ -56,13 +56,13 @@ class Identity:
             headers["If-Modified-Since"] = self.last_modified
         return headers
 
-    def same_version(self, other: Identity) -> bool:
+    def is_same_version(self, identity: Identity) -> bool:
         """Whether both are certain to be one version."""
-        if self.url == other.url and self.etag and other.etag:
-            return self.etag == other.etag
+        if self.url == identity.url and self.etag and identity.etag:
+            return self.etag == identity.etag
         if not self.last_modified or self.size is None:
             return False
-        return (self.last_modified, self.size) == (other.last_modified, other.size)
+        return (self.last_modified, self.size) == (identity.last_modified, identity.size)
 
 
 class PartialFile:
@@ -82,26 +82,26 @@ class PartialFile:
 
     @property
     def size(self) -> int:
-        """Bytes there."""
+        """Bytes that have arrived; 0 without a partial file."""
         try:
             return self.path.stat().st_size
         except FileNotFoundError:
             return 0
 
-    def resumable(self, url: str) -> tuple[int, Identity | None]:
-        """How many bytes are there of which version at ``url``; (0, None) to start over."""
+    def find_resumable(self, url: str) -> tuple[int, Identity | None]:
+        """Return the bytes to continue from and their version at ``url``; (0, None) to start over."""
         size = self.size
         try:
             identity = Identity(**json.loads(self._note.read_text(encoding="utf-8")))
             complete = identity.size is not None and size >= identity.size
         except (FileNotFoundError, ValueError, TypeError):  # none, or torn by a kill
             return 0, None
-        if size == 0 or complete or identity.url != public_url(url) or not identity.validator:
+        if size == 0 or complete or identity.url != strip_login(url) or not identity.validator:
             return 0, None
         return size, identity
 
     def begin(self, identity: Identity) -> None:
-        """Drop what is there, then note what comes: a kill in between mixes nothing."""
+        """Empty the file, then note the version that comes: a kill in between mixes nothing."""
         self.path.write_bytes(b"")
         self._note.write_text(json.dumps(asdict(identity)), encoding="utf-8")
 

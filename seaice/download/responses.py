@@ -1,4 +1,4 @@
-"""What an HTTP answer, or none, means for a transfer: final, absent, or worth another try."""
+"""The meaning of an HTTP answer, or of none, for a transfer: final, absent, or worth another attempt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from seaice.download.partial_file import (
     Identity,
-    public_url,
+    strip_login,
 )
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Refused(Exception):
 
 
 class NotThere(Refused):
-    """404 or 410."""
+    """The host has no such file (404 or 410)."""
 
 
 class Transient(Exception):
@@ -52,15 +52,15 @@ class Transient(Exception):
         self.at_once = at_once
 
 
-def retry_after_seconds(value: str | None, *, now: datetime | None = None) -> float | None:
+def read_retry_after(value: str | None, *, current_time: datetime | None = None) -> float | None:
     """Read a Retry-After header: seconds or an HTTP date; None if absent or unreadable.
 
     Examples
     --------
-    >>> retry_after_seconds("120")
+    >>> read_retry_after("120")
     120.0
     >>> noon = datetime(2024, 1, 1, 12, tzinfo=UTC)
-    >>> retry_after_seconds("Mon, 01 Jan 2024 12:00:30 GMT", now=noon)
+    >>> read_retry_after("Mon, 01 Jan 2024 12:00:30 GMT", current_time=noon)
     30.0
     """
     if not value:
@@ -72,18 +72,18 @@ def retry_after_seconds(value: str | None, *, now: datetime | None = None) -> fl
     except ValueError:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+    return max(0.0, (moment - (current_time or datetime.now(UTC))).total_seconds())
 
 
-def identity_of(url: str, response: requests.Response) -> Identity:
-    """Which version of the file a full answer (200) brings."""
+def read_identity(url: str, response: requests.Response) -> Identity:
+    """Read which version of the file a full answer (200) brings."""
     headers = response.headers
     if headers.get("Content-Encoding", "identity") != "identity":
         # Length and validators are those of the packed form, not of the file.
-        return Identity(public_url(url), None)
+        return Identity(strip_login(url), None)
     size = headers.get("Content-Length", "")
     return Identity(
-        public_url(url),
+        strip_login(url),
         int(size) if re.fullmatch(r"[0-9]+", size) else None,
         headers.get("ETag", ""),
         headers.get("Last-Modified", ""),
@@ -109,7 +109,7 @@ def judge_answer(response: requests.Response, offset: int, part: Identity | None
     if status == 200:
         return
     if status == 206 and part is not None:
-        if _continues(response, offset, part):
+        if _is_continuation(response, offset, part):
             return
         raise Transient("the rest does not fit the partial file: starting over", at_once=True)
     text = f"HTTP {status} {response.reason or ''}".rstrip()
@@ -118,11 +118,11 @@ def judge_answer(response: requests.Response, offset: int, part: Identity | None
     if status == 416 and part is not None:
         raise Transient(f"{text}: starting over", at_once=True)
     if status in (408, 425, 429) or status >= 500:
-        raise Transient(text, retry_after=retry_after_seconds(response.headers.get("Retry-After")))
+        raise Transient(text, retry_after=read_retry_after(response.headers.get("Retry-After")))
     raise Refused(text)
 
 
-def _continues(response: requests.Response, offset: int, part: Identity) -> bool:
+def _is_continuation(response: requests.Response, offset: int, part: Identity) -> bool:
     headers = response.headers
     match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", headers.get("Content-Range", "").strip())
     if match is None or int(match[1]) != offset:
@@ -145,7 +145,7 @@ def explain(error: requests.RequestException) -> Refused | Transient:
 
     import requests
 
-    causes = list(_causes(error))
+    causes = list(_iterate_causes(error))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return Refused("the TLS certificate of the host is not valid")
     if isinstance(error, requests.ConnectTimeout):
@@ -168,12 +168,12 @@ def explain(error: requests.RequestException) -> Refused | Transient:
     return Refused(f"not a usable address or answer ({type(error).__name__})")
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
+def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
+    visited: set[int] = set()
     queue: list[object] = [error]
     while queue:
         item = queue.pop(0)
-        if isinstance(item, BaseException) and id(item) not in seen:
-            seen.add(id(item))
+        if isinstance(item, BaseException) and id(item) not in visited:
+            visited.add(id(item))
             yield item
             queue += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]

@@ -262,7 +262,7 @@ def _make_global_attributes(
 ) -> dict[str, Any]:
     before = source.file_attributes
     title = str(before.get("title", source.path.name))
-    attributes = cf.global_attributes(
+    attributes = cf.describe_file(
         title=f"{source.variable}, gaps filled: {title}",
         summary=f"{source.variable} of {source.path.name} with its gaps filled; fill_flag tells how",
         source=str(before.get("source", source.path.name)),
@@ -273,7 +273,7 @@ def _make_global_attributes(
     )
     attributes["input"] = json.dumps(source.describe())
     attributes["fill_notes"] = json.dumps(dict(filled.notes), default=str)
-    return cf.with_history(attributes, str(before.get("history", "")))
+    return cf.add_history(attributes, str(before.get("history", "")))
 
 
 def _write(dataset: xr.Dataset, part: Path) -> None:

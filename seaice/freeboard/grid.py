@@ -355,7 +355,7 @@ class _Run:
         }
         quantity = "sea ice freeboard" if self._product == "ATL10" else "sea ice surface heights"
         return {
-            **cf.global_attributes(
+            **cf.describe_file(
                 title=f"ICESat-2 {quantity} on the grid {task.grid.id}",
                 summary="Segments by the cell that holds their centre, weighted by their length.",
                 source=f"ICESat-2 {self._product}, NASA/NSIDC",

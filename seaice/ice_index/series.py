@@ -164,7 +164,7 @@ def write_netcdf(series: IndexSeries, path: Path) -> None:
             "pole_hole": series.pole_hole,
         }
         dataset.setncatts(
-            cf.global_attributes(
+            cf.describe_file(
                 title="Daily sea ice extent and area",
                 summary="Sums over true cell areas. A cell without a value counts neither as ice nor as "
                 f"water: see missing_area. Convention: {series.pole_hole_rule}.",

@@ -41,7 +41,7 @@ from seaice.runtime.atomic_write import (
 from seaice.runtime.threads import use_threads
 from seaice.runtime.workers import (
     Engine,
-    spans,
+    split_days,
 )
 from seaice.sources.bremen.names import DayFile
 
@@ -153,7 +153,7 @@ def _count_missing(
         else:
             numbers = day_number(period.start), day_number(period.end)
             parts = _SPANS_PER_WORKER * engine.workers
-            cut = [tuple(map(from_day_number, s)) for s in spans(*numbers, parts=parts, multiple=1)]
+            cut = [tuple(map(from_day_number, s)) for s in split_days(*numbers, parts=parts, multiple=1)]
             units = [(days.within(DateRange(a, b)), engine.threads) for a, b in cut]
 
             def add(i: int, counted: tuple[np.ndarray, list[DayRecord]]) -> None:
@@ -237,7 +237,7 @@ def write_mask(path: Path, mask: Mask, parameters: dict[str, object]) -> None:
 
     with netCDF4.Dataset(path, "w") as dataset:
         dataset.setncatts(
-            cf.global_attributes(
+            cf.describe_file(
                 title="Sea ice surface mask",
                 summary="Land, coast, pole hole and ocean cells of a daily sea ice concentration "
                 "grid, told apart by how often they are missing",

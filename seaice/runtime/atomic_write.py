@@ -41,7 +41,7 @@ def exclusive(path: Path) -> Iterator[None]:
     OSError
         If the folder may not be written to.
     """
-    path = _target(path)
+    path = _resolve_output(path)
     lock = path.with_name(f".{path.name}.lock")
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -97,11 +97,11 @@ def atomic(
     InputError
         If the folder is missing or another run writes the same file.
     OSError
-        If the disk is full or the place cannot be written.
+        If the disk is full or the output cannot be written.
     """
-    path = _target(path)
+    path = _resolve_output(path)
     with nullcontext() if locked else exclusive(path):
-        temporary = _sibling(path)
+        temporary = _locate_temporary(path)
         _remove(temporary)  # what a killed run left; nobody else can be writing it
         try:
             yield temporary
@@ -110,33 +110,33 @@ def atomic(
                 verify(temporary)
             _replace(path, temporary)
         except BaseException as error:
-            explained = _explained(error, temporary)
+            explanation = _explain_error(error, temporary)
             _recover(path)
             _remove(temporary)
-            if explained is error:
+            if explanation is error:
                 raise
-            raise explained from error
+            raise explanation from error
 
 
 def clear(path: Path) -> None:
     """Remove what a killed run left beside an output; the caller holds :func:`exclusive`."""
-    _remove(_sibling(_target(path)))
+    _remove(_locate_temporary(_resolve_output(path)))
 
 
-def _sibling(path: Path) -> Path:
+def _locate_temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.part{path.suffix}")
 
 
-def _target(path: Path) -> Path:
-    """The output a path stands for, in a folder that exists."""
+def _resolve_output(path: Path) -> Path:
+    """Resolve the path of an output, links followed; refuse it where it could not be written."""
     path = Path(path).resolve()
     if not path.parent.is_dir():
         raise InputError(f"the folder of the output does not exist: {path.parent}; make it first")
     if path.suffix == FOLDER_ENDING:
         if path.exists() and not (path / "zarr.json").is_file():
-            found = "another folder" if path.is_dir() else "a file"
+            content = "another folder" if path.is_dir() else "a file"
             raise InputError(
-                f"expected a Zarr group or nothing at the output, found {found}: {path}; remove it or "
+                f"expected a Zarr group or nothing at the output, found {content}: {path}; remove it or "
                 "choose another name"
             )
     elif path.is_dir():
@@ -144,8 +144,8 @@ def _target(path: Path) -> Path:
     return path
 
 
-def aside(path: Path) -> Path:
-    """Where an earlier folder stands while it is replaced."""
+def locate_replaced(path: Path) -> Path:
+    """Return where an earlier folder stands while it is replaced."""
     return path.with_name(f".{path.name}.old{path.suffix}")
 
 
@@ -153,24 +153,24 @@ def _replace(path: Path, temporary: Path) -> None:
     """Rename the temporary sibling to the output."""
     earlier = path.is_dir()  # a file is replaced in one step
     if earlier:
-        path.rename(aside(path))
+        path.rename(locate_replaced(path))
     os.replace(temporary, path)
     flush(path.parent)
     if earlier:
         # Under a name that is never put back: from here on it may be half removed.
-        aside(path).rename(temporary)
+        locate_replaced(path).rename(temporary)
         shutil.rmtree(temporary, ignore_errors=True)  # the next run removes what is left
 
 
 def _recover(path: Path) -> None:
     """Put back a folder that stands aside, or remove it where it has been replaced."""
-    left = aside(path)
-    if path.suffix != FOLDER_ENDING or not left.is_dir():
+    replaced = locate_replaced(path)
+    if path.suffix != FOLDER_ENDING or not replaced.is_dir():
         return
     if path.exists():
-        shutil.rmtree(left)
+        shutil.rmtree(replaced)
     else:
-        left.rename(path)
+        replaced.rename(path)
         flush(path.parent)
 
 
@@ -192,22 +192,25 @@ def _flush_all(path: Path) -> None:
         flush(path)
 
 
-def _explained(error: BaseException, temporary: Path) -> BaseException:
-    """Name the likely cause when the NetCDF library only says «HDF error», and the room left."""
+def _explain_error(error: BaseException, temporary: Path) -> BaseException:
+    """Return an error that names the cause where the disk is full; otherwise the error itself.
+
+    The NetCDF library only says «HDF error» then.
+    """
     # h5py has the number in its text only.
     number = re.search(r"errno = (\d+)", str(error))
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     if isinstance(error, RuntimeError) and number and int(number[1]) in full:
-        return full_disk(OSError(int(number[1]), os.strerror(int(number[1]))), temporary.parent)
+        return explain_full_disk(OSError(int(number[1]), os.strerror(int(number[1]))), temporary.parent)
     if isinstance(error, RuntimeError) and "HDF" in str(error):
-        return full_disk(error, temporary.parent)
+        return explain_full_disk(error, temporary.parent)
     if isinstance(error, OSError) and error.errno in full:
-        return full_disk(error, temporary.parent)
+        return explain_full_disk(error, temporary.parent)
     return error
 
 
-def full_disk(error: BaseException, folder: Path) -> OSError:
-    """The error to raise where writing into a folder has failed for want of space."""
+def explain_full_disk(error: BaseException, folder: Path) -> OSError:
+    """Return the error to raise where writing into a folder has failed for want of space."""
     free = shutil.disk_usage(folder).free
     reason = error.strerror if isinstance(error, OSError) else error
     return OSError(

@@ -1,4 +1,4 @@
-"""One look at the outputs of a stage before it works: may each be written, and onto what."""
+"""Checks of the outputs of a stage before it works: each may be written and destroys nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDINGS: dict[Kind, tuple[str, ...]] = {
     "animation": (".gif", ".mp4"),
 }
 
-# Variables by which a NetCDF file is known as a series of ice_index.py, a cube, a mask.
+# Variables by which a NetCDF file is recognised as a series of ice_index.py, a cube, a mask.
 _MARKS = {
     "a series of ice_index.py": {"sea_ice_extent", "sea_ice_area", "region_name"},
     "a cube": {"sea_ice_conc", "fill_flag"},
@@ -61,7 +61,7 @@ def check_outputs(
     inputs : sequence of Path or None
         All files that it reads.
     is_daily_file : callable
-        Tells a file name that belongs to a daily file, which no output may take.
+        Whether a file name is that of a daily file, which no output may have.
 
     Raises
     ------
@@ -76,23 +76,23 @@ def check_outputs(
     Traceback (most recent call last):
     seaice.InputError: --plot: expected an ending of .nc, found a.b; change the ending
     """
-    asked = [Output(o.option, Path(o.path), o.kind) for o in outputs if o.path is not None]
-    for output in asked:
-        _check_place(output)
+    requested = [Output(o.option, Path(o.path), o.kind) for o in outputs if o.path is not None]
+    for output in requested:
+        _check_folder(output)
         _check_apart_from_inputs(output, [Path(i) for i in inputs if i is not None])
         _check_name(output, is_daily_file)
-    for one, other in combinations(asked, 2):
-        if _same(one.path, other.path):
+    for first, second in combinations(requested, 2):
+        if _is_same_file(first.path, second.path):
             raise InputError(
-                f"expected two files for --{one.option} and --{other.option}, found {one.path} and "
-                f"{other.path}, which are one; choose another name"
+                f"expected two files for --{first.option} and --{second.option}, found {first.path} and "
+                f"{second.path}, which are one; choose another name"
             )
-    for output in asked:
+    for output in requested:
         if output.kind == "series":
             _check_replaceable(output)
 
 
-def _check_place(output: Output) -> None:
+def _check_folder(output: Output) -> None:
     path, endings = output.path, ENDINGS[output.kind]
     assert path is not None
     if path.suffix.lower() not in endings:
@@ -117,7 +117,7 @@ def _check_place(output: Output) -> None:
 def _check_apart_from_inputs(output: Output, inputs: Sequence[Path]) -> None:
     path = output.path
     assert path is not None
-    if any(_same(path, given) for given in inputs):
+    if any(_is_same_file(path, source) for source in inputs):
         raise InputError(
             f"--{output.option}: expected a file of its own, found {path}, which this run reads; "
             "choose another name"
@@ -134,12 +134,12 @@ def _check_name(output: Output, is_daily_file: Callable[[str], object]) -> None:
         )
 
 
-def _same(one: Path | None, other: Path | None) -> bool:
+def _is_same_file(first: Path | None, second: Path | None) -> bool:
     """Whether two names stand for one file, through links of either kind too."""
-    assert one is not None and other is not None
-    if one.resolve() == other.resolve():
+    assert first is not None and second is not None
+    if first.resolve() == second.resolve():
         return True
-    return one.exists() and other.exists() and one.samefile(other)
+    return first.exists() and second.exists() and first.samefile(second)
 
 
 def _check_replaceable(output: Output) -> None:
@@ -147,18 +147,18 @@ def _check_replaceable(output: Output) -> None:
     assert path is not None
     if not path.exists():
         return
-    found = _product(path)
-    if found != "a series of ice_index.py":
+    product = _recognise_product(path)
+    if product != "a series of ice_index.py":
         raise InputError(
             f"--{output.option}: expected a new file or a series of ice_index.py, found {path}, "
-            f"{found}, so it is not replaced; remove it or choose another name"
+            f"{product}, so it is not replaced; remove it or choose another name"
         )
 
 
-def _product(path: Path) -> str:
+def _recognise_product(path: Path) -> str:
     try:
         with open_netcdf(path) as dataset:
             names = set(dataset.variables)
     except InputError:
         return "no readable NetCDF file"
-    return next((what for what, marks in _MARKS.items() if marks <= names), "another NetCDF file")
+    return next((product for product, marks in _MARKS.items() if marks <= names), "another NetCDF file")

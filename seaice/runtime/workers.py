@@ -1,7 +1,7 @@
 """Units of work on other processes or machines; a unit whose worker dies is done again.
 
 A unit is a call of one function with small arguments. Units do not depend on each other and
-write to disjoint places, or return what they found.
+write to disjoint parts of an output, or return their result.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ logger = logging.getLogger(__name__)
 
 # A unit that has taken so many workers down with it is given up.
 ATTEMPTS = 3
-_LOOK_SECONDS = 0.5
+_CHECK_SECONDS = 0.5
 _ANSWER_SECONDS = 10
 _GUARD = '; a program of your own that asks for workers must do so below if __name__ == "__main__"'
 
-_one_unit = threading.Lock()
+_unit_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -76,22 +76,22 @@ class Engine:
     @contextmanager
     def start(self) -> Iterator[WorkerGroup]:
         """Start the workers; leaving stops those that were started."""
-        crew: WorkerGroup
+        workers: WorkerGroup
         if self.is_here:
-            crew = _Here()
+            workers = _NoWorkers()
         elif self.dask is None:
-            crew = _Processes(self.workers)
+            workers = _Processes(self.workers)
         else:
-            crew = _Dask(self.dask, self.workers)
+            workers = _Dask(self.dask, self.workers)
         try:
-            yield crew
+            yield workers
         finally:
-            crew.stop()
+            workers.stop()
 
 
 @dataclass(frozen=True)
 class _Work:
-    """What a crew was asked for, see :meth:`WorkerGroup.do`.
+    """The arguments of :meth:`WorkerGroup.do`, and which units are not done.
 
     Attributes
     ----------
@@ -101,8 +101,8 @@ class _Work:
 
     function: Callable[..., Any]
     units: Sequence[tuple[Any, ...]]
-    tell: Callable[[int, Any], None]
-    look: Callable[[], None]
+    receive: Callable[[int, Any], None]
+    check: Callable[[], None]
     waiting: dict[int, int]
 
 
@@ -113,8 +113,8 @@ class WorkerGroup:
         self,
         function: Callable[..., Any],
         units: Sequence[tuple[Any, ...]],
-        tell: Callable[[int, Any], None],
-        look: Callable[[], None] = lambda: None,
+        receive: Callable[[int, Any], None],
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """Call ``function(*unit)`` for every unit, in any order.
 
@@ -123,10 +123,10 @@ class WorkerGroup:
         function : callable
             Importable by name on every worker.
         units : sequence of tuple
-        tell : callable
-            Given the position of a finished unit and what the function returned.
-        look : callable
-            Called now and then while units are being done.
+        receive : callable
+            Called with the position of a finished unit and what the function returned.
+        check : callable
+            Called now and then while units are being done; ends the work where it raises.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class WorkerGroup:
         Exception
             What a unit raised.
         """
-        self._do(_Work(function, units, tell, look, dict.fromkeys(range(len(units)), 0)))
+        self._do(_Work(function, units, receive, check, dict.fromkeys(range(len(units)), 0)))
 
     def _do(self, work: _Work) -> None:
         raise NotImplementedError
@@ -145,13 +145,13 @@ class WorkerGroup:
         raise NotImplementedError
 
 
-class _Here(WorkerGroup):
+class _NoWorkers(WorkerGroup):
     """No workers: this process does the units, in their order."""
 
     def _do(self, work: _Work) -> None:
         for number, unit in enumerate(work.units):
-            work.look()
-            work.tell(number, work.function(*unit))
+            work.check()
+            work.receive(number, work.function(*unit))
 
     def stop(self) -> None:
         """Nothing was started."""
@@ -167,7 +167,7 @@ class _Processes(WorkerGroup):
         while waiting:
             done_before = len(waiting)
             try:
-                self._round(work)
+                self._do_round(work)
             except BrokenProcessPool:
                 stuck = len(waiting) == done_before
                 for i in waiting:
@@ -180,14 +180,14 @@ class _Processes(WorkerGroup):
                         f"use fewer --workers and run the same command again{unguarded}"
                     ) from None
 
-    def _round(self, work: _Work) -> None:
+    def _do_round(self, work: _Work) -> None:
         # Spawn: a forked child would inherit locks of our threads in whatever state.
         context = multiprocessing.get_context("spawn")
         before = set(multiprocessing.active_children())
         count = min(self._workers, len(work.waiting))
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker)
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_prepare_worker)
         try:
-            with _interrupts_held_back():
+            with _hold_back_interrupts():
                 pending = {pool.submit(work.function, *work.units[i]): i for i in work.waiting}
             self._children = [p for p in multiprocessing.active_children() if p not in before]
             _collect(pending, work)
@@ -204,7 +204,7 @@ class _Processes(WorkerGroup):
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
+def _hold_back_interrupts() -> Iterator[None]:
     """Start processes that Ctrl-C does not reach before they are ready for it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -213,14 +213,14 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _alone(function: Callable[..., Any], *unit: Any) -> Any:
-    """Do a unit while no other thread of this process does one: the HDF5 libraries allow but one."""
-    with _one_unit:
+def _do_alone(function: Callable[..., Any], *unit: Any) -> Any:
+    """Do a unit while no other thread of this process does one, as the HDF5 libraries demand."""
+    with _unit_lock:
         return function(*unit)
 
 
-def _begin_worker() -> None:
-    """Leave Ctrl-C, which reaches every process of a terminal, to the parent; end when it ends."""
+def _prepare_worker() -> None:
+    """Ignore Ctrl-C, which reaches every process of a terminal; end when the parent process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -243,7 +243,7 @@ class _Dask(WorkerGroup):
             ) from None
         self._cluster = None
         if address == "local":
-            with _interrupts_held_back():
+            with _hold_back_interrupts():
                 self._cluster = LocalCluster(
                     n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=40
                 )
@@ -262,7 +262,9 @@ class _Dask(WorkerGroup):
 
         # Not pure: a unit that is asked for again shall be done again.
         executor = self._client.get_executor(pure=False)
-        pending = {executor.submit(_alone, work.function, *unit): i for i, unit in enumerate(work.units)}
+        pending = {
+            executor.submit(_do_alone, work.function, *unit): i for i, unit in enumerate(work.units)
+        }
         try:
             _collect(pending, work)
         except KilledWorker as error:
@@ -291,24 +293,24 @@ class _Dask(WorkerGroup):
 
 
 def _collect(pending: dict[Future[Any], int], work: _Work) -> None:
-    """Hear of every finished unit, which then waits no more; raise what a unit raised."""
+    """Receive the result of every finished unit; raise what a unit raised."""
     while pending:
-        done, _ = wait(pending, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        finished, _ = wait(pending, timeout=_CHECK_SECONDS, return_when=FIRST_COMPLETED)
         # What is finished counts even if another unit of the same moment has failed.
-        for future in sorted(done, key=lambda f: f.exception() is not None):
+        for future in sorted(finished, key=lambda f: f.exception() is not None):
             i = pending.pop(future)
-            found = future.result()
+            result = future.result()
             del work.waiting[i]
-            work.tell(i, found)
-        work.look()
+            work.receive(i, result)
+        work.check()
 
 
-def spans(first: int, last: int, *, parts: int, multiple: int) -> list[tuple[int, int]]:
+def split_days(first: int, last: int, *, parts: int, multiple: int) -> list[tuple[int, int]]:
     """Cut a run of days into at most ``parts`` runs whose lengths are multiples of a batch.
 
     Examples
     --------
-    >>> spans(1, 100, parts=3, multiple=30)
+    >>> split_days(1, 100, parts=3, multiple=30)
     [(1, 60), (61, 100)]
     """
     batches = -(-(last - first + 1) // multiple)

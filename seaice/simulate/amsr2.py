@@ -17,7 +17,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from seaice import InputError
-from seaice.leap_seconds import tai93_of, utc_from_tai93, utc_of
+from seaice.leap_seconds import convert_tai93_to_time, convert_tai93_to_utc, convert_time_to_tai93
 from seaice.simulate import damage
 from seaice.simulate import scan_geometry as geometry
 from seaice.simulate.amsr2_layout import (
@@ -117,7 +117,7 @@ def list_simulated_granules(start: datetime, end: datetime) -> list[SimulatedGra
     ('GW1AM2_202001010045_189D_L1SGBTBR_2220220', 28)
     """
     for time in (start, end):
-        tai93_of(time)  # refuses a time without a zone
+        convert_time_to_tai93(time)  # refuses a time without a zone
     start, end = start.astimezone(UTC), end.astimezone(UTC)
     # A granule begins with the first scan of its half orbit, a time after that.
     day, last = (start - timedelta(minutes=1)).date(), end.date()
@@ -133,8 +133,8 @@ def _make_granule(half: orbit.HalfOrbit) -> SimulatedGranule:
     first, last = geometry.find_first_scan(number), geometry.find_first_scan(number + 1) - 1
     times = geometry.compute_scan_times(np.array([first, last]))
     return SimulatedGranule(
-        utc_of(times[0]),
-        utc_of(times[1], up=True),
+        convert_tai93_to_time(times[0]),
+        convert_tai93_to_time(times[1], up=True),
         half.ascending,
         geometry.compute_path_number(number),
         geometry.compute_orbit_number(number),
@@ -239,9 +239,9 @@ def write_granule(
 
 def _number_scans(granule: SimulatedGranule, scans: int | None, overlap: int) -> np.ndarray:
     """Numbers of the scans of a file."""
-    start = tai93_of(granule.start)
+    start = convert_time_to_tai93(granule.start)
     first = round(start / geometry.SCAN_PERIOD)
-    days = float(utc_from_tai93(start)) / 86400
+    days = float(convert_tai93_to_utc(start)) / 86400
     full = geometry.find_first_scan(geometry.find_half_orbit(days) + 1) - first
     if scans is not None and not 1 <= scans <= full:
         raise InputError(f"expected 1 to {full} scans for {granule.granule_id}, found {scans}")
@@ -260,7 +260,7 @@ def _make_attributes(
     """Global attributes in the order of the true files, all text."""
     nominal = scans[overlap : len(scans) - overlap]
     times = geometry.compute_scan_times(nominal)
-    start, end = utc_of(times[0]), utc_of(times[-1], up=True)
+    start, end = convert_tai93_to_time(times[0]), convert_tai93_to_time(times[-1], up=True)
     half = geometry.find_half_orbit(float(geometry.compute_days(nominal[0])))
     crossing_days, crossing_longitude = geometry.find_equator_crossing(half)
     crossing = _EPOCH + timedelta(days=crossing_days)

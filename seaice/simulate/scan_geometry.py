@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seaice.leap_seconds import tai93_from_utc, utc_from_tai93
+from seaice.leap_seconds import convert_tai93_to_utc, convert_utc_to_tai93
 from seaice.swaths.orbit import (
     EARTH_RADIUS,
     INCLINATION,
@@ -74,7 +74,7 @@ def compute_scan_times(scans: np.ndarray) -> np.ndarray:
 
 def compute_days(scans: np.ndarray) -> np.ndarray:
     """UTC days since 1970-01-01, the time axis of :mod:`seaice.swaths.orbit`, float64."""
-    return utc_from_tai93(compute_scan_times(scans)) / 86400
+    return convert_tai93_to_utc(compute_scan_times(scans)) / 86400
 
 
 def find_half_orbit(days: float) -> int:
@@ -89,7 +89,7 @@ def compute_half_orbit_start(number: int) -> float:
 
 def find_first_scan(number: int) -> int:
     """Number of the first scan of a half orbit."""
-    start = tai93_from_utc(compute_half_orbit_start(number) * 86400)
+    start = convert_utc_to_tai93(compute_half_orbit_start(number) * 86400)
     return int(np.ceil(float(start) / SCAN_PERIOD))
 
 

@@ -25,11 +25,11 @@ from seaice.runtime.threads import work_off
 from seaice.sources.amsr2.catalogue import (
     Listed,
     Orbit,
-    account,
-    gaps,
-    newest,
-    now,
+    find_account,
+    find_gaps,
+    format_now,
     search_granules,
+    select_newest,
 )
 from seaice.sources.amsr2.channels import as_channels
 from seaice.sources.amsr2.l1b import (
@@ -171,7 +171,7 @@ def collect_swaths(
             return _report_finished(request, output_dir, finished)
         gate = None
         if input_dir is None:
-            gate = LoginGate(*account(username, password, ask=ask), timeout=timeout)
+            gate = LoginGate(*find_account(username, password, ask=ask), timeout=timeout)
         collection = _Collection(request, output_dir, listed)
         task = CollectionTask(
             checkpoints=collection.checkpoints,
@@ -338,7 +338,7 @@ def list_requested_granules(request: Request, retry_policy: RetryPolicy) -> list
         )
         origin = "G-Portal"
     else:
-        listed = newest(_list_folder(request, request.input_dir))
+        listed = select_newest(_list_folder(request, request.input_dir))
         origin = str(request.input_dir)
     if not listed:
         raise InputError(
@@ -369,7 +369,7 @@ class _Collection:
         self._output_dir = output_dir
         self._listed = listed
         self._ids = [granule.granule_id for granule in listed]
-        self._catalogue_date = now()
+        self._catalogue_date = format_now()
         self._received = 0  # bytes
         self._why_not_tried = ""
         path = request.locate_archive(output_dir)
@@ -463,7 +463,7 @@ class _Collection:
                 if entry["reason"] == NOT_TRIED:
                     entry["reason"] = f"{NOT_TRIED}: {self._why_not_tried}"
         if request.input_dir is not None:  # no catalogue lists the granules that a folder lacks
-            for before, after in gaps(
+            for before, after in find_gaps(
                 self._listed, start=request.start, end=request.end, orbit=request.orbit
             ):
                 text = f"no granule between {before:%Y-%m-%d %H:%M} and {after:%Y-%m-%d %H:%M}"
@@ -473,7 +473,7 @@ class _Collection:
     def _describe_archive(self, missing: list[dict[str, str]]) -> dict[str, Any]:
         """Description in the index of the archive."""
         request = self._request
-        attributes = cf.global_attributes(
+        attributes = cf.describe_file(
             title=f"AMSR2 L1B brightness temperatures, {', '.join(request.channels)}",
             summary="Swaths as they were measured, one for each half orbit, in order of time.",
             source=SOURCE,

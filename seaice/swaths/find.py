@@ -19,7 +19,7 @@ from seaice.sources.amsr2.swath import (
     UNKNOWN,
     Swath,
     as_utc,
-    frequency_of,
+    get_frequency,
 )
 from seaice.swaths.archive import (
     SwathArchive,
@@ -263,5 +263,5 @@ def find_channels(inputs: Sequence[Path], archives: OpenArchives) -> list[str]:
                 continue
             if entries:
                 names = [str(name) for name in entries[0].get("channels") or []]
-                return [name for name in names if frequency_of(name) != UNKNOWN]
+                return [name for name in names if get_frequency(name) != UNKNOWN]
     return []

@@ -33,7 +33,7 @@ from seaice.sources.amsr2.channels import (
 from seaice.sources.amsr2.l1b import DEFAULT_CHANNELS
 from seaice.sources.amsr2.swath import (
     Swath,
-    temperature_name,
+    get_temperature_name,
 )
 from seaice.swaths.archive import REFERENCES, SOURCE, format_period
 from seaice.swaths.find import (
@@ -315,7 +315,7 @@ class _BucketGridder:
         """Fields of the variables of the file, shape (rows, columns)."""
         fields = {}
         for channel, sums in self._sums.items():
-            name, buckets = temperature_name(channel), sums.get_buckets()
+            name, buckets = get_temperature_name(channel), sums.get_buckets()
             fields[name] = buckets.make_field("mean")
             fields[f"{name}_std"] = buckets.make_field("std")
             fields[f"{name}_count"] = buckets.make_field("count")
@@ -354,7 +354,7 @@ class _Interpolator:
     def compute_fields(self) -> dict[str, np.ndarray]:
         """Fields of the variables of the file, shape (rows, columns)."""
         return {
-            temperature_name(channel): self._interpolate(channel, np.hstack(points))
+            get_temperature_name(channel): self._interpolate(channel, np.hstack(points))
             for channel, points in self._points.items()
         }
 
@@ -420,7 +420,7 @@ def _make_attributes(
     directions = {"A": "ascending", "D": "descending", "U": "unknown"}
     first = datetime(day.year, day.month, day.day, tzinfo=UTC)
     return {
-        **cf.global_attributes(
+        **cf.describe_file(
             title=f"AMSR2 brightness temperatures on the grid {task.grid}",
             summary=f"Pixels of {directions[orbit]} half orbits scanned on one UTC day, by grid cell.",
             source=SOURCE,

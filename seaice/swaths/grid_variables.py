@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from seaice.cf import Variable
 from seaice.gridding.file import describe_count, describe_statistic
 from seaice.sources.amsr2.channels import CHANNELS
-from seaice.sources.amsr2.swath import temperature_name
+from seaice.sources.amsr2.swath import get_temperature_name
 
 
 def temperature_variables(channels: Sequence[str], *, statistics: bool) -> tuple[Variable, ...]:
@@ -22,7 +22,7 @@ def temperature_variables(channels: Sequence[str], *, statistics: bool) -> tuple
     """
     variables = []
     for name in channels:
-        temperature, quantity = temperature_name(name), "brightness temperature"
+        temperature, quantity = get_temperature_name(name), "brightness temperature"
         channel = CHANNELS.get(name)
         if channel:
             ghz = channel.frequency.rstrip("AB")
@@ -49,7 +49,7 @@ def temperature_variables(channels: Sequence[str], *, statistics: bool) -> tuple
             text = f"number of observations of the {quantity}"
             variables.append(describe_count(f"{temperature}_count", text))
     if statistics:
-        text = f"mean time of the observations of {temperature_name(channels[0])}, hours "
+        text = f"mean time of the observations of {get_temperature_name(channels[0])}, hours "
         text += "since 00:00 UTC of the day"
         variables.append(describe_statistic("observation_time", text, "h", cell_methods="area: mean"))
     return tuple(variables)

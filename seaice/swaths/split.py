@@ -178,7 +178,7 @@ def _describe_part(archive: SwathArchive, part: ArchivePart, number: int, count:
     """Description of a part: that of the archive, and the archive itself."""
     status = archive.path.stat()
     call = {"input": archive.path.name, "part": f"{number} of {count}"}
-    info = inherit_info(archive, line=cf.history_line("split_archives", call))
+    info = inherit_info(archive, line=cf.format_history("split_archives", call))
     info["part"] = {
         "of": archive.path.name,
         "bytes": status.st_size,

@@ -193,7 +193,7 @@ def _describe_repaired(
     archive: SwathArchive, check: ArchiveCheck, lost: list[SwathCheck]
 ) -> dict[str, object]:
     """Description of a repaired archive: that of the damaged one, and what it has lost."""
-    line = cf.history_line("verify_archives", {"repair": archive.path.name})
+    line = cf.format_history("verify_archives", {"repair": archive.path.name})
     info = inherit_info(archive, line=line)
     listed = info.get("missing")
     missing = list(listed) if isinstance(listed, list) else []

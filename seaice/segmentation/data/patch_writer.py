@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from seaice import InputError
-from seaice.runtime.atomic_write import full_disk
+from seaice.runtime.atomic_write import explain_full_disk
 from seaice.runtime.digests import digest_parts
 from seaice.segmentation.data.coarse_cells import find_coarse_bounds, find_coarse_window
 from seaice.segmentation.data.labels import LabelRule
@@ -143,6 +143,6 @@ def _write_file(path: Path, content: memoryview) -> dict[str, Any]:
     except OSError as error:
         part.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise full_disk(error, path.parent) from error
+            raise explain_full_disk(error, path.parent) from error
         raise
     return {"bytes": len(content), "sha256": digest_parts([content])}

@@ -342,7 +342,7 @@ def _make_attributes(
     settings: MappingSettings, scene: Scene, parameters: dict[str, Any]
 ) -> dict[str, Any]:
     metadata = settings.model.metadata
-    attributes = cf.global_attributes(
+    attributes = cf.describe_file(
         title="Water and ice in a SAR scene",
         summary=f"{metadata['model']} on {settings.model.inputs}, overlapping tiles of "
         f"{settings.tile} pixels",

@@ -110,7 +110,7 @@ def search_granules(
         last = min(until, first + _SPAN)
         found += _search_span(first, last, bbox, retry_policy, stop)
         first = last
-    return newest(
+    return select_newest(
         listed
         for listed in found
         if start <= listed.start
@@ -119,7 +119,7 @@ def search_granules(
     )
 
 
-def newest(found: Iterable[Listed]) -> list[Listed]:
+def select_newest(found: Iterable[Listed]) -> list[Listed]:
     """Each half orbit once, in order of time: the newest version, standard before near real time."""
     # So the ids sort. Of two files of one id the smaller one may be cut.
     ordered = sorted(found, key=lambda each: (each.granule_id, each.size or 0))
@@ -229,7 +229,7 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:150]
 
 
-def gaps(
+def find_gaps(
     granules: Sequence[Listed], *, start: datetime, end: datetime, orbit: Orbit
 ) -> list[tuple[datetime, datetime]]:
     """Spans of a period in which a half orbit should begin and none does.
@@ -242,7 +242,7 @@ def gaps(
     return [(before, after) for before, after in pairwise(times) if after - before > 1.5 * step]
 
 
-def account(
+def find_account(
     username: str | None,
     password: str | None,
     *,
@@ -296,6 +296,6 @@ def _without_words(error: Exception) -> str:
     return f"{str(text).partition(chr(39))[0].partition(chr(34))[0].strip()}{line}"
 
 
-def now() -> str:
+def format_now() -> str:
     """The present in UTC, as text."""
     return as_text(datetime.now(UTC))

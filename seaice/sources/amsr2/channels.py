@@ -41,7 +41,7 @@ class Channel:
     @property
     def pixels(self) -> int:
         """Pixels of a scan."""
-        return pixels_of(self.frequency)
+        return count_pixels(self.frequency)
 
 
 CHANNELS = {
@@ -54,7 +54,7 @@ CHANNELS = {
 _WRITINGS = re.compile(r"(\d+(?:\.\d+)?)\s*(?:GHZ)?[-_ ]*([AB]?)[-_, ]*([VH])$", re.IGNORECASE)
 
 
-def pixels_of(frequency: str) -> int:
+def count_pixels(frequency: str) -> int:
     """Pixels of a scan at a frequency: 486 at 89 GHz, 243 below."""
     return 486 if frequency in ("89A", "89B") else 243
 

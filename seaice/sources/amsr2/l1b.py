@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seaice import InputError
-from seaice.leap_seconds import utc_from_tai93
+from seaice.leap_seconds import convert_tai93_to_utc
 from seaice.open_file import DAMAGE, explain_damage, open_hdf5
 from seaice.sources.amsr2.channels import (
     LOW_FREQUENCIES,
@@ -163,7 +163,7 @@ class _Granule:
     def swath(self, channels: Iterable[Channel], *, coordinates: bool, overlap: Overlap) -> Swath:
         channels = tuple(channels)
         scans = self._dataset(channels[0].dataset).shape[0]
-        seconds = utc_from_tai93(self._scan_times(scans))
+        seconds = convert_tai93_to_utc(self._scan_times(scans))
         seconds[~self._plausible(seconds)] = np.nan
         rows = self._nominal(seconds) if overlap == "trim" else slice(0, scans)
         if rows.stop <= rows.start:

@@ -12,7 +12,7 @@ import numpy as np
 from seaice import InputError, cf
 from seaice.sources.amsr2.channels import (
     CHANNELS,
-    pixels_of,
+    count_pixels,
 )
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Swath:
         InputError
             If the swath has no channel of that frequency.
         """
-        return dataset_of(self, frequency or frequency_of(self.channels[0]))
+        return build_dataset(self, frequency or get_frequency(self.channels[0]))
 
     def summary(self) -> dict[str, Any]:
         """What the metadata of an archive say about this swath; only JSON types."""
@@ -256,7 +256,7 @@ def _from_parts(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Sw
     return Swath(
         counts=counts,
         scale_factors=scales,
-        positions=_positions(said, arrays, frequency_of(channels[0])),
+        positions=_positions(said, arrays, get_frequency(channels[0])),
         scan_times=None if times is None else np.asarray(times, np.float64),
         granule_id=str(said.get("granule_id") or ""),
         orbit_type=str(said.get("orbit_type") or "U")[:1],
@@ -286,7 +286,7 @@ def _positions(
     return found
 
 
-def frequency_of(channel: str) -> str:
+def get_frequency(channel: str) -> str:
     """Frequency of a channel name; "unknown" of an unknown one."""
     return CHANNELS[channel].frequency if channel in CHANNELS else UNKNOWN
 
@@ -324,9 +324,9 @@ def as_utc(text: str) -> datetime:
         raise ValueError(f"a time at the end of the calendar: {text}") from error
 
 
-def expected_pixels(channel: str) -> int | None:
+def count_expected_pixels(channel: str) -> int | None:
     """Pixels of a scan of a channel; None of an unknown one."""
-    return pixels_of(CHANNELS[channel].frequency) if channel in CHANNELS else None
+    return count_pixels(CHANNELS[channel].frequency) if channel in CHANNELS else None
 
 
 def _range(values: np.ndarray) -> list[float] | None:
@@ -341,14 +341,14 @@ LATITUDE = {**cf.LATITUDE, "long_name": "latitude of the pixel"}
 LONGITUDE = {**cf.LONGITUDE, "long_name": "longitude of the pixel"}
 
 
-def temperature_name(channel: str) -> str:
+def get_temperature_name(channel: str) -> str:
     """Name of a channel's variable in a CF file: 36.5H is ``brightness_temperature_36_5H``."""
     return f"brightness_temperature_{channel.replace('.', '_')}"
 
 
-def temperature_attributes(channel: str) -> dict[str, Any]:
+def describe_temperature(channel: str) -> dict[str, Any]:
     """CF attributes of a brightness temperature in kelvin."""
-    frequency = frequency_of(channel)
+    frequency = get_frequency(channel)
     ghz = (
         "" if frequency == "unknown" else f" at {frequency.rstrip('AB')} GHz, {channel[-1]} polarization"
     )
@@ -359,13 +359,13 @@ def temperature_attributes(channel: str) -> dict[str, Any]:
     }
 
 
-def dataset_of(swath: Swath, frequency: str) -> xarray.Dataset:
+def build_dataset(swath: Swath, frequency: str) -> xarray.Dataset:
     """See :meth:`seaice.sources.amsr2.swath.Swath.to_xarray`."""
     import xarray
 
-    channels = [name for name in swath.channels if frequency_of(name) == frequency]
+    channels = [name for name in swath.channels if get_frequency(name) == frequency]
     if not channels:
-        there = ", ".join(dict.fromkeys(frequency_of(name) for name in swath.channels))
+        there = ", ".join(dict.fromkeys(get_frequency(name) for name in swath.channels))
         raise InputError(f"expected a frequency out of {there}, found {frequency!r}")
     positions = swath.positions.get(frequency)
     shapes = {swath.counts[name].shape for name in channels}
@@ -378,10 +378,10 @@ def dataset_of(swath: Swath, frequency: str) -> xarray.Dataset:
         )
     dataset = xarray.Dataset(
         {
-            temperature_name(name): (
+            get_temperature_name(name): (
                 ("scan", "pixel"),
                 swath.kelvin(name),
-                temperature_attributes(name),
+                describe_temperature(name),
             )
             for name in channels
         },
@@ -415,4 +415,4 @@ def _instants(seconds: np.ndarray) -> np.ndarray:
     return microseconds.astype("datetime64[us]").astype("datetime64[ns]")
 
 
-__all__ = ["LATITUDE", "LONGITUDE", "TIME_UNITS", "dataset_of", "temperature_attributes"]
+__all__ = ["LATITUDE", "LONGITUDE", "TIME_UNITS", "build_dataset", "describe_temperature"]

@@ -27,7 +27,7 @@ from seaice.download.manifest import Manifest
 from seaice.download.mirrors import MIRROR_POLICY
 from seaice.download.partial_file import (
     PartialFile,
-    public_url,
+    strip_login,
 )
 from seaice.grids import Grid
 from seaice.report import Progress, Report
@@ -122,7 +122,7 @@ def fetch_days(
         grid=_known_grid(grid),
         hosts=_hosts(base_url or default_hosts or bremen.HOSTS),
         manifest=Manifest(folder),
-        absent=bremen.special_days().absent,
+        absent=bremen.read_special_days().absent,
         today=_today(),
         force=force,
         update=update,
@@ -167,7 +167,7 @@ def _hosts(addresses: Iterable[str]) -> list[str]:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise InputError(
                 "expected a host as http://NAME/PATH or https://NAME/PATH, without query, found "
-                f"{public_url(address)!r}; correct --base_url or SEAICE_BREMEN_HOSTS"
+                f"{strip_login(address)!r}; correct --base_url or SEAICE_BREMEN_HOSTS"
             )
     return list(dict.fromkeys(addresses))
 
@@ -183,7 +183,7 @@ def _check_form(form: Form) -> None:
 
 
 def _preview(task: Task, plan: Plan) -> Report:
-    report = Report(lines=[public_url(task.urls(file)[0]) for file in plan.to_do])
+    report = Report(lines=[strip_login(task.urls(file)[0]) for file in plan.to_do])
     size = estimate(task, plan)
     report.lines.append(
         f"would ask for {len(plan.to_do)} files (at most about {_bytes(size)}) for {task.folder}; "

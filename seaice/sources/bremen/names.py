@@ -122,7 +122,7 @@ class SpecialDays:
     bad: dict[date, str]
 
 
-def special_days(extra: Path | None = None) -> SpecialDays:
+def read_special_days(extra: Path | None = None) -> SpecialDays:
     """Read the packaged list of special days, and a user's own of the same form.
 
     Parameters

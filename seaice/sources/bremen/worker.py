@@ -19,7 +19,7 @@ from seaice.download.http import (
     Busy,
     Fetched,
     Fetcher,
-    only_writer,
+    claim_file,
 )
 from seaice.download.manifest import (
     Manifest,
@@ -160,7 +160,7 @@ class DayWorker:
     def do(self, file: DayFile) -> Outcome | None:
         """Make sure of one day; None while another process is at it."""
         try:
-            with only_writer(self._task.path(file)):
+            with claim_file(self._task.path(file)):
                 return self._do(file)
         except Busy as error:
             logger.debug("%s", error)
@@ -183,14 +183,14 @@ class DayWorker:
         there = self._is_good(file)
         if there and not task.force and not task.update:
             return Outcome(file.day, "there", "already there")
-        known = self._version(file) if there and not task.force else None
+        local = self._version(file) if there and not task.force else None
         start = time.monotonic()
         try:
             fetched = self._fetcher.fetch(
                 task.urls(file),
                 task.path(file),
                 check=lambda part: check_content(part, file, task.grid),
-                known=known,
+                local=local,
                 fresh=task.force,
             )
         except AbsentUpstream as error:

@@ -58,7 +58,7 @@ class HdfFile(Protocol):
 
 
 @contextlib.contextmanager
-def opened(source: Path | RemoteFile, engine: Engine) -> Iterator[HdfFile]:
+def open_granule(source: Path | RemoteFile, engine: Engine) -> Iterator[HdfFile]:
     """Open a file for reading.
 
     Raises

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 LOGIN_HOST = "urs.earthdata.nasa.gov"
 
 
-def login() -> None:
+def log_in() -> None:
     """Log in to Earthdata with what the environment or ~/.netrc gives; nobody is asked.
 
     Raises
@@ -23,12 +23,12 @@ def login() -> None:
     InputError
         If there is no account, or it is refused.
     """
-    earthaccess = package()
+    earthaccess = import_earthaccess()
     from earthaccess.exceptions import LoginAttemptFailure, LoginStrategyUnavailable
 
     for strategy, where in (("environment", "the environment"), ("netrc", "~/.netrc")):
         try:
-            with network("Earthdata Login"):
+            with explain_network_errors("Earthdata Login"):
                 if earthaccess.login(strategy=strategy).authenticated:
                     return
         except LoginStrategyUnavailable as error:
@@ -45,7 +45,7 @@ def login() -> None:
 
 
 @contextlib.contextmanager
-def network(what: str) -> Iterator[None]:
+def explain_network_errors(what: str) -> Iterator[None]:
     """Whatever goes wrong between us and a service, as InputError of one line."""
     import requests
 
@@ -59,7 +59,7 @@ def network(what: str) -> Iterator[None]:
         raise InputError(f"{what} gives no usable answer ({reason})") from error
 
 
-def package() -> Any:
+def import_earthaccess() -> Any:
     """The earthaccess package.
 
     Raises

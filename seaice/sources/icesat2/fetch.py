@@ -29,8 +29,8 @@ from seaice.runtime.threads import work_off
 from seaice.sources.icesat2.backends import SIGNATURE
 from seaice.sources.icesat2.earthdata import (
     LOGIN_HOST,
-    login,
-    package,
+    import_earthaccess,
+    log_in,
 )
 from seaice.sources.icesat2.search import ListedGranule
 
@@ -96,7 +96,7 @@ def fetch_granules(
     kept = {each.file_name for each in granules if _fault(folder / each.file_name, each.size) is None}
     missing = [each for each in granules if each.file_name not in kept]
     if missing:
-        login()
+        log_in()
     reasons = _fetch_all(missing, folder, retry_policy, threads=threads, stop=stop)
     paths = [folder / each.file_name for each in granules if each.file_name not in reasons]
     failed = [f"{name}: {reason}" for name, reason in reasons.items()]
@@ -180,7 +180,7 @@ def _attempt(granule: ListedGranule, target: Path) -> None:
     scratch = target.with_name(f".{target.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        fetched = package().download(
+        fetched = import_earthaccess().download(
             granule.url,
             local_path=scratch,
             provider=granule.provider,

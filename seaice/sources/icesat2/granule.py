@@ -16,13 +16,13 @@ from typing import Literal, get_args
 import numpy as np
 
 from seaice import InputError
-from seaice.leap_seconds import utc_from_tai93
+from seaice.leap_seconds import convert_tai93_to_utc
 from seaice.open_file import DAMAGE, explain_damage
 from seaice.sources.icesat2.backends import (
     Engine,
     HdfFile,
     RemoteFile,
-    opened,
+    open_granule,
 )
 from seaice.sources.icesat2.names import (
     GranuleName,
@@ -54,10 +54,10 @@ __all__ = [
     "Selection",
     "Surface",
     "Track",
+    "convert_delta_time",
     "list_granules",
     "read_granule",
     "select",
-    "utc_from_delta_time",
 ]
 
 Beams = Literal["strong", "weak", "all"]
@@ -69,7 +69,7 @@ SDP_GPS_EPOCH = 1198800018.0
 _GPS_AT_1993 = 4744 * 86400.0 + 8
 
 
-def utc_from_delta_time(seconds: np.ndarray | float, epoch: float = SDP_GPS_EPOCH) -> np.ndarray:
+def convert_delta_time(seconds: np.ndarray | float, epoch: float = SDP_GPS_EPOCH) -> np.ndarray:
     """Seconds since 1970-01-01T00:00:00 UTC, 86400 a day, from ``delta_time``.
 
     Parameters
@@ -86,13 +86,13 @@ def utc_from_delta_time(seconds: np.ndarray | float, epoch: float = SDP_GPS_EPOC
 
     Examples
     --------
-    >>> float(utc_from_delta_time(0.0))  # 2018-01-01
+    >>> float(convert_delta_time(0.0))  # 2018-01-01
     1514764800.0
     """
     given = np.asarray(seconds, np.float64)
     known = np.where(np.isfinite(given) & (given >= 0), given, np.nan)
     # The difference is exact, so that there is one rounding, below a tenth of a microsecond.
-    return utc_from_tai93(known + (epoch - _GPS_AT_1993))
+    return convert_tai93_to_utc(known + (epoch - _GPS_AT_1993))
 
 
 def read_granule(
@@ -135,10 +135,10 @@ def read_granule(
     if unknown:
         raise InputError(f"expected extras out of {', '.join(EXTRAS)}, found {sorted(unknown)}")
     if isinstance(source, Path):
-        with explain_damage(source, "HDF5"), opened(source, engine) as file:
+        with explain_damage(source, "HDF5"), open_granule(source, engine) as file:
             return _Reading(source, file, beams, tuple(extras)).granule()
     try:
-        with opened(source, engine) as file:
+        with open_granule(source, engine) as file:
             return _Reading(Path(source.url), file, beams, tuple(extras)).granule()
     except InputError:
         raise
@@ -300,7 +300,7 @@ class _Reading:
 
     def _times(self, delta_time: np.ndarray, epoch: float) -> np.ndarray:
         """UTC; NaN more than a day away from the name's: damage makes absurd times."""
-        seconds = utc_from_delta_time(delta_time, epoch)
+        seconds = convert_delta_time(delta_time, epoch)
         if self._name is not None:
             away = np.abs(seconds - self._name.start.timestamp()) > 86400
             seconds[away] = np.nan

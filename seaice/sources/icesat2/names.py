@@ -102,7 +102,7 @@ def list_granules(folder: Path, *, product: Product = "ATL10") -> list[Path]:
     named = [(GranuleName.parse(path.name), path) for path in folder.rglob("*.h5")]
     found = [(name, path) for name, path in named if name is not None and name.product == product]
     found.sort(key=lambda each: (each[0].start, each[1].name, each[1]))
-    newest = set(newest_versions([name for name, _ in found]))
+    newest = set(select_newest_versions([name for name, _ in found]))
     kept: dict[str, Path] = {}
     for name, path in found:
         if name not in newest:
@@ -114,7 +114,7 @@ def list_granules(folder: Path, *, product: Product = "ATL10") -> list[Path]:
     return list(kept.values())
 
 
-def newest_versions(names: list[GranuleName]) -> list[GranuleName]:
+def select_newest_versions(names: list[GranuleName]) -> list[GranuleName]:
     """Names by time, without those of which there is a newer version."""
     newest: dict[object, tuple[str, str]] = {}
     for name in names:

@@ -17,13 +17,13 @@ from typing import Any
 from seaice import InputError
 from seaice.sources.icesat2.earthdata import (
     LOGIN_HOST,
-    login,
-    network,
-    package,
+    explain_network_errors,
+    import_earthaccess,
+    log_in,
 )
 from seaice.sources.icesat2.names import (
     GranuleName,
-    newest_versions,
+    select_newest_versions,
 )
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class CloudGranule:
             If there is no login or no credentials.
         """
         self.credentials()  # a clear line where there are none
-        return package().get_s3_filesystem(provider=self.provider).open(self.url, "rb")
+        return import_earthaccess().get_s3_filesystem(provider=self.provider).open(self.url, "rb")
 
     def credentials(self) -> Mapping[str, str]:
         """Of S3, asked for anew before they expire.
@@ -77,9 +77,9 @@ class CloudGranule:
             given, known = _credentials.get(self.provider, (0.0, {}))
             if known and time.monotonic() - given < _CREDENTIALS_HOLD:
                 return known
-            login()
-            with network("the credentials of S3"):
-                found = dict(package().get_s3_credentials(provider=self.provider))
+            log_in()
+            with explain_network_errors("the credentials of S3"):
+                found = dict(import_earthaccess().get_s3_credentials(provider=self.provider))
             if "accessKeyId" not in found:
                 raise InputError(
                     f"expected credentials of S3 for {self.provider}, found none: accept the licences "
@@ -154,14 +154,14 @@ def find_granules(
     }
     if bbox is not None:
         query["bounding_box"] = tuple(bbox)
-    with network("the catalogue of NASA (CMR)"):
-        listed = [_found(granule) for granule in package().search_data(count=-1, **query)]
+    with explain_network_errors("the catalogue of NASA (CMR)"):
+        listed = [_found(granule) for granule in import_earthaccess().search_data(count=-1, **query)]
     known: dict[str, ListedGranule] = {}
     for each in listed:
         # Two archives may list the same granule; the one on S3 can be read in both ways.
         if each is not None and (each.cloud_url or each.file_name not in known):
             known[each.file_name] = each
-    kept = newest_versions([each.name for each in known.values()])
+    kept = select_newest_versions([each.name for each in known.values()])
     return [known[f"{name.name}.h5"] for name in kept]
 
 

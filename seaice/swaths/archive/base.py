@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, overload
 
 from seaice import InputError
-from seaice.cf import with_history
+from seaice.cf import add_history
 from seaice.sources.amsr2.swath import (
     Swath,
     as_utc,
@@ -205,7 +205,7 @@ def inherit_info(archive: SwathArchive, *, line: str) -> dict[str, Any]:
     """
     own = ("format", "version", "layout", "num_swaths", "swaths")
     info = {key: value for key, value in archive.info.items() if key not in own}
-    return {**info, **with_history({"history": line}, str(archive.info.get("history", "")))}
+    return {**info, **add_history({"history": line}, str(archive.info.get("history", "")))}
 
 
 def parse_json(content: bytes, label: str) -> Any:

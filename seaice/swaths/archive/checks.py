@@ -13,7 +13,7 @@ from seaice.runtime.digests import digest_parts
 from seaice.sources.amsr2.swath import (
     Swath,
     as_counts,
-    expected_pixels,
+    count_expected_pixels,
 )
 from seaice.swaths.archive.base import (
     SwathArchive,
@@ -113,7 +113,7 @@ def _check_shapes(swath: Swath, metadata: Mapping[str, object]) -> list[str]:
     if isinstance(shape, list | tuple) and tuple(shape) != swath.shape:
         problems.append(f"shape {swath.shape}, the metadata say {tuple(shape)}")
     for channel, counts in swath.counts.items():
-        pixels = expected_pixels(channel)
+        pixels = count_expected_pixels(channel)
         if pixels is not None and counts.shape[1] != pixels:
             problems.append(f"{counts.shape[1]} pixels a scan of {channel}, expected {pixels}")
         if not counts.size:

@@ -25,10 +25,10 @@ from seaice.sources.amsr2.swath import (
     TIME_UNITS,
     Swath,
     as_counts,
-    frequency_of,
+    describe_temperature,
     from_parts,
+    get_frequency,
     is_missing,
-    temperature_attributes,
 )
 from seaice.swaths.archive.base import (
     INDEX,
@@ -274,13 +274,13 @@ def _make_attributes(group: Any, name: str, metadata: Mapping[str, Any]) -> Mapp
     if quantity != "temperature":
         return None
     channel = ending or next(iter(metadata.get("channels") or []), "unknown")
-    attributes = temperature_attributes(channel)
+    attributes = describe_temperature(channel)
     if group[name].dtype == np.uint16:
         scales = metadata.get("scale_factors") or {}
         scale = scales.get(channel, metadata.get("scale_factor") or SCALE)
         attributes |= {"scale_factor": float(scale), "_FillValue": np.uint16(FILL_VALUE)}
     # Positions have the frequency in their names where the swath has several frequencies.
-    frequency = frequency_of(channel)
+    frequency = get_frequency(channel)
     ending = f"_{frequency}" if f"latitude_{frequency}" in group else ""
     if f"latitude{ending}" in group:
         attributes["coordinates"] = f"scan_times latitude{ending} longitude{ending}"
