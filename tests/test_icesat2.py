@@ -14,18 +14,10 @@ from hypothesis import strategies as st
 from seaice import InputError, grids
 from seaice.simulate import list_simulated_passes, simulate_segments, write_atl10
 from seaice.simulate.atl10_segments import SimulatedPass
-from seaice.sources.icesat2.granule import (
-    EXTRAS,
-    UNKNOWN,
-    GranuleName,
-    Selection,
-    Track,
-    convert_delta_time,
-    list_granules,
-    read_granule,
-    select,
-)
+from seaice.sources.icesat2.granule import convert_delta_time_to_utc, read_granule
+from seaice.sources.icesat2.names import GranuleName, list_granules
 from seaice.sources.icesat2.orientation import Orientation
+from seaice.sources.icesat2.tracks import EXTRAS, UNKNOWN, Selection, Track, select_segments
 
 HAS_H5CORO = importlib.util.find_spec("h5coro") is not None
 WITH_H5CORO = [
@@ -165,7 +157,7 @@ def test_true_granules(real_data, name, engine):
     found = []
     for track in granule.tracks:
         assert track.strong
-        kept, dropped = select(track, Selection())
+        kept, dropped = select_segments(track, Selection())
         assert kept.sum() + sum(dropped.values()) == len(track)
         times = [iso(seconds).partition("T")[2].rstrip("Z") for seconds in track.time[[0, -1]]]
         counts = {filter_: count for filter_, count in dropped.items() if count}
@@ -183,7 +175,7 @@ def test_times_against_the_header_of_the_files(real_data):
     """The first and last time in UTC as text and as a count, both written by NASA."""
     import h5py
 
-    assert iso(float(convert_delta_time(126821692.33026528))) == "2022-01-07T20:14:52.330265Z"
+    assert iso(float(convert_delta_time_to_utc(126821692.33026528))) == "2022-01-07T20:14:52.330265Z"
     paths = [*real_data.glob("atl10/*.h5"), *real_data.glob("atl07/*.h5")]
     assert paths
     for path in paths:
@@ -193,18 +185,18 @@ def test_times_against_the_header_of_the_files(real_data):
                 count = float(held[f"{which}_delta_time"][0])
                 text = held[f"data_{which}_utc"][0].decode()
                 moment = datetime.fromisoformat(text).timestamp()
-                assert float(convert_delta_time(count)) == pytest.approx(moment, abs=1.5e-6)
+                assert float(convert_delta_time_to_utc(count)) == pytest.approx(moment, abs=1.5e-6)
 
 
 def test_what_a_true_subset_lacks_is_said(real_data):
     granule = read_granule(real_data / "atl10/processed_ATL10-01_20220103200708_01921401_006_01.h5")
-    (line,) = granule.skipped
+    (line,) = granule.notes
     assert line.startswith("gt1l: freeboard_segment is not there")
     heights = read_granule(
         real_data / "atl07/processed_ATL07-01_20190222003738_08490201_003_02.h5", beams="all"
     )
     assert [track.beam for track in heights.tracks] == ["gt1l", "gt1r", "gt2l", "gt3l", "gt3r"]
-    assert any(line.startswith("gt2r: sea_ice_segments") for line in heights.skipped)
+    assert any(line.startswith("gt2r: sea_ice_segments") for line in heights.notes)
 
 
 def test_true_freeboards_against_plain_reading(real_data):
@@ -225,8 +217,9 @@ def test_true_freeboards_against_plain_reading(real_data):
             np.testing.assert_array_equal(track.surface_type, group["heights/height_segment_type"][:])
             np.testing.assert_array_equal(track.concentration, group["heights/ice_conc_amsr2"][:])
             assert track.strong is (group.parent.attrs["atlas_beam_type"] == b"strong")
-    ice = [select(track, Selection(surface="ice"))[1] for track in granule.tracks if track.strong]
-    assert sum(dropped["surface is not ice"] for dropped in ice) == 209  # leads among 591
+    strong = [track for track in granule.tracks if track.strong]
+    dropped = [select_segments(track, Selection(surface="ice"))[1] for track in strong]
+    assert sum(counts["surface is not ice"] for counts in dropped) == 209  # leads among 591
 
 
 @pytest.mark.parametrize("engine", ENGINES[1:])
@@ -235,7 +228,7 @@ def test_engines_give_the_same_true_values(real_data, engine):
         one, other = (
             read_granule(path, beams="all", extras=EXTRAS, engine=each) for each in ("h5py", engine)
         )
-        assert one.skipped == other.skipped
+        assert one.notes == other.notes
         assert (one.name, one.product, one.release) == (other.name, other.product, other.release)
         for pair in zip(one.tracks, other.tracks, strict=True):
             same(*pair)
@@ -264,8 +257,8 @@ def test_h5coro_that_is_not_there_is_named(tmp_path, monkeypatch):
     ],
 )
 def test_orientation_at_a_time(codes, times, asked, found):
-    orientation = Orientation.of(np.array(codes, np.int8), np.array(times))
-    assert orientation.at(np.array(asked)).tolist() == found
+    orientation = Orientation.from_arrays(np.array(codes, np.int8), np.array(times))
+    assert orientation.get_codes(np.array(asked)).tolist() == found
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -283,11 +276,11 @@ def test_beams_by_orientation(tmp_path, turn, beams, found, engine):
     path = written(tmp_path, segments=30, orientation=turn)
     granule = read_granule(path, beams=beams, engine=engine)
     assert [track.beam for track in granule.tracks] == found
-    assert granule.in_transition == (120 if turn == "transition" else 0)
+    assert granule.transition_count == (120 if turn == "transition" else 0)
     if turn == "transition":
-        assert granule.skipped[0].startswith("gt1l: 30 of 30 segments are left out")
+        assert granule.notes[0].startswith("gt1l: 30 of 30 segments are left out")
     else:
-        assert granule.skipped == ()
+        assert granule.notes == ()
 
 
 def test_orientation_that_changes_within_a_granule(tmp_path):
@@ -307,8 +300,8 @@ def test_orientation_that_changes_within_a_granule(tmp_path):
     used = len(left[True]) + len(left[False])
     np.testing.assert_array_equal(left[True].latitude, whole["latitude"][: len(left[True])])
     assert 0 < 300 - used < 150
-    assert both.in_transition == strong.in_transition
-    assert both.in_transition + sum(map(len, both.tracks)) == 3 * 300 + 3 * 100
+    assert both.transition_count == strong.transition_count
+    assert both.transition_count + sum(map(len, both.tracks)) == 3 * 300 + 3 * 100
 
 
 def test_beam_type_that_contradicts_the_orientation_is_reported(tmp_path):
@@ -319,9 +312,9 @@ def test_beam_type_that_contradicts_the_orientation_is_reported(tmp_path):
         file["gt2l"].attrs["atlas_beam_type"] = np.bytes_("weak")
     granule = read_granule(path)
     assert [track.beam for track in granule.tracks] == STRONG_BACKWARD
-    assert granule.skipped == (
+    assert granule.notes == (
         "gt2l: strong by the orientation and weak by atlas_beam_type for 30 segments; the orientation "
-        "is believed",
+        "is used",
     )
 
 
@@ -331,7 +324,7 @@ def test_beam_type_decides_where_there_is_no_orientation(tmp_path):
     path = written(tmp_path, segments=30, without="orbit_info/sc_orient")
     granule = read_granule(path)
     assert [track.beam for track in granule.tracks] == STRONG_BACKWARD
-    assert granule.skipped[0].startswith("orbit_info/sc_orient is not there")
+    assert granule.notes[0].startswith("orbit_info/sc_orient is not there")
     with h5py.File(path, "a") as file:
         del file["gt1l"].attrs["atlas_beam_type"]
     assert [track.beam for track in read_granule(path).tracks] == ["gt2l", "gt3l"]
@@ -348,7 +341,7 @@ def test_beam_type_decides_where_there_is_no_orientation(tmp_path):
 def test_both_layouts_against_the_simulated_truth(tmp_path, release, engine):
     path = written(tmp_path, segments=500, release=release, seed=3)
     granule = read_granule(path, beams="all", extras=EXTRAS, engine=engine)
-    assert (granule.product, granule.release, granule.skipped) == ("ATL10", release, ())
+    assert (granule.product, granule.release, granule.notes) == ("ATL10", release, ())
     for track in granule.tracks:
         held = simulate_segments(PASS, track.beam, segments=500, strong=track.strong, seed=3)
         concentration = "ice_conc_amsr2" if release == "006" else "ice_conc_ssmi"
@@ -404,7 +397,7 @@ def test_longitudes_of_0_to_360_and_absurd_times(tmp_path):
     track, *_ = read_granule(path).tracks
     assert track.longitude.tolist() == [-179, -0.5, -180, 180, 1e9]
     assert np.isnan(track.time).tolist() == [True, True, True, True, False]
-    dropped = select(track, Selection())[1]
+    dropped = select_segments(track, Selection())[1]
     assert (dropped["not finite position"], dropped["no time"]) == (1, 4)
 
 
@@ -446,9 +439,9 @@ def test_what_is_missing_is_reported_and_not_fatal(tmp_path, absent, beams, line
     granule = read_granule(path, engine=engine)
     assert len(granule.tracks) == beams
     if line is None:
-        assert granule.skipped == ()
+        assert granule.notes == ()
     else:
-        assert granule.skipped[0].startswith(line)
+        assert granule.notes[0].startswith(line)
     assert granule.release == "006"
     whole = read_granule(written(tmp_path / "whole", segments=20))
     np.testing.assert_array_equal(granule.tracks[0].time, whole.tracks[0].time)
@@ -464,7 +457,7 @@ def test_what_is_missing_is_never_0(tmp_path):
     assert (track.quality == UNKNOWN).all()
     assert (track.surface_type == UNKNOWN).all()
     assert track.podppd is track.layer is track.dist2land is track.concentration is None
-    assert not select(track, Selection())[0].any()
+    assert not select_segments(track, Selection())[0].any()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -576,7 +569,7 @@ def test_every_segment_is_counted_by_the_first_filter_that_drops_it():
         quality=np.int8([1, 1, 1, -1, -1, 1, -1, 0, 4, 3, 1]),
         surface_type=np.int8([1, 1, 1, 1, 1, 1, 1, 1, 1, 7, 1]),
     )
-    kept, dropped = select(track, Selection(surface="ice", max_quality=3))
+    kept, dropped = select_segments(track, Selection(surface="ice", max_quality=3))
     assert list(dropped.items()) == [
         ("not finite position", 2),
         ("no time", 1),
@@ -625,7 +618,7 @@ def test_every_segment_is_counted_by_the_first_filter_that_drops_it():
     ],
 )
 def test_filters(selection, arrays, kept):
-    mask, dropped = select(track_of(**arrays), selection)
+    mask, dropped = select_segments(track_of(**arrays), selection)
     assert mask.astype(int).tolist() == kept
     assert sum(dropped.values()) == kept.count(0)
 
@@ -663,14 +656,12 @@ def test_kept_and_dropped_make_up_the_track(rows, surface, max_quality):
         quality=np.int8(quality),
         surface_type=np.int8(kind),
     )
-    kept, dropped = select(track, Selection(surface=surface, max_quality=max_quality))
+    selection = Selection(surface=surface, max_quality=max_quality)
+    kept, dropped = select_segments(track, selection)
     assert kept.sum() + sum(dropped.values()) == len(track)
     assert not np.isnan(track.value[kept]).any()
     assert (track.length[kept] > 0).all()
-    each = [
-        select(track_of_one(track, i), Selection(surface=surface, max_quality=max_quality))[0][0]
-        for i in range(len(track))
-    ]
+    each = [select_segments(track_of_one(track, i), selection)[0][0] for i in range(len(track))]
     assert kept.tolist() == each
 
 

@@ -269,7 +269,7 @@ def test_a_file_of_unknown_size_is_whole_if_it_ends_where_it_should(earthaccess,
         (["page", "whole"], 2, None),
         (["cut", DownloadFailure("503"), "whole"], 3, None),
         (["page"] * 3, 3, "a web page came in place of the granule"),
-        (["text"] * 3, 3, "no HDF5 file came, but 14 bytes of something else"),
+        (["text"] * 3, 3, "14 bytes came that are not an HDF5 file"),
         (["cut"] * 3, 3, "bytes came where the catalogue says"),
         (["nothing"] * 3, 3, "nothing came"),
         ([DownloadFailure("Status code: 500")] * 3, 3, "Status code: 500"),
@@ -323,7 +323,7 @@ def test_accounts(earthaccess, tmp_path):
     ):
         fetch_granules(found, tmp_path / "other", retry_policy=QUICK)
     earthaccess.account = {"environment": "refused"}
-    with pytest.raises(InputError, match="refuses the account given in the environment") as caught:
+    with pytest.raises(InputError, match="refuses the account in the environment") as caught:
         fetch_granules(found, tmp_path / "other", retry_policy=QUICK)
     assert "secret" not in str(caught.value)
 
@@ -353,7 +353,7 @@ def test_in_place_that_is_not_possible(earthaccess, archive, monkeypatch):
         open_in_place(found_all()[1:])
     earthaccess.account = {}
     with pytest.raises(InputError, match="expected an Earthdata account"):
-        CloudGranule("a.h5", "s3://nsidc/a.h5", "NSIDC_CPRD").credentials()
+        CloudGranule("a.h5", "s3://nsidc/a.h5", "NSIDC_CPRD").get_credentials()
 
 
 def test_in_place_damage_names_the_address(earthaccess, archive, monkeypatch):

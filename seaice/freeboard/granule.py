@@ -25,7 +25,7 @@ from seaice.settings import install_command
 from seaice.sources.icesat2.tracks import (
     Selection,
     Track,
-    select,
+    select_segments,
 )
 
 # Attributes of a track that are written for every segment.
@@ -134,9 +134,9 @@ def grid_granule(task: GranuleTask, source: Any) -> GranuleResult:
     except InputError as error:
         return GranuleResult(name, error=str(error), text=f"failed: {error}")
     result = GranuleResult(granule.name)
-    if granule.in_transition:
-        result.dropped["the spacecraft turned"] = granule.in_transition
-        result.segments += granule.in_transition
+    if granule.transition_count:
+        result.dropped["the spacecraft turned"] = granule.transition_count
+        result.segments += granule.transition_count
     sums: _Sums = {}
     for track in granule.tracks:
         _add_track(track, task, result, sums)
@@ -146,13 +146,13 @@ def grid_granule(task: GranuleTask, source: Any) -> GranuleResult:
     }
     beams = ", ".join(track.beam for track in granule.tracks) or "no beam of this kind"
     result.text = f"{beams}: {result.used} of {result.segments} segments"
-    if granule.skipped:
-        result.text += f" ({'; '.join(granule.skipped)})"
+    if granule.notes:
+        result.text += f" ({'; '.join(granule.notes)})"
     return result
 
 
 def _add_track(track: Track, task: GranuleTask, result: GranuleResult, sums: _Sums) -> None:
-    passes, dropped = select(track, task.selection)
+    passes, dropped = select_segments(track, task.selection)
     days = np.floor(track.time / SECONDS_A_DAY)
     remaining = int(passes.sum())
     for name, passes_filter in _apply_filters(track, days, task):

@@ -1,4 +1,4 @@
-"""The Earthdata account of NASA, through the earthaccess package."""
+"""Login to the Earthdata account of NASA with the earthaccess package."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ LOGIN_HOST = "urs.earthdata.nasa.gov"
 
 
 def log_in() -> None:
-    """Log in to Earthdata with what the environment or ~/.netrc gives; nobody is asked.
+    """Log in to Earthdata with the account in the environment or in ~/.netrc, without a prompt.
 
     Raises
     ------
     InputError
-        If there is no account, or it is refused.
+        If there is no account, or Earthdata refuses it.
     """
     earthaccess = import_earthaccess()
     from earthaccess.exceptions import LoginAttemptFailure, LoginStrategyUnavailable
 
-    for strategy, where in (("environment", "the environment"), ("netrc", "~/.netrc")):
+    for strategy, location in (("environment", "the environment"), ("netrc", "~/.netrc")):
         try:
             with explain_network_errors("Earthdata Login"):
                 if earthaccess.login(strategy=strategy).authenticated:
@@ -35,7 +35,7 @@ def log_in() -> None:
             logger.debug("%s", error)
         except LoginAttemptFailure:
             raise InputError(
-                f"Earthdata Login refuses the account given in {where}: check it at https://{LOGIN_HOST}"
+                f"Earthdata Login refuses the account in {location}: check it at https://{LOGIN_HOST}"
             ) from None
     raise InputError(
         "expected an Earthdata account, found none: set EARTHDATA_TOKEN, or EARTHDATA_USERNAME and "
@@ -45,22 +45,28 @@ def log_in() -> None:
 
 
 @contextlib.contextmanager
-def explain_network_errors(what: str) -> Iterator[None]:
-    """Whatever goes wrong between us and a service, as InputError of one line."""
+def explain_network_errors(service: str) -> Iterator[None]:
+    """Convert every error in talking to a service to an InputError of one line.
+
+    Parameters
+    ----------
+    service : str
+        What the message calls the service.
+    """
     import requests
 
     try:
         yield
     except requests.RequestException as error:
         reason = " ".join(str(error).split())[:150]
-        raise InputError(f"no answer from {what} ({reason}); try again later") from error
+        raise InputError(f"no answer from {service} ({reason}); try again later") from error
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:150]
-        raise InputError(f"{what} gives no usable answer ({reason})") from error
+        raise InputError(f"{service} gives no usable answer ({reason})") from error
 
 
 def import_earthaccess() -> Any:
-    """The earthaccess package.
+    """Import the earthaccess package.
 
     Raises
     ------
@@ -71,7 +77,7 @@ def import_earthaccess() -> Any:
         import earthaccess
     except ImportError:
         raise InputError(
-            f"earthaccess is not installed: {install_command('earthaccess')}, or give a folder of "
+            f"earthaccess is not installed: {install_command('earthaccess')}, or use a folder of "
             "granules"
         ) from None
     return earthaccess

@@ -1,4 +1,4 @@
-"""Fetching ICESat-2 granules from NASA: whole files, each under its name when it is complete."""
+"""Fetching ICESat-2 granules from NASA: each file gets its name when it is complete."""
 
 from __future__ import annotations
 
@@ -27,11 +27,7 @@ from seaice.runtime.atomic_write import (
 )
 from seaice.runtime.threads import work_off
 from seaice.sources.icesat2.backends import SIGNATURE
-from seaice.sources.icesat2.earthdata import (
-    LOGIN_HOST,
-    import_earthaccess,
-    log_in,
-)
+from seaice.sources.icesat2.earthdata import LOGIN_HOST, import_earthaccess, log_in
 from seaice.sources.icesat2.search import ListedGranule
 
 logger = logging.getLogger(__name__)
@@ -40,17 +36,17 @@ _STOPPED = "stopped before it was fetched"
 
 
 @dataclass(frozen=True)
-class Fetched:
-    """What fetching came to.
+class FetchResult:
+    """The granules of a fetch.
 
     Attributes
     ----------
     paths : tuple of Path
-        Granules that are there now, in the order of the catalogue.
+        Complete granules in the folder, in the order of the catalogue.
     kept : int
-        How many of them were there before.
+        Number of them that were complete before the fetch.
     failed : tuple of str
-        One line for each that is not there, with its name.
+        One line for each granule that could not be fetched: its name and the reason.
     """
 
     paths: tuple[Path, ...]
@@ -65,23 +61,27 @@ def fetch_granules(
     threads: int = 4,
     retry_policy: RetryPolicy = DEFAULT_POLICY,
     stop: threading.Event | None = None,
-) -> Fetched:
-    """Fetch granules; complete ones are kept, what fails is listed and the rest goes on.
+) -> FetchResult:
+    """Fetch granules into a folder; a granule that fails does not stop the others.
 
-    A file gets its name when it is complete: of the size in the catalogue, if that says one, and
-    an HDF5 file to its end.
+    A complete granule in the folder is kept. A file is complete if it has the size that the
+    catalogue states, if it states one, and is a readable HDF5 file to its end.
 
     Parameters
     ----------
     granules : sequence of ListedGranule
     folder : Path
-        Made if it does not exist.
+        Created if it does not exist.
     threads : int
-        Granules at a time.
+        Number of granules fetched at the same time.
     retry_policy : RetryPolicy
-        Further attempts after those of earthaccess, which makes three.
+        Attempts of one granule. In each of them earthaccess makes three of its own.
     stop : threading.Event, optional
-        When set, no further granule is begun; those are listed as failed.
+        When it is set, no further granule is begun; those left are listed as failed.
+
+    Returns
+    -------
+    FetchResult
 
     Raises
     ------
@@ -93,14 +93,18 @@ def fetch_granules(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     stop = stop or threading.Event()
-    kept = {each.file_name for each in granules if _fault(folder / each.file_name, each.size) is None}
-    missing = [each for each in granules if each.file_name not in kept]
+    complete = {
+        granule.file_name
+        for granule in granules
+        if _find_fault(folder / granule.file_name, granule.size) is None
+    }
+    missing = [granule for granule in granules if granule.file_name not in complete]
     if missing:
         log_in()
     reasons = _fetch_all(missing, folder, retry_policy, threads=threads, stop=stop)
-    paths = [folder / each.file_name for each in granules if each.file_name not in reasons]
+    paths = [folder / granule.file_name for granule in granules if granule.file_name not in reasons]
     failed = [f"{name}: {reason}" for name, reason in reasons.items()]
-    return Fetched(tuple(paths), len(kept), tuple(failed))
+    return FetchResult(tuple(paths), len(complete), tuple(failed))
 
 
 def _fetch_all(
@@ -111,8 +115,8 @@ def _fetch_all(
     threads: int,
     stop: threading.Event,
 ) -> dict[str, str]:
-    """Fetch granules in several threads; the reasons of those that failed, by file name."""
-    reasons = dict.fromkeys((each.file_name for each in granules), _STOPPED)
+    """Fetch granules in several threads; return the reasons of failures by file name."""
+    reasons = dict.fromkeys((granule.file_name for granule in granules), _STOPPED)
     workers = work_off(granules, lambda: _Worker(folder, retry_policy, stop), threads=threads, stop=stop)
     with closing(workers) as outcomes:
         for name, reason in outcomes:
@@ -124,21 +128,27 @@ def _fetch_all(
 
 
 class _Worker:
-    """Fetches granules one after the other, in one thread."""
+    """Fetches granules one after the other in a worker thread."""
 
     def __init__(self, folder: Path, retry_policy: RetryPolicy, stop: threading.Event) -> None:
         self._folder, self._retry_policy, self._stop = folder, retry_policy, stop
 
     def do(self, granule: ListedGranule) -> tuple[str, str | None]:
-        """Fetch a granule; its file name, and the reason if it failed."""
+        """Fetch a granule; return its file name and the reason if it failed."""
         return granule.file_name, _fetch(granule, self._folder, self._retry_policy, self._stop)
 
     def close(self) -> None:
-        """Hold nothing open between two granules."""
+        """Close nothing: no connection stays open between two granules."""
 
 
 class _Failure(Exception):
-    """A granule could not be fetched; the message is the reason."""
+    """A granule could not be fetched; the message is the reason.
+
+    Attributes
+    ----------
+    may_pass : bool
+        Whether another attempt may succeed.
+    """
 
     def __init__(self, reason: str, *, may_pass: bool = True) -> None:
         super().__init__(reason)
@@ -148,12 +158,12 @@ class _Failure(Exception):
 def _fetch(
     granule: ListedGranule, folder: Path, retry_policy: RetryPolicy, stop: threading.Event
 ) -> str | None:
-    """Fetch one granule; the reason if it failed."""
+    """Fetch one granule, with further attempts; return the reason if all of them failed."""
     target = folder / granule.file_name
     try:
         with exclusive(target):
             retry(
-                lambda: _attempt(granule, target),
+                lambda: _fetch_once(granule, target),
                 retry_policy,
                 stop=stop,
                 errors=(_Failure,),
@@ -172,15 +182,16 @@ def _fetch(
     return None
 
 
-def _attempt(granule: ListedGranule, target: Path) -> None:
-    """Fetch a granule once; :class:`_Failure` if that failed."""
+def _fetch_once(granule: ListedGranule, target: Path) -> None:
+    """Fetch a granule in one attempt; raise :class:`_Failure` if that fails."""
     from earthaccess.exceptions import EulaNotAccepted
 
-    # A folder of its own: earthaccess chooses the name, and would keep a page it once took for data.
+    # In a folder of its own: earthaccess chooses the file name, and it keeps a file of that name, even
+    # if it is a web page that came in place of the granule.
     scratch = target.with_name(f".{target.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        fetched = import_earthaccess().download(
+        files = import_earthaccess().download(
             granule.url,
             local_path=scratch,
             provider=granule.provider,
@@ -188,16 +199,16 @@ def _attempt(granule: ListedGranule, target: Path) -> None:
             show_progress=False,
             force=True,
         )
-        fault = _fault(Path(fetched[0]), granule.size) if fetched else "nothing came"
+        fault = _find_fault(Path(files[0]), granule.size) if files else "nothing came"
         if fault is None:
-            flush(Path(fetched[0]))
-            os.replace(fetched[0], target)
+            flush(Path(files[0]))
+            os.replace(files[0], target)
             flush(target.parent)
     except EulaNotAccepted:
         raise _Failure(
             f"its licence is not accepted; do so at https://{LOGIN_HOST}", may_pass=False
         ) from None
-    except Exception as error:  # whatever the libraries below raise, the other granules go on
+    except Exception as error:  # of any library: the other granules are fetched all the same
         raise _Failure(" ".join(str(error).split())[:200] or type(error).__name__) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -205,10 +216,17 @@ def _attempt(granule: ListedGranule, target: Path) -> None:
         raise _Failure(fault)
 
 
-def _fault(path: Path, size: int | None) -> str | None:
-    """What is wrong with a file that should be a whole granule."""
+def _find_fault(path: Path, size: int | None) -> str | None:
+    """Find the reason why a file is not a complete granule; None if it is complete.
+
+    Parameters
+    ----------
+    path : Path
+    size : int or None
+        Size in bytes that the catalogue states.
+    """
     if not path.is_file():
-        return "not there"
+        return "there is no such file"
     with path.open("rb") as file:
         start = file.read(512)
     if is_web_page(start):
@@ -217,7 +235,7 @@ def _fault(path: Path, size: int | None) -> str | None:
             f"see https://{LOGIN_HOST}"
         )
     if not start.startswith(SIGNATURE):
-        return f"no HDF5 file came, but {path.stat().st_size} bytes of something else"
+        return f"{path.stat().st_size} bytes came that are not an HDF5 file"
     if size is not None and path.stat().st_size != size:
         return f"{path.stat().st_size} bytes came where the catalogue says {size}"
     try:

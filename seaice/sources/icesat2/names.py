@@ -1,4 +1,4 @@
-"""Names of ICESat-2 sea ice granules, and the granules of a folder."""
+"""File names of ICESat-2 sea ice granules, and the granules of a folder."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class GranuleName:
-    """What the name of a granule says.
+    """The parts of the file name of a granule.
 
     Attributes
     ----------
     name : str
-        Without ``.h5``, with whatever a subsetting service has put around it.
+        The file name without ``.h5``, with the words that a subsetting service may have added.
     product : str
         "ATL10" or "ATL07".
     hemisphere : str
         "north" or "south".
     start : datetime
-        UTC; the data may begin some 20 minutes later.
+        Start in UTC; the segments may begin some 20 minutes later.
     ground_track : int
         Reference ground track, 1..1387.
     cycle : int
+        Number of the 91-day repeat cycle.
     release, version : str
         Such as "006" and "01".
     """
@@ -53,44 +54,54 @@ class GranuleName:
 
     @classmethod
     def parse(cls, name: str) -> GranuleName | None:
-        """The parts of a file name, with or without ``.h5``; None of any other name.
+        """Parse a file name, with or without ``.h5``; None if it is not the name of a granule.
 
         Examples
         --------
-        >>> found = GranuleName.parse("ATL10-01_20220107195849_02531401_006_01.h5")
-        >>> found.ground_track, found.cycle, found.release, found.hemisphere
+        >>> name = GranuleName.parse("ATL10-01_20220107195849_02531401_006_01.h5")
+        >>> name.ground_track, name.cycle, name.release, name.hemisphere
         (253, 14, '006', 'north')
         """
-        own = name.removesuffix(".h5")
-        found = _NAME.match(own)
-        if not found:
+        stem = name.removesuffix(".h5")
+        match = _NAME.match(stem)
+        if not match:
             return None
         try:
-            start = datetime.strptime(found["start"], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            start = datetime.strptime(match["start"], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
         except ValueError:
             return None
         return cls(
-            name=own,
-            product="ATL10" if found["product"] == "10" else "ATL07",
-            hemisphere="north" if found["hemisphere"] == "01" else "south",
+            name=stem,
+            product="ATL10" if match["product"] == "10" else "ATL07",
+            hemisphere="north" if match["hemisphere"] == "01" else "south",
             start=start,
-            ground_track=int(found["track"]),
-            cycle=int(found["cycle"]),
-            release=found["release"],
-            version=found["version"],
+            ground_track=int(match["track"]),
+            cycle=int(match["cycle"]),
+            release=match["release"],
+            version=match["version"],
         )
 
     @property
-    def same_data(self) -> tuple[str, str, datetime, int]:
-        """What granules have in common that are versions of each other."""
+    def measurement(self) -> tuple[str, str, datetime, int]:
+        """Key that the versions of a granule share: product, hemisphere, start and ground track."""
         return self.product, self.hemisphere, self.start, self.ground_track
 
 
 def list_granules(folder: Path, *, product: Product = "ATL10") -> list[Path]:
-    """Granules of a folder and those below it, by name; the newest version of each.
+    """List the granules of a folder and of the folders below it, the newest version of each.
 
-    Files of the same version stay, as a subsetting service may have cut one granule into
-    several; of files of the same name the first stays.
+    Files of the same version all stay, because a subsetting service may have cut one granule into
+    several. Of several files with the same name the first is listed.
+
+    Parameters
+    ----------
+    folder : Path
+    product : {"ATL10", "ATL07"}
+
+    Returns
+    -------
+    list of Path
+        In the order of their start and name.
 
     Raises
     ------
@@ -99,26 +110,26 @@ def list_granules(folder: Path, *, product: Product = "ATL10") -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"expected a folder of {product} granules, found none: {folder}")
-    named = [(GranuleName.parse(path.name), path) for path in folder.rglob("*.h5")]
-    found = [(name, path) for name, path in named if name is not None and name.product == product]
-    found.sort(key=lambda each: (each[0].start, each[1].name, each[1]))
-    newest = set(select_newest_versions([name for name, _ in found]))
-    kept: dict[str, Path] = {}
-    for name, path in found:
+    parsed = [(GranuleName.parse(path.name), path) for path in folder.rglob("*.h5")]
+    granules = [(name, path) for name, path in parsed if name is not None and name.product == product]
+    granules.sort(key=lambda granule: (granule[0].start, granule[1].name, granule[1]))
+    newest = set(select_newest_versions([name for name, _ in granules]))
+    listed: dict[str, Path] = {}
+    for name, path in granules:
         if name not in newest:
             logger.info("%s: left out, there is a newer version of it", path)
-        elif name.name in kept:
-            logger.info("%s: left out, it is the same as %s", path, kept[name.name])
+        elif name.name in listed:
+            logger.info("%s: left out, it is the same as %s", path, listed[name.name])
         else:
-            kept[name.name] = path
-    return list(kept.values())
+            listed[name.name] = path
+    return list(listed.values())
 
 
 def select_newest_versions(names: list[GranuleName]) -> list[GranuleName]:
-    """Names by time, without those of which there is a newer version."""
+    """Select the names of which there is no newer version, in the order of their start."""
     newest: dict[object, tuple[str, str]] = {}
     for name in names:
         version = name.release, name.version
-        newest[name.same_data] = max(version, newest.get(name.same_data, version))
-    kept = [name for name in names if (name.release, name.version) == newest[name.same_data]]
-    return sorted(kept, key=lambda name: (name.start, name.name))
+        newest[name.measurement] = max(version, newest.get(name.measurement, version))
+    selected = [name for name in names if (name.release, name.version) == newest[name.measurement]]
+    return sorted(selected, key=lambda name: (name.start, name.name))

@@ -1,4 +1,4 @@
-"""ICESat-2 sea ice segments along a beam, and which of them a user wants.
+"""Segments of ICESat-2 sea ice granules along a beam, and the selection among them.
 
 References
 ----------
@@ -20,13 +20,18 @@ Surface = Literal["ice", "lead", "all"]
 Preset = Literal["none", "atl20"]
 Product = Literal["ATL10", "ATL07"]
 
-# What a flag is where the file does not say; no flag of the products has this code.
+# The code of a flag that the file does not hold; no flag of the products uses it.
 UNKNOWN = -128
 
-# Arrays of a track that few users need.
+# Arrays of a track that are read only on request: few users need them.
 EXTRAS = ("podppd", "layer", "dist2land", "concentration")
 
+# Codes of the surface type: 1 is ice, 2 to 9 are kinds of leads.
 _ICE, _FIRST_LEAD, _LAST_LEAD = 1, 2, 9
+# Limits of the filters that NSIDC publishes for the gridded product ATL20.
+_ATL20_MAX_QUALITY = 4
+_ATL20_LAND_KILOMETRES = 25.0
+_ATL20_CONCENTRATION_PERCENT = 50.0
 
 
 @dataclass(frozen=True)
@@ -42,30 +47,31 @@ class Track:
     beam : str
         Such as "gt2l".
     strong : bool or None
-        None where the file does not say.
+        Whether the beam was a strong one; None where the file does not say it.
     latitude, longitude : ndarray of float64
         Degrees, longitude -180..180.
     time : ndarray of float64
         Seconds since 1970-01-01T00:00:00 UTC, 86400 a day; NaN where unknown.
     value : ndarray of float32
-        Metres, NaN where missing: freeboard (ATL10), height above the mean sea surface (ATL07).
+        Metres, NaN where missing: freeboard (ATL10) or height above the mean sea surface (ATL07).
     length : ndarray of float32
-        Of the segment, metres, NaN where missing.
+        Length of the segment, metres, NaN where missing.
     uncertainty : ndarray of float32
-        Of the value, metres, NaN where missing.
+        Uncertainty of the value, metres, NaN where missing.
     quality : ndarray of int8
-        1 best to 5 poor, -1 invalid, :data:`UNKNOWN`. It grades the height: a good one does
-        not mean that there is a freeboard.
+        1 (best) to 5 (poor), -1 invalid, :data:`UNKNOWN` where the file does not hold it. It
+        grades the height: a segment of good quality can still have no freeboard.
     surface_type : ndarray of int8
-        0 cloud, 1 ice, 2 to 9 leads, -1 unused, :data:`UNKNOWN`.
+        0 cloud, 1 ice, 2 to 9 leads, -1 unused, :data:`UNKNOWN` where the file does not hold it.
     podppd : ndarray of int8 or None
-        0 nominal pointing and orbit; None, as below, where not read or not in the file.
+        0 for nominal pointing and orbit. This array and the next three are None if they were not
+        read or are not in the file.
     layer : ndarray of int8 or None
         0 likely clear, 1 likely cloud or blowing snow.
     dist2land : ndarray of float32 or None
-        Metres, NaN where missing.
+        Distance to land, metres, NaN where missing.
     concentration : ndarray of float32 or None
-        Of sea ice, percent, NaN where missing.
+        Sea ice concentration, percent, NaN where missing.
     """
 
     granule: str
@@ -90,25 +96,25 @@ class Track:
 
 @dataclass(frozen=True)
 class Granule:
-    """What was read of a granule.
+    """The segments that were read from a granule.
 
     Attributes
     ----------
     name : str
-        Of the file, without ``.h5``.
+        File name without ``.h5``.
     path : Path
-        For a granule in the cloud its address.
+        The file; for a granule on S3 its address.
     product : str
         "ATL10" or "ATL07".
     release : str
-        Such as "006"; empty where the file does not say.
+        Such as "006"; empty if the file does not say it.
     tracks : tuple of Track
-        By beam. Empty where the granule has none of the wanted kind.
-    skipped : tuple of str
-        One line for each thing that is not there or contradicts another, and what that meant.
-    in_transition : int
-        Segments, of all beams, measured while the spacecraft turned or whose orientation is
-        not known. No beam is strong or weak then, and they are in no track.
+        In the order of the beams. Empty if the granule has no segments of the kind asked for.
+    notes : tuple of str
+        One line for each dataset that is absent or contradicts another, with the consequence.
+    transition_count : int
+        Segments of all beams measured while the spacecraft turned or while its orientation is
+        not known. No beam is strong or weak then, so these segments are in no track.
     """
 
     name: str
@@ -116,36 +122,36 @@ class Granule:
     product: Product
     release: str
     tracks: tuple[Track, ...]
-    skipped: tuple[str, ...] = ()
-    in_transition: int = 0
+    notes: tuple[str, ...] = ()
+    transition_count: int = 0
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which segments are used.
+    """The filters that a segment has to pass to be used.
 
-    A segment whose flag or distance is missing does not pass a filter that asks for it.
+    A segment whose flag, distance or concentration is missing does not pass a filter on it.
 
     Attributes
     ----------
     surface : {"all", "ice", "lead"}
-        By the type of the segment: 1 is ice, 2 to 9 are leads; "all" does not look.
+        Surface type of the segments: 1 is ice, 2 to 9 are leads; "all" applies no filter.
     max_quality : int
-        1 best to 5 poor. -1, invalid, never passes. Where the file has no quality flag, 5
-        lets all pass and less none.
+        Worst quality flag that passes, 1 (best) to 5 (poor). Invalid segments (-1) never pass.
+        If the file has no quality flag, every segment passes with 5 and none with less.
     preset : {"none", "atl20"}
-        "atl20": quality 1 to 4, at least 25 km from land, ice concentration at least 50
-        percent, besides whatever else is asked for. Take it with strong beams alone.
+        "atl20" adds the filters of the gridded product ATL20: quality 1 to 4, at least 25 km
+        from land, ice concentration of at least 50 percent. Use it with strong beams only.
     nominal_pointing : bool
-        Only segments with nominal pointing and orbit (podppd 0).
+        Use only segments with nominal pointing and orbit (podppd 0).
     clear : bool
-        Only segments that are likely clear of cloud and blowing snow.
+        Use only segments that are likely clear of cloud and blowing snow.
     least_land_distance : float, optional
-        Kilometres.
+        Smallest distance to land, kilometres.
     least_concentration : float, optional
-        Percent.
+        Smallest sea ice concentration, percent.
     shortest, longest : float, optional
-        Length of a segment, metres, both included.
+        Limits of the length of a segment, metres, both included.
 
     Examples
     --------
@@ -164,12 +170,12 @@ class Selection:
     longest: float | None = None
 
     def __post_init__(self) -> None:
-        for what, value, kinds in (
+        for name, value, choices in (
             ("surface", self.surface, get_args(Surface)),
             ("preset", self.preset, get_args(Preset)),
         ):
-            if value not in kinds:
-                raise InputError(f"expected {what} to be one of {', '.join(kinds)}, found {value!r}")
+            if value not in choices:
+                raise InputError(f"expected {name} to be one of {', '.join(choices)}, found {value!r}")
         if not 1 <= self.max_quality <= 5:
             raise InputError(f"expected a quality from 1 (best) to 5 (poor), found {self.max_quality}")
         shortest, longest = self.lengths
@@ -181,22 +187,28 @@ class Selection:
 
     @property
     def quality_limit(self) -> int:
-        """Worst quality that passes, the preset's included."""
-        return min(self.max_quality, 4) if self.preset == "atl20" else self.max_quality
+        """Worst quality flag that passes, with the limit of the preset."""
+        return min(self.max_quality, _ATL20_MAX_QUALITY) if self._is_atl20 else self.max_quality
 
     @property
     def land_distance_limit(self) -> float | None:
-        """Kilometres, the preset's included."""
-        return _stricter(self.least_land_distance, 25.0 if self.preset == "atl20" else None)
+        """Smallest distance to land in kilometres, with the limit of the preset."""
+        preset_limit = _ATL20_LAND_KILOMETRES if self._is_atl20 else None
+        return _choose_stricter(self.least_land_distance, preset_limit)
 
     @property
     def concentration_limit(self) -> float | None:
-        """Percent, the preset's included."""
-        return _stricter(self.least_concentration, 50.0 if self.preset == "atl20" else None)
+        """Smallest sea ice concentration in percent, with the limit of the preset."""
+        preset_limit = _ATL20_CONCENTRATION_PERCENT if self._is_atl20 else None
+        return _choose_stricter(self.least_concentration, preset_limit)
+
+    @property
+    def _is_atl20(self) -> bool:
+        return self.preset == "atl20"
 
     @property
     def lengths(self) -> tuple[float, float]:
-        """Shortest and longest segment, metres."""
+        """Shortest and longest segment that passes, metres."""
         shortest = -np.inf if self.shortest is None else self.shortest
         return shortest, np.inf if self.longest is None else self.longest
 
@@ -212,13 +224,14 @@ class Selection:
         return tuple(name for name in EXTRAS if needed[name])
 
 
-def _stricter(one: float | None, other: float | None) -> float | None:
-    limits = [limit for limit in (one, other) if limit is not None]
+def _choose_stricter(first_limit: float | None, second_limit: float | None) -> float | None:
+    """Choose the greater of two lower limits; None means that there is no limit."""
+    limits = [limit for limit in (first_limit, second_limit) if limit is not None]
     return max(limits) if limits else None
 
 
-def select(track: Track, selection: Selection) -> tuple[np.ndarray, dict[str, int]]:
-    """Apply every filter, and count.
+def select_segments(track: Track, selection: Selection) -> tuple[np.ndarray, dict[str, int]]:
+    """Apply every filter of a selection to a track and count the segments that each one drops.
 
     Parameters
     ----------
@@ -227,47 +240,49 @@ def select(track: Track, selection: Selection) -> tuple[np.ndarray, dict[str, in
 
     Returns
     -------
-    mask : ndarray of bool, shape (segments,)
-        Segments to use.
+    selected : ndarray of bool, shape (segments,)
+        True for the segments that pass every filter.
     dropped : dict of str to int
-        Segments by the first filter that drops them, in the order of the filters; a filter
-        that drops none stands there with 0. With those in ``mask`` they make up the track.
+        Number of segments by the first filter that drops them, in the order of the filters; 0 for
+        a filter that drops none. These numbers and the selected segments add up to the track.
     """
-    kept = np.ones(len(track), bool)
-    left = len(track)
+    selected = np.ones(len(track), bool)
+    count = len(track)
     dropped = {}
-    for name, passes in _filters(track, selection):
-        kept &= passes
-        still = int(np.count_nonzero(kept))
-        dropped[name] = left - still
-        left = still
-    return kept, dropped
+    for name, passes in _apply_filters(track, selection):
+        selected &= passes
+        count_before, count = count, int(np.count_nonzero(selected))
+        dropped[name] = count_before - count
+    return selected, dropped
 
 
-def _filters(track: Track, selection: Selection) -> Iterator[tuple[str, np.ndarray]]:
-    """Every filter that is on, and which segments pass it; NaN passes no comparison."""
+def _apply_filters(track: Track, selection: Selection) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the name of each filter in use and a mask of the segments that pass it.
+
+    NaN passes no comparison, so that a missing number passes no filter.
+    """
     yield "not finite position", (np.abs(track.latitude) <= 90) & (np.abs(track.longitude) <= 180)
     yield "no time", np.isfinite(track.time)
     yield "fill value", np.isfinite(track.value)
     yield "no length", (track.length > 0) & (track.length < np.inf)
     quality, limit = track.quality, selection.quality_limit
-    known = quality != UNKNOWN
-    yield "invalid quality (-1)", ~known | ((quality >= 1) & (quality <= 5))
-    yield f"quality worse than {limit}", (quality <= limit) & (known | (limit == 5))
+    has_quality = quality != UNKNOWN
+    yield "invalid quality (-1)", ~has_quality | ((quality >= 1) & (quality <= 5))
+    yield f"quality worse than {limit}", (quality <= limit) & (has_quality | (limit == 5))
     if selection.surface == "ice":
         yield "surface is not ice", track.surface_type == _ICE
     elif selection.surface == "lead":
         is_lead = (track.surface_type >= _FIRST_LEAD) & (track.surface_type <= _LAST_LEAD)
         yield "surface is no lead", is_lead
     if selection.nominal_pointing:
-        yield "pointing or orbit not nominal", _known(track, track.podppd) == 0
+        yield "pointing or orbit not nominal", _get_or_nan(track, track.podppd) == 0
     if selection.clear:
-        yield "cloud or blowing snow", _known(track, track.layer) == 0
+        yield "cloud or blowing snow", _get_or_nan(track, track.layer) == 0
     distance, concentration = selection.land_distance_limit, selection.concentration_limit
     if distance is not None:
-        yield f"land nearer than {distance:g} km", _known(track, track.dist2land) >= distance * 1000
+        yield f"land nearer than {distance:g} km", _get_or_nan(track, track.dist2land) >= distance * 1000
     if concentration is not None:
-        passes = _known(track, track.concentration) >= concentration
+        passes = _get_or_nan(track, track.concentration) >= concentration
         yield f"concentration below {concentration:g} percent", passes
     shortest, longest = selection.lengths
     if np.isfinite(shortest):
@@ -276,5 +291,6 @@ def _filters(track: Track, selection: Selection) -> Iterator[tuple[str, np.ndarr
         yield f"longer than {longest:g} m", track.length <= longest
 
 
-def _known(track: Track, values: np.ndarray | None) -> np.ndarray:
+def _get_or_nan(track: Track, values: np.ndarray | None) -> np.ndarray:
+    """Get the values of an array of a track, or NaN for every segment if the track lacks it."""
     return np.full(len(track), np.nan) if values is None else values
