@@ -870,6 +870,15 @@ def test_errors_of_files(tmp_path, make, cube):
 # --- mask
 
 
+@pytest.mark.parametrize("land_value", [-1.0, 300.0, float("nan")])
+def test_flags_come_with_any_value_of_land(make, land_value):
+    path = make()
+    plain = dataset_of(path, returns=["inputs", "input_flags"])
+    dataset = dataset_of(path, returns=["inputs", "input_flags"], land_value=land_value)
+    assert torch.equal(dataset[0]["input_flags"], plain[0]["input_flags"])
+    np.testing.assert_array_equal(dataset[0]["inputs"][..., 0, 0], np.float32(land_value))
+
+
 def test_ocean_mask_keeps_the_ocean(cube, tmp_path):
     surface = surface_of_test()
     mask_file = tmp_path / "mask.nc"

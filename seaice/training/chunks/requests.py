@@ -125,7 +125,9 @@ def apply_lookup(
     table, out = request.lookup.table, request.out[number]
     with_land = may_hold_land and request.land is not None
     land = request.land if with_land else _NO_LAND
-    loop(*codes, table, out, *rectangle, land, table.dtype.type(request.land_value), with_land)
+    # Codes of flags cannot hold every value of land, and flags have no land to write.
+    land_value = table.dtype.type(request.land_value if with_land else 0)
+    loop(*codes, table, out, *rectangle, land, land_value, with_land)
 
 
 def apply_conversion(request: FrameRequest, number: int, values: np.ndarray) -> None:
