@@ -11,7 +11,7 @@ import find_several_data_in_target_area as finder
 import get_dims as dims
 from seaice import InputError
 from seaice.daily.inspect import (
-    _runs,
+    _format_runs,
     find_missing,
     get_dims,
 )
@@ -110,8 +110,8 @@ def test_dims_of_nothing(tmp_path, capsys):
 def test_runs_of_days():
     first = date(2024, 2, 28)
     days = [first + timedelta(days=n) for n in (0, 1, 2, 4, 6, 7)]
-    assert _runs(days) == ["2024-02-28 to 2024-03-01", "2024-03-03", "2024-03-05 to 2024-03-06"]
-    assert _runs([]) == []
+    assert _format_runs(days) == ["2024-02-28 to 2024-03-01", "2024-03-03", "2024-03-05 to 2024-03-06"]
+    assert _format_runs([]) == []
 
 
 # --- missing data in a box --------------------------------------------------------------

@@ -29,7 +29,7 @@ from seaice.flags import (
     FillFlag,
     Surface,
 )
-from seaice.freeboard.grid_variables import freeboard_variables
+from seaice.freeboard.grid_variables import define_freeboard_variables
 from seaice.gridding.file import (
     TimeStep,
     list_days,
@@ -49,7 +49,7 @@ from seaice.pictures.field_map import (
     widen,
 )
 from seaice.pictures.read_field import read_field
-from seaice.swaths.grid_variables import temperature_variables
+from seaice.swaths.grid_variables import define_temperature_variables
 
 DPI = 60
 DAYS = list_days(date(2022, 1, 7), date(2022, 1, 8))
@@ -62,7 +62,7 @@ def write_freeboard(
 ):
     """A step holds the cells, moved by its number of columns and raised by its number of tenths."""
     grid = get_grid(grid_id)
-    variables = freeboard_variables(product)
+    variables = define_freeboard_variables(product)
 
     def fields(number):
         values = np.full(grid.shape, np.nan, np.float32)
@@ -80,7 +80,7 @@ def write_temperature(path, grid_id):
     grid = get_grid(grid_id).crop(slice(100, 140), slice(80, 110))
     field = np.linspace(160, 260, grid.rows * grid.columns).reshape(grid.shape)
     field[10:14] = np.nan
-    variables = temperature_variables(["36.5H", "89.0V"], statistics=True)
+    variables = define_temperature_variables(["36.5H", "89.0V"], statistics=True)
     write_gridded(
         path, grid=grid, steps=DAYS[:1], variables=variables, attributes={},
         fields=lambda _: {

@@ -87,7 +87,7 @@ class DayMaker:
         if found is not frame:
             frame[:] = np.nan if found is None else found
         self._records[number] = record
-        self._signatures[number] = self._job.days.signature(day, record)
+        self._signatures[number] = self._job.days.make_signature(day, record)
 
     def _add(self, batch: BatchWriter, number: int, filled: Filled) -> FinishedDay:
         error = expected_error.of_day(filled, self._job.settings.error_table)
@@ -118,7 +118,7 @@ def inputs_of(job: Job, first: int, last: int) -> range:
 
 def is_current(job: Job, wanted: range) -> Callable[[Batch], bool]:
     """Whether a batch holds wanted days, made as this job would make them from the files of now."""
-    signature = cache(lambda number: job.days.signature(from_day_number(number)))
+    signature = cache(lambda number: job.days.make_signature(from_day_number(number)))
 
     def check(batch: Batch) -> bool:
         first, last = batch.numbers[0], batch.numbers[-1]

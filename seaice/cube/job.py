@@ -121,7 +121,7 @@ class Job:
     def halo_inputs(self) -> dict[str, str]:
         """Digests of the days outside the cube that help to fill its ends, by ISO date."""
         outside = (day for day in self.days.period if day not in self.period)
-        return {str(day): self.days.signature(day) for day in outside if day in self.days.files}
+        return {str(day): self.days.make_signature(day) for day in outside if day in self.days.files}
 
 
 PER_DAY = ("missing_ocean_cells", "missing_pole_cells", "filled_ocean_cells", "day_status")

@@ -78,7 +78,7 @@ def _records(job: Job) -> list[DayRecord]:
             strict=True,
         )
         return [
-            DayRecord(day, DayStatus(status), reason, job.days.is_known(day), file)
+            DayRecord(day, DayStatus(status), reason, job.days.is_special(day), file)
             for day, status, reason, file in rows
         ]
 

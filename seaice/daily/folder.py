@@ -1,4 +1,4 @@
-"""A folder of daily grids as a run of calendar days, each present, absent or rejected."""
+"""A folder of daily files as consecutive days, each present, absent or rejected."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DayRecord:
-    """What was found for one day.
+    """Status of a day and the file that it was read from.
 
     Attributes
     ----------
     day : date
     status : DayStatus
     reason : str
-        Why the day is absent or rejected, else empty.
-    known : bool
-        The absence or rejection stands in the list of special days.
+        Why the day is absent or rejected; empty if it is present.
+    is_special : bool
+        Whether the list of special days explains the absence or rejection.
     file : str
-        Name of the day's file, empty if there is none.
+        Name of the file of the day; empty if there is none.
     sha256 : str
-        Digest of that file, hexadecimal; empty if it was not asked for.
+        Digest of that file, hexadecimal; empty if it was not requested.
     """
 
     day: date
     status: DayStatus
     reason: str = ""
-    known: bool = False
+    is_special: bool = False
     file: str = ""
     sha256: str = ""
 
@@ -62,16 +62,16 @@ class DailyGrids:
         Folder of daily files, searched with its subfolders.
     period : DateRange
     grid : Grid, optional
-        The grid wanted. By default the one that most of the files are on.
+        The grid to read. By default the grid of most of the files.
     grid_id : str, optional
-        Take only files whose name says this grid.
+        Use only files with this grid in their name.
     bad_days_file : Path, optional
-        The user's own list of special days (:func:`seaice.sources.bremen.names.read_special_days`).
+        A user's own list of special days (:func:`seaice.sources.bremen.names.read_special_days`).
 
     Raises
     ------
     InputError
-        If there is no file of the period, or the files are on another grid than wanted.
+        If there is no file of the date range, or the files are on another grid than ``grid``.
     """
 
     def __init__(
@@ -85,28 +85,29 @@ class DailyGrids:
     ) -> None:
         self.period = period
         self._special = names.read_special_days(bad_days_file)
-        wanted = grid_id or (grid.id if grid is not None and grid.id in _named_grids() else None)
+        named_grid = grid_id or (grid.id if grid is not None and _is_in_file_names(grid) else None)
         # Absolute: the days may be read by another process, in another folder.
-        found = names.list_days(Path(source_dir), period, grid_id=wanted)
+        listed = names.list_days(Path(source_dir), period, grid_id=named_grid)
         self._candidates = {
             day: [replace(file, path=file.path.absolute()) for file in files]
-            for day, files in found.items()
+            for day, files in listed.items()
         }
         self.files = {day: files[0] for day, files in self._candidates.items()}
-        usual = _usual_grid([f.path for f in self.files.values()])
-        if grid is not None and usual is not None and not grid.same_cells(usual):
-            others = [f.path for files in self._candidates.values() for f in files[1:]]
-            usual = _usual_grid(others) or usual
-        if grid is not None and usual is not None and not grid.same_cells(usual):
+        file_grid = _find_usual_grid([file.path for file in self.files.values()])
+        if grid is not None and file_grid is not None and not grid.same_cells(file_grid):
+            # Of a day with several files another one may be on the grid.
+            second_choices = [file.path for files in self._candidates.values() for file in files[1:]]
+            file_grid = _find_usual_grid(second_choices) or file_grid
+        if grid is not None and file_grid is not None and not grid.same_cells(file_grid):
             raise InputError(
-                f"the mask or cube is on {grid}, but the files in {source_dir} are on {usual}; "
+                f"the mask or cube is on {grid}, but the files in {source_dir} are on {file_grid}; "
                 "make a mask from files of the same grid"
             )
-        self._grid = grid or usual
+        self._grid = grid or file_grid
         self.source_dir = Path(source_dir)
 
-    def within(self, period: DateRange) -> DailyGrids:
-        """The days of a shorter period, to be read elsewhere."""
+    def select(self, period: DateRange) -> DailyGrids:
+        """Select the days of a shorter date range, for example for another process."""
         part = copy.copy(self)
         part.period = period
         part._candidates = {d: files for d, files in self._candidates.items() if d in period}
@@ -115,7 +116,7 @@ class DailyGrids:
 
     @property
     def grid(self) -> Grid:
-        """The grid of the files; InputError if not one of them can be read."""
+        """Grid of the files; raises InputError if none of them can be read."""
         if self._grid is None:
             problems = [self.read(day, with_digest=False)[1].reason for day in list(self.files)[:1]]
             raise InputError(
@@ -127,7 +128,7 @@ class DailyGrids:
     def read(
         self, day: date, *, out: np.ndarray | None = None, with_digest: bool = True
     ) -> tuple[np.ndarray | None, DayRecord]:
-        """Read a day; where several files hold it, the best one that can be used.
+        """Read a day; of several files of the day, the best one that can be read.
 
         Parameters
         ----------
@@ -135,7 +136,7 @@ class DailyGrids:
         out : ndarray of float32, shape (rows, columns), optional
             An array that may be used for the result.
         with_digest : bool
-            Have the SHA-256 of the file in the record, which takes a second look at its bytes.
+            Whether the record has the SHA-256 of the file, for which its bytes are read again.
 
         Returns
         -------
@@ -146,11 +147,12 @@ class DailyGrids:
         """
         files = self._candidates.get(day)
         if files is None:
-            known = self._special.absent.get(day)
-            reason = known or "no file in the source folder"
-            return None, DayRecord(day, DayStatus.ABSENT, reason, known is not None)
+            special_reason = self._special.absent.get(day)
+            reason = special_reason or "no file in the source folder"
+            return None, DayRecord(day, DayStatus.ABSENT, reason, special_reason is not None)
         if day in self._special.bad:
-            return None, self._rejected(day, self._special.bad[day], known=True, digest=with_digest)
+            reason = self._special.bad[day]
+            return None, self._reject(day, reason, is_special=True, with_digest=with_digest)
         reasons = []
         for file in files:
             try:
@@ -160,92 +162,95 @@ class DailyGrids:
                 continue
             if reasons:
                 logger.warning("%s: %s is used, for %s: %s", day, file.path, files[0].path, reasons[0])
-            sha256 = _sha256(file.path) if with_digest else ""
+            sha256 = _digest(file.path) if with_digest else ""
             return concentration, DayRecord(day, DayStatus.PRESENT, file=file.path.name, sha256=sha256)
-        return None, self._rejected(day, reasons[0], known=False, digest=with_digest)
+        return None, self._reject(day, reasons[0], is_special=False, with_digest=with_digest)
 
-    def _rejected(self, day: date, reason: str, *, known: bool, digest: bool) -> DayRecord:
-        name, sha256 = self.files[day].path.name, self.digest(day) if digest else ""
-        return DayRecord(day, DayStatus.REJECTED, reason, known, name, sha256)
+    def _reject(self, day: date, reason: str, *, is_special: bool, with_digest: bool) -> DayRecord:
+        name, sha256 = self.files[day].path.name, self.digest(day) if with_digest else ""
+        return DayRecord(day, DayStatus.REJECTED, reason, is_special, name, sha256)
 
-    def is_known(self, day: date) -> bool:
-        """Whether the day stands in the list of special days."""
+    def is_special(self, day: date) -> bool:
+        """Whether the day is in the list of special days, absent or bad."""
         return day in self._special.absent or day in self._special.bad
 
     def is_bad(self, day: date) -> bool:
-        """Whether the day stands in the list of bad days."""
+        """Whether the day is in the list of bad days."""
         return day in self._special.bad
 
-    def signature(self, day: date, record: DayRecord | None = None) -> str:
-        """What the reading of a day depends on: the names and digests of its files.
+    def make_signature(self, day: date, record: DayRecord | None = None) -> str:
+        """Text that changes if a day would be read differently: names and digests of its files.
 
         Parameters
         ----------
         day : date
         record : DayRecord, optional
-            Of the day just read; saves reading its only file again.
+            Record of the day just read; its digest saves reading the only file again.
         """
         files = self._candidates.get(day, [])
         if not files:
             return f"absent: {self._special.absent.get(day, '')}"
         if record is None or len(files) > 1:
-            told = self._digests(files)
+            digests = ", ".join(f"{file.path.name} {_digest(file.path)}" for file in files)
         else:
-            told = f"{record.file} {record.sha256}"
-        return f"bad: {self._special.bad[day]} {told}" if self.is_bad(day) else told
-
-    def _digests(self, files: list[names.DayFile]) -> str:
-        return ", ".join(f"{file.path.name} {_sha256(file.path)}" for file in files)
+            digests = f"{record.file} {record.sha256}"
+        return f"bad: {self._special.bad[day]} {digests}" if self.is_bad(day) else digests
 
     def has_choice(self, day: date) -> bool:
-        """Whether several files hold the day."""
+        """Whether there are several files of the day."""
         return len(self._candidates.get(day, ())) > 1
 
     def digest(self, day: date, *, name: str = "") -> str:
-        """SHA-256 of a day's file, hexadecimal; empty if it has none or cannot be read.
+        """SHA-256 of the file of a day, hexadecimal; empty without a file that can be read.
 
-        Of several files of the day it is that of the best, or of the one called ``name``.
+        Of several files of the day the best is used, or the one called ``name``.
         """
         for file in self._candidates.get(day, ()):
             if name in ("", file.path.name):
-                return _sha256(file.path)
+                return _digest(file.path)
         return ""
 
 
-def _sha256(path: Path) -> str:
+def _digest(path: Path) -> str:
     try:
         return digest_file(path)
     except OSError:
         return ""
 
 
-def _named_grids() -> set[str]:
+def _is_in_file_names(grid: Grid) -> bool:
+    """Whether the names of daily files can name a grid: the polar stereographic ones of the registry."""
     from seaice.grids import list_grid_ids
 
-    return {g for g in list_grid_ids() if g[0] in "ns"}
+    return grid.id[0] in "ns" and grid.id in list_grid_ids()
 
 
-def _usual_grid(paths: list[Path], *, looks: int = 5) -> Grid | None:
-    """The grid most of a few files are on, spread over the list; None if none can be read."""
-    found: Counter[Grid] = Counter()
+def _find_usual_grid(paths: list[Path], *, sample: int = 5) -> Grid | None:
+    """Find the grid of most of a few files, spread over the list; None if none can be read."""
+    counts: Counter[Grid] = Counter()
     if not paths:
         return None
-    order = sorted({round(i * (len(paths) - 1) / max(1, looks - 1)) for i in range(looks)})
-    for path in [paths[i] for i in order] + paths:
-        if found and sum(found.values()) >= min(looks, len(order)):
+    spread = sorted({round(i * (len(paths) - 1) / max(1, sample - 1)) for i in range(sample)})
+    for path in [paths[i] for i in spread] + paths:
+        if counts and counts.total() >= min(sample, len(spread)):
             break
         try:
-            found[read_grid_of(path)] += 1
+            counts[read_grid_of(path)] += 1
         except names.RejectedDay:
             continue
-    return found.most_common(1)[0][0] if found else None
+    return counts.most_common(1)[0][0] if counts else None
 
 
 def describe_days(records: Iterable[DayRecord]) -> tuple[list[str], list[str]]:
-    """Report lines for days that are not present: (for information, to be called failures).
+    """Describe the days that are not present.
 
-    A rejected day that stands in no list of known bad days is a failure: its file should
-    be looked at or fetched again.
+    Returns
+    -------
+    lines : list of str
+        Lines for information.
+    failed : list of str
+        Lines about rejected days that are in no list of special days: their files should be
+        examined or fetched again.
     """
     lines: list[str] = []
     failed: list[str] = []
@@ -255,7 +260,7 @@ def describe_days(records: Iterable[DayRecord]) -> tuple[list[str], list[str]]:
             absent.setdefault(record.reason, []).append(str(record.day))
         elif record.status == DayStatus.REJECTED:
             text = f"{record.day} rejected ({record.file}): {record.reason}"
-            (lines if record.known else failed).append(text)
+            (lines if record.is_special else failed).append(text)
     for reason, days in absent.items():
         lines.append(f"absent, {reason}: {listing(days)}")
     return lines, failed

@@ -1,4 +1,4 @@
-"""A look at a folder of daily files: what it holds, and what is missing in a part of the grid."""
+"""Description of a folder of daily files, and of the missing values in a part of the grid."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 def get_dims(*, source_dir: Path) -> Report:
     """Describe a folder of daily files: size of a field, grids, forms, days.
 
-    Only the first readable file of every grid is opened; empty files are found by their
+    Only the first readable file of every grid is opened; empty files are recognised by their
     size. ``consolidate_data.py`` checks every value.
 
     Parameters
@@ -64,7 +64,7 @@ def get_dims(*, source_dir: Path) -> Report:
     empty = [f for f in files if f.path.stat().st_size == 0]
     report.failed += [f"{f.path}: the file is empty" for f in empty]
     for grid_id in dict.fromkeys(f.grid_id for f in files):
-        grid = _first_grid([f for f in files if f.grid_id == grid_id and f not in empty], report)
+        grid = _read_first_grid([f for f in files if f.grid_id == grid_id and f not in empty], report)
         if grid is None:
             continue
         if not report.values:
@@ -78,11 +78,11 @@ def get_dims(*, source_dir: Path) -> Report:
             f"not one of the {len(files)} daily files in {source_dir} can be read "
             f"({listing(report.failed, limit=1)}); fetch them again with download.py"
         )
-    report.lines += _contents(files)
+    report.lines += _summarise_files(files)
     return report
 
 
-def _first_grid(files: Sequence[bremen.DayFile], report: Report) -> Grid | None:
+def _read_first_grid(files: Sequence[bremen.DayFile], report: Report) -> Grid | None:
     for file in files:
         try:
             return read_grid_of(file.path)
@@ -91,7 +91,7 @@ def _first_grid(files: Sequence[bremen.DayFile], report: Report) -> Grid | None:
     return None
 
 
-def _contents(files: Sequence[bremen.DayFile]) -> list[str]:
+def _summarise_files(files: Sequence[bremen.DayFile]) -> list[str]:
     lines = []
     for label, names in (
         ("grids", [f.grid_id for f in files]),
@@ -106,16 +106,19 @@ def _contents(files: Sequence[bremen.DayFile]) -> list[str]:
     absent = [day for day in period if day not in days]
     lines.append(f"files: {len(files)}, first day {period.start}, last day {period.end}")
     if absent:
-        lines.append(f"days without a file in between: {len(absent)} ({listing(_runs(absent))})")
+        lines.append(f"days without a file in between: {len(absent)} ({listing(_format_runs(absent))})")
     return lines
 
 
-def _runs(days: Sequence[date]) -> list[str]:
-    """Days in order as runs: ``2024-01-01`` or ``2024-01-03 to 2024-01-09``."""
-    known = set(days)
-    starts = [d for d in days if d - timedelta(days=1) not in known]
-    ends = [d for d in days if d + timedelta(days=1) not in known]
-    return [str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True)]
+def _format_runs(days: Sequence[date]) -> list[str]:
+    """Format days in order as runs: ``2024-01-01`` or ``2024-01-03 to 2024-01-09``."""
+    members = set(days)
+    starts = [day for day in days if day - timedelta(days=1) not in members]
+    ends = [day for day in days if day + timedelta(days=1) not in members]
+    return [
+        str(start) if start == end else f"{start} to {end}"
+        for start, end in zip(starts, ends, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -126,9 +129,9 @@ class BoxDay:
     ----------
     record : DayRecord
     cells : int
-        Cells looked at: all of the box, or its ocean cells where a mask is given.
+        Number of cells of the box, or of its ocean cells if there is a mask.
     missing : int or None
-        None if the day is absent or rejected.
+        Number of missing cells; None if the day is absent or rejected.
     """
 
     record: DayRecord
@@ -137,23 +140,23 @@ class BoxDay:
 
     @property
     def percent(self) -> float | None:
-        """Missing cells in percent of the cells looked at."""
+        """Missing cells in percent of the cells."""
         return None if self.missing is None else 100 * self.missing / self.cells
 
 
-def missing_in(field: np.ndarray, cells: np.ndarray) -> int:
-    """Count the missing values of a field among some cells.
+def count_missing(field: np.ndarray, cells: np.ndarray) -> int:
+    """Count the missing values of a field in a selection of cells.
 
     Parameters
     ----------
     field : ndarray of float
         NaN is missing.
     cells : ndarray of bool, same shape
-        The cells to look at.
+        True in the selected cells.
 
     Examples
     --------
-    >>> missing_in(np.array([1.0, np.nan, np.nan]), np.array([True, True, False]))
+    >>> count_missing(np.array([1.0, np.nan, np.nan]), np.array([True, True, False]))
     1
     """
     return int(np.count_nonzero(np.isnan(field) & cells))
@@ -190,11 +193,11 @@ def find_missing(
     threshold_percent : float
         Days with at least this percentage of missing cells are listed.
     land_mask_file : Path, optional
-        Mask of ``create_mask.py``; then only ocean cells are looked at.
+        Mask of ``create_mask.py``; with it only ocean cells are counted.
     grid : str, optional
-        Take only files of this grid.
+        Use only files of this grid.
     output_csv, output_file : Path, optional
-        The table as CSV; a map of the first readable day with the box.
+        CSV file for the table; picture of the first readable day with the box.
 
     Returns
     -------
@@ -214,7 +217,7 @@ def find_missing(
         grid=None if mask is None else mask.grid,
         grid_id=grid,
     )
-    box = _box(daily.grid, (ymin, ymax, xmin, xmax), bounds)
+    box = _make_box(daily.grid, (ymin, ymax, xmin, xmax), bounds)
     ocean = np.ones(daily.grid.shape, dtype=bool) if mask is None else mask.ocean
     inside = ocean[box.rows, box.columns]
     cells = int(np.count_nonzero(inside))
@@ -225,58 +228,58 @@ def find_missing(
     with Progress(total=len(daily.period), label="days", logger=logger) as progress:
         for day in daily.period:
             field, record = daily.read(day, with_digest=False)
-            missing = None if field is None else missing_in(field[box.rows, box.columns], inside)
+            missing = None if field is None else count_missing(field[box.rows, box.columns], inside)
             days.append(BoxDay(record, cells, missing))
             if first is None and field is not None:
                 first = field, days[-1]
-            progress.unit(_row(days[-1]))
-    what = (
+            progress.unit(_format_day(days[-1]))
+    noun = (
         "ocean cells"
         if mask is not None
         else "cells, land among them (give --land_mask_file to leave it out)"
     )
-    report = Report(lines=[f"box {box}: {cells} {what}"])
-    _table(days, threshold_percent, report)
+    report = Report(lines=[f"box {box}: {cells} {noun}"])
+    _report_days(days, threshold_percent, report)
     if output_csv is not None:
         write_csv(days, threshold_percent, Path(output_csv))
-        _wrote(report, output_csv)
+        _add_output(report, output_csv)
     if output_file is not None:
         if first is None:
             report.failed.append(f"no day can be read, so {output_file} was not drawn")
         else:
             draw_box(*first, box, daily.grid, mask, Path(output_file))
-            _wrote(report, output_file)
+            _add_output(report, output_file)
     return report
 
 
-def _wrote(report: Report, path: Path) -> None:
+def _add_output(report: Report, path: Path) -> None:
     report.outputs.append(Path(path))
     report.lines.append(f"wrote {path}")
 
 
-def _box(grid: Grid, ranges: tuple[int | None, ...], bounds: Sequence[float] | None) -> Box:
-    given = [number for number in ranges if number is not None]
-    if bounds is not None and not given:
+def _make_box(grid: Grid, ranges: tuple[int | None, ...], bounds: Sequence[float] | None) -> Box:
+    limits = [number for number in ranges if number is not None]
+    if bounds is not None and not limits:
         west, east, south, north = bounds
         return Box.from_bounds((west, east, south, north), grid)
-    if bounds is not None or len(given) != 4:
+    if bounds is not None or len(limits) != 4:
         raise InputError(
             "expected either --ymin, --ymax, --xmin and --xmax or --bounds, found "
-            f"{len(given)} of the four{' and --bounds' if bounds is not None else ''}"
+            f"{len(limits)} of the four{' and --bounds' if bounds is not None else ''}"
         )
-    box = Box(*given)
+    box = Box(*limits)
     box.check(grid)
     return box
 
 
-def _row(day: BoxDay) -> str:
+def _format_day(day: BoxDay) -> str:
     if day.missing is None:
         return f"{day.record.day}  {day.record.status.name.lower()}"
     return f"{day.record.day}  {day.missing:9d}  {day.percent:8.3f}"
 
 
-def _table(days: Sequence[BoxDay], threshold_percent: float, report: Report) -> None:
-    report.lines += ["day         missing    percent", *(_row(day) for day in days)]
+def _report_days(days: Sequence[BoxDay], threshold_percent: float, report: Report) -> None:
+    report.lines += ["day         missing    percent", *(_format_day(day) for day in days)]
     listed = [d for d in days if d.percent is not None and d.percent >= threshold_percent]
     names = ", ".join(str(d.record.day) for d in listed) or "none"
     readable = sum(d.missing is not None for d in days)
@@ -329,22 +332,22 @@ def draw_box(
     from seaice.drawing.decorations import get_text_scale
     from seaice.drawing.graticule import draw_graticule
 
-    near = _surroundings(box, grid)
-    around = grid.crop(near.rows, near.columns)
+    near = _enlarge(box, grid)
+    near_grid = grid.crop(near.rows, near.columns)
     figure, axes = draw.make_map_panels(grid, 2, height=5.5, graticule=False)
     frame = palette.Swatch(f"box {box}", palette.ICE_EDGE, "line")
     no_value = "no value" if mask is not None else "no value (land, or missing)"
     swatches = [frame, palette.Swatch(no_value, palette.NO_VALUE, hatched=True)]
     if mask is not None:
         swatches.append(palette.Swatch("land", palette.LAND))
-    for ax, part, place in zip(
-        axes, (Box(0, grid.rows, 0, grid.columns), near), (grid, around), strict=True
+    for ax, part, part_grid in zip(
+        axes, (Box(0, grid.rows, 0, grid.columns), near), (grid, near_grid), strict=True
     ):
-        ax.set_xlim(*place.extent[:2])
-        ax.set_ylim(*place.extent[2:])
+        ax.set_xlim(*part_grid.extent[:2])
+        ax.set_ylim(*part_grid.extent[2:])
         land = None if mask is None else mask.land[part.rows, part.columns]
-        image = draw.draw_concentration(ax, field[part.rows, part.columns], place, land=land)
-        draw_graticule(ax, place, unit=get_text_scale(ax), zorder=3)
+        image = draw.draw_concentration(ax, field[part.rows, part.columns], part_grid, land=land)
+        draw_graticule(ax, part_grid, unit=get_text_scale(ax), zorder=3)
         _draw_outline(ax, grid.crop(box.rows, box.columns), colour=palette.ICE_EDGE)
     draw.draw_title(axes[0], f"Sea ice concentration, {day.record.day}", str(grid))
     draw.draw_title(
@@ -356,8 +359,8 @@ def draw_box(
         figure.savefig(temporary, dpi=150, format=path.suffix.lower().lstrip("."))
 
 
-def _surroundings(box: Box, grid: Grid) -> Box:
-    """The box with a margin, in the proportions of the grid and within it."""
+def _enlarge(box: Box, grid: Grid) -> Box:
+    """Enlarge a box by a margin, to the proportions of the grid and within it."""
     shape = grid.rows / grid.columns
     rows = max(1.5 * (box.ymax - box.ymin), 1.5 * shape * (box.xmax - box.xmin), 24)
     sizes = min(round(rows), grid.rows), min(round(rows / shape), grid.columns)
@@ -370,10 +373,10 @@ def _surroundings(box: Box, grid: Grid) -> Box:
     return Box(starts[0], starts[0] + sizes[0], starts[1], starts[1] + sizes[1])
 
 
-def _draw_outline(ax: GeoAxes, place: Grid, *, colour: str) -> None:
+def _draw_outline(ax: GeoAxes, grid: Grid, *, colour: str) -> None:
     from matplotlib.patches import Rectangle
 
-    west, east, south, north = place.extent
+    west, east, south, north = grid.extent
     ax.add_patch(
         Rectangle((west, south), east - west, north - south, fill=False, edgecolor=colour,
                   linewidth=1.6, zorder=5)

@@ -34,7 +34,7 @@ from seaice.freeboard.granule import (
     PointsWriter,
     grid_granule,
 )
-from seaice.freeboard.grid_variables import freeboard_variables
+from seaice.freeboard.grid_variables import define_freeboard_variables
 from seaice.gridding import Buckets, MergeTree
 from seaice.gridding.file import (
     TimeStep,
@@ -314,7 +314,7 @@ class _Run:
             self._output_file,
             grid=self._task.grid,
             steps=steps,
-            variables=freeboard_variables(self._product),
+            variables=define_freeboard_variables(self._product),
             fields=make_fields,
             attributes=self._make_attributes(),
             locked=True,
@@ -374,7 +374,7 @@ class _Run:
 def _make_fields(
     values: Buckets, uncertainties: Buckets, noun: str, min_count: int
 ) -> dict[str, np.ndarray]:
-    """Fields of :func:`seaice.freeboard.grid_variables.freeboard_variables`, shape (rows, columns)."""
+    """Fields by the names of :func:`define_freeboard_variables`, shape (rows, columns)."""
     count = values.make_field("count")
     fields = {
         f"{noun}_mean": values.make_field("mean"),

@@ -6,7 +6,7 @@ from seaice.cf import Variable
 from seaice.gridding.file import describe_count, describe_statistic
 
 
-def freeboard_variables(product: str = "ATL10") -> tuple[Variable, ...]:
+def define_freeboard_variables(product: str = "ATL10") -> tuple[Variable, ...]:
     """Variables of a grid of freeboard (ATL10) or of heights above the mean sea surface (ATL07)."""
     noun, quantity = "freeboard", "sea ice freeboard"
     standard_name = {"standard_name": "sea_ice_freeboard"}

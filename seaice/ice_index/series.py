@@ -1,4 +1,4 @@
-"""Series of daily sea ice extent and area: as CSV, as NetCDF, as a picture."""
+"""Series of daily sea ice extent and area, written as CSV, NetCDF or a picture."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class IndexSeries:
     threshold : float
         Concentration from which a cell is ice-covered, fraction.
     pole_hole, pole_hole_rule : str
-        The convention for the pole hole, its name and what it means.
+        Name of the convention for the pole hole, and its meaning as a sentence.
     source, references : str
-        Name of the cube, and what to cite.
+        Name of the cube, and the publications to cite.
     """
 
     dates: list[date]
@@ -74,29 +74,30 @@ class IndexSeries:
     source: str
     references: str
 
-    def summary(self) -> list[str]:
-        """Lines for a report: the range of the extent by region, and what the numbers rest on."""
+    def summarise(self) -> list[str]:
+        """Lines for a report: the range of the extent by region, and the share of filled values."""
         lines = [
             f"{len(self.dates)} days, {self.dates[0]} to {self.dates[-1]}; ice-covered from "
             f"{100 * self.threshold:g} percent; {self.pole_hole_rule}"
         ]
         for number, name in enumerate(self.regions):
             extent = self.extent[:, number]
-            known = np.flatnonzero(~np.isnan(extent))
-            if not known.size:
+            days_with_value = np.flatnonzero(~np.isnan(extent))
+            if not days_with_value.size:
                 lines.append(f"{name}: no value on any day")
                 continue
-            low, high = known[np.argmin(extent[known])], known[np.argmax(extent[known])]
+            low = days_with_value[np.argmin(extent[days_with_value])]
+            high = days_with_value[np.argmax(extent[days_with_value])]
             text = (
                 f"{name}: extent {extent[low] / MILLION:.3f} ({self.dates[low]}) to "
                 f"{extent[high] / MILLION:.3f} ({self.dates[high]}) million km2, mean area "
-                f"{self.area[known, number].mean() / MILLION:.3f}, missing at most "
+                f"{self.area[days_with_value, number].mean() / MILLION:.3f}, missing at most "
                 f"{self.missing_area[:, number].max() / MILLION:.3f}"
             )
-            share = self.filled_share[known, number]
+            share = self.filled_share[days_with_value, number]
             if np.isfinite(share).any():
                 text += f"; filled values carry {100 * np.nanmean(share):.1f} percent of the extent"
-            empty = len(self.dates) - known.size
+            empty = len(self.dates) - days_with_value.size
             if empty:
                 text += f"; {empty} day{'s' * (empty != 1)} without any value"
             lines.append(text)
@@ -116,13 +117,13 @@ def write_csv(series: IndexSeries, path: Path) -> None:
         for i, day in enumerate(series.dates):
             for j, region in enumerate(series.regions):
                 values = [
-                    _text(getattr(series, name)[i, j], "{:.1f}" if unit == "km2" else "{:.5f}")
+                    _format_number(getattr(series, name)[i, j], "{:.1f}" if unit == "km2" else "{:.5f}")
                     for name, (unit, _) in _COLUMNS.items()
                 ]
                 writer.writerow([day, region, *values, f"{series.threshold:g}", series.pole_hole_rule])
 
 
-def _text(value: float, form: str) -> str:
+def _format_number(value: float, form: str) -> str:
     return "" if np.isnan(value) else form.format(value)
 
 

@@ -1,8 +1,8 @@
 """Daily sea ice extent and area of a cube, and the error of an ice edge.
 
 Extent is the area of the cells with at least 15 percent ice; area is the ice in them.
-Both use true cell areas. A missing cell is never taken for open water: its area is
-reported beside the result.
+Both use true cell areas. A missing cell does not count as open water: its area is reported
+beside the result.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 WHOLE_GRID = "whole grid"
 
-# What extent and area make of the pole hole; the sentence goes into every output.
+# How extent and area treat the pole hole; the sentence is written into every output.
 POLE_HOLE_RULES: dict[str, str] = {
     "filled": "pole hole as filled in the cube; where still missing it counts as ice-covered in the "
     "extent and is left out of the area",
@@ -51,21 +51,21 @@ POLE_HOLE_RULES: dict[str, str] = {
     "exclude": "pole hole left out of extent and area",
 }
 
-# A stored 0.15 comes back as the float32 just below 0.15; it must count as 15 percent.
+# A stored 0.15 is read as the float32 just below 0.15; it must count as 15 percent.
 _ROUNDING = 1e-6
 
 
 class IceIndex(NamedTuple):
-    """Sums of one day; each an ndarray of float64, shape (regions,), in km2 but the last.
+    """Sums of a day by region: ndarrays of float64, shape (regions,), in km2 except the last.
 
     Attributes
     ----------
     extent, area : ndarray
         NaN where a region has no cell with a value.
     missing_area : ndarray
-        Of cells without a value that nothing is assumed about.
+        Area of the cells without a value, except those that ``pole_hole_as_ice`` counts.
     pole_hole_as_ice : ndarray
-        Of cells that ``extent`` takes for ice only because they are in the pole hole.
+        Area of the cells that count as ice only because they are in the pole hole.
     filled_share : ndarray
         Share (0..1) of ``extent`` in cells that were not observed; NaN where extent is 0.
     """
@@ -88,7 +88,7 @@ def extent_and_area(
     threshold: float = 0.15,
     pole_hole_rule: str = "filled",
 ) -> IceIndex:
-    """Sea ice extent and area of one day, by region.
+    """Compute the sea ice extent and area of one day by region.
 
     Parameters
     ----------
@@ -98,11 +98,11 @@ def extent_and_area(
         True area of the cells, km2.
     region : ndarray of int, same shape, optional
         0 = left out (such as land), 1..``count`` = number of the region. By default
-        everything is in region 1.
+        all cells are in region 1.
     count : int
         Number of regions.
     observed : ndarray of bool, same shape, optional
-        False where the value was invented. By default every value was observed.
+        False where the value was filled. By default every value was observed.
     pole_hole : ndarray of bool, same shape, optional
         True in the pole hole.
     threshold : float
@@ -120,38 +120,39 @@ def extent_and_area(
     >>> [float(v[0]) for v in (day.extent, day.area, day.missing_area)]
     [200.0, 105.0, 100.0]
     """
-    known = ~np.isnan(concentration)
-    observed = known if observed is None else observed & known
+    has_value = ~np.isnan(concentration)
+    observed = has_value if observed is None else observed & has_value
     region = np.ones(concentration.shape, dtype=np.intp) if region is None else region
-    hole = np.zeros(known.shape, dtype=bool) if pole_hole is None else pole_hole
-    assumed = hole & {"filled": ~known, "ice": ~observed, "exclude": np.False_}[pole_hole_rule]
-    left_out = hole if pole_hole_rule == "exclude" else assumed
-    valued = known & ~left_out
-    ice = valued & (concentration >= threshold - _ROUNDING)
+    hole = np.zeros(has_value.shape, dtype=bool) if pole_hole is None else pole_hole
+    assumed_ice = hole & {"filled": ~has_value, "ice": ~observed, "exclude": np.False_}[pole_hole_rule]
+    left_out = hole if pole_hole_rule == "exclude" else assumed_ice
+    used = has_value & ~left_out
+    ice = used & (concentration >= threshold - _ROUNDING)
 
-    def total(cells: np.ndarray, weight: np.ndarray = cell_area) -> np.ndarray:
+    def sum_by_region(cells: np.ndarray, weight: np.ndarray = cell_area) -> np.ndarray:
         sums = np.bincount(region[cells].ravel(), weights=weight[cells].ravel(), minlength=count + 1)
         return sums[1 : count + 1]
 
-    # Where nothing at all has a value, 0 would be an invention.
-    nothing = total(valued) == 0
-    extent = np.where(nothing, np.nan, total(ice | assumed))
-    area = np.where(nothing, np.nan, total(ice, concentration * cell_area))
-    invented = total((ice & ~observed) | assumed)
-    share = np.divide(invented, extent, out=np.full(count, np.nan), where=extent > 0)
-    return IceIndex(extent, area, total(~known & ~left_out), total(assumed), share)
+    # 0 would be wrong for a region in which no cell has a value.
+    is_unknown = sum_by_region(used) == 0
+    extent = np.where(is_unknown, np.nan, sum_by_region(ice | assumed_ice))
+    area = np.where(is_unknown, np.nan, sum_by_region(ice, concentration * cell_area))
+    not_observed = sum_by_region((ice & ~observed) | assumed_ice)
+    share = np.divide(not_observed, extent, out=np.full(count, np.nan), where=extent > 0)
+    missing_area = sum_by_region(~has_value & ~left_out)
+    return IceIndex(extent, area, missing_area, sum_by_region(assumed_ice), share)
 
 
 @dataclass(frozen=True)
 class IceEdgeError:
-    """How far two ice edges lie apart, as areas in the unit of the cell areas.
+    """Areas between two ice edges, in the unit of the cell areas.
 
     Attributes
     ----------
     overestimate : float
-        Ice in the forecast and not in the reference (O).
+        Area with ice in the forecast and not in the reference (O).
     underestimate : float
-        Ice in the reference and not in the forecast (U).
+        Area with ice in the reference and not in the forecast (U).
     compared : float
         Area of the cells that have a value in both.
     """
@@ -184,7 +185,7 @@ class IceEdgeError:
 def ice_edge_error(
     forecast: np.ndarray, reference: np.ndarray, area: np.ndarray, threshold: float = 0.15
 ) -> IceEdgeError:
-    """Integrated ice-edge error of Goessling et al. 2016, doi:10.1002/2015GL067232.
+    """Compute the integrated ice-edge error of Goessling et al. 2016, doi:10.1002/2015GL067232.
 
     Parameters
     ----------
@@ -281,8 +282,8 @@ def ice_index(
         check_animation(Path(animation), fps=fps, pixels=pixels)
     with CubeFile(input_file) as cube:
         days = select_days(cube, start_date, end_date)
-        series, notes = _series(cube, days, region, threshold=threshold, pole_hole=pole_hole)
-    report = Report(lines=series.summary() + notes, values={"series": series})
+        series, notes = _compute_series(cube, days, region, threshold=threshold, pole_hole=pole_hole)
+    report = Report(lines=series.summarise() + notes, values={"series": series})
     for write, path in ((write_csv, output_csv), (write_netcdf, output_file), (draw_series, plot)):
         if path is not None:
             write(series, Path(path))
@@ -302,19 +303,19 @@ def ice_index(
     return report
 
 
-def _series(
-    cube: CubeFile, chosen: range, region: Sequence[str], *, threshold: float, pole_hole: str
+def _compute_series(
+    cube: CubeFile, numbers: range, region: Sequence[str], *, threshold: float, pole_hole: str
 ) -> tuple[IndexSeries, list[str]]:
-    """The series, and a line for every region file that leaves ocean out."""
-    divisions = _divisions(cube, region)
+    """The series, and a line for every region file whose regions do not cover all ocean."""
+    divisions = _read_divisions(cube, region)
     ocean = np.flatnonzero(cube.ocean)
     cell_area = cube.grid.cell_area().ravel()[ocean]
     hole = (cube.surface == Surface.POLE_HOLE).ravel()[ocean]
     codes = [division.codes.ravel()[ocean] for division in divisions]
     measured = cube.flag_value("observed")
     days: list[list[np.ndarray]] = []
-    with Progress(total=len(chosen), label="days", logger=logger) as progress:
-        for number in chosen:
+    with Progress(total=len(numbers), label="days", logger=logger) as progress:
+        for number in numbers:
             concentration = cube.concentration(number).ravel()[ocean]
             observed = cube.flags(number).ravel()[ocean] == measured
             parts = [
@@ -335,7 +336,7 @@ def _series(
             text = "without any value" if np.isnan(extent) else f"extent {extent:.3f} million km2"
             progress.unit(f"{cube.dates[number]} {text}")
     series = IndexSeries(
-        dates=[cube.dates[number] for number in chosen],
+        dates=[cube.dates[number] for number in numbers],
         regions=[name for division in divisions for name in division.names],
         **{f: np.stack([day[i] for day in days]) for i, f in enumerate(IceIndex._fields)},
         threshold=threshold,
@@ -352,23 +353,24 @@ def _series(
     return series, notes
 
 
-def _divisions(cube: CubeFile, region: Sequence[str]) -> list[Regions]:
-    """The whole grid, then what was asked for, without regions that hold no ocean cell."""
-    found = [Regions((WHOLE_GRID,), cube.ocean.astype(np.uint8))]
+def _read_divisions(cube: CubeFile, region: Sequence[str]) -> list[Regions]:
+    """The whole grid, then the regions of the options, without those that hold no ocean cell."""
+    divisions = [Regions((WHOLE_GRID,), cube.ocean.astype(np.uint8))]
     for text in region:
-        asked = read_regions(text, cube.grid)
-        counts = np.bincount(asked.codes[cube.ocean].ravel(), minlength=len(asked.names) + 1)[1:]
-        kept = np.flatnonzero(counts)
-        if not kept.size:
+        regions = read_regions(text, cube.grid)
+        counts = np.bincount(regions.codes[cube.ocean].ravel(), minlength=len(regions.names) + 1)[1:]
+        with_ocean = np.flatnonzero(counts)
+        if not with_ocean.size:
             raise InputError(f"no ocean cell of {cube.path} lies in {text!r}; check the region")
-        if kept.size < len(asked.names):
-            empty = [name for name, cells in zip(asked.names, counts, strict=True) if not cells]
+        if with_ocean.size < len(regions.names):
+            empty = [name for name, cells in zip(regions.names, counts, strict=True) if not cells]
             logger.info("without ocean cells on this grid: %s", listing(empty))
-        table = np.zeros(len(asked.names) + 1, dtype=np.uint8)
-        table[kept + 1] = np.arange(1, kept.size + 1)
-        found.append(Regions(tuple(asked.names[k] for k in kept), table[asked.codes]))
-    names = [name for division in found for name in division.names]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+        new_codes = np.zeros(len(regions.names) + 1, dtype=np.uint8)
+        new_codes[with_ocean + 1] = np.arange(1, with_ocean.size + 1)
+        names = tuple(regions.names[number] for number in with_ocean)
+        divisions.append(Regions(names, new_codes[regions.codes]))
+    all_names = [name for division in divisions for name in division.names]
+    repeated = sorted({name for name in all_names if all_names.count(name) > 1})
     if repeated:
         raise InputError(f"--region names {listing(repeated)} twice; give boxes a name as NAME=...")
-    return found
+    return divisions

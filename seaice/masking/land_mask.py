@@ -47,8 +47,8 @@ from seaice.sources.bremen.names import DayFile
 
 logger = logging.getLogger(__name__)
 
-FEW_DAYS = 20
-_SPANS_PER_WORKER = 2
+FEW_DAYS = 20  # with fewer days the report warns
+_SPANS_PER_WORKER = 2  # runs of days, so that a slow worker delays the end less
 
 
 def create_mask(
@@ -70,15 +70,15 @@ def create_mask(
     source_dir : Path
         Folder of daily files.
     start_date, end_date : date
-        Days to use, both included. The more days, the fewer cells are called land by chance.
+        First and last day. The more days, the fewer cells are classified as land by chance.
     output_file : Path
         NetCDF file to write: ``land_mask``, ``nan_ratio`` and ``surface`` on (y, x).
     threshold : float
         Smallest share of missing days that makes a cell land, 0..1.
     grid : str, optional
-        Take only files of this grid id.
+        Use only files of this grid id.
     bad_days_file : Path, optional
-        YAML list of days not to use.
+        YAML file with a list of days that are not used.
     workers : int
         Local processes that share the days.
     dask : str, optional
@@ -87,7 +87,7 @@ def create_mask(
     Returns
     -------
     Report
-        Counts of every class; rejected days are failures.
+        ``values``: number of cells of every surface class. Rejected days are failures.
 
     Raises
     ------
@@ -140,40 +140,47 @@ def _count_missing(
     days: DailyGrids, period: DateRange, engine: Engine
 ) -> tuple[np.ndarray, list[DayRecord]]:
     missing = np.zeros(days.grid.shape, np.int32)
-    found: dict[date, DayRecord] = {}
+    records: dict[date, DayRecord] = {}
     with Progress(total=len(period), label="days", logger=logger) as progress:
 
-        def tell(record: DayRecord) -> None:
-            found[record.day] = record
+        def note_record(record: DayRecord) -> None:
+            records[record.day] = record
             reason = f" ({record.reason})" if record.reason else ""
             progress.unit(f"{record.day} {record.status.name.lower()}{reason}")
 
         if engine.is_here:
-            _count_days(days, missing, tell)
+            _count_days(days, missing, note_record)
         else:
             numbers = day_number(period.start), day_number(period.end)
             parts = _SPANS_PER_WORKER * engine.workers
             cut = [tuple(map(from_day_number, s)) for s in split_days(*numbers, parts=parts, multiple=1)]
-            units = [(days.within(DateRange(a, b)), engine.threads) for a, b in cut]
+            units = [(days.select(DateRange(start, end)), engine.threads) for start, end in cut]
 
-            def add(i: int, counted: tuple[np.ndarray, list[DayRecord]]) -> None:
-                np.add(missing, counted[0], out=missing)
-                for record in counted[1]:
-                    tell(record)
+            def add_counts(_: int, counts: tuple[np.ndarray, list[DayRecord]]) -> None:
+                np.add(missing, counts[0], out=missing)
+                for record in counts[1]:
+                    note_record(record)
 
-            with engine.start() as crew:
-                crew.do(count_missing, units, add)
-    return missing, [found[day] for day in period]
+            with engine.start() as workers:
+                workers.do(count_missing, units, add_counts)
+    return missing, [records[day] for day in period]
 
 
 def count_missing(days: DailyGrids, threads: int | None) -> tuple[np.ndarray, list[DayRecord]]:
-    """On how many of some days a cell is missing; the unit of work of a mask.
+    """Count the days on which a cell is missing, the unit of work of a mask.
+
+    Parameters
+    ----------
+    days : DailyGrids
+    threads : int or None
+        Number of threads; None: as many as there are processors.
 
     Returns
     -------
     missing : ndarray of int32, shape (rows, columns)
+        Number of days.
     records : list of DayRecord
-        What was found for every day.
+        Status of every day.
     """
     use_threads(threads)
     missing = np.zeros(days.grid.shape, np.int32)
@@ -182,24 +189,24 @@ def count_missing(days: DailyGrids, threads: int | None) -> tuple[np.ndarray, li
     return missing, records
 
 
-def _count_days(days: DailyGrids, missing: np.ndarray, tell: Callable[[DayRecord], None]) -> None:
+def _count_days(days: DailyGrids, missing: np.ndarray, note_record: Callable[[DayRecord], None]) -> None:
     frame = np.empty(days.grid.shape, np.float32)
     for day in days.period:
         concentration, record = days.read(day, out=frame, with_digest=False)
         if concentration is not None:
             missing += np.isnan(concentration)
-        tell(record)
+        note_record(record)
 
 
 def classify(missing: np.ndarray, days: int, grid: Grid, *, threshold: float = 0.85) -> np.ndarray:
-    """Surface classes from counts of missing days.
+    """Classify the surface by counts of missing days.
 
     Parameters
     ----------
     missing : ndarray of integers, shape (rows, columns)
-        On how many days a cell is missing.
+        Number of days on which a cell is missing.
     days : int
-        Days read.
+        Number of days that were read.
     grid : Grid
     threshold : float
         Land where missing / days >= threshold, but not in the pole hole.
@@ -208,7 +215,7 @@ def classify(missing: np.ndarray, days: int, grid: Grid, *, threshold: float = 0
     -------
     ndarray of uint8, shape (rows, columns)
         Codes of :class:`seaice.flags.Surface`. A cell beside land is coast even if it is
-        rarely observed (``nan_ratio`` tells that anyway).
+        rarely observed (``nan_ratio`` shows that anyway).
 
     Examples
     --------

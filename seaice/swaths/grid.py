@@ -43,7 +43,7 @@ from seaice.swaths.find import (
     find_swaths,
     group_by_day,
 )
-from seaice.swaths.grid_variables import temperature_variables
+from seaice.swaths.grid_variables import define_temperature_variables
 
 logger = logging.getLogger(__name__)
 
@@ -245,7 +245,7 @@ def grid_day(
         path,
         grid=grid,
         steps=[TimeStep(day, day)],
-        variables=temperature_variables(task.channels, statistics=task.resample == "bucket"),
+        variables=define_temperature_variables(task.channels, statistics=task.resample == "bucket"),
         fields=lambda _: fields,
         attributes=attributes,
     )

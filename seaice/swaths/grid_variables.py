@@ -10,7 +10,7 @@ from seaice.sources.amsr2.channels import CHANNELS
 from seaice.sources.amsr2.swath import get_temperature_name
 
 
-def temperature_variables(channels: Sequence[str], *, statistics: bool) -> tuple[Variable, ...]:
+def define_temperature_variables(channels: Sequence[str], *, statistics: bool) -> tuple[Variable, ...]:
     """Variables of a file of brightness temperatures.
 
     Parameters
