@@ -175,9 +175,9 @@ def _read_position(dataset: xr.Dataset, quantity: str, dimensions: tuple[str, st
         is_named = str(name).lower() in _NAMES[quantity]
         if not (is_described or is_named) or variable.dtype.kind not in "fiu":
             continue
-        own = (dimensions[0],) if quantity == "latitude" else (dimensions[1],)
-        if variable.dims in (own, dimensions, dimensions[::-1]):
-            order = own if variable.dims == own else dimensions
+        own_dimension = (dimensions[0],) if quantity == "latitude" else (dimensions[1],)
+        if variable.dims in (own_dimension, dimensions, dimensions[::-1]):
+            order = own_dimension if variable.dims == own_dimension else dimensions
             return np.asarray(variable.transpose(*order).values, np.float64)
     return None
 

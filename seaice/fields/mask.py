@@ -145,37 +145,45 @@ def _read_from_variable(
         names = ", ".join(map(str, dataset.data_vars))
         raise InputError(f"{path} has no variable {name!r} for the mask; it holds {names}")
     array = dataset[name]
-    own = read_axes(dataset, array, path)
-    if own.shape != axes.shape:
+    mask_axes = read_axes(dataset, array, path)
+    if mask_axes.shape != axes.shape:
         raise InputError(
             f"{path}: expected {name} of {axes.shape[0]} x {axes.shape[1]} cells, found "
-            f"{own.shape[0]} x {own.shape[1]}; the mask must lie on the cells of the field"
+            f"{mask_axes.shape[0]} x {mask_axes.shape[1]}; the mask must lie on the cells of the field"
         )
-    are_rows_reversed = _compare_positions(own, axes, name, path)
-    if own.time is not None:
-        array = array.isel({own.time: 0})
-    array = array.squeeze([d for d in array.dims if d not in (own.y, own.x)])
-    codes = own.turn_rows(np.nan_to_num(np.asarray(array.transpose(own.y, own.x).values, np.float64)))
+    are_rows_reversed = _compare_positions(mask_axes, axes, name, path)
+    if mask_axes.time is not None:
+        array = array.isel({mask_axes.time: 0})
+    array = array.squeeze([d for d in array.dims if d not in (mask_axes.y, mask_axes.x)])
+    codes = mask_axes.turn_rows(
+        np.nan_to_num(np.asarray(array.transpose(mask_axes.y, mask_axes.x).values, np.float64))
+    )
     codes = codes[::-1] if are_rows_reversed else codes
     cells = _select_sea(codes, array.attrs, options, f"{path}: {name}")
     return SeaMask(np.ascontiguousarray(cells), f"{path}: {name}")
 
 
-def _compare_positions(own: FieldAxes, axes: FieldAxes, name: str, path: Path) -> bool:
+def _compare_positions(mask_axes: FieldAxes, axes: FieldAxes, name: str, path: Path) -> bool:
     """Return whether rows of mask and field run in opposite directions; refuse a mask of other cells."""
-    pairs = [(own.latitude, axes.latitude), (own.longitude, axes.longitude)]
+    pairs = [(mask_axes.latitude, axes.latitude), (mask_axes.longitude, axes.longitude)]
     if any(a is None or b is None or a.ndim != b.ndim for a, b in pairs):
-        if own.grid is not None and axes.grid is not None and not own.grid.same_cells(axes.grid):
-            raise InputError(f"{path}: {name} lies on another grid: {own.grid}, expected {axes.grid}")
+        if (
+            mask_axes.grid is not None
+            and axes.grid is not None
+            and not mask_axes.grid.same_cells(axes.grid)
+        ):
+            raise InputError(
+                f"{path}: {name} lies on another grid: {mask_axes.grid}, expected {axes.grid}"
+            )
         return False
-    latitude, expected = np.asarray(own.latitude), np.asarray(axes.latitude)
+    latitude, expected = np.asarray(mask_axes.latitude), np.asarray(axes.latitude)
     are_rows_reversed = bool(
         latitude.ndim == 1 and np.sign(latitude[-1] - latitude[0]) != np.sign(expected[-1] - expected[0])
     )
     latitude = latitude[::-1] if are_rows_reversed else latitude
     distance = np.nanmax(np.abs(latitude - expected), initial=0)
     # Longitudes may be 0 to 360 in one file and -180 to 180 in the other.
-    east = np.abs(np.asarray(own.longitude) - np.asarray(axes.longitude)) % 360
+    east = np.abs(np.asarray(mask_axes.longitude) - np.asarray(axes.longitude)) % 360
     distance = max(distance, np.nanmax(np.minimum(east, 360 - east), initial=0))
     step = np.nanmedian(np.abs(np.diff(expected, axis=0))) if expected.shape[0] > 1 else 1.0
     if distance > 0.25 * step:

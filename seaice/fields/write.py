@@ -68,15 +68,19 @@ def write_filled(
     OSError
         If the file cannot be written.
     """
-    own = str(source.attributes.get("units", "1"))
-    factor, _ = units.find_conversion(own, target_units or own)  # refused before the file is read again
+    source_units = str(source.attributes.get("units", "1"))
+    factor, _ = units.find_conversion(
+        source_units, target_units or source_units
+    )  # refused before the file is read again
     with open_xarray(source.path, decode=False) as stored:
         dataset = _copy_coordinates(stored, source)
-        dataset[source.variable] = _make_values(stored, source, filled, own, target_units)
+        dataset[source.variable] = _make_values(stored, source, filled, source_units, target_units)
         dataset["fill_flag"] = _make_flags(source, filled)
         if filled.error is not None:
             error = source.axes.turn_rows(filled.error) * factor
-            dataset[f"{source.variable}_error"] = _make_errors(source, error, target_units or own)
+            dataset[f"{source.variable}_error"] = _make_errors(
+                source, error, target_units or source_units
+            )
         if "land_mask" not in dataset:
             dataset["land_mask"] = _make_land_mask(source)
         dataset.attrs = _make_global_attributes(source, filled, parameters, call)
@@ -87,11 +91,11 @@ def write_filled(
 def _copy_coordinates(stored: xr.Dataset, source: FieldSource) -> xr.Dataset:
     """Copy coordinates, bounds, grid mapping and positions of the input, as they are stored."""
     axes = source.axes
-    own = stored[source.variable]
+    attributes = stored[source.variable].attrs
     dimensions = {d for d in (axes.time, axes.y, axes.x) if d}
     keep = {str(d) for d in dimensions if d in stored.variables}
     keep |= {stored[d].attrs["bounds"] for d in keep if stored[d].attrs.get("bounds") in stored}
-    keep |= set(str(own.attrs.get("coordinates", "")).split()) & set(map(str, stored.variables))
+    keep |= set(str(attributes.get("coordinates", "")).split()) & set(map(str, stored.variables))
     for name, variable in stored.variables.items():
         if variable.attrs.get("standard_name") in ("latitude", "longitude"):
             keep.add(str(name))
@@ -107,7 +111,7 @@ def _copy_coordinates(stored: xr.Dataset, source: FieldSource) -> xr.Dataset:
             # Coordinates have no missing values, but xarray would write NaN as their fill value.
             coordinates[name].attrs = _drop_fill_value(coordinates[name].attrs)
             coordinates[name].encoding["_FillValue"] = None
-    for word in str(own.attrs.get("grid_mapping", "")).replace(":", " ").split():
+    for word in str(attributes.get("grid_mapping", "")).replace(":", " ").split():
         if word in stored.variables and word not in dimensions:
             # Only its attributes matter; a character as value would need a dimension.
             coordinates[word] = ((), np.int32(0), _drop_fill_value(stored[word].attrs))

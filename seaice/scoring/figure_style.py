@@ -46,6 +46,6 @@ def format_units(units: str, *, squared: bool = False, more: str = "") -> str:
     >>> format_units("K"), format_units("K", squared=True, more="km²"), format_units("1", squared=True)
     (' (K)', ' ((K)² km²)', '')
     """
-    own = "" if units == "1" else f"({units})²" if squared else units
-    text = " ".join(part for part in (own, more) if part)
+    unit = "" if units == "1" else f"({units})²" if squared else units
+    text = " ".join(part for part in (unit, more) if part)
     return f" ({text})" if text else ""
