@@ -18,8 +18,8 @@ from seaice.simulate import write_scenes
 from seaice.simulate.sar_layout import compute_geolocation_points
 from seaice.sources.ai4arctic import scene as ai4arctic
 from seaice.sources.ai4arctic.geolocation import (
-    lines_first,
-    unit_vectors,
+    compute_unit_vectors,
+    orient_lines_first,
 )
 from seaice.sources.ai4arctic.scene import (
     AMSR2_CHANNELS,
@@ -28,10 +28,10 @@ from seaice.sources.ai4arctic.scene import (
     TEST_SCENES,
     Geolocation,
     SceneName,
+    group_same_scenes,
     list_scenes,
     open_scene,
-    same_scene_groups,
-    unscaled,
+    unscale,
 )
 
 RAW = (
@@ -92,7 +92,7 @@ def test_tables_hold_the_published_numbers():
     assert AMSR2_CHANNELS[-1] == "btemp_89_0v"
     assert set(SCALING) >= {*AMSR2_CHANNELS, *ERA5_FIELDS}
     # z = 1 in both channels, in the units of a model pretrained on dB (reference, section 11).
-    hh = (unscaled("nersc_sar_primary", np.float64([0, 1])) + 12.599) / 5.195
+    hh = (unscale("nersc_sar_primary", np.float64([0, 1])) + 12.599) / 5.195
     assert hh.round(5).tolist() == [-0.36752, 0.72194]
 
 
@@ -102,21 +102,21 @@ def test_tables_hold_the_published_numbers():
 def test_scene_holds_the_truth_scaled(made):
     scene, truth = open_scene(made[0].path), made[0].truth
     assert scene.shape == SIZE and scene.name == made[0].name
-    sar = scene.sar()
+    sar = scene.read_sar()
     assert sar.dtype == np.float32 and sar.shape == (2, *SIZE)
     blank = np.isnan(truth.backscatter[0])
     assert blank.any() and (sar[:, blank] == 0).all()
     for k, name in enumerate(ai4arctic.SAR_CHANNELS):
         np.testing.assert_allclose(
-            unscaled(name, sar[k])[~blank], truth.backscatter[k][~blank], rtol=0, atol=1e-4
+            unscale(name, sar[k])[~blank], truth.backscatter[k][~blank], rtol=0, atol=1e-4
         )
-    np.testing.assert_array_equal(scene.sic(), truth.sic)
-    np.testing.assert_array_equal(scene.valid(), (truth.sic != 255) & ~blank)
-    assert scene.amsr2().shape == (14, SIZE[0] // 25, SIZE[1] // 25)
-    kelvin = unscaled("btemp_89_0v", scene.amsr2()[13])
+    np.testing.assert_array_equal(scene.read_sic(), truth.sic)
+    np.testing.assert_array_equal(scene.find_valid(), (truth.sic != 255) & ~blank)
+    assert scene.read_amsr2().shape == (14, SIZE[0] // 25, SIZE[1] // 25)
+    kelvin = unscale("btemp_89_0v", scene.read_amsr2()[13])
     np.testing.assert_allclose(kelvin, truth.temperatures[13], atol=1e-3)
-    assert scene.distance().shape == scene.incidence().shape == SIZE
-    assert scene.era5().shape[0] == 6
+    assert scene.read_distance().shape == scene.read_incidence().shape == SIZE
+    assert scene.read_era5().shape[0] == 6
     assert SceneName.parse(scene.original).name == scene.name
 
 
@@ -124,13 +124,13 @@ def test_test_scene_takes_its_charts_from_the_reference(made, tmp_path):
     test = made[-1]
     scene = open_scene(test.path)
     assert scene.reference == test.reference
-    np.testing.assert_array_equal(scene.sic(), test.truth.sic)
+    np.testing.assert_array_equal(scene.read_sic(), test.truth.sic)
     alone = open_scene(shutil.copy(test.path, tmp_path))
-    assert alone.sic() is None
-    np.testing.assert_array_equal(alone.valid(), np.isfinite(test.truth.backscatter[0]))
-    assert not alone.valid().all()
+    assert alone.read_sic() is None
+    np.testing.assert_array_equal(alone.find_valid(), np.isfinite(test.truth.backscatter[0]))
+    assert not alone.find_valid().all()
     elsewhere = open_scene(alone.path, reference=test.reference)
-    np.testing.assert_array_equal(elsewhere.sic(), test.truth.sic)
+    np.testing.assert_array_equal(elsewhere.read_sic(), test.truth.sic)
 
 
 def test_every_variable_is_read_once(made, monkeypatch):
@@ -143,13 +143,14 @@ def test_every_variable_is_read_once(made, monkeypatch):
     monkeypatch.setattr(ai4arctic, "read_variable", counted)
     scene = open_scene(made[0].path)
     for _ in range(2):
-        scene.sar(), scene.sic(), scene.amsr2(), scene.distance(), scene.valid(), scene.positions()
+        scene.read_sar(), scene.read_sic(), scene.read_amsr2()
+        scene.read_distance(), scene.find_valid(), scene.read_positions()
     assert max(Counter(asked).values()) == 1 and len(asked) == 2 + 1 + 14 + 1 + 2
 
 
 def test_arrays_cannot_be_written_to(made):
     with pytest.raises(ValueError, match="read-only"):
-        open_scene(made[0].path).sar()[0, 0, 0] = 1
+        open_scene(made[0].path).read_sar()[0, 0, 0] = 1
 
 
 def one_nan():
@@ -161,25 +162,50 @@ def one_nan():
 @pytest.mark.parametrize(
     ("name", "values", "read", "said"),
     [
-        ("nersc_sar_primary", one_nan(), "sar", "found 1 values that are not"),
+        ("nersc_sar_primary", one_nan(), "read_sar", "found 1 values that are not"),
         ("nersc_sar_secondary", np.zeros((5, 5), np.float32), None, "two SAR channels of one shape"),
         ("nersc_sar_secondary", None, None, "expected a variable nersc_sar_secondary, found none"),
-        ("SIC", np.full(SIZE, 11, np.uint8), "sic", "found 11"),
-        ("SIC", np.full(SIZE, 256, np.int16), "sic", "found 256"),
-        ("SIC", np.full(SIZE, -5, np.int16), "sic", "found -5"),
-        ("nersc_sar_primary", np.zeros(SIZE, np.int16), "sar", "floating-point numbers, found int16"),
-        ("nersc_sar_primary", np.zeros(SIZE, np.complex64), "sar", "found complex64"),
+        ("SIC", np.full(SIZE, 11, np.uint8), "read_sic", "found 11"),
+        ("SIC", np.full(SIZE, 256, np.int16), "read_sic", "found 256"),
+        ("SIC", np.full(SIZE, -5, np.int16), "read_sic", "found -5"),
+        (
+            "nersc_sar_primary",
+            np.zeros(SIZE, np.int16),
+            "read_sar",
+            "floating-point numbers, found int16",
+        ),
+        ("nersc_sar_primary", np.zeros(SIZE, np.complex64), "read_sar", "found complex64"),
         ("nersc_sar_primary", h5py.Empty("f4"), None, r"two SAR channels of one shape .* found \(\)"),
-        ("SIC", np.zeros(SIZE, np.float32), "sic", "expected SIC in whole numbers, found float32"),
-        ("SIC", np.zeros((4, 4), np.uint8), "sic", "expected SIC of shape"),
-        ("distance_map", None, "distance", "expected a variable distance_map"),
-        ("btemp_6_9h", np.zeros((2, 2), np.float32), "amsr2", "expected a 2 km grid of about 6 x 7"),
-        ("btemp_6_9h", np.float32(1), "amsr2", r"expected a 2 km grid .* found \(\)"),
-        ("btemp_36_5v", None, "amsr2", "expected a variable btemp_36_5v"),
-        ("btemp_36_5v", np.zeros((6, 6), np.float32), "amsr2", "expected btemp_36_5v of shape"),
-        ("sar_grid2d_latitude", np.full((21, 21), 99.0), "positions", "geolocation points on Earth"),
-        ("sar_grid2d_latitude", np.full((21, 21), np.nan), "positions", "geolocation points on Earth"),
-        ("sar_grid2d_latitude", np.zeros((0, 21)), "positions", r"2 x 2 .* found \(0, 21\) latitudes"),
+        ("SIC", np.zeros(SIZE, np.float32), "read_sic", "expected SIC in whole numbers, found float32"),
+        ("SIC", np.zeros((4, 4), np.uint8), "read_sic", "expected SIC of shape"),
+        ("distance_map", None, "read_distance", "expected a variable distance_map"),
+        (
+            "btemp_6_9h",
+            np.zeros((2, 2), np.float32),
+            "read_amsr2",
+            "expected a 2 km grid of about 6 x 7",
+        ),
+        ("btemp_6_9h", np.float32(1), "read_amsr2", r"expected a 2 km grid .* found \(\)"),
+        ("btemp_36_5v", None, "read_amsr2", "expected a variable btemp_36_5v"),
+        ("btemp_36_5v", np.zeros((6, 6), np.float32), "read_amsr2", "expected btemp_36_5v of shape"),
+        (
+            "sar_grid2d_latitude",
+            np.full((21, 21), 99.0),
+            "read_positions",
+            "geolocation points on Earth",
+        ),
+        (
+            "sar_grid2d_latitude",
+            np.full((21, 21), np.nan),
+            "read_positions",
+            "geolocation points on Earth",
+        ),
+        (
+            "sar_grid2d_latitude",
+            np.zeros((0, 21)),
+            "read_positions",
+            r"2 x 2 .* found \(0, 21\) latitudes",
+        ),
     ],
 )
 def test_bad_content_is_told_in_one_line(copy, name, values, read, said):
@@ -193,13 +219,31 @@ def test_bad_content_is_told_in_one_line(copy, name, values, read, said):
 @pytest.mark.parametrize(
     ("name", "key", "value", "read", "said"),
     [
-        ("SIC", "chart_fill_value", 0, "sic", "missing values of SIC as 255, found chart_fill_value 0"),
-        ("SIC", "_FillValue", np.uint8(10), "sic", "found _FillValue 10"),
-        ("SIC", "scale_factor", 10.0, "sic", "SIC as published, found it packed with scale_factor"),
-        ("nersc_sar_secondary", "add_offset", 1.0, "sar", "packed with add_offset"),
-        ("nersc_sar_primary", "variable_fill_value", -9.0, "sar", "as 0, found variable_fill_value -9"),
-        ("", "pixel_spacing", "wide", "positions", "expected pixel_spacing in metres, found 'wide'"),
-        ("", "pixel_spacing", 0, "positions", "expected pixel_spacing in metres, found 0"),
+        (
+            "SIC",
+            "chart_fill_value",
+            0,
+            "read_sic",
+            "missing values of SIC as 255, found chart_fill_value 0",
+        ),
+        ("SIC", "_FillValue", np.uint8(10), "read_sic", "found _FillValue 10"),
+        ("SIC", "scale_factor", 10.0, "read_sic", "SIC as published, found it packed with scale_factor"),
+        ("nersc_sar_secondary", "add_offset", 1.0, "read_sar", "packed with add_offset"),
+        (
+            "nersc_sar_primary",
+            "variable_fill_value",
+            -9.0,
+            "read_sar",
+            "as 0, found variable_fill_value -9",
+        ),
+        (
+            "",
+            "pixel_spacing",
+            "wide",
+            "read_positions",
+            "expected pixel_spacing in metres, found 'wide'",
+        ),
+        ("", "pixel_spacing", 0, "read_positions", "expected pixel_spacing in metres, found 0"),
         ("", "ice_service", "nic", "service", "expected the ice service dmi or cis, found 'nic'"),
     ],
 )
@@ -216,7 +260,7 @@ def test_attributes_that_change_the_meaning_are_refused(copy, name, key, value, 
 
 
 def test_numbers_that_a_file_calls_missing_are_missing(copy):
-    values = open_scene(copy).amsr2()[0].copy()
+    values = open_scene(copy).read_amsr2()[0].copy()
     values[2, 3] = -999
     rewrite(copy, "btemp_6_9h", values)
     with h5py.File(copy, "r+") as file:
@@ -224,8 +268,8 @@ def test_numbers_that_a_file_calls_missing_are_missing(copy):
         file["SIC"].attrs["_FillValue"] = np.uint8(255)
         file["nersc_sar_primary"].attrs["_FillValue"] = np.float32(np.nan)
     scene = open_scene(copy)
-    assert np.argwhere(np.isnan(scene.amsr2())).tolist() == [[0, 2, 3]]
-    assert scene.sic() is not None and np.isfinite(scene.sar()).all()
+    assert np.argwhere(np.isnan(scene.read_amsr2())).tolist() == [[0, 2, 3]]
+    assert scene.read_sic() is not None and np.isfinite(scene.read_sar()).all()
 
 
 def test_what_was_never_written_is_no_number(tmp_path):
@@ -243,13 +287,13 @@ def test_what_was_never_written_is_no_number(tmp_path):
             file.move(name, other)
     scene = open_scene(made.path)
     with pytest.raises(InputError, match=r"nersc_sar_secondary as 0, found _FillValue 9.969"):
-        scene.sar()
-    assert np.isnan(scene.amsr2()).all(axis=(1, 2)).tolist() == [n == 3 for n in range(14)]
+        scene.read_sar()
+    assert np.isnan(scene.read_amsr2()).all(axis=(1, 2)).tolist() == [n == 3 for n in range(14)]
 
 
 def test_a_chart_stored_the_other_way_round_is_refused(tmp_path):
     (made,) = write_scenes(tmp_path, scenes=1, test_scenes=0, size=(100, 100))
-    open_scene(made.path).sic()
+    open_scene(made.path).read_sic()
     with h5py.File(made.path, "r+") as file:
         turned = file["SIC"][...].T
         del file["SIC"]
@@ -259,7 +303,7 @@ def test_a_chart_stored_the_other_way_round_is_refused(tmp_path):
     with pytest.raises(
         InputError, match="SIC over sar_lines, sar_samples, found sar_samples, sar_lines"
     ):
-        open_scene(made.path).sic()
+        open_scene(made.path).read_sic()
 
 
 def test_a_file_without_permission_is_told_in_one_line(copy, monkeypatch):
@@ -281,16 +325,16 @@ def test_files_that_are_no_scene_are_told_in_one_line(copy, tmp_path):
     ):
         damage(copy)
         with pytest.raises(InputError, match=said) as caught:
-            open_scene(copy).sar()
+            open_scene(copy).read_sar()
         assert "\n" not in str(caught.value)
 
 
 def test_a_flipped_bit_is_found_when_it_is_read(copy):
     file_damage.flip_bit(copy, "SIC")
     scene = open_scene(copy)
-    scene.sar()
+    scene.read_sar()
     with pytest.raises(InputError, match="no readable HDF5 file"):
-        scene.sic()
+        scene.read_sic()
 
 
 def test_listing(made, tmp_path):
@@ -311,12 +355,13 @@ def test_listing(made, tmp_path):
 
 
 def metres(one, other):
-    return np.sqrt(((unit_vectors(*one) - unit_vectors(*other)) ** 2).sum(axis=0)) * 6371e3
+    steps = compute_unit_vectors(*one) - compute_unit_vectors(*other)
+    return np.sqrt((steps**2).sum(axis=0)) * 6371e3
 
 
 def equidistant(middle, rows, columns):
     """True places of pixels about a place, by vectors alone."""
-    up = unit_vectors(*middle)
+    up = compute_unit_vectors(*middle)
     east = np.cross([0, 0, 1], up)
     east /= np.linalg.norm(east)
     north = np.cross(up, east)
@@ -337,32 +382,32 @@ def test_positions_are_right_at_the_date_line_and_the_pole(middle, place):
     lat, lon = equidistant(middle, lines[:, None], samples[None])
     points = Geolocation(lines, samples, lat, lon, (5001, 5201))
     rows, columns = np.float64([place[0]]), np.float64([place[1]])
-    assert metres(points.at(rows, columns), equidistant(middle, rows, columns)).max() < 5
+    assert metres(points.interpolate(rows, columns), equidistant(middle, rows, columns)).max() < 5
 
 
 def test_four_points_do_for_a_scene():
     lines, samples = np.array([0.0, 5000]), np.array([100.0, 5100])
     lat, lon = equidistant((75.0, -60.0), lines[:, None], samples[None])
     points = Geolocation(lines, samples, lat, lon, (5001, 5201))
-    middle = points.at(np.array([2500.0]), np.array([2600.0]))
+    middle = points.interpolate(np.array([2500.0]), np.array([2600.0]))
     assert metres(middle, (np.array([75.0]), np.array([-60.0]))) < 5
 
 
 def test_a_grid_of_pixels_is_the_same_as_pixels_one_by_one(made):
     scene = open_scene(made[0].path)
     rows, columns = np.array([[5.0], [0.0], [159.0]]), np.array([[189.0, 3.5]])
-    fast = scene.positions().at(rows, columns)
-    slow = scene.positions().at(*(a.ravel() for a in np.broadcast_arrays(rows, columns)))
+    fast = scene.read_positions().interpolate(rows, columns)
+    slow = scene.read_positions().interpolate(*(a.ravel() for a in np.broadcast_arrays(rows, columns)))
     assert fast[0].shape == (3, 2)
     assert metres((fast[0].ravel(), fast[1].ravel()), slow).max() < 1e-3
-    corner = scene.positions().at(0, 0)
-    points = scene.positions()
+    corner = scene.read_positions().interpolate(0, 0)
+    points = scene.read_positions()
     assert metres(corner, (points.latitude[0, 0], points.longitude[0, 0])) < 1e-3
 
 
 def test_pixels_are_80_metres_apart_at_the_place_of_the_scene(made):
     scene = open_scene(made[0].path)
-    lat, lon = scene.positions().at(np.array([79.0, 80, 80]), np.array([94.0, 94, 95]))
+    lat, lon = scene.read_positions().interpolate(np.array([79.0, 80, 80]), np.array([94.0, 94, 95]))
     steps = metres((lat[:-1], lon[:-1]), (lat[1:], lon[1:]))
     np.testing.assert_allclose(steps, 80, rtol=1e-3)
     assert abs(lat[0] - made[0].truth.centre[0]) < 0.01
@@ -371,13 +416,13 @@ def test_pixels_are_80_metres_apart_at_the_place_of_the_scene(made):
 def test_points_stored_with_samples_first_are_turned(made, copy):
     lat, lon = compute_geolocation_points(made[0].truth)
     for values in (lat, lat.T):
-        turned = lines_first(values, lon if values is lat else lon.T, SIZE, 80.0)
+        turned = orient_lines_first(values, lon if values is lat else lon.T, SIZE, 80.0)
         np.testing.assert_array_equal(turned[0], lat)
-    square = lines_first(lat.T, lon.T, (175, 175), 80.0)
+    square = orient_lines_first(lat.T, lon.T, (175, 175), 80.0)
     np.testing.assert_array_equal(square[0], lat.T)  # nothing tells: as in the file
     rewrite(copy, "sar_grid2d_latitude", lat.T)
     rewrite(copy, "sar_grid2d_longitude", lon.T)
-    np.testing.assert_array_equal(open_scene(copy).positions().latitude, lat)
+    np.testing.assert_array_equal(open_scene(copy).read_positions().latitude, lat)
 
 
 # Scenes that belong together
@@ -392,7 +437,7 @@ def test_groups_by_start_pass_and_orbit():
         "20200319T111935_cis_prep",
         "20210101T000000_dmi_prep",
     ]
-    assert same_scene_groups(names) == [
+    assert group_same_scenes(names) == [
         ("20200319T101935_cis_prep", "20200319T102035_cis_prep"),
         ("20200319T111935_cis_prep",),
         ("20200728T120112_cis_prep", "20200728T120112_dmi_prep"),
@@ -412,11 +457,11 @@ def test_orbits_decide_where_they_are_known():
     names = ["20200319T101935_cis_prep", "20200319T102035_cis_prep", "20200319T104000_cis_prep"]
     orbits = dict(zip(names, ((7, "S1A"), (8, "S1A"), (7, "S1A")), strict=True))
     originals = {name: raw(name, satellite, n) for name, (n, satellite) in orbits.items()}
-    assert same_scene_groups(names, originals) == [(names[0], names[2]), (names[1],)]
+    assert group_same_scenes(names, originals) == [(names[0], names[2]), (names[1],)]
     # Of one start is one scene, whatever else is said.
     twins = ["20200319T101935_cis_prep", "20200319T101935_dmi_prep"]
-    assert same_scene_groups(twins, {twins[0]: raw(twins[0], "S1A", 7)}) == [tuple(twins)]
+    assert group_same_scenes(twins, {twins[0]: raw(twins[0], "S1A", 7)}) == [tuple(twins)]
     apart = {twins[0]: raw(twins[0], "S1A", 7), twins[1]: raw(twins[1], "S1A", 8)}
-    assert same_scene_groups(twins, apart) == [tuple(twins)]
+    assert group_same_scenes(twins, apart) == [tuple(twins)]
     with pytest.raises(InputError, match="expected a scene name"):
-        same_scene_groups(["scene_1"])
+        group_same_scenes(["scene_1"])

@@ -189,10 +189,10 @@ def test_patch_holds_the_pixels_of_its_scene(folder, patches):
         scene, patch = open_scene(path), arrays_of(patches / row.file)
         box = np.s_[row.row : row.row + 48, row.column : row.column + 48]
         assert patch["sar"].dtype == np.float32 and patch["sic"].dtype == np.uint8
-        np.testing.assert_array_equal(patch["sar"], scene.sar()[:, *box])
-        valid = scene.valid()[box]
-        np.testing.assert_array_equal(patch["sic"], np.where(valid, scene.sic()[box], 255))
-        np.testing.assert_array_equal(patch["distance"], scene.distance()[box])
+        np.testing.assert_array_equal(patch["sar"], scene.read_sar()[:, *box])
+        valid = scene.find_valid()[box]
+        np.testing.assert_array_equal(patch["sic"], np.where(valid, scene.read_sic()[box], 255))
+        np.testing.assert_array_equal(patch["distance"], scene.read_distance()[box])
         assert (patch["row"], patch["column"], str(patch["scene"])) == (row.row, row.column, row.scene)
         assert str(patch["service"]) == row.service == scene.service and row.size == 48
         assert all(np.isfinite(patch[name]).all() for name in ("sar", "distance", "amsr2"))
@@ -202,7 +202,7 @@ def test_patch_holds_the_pixels_of_its_scene(folder, patches):
         kind = "water" if share <= MIXED[0] else "ice" if share >= MIXED[1] else "mixed"
         assert row.kind == kind
         # The rule by which others find the cell of a pixel.
-        coarse = scene.amsr2()
+        coarse = scene.read_amsr2()
         for i, j in ((0, 0), (47, 47), (20, 31)):
             cell = [(row.row + i) // 25 - row.row // 25, (row.column + j) // 25 - row.column // 25]
             cell = [min(c, n - 1) for c, n in zip(cell, patch["amsr2"].shape[1:], strict=True)]

@@ -108,7 +108,7 @@ def checkpoint(tmp_path_factory):
 def test_land_and_pixels_without_sar_are_missing(scene):
     made, opened = mapped(scene), open_scene(scene)
     probability = made.layers["ice_probability"]
-    hh = opened.sar()[0]
+    hh = opened.read_sar()[0]
     hole = np.zeros(hh.shape, bool)
     hole[20:30, 40:60] = True
     land = np.zeros(hh.shape, bool)
@@ -166,7 +166,7 @@ def test_places_and_pixels_are_inverse(lat0, lon0, turn, seed):
     x, y = plane.locate_pixels(lines, samples)
     found = plane.find_pixels(x, y)
     np.testing.assert_allclose(found, [lines, samples], atol=1e-3)
-    lat, lon = positions.at(lines, samples)
+    lat, lon = positions.interpolate(lines, samples)
     expected = Transformer.from_crs(4326, plane.epsg_code, always_xy=True).transform(lon, lat)
     np.testing.assert_allclose([x, y], expected, atol=0.5)
     west, east, south, north = plane.grid.extent
@@ -202,7 +202,7 @@ def test_geotiff_opens_in_its_place(scene, tmp_path):
     names = {name: tmp_path / f"{name}.tif" for name in ("surface_class", "ice_probability")}
     write_rasters(names, made, 80.0)
     places = [(5, 5), (25, 50), (60, 100), (120, 30), (140, 180)]
-    lat, lon = made.positions.at(*np.array(places, float).T)
+    lat, lon = made.positions.interpolate(*np.array(places, float).T)
     for name, expected in (
         ("surface_class", [made.surface[place] for place in places]),
         ("ice_probability", [made.layers["ice_probability"][place] for place in places]),
@@ -240,7 +240,7 @@ def test_shares_equal_a_slow_count(scene):
     made, grid = mapped(scene), get_grid("n3125")
     fields = compute_fields(made, grid)
     rows, columns = np.meshgrid(*(np.arange(n) for n in made.surface.shape), indexing="ij")
-    lat, lon = made.positions.at(rows, columns)
+    lat, lon = made.positions.interpolate(rows, columns)
     x, y = Transformer.from_crs(grid.crs.geodetic_crs, grid.crs, always_xy=True).transform(lon, lat)
     row = np.floor((y - grid.south) / grid.step).astype(int)
     column = np.floor((x - grid.west) / grid.step).astype(int)
@@ -329,7 +329,7 @@ def test_stage_makes_a_cf_map_and_keeps_it(scene, checkpoint, tmp_path):
         assert surface.coordinates == "time lat lon"
         start = netCDF4.num2date(dataset["time"][...], dataset["time"].units)
         assert start.isoformat() == "2018-01-09T07:41:03"
-        points = open_scene(scene).positions()
+        points = open_scene(scene).read_positions()
         corner = dataset["lat"][-1, 0], dataset["lon"][-1, 0]
         assert corner == pytest.approx((points.latitude[-1, 0], points.longitude[-1, 0]), abs=1e-5)
         known = surface[:] <= 1

@@ -24,7 +24,7 @@ from seaice.segmentation.data.splits import (
 from seaice.sources.ai4arctic.scene import (
     TEST_SCENES,
     SceneName,
-    same_scene_groups,
+    group_same_scenes,
 )
 
 REGIONS = ("CapeFarewell", "NorthWest", "SouthEast", "CentralEast")
@@ -86,7 +86,7 @@ def test_no_scene_pass_or_start_time_is_in_two_parts(found, by, seed):
     assert all(parts.values())
     assert sum(map(len, parts.values())) + len(left_out) == len(set(names))
     assert set.union(*parts.values(), set(left_out)) == set(names)
-    for group in same_scene_groups(names):
+    for group in group_same_scenes(names):
         assert sum(bool(set(group) & members) for members in parts.values()) == 1
         assert not set(group) & set(left_out) or set(group) & parts["test"]
 

@@ -12,8 +12,8 @@ from seaice.simulate.sar_signal import simulate_scene
 from seaice.sources.ai4arctic.scene import (
     AMSR2_CHANNELS,
     SceneName,
+    group_same_scenes,
     open_scene,
-    same_scene_groups,
 )
 
 
@@ -32,7 +32,7 @@ def test_names_folders_and_table(made):
         assert SceneName.parse(scene.name).is_test == (row["split"] == "test")
         assert bool(row["reference_path"]) == (row["split"] == "test")
         assert row["ice_service"] == open_scene(scene.path).service
-    assert all(len(group) == 1 for group in same_scene_groups([scene.name for scene in made]))
+    assert all(len(group) == 1 for group in group_same_scenes([scene.name for scene in made]))
 
 
 def test_twelve_scenes_see_all_seasons_and_both_services(tmp_path):
@@ -73,7 +73,7 @@ def test_same_seed_same_scene_whatever_the_others(made, tmp_path):
     for one, other in ((alone[0], made[0]), (alone[1], made[3])):
         assert one.name == other.name
         np.testing.assert_array_equal(one.truth.backscatter, other.truth.backscatter)
-        np.testing.assert_array_equal(open_scene(one.path).sic(), open_scene(other.path).sic())
+        np.testing.assert_array_equal(open_scene(one.path).read_sic(), open_scene(other.path).read_sic())
     other = write_scenes(tmp_path / "b", scenes=1, test_scenes=0, size=SIZE, seed=4)
     assert (other[0].truth.sic != made[0].truth.sic).any()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seaice.runtime.atomic_write import atomic
-from seaice.sources.ai4arctic.geolocation import EARTH_METRES
+from seaice.sources.ai4arctic.geolocation import EARTH_RADIUS_METRES
 from seaice.sources.ai4arctic.names import SceneName
 from seaice.sources.ai4arctic.tables import (
     AMSR2_CHANNELS,
@@ -79,7 +79,7 @@ def compute_geolocation_points(truth: SceneTruth) -> tuple[np.ndarray, np.ndarra
     down = np.linspace(-(lines - 1) / 2, (lines - 1) / 2, _GEOLOCATION_POINTS) * PIXEL_METRES
     across = np.linspace(-(samples - 1) / 2, (samples - 1) / 2, _GEOLOCATION_POINTS) * PIXEL_METRES
     forward, right = np.meshgrid(down, across, indexing="ij")
-    angle = np.hypot(forward, right) / EARTH_METRES
+    angle = np.hypot(forward, right) / EARTH_RADIUS_METRES
     bearing = np.radians(truth.heading) + np.arctan2(right, forward)
     phi, lam = np.radians(truth.centre)
     sine = np.sin(phi) * np.cos(angle) + np.cos(phi) * np.sin(angle) * np.cos(bearing)

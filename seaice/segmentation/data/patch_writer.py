@@ -45,7 +45,7 @@ def write_patches(settings: PatchSettings, scene: Scene) -> dict[str, Any]:
     InputError
         If the scene has no labels, cannot be read or is smaller than a patch.
     """
-    sic = scene.sic()
+    sic = scene.read_sic()
     if sic is None:
         raise InputError(
             f"expected an ice chart, found neither SIC nor {scene.name}_reference.nc beside "
@@ -56,8 +56,8 @@ def write_patches(settings: PatchSettings, scene: Scene) -> dict[str, Any]:
             f"expected a scene of at least {settings.size} x {settings.size} pixels, found "
             f"{scene.shape[0]} x {scene.shape[1]}: {scene.path}; give a smaller --size"
         )
-    distance = scene.distance()
-    valid, finite = scene.valid(), np.isfinite(distance)
+    distance = scene.read_distance()
+    valid, finite = scene.find_valid(), np.isfinite(distance)
     if not finite.all():
         # A pixel of unknown distance gets no class, so that any number can stand for the distance.
         valid, distance = valid & finite, np.where(finite, distance, np.float32(0))
@@ -66,7 +66,7 @@ def write_patches(settings: PatchSettings, scene: Scene) -> dict[str, Any]:
     offset = (int(rng.integers(settings.size)), int(rng.integers(settings.size)))
     ice = sic >= LabelRule().first_ice_class
     positions = find_positions(valid, ice, size=settings.size, offset=offset)
-    positions = positions.select(_find_allowed(positions, scene.amsr2(), settings.max_invalid))
+    positions = positions.select(_find_allowed(positions, scene.read_amsr2(), settings.max_invalid))
     drawn = draw_positions(positions, settings.draw, rng)
     for path in list_patch_files(settings.output_dir, scene.name):
         path.unlink()
@@ -99,7 +99,7 @@ def _write_files(
     distance: np.ndarray,
 ) -> Iterator[dict[str, Any]]:
     """Write a file for every position; yields the row of the manifest of each."""
-    sar, amsr2 = scene.sar(), scene.amsr2()
+    sar, amsr2 = scene.read_sar(), scene.read_amsr2()
     kinds, ice_share, valid_share = positions.kinds, positions.ice_share, positions.valid_share
     corners = zip(positions.rows.tolist(), positions.columns.tolist(), strict=True)
     for number, (row, column) in enumerate(corners):

@@ -26,7 +26,7 @@ from seaice.segmentation.data.patch_manifest import (
 )
 from seaice.sources.ai4arctic.scene import (
     SceneName,
-    same_scene_groups,
+    group_same_scenes,
 )
 
 logger = logging.getLogger(__name__)
@@ -215,7 +215,7 @@ def divide_scenes(
         If there are too few groups, or the region of a scene is needed and unknown.
     """
     originals = originals or {}
-    passes = same_scene_groups(scenes, originals)
+    passes = group_same_scenes(scenes, originals)
     official = {name for name in scenes if _parse_scene_name(name).is_test}
     left_out: list[str] = []
     groups = passes

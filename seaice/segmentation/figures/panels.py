@@ -340,7 +340,9 @@ def draw_compass(ax: Axes, positions: Geolocation) -> None:
     # In points from the corner, so that no letter leaves a small scene.
     inwards = ScaledTranslation(-36 / 72, 36 / 72, ax.figure.dpi_scale_trans)
     lines, samples = (np.array([(n - 1) / 2]) for n in positions.shape)
-    steps = [positions.at(lines + down, samples + right) for down, right in ((0, 0), (1, 0), (0, 1))]
+    steps = [
+        positions.interpolate(lines + down, samples + right) for down, right in ((0, 0), (1, 0), (0, 1))
+    ]
     (latitude, longitude), below, beside = ((float(a[0]), float(b[0])) for a, b in steps)
     # A degree of longitude is shorter than one of latitude by this factor.
     shortening = np.cos(np.radians(latitude))

@@ -36,7 +36,7 @@ from seaice.segmentation.networks.checkpoint import (
     TrainedModel,
     load_model_of_split,
 )
-from seaice.sources.ai4arctic.scene import unscaled
+from seaice.sources.ai4arctic.scene import unscale
 from seaice.sources.ai4arctic.tables import SAR_CHANNELS
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _draw_patch(
     for ax, name, channel, stored in zip(
         axes, panels.name_polarisations(), SAR_CHANNELS, sar, strict=False
     ):
-        decibels = np.where(has_sar, unscaled(channel, stored), np.nan)
+        decibels = np.where(has_sar, unscale(channel, stored), np.nan)
         images.append(panels.draw_sar(ax, decibels, name))
     images.append(panels.draw_chart(axes[2], sic.numpy()))
     # Pixels without a class, such as land, are neither learned nor scored, and not drawn.

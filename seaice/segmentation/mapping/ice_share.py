@@ -97,7 +97,7 @@ def compute_fields(scene_map: SceneMap, grid: Grid) -> dict[str, np.ndarray]:
         if not selection.any():
             continue
         rows = np.arange(first, first + len(selection))[:, None]
-        latitude, longitude = scene_map.positions.at(rows, columns)
+        latitude, longitude = scene_map.positions.interpolate(rows, columns)
         cells = locate_cells(latitude[selection], longitude[selection], grid)
         for accumulator, values in sums.values():
             accumulator.add_cells(cells, values[band][selection], track="scene")

@@ -115,13 +115,13 @@ def map_scene(
             f"expected a scene named YYYYMMDDThhmmss_dmi_prep.nc or ..._cis_prep.nc, found {scene.path}"
         )
     # Variables that a scene may lack are read before the prediction, which takes long.
-    amsr2, positions = scene.amsr2() if with_amsr2 else None, scene.positions()
+    amsr2, positions = scene.read_amsr2() if with_amsr2 else None, scene.read_positions()
     expect_image(positions, scene.spacing)
-    land, has_sar = find_land(scene), (scene.sar() != 0).any(axis=0)
+    land, has_sar = find_land(scene), (scene.read_sar() != 0).any(axis=0)
     if not (has_sar & ~land).any():
         raise InputError("expected pixels of water or ice, found all land or without SAR; give another")
     fields = blend_tiles(
-        scene.sar(), predict, amsr2=amsr2, size=tile, overlap=overlap, batch_size=batch_size
+        scene.read_sar(), predict, amsr2=amsr2, size=tile, overlap=overlap, batch_size=batch_size
     )
     fields[:, land] = np.nan
     # Rounding of the weights may lead a little out of 0 to 1.

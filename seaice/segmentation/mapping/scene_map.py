@@ -27,7 +27,7 @@ from seaice.segmentation.mapping.scene_projection import SceneProjection
 from seaice.sources.ai4arctic.geolocation import Geolocation
 from seaice.sources.ai4arctic.scene import (
     Scene,
-    unscaled,
+    unscale,
 )
 
 # Classes of a map, besides water and ice.
@@ -73,7 +73,7 @@ class SceneMap:
 
 def find_land(scene: Scene) -> np.ndarray:
     """Find land by the map of distances, bool (lines, samples); zone 0 is land, NaN is not."""
-    zone = unscaled("distance_map", scene.distance())
+    zone = unscale("distance_map", scene.read_distance())
     is_land: np.ndarray = np.abs(zone) < 0.5
     return is_land
 
@@ -185,7 +185,7 @@ def _write_positions(dataset: Any, positions: Geolocation) -> None:
     columns = np.arange(positions.shape[1])[None]
     for first in range(0, positions.shape[0], _BAND):
         rows = np.arange(first, min(first + _BAND, positions.shape[0]))
-        for variable, degrees in zip(axes, positions.at(rows[:, None], columns), strict=True):
+        for variable, degrees in zip(axes, positions.interpolate(rows[:, None], columns), strict=True):
             variable[rows[0] : rows[-1] + 1] = degrees
 
 

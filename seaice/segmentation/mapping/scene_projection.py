@@ -15,9 +15,9 @@ from seaice import InputError
 from seaice.gridding import project
 from seaice.grids import Grid
 from seaice.sources.ai4arctic.geolocation import (
-    EARTH_METRES,
+    EARTH_RADIUS_METRES,
     Geolocation,
-    unit_vectors,
+    compute_unit_vectors,
 )
 
 # Polar stereographic on WGS 84, true at 70 degrees, which is common for sea ice.
@@ -42,10 +42,10 @@ def expect_image(positions: Geolocation, spacing: float) -> None:
     InputError
         If neighbouring points have another distance.
     """
-    points = unit_vectors(positions.latitude, positions.longitude)
+    points = compute_unit_vectors(positions.latitude, positions.longitude)
     pixel_steps = np.diff(positions.lines)[:, None], np.diff(positions.samples)[None]
     for axis, pixels in enumerate(pixel_steps, start=1):
-        metres = EARTH_METRES * np.sqrt((np.diff(points, axis=axis) ** 2).sum(axis=0)) / pixels
+        metres = EARTH_RADIUS_METRES * np.sqrt((np.diff(points, axis=axis) ** 2).sum(axis=0)) / pixels
         if not spacing / 2 <= metres.min() <= metres.max() <= 2 * spacing:
             raise InputError(
                 f"expected geolocation points with {spacing:g} m by pixel, found {metres.min():.4g} to "

@@ -1,4 +1,4 @@
-"""Latitude and longitude of SAR pixels from a coarse grid of geolocation points."""
+"""Latitude and longitude of SAR pixels, interpolated between geolocation points."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Radius of the sphere that has the area of the Earth.
-EARTH_METRES = 6371007.2
-# Pixel spacings of both readings of a grid must differ by so much before it is turned.
-_CLEARER = 0.005
+# Radius of the sphere whose surface is as large as that of the Earth.
+EARTH_RADIUS_METRES = 6371007.2
+# A grid of points is transposed only if its pixel spacing fits better by this much (sum of the absolute
+# natural logarithms of the ratios to the expected spacing).
+_LEAST_GAIN = 0.005
 
 
 @dataclass(frozen=True)
 class Geolocation:
-    """Geolocation points of a scene.
+    """Geolocation points of a scene: pixels whose latitude and longitude the file holds.
 
     Attributes
     ----------
-    lines, samples : ndarray of float64, shape (m,), (n,)
-        Row and column numbers of the points in the SAR grid, increasing.
+    lines : ndarray of float64, shape (m,)
+        Row numbers of the points in the SAR grid, increasing.
+    samples : ndarray of float64, shape (n,)
+        Column numbers of the points in the SAR grid, increasing.
     latitude, longitude : ndarray of float64, shape (m, n)
         Degrees north and east.
     shape : (int, int)
-        Of the SAR grid.
+        Lines and samples of the SAR grid.
     """
 
     lines: np.ndarray
@@ -33,16 +36,17 @@ class Geolocation:
     longitude: np.ndarray
     shape: tuple[int, int]
 
-    def at(self, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Latitude and longitude of pixels, by cubic interpolation of unit vectors.
+    def interpolate(self, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Interpolate the latitude and longitude of pixels.
 
-        Vectors have neither a date line nor a pole, so that any scene may hold either. Rows of
-        shape (n, 1) with columns of shape (1, m) are taken as a grid, which is much faster.
+        The interpolation is cubic and in unit vectors, which are continuous at the date line and
+        at the poles. Rows of shape (n, 1) with columns of shape (1, m) are computed as a grid,
+        which is much faster.
 
         Parameters
         ----------
         rows, columns : array_like
-            Of pixel centres, broadcast together; fractions are allowed.
+            Numbers of pixel centres, broadcast together; fractions are allowed.
 
         Returns
         -------
@@ -50,42 +54,57 @@ class Geolocation:
             Degrees; longitude -180..180.
         """
         rows, columns = np.asarray(rows, np.float64), np.asarray(columns, np.float64)
-        vectors = unit_vectors(self.latitude, self.longitude)
-        x, y, z = (self._interpolator(part)(rows, columns) for part in vectors)
+        vectors = compute_unit_vectors(self.latitude, self.longitude)
+        x, y, z = (self._fit_spline(component)(rows, columns) for component in vectors)
         length = np.sqrt(x * x + y * y + z * z)
         return np.degrees(np.arcsin(np.clip(z / length, -1, 1))), np.degrees(np.arctan2(y, x))
 
-    def _interpolator(self, part: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    def _fit_spline(self, values: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """Fit a spline to values at the points; return the function that evaluates it."""
         from scipy.interpolate import RectBivariateSpline
 
-        order = (min(3, self.lines.size - 1), min(3, self.samples.size - 1))
-        spline = RectBivariateSpline(self.lines, self.samples, part, kx=order[0], ky=order[1], s=0)
+        degree = (min(3, self.lines.size - 1), min(3, self.samples.size - 1))
+        spline = RectBivariateSpline(self.lines, self.samples, values, kx=degree[0], ky=degree[1], s=0)
 
-        def at(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        def evaluate(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
             if rows.ndim == columns.ndim == 2 and rows.shape[1] == columns.shape[0] == 1:
-                order_r, order_c = np.argsort(rows[:, 0]), np.argsort(columns[0])
-                made = np.empty((rows.size, columns.size))
-                made[np.ix_(order_r, order_c)] = spline(rows[order_r, 0], columns[0, order_c])
-                return made
+                # The spline evaluates a grid only for ascending coordinates.
+                row_order, column_order = np.argsort(rows[:, 0]), np.argsort(columns[0])
+                grid = np.empty((rows.size, columns.size))
+                grid[np.ix_(row_order, column_order)] = spline(
+                    rows[row_order, 0], columns[0, column_order]
+                )
+                return grid
             return np.asarray(spline.ev(*np.broadcast_arrays(rows, columns)))
 
-        return at
+        return evaluate
 
 
-def unit_vectors(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Normals of the ellipsoid at places in degrees, float64, shape (3, ...)."""
+def compute_unit_vectors(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    """Compute the normals of the ellipsoid at positions.
+
+    Parameters
+    ----------
+    latitude, longitude : ndarray, one shape
+        Degrees.
+
+    Returns
+    -------
+    ndarray of float64, shape (3, ...)
+        Components x, y, z.
+    """
     phi, lam = np.radians(latitude, dtype=np.float64), np.radians(longitude, dtype=np.float64)
     return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
 
 
-def lines_first(
+def orient_lines_first(
     latitude: np.ndarray, longitude: np.ndarray, shape: tuple[int, int], pixel_metres: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The grid of points with lines down and samples across, turned if it is stored otherwise.
+    """Transpose a grid of geolocation points if its first axis is not that of the SAR lines.
 
-    The dataset names the axis of samples first, whatever its order, so that names prove
-    nothing. The order is taken in which the pixels have the spacing they should have in
-    both directions; where a scene is square and both fit, the order of the file.
+    The dataset names the axis of the samples first, whatever the order of the values, so that the
+    names cannot decide. The order is used in which the pixel spacing fits better in both
+    directions. If a scene is square and both orders fit, the order of the file is used.
 
     Parameters
     ----------
@@ -94,20 +113,27 @@ def lines_first(
     shape : (int, int)
         Lines and samples of the SAR grid.
     pixel_metres : float
-    """
-    points = unit_vectors(latitude, longitude)
-    down, across = (_extent(points, axis) for axis in (1, 2))
+        Expected distance between pixels.
 
-    def wrong(lines: float, samples: float) -> float:
-        spacings = lines / (shape[0] - 1), samples / (shape[1] - 1)
+    Returns
+    -------
+    latitude, longitude : ndarray, shape (m, n) or (n, m)
+        Degrees, with lines along the first axis.
+    """
+    points = compute_unit_vectors(latitude, longitude)
+    first_metres, second_metres = (_measure_extent(points, axis) for axis in (1, 2))
+
+    def measure_misfit(line_metres: float, sample_metres: float) -> float:
+        spacings = line_metres / (shape[0] - 1), sample_metres / (shape[1] - 1)
         return float(sum(abs(np.log(max(spacing, 1e-9) / pixel_metres)) for spacing in spacings))
 
-    if wrong(across, down) + _CLEARER < wrong(down, across):
+    transposed_misfit = measure_misfit(second_metres, first_metres)
+    if transposed_misfit + _LEAST_GAIN < measure_misfit(first_metres, second_metres):
         return latitude.T, longitude.T
     return latitude, longitude
 
 
-def _extent(points: np.ndarray, axis: int) -> float:
-    """Mean length of the lines of points along an axis, metres."""
+def _measure_extent(points: np.ndarray, axis: int) -> float:
+    """Measure the mean length in metres of the rows of points along an axis."""
     steps = np.sqrt((np.diff(points, axis=axis) ** 2).sum(axis=0))
-    return float(steps.sum(axis=axis - 1).mean() * EARTH_METRES)
+    return float(steps.sum(axis=axis - 1).mean() * EARTH_RADIUS_METRES)

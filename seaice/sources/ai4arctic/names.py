@@ -1,4 +1,4 @@
-"""Names of AI4Arctic scenes, the scenes of a folder, and which of them belong together."""
+"""File names of AI4Arctic scenes, the scenes of a folder, and groups that show the same ice."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ _RAW = re.compile(
     r"(?P<dmi>dmi)_\d{12}_(?P<dmi_region>\w+?)_RIC|"
     r"(?P<cis>cis)_(?P<cis_region>[A-Z]+)_\d{8}T\d{4}Z_pl_a)$"
 )
-# Frames of one pass follow each other every minute, satellites every 49 minutes or more.
+# Images of one pass follow each other every minute; passes are 49 minutes or more apart.
 PASS_MINUTES = 15
 
 
 @dataclass(frozen=True)
 class SceneName:
-    """What the name of a scene says.
+    """The parts of the file name of a scene.
 
     Attributes
     ----------
     name : str
-        Of the ready-to-train input, without ``.nc``: ``20180124T194759_dmi_prep``.
+        Name of the ready-to-train input without ``.nc``, such as ``20180124T194759_dmi_prep``.
     start : datetime
-        UTC, of the SAR scene.
+        Start of the SAR image, UTC.
     service : {"dmi", "cis"}
-        Of the ice chart.
+        Ice service that drew the chart.
     is_reference : bool
         Whether the file holds the charts of a test scene.
     satellite : str
-        "S1A" or "S1B"; empty where only the raw name would tell.
+        "S1A" or "S1B"; empty for a ready-to-train name, which does not state it.
     orbit : int or None
-        Absolute, likewise.
+        Absolute orbit; None for a ready-to-train name.
     region : str
-        Of the ice chart, likewise.
+        Region of the ice chart; empty for a ready-to-train name.
     """
 
     name: str
@@ -57,7 +57,7 @@ class SceneName:
 
     @classmethod
     def parse(cls, name: str) -> SceneName | None:
-        """The parts of a ready-to-train or raw file name, with or without ``.nc``; else None.
+        """Parse a ready-to-train or raw file name, with or without ``.nc``; None for any other name.
 
         Examples
         --------
@@ -67,15 +67,15 @@ class SceneName:
         ...     "S1B_EW_GRDM_1SDH_20180623T114935_20180623T115035_011498_0151F0_1A2B"
         ...     "_icechart_cis_SGRDIHA_20180623T1200Z_pl_a.nc"
         ... )
-        >>> found = SceneName.parse(raw)
-        >>> found.name, found.orbit, found.region
+        >>> scene = SceneName.parse(raw)
+        >>> scene.name, scene.orbit, scene.region
         ('20180623T114935_cis_prep', 11498, 'SGRDIHA')
         """
-        own = name.removesuffix(".nc")
-        found = _READY.match(own) or _RAW.match(own)
-        if not found:
+        stem = name.removesuffix(".nc")
+        match = _READY.match(stem) or _RAW.match(stem)
+        if not match:
             return None
-        parts = found.groupdict()
+        parts = match.groupdict()
         try:
             start = datetime.strptime(parts["start"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
         except ValueError:
@@ -93,17 +93,19 @@ class SceneName:
 
     @property
     def is_test(self) -> bool:
-        """Whether it is one of the official test scenes."""
+        """Whether the scene is one of the official test scenes."""
         return self.name.removesuffix("_prep") in TEST_SCENES
 
     @property
     def acquisition(self) -> tuple[str, int] | None:
-        """Satellite and absolute orbit; None where the name does not tell."""
+        """Satellite and absolute orbit; None if the name does not state them."""
         return None if self.orbit is None else (self.satellite, self.orbit)
 
 
 def list_scenes(folder: Path) -> list[Path]:
-    """Inputs of a folder and those below it, by name; ``*_reference.nc`` files are left out.
+    """List the scenes of a folder and of the folders below it, in the order of their names.
+
+    Files of charts alone (``*_reference.nc``) are left out.
 
     Raises
     ------
@@ -113,87 +115,86 @@ def list_scenes(folder: Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"expected a folder of scenes, found none: {folder}")
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.nc")):
-        name = SceneName.parse(path.name)
-        if name is None or name.is_reference or path.name != f"{name.name}.nc":
+        scene = SceneName.parse(path.name)
+        if scene is None or scene.is_reference or path.name != f"{scene.name}.nc":
             continue
-        if name.name in found:
+        if scene.name in paths:
             raise InputError(
-                f"expected every scene once, found {name.name} in {found[name.name].parent} and "
+                f"expected every scene once, found {scene.name} in {paths[scene.name].parent} and "
                 f"{path.parent}; remove one of them"
             )
-        found[name.name] = path
-    if not found:
+        paths[scene.name] = path
+    if not paths:
         raise InputError(
             f"expected scenes named YYYYMMDDThhmmss_dmi_prep.nc or ..._cis_prep.nc, found none in "
             f"{folder}; fetch them with segmentation.py download"
         )
-    return [found[name] for name in sorted(found)]
+    return [paths[name] for name in sorted(paths)]
 
 
-def same_scene_groups(
+def group_same_scenes(
     names: Sequence[str], originals: Mapping[str, str] | None = None
 ) -> list[tuple[str, ...]]:
-    """Scenes that must not be parted by a split, because they show the same ice.
+    """Group scenes that show the same ice, so that a split does not separate them.
 
-    Together are scenes of one start time (the same SAR scene, charted by two services) and
-    of one pass of the satellite: the same absolute orbit where raw names tell it of both, else
-    start times less than 15 minutes apart.
+    Scenes belong to one group if they have the same start time (one SAR image, charted by two
+    services) or are of one pass of the satellite. A pass is recognised by the absolute orbit if
+    raw names state it for both scenes, otherwise by start times less than 15 minutes apart.
 
     Parameters
     ----------
     names : sequence of str
-        Of scenes, ready-to-train.
+        Ready-to-train names.
     originals : mapping of str to str, optional
-        Raw names, by name (attribute ``original_id`` of the files).
+        Raw name by ready-to-train name (attribute ``original_id`` of the files).
 
     Returns
     -------
     list of tuple of str
-        Every name once, groups by their first name, names in order.
+        Every name once; the names of a group and the groups are sorted.
 
     Raises
     ------
     InputError
-        If a name is not one of a scene.
+        If a name is not the name of a scene.
 
     Examples
     --------
-    >>> same_scene_groups(["20200319T101935_cis_prep", "20200319T102035_cis_prep"])
+    >>> group_same_scenes(["20200319T101935_cis_prep", "20200319T102035_cis_prep"])
     [('20200319T101935_cis_prep', '20200319T102035_cis_prep')]
     """
-    scenes = sorted((_known(name, (originals or {}).get(name, "")) for name in set(names)), key=_order)
-    group = list(range(len(scenes)))
+    known_originals = originals or {}
+    parsed = [_parse_best_name(name, known_originals.get(name, "")) for name in set(names)]
+    scenes = sorted(parsed, key=lambda scene: (scene.start, scene.name))
+    group = list(range(len(scenes)))  # by scene: the number of its group
 
     def join(i: int, j: int) -> None:
         old, new = max(group[i], group[j]), min(group[i], group[j])
-        group[:] = [new if g == old else g for g in group]
+        group[:] = [new if number == old else number for number in group]
 
     orbits: dict[tuple[str, int], int] = {}
     for i, scene in enumerate(scenes):
         if scene.acquisition is not None:
             join(i, orbits.setdefault(scene.acquisition, i))
         for j in range(i - 1, -1, -1):
-            apart = scene.start - scenes[j].start
-            if apart >= timedelta(minutes=PASS_MINUTES):
+            interval = scene.start - scenes[j].start
+            if interval >= timedelta(minutes=PASS_MINUTES):
                 break
-            told = scene.acquisition is not None and scenes[j].acquisition is not None
-            if not apart or not told:
+            have_orbits = scene.acquisition is not None and scenes[j].acquisition is not None
+            if not interval or not have_orbits:
                 join(i, j)
     members: dict[int, list[str]] = {}
-    for g, scene in zip(group, scenes, strict=True):
-        members.setdefault(g, []).append(scene.name)
+    for number, scene in zip(group, scenes, strict=True):
+        members.setdefault(number, []).append(scene.name)
     return sorted(tuple(sorted(names)) for names in members.values())
 
 
-def _order(scene: SceneName) -> tuple[datetime, str]:
-    return scene.start, scene.name
-
-
-def _known(name: str, original: str) -> SceneName:
-    own = SceneName.parse(name)
-    if own is None:
+def _parse_best_name(name: str, original: str) -> SceneName:
+    """Parse the raw name of a scene, which states more, if it fits; else the ready-to-train name."""
+    ready = SceneName.parse(name)
+    if ready is None:
         raise InputError(f"expected a scene name such as 20180124T194759_dmi_prep, found {name!r}")
     raw = SceneName.parse(Path(original).name)
-    return raw if raw is not None and raw.name == own.name else own
+    return raw if raw is not None and raw.name == ready.name else ready

@@ -1,7 +1,13 @@
-"""Scenes of the AI4Arctic sea ice challenge dataset (ready-to-train): names, tables, reading.
+"""Scenes of the AI4Arctic sea ice challenge dataset (ready-to-train version).
 
-A scene is one Sentinel-1 EW image at 80 m with an ice chart, AMSR2 and ERA5 on a 2 km grid.
-Variables are standard-scaled (see :data:`SCALING`) and stay so: ``value = stored * std + mean``.
+A scene is one Sentinel-1 EW image with pixels of 80 m, an ice chart, and AMSR2 and ERA5 values on a
+grid of 2 km. The dataset stores most variables scaled to mean 0 and standard deviation 1 (see
+:data:`~seaice.sources.ai4arctic.tables.SCALING`). They are read as stored; :func:`unscale` gives
+physical units.
+
+References
+----------
+Buus-Hinkler et al. 2022, Ready-To-Train AI4Arctic Sea Ice Challenge Dataset, doi:10.11583/DTU.21316608.
 """
 
 from __future__ import annotations
@@ -14,18 +20,18 @@ import numpy as np
 
 from seaice import InputError
 from seaice.sources.ai4arctic.file import (
-    contents,
+    read_contents,
     read_variable,
 )
 from seaice.sources.ai4arctic.geolocation import (
     Geolocation,
-    lines_first,
+    orient_lines_first,
 )
 from seaice.sources.ai4arctic.names import (
     SceneName,
     Service,
+    group_same_scenes,
     list_scenes,
-    same_scene_groups,
 )
 from seaice.sources.ai4arctic.tables import (
     AMSR2_CHANNELS,
@@ -58,46 +64,58 @@ __all__ = [
     "Geolocation",
     "Scene",
     "SceneName",
+    "group_same_scenes",
     "list_scenes",
     "open_scene",
-    "same_scene_groups",
-    "unscaled",
+    "unscale",
 ]
 
 
-def unscaled(name: str, stored: np.ndarray) -> np.ndarray:
-    """Values in the units of :data:`SCALING` from stored ones.
+def unscale(name: str, stored: np.ndarray) -> np.ndarray:
+    """Convert stored values of a variable to the units of the table ``SCALING``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the variable, such as ``nersc_sar_primary``.
+    stored : ndarray
+
+    Returns
+    -------
+    ndarray, same shape
+        ``stored * standard deviation + mean``; NaN stays NaN.
 
     Examples
     --------
-    >>> unscaled("nersc_sar_primary", np.float64([0, 1])).round(2).tolist()
+    >>> unscale("nersc_sar_primary", np.float64([0, 1])).round(2).tolist()
     [-14.51, -8.85]
     """
     mean, deviation = SCALING[name]
-    found: np.ndarray = stored * deviation + mean
-    return found
+    values: np.ndarray = stored * deviation + mean
+    return values
 
 
 def open_scene(path: Path, *, reference: Path | None = None) -> Scene:
-    """Look at a scene; its variables are read when they are asked for, each once.
+    """Open a scene; each variable is read when it is first asked for, and kept.
 
     Parameters
     ----------
     path : Path
         ``*_prep.nc``.
     reference : Path, optional
-        Charts of a test scene; by default ``*_prep_reference.nc`` beside it, if there.
+        File with the charts of a test scene; by default ``*_prep_reference.nc`` in the same
+        folder, if it exists.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or has no SAR of two equal shapes.
+        If the file cannot be read, or does not have two SAR channels of one shape.
     """
     return Scene(Path(path), reference)
 
 
 class Scene:
-    """One scene. Arrays are shared and must not be written to; let go of the scene to free them.
+    """One scene. Its arrays are kept in memory as long as the scene, and cannot be written to.
 
     Attributes
     ----------
@@ -109,7 +127,7 @@ class Scene:
     shape : (int, int)
         Lines and samples of the SAR grid.
     attributes : dict
-        Global, of the file.
+        Global attributes of the file.
     """
 
     def __init__(self, path: Path, reference: Path | None = None) -> None:
@@ -117,9 +135,9 @@ class Scene:
         beside = path.with_name(f"{path.stem}_reference.nc")
         self.reference = reference or (beside if beside.is_file() else None)
         self.name = path.stem
-        self._shapes, self._axes, self.attributes = contents(path)
-        self._kept: dict[str, np.ndarray] = {}
-        shapes = [self._shape_of(name) for name in SAR_CHANNELS]
+        self._shapes, self._axes, self.attributes = read_contents(path)
+        self._arrays: dict[str, np.ndarray] = {}
+        shapes = [self._get_shape(name) for name in SAR_CHANNELS]
         if shapes[0] != shapes[1] or len(shapes[0]) != 2 or min(shapes[0]) < 2:
             raise InputError(
                 f"expected two SAR channels of one shape (lines, samples), found {shapes[0]} and "
@@ -129,81 +147,116 @@ class Scene:
 
     @property
     def service(self) -> Service:
-        """Whose ice chart it is: by the file's attribute, else by its name."""
-        named = SceneName.parse(self.name)
-        found = str(self.attributes.get("ice_service", named.service if named else ""))
-        if found not in ("dmi", "cis"):
-            raise InputError(f"expected the ice service dmi or cis, found {found!r}: {self.path}")
-        return "dmi" if found == "dmi" else "cis"
+        """Ice service that drew the chart, from the attribute of the file, else from its name."""
+        name = SceneName.parse(self.name)
+        service = str(self.attributes.get("ice_service", name.service if name else ""))
+        if service not in ("dmi", "cis"):
+            raise InputError(f"expected the ice service dmi or cis, found {service!r}: {self.path}")
+        return "dmi" if service == "dmi" else "cis"
 
     @property
     def original(self) -> str:
-        """Raw name, which tells satellite, orbit and region; empty if the file does not say it."""
+        """Raw name, which states satellite, orbit and region; empty if the file does not hold it."""
         return str(self.attributes.get("original_id", ""))
 
-    def sar(self) -> np.ndarray:
-        """HH and HV as stored, float32 (2, lines, samples); exactly 0 in both: no SAR.
+    def read_sar(self) -> np.ndarray:
+        """Read the SAR channels HH and HV as stored.
+
+        Returns
+        -------
+        ndarray of float32, shape (2, lines, samples)
+            Exactly 0 in both channels where there is no SAR.
 
         Raises
         ------
         InputError
             If a value is not finite.
         """
-        return self._once("sar", self._read_sar)
+        return self._read_once("sar", self._read_sar_channels)
 
-    def incidence(self) -> np.ndarray:
-        """Incidence angle as stored, float32 (lines, samples); NaN: not known."""
-        return self._once("sar_incidenceangle", lambda: self._full("sar_incidenceangle"))
+    def read_incidence(self) -> np.ndarray:
+        """Read the incidence angle as stored, float32 (lines, samples); NaN where missing."""
+        return self._read_once("sar_incidenceangle", lambda: self._read_full("sar_incidenceangle"))
 
-    def distance(self) -> np.ndarray:
-        """Zone of distance to land as stored, float32 (lines, samples); NaN: not known."""
-        return self._once("distance_map", lambda: self._full("distance_map"))
+    def read_distance(self) -> np.ndarray:
+        """Read the zone of distance to land as stored, float32 (lines, samples); NaN where missing."""
+        return self._read_once("distance_map", lambda: self._read_full("distance_map"))
 
-    def sic(self) -> np.ndarray | None:
-        """Class of ice concentration, uint8 (lines, samples), 255: no data; None without labels."""
-        return self.chart("SIC")
+    def read_sic(self) -> np.ndarray | None:
+        """Read the classes of ice concentration.
 
-    def chart(self, name: str) -> np.ndarray | None:
-        """A chart out of SIC, SOD and FLOE, uint8 (lines, samples); None without labels.
+        Returns
+        -------
+        ndarray of uint8, shape (lines, samples), or None
+            Class k is a concentration of 10 k percent; 255 where there are no data. None if
+            neither the scene nor its reference holds a chart.
+        """
+        return self.read_chart("SIC")
+
+    def read_chart(self, name: str) -> np.ndarray | None:
+        """Read a chart.
+
+        Parameters
+        ----------
+        name : {"SIC", "SOD", "FLOE"}
+            Ice concentration, stage of development or floe size.
+
+        Returns
+        -------
+        ndarray of uint8, shape (lines, samples), or None
+            Classes of the tables; 255 where there are no data. None if neither the scene nor its
+            reference holds the chart.
 
         Raises
         ------
         InputError
-            If it has a class that is not in the table, or another shape than the SAR.
+            If the chart has a class that is not in the table, or another shape than the SAR.
         """
         if name in self._shapes:
-            return self._once(name, lambda: self._read_chart(name, self.path))
+            return self._read_once(name, lambda: self._read_classes(name, self.path))
         reference = self.reference
         if reference is None:
             return None
-        return self._once(name, lambda: self._read_chart(name, reference))
+        return self._read_once(name, lambda: self._read_classes(name, reference))
 
-    def amsr2(self) -> np.ndarray:
-        """Brightness temperatures as stored, float32 (14, lines, samples) of 2 km; NaN: missing."""
-        return self._once("amsr2", lambda: self._coarse(AMSR2_CHANNELS))
+    def read_amsr2(self) -> np.ndarray:
+        """Read the brightness temperatures as stored.
 
-    def era5(self) -> np.ndarray:
-        """The fields of :data:`ERA5_FIELDS` as stored, float32 (6, lines, samples); NaN: missing."""
-        return self._once("era5", lambda: self._coarse(ERA5_FIELDS))
+        Returns
+        -------
+        ndarray of float32, shape (14, lines, samples) of the 2 km grid
+            In the order of ``AMSR2_CHANNELS``; NaN where missing.
+        """
+        return self._read_once("amsr2", lambda: self._read_coarse(AMSR2_CHANNELS))
 
-    def valid(self) -> np.ndarray:
-        """Pixels with SAR and, where there is a chart, with a class; bool (lines, samples)."""
-        return self._once("valid", self._find_valid)
+    def read_era5(self) -> np.ndarray:
+        """Read the ERA5 fields as stored.
 
-    def positions(self) -> Geolocation:
-        """Latitude and longitude of the geolocation points, with their lines and samples.
+        Returns
+        -------
+        ndarray of float32, shape (6, lines, samples) of the 2 km grid
+            In the order of ``ERA5_FIELDS``; NaN where missing.
+        """
+        return self._read_once("era5", lambda: self._read_coarse(ERA5_FIELDS))
+
+    def find_valid(self) -> np.ndarray:
+        """Find the pixels that have SAR and, if there is a chart, a class; bool (lines, samples)."""
+        return self._read_once("valid", self._compute_valid)
+
+    def read_positions(self) -> Geolocation:
+        """Read latitude and longitude of the geolocation points.
 
         Raises
         ------
         InputError
-            If there are none, fewer than 2 x 2, or one is no place on Earth.
+            If there are fewer than 2 x 2 points, or a latitude or longitude is impossible.
         """
         return self._geolocation
 
     @cached_property
     def _geolocation(self) -> Geolocation:
         names = ("sar_grid2d_latitude", "sar_grid2d_longitude")
-        shapes = [self._shape_of(name) for name in names]
+        shapes = [self._get_shape(name) for name in names]
         if shapes[0] != shapes[1] or len(shapes[0]) != 2 or min(shapes[0]) < 2:
             raise InputError(
                 f"expected at least 2 x 2 geolocation points, found {shapes[0]} latitudes and "
@@ -216,7 +269,7 @@ class Scene:
                 f"{latitude.max()}, longitude {longitude.min()} to {longitude.max()}: {self.path}; "
                 "fetch it again"
             )
-        latitude, longitude = lines_first(latitude, longitude, self.shape, self.spacing)
+        latitude, longitude = orient_lines_first(latitude, longitude, self.shape, self.spacing)
         # The points of a Sentinel-1 product lie evenly from the first to the last pixel.
         lines = np.linspace(0, self.shape[0] - 1, latitude.shape[0])
         samples = np.linspace(0, self.shape[1] - 1, latitude.shape[1])
@@ -224,54 +277,60 @@ class Scene:
 
     @property
     def spacing(self) -> float:
-        """Metres between pixels."""
-        found = self.attributes.get("pixel_spacing", PIXEL_METRES)
-        if not isinstance(found, int | float) or not 0 < found < np.inf:
-            raise InputError(f"expected pixel_spacing in metres, found {found!r}: {self.path}")
-        return float(found)
+        """Distance between pixels in metres."""
+        spacing = self.attributes.get("pixel_spacing", PIXEL_METRES)
+        if not isinstance(spacing, int | float) or not 0 < spacing < np.inf:
+            raise InputError(f"expected pixel_spacing in metres, found {spacing!r}: {self.path}")
+        return float(spacing)
 
-    def _once(self, key: str, read: Callable[[], np.ndarray]) -> np.ndarray:
-        if key not in self._kept:
-            made = read()
-            made.setflags(write=False)
-            self._kept[key] = made
-        return self._kept[key]
+    def _read_once(self, key: str, read: Callable[[], np.ndarray]) -> np.ndarray:
+        """Get a kept array, or read it, make it read-only and keep it."""
+        if key not in self._arrays:
+            array = read()
+            array.setflags(write=False)
+            self._arrays[key] = array
+        return self._arrays[key]
 
-    def _shape_of(self, name: str) -> tuple[int, ...]:
+    def _get_shape(self, name: str) -> tuple[int, ...]:
         if name not in self._shapes:
             raise InputError(f"expected a variable {name}, found none: {self.path}; fetch it again")
         return self._shapes[name]
 
-    def _read_sar(self) -> np.ndarray:
-        made = np.empty((2, *self.shape), np.float32)
-        for channel, name in zip(made, SAR_CHANNELS, strict=True):
+    def _read_sar_channels(self) -> np.ndarray:
+        sar = np.empty((2, *self.shape), np.float32)
+        for channel, name in zip(sar, SAR_CHANNELS, strict=True):
             channel[:] = read_variable(self.path, name, self.shape, np.float32, self._axes)
-            bad = int(np.count_nonzero(~np.isfinite(channel)))
-            if bad:
+            count = int(np.count_nonzero(~np.isfinite(channel)))
+            if count:
                 raise InputError(
-                    f"expected finite {name} (0 for no SAR), found {bad} values that are not: "
+                    f"expected finite {name} (0 for no SAR), found {count} values that are not: "
                     f"{self.path}; use the ready-to-train version"
                 )
-        return made
+        return sar
 
-    def _full(self, name: str) -> np.ndarray:
-        self._shape_of(name)
+    def _read_full(self, name: str) -> np.ndarray:
+        """Read a variable of the SAR grid."""
+        self._get_shape(name)
         return read_variable(self.path, name, self.shape, np.float32, self._axes)
 
-    def _coarse(self, names: tuple[str, ...]) -> np.ndarray:
-        shape = self._shape_of(names[0])
-        apart = [abs(n - k * COARSE) for n, k in zip(self.shape, shape, strict=False)]
-        if len(shape) != 2 or max(apart) > 2 * COARSE or not min(shape):
+    def _read_coarse(self, names: tuple[str, ...]) -> np.ndarray:
+        """Read variables of the 2 km grid, one after the other along a first axis."""
+        shape = self._get_shape(names[0])
+        misfits = [
+            abs(pixels - cells * COARSE) for pixels, cells in zip(self.shape, shape, strict=False)
+        ]
+        if len(shape) != 2 or max(misfits) > 2 * COARSE or not min(shape):
             raise InputError(
                 f"expected a 2 km grid of about {self.shape[0] // COARSE} x "
                 f"{self.shape[1] // COARSE} cells, found {shape} of {names[0]}: {self.path}; "
                 "fetch it again"
             )
         for name in names:
-            self._shape_of(name)
+            self._get_shape(name)
         return np.stack([read_variable(self.path, name, shape, np.float32) for name in names])
 
-    def _read_chart(self, name: str, path: Path) -> np.ndarray:
+    def _read_classes(self, name: str, path: Path) -> np.ndarray:
+        """Read a chart from a file and check its classes."""
         chart = read_variable(path, name, self.shape, None, self._axes)
         beyond = (chart < 0) | (chart >= CLASS_COUNTS[name]) & (chart != NO_CLASS)
         if beyond.any():
@@ -281,7 +340,7 @@ class Scene:
             )
         return chart.astype(np.uint8, copy=False)
 
-    def _find_valid(self) -> np.ndarray:
-        sar, sic = self.sar(), self.sic()
-        found: np.ndarray = (sar[0] != 0) | (sar[1] != 0)
-        return found if sic is None else found & (sic != NO_CLASS)
+    def _compute_valid(self) -> np.ndarray:
+        sar, sic = self.read_sar(), self.read_sic()
+        has_sar: np.ndarray = (sar[0] != 0) | (sar[1] != 0)
+        return has_sar if sic is None else has_sar & (sic != NO_CLASS)

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-# Pixels of the SAR grid along one cell of the 2 km grid.
+# Number of SAR pixels along one side of a cell of the 2 km grid.
 COARSE = 25
 PIXEL_METRES = 80.0
+# Class of a chart where there are no data.
 NO_CLASS = 255
 
 SAR_CHANNELS = ("nersc_sar_primary", "nersc_sar_secondary")
@@ -57,7 +58,7 @@ SCALING: Mapping[str, tuple[float, float]] = MappingProxyType(
     }
 )
 
-# Class k of SIC is a concentration of 10 k percent; every chart has 255 for no data.
+# Class k of SIC is a concentration of 10 k percent; SOD is the stage of development, FLOE the floe size.
 SIC_PERCENT = tuple(range(0, 101, 10))
 SOD_NAMES = (
     "open water",
