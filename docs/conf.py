@@ -80,6 +80,7 @@ html_static_path = ["_static"]
 html_css_files = ["seaice.css"]
 html_theme_options = {
     "navbar_align": "left",
+    "header_links_before_dropdown": 9,
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],

@@ -131,7 +131,7 @@ def test_pages_in_contents(page):
         else (page.parent.parent, f"{page.parent.name}/index")
     )
     entries = {
-        line.strip()
+        line.strip().rpartition("<")[2].rstrip(">")
         for language, content in blocks(folder / "index.md")
         if language == "{toctree}"
         for line in content.splitlines()

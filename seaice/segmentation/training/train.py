@@ -91,7 +91,7 @@ def train(
     output_dir : Path
         Made where it does not exist: ``best.pt``, ``last.pt``, ``log.csv``, ``settings.json``.
     model : str
-        See :data:`seaice.segmentation.networks.registry.NAMES`.
+        See :data:`seaice.segmentation.networks.registry.MODEL_NAMES`.
     mode : {"scratch", "probing", "finetune"}
         From random weights; the head alone on a frozen pretrained backbone; everything from
         pretrained weights.
