@@ -63,7 +63,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ
 
 autosummary_generate = True
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
+autodoc_typehints = "none"  # the docstrings have the types
 autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
 python_maximum_signature_line_length = 88
 autodoc_use_type_comments = False
@@ -76,6 +76,7 @@ docscrape_sphinx.SandboxedEnvironment = lambda **_: _environment
 
 html_theme = "pydata_sphinx_theme"
 html_title = "seaice"
+html_sidebars = {"*": []}  # pages without a section
 html_static_path = ["_static"]
 html_css_files = ["seaice.css"]
 html_theme_options = {

@@ -12,7 +12,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
+import seaice
 from seaice.commands import list_stages
 
 ROOT = Path(__file__).parent.parent
@@ -249,6 +251,22 @@ def test_python_blocks_compile_and_import(page):
                         import_module(alias.name)
 
 
+def test_diffs_are_those_of_the_files():
+    """Added and context lines of CONTRIBUTING.md stand in the files that they name."""
+    count = 0
+    for language, content in blocks(ROOT / "CONTRIBUTING.md"):
+        if language != "diff":
+            continue
+        lines: set[str] = set()
+        for line in content.splitlines():
+            if line.startswith("+++ "):
+                lines = set((ROOT / line[4:]).read_text(encoding="utf-8").splitlines())
+            else:
+                count += 1
+                assert line[1:] in lines, line
+    assert count > 20
+
+
 def test_glossary_has_one_entry_a_word():
     terms = [
         term
@@ -270,10 +288,15 @@ def test_architecture_names_every_room():
         assert any(path.is_file() for path in paths), f"{name} does not exist"
 
 
+def test_api_pages_hold_every_module():
+    """The list of the API page has every module and room at the top of the package, and every name."""
+    text = (DOCS / "api" / "index.md").read_text(encoding="utf-8")
+    tops = [p.stem for p in (ROOT / "seaice").glob("[!_]*.py")]
+    tops += [p.parent.name for p in (ROOT / "seaice").glob("*/__init__.py")]
+    assert sorted(re.findall(r"^   seaice\.(\w+)$", text, re.M)) == sorted(tops)
+    assert re.findall(r"^    (\w+),  #", text, re.M) == sorted(seaice.__all__)
+
+
 def test_citation_names_the_version():
-    import yaml
-
-    import seaice
-
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == seaice.__version__

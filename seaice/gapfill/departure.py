@@ -37,7 +37,7 @@ class Departure(Hybrid):
     """Fill in time, correct by the neighbours of the same day, fill the rest in space and time.
 
     Every value lies within the range of its sources. Only observed cells are sources of the
-    first step. Cells are flagged as filled in time (TEMPORAL_...) where no neighbour could tell
+    first step. Cells are flagged as filled in time (``TEMPORAL_...``) where no neighbour could tell
     of a departure, else DEPARTURE_TWO_SIDED or DEPARTURE_ONE_SIDED; both have
     ``days_back_forward``.
 
