@@ -65,7 +65,7 @@ def read_and_write(sources: list[Path], cube: Path, target: Path) -> float:
     with netCDF4.Dataset(target, "w") as dataset:
         cf.write_time(dataset)
         cf.write_grid(dataset, grid)
-        variables = [cf.define(dataset, name) for name in ("sea_ice_conc", *names)]
+        variables = [cf.define_variable(dataset, name) for name in ("sea_ice_conc", *names)]
         for i, source in enumerate(sources):
             with netCDF4.Dataset(source) as opened:
                 opened.set_auto_maskandscale(False)

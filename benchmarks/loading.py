@@ -71,23 +71,23 @@ def copy_days(base: Path, target: Path, days: int, **storage: object) -> None:
         first = day_number(cube.dates[0])
         cf.write_time(dataset, np.arange(first, first + days, dtype=np.int32))
         cf.write_grid(dataset, cube.grid)
-        cf.define(dataset, "surface")[:] = cube.surface
+        cf.define_variable(dataset, "surface")[:] = cube.surface
         if storage:
             row = cf.VARIABLES["sea_ice_conc"]
-            tile = (1, *cf.tile_of(cube.grid.shape))
+            tile = (1, *cf.choose_chunk_shape(cube.grid.shape))
             options = {"fill_value": row.fill_value, "chunksizes": tile, **storage}
             variable = dataset.createVariable(row.name, row.dtype, row.dimensions, **options)
             variable.set_auto_maskandscale(False)
             variable.setncatts(row.attributes)
         else:
-            variable = cf.define(dataset, "sea_ice_conc")
-        flags = cf.define(dataset, "fill_flag")
+            variable = cf.define_variable(dataset, "sea_ice_conc")
+        flags = cf.define_variable(dataset, "fill_flag")
         for i in range(days):
             variable[i] = cube.variable("sea_ice_conc", i % SIMULATED)
             flags[i] = cube.flags(i % SIMULATED)
         for name in COUNTS:
             counts = cube.variable(name)
-            cf.define(dataset, name)[:] = np.resize(counts, days)
+            cf.define_variable(dataset, name)[:] = np.resize(counts, days)
 
 
 def write_plain(base: Path, target: Path, days: int) -> None:

@@ -1,8 +1,8 @@
-"""Output files: the table of variables, their CF attributes, and history.
+"""Variables of output files with their CF attributes, global attributes and history.
 
 Every file follows CF-1.11 (https://cfconventions.org). A variable is a row of
-``VARIABLES``; whoever writes a file defines its variables from there, so that
-attributes are right when created and need no later repair.
+``VARIABLES``. Every writer of a file defines its variables from this table, so that the
+attributes are complete from the start.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ BREMEN_REFERENCES = (
 
 @dataclass(frozen=True)
 class Variable:
-    """One row of the table: how a variable is stored and described.
+    """A row of the table: the storage and the attributes of a variable.
 
     Attributes
     ----------
     name : str
     dimensions : tuple of str
-        ``time`` deep variables are stored one day a chunk.
+        A variable with ``time`` is stored with one day a chunk.
     dtype : str
         NumPy name of the stored type.
     attributes : mapping
-        CF attributes. ``grid_mapping`` and ``coordinates`` are added by :func:`define`.
+        CF attributes. ``grid_mapping`` and ``coordinates`` are added by :func:`define_variable`.
     fill_value : number, optional
         ``_FillValue``; coordinates and flags have none.
     """
@@ -70,8 +70,8 @@ class Variable:
     fill_value: float | int | None = None
 
 
-def _count(name: str, what: str) -> Variable:
-    return Variable(name, ("time",), "i4", {"long_name": f"number of {what}", "units": "1"})
+def _define_count(name: str, counted: str) -> Variable:
+    return Variable(name, ("time",), "i4", {"long_name": f"number of {counted}", "units": "1"})
 
 
 LATITUDE = {"standard_name": "latitude", "units": "degrees_north"}
@@ -128,9 +128,9 @@ _TABLE = (
         },
         ERROR_FILL,
     ),
-    _count("missing_ocean_cells", "ocean cells outside the pole hole without a value"),
-    _count("missing_pole_cells", "pole-hole cells without a value"),
-    _count("filled_ocean_cells", "ocean cells with a value that was not observed"),
+    _define_count("missing_ocean_cells", "ocean cells outside the pole hole without a value"),
+    _define_count("missing_pole_cells", "pole-hole cells without a value"),
+    _define_count("filled_ocean_cells", "ocean cells with a value that was not observed"),
     Variable(
         "day_status",
         ("time",),
@@ -200,7 +200,7 @@ TIME_ATTRIBUTES = {
 
 
 def describe_axis(name: str) -> dict[str, str]:
-    """CF attributes of the coordinate ``x`` or ``y``."""
+    """Describe the coordinate ``x`` or ``y`` by CF attributes."""
     return {
         "standard_name": f"projection_{name}_coordinate",
         "long_name": f"{name} coordinate of projection, cell centre",
@@ -210,19 +210,19 @@ def describe_axis(name: str) -> dict[str, str]:
 
 
 def describe_crs(grid: Grid) -> dict[str, Any]:
-    """CF attributes of the grid-mapping variable ``crs``."""
+    """Describe the grid-mapping variable ``crs`` by CF attributes."""
     return {"long_name": "coordinate reference system", **grid.to_cf()}
 
 
 def describe_variable(variable: str | Variable, *, lat_lon: bool) -> dict[str, Any]:
-    """CF attributes of a variable in its file.
+    """Describe a variable of a file by CF attributes.
 
     Parameters
     ----------
     variable : str or Variable
-        A name of the table, or a row of another.
+        A name of the table, or a row of another table.
     lat_lon : bool
-        The file holds ``lat`` and ``lon``.
+        Whether the file holds ``lat`` and ``lon``.
     """
     row = VARIABLES[variable] if isinstance(variable, str) else variable
     attributes = dict(row.attributes)
@@ -233,23 +233,37 @@ def describe_variable(variable: str | Variable, *, lat_lon: bool) -> dict[str, A
     return attributes
 
 
-def define(
+def define_variable(
     dataset: netCDF4.Dataset,
     name: str | Variable,
     *,
     compression: str | None = "zlib",
     level: int = 1,
 ) -> netCDF4.Variable:
-    """Create the table's variable ``name``, or a given one, in an open file, attributes and all.
+    """Create a variable with its attributes in an open file.
 
-    Variables with a ``time`` dimension get chunks one day deep. Automatic scaling and
-    masking are switched off: arrays are written and read as stored.
+    Chunks of a gridded variable are one day deep. Automatic scaling and masking are switched off:
+    arrays are written and read as stored.
+
+    Parameters
+    ----------
+    dataset : netCDF4.Dataset
+    name : str or Variable
+        A name of the table, or a row of another table.
+    compression : str, optional
+        Of gridded variables; None for none.
+    level : int
+        Level of the compression.
+
+    Returns
+    -------
+    netCDF4.Variable
     """
     row = VARIABLES[name] if isinstance(name, str) else name
     gridded = row.dimensions[-2:] == ("y", "x")
     options: dict[str, Any] = {}
     if gridded:
-        tile = tile_of(tuple(len(dataset.dimensions[d]) for d in ("y", "x")))
+        tile = choose_chunk_shape(tuple(len(dataset.dimensions[d]) for d in ("y", "x")))
         options["chunksizes"] = [*[1] * (len(row.dimensions) - 2), *tile]
         if compression:
             # Shuffling helps deflate; zstd does as well without and is read faster.
@@ -268,18 +282,23 @@ def define(
     return variable
 
 
-def tile_of(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns of a chunk: each axis of a grid in equal parts of about 256 cells.
+def choose_chunk_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Choose the rows and columns of a chunk, about 256 x 256 cells in equal parts of the grid.
 
-    One day deep and a few hundred cells wide, so that a random day is one short read and
-    a patch touches few chunks.
+    With one day and a few hundred cells a side, a random day is one short read and a patch touches
+    few chunks.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns of the grid.
     """
     rows, columns = (-(-cells // max(1, round(cells / 256))) for cells in shape)
     return rows, columns
 
 
 def write_grid(dataset: netCDF4.Dataset, grid: Grid, *, lat_lon: bool = False) -> None:
-    """Write dimensions and coordinates ``y`` and ``x``, the ``crs`` variable, optionally lat and lon."""
+    """Write the coordinates ``y`` and ``x``, the variable ``crs``, and if asked ``lat`` and ``lon``."""
     for name, values in (("y", grid.y), ("x", grid.x)):
         dataset.createDimension(name, values.size)
         variable = dataset.createVariable(name, "f8", (name,))
@@ -291,12 +310,18 @@ def write_grid(dataset: netCDF4.Dataset, grid: Grid, *, lat_lon: bool = False) -
     dataset.setncattr("grid_id", grid.id)
     if lat_lon:
         longitude, latitude = grid.longitude_latitude()
-        define(dataset, "lat")[:] = latitude
-        define(dataset, "lon")[:] = longitude
+        define_variable(dataset, "lat")[:] = latitude
+        define_variable(dataset, "lon")[:] = longitude
 
 
 def read_grid(dataset: netCDF4.Dataset) -> Grid:
-    """Read the grid of a file written here, or of any CF file with x, y and a grid mapping."""
+    """Read the grid of a CF file that has coordinates x and y and a grid mapping.
+
+    Raises
+    ------
+    InputError
+        If the file has no coordinate x or y.
+    """
     for name in ("x", "y"):
         if name not in dataset.variables:
             raise InputError(f"expected coordinates x and y, found no {name} in {dataset.filepath()}")
@@ -311,7 +336,14 @@ def write_time(
 ) -> None:
     """Define the unlimited ``time`` with ``time_bnds`` and write day numbers.
 
-    A step ends one UTC day after its number unless ``ends`` says otherwise.
+    Parameters
+    ----------
+    dataset : netCDF4.Dataset
+    numbers : ndarray of int, shape (days,), optional
+        First days of the time steps, days since 1970-01-01; without them only the variables are
+        defined.
+    ends : ndarray of int, shape (days,), optional
+        Days on which the steps end; by default one day after they begin.
     """
     dataset.createDimension("time", None)
     dataset.createDimension("bnds", 2)
@@ -333,17 +365,17 @@ def describe_file(
     references: str,
     call: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Global attributes of an output, with history and parameters.
+    """Describe an output file by global attributes, with history and parameters.
 
     Parameters
     ----------
     stage : str
         Name of the stage function; goes into ``history``.
     parameters : mapping
-        What the result depends on; stored as JSON in ``parameters`` so that a later
-        run can tell whether it would make the same.
+        Parameters that the values depend on; stored as JSON in ``parameters``, so that a later
+        run can compare them with its own.
     call : mapping, optional
-        What else the stage was called with (folders, dates); goes into ``history`` only.
+        Further arguments of the stage (folders, dates); they go into ``history`` only.
     """
     return {
         "Conventions": CONVENTIONS,
@@ -358,16 +390,16 @@ def describe_file(
     }
 
 
-def add_history(attributes: Mapping[str, Any], before: str) -> dict[str, Any]:
-    """The attributes, with what a file's ``history`` said before below their own."""
+def add_history(attributes: Mapping[str, Any], old_history: str) -> dict[str, Any]:
+    """Add the old ``history`` of a file below the new history in global attributes."""
     merged = dict(attributes)
-    if "history" in merged and before and before != merged["history"]:
-        merged["history"] = f"{merged['history']}\n{before}"
+    if "history" in merged and old_history and old_history != merged["history"]:
+        merged["history"] = f"{merged['history']}\n{old_history}"
     return merged
 
 
 def format_history(stage: str, parameters: Mapping[str, Any]) -> str:
-    """One line of ``history``: UTC time, program, version and what was called."""
+    """Format a line of ``history``: UTC time, program, version, and the stage with its arguments."""
     now = format_timestamp(datetime.now(UTC))
     call = ", ".join(f"{k}={v}" for k, v in parameters.items())
     line = f"{now} seaice {seaice.__version__} {stage}({call})"
@@ -375,17 +407,17 @@ def format_history(stage: str, parameters: Mapping[str, Any]) -> str:
 
 
 def encode_text(text: str, width: int) -> np.ndarray:
-    """A UTF-8 row of characters for an S1 variable, cut or padded to ``width`` bytes."""
-    # A file name that is no UTF-8 must not keep a cube from being written.
+    """Encode a text as UTF-8 for an S1 variable, cut or padded to ``width`` bytes."""
+    # A file name that is not UTF-8 must not keep a cube from being written.
     data = text.encode("utf-8", "replace")[:width].decode("utf-8", "ignore").encode("utf-8")
     return np.frombuffer(data.ljust(width, b"\0"), dtype="S1")
 
 
 def cut_text(text: str) -> str:
-    """A text as the variables of :data:`TEXT_WIDTHS` with the most room keep it."""
+    """Cut a text to the length of the widest variables of :data:`TEXT_WIDTHS`."""
     return decode_text(encode_text(text, max(TEXT_WIDTHS.values())))
 
 
 def decode_text(row: np.ndarray) -> str:
-    """Inverse of :func:`encode_text`."""
+    """Decode a row of an S1 variable; the inverse of :func:`encode_text`."""
     return bytes(np.ascontiguousarray(row).tobytes()).rstrip(b"\0").decode("utf-8", "replace")

@@ -1,7 +1,7 @@
-"""Time of satellite files: seconds that count leap seconds, to UTC and back.
+"""Conversion between UTC and TAI93, the time of satellite files, which counts leap seconds.
 
 JAXA and NASA count seconds since 1993-01-01T00:00:00 UTC with leap seconds (TAI93). UTC as
-a computer keeps it (seconds since 1970, 86400 a day) does not know them.
+computers keep it (seconds since 1970, 86400 a day) does not count them.
 
 References
 ----------
@@ -35,7 +35,7 @@ _DAYS = (
 )
 _UTC = np.array(_DAYS, "datetime64[s]").astype(np.float64)
 _COUNT = np.arange(1, len(_DAYS) + 1)
-_TAI93 = _UTC - EPOCH_1993 + _COUNT  # the count of seconds at the same instants
+_TAI93 = _UTC - EPOCH_1993 + _COUNT  # the same instants in TAI93
 
 
 def convert_tai93_to_utc(seconds: np.ndarray | float) -> np.ndarray:
@@ -44,12 +44,13 @@ def convert_tai93_to_utc(seconds: np.ndarray | float) -> np.ndarray:
     Parameters
     ----------
     seconds : array_like of float
-        Since 1993-01-01T00:00:00 UTC, leap seconds counted. Negative or not finite: unknown.
+        Seconds since 1993-01-01T00:00:00 UTC, leap seconds counted. A negative or non-finite number
+        is unknown.
 
     Returns
     -------
     ndarray of float64, same shape
-        NaN where unknown. An instant within a leap second, which has no place in this count,
+        NaN where unknown. An instant within a leap second cannot be expressed in this count. It
         becomes the end of the second before it, so that time never runs backwards.
 
     Examples
@@ -57,11 +58,11 @@ def convert_tai93_to_utc(seconds: np.ndarray | float) -> np.ndarray:
     >>> float(convert_tai93_to_utc(615254408.0))  # 2012-07-01
     1341100800.0
     """
-    given = np.asarray(seconds, np.float64)
-    known = np.where(np.isfinite(given) & (given >= 0), given, np.nan)
-    leaps = np.searchsorted(_TAI93, known, side="right")
-    leaps = np.where(np.isnan(known), 0, leaps)
-    utc = known + EPOCH_1993 - leaps
+    tai93 = np.asarray(seconds, np.float64)
+    tai93 = np.where(np.isfinite(tai93) & (tai93 >= 0), tai93, np.nan)
+    leaps = np.searchsorted(_TAI93, tai93, side="right")
+    leaps = np.where(np.isnan(tai93), 0, leaps)
+    utc = tai93 + EPOCH_1993 - leaps
     ends = np.append(_UTC, np.inf)[leaps]  # the next leap second ends here
     return np.minimum(utc, np.where(np.isnan(utc), np.nan, ends - 1e-6))
 
@@ -74,27 +75,27 @@ def convert_utc_to_tai93(seconds: np.ndarray | float) -> np.ndarray:
     >>> float(convert_utc_to_tai93(1341100800.0))  # 2012-07-01
     615254408.0
     """
-    given = np.asarray(seconds, np.float64)
-    leaps = np.searchsorted(_UTC, np.nan_to_num(given, nan=-np.inf), side="right")
-    return given - EPOCH_1993 + leaps
+    utc = np.asarray(seconds, np.float64)
+    leaps = np.searchsorted(_UTC, np.nan_to_num(utc, nan=-np.inf), side="right")
+    return utc - EPOCH_1993 + leaps
 
 
-def convert_time_to_tai93(moment: datetime) -> float:
+def convert_time_to_tai93(timestamp: datetime) -> float:
     """TAI93 of a UTC time.
 
     Raises
     ------
     InputError
-        If the time does not know its zone.
+        If the time has no zone.
 
     Examples
     --------
     >>> convert_time_to_tai93(datetime(2015, 7, 1, tzinfo=UTC))
     709862409.0
     """
-    if moment.tzinfo is None:
-        raise InputError(f"expected a time with its zone (UTC), found {moment.isoformat()}")
-    return float(convert_utc_to_tai93((moment - _EPOCH) / timedelta(seconds=1)))
+    if timestamp.tzinfo is None:
+        raise InputError(f"expected a time with its zone (UTC), found {timestamp.isoformat()}")
+    return float(convert_utc_to_tai93((timestamp - _EPOCH) / timedelta(seconds=1)))
 
 
 def convert_tai93_to_time(seconds: float, *, up: bool = False) -> datetime:

@@ -86,18 +86,18 @@ def write_cube(
     with netCDF4.Dataset(path, "w") as dataset:
         cf.write_grid(dataset, grid)
         cf.write_time(dataset, np.array([day_number(parse_date(d)) for d in dates], dtype=np.int32))
-        cf.define(dataset, "surface")[:] = surface
-        cf.define(dataset, "sea_ice_conc")[:] = packed
-        cf.define(dataset, "fill_flag")[:] = flags
-        cf.define(dataset, "days_back_forward")[:] = np.zeros_like(flags)
+        cf.define_variable(dataset, "surface")[:] = surface
+        cf.define_variable(dataset, "sea_ice_conc")[:] = packed
+        cf.define_variable(dataset, "fill_flag")[:] = flags
+        cf.define_variable(dataset, "days_back_forward")[:] = np.zeros_like(flags)
         none = np.full(flags.shape, cf.ERROR_FILL, np.int8)
-        cf.define(dataset, "sea_ice_conc_error")[:] = none
-        cf.define(dataset, "day_status")[:] = np.where(
+        cf.define_variable(dataset, "sea_ice_conc_error")[:] = none
+        cf.define_variable(dataset, "day_status")[:] = np.where(
             (flags == FillFlag.OBSERVED).any(axis=(1, 2)), DayStatus.PRESENT, DayStatus.ABSENT
         )
         if counts:
             for name, values in day_counts(flags, surface).items():
-                cf.define(dataset, name)[:] = values
+                cf.define_variable(dataset, name)[:] = values
         dataset.setncatts(
             cf.describe_file(
                 title="a cube for a test",

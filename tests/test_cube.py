@@ -721,8 +721,8 @@ def test_a_cube_with_other_chunks_keeps_them_when_it_is_extended(case, tmp_path,
     folder, masked, path = case
     target = tmp_path / f"c.{ending}"
     with monkeypatch.context() as patched:
-        patched.setattr("seaice.cube.consolidate.tile_of", lambda shape: (20, 9))
-        patched.setattr("seaice.cf.tile_of", lambda shape: (20, 9))
+        patched.setattr("seaice.cube.consolidate.choose_chunk_shape", lambda shape: (20, 9))
+        patched.setattr("seaice.cf.choose_chunk_shape", lambda shape: (20, 9))
         assert script.main(words(folder, target, *masked, last=15)) == 0
     assert script.main(words(folder, target, *masked, "--append")) == 0
     container = zarr if ending == "zarr" else netcdf

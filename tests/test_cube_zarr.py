@@ -269,7 +269,7 @@ def test_any_part_of_a_shard_is_the_part_of_the_array(data):
 def encoded_tile(tile: np.ndarray, compression: str) -> bytes:
     from unittest.mock import patch
 
-    with patch.object(cf, "tile_of", return_value=tile.shape):
+    with patch.object(cf, "choose_chunk_shape", return_value=tile.shape):
         return encoded(tile, compression)[0]
 
 

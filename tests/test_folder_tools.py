@@ -188,9 +188,9 @@ def mask_with_land(path):
     surface[:, 3:5] = Surface.LAND
     with netCDF4.Dataset(path, "w") as dataset:
         cf.write_grid(dataset, GRID)
-        cf.define(dataset, "surface")[:] = surface
-        cf.define(dataset, "land_mask")[:] = (surface == Surface.LAND).astype(np.uint8)
-        cf.define(dataset, "nan_ratio")[:] = np.zeros(GRID.shape, np.float32)
+        cf.define_variable(dataset, "surface")[:] = surface
+        cf.define_variable(dataset, "land_mask")[:] = (surface == Surface.LAND).astype(np.uint8)
+        cf.define_variable(dataset, "nan_ratio")[:] = np.zeros(GRID.shape, np.float32)
     return path
 
 

@@ -27,7 +27,7 @@ def add_texts(path: Path) -> Path:
         for name, text in TEXTS.items():
             width = cf.TEXT_WIDTHS[name]
             rows = [text if i == 1 else "" for i in range(len(dataset["time"]))]
-            variable = cf.define(dataset, name)
+            variable = cf.define_variable(dataset, name)
             variable.set_auto_chartostring(False)
             variable[:] = np.stack([cf.encode_text(row, width) for row in rows])
     return path
@@ -35,7 +35,7 @@ def add_texts(path: Path) -> Path:
 
 def encoded(field: np.ndarray, compression: str) -> list[bytes]:
     """The chunks of one day, row by row of tiles; beyond the grid they are filled with 7."""
-    height, width = cf.tile_of(field.shape)
+    height, width = cf.choose_chunk_shape(field.shape)
     rows, columns = (-(-n // t) * t for n, t in zip(field.shape, (height, width), strict=True))
     wide = np.full((rows, columns), 7, field.dtype.newbyteorder("<"))
     wide[: field.shape[0], : field.shape[1]] = field

@@ -26,8 +26,8 @@ from seaice.swaths.archive import LAYOUTS
 from seaice.swaths.collect import collect_swaths
 
 QUESTIONS = {
-    "--start": "First instant, UTC (YYYY-MM-DD HH:MM:SS or a date)",
-    "--end": "Last instant",
+    "--start": "First time, UTC (YYYY-MM-DD HH:MM:SS or a date)",
+    "--end": "Last time",
     "--threads": "Threads [4]",
     "--save_interval": "Tell the state after so many granules [100]",
 }
@@ -36,13 +36,13 @@ QUESTIONS = {
 def build_parser() -> argparse.ArgumentParser:
     """Command line of this stage."""
     parser = cli.make_parser(__doc__, collect_swaths)
-    for name, what in (("start", "first"), ("end", "last")):
+    for name, order in (("start", "first"), ("end", "last")):
         parser.add_argument(
             f"--{name}",
             type=cli.moment(last=name == "end"),
             required=True,
             metavar="TIME",
-            help=f"{what} instant, UTC: a date, or «YYYY-MM-DD HH:MM:SS»",
+            help=f"{order} time, UTC: a date, or «YYYY-MM-DD HH:MM:SS»",
         )
     parser.add_argument(
         "-o",

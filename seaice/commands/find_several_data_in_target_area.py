@@ -32,13 +32,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     cli.add_period(parser)
     box = parser.add_argument_group("the box: four index limits, or bounds in metres")
-    for name, what in (
+    for name, description in (
         ("ymin", "first row"),
         ("ymax", "first row beyond"),
         ("xmin", "first column"),
         ("xmax", "first column beyond"),
     ):
-        box.add_argument(f"--{name}", type=int, metavar="N", help=what)
+        box.add_argument(f"--{name}", type=int, metavar="N", help=description)
     box.add_argument(
         "--bounds",
         type=float,

@@ -48,29 +48,30 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser(__doc__)
     for name, command in zip(COMMANDS, cli.add_commands(parser, COMMANDS), strict=True):
         for option in OPTIONS[name]:
-            how: dict[str, Any] = {"dest": option.name}
+            argument: dict[str, Any] = {"dest": option.name}
             if option.kind is bool:
-                how["action"] = "store_false" if option.off else "store_true"
+                argument["action"] = "store_false" if option.off else "store_true"
             else:
                 low, high = option.bounds or (None, None)
-                how |= {"required": option.needed, "type": option.kind}
+                argument |= {"required": option.needed, "type": option.kind}
                 if option.choices:
-                    how["choices"] = option.choices
+                    argument["choices"] = option.choices
                 else:
-                    how["metavar"] = option.value or "NAME"
+                    argument["metavar"] = option.value or "NAME"
                 if option.many:
-                    how["nargs"] = "+"
+                    argument["nargs"] = "+"
                 if low is not None and high is not None:
-                    bounded = high < float("inf")
+                    is_open = high == float("inf")
                     kind = option.kind
-                    how["type"] = cli.between(low, high, kind) if bounded else cli.at_least(low, kind)
+                    check = cli.at_least(low, kind) if is_open else cli.between(low, high, kind)
+                    argument["type"] = check
             default = command.get_default(option.name)
-            told = default not in (None, (), False) and option.kind is not bool
-            shown = default
+            has_default = default not in (None, (), False) and option.kind is not bool
+            default_text = default
             if isinstance(default, tuple):
-                shown = (" " if option.many else ",").join(map(str, default))
-            text = f"{option.text} (default {shown})" if told else option.text
-            command.add_argument(f"--{'no_' if option.off else ''}{option.name}", help=text, **how)
+                default_text = (" " if option.many else ",").join(map(str, default))
+            text = f"{option.text} (default {default_text})" if has_default else option.text
+            command.add_argument(f"--{'no_' if option.off else ''}{option.name}", help=text, **argument)
         if name == "patches":
             cli.add_engine(command)
     return parser

@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--output_file", type=Path, help="picture to write (default: named after the input, .png)")
     add("--date", type=cli.day, help="day of a cube or time step, YYYYMMDD or YYYY-MM-DD")
-    add("--variable", help="variable to draw (default: what the file is about, such as freeboard_mean)")
+    add("--variable", help="variable to draw (default: the main variable, such as freeboard_mean)")
     add("--land_mask_file", type=Path, help="mask that tells land from missing")
     add("--coastlines", choices=CHOICES, help="where coast outlines come from (default %(default)s)")
     add(
@@ -61,8 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="draw statistics on the surroundings of the data or on the whole grid (default: data "
         "where that is at most half of the grid)",
     )
-    for name, what in (("--vmin", "first"), ("--vmax", "last")):
-        add(name, type=cli.between(-1e12, 1e12), help=f"{what} value of the colours of statistics")
+    for name, order in (("--vmin", "first"), ("--vmax", "last")):
+        add(name, type=cli.between(-1e12, 1e12), help=f"{order} value of the colours of statistics")
     add("--dpi", type=cli.at_least(20), help="dots per inch (default %(default)s)")
     add("--show", action="store_true", help="also open a window")
     return parser

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seaice import InputError
-from seaice.cf import tile_of
+from seaice.cf import choose_chunk_shape
 from seaice.cube import (
     netcdf,
 )
@@ -197,7 +197,7 @@ def _storage(output_file: Path, compression: str, shape: tuple[int, int], *, app
     container = cube_zarr if zarr else netcdf
     # An earlier version may have chosen other chunks.
     tile = container.stored_tile(output_file) if append else None
-    return Storage(compression, zarr, shape, tile or tile_of(shape))
+    return Storage(compression, zarr, shape, tile or choose_chunk_shape(shape))
 
 
 def _ocean_all(grid: Grid) -> np.ndarray:

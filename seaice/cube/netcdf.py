@@ -57,12 +57,12 @@ def create(
         cf.write_grid(dataset, grid, lat_lon=lat_lon)
         dataset.createDimension("text", cf.TEXT_WIDTHS["input_file"])
         dataset.createDimension("digest", cf.TEXT_WIDTHS["input_sha256"])
-        cf.define(dataset, "surface")[:] = surface
+        cf.define_variable(dataset, "surface")[:] = surface
         codec = None if compression == "none" else compression
         for name in PACKED:
-            cf.define(dataset, name, compression=codec)
+            cf.define_variable(dataset, name, compression=codec)
         for name in (*PER_DAY, *cf.TEXT_WIDTHS):
-            cf.define(dataset, name)
+            cf.define_variable(dataset, name)
 
 
 def clone(source: Path, target: Path) -> None:

@@ -132,7 +132,7 @@ class _Maker:
     ) -> None:
         self._group = group
         self._sizes = {"time": days, "bnds": 2, "y": grid.rows, "x": grid.columns}
-        self._tile = cf.tile_of(grid.shape)
+        self._tile = cf.choose_chunk_shape(grid.shape)
         self._codec = CODECS[compression]
         self._lat_lon = lat_lon
 

@@ -291,7 +291,7 @@ def _write(dataset: xr.Dataset, part: Path) -> None:
     encoding = {}
     for name, variable in dataset.variables.items():
         if variable.ndim >= 2 and variable.dtype.kind in "fiu":
-            tile = cf.tile_of(variable.shape[-2:])
+            tile = cf.choose_chunk_shape(variable.shape[-2:])
             chunks = (*(1,) * (variable.ndim - 2), *tile)
             encoding[name] = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": chunks}
     dataset.to_netcdf(part, engine="netcdf4", encoding=encoding)

@@ -99,7 +99,7 @@ def write_gridded(
         dataset.setncatts(dict(attributes))
         cf.write_grid(dataset, grid)
         cf.write_time(dataset, starts, ends)
-        stored = {variable.name: cf.define(dataset, variable) for variable in variables}
+        stored = {variable.name: cf.define_variable(dataset, variable) for variable in variables}
         for number in range(len(steps)):
             for name, field in fields(number).items():
                 stored[name][number] = _convert(field, stored[name].dtype)

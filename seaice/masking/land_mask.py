@@ -255,9 +255,9 @@ def write_mask(path: Path, mask: Mask, parameters: dict[str, object]) -> None:
             )
         )
         cf.write_grid(dataset, mask.grid)
-        cf.define(dataset, "land_mask")[:] = mask.land.astype(np.uint8)
-        cf.define(dataset, "surface")[:] = mask.surface
-        cf.define(dataset, "nan_ratio")[:] = mask.nan_ratio
+        cf.define_variable(dataset, "land_mask")[:] = mask.land.astype(np.uint8)
+        cf.define_variable(dataset, "surface")[:] = mask.surface
+        cf.define_variable(dataset, "nan_ratio")[:] = mask.nan_ratio
 
 
 def _refuse_foreign(output_file: Path) -> None:

@@ -1,10 +1,10 @@
 """The DINEOF sample: ten maps of sea surface temperature of the Alboran Sea, with its cross-validation.
 
 The sample is part of the DINEOF program (Alvera-Azcarate and Barth, University of Liege). Its
-reference run tells the values at 2,258 held-out cells but not which cells they are. They are not
-clouds: ``clouds`` is commented out in the sample's ``dineof.init``, so the program drew single
-cells by the random numbers of gfortran from the seed 243435. They are drawn here again in the same way,
-and every one of them is compared with its published value.
+reference run publishes the values at 2,258 held-out cells but not the numbers of these cells. They are
+single cells and not clouds: ``clouds`` is commented out in the sample's ``dineof.init``, so the program
+drew cells by the random numbers of gfortran from the seed 243435. This module draws them again in the
+same way and compares every one of them with its published value.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ SEED = 243435
 # 2017-01-01 in days since 1970-01-01; the file counts from there.
 _EPOCH = 17167
 _MISSING = 99999.0
-_WORD = (1 << 64) - 1
-# libgfortran scrambles a seed by these before it becomes the state of xoshiro256**.
+# Mask of 64 bits: integers of Python do not overflow by themselves.
+_WORD_MASK = (1 << 64) - 1
+# libgfortran combines a seed with these numbers (exclusive or) to get the state of xoshiro256**.
 _SCRAMBLE = (0xBD0C5B6E50C2DF49, 0xD46061CD46E1DF38, 0xBB4F4D4ED6103544, 0x114A583D0756AD39)
 
 
@@ -54,7 +55,7 @@ def read_alboran(folder: Path) -> tuple[GappyField, np.ndarray]:
     columns, rows = np.nonzero(field.sea.T)
     anomalies = field.values[:, rows, columns].T.astype(np.float64)
     anomalies -= np.nanmean(anomalies)
-    cells, maps = _drawn(np.isfinite(anomalies), published.size)
+    cells, maps = _draw_held_out(np.isfinite(anomalies), published.size)
     if not np.allclose(anomalies[cells, maps], published, rtol=0, atol=1e-6):
         raise InputError(
             f"{folder}: the published cross-validation values do not belong to these maps; take "
@@ -66,10 +67,15 @@ def read_alboran(folder: Path) -> tuple[GappyField, np.ndarray]:
 
 
 def read_gher(path: Path) -> np.ndarray:
-    """The numbers of a GHER file in their order, float64 (n,).
+    """Read the numbers of a GHER file, the format of DINEOF.
 
-    Big-endian Fortran records: ten empty ones, a header of 24 bytes (sizes, bytes a number, numbers
-    a record, exclusion value), then the numbers.
+    It consists of big-endian Fortran records: ten empty ones, a header of 24 bytes (sizes, bytes a
+    number, numbers a record, exclusion value), then the numbers.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        In the order of the file.
 
     Raises
     ------
@@ -78,7 +84,7 @@ def read_gher(path: Path) -> np.ndarray:
     """
     if not Path(path).is_file():
         raise InputError(f"no such file: {path}; it is part of the DINEOF sample")
-    records = list(_records(Path(path)))
+    records = list(_iterate_records(Path(path)))
     header = records[10] if len(records) > 11 else b""
     if len(header) != 24 or any(records[:10]):
         raise InputError(f"{path}: expected a GHER file with a header of 24 bytes, found none")
@@ -89,19 +95,20 @@ def read_gher(path: Path) -> np.ndarray:
     return numbers.astype(np.float64)
 
 
-def _records(path: Path) -> Iterator[bytes]:
-    """Payloads of Fortran sequential records."""
-    raw, at = path.read_bytes(), 0
-    while at < len(raw):
-        length = int.from_bytes(raw[at : at + 4], "big")
-        end = at + 4 + length
-        if raw[end : end + 4] != raw[at : at + 4]:
-            raise InputError(f"{path}: the record at byte {at} has no end; fetch the file again")
-        yield raw[at + 4 : end]
-        at = end + 4
+def _iterate_records(path: Path) -> Iterator[bytes]:
+    """Yield the contents of Fortran sequential records; each has its length before and after it."""
+    raw, start = path.read_bytes(), 0
+    while start < len(raw):
+        length = int.from_bytes(raw[start : start + 4], "big")
+        end = start + 4 + length
+        if raw[end : end + 4] != raw[start : start + 4]:
+            raise InputError(f"{path}: the record at byte {start} has no end; fetch the file again")
+        yield raw[start + 4 : end]
+        start = end + 4
 
 
 def _read_field(path: Path) -> GappyField:
+    """Read the ten maps, with NaN for missing values."""
     if not path.is_file():
         raise InputError(f"no such file: {path}; it is part of the DINEOF sample")
     with open_netcdf(path) as dataset:
@@ -116,38 +123,55 @@ def _read_field(path: Path) -> GappyField:
     return GappyField(values, sea, days, latitude, longitude, units="degree_Celsius")
 
 
-def _drawn(observed: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cells and maps the reference run held out, in its order; ``observed`` is (cells, maps)."""
-    uniform = _uniform(SEED)
-    left = observed.copy()
+def _draw_held_out(observed: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the cells that the reference run held out.
+
+    Parameters
+    ----------
+    observed : ndarray of bool, shape (cells, maps)
+    count : int
+        Number of values to hold out.
+
+    Returns
+    -------
+    cells, maps : ndarray of int, shape (count,)
+        Indices of the held-out values in the order of the draw.
+    """
+    random_numbers = _generate_uniform(SEED)
+    candidates = observed.copy()
     cells, maps = np.zeros(count, int), np.zeros(count, int)
-    drawn = 0
-    while drawn < count:
-        cell, day = int(next(uniform) * left.shape[0]), int(next(uniform) * left.shape[1])
-        if left[cell, day]:
-            left[cell, day] = False
-            cells[drawn], maps[drawn] = cell, day
-            drawn += 1
+    drawn_count = 0
+    while drawn_count < count:
+        cell = int(next(random_numbers) * candidates.shape[0])
+        day = int(next(random_numbers) * candidates.shape[1])
+        if candidates[cell, day]:
+            candidates[cell, day] = False
+            cells[drawn_count], maps[drawn_count] = cell, day
+            drawn_count += 1
     return cells, maps
 
 
-def _uniform(seed: int) -> Iterator[float]:
-    """``random_number`` of gfortran 9 and later in double precision, every seed integer the same.
+def _generate_uniform(seed: int) -> Iterator[float]:
+    """Generate the numbers of ``random_number`` of gfortran 9 and later in double precision.
 
-    xoshiro256** of Blackman and Vigna (2021, doi:10.1145/3460772).
+    Every integer of the seed array is ``seed``. The generator is xoshiro256** of Blackman and Vigna
+    (2021, doi:10.1145/3460772).
     """
+    # Two 32-bit integers of the seed array make one 64-bit word of the state.
     state = [(seed << 32 | seed) ^ key for key in _SCRAMBLE]
     while True:
-        word = _rotated(state[1] * 5 & _WORD, 7) * 9 & _WORD
-        shifted = state[1] << 17 & _WORD
+        word = _rotate_left(state[1] * 5 & _WORD_MASK, 7) * 9 & _WORD_MASK
+        shifted = state[1] << 17 & _WORD_MASK
         state[2] ^= state[0]
         state[3] ^= state[1]
         state[1] ^= state[2]
         state[0] ^= state[3]
         state[2] ^= shifted
-        state[3] = _rotated(state[3], 45)
+        state[3] = _rotate_left(state[3], 45)
+        # The upper 53 bits, as many as a float64 holds, make a number from 0 to below 1.
         yield (word >> 11) * 2.0**-53
 
 
-def _rotated(word: int, bits: int) -> int:
-    return (word << bits | word >> (64 - bits)) & _WORD
+def _rotate_left(word: int, bits: int) -> int:
+    """Rotate a word of 64 bits."""
+    return (word << bits | word >> (64 - bits)) & _WORD_MASK

@@ -133,7 +133,7 @@ def _define_variable(dataset: Any, name: str, kind: str, fill: int | None) -> An
         kind,
         ("line", "sample"),
         fill_value=fill,
-        chunksizes=cf.tile_of(shape),
+        chunksizes=cf.choose_chunk_shape(shape),
         compression="zlib",
         complevel=1,
         shuffle=kind != "u1",
