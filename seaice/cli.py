@@ -38,6 +38,7 @@ from seaice.dates import (
 )
 from seaice.report import Progress, Report
 from seaice.runtime.atomic_write import atomic
+from seaice.runtime.options import Option
 from seaice.settings import install_command
 
 logger = logging.getLogger("seaice")
@@ -369,6 +370,17 @@ def between(minimum: float, maximum: float, kind: Callable[[str], Any] = float) 
     return parse
 
 
+def numbers(text: str) -> tuple[float, ...]:
+    """Argument type: numbers between commas.
+
+    Examples
+    --------
+    >>> numbers("0.05,0.1, 1")
+    (0.05, 0.1, 1.0)
+    """
+    return tuple(float(part) for part in text.split(","))
+
+
 def add_period(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add ``--start_date`` and ``--end_date``."""
     for name, what in (("start", "first"), ("end", "last")):
@@ -422,10 +434,53 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     add_period(parser, required=False)
 
 
+def add_options(parser: Any, options: Iterable[Option]) -> None:
+    """Add the options that were read from a stage or from filling methods.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser or a group of it
+    options : iterable of seaice.runtime.options.Option
+        A switch that is on by default becomes ``--no_NAME``.
+    """
+    for option in options:
+        text = re.sub(r"``|:\w+:`~?([\w.]+)`", r"\1", option.text).replace("%", "%%")
+        if option.kind is bool:
+            off = option.default is True
+            action, text = ("store_false", f"switch off: {text}") if off else ("store_true", text)
+            name = f"--no_{option.name}" if off else f"--{option.name}"
+            parser.add_argument(name, dest=option.name, action=action, help=text)
+            continue
+        how: dict[str, Any] = {"required": option.required, "type": _type_of(option)}
+        how |= {"choices": option.choices} if option.choices else {"metavar": _value_name(option)}
+        if option.many:
+            how["nargs"] = "+"
+        if option.default not in (None, ()):
+            values = option.default if option.many else [option.default]
+            text += f" (default {' '.join(map(str, values))})"
+        parser.add_argument(f"--{option.name}", help=text, **how)
+
+
+def _type_of(option: Option) -> Callable[[str], Any]:
+    if option.range is None:
+        return option.kind
+    low, high = option.range.low, option.range.high
+    return at_least(low, option.kind) if high == math.inf else between(low, high, option.kind)
+
+
+def _value_name(option: Option) -> str:
+    if option.range and option.range.unit:
+        return option.range.unit
+    if option.kind is Path:
+        kinds = {"dir": "DIR", "file": "FILE", "files": "FILE"}
+        return kinds.get(option.name.rpartition("_")[2], "PATH")
+    return "NAME" if option.kind is str else option.kind.__name__.upper()
+
+
 def add_method(
     parser: argparse.ArgumentParser,
     names: Sequence[str],
-    options: Sequence[Any],
+    options: Sequence[Option],
     make: Callable[[str, Mapping[str, Any]], Any],
 ) -> None:
     """Add ``--method`` and the parameters of the methods; the stage gets them as one ``method``.
@@ -435,7 +490,7 @@ def add_method(
     parser : argparse.ArgumentParser
     names : sequence of str
         Of the methods.
-    options : sequence of seaice.gapfill.options.Option
+    options : sequence of seaice.runtime.options.Option
         The parameters.
     make : callable
         ``make(name, parameters)`` returns the method.
@@ -448,19 +503,10 @@ def add_method(
         help="how to fill" + ("" if default is None else " (default %(default)s)"),
     )
     group = parser.add_argument_group("parameters of the methods")
-    for option in options:
-        how: dict[str, Any] = {"action": "store_true"}
-        if option.kind is not bool:
-            how = {"type": option.kind, "metavar": option.kind.__name__.upper()}
-        if option.range:
-            low, high = option.range.low, option.range.high
-            bounds = at_least(low, option.kind) if high == math.inf else between(low, high, option.kind)
-            how = {"type": bounds, "metavar": option.range.unit or how["metavar"]}
-        if option.choices:
-            how = {"choices": option.choices}
-        how["help"] = option.text.replace("%", "%%")
+    add_options(group, options)
+    for action in group._group_actions:
         # Each method has its own default, so that a parameter without a value is not passed on.
-        group.add_argument(f"--{option.name}", default=argparse.SUPPRESS, **how)
+        action.default = argparse.SUPPRESS
     parser.set_defaults(make_method=make, method_parameters=tuple(option.name for option in options))
 
 

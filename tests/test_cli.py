@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from seaice.dates import (
     parse_date,
 )
 from seaice.report import Progress, Report, listing
+from seaice.runtime.options import Range, Share, options_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -383,6 +386,80 @@ def test_absent_package_is_named_with_the_command_that_installs_it(capsys, monke
     assert cli.run(cli.make_parser("x", needs_torch), needs_torch, []) == 1
     message = 'torch is not installed: pip install "seaice-toolbox[train]"'
     assert capsys.readouterr().err == f"error: {message}\n"
+
+
+def shared(*, seed: Annotated[int, Range(0, unit="N")] = 0):
+    """Stage whose texts another one uses.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the :class:`random.Random` numbers.
+    """
+
+
+def documented(
+    *,
+    patch_dir: Path,
+    names: Sequence[str] = ("a", "b"),
+    mode: Literal["slow", "quick"] | None = None,
+    share: Share = 0.5,
+    dpi: Annotated[int, Range(20, 1200)] = 150,
+    seed: Annotated[int, Range(0, unit="N")] = 0,
+    force: bool = False,
+    resume: bool = True,
+    array: np.ndarray | None = None,
+) -> Report:
+    """Stage that says what its parameters are.
+
+    Parameters
+    ----------
+    patch_dir : Path
+        Folder of ``patches``.
+    names : sequence of str
+        Names, two
+        lines of them.
+    mode, force : str
+        One text of 100 % for both.
+    share : float
+        A share.
+    resume : bool
+        Go on.
+    seed
+        See :func:`test_cli.shared`.
+    """
+    return Report([f"{patch_dir} {names} {mode} {share} {dpi} {seed} {force} {resume}"])
+
+
+def test_options_from_a_signature_and_a_docstring(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    parser = cli.make_parser("Test.", documented)
+    cli.add_options(parser, options_of(documented).values())
+    text = " ".join(parser.format_help().split())
+    for line in (
+        "--patch_dir DIR folder of patches",
+        "--names NAME [NAME ...] names, two lines of them (default a b)",
+        "--mode {slow,quick} one text of 100 % for both",
+        "--force one text of 100 % for both",
+        "--share SHARE a share (default 0.5)",
+        "--dpi INT dpi (default 150)",
+        "--seed N seed of the random.Random numbers (default 0)",
+        "--no_resume switch off: go on",
+    ):
+        assert line in text
+    assert "array" not in text
+    assert cli.run(parser, documented, ["--patch_dir", "a", "--names", "x", "y", "--no_resume"]) == 0
+    assert capsys.readouterr().out == "a ['x', 'y'] None 0.5 150 0 False False\n"
+    for words, message in (
+        (["--share", "2"], "expected a number from 0 to 1"),
+        (["--dpi", "3"], "expected a number from 20 to 1200"),
+        (["--seed", "-1"], "expected a number not below 0"),
+        (["--mode", "other"], "invalid choice: 'other'"),
+        ([], "the following arguments are required: --patch_dir"),
+    ):
+        with pytest.raises(SystemExit):
+            cli.run(parser, documented, words)
+        assert message in capsys.readouterr().err
 
 
 # --- the command seaice

@@ -27,7 +27,7 @@ from seaice import cli, settings
 from seaice.cube.consolidate import consolidate
 from seaice.cube.packing import COMPRESSIONS
 from seaice.gapfill.methods import daily_methods, make_method
-from seaice.gapfill.options import merged_options
+from seaice.runtime.options import merged_options
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ from pathlib import Path
 from seaice import cli
 from seaice.fields.fill import fill_field
 from seaice.gapfill.methods import all_methods, make_method
-from seaice.gapfill.options import merged_options
+from seaice.runtime.options import merged_options
 from seaice.scoring.calibration_stage import calibrate_errors
 from seaice.scoring.shapes import SHAPES
 from seaice.scoring.stage import score_gaps

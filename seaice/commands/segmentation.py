@@ -18,15 +18,14 @@ Examples
 import argparse
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from seaice import cli
+from seaice.runtime.options import options_of
 from seaice.segmentation.data.cut import make_patches
 from seaice.segmentation.data.download import download_scenes
 from seaice.segmentation.data.splits import split_scenes
 from seaice.segmentation.figures.plot import plot
 from seaice.segmentation.mapping.predict import predict
-from seaice.segmentation.options import OPTIONS
 from seaice.segmentation.study.data_efficiency import data_efficiency
 from seaice.segmentation.study.evaluate import evaluate
 from seaice.segmentation.training.train import train
@@ -46,34 +45,19 @@ COMMANDS: cli.Commands = {
 def build_parser() -> argparse.ArgumentParser:
     """Command line of this stage."""
     parser = cli.make_parser(__doc__)
-    for name, command in zip(COMMANDS, cli.add_commands(parser, COMMANDS), strict=True):
-        for option in OPTIONS[name]:
-            argument: dict[str, Any] = {"dest": option.name}
-            if option.kind is bool:
-                argument["action"] = "store_false" if option.off else "store_true"
-            else:
-                low, high = option.bounds or (None, None)
-                argument |= {"required": option.needed, "type": option.kind}
-                if option.choices:
-                    argument["choices"] = option.choices
-                else:
-                    argument["metavar"] = option.value or "NAME"
-                if option.many:
-                    argument["nargs"] = "+"
-                if low is not None and high is not None:
-                    is_open = high == float("inf")
-                    kind = option.kind
-                    check = cli.at_least(low, kind) if is_open else cli.between(low, high, kind)
-                    argument["type"] = check
-            default = command.get_default(option.name)
-            has_default = default not in (None, (), False) and option.kind is not bool
-            default_text = default
-            if isinstance(default, tuple):
-                default_text = (" " if option.many else ",").join(map(str, default))
-            text = f"{option.text} (default {default_text})" if has_default else option.text
-            command.add_argument(f"--{'no_' if option.off else ''}{option.name}", help=text, **argument)
-        if name == "patches":
+    for command, (stage, _) in zip(cli.add_commands(parser, COMMANDS), COMMANDS.values(), strict=True):
+        options = dict(options_of(stage))
+        if "dask" in options:
+            del options["workers"], options["dask"]
             cli.add_engine(command)
+        if options.pop("fractions", None):
+            command.add_argument(
+                "--fractions",
+                type=cli.numbers,
+                metavar="A,B,...",
+                help="parts of the training scenes, between commas (default 0.05,0.1,0.25,0.5,1)",
+            )
+        cli.add_options(command, options.values())
     return parser
 
 

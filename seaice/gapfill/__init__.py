@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from seaice import InputError
-from seaice.gapfill.options import check_ranges
+from seaice.runtime.options import check_ranges
 from seaice.runtime.threads import each_band
 
 
@@ -88,7 +88,7 @@ class FillingMethod(ABC):
     """A rule that computes filled values; the fields of a subclass are its parameters.
 
     Ranges that are written in the annotations of the fields
-    (:class:`seaice.gapfill.options.Range`) are checked when a method is made.
+    (:class:`seaice.runtime.options.Range`) are checked when a method is made.
 
     Attributes
     ----------

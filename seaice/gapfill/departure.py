@@ -22,8 +22,8 @@ import numpy as np
 from seaice.gapfill import Frames
 from seaice.gapfill.gaussian import Alpha, Sigma
 from seaice.gapfill.hybrid import Hybrid
-from seaice.gapfill.options import Range
 from seaice.gapfill.temporal import LARGEST_GAP, GapDays
+from seaice.runtime.options import Range
 from seaice.runtime.threads import each_band
 
 # Weight of "no departure" against one neighbour at distance 0.

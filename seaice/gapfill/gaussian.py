@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from seaice.gapfill import DailyMethod, FillStep, Frames
-from seaice.gapfill.options import Range
+from seaice.runtime.options import Range
 from seaice.runtime.threads import each_band
 
 # A cell stays missing where the sum of weights is below this: its sources are too far away.

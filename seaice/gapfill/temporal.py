@@ -16,7 +16,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.gapfill import DailyMethod, FillStep, Frames
-from seaice.gapfill.options import Range
+from seaice.runtime.options import Range
 from seaice.runtime.threads import each_band
 
 # The flag days_back_forward holds one decimal digit for either side.

@@ -12,9 +12,9 @@ import numpy as np
 
 from seaice import InputError
 from seaice.gapfill.methods import check_name, method_class
-from seaice.gapfill.options import Option, options_of
 from seaice.open_file import open_netcdf
 from seaice.report import Report
+from seaice.runtime.options import Option, options_of
 from seaice.runtime.output_checks import (
     Output,
     check_outputs,

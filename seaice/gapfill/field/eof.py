@@ -23,7 +23,7 @@ import numpy as np
 from seaice import InputError
 from seaice.flags import FillFlag
 from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
-from seaice.gapfill.options import Range
+from seaice.runtime.options import Range
 
 # Rows worked on at a time: what is needed beside the matrix stays small, sums have one order.
 _ROWS = 1 << 14

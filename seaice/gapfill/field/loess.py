@@ -18,7 +18,7 @@ import numpy as np
 from seaice import InputError
 from seaice.flags import FillFlag
 from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
-from seaice.gapfill.options import Range
+from seaice.runtime.options import Range
 from seaice.runtime.threads import each_band
 
 

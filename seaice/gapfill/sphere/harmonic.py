@@ -16,8 +16,8 @@ import numpy as np
 from seaice import InputError
 from seaice.flags import FillFlag
 from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
-from seaice.gapfill.options import Range
 from seaice.gapfill.sphere import cells as sphere
+from seaice.runtime.options import Range
 
 # Highest degree that is tried where none is given, and the highest that may be given.
 LMAX = 15

@@ -20,7 +20,6 @@ from seaice import InputError
 from seaice.flags import FillFlag
 from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
 from seaice.gapfill.methods import fill_maps, make_method
-from seaice.gapfill.options import Range
 from seaice.gapfill.sphere import cells as sphere
 from seaice.gapfill.sphere import statistics
 from seaice.gapfill.sphere.cells import (
@@ -35,6 +34,7 @@ from seaice.gapfill.sphere.lbfgs import (
 )
 from seaice.report import Progress
 from seaice.runtime.digests import digest_parts
+from seaice.runtime.options import Range
 
 logger = logging.getLogger(__name__)
 

@@ -6,11 +6,12 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from seaice import InputError
 from seaice.report import Progress, Report, listing
 from seaice.runtime.atomic_write import exclusive
+from seaice.runtime.options import Count, Range, Share
 from seaice.runtime.workers import Engine
 from seaice.segmentation.data.patch_manifest import (
     PatchSettings,
@@ -50,14 +51,14 @@ def make_patches(
     *,
     input_dir: Path,
     output_dir: Path,
-    size: int = 224,
-    per_scene: int = 20,
+    size: Annotated[int, Range(8, unit="N")] = 224,
+    per_scene: Count = 20,
     workers: int = 1,
     dask: str | None = None,
-    seed: int = 0,
-    max_invalid: float = 0.7,
-    mixed_share: float = 0.5,
-    max_overlap: float = 0.25,
+    seed: Annotated[int, Range(0, unit="N")] = 0,
+    max_invalid: Share = 0.7,
+    mixed_share: Share = 0.5,
+    max_overlap: Share = 0.25,
     sampling: Sampling = "stratified",
     force: bool = False,
 ) -> Report:
@@ -81,7 +82,7 @@ def make_patches(
     dask : str, optional
         See :class:`seaice.runtime.workers.Engine`. The patches do not depend on them.
     seed : int
-        Of the positions.
+        Seed of the random numbers that place the patches.
     max_invalid : float
         Largest share of pixels without SAR or class, below 1.
     mixed_share : float
@@ -89,7 +90,7 @@ def make_patches(
     max_overlap : float
         Largest common share of the area of two patches; 0: none.
     sampling : {"stratified", "random"}
-        "random" draws without regard to ice.
+        Draw positions by the ice in their patches, or without regard to it.
     force : bool
         Replace patches that were made with other parameters or of other scenes.
 

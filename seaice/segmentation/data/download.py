@@ -69,7 +69,7 @@ def download_scenes(
     split : {"test", "train", "all"}
         20 test scenes (2.5 GB) or 512 training scenes (60 GB); with the unpacked files twice that.
     revision : str
-        Of the dataset: branch, tag or commit.
+        Branch, tag or commit of the dataset.
     archive_dir : Path, optional
         Folder of archives fetched by other means, used instead of the network.
     keep_archives : bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -16,14 +16,13 @@ from seaice.runtime.digests import sort_by_digest
 from seaice.segmentation.data.coarse_cells import expand_coarse
 from seaice.segmentation.data.labels import IGNORED
 from seaice.segmentation.data.patch_manifest import PatchRow
+from seaice.segmentation.data.splits import SplitMode
+from seaice.segmentation.data.targets import Inputs
 from seaice.sources.ai4arctic.tables import (
     AMSR2_CHANNELS,
     SAR_COUNT,
     SIC_PERCENT,
 )
-
-Inputs = Literal["sar", "sar+amsr2"]
-SubsetBy = Literal["scene", "patch"]
 
 
 def count_channels(inputs: str) -> int:
@@ -155,7 +154,7 @@ def _check_arrays(arrays: dict[str, np.ndarray], size: int, path: Path) -> None:
 
 
 def select_subset(
-    rows: Sequence[PatchRow], fraction: float, *, by: SubsetBy = "scene", seed: int = 42
+    rows: Sequence[PatchRow], fraction: float, *, by: SplitMode = "scene", seed: int = 42
 ) -> list[PatchRow]:
     """Select a part of the training patches, for studies of data efficiency.
 
@@ -183,7 +182,7 @@ def select_subset(
     """
     if not 0 < fraction <= 1:
         raise InputError(f"expected a fraction above 0, up to 1, found {fraction}")
-    if by not in get_args(SubsetBy):
+    if by not in get_args(SplitMode):
         raise InputError(f"expected a subset by scene or patch, found {by!r}")
     groups: dict[str, set[str]] = {}
     for row in rows:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from seaice.runtime.atomic_write import (
     exclusive,
 )
 from seaice.runtime.digests import digest_parts, sort_by_digest
+from seaice.runtime.options import Range, Share
 from seaice.segmentation.data.patch_manifest import (
     PatchRow,
     read_manifest,
@@ -115,9 +116,9 @@ def split_scenes(
     patch_dir: Path,
     split: SplitMode = "scene",
     by: SplitBlock = "pass",
-    validation_share: float = 0.15,
-    test_share: float = 0.15,
-    seed: int = 0,
+    validation_share: Share = 0.15,
+    test_share: Share = 0.15,
+    seed: Annotated[int, Range(0, unit="N")] = 0,
     force: bool = False,
 ) -> Report:
     """Divide the scenes of a folder of patches and write the lists of names beside them.
@@ -131,18 +132,18 @@ def split_scenes(
         Folder with ``patches.csv``; ``train.txt``, ``validation.txt``, ``test.txt`` and ``split.json``
         are written there.
     split : {"scene", "patch"}
-        "patch" divides patches at random, as published numbers were made. Its scores are too
-        good, since patches of one scene are in training and in validation; a warning says so.
+        Divide whole scenes, or patches at random, as published numbers were made. Scores of the
+        latter are too good, since patches of one scene are in training and in validation.
     by : {"pass", "region", "season"}
         Which scenes stay together, in training or in validation: scenes of one pass of the
         satellite; scenes of one region of the charts; scenes of one season of one year. Scenes of one
         pass always stay together.
     validation_share : float
-        Of the scenes that are not for testing.
+        Share of the scenes that are not for testing.
     test_share : float
-        Used only where none of the scenes is an official test scene.
+        Share for testing where none of the scenes is an official test scene.
     seed : int
-        Of the order in which groups are drawn.
+        Seed of the order in which groups are drawn.
     force : bool
         Replace a split with other content.
 

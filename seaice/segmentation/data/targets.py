@@ -21,6 +21,8 @@ from seaice.sources.ai4arctic.tables import SIC_PERCENT
 if TYPE_CHECKING:
     import torch
 
+# What a network sees, and what it predicts.
+Inputs = Literal["sar", "sar+amsr2"]
 Task = Literal["classes", "sic", "sic-regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
 LEVELS = len(SIC_PERCENT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from seaice import InputError
 from seaice.drawing import palette
 from seaice.report import Report
 from seaice.runtime.atomic_write import atomic
+from seaice.runtime.options import Count, Range
 from seaice.runtime.output_checks import (
     Output,
     check_outputs,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["curves", "panels", "scene", "efficiency", "embedding"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+ScoreName = Literal["iou_mean", "iou_water", "iou_ice", "r2", "accuracy", "f1_mean"]
 SCORES: Mapping[str, str] = {
     "iou_mean": "mean IoU",
     "iou_water": "IoU of water",
@@ -54,10 +56,10 @@ def plot(
     checkpoint: Path | None = None,
     patch_dir: Path | None = None,
     split: ScoredPart = "test",
-    score: str = "iou_mean",
-    count: int | None = None,
+    score: ScoreName = "iou_mean",
+    count: Count | None = None,
     device: str = "auto",
-    dpi: int = 150,
+    dpi: Annotated[int, Range(20, 1200, "N")] = 150,
 ) -> Report:
     """Draw a figure of results.
 
@@ -74,16 +76,17 @@ def plot(
         curves: log.csv or folders of trainings; efficiency: efficiency.json or their folders;
         scene: one map of predict.
     labels : sequence of str
-        Of the input files; by default the names of their folders.
+        Labels of the input files; by default the names of their folders.
     checkpoint, patch_dir : Path, optional
-        For panels and embedding.
+        ``best.pt`` of a training and its patches, for panels and embedding.
     split : {"validation", "test"}
         Part whose patches are in panels. In an embedding training patches vote on those of validation.
     score : str
         Score that efficiency shows.
     count : int, optional
-        Patches: 6 panels, 300 in an embedding.
-    device : str
+        Number of patches; by default 6 panels, 300 in an embedding.
+    device
+        See :func:`seaice.segmentation.training.train.train`.
     dpi : int
         Dots per inch.
 

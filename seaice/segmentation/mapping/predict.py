@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from seaice import (
     InputError,
@@ -18,6 +18,7 @@ from seaice.grids import Grid, get_grid
 from seaice.report import Progress, Report
 from seaice.runtime.atomic_write import exclusive
 from seaice.runtime.digests import digest_file
+from seaice.runtime.options import Count, Range
 from seaice.segmentation.data.labels import (
     ICE,
     WATER,
@@ -98,9 +99,9 @@ def predict(
     checkpoint: Path,
     scene: Path,
     output_dir: Path,
-    tile: int | None = None,
-    overlap: int | None = None,
-    batch_size: int = 8,
+    tile: Count | None = None,
+    overlap: Annotated[int, Range(0, unit="N")] | None = None,
+    batch_size: Count = 8,
     ice_share_grid: str | None = None,
     geotiff: bool = True,
     cube_file: Path | None = None,
@@ -118,7 +119,7 @@ def predict(
     checkpoint : Path
         ``best.pt`` of a training.
     scene : Path
-        ``*_prep.nc``, or a folder of scenes.
+        Scene, ``*_prep.nc``, or a folder of scenes.
     output_dir : Path
         Made where it does not exist.
     tile : int, optional
@@ -134,7 +135,8 @@ def predict(
         Also write ``SCENE_surface_class.tif`` and one of each other layer, in percent.
     cube_file : Path, optional
         Cube of ``consolidate_data.py`` that the shares are compared with.
-    device : str
+    device
+        See :func:`seaice.segmentation.training.train.train`.
     force : bool
         Replace maps that were made with other settings.
 

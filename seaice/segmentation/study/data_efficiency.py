@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -21,9 +21,11 @@ from seaice.runtime.atomic_write import (
 )
 from seaice.runtime.digests import digest_file
 from seaice.runtime.json_files import write_json
+from seaice.runtime.options import Count, Range, Share
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import read_manifest
-from seaice.segmentation.data.splits import SCORED_PARTS, ScoredPart, load_split
+from seaice.segmentation.data.splits import SCORED_PARTS, ScoredPart, SplitMode, load_split
+from seaice.segmentation.data.targets import Inputs, Task
 from seaice.segmentation.evaluation.metrics import (
     compute_seed_interval,
     round_for_json,
@@ -34,7 +36,7 @@ from seaice.segmentation.study.evaluate import (
     score_baselines,
 )
 from seaice.segmentation.training.distributed import expect_one_process
-from seaice.segmentation.training.train import train
+from seaice.segmentation.training.train import Mode, Precision, train
 
 logger = logging.getLogger(__name__)
 
@@ -44,27 +46,27 @@ def data_efficiency(
     patch_dir: Path,
     output_dir: Path,
     fractions: Sequence[float] = (0.05, 0.1, 0.25, 0.5, 1.0),
-    seeds: int = 3,
-    equal: str = "updates",
-    fraction_by: str = "scene",
+    seeds: Count = 3,
+    equal: Literal["updates", "epochs"] = "updates",
+    fraction_by: SplitMode = "scene",
     split: ScoredPart = "test",
     model: str = "unet",
-    mode: str = "scratch",
+    mode: Mode = "scratch",
     options: Sequence[str] = (),
     weights: str | None = None,
-    inputs: Sequence[str] = ("sar",),
-    task: str = "classes",
-    ice_threshold: float = 0.20,
-    epochs: int = 20,
-    updates: int | None = None,
+    inputs: Sequence[Inputs] = ("sar",),
+    task: Task = "classes",
+    ice_threshold: Share = 0.20,
+    epochs: Count = 20,
+    updates: Count | None = None,
     learning_rate: float | None = None,
-    batch_size: int = 16,
-    patience: int = 10,
+    batch_size: Count = 16,
+    patience: Annotated[int, Range(0, unit="N")] = 10,
     augment: bool = False,
-    seed: int = 42,
+    seed: Annotated[int, Range(0, unit="N")] = 42,
     device: str = "auto",
-    workers: int = 0,
-    precision: str = "auto",
+    workers: Annotated[int, Range(0, unit="N")] = 0,
+    precision: Precision = "auto",
 ) -> Report:
     """Train with parts of the training scenes, several seeds each, and score all on the same scenes.
 
@@ -87,6 +89,7 @@ def data_efficiency(
         over all patches, and never ends early; epochs: passes over its own patches, so that a small
         part is trained less.
     fraction_by : {"scene", "patch"}
+        Whether parts are of scenes or of patches.
     split : {"validation", "test"}
         Scenes that are scored.
     epochs : int
@@ -94,6 +97,7 @@ def data_efficiency(
     updates : int, optional
         Number of updates for ``equal="updates"``.
     inputs : sequence of {"sar", "sar+amsr2"}
+        What the models see.
     model, mode, options, weights, task, ice_threshold, learning_rate, batch_size, patience, \
     augment, seed, device, workers, precision
         See :func:`seaice.segmentation.training.train.train`.
@@ -186,7 +190,7 @@ def _train_and_score(
     settings: dict[str, Any],
     split: ScoredPart,
     machine: dict[str, Any],
-    precision: str,
+    precision: Precision,
 ) -> dict[str, Any]:
     """Train and score once, or read the result of an earlier run."""
     result_file, scores_file = folder / "run.json", folder / f"{split}.json"

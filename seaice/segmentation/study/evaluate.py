@@ -6,7 +6,7 @@ import csv
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from seaice import InputError
 from seaice.report import Report
 from seaice.runtime.atomic_write import atomic
 from seaice.runtime.json_files import write_json
+from seaice.runtime.options import Count, Range
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import (
     PatchRow,
@@ -80,11 +81,11 @@ def evaluate(
     split: ScoredPart = "test",
     baselines: bool = True,
     batch_mean_iou: bool = False,
-    batch_size: int = 16,
-    repeats: int = 1000,
-    seed: int = 0,
+    batch_size: Count = 16,
+    repeats: Count = 1000,
+    seed: Annotated[int, Range(0, unit="N")] = 0,
     device: str = "auto",
-    workers: int = 0,
+    workers: Annotated[int, Range(0, unit="N")] = 0,
 ) -> Report:
     """Score a checkpoint on the patches of a part of the split.
 
@@ -101,18 +102,20 @@ def evaluate(
     output_file : Path
         File to write: .json for all results, .csv for the table of scores.
     split : {"validation", "test"}
-        The checkpoint was chosen by validation, so that its scores there are a little too good.
+        Scenes to score. The checkpoint was chosen by validation, so that its scores there are a
+        little too good.
     baselines : bool
         Also score thresholds on HV and on the texture of HH, the majority and chance.
     batch_mean_iou : bool
         Also average the IoU over batches, as the published scores do; the mean depends on the batches.
     batch_size : int
+        Patches at a time.
     repeats : int
-        Draws of scenes.
+        Draws of scenes for the intervals.
     seed : int
-        Of the draws.
-    device : str
-    workers : int
+        Seed of the draws.
+    device, workers
+        See :func:`seaice.segmentation.training.train.train`.
 
     Returns
     -------

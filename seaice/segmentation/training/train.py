@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
@@ -16,13 +16,14 @@ from seaice.report import Report, listing
 from seaice.runtime.atomic_write import exclusive
 from seaice.runtime.digests import digest_file
 from seaice.runtime.json_files import write_json
+from seaice.runtime.options import Count, Range, Share
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import (
     PatchRow,
     read_manifest,
 )
-from seaice.segmentation.data.splits import load_split
-from seaice.segmentation.data.targets import count_outputs
+from seaice.segmentation.data.splits import SplitMode, load_split
+from seaice.segmentation.data.targets import Inputs, Task, count_outputs
 from seaice.segmentation.evaluation.patch_counts import choose_leading_score
 from seaice.segmentation.networks.registry import (
     build_network,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Mode = Literal["scratch", "probing", "finetune"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 # Defaults by mode.
 _EPOCHS = {"scratch": 50, "probing": 30, "finetune": 50}
 _LEARNING_RATES = {"scratch": 1e-4, "probing": 1e-4, "finetune": 1e-5}
@@ -57,25 +59,25 @@ def train(
     patch_dir: Path,
     output_dir: Path,
     model: str = "unet",
-    mode: str = "scratch",
+    mode: Mode = "scratch",
     options: Sequence[str] = (),
     weights: str | None = None,
-    inputs: str = "sar",
-    task: str = "classes",
-    ice_threshold: float = 0.20,
-    epochs: int | None = None,
-    updates: int | None = None,
+    inputs: Inputs = "sar",
+    task: Task = "classes",
+    ice_threshold: Share = 0.20,
+    epochs: Count | None = None,
+    updates: Count | None = None,
     learning_rate: float | None = None,
-    batch_size: int = 16,
-    patience: int = 10,
+    batch_size: Count = 16,
+    patience: Annotated[int, Range(0, unit="N")] = 10,
     augment: bool = False,
     class_weights: bool = False,
-    fraction: float = 1.0,
-    fraction_by: str = "scene",
-    seed: int = 42,
+    fraction: Share = 1.0,
+    fraction_by: SplitMode = "scene",
+    seed: Annotated[int, Range(0, unit="N")] = 42,
     device: str = "auto",
-    workers: int = 0,
-    precision: str = "auto",
+    workers: Annotated[int, Range(0, unit="N")] = 0,
+    precision: Precision = "auto",
     resume: bool = True,
 ) -> Report:
     """Train on the scenes of ``train.txt`` and choose the best epoch by those of ``validation.txt``.
@@ -91,29 +93,31 @@ def train(
     output_dir : Path
         Made where it does not exist: ``best.pt``, ``last.pt``, ``log.csv``, ``settings.json``.
     model : str
-        See :data:`seaice.segmentation.networks.registry.MODEL_NAMES`.
+        unet, terramind, timm:NAME, smp:ARCHITECTURE:ENCODER or MODULE:FUNCTION.
     mode : {"scratch", "probing", "finetune"}
         From random weights; the head alone on a frozen pretrained backbone; everything from
         pretrained weights.
     options : sequence of str
-        Of the model, as KEY=VALUE, e.g. base=8.
+        Options of the model as KEY=VALUE, such as base=8.
     weights : str, optional
         For probing and finetune: a local file of weights of the backbone, or "random". By default the
         weights are fetched.
     inputs : {"sar", "sar+amsr2"}
+        What the model sees.
     task : {"classes", "sic", "sic-regression"}
-        See :mod:`seaice.segmentation.data.targets`.
+        Predict water and ice, eleven classes of concentration, or concentration as a number.
     ice_threshold : float
-        Fraction from which on a pixel is ice.
+        Concentration from which on a pixel is ice, a fraction; charts are in tenths, so that 0.15
+        is the same as 0.20.
     epochs : int, optional
-        50, for probing 30.
+        Number of epochs; each ends with a validation. By default 50, for probing 30.
     updates : int, optional
         Number of all updates, spread evenly over the epochs; by default an epoch is one pass over the
         patches.
     learning_rate : float, optional
-        1e-4, for finetune 1e-5.
+        Learning rate of AdamW at the start; by default 1e-4, for finetune 1e-5.
     batch_size : int
-        Of all processes together.
+        Patches in a step, of all processes together.
     patience : int
         Epochs without a better validation score after which the training ends; 0: it never ends early.
     augment : bool
@@ -121,15 +125,17 @@ def train(
     class_weights : bool
         Weigh classes by the inverse of their share.
     fraction : float
-        Of the training scenes (or patches) that are used, for studies of data efficiency.
+        Share of the training scenes (or patches) that is used, for studies of data efficiency.
     fraction_by : {"scene", "patch"}
+        Whether a fraction is of scenes or of patches.
     seed : int
+        Seed of the random numbers.
     device : str
-        See :func:`seaice.segmentation.networks.device.choose_device`.
+        Device: auto, cpu, cuda, cuda:1 or mps.
     workers : int
         Processes that read patches; the result does not depend on them.
     precision : {"auto", "fp32", "bf16", "fp16"}
-        Mixed precision (bf16, fp16) is for GPUs of NVIDIA only.
+        Precision of numbers in training; bf16 and fp16 are for GPUs of NVIDIA only.
     resume : bool
         Continue an interrupted training of the folder; otherwise start anew.
 

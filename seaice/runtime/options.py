@@ -1,21 +1,21 @@
-"""The parameters of filling methods as options: name, type, range, default and one sentence each.
+"""Parameters of stages and filling methods as options: name, type, range, default and one sentence each.
 
-They are read from the fields of the method's class, from their annotations and from its docstring,
-so that each is written once.
+They are read from signatures, annotations and docstrings, so that each is written once.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import math
 import re
 import types
 import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from seaice import InputError
 
@@ -50,9 +50,13 @@ class Range:
         return self.low <= value <= self.high and value < math.inf
 
 
+Count = Annotated[int, Range(1, unit="N")]
+Share = Annotated[float, Range(0, 1, "SHARE")]
+
+
 @dataclass(frozen=True)
 class Option:
-    """A parameter of one method or of several methods.
+    """A parameter of a stage, of one method or of several methods.
 
     Attributes
     ----------
@@ -61,6 +65,10 @@ class Option:
         int, float, str, bool or Path.
     default : object
         None where the methods differ, or choose a value themselves.
+    required : bool
+        There is no default.
+    many : bool
+        The parameter is a sequence of such values.
     choices : tuple of str
         Empty where any value may be tried.
     range : Range or None
@@ -71,24 +79,31 @@ class Option:
     name: str
     kind: type
     default: Any
+    required: bool
+    many: bool
     choices: tuple[str, ...]
     range: Range | None
     text: str
 
 
 @cache
-def options_of(method: type) -> Mapping[str, Option]:
-    """The options of a frozen dataclass, by name; a field that holds no plain value has none."""
-    hints = typing.get_type_hints(method, include_extras=True)
-    sentences: dict[str, str] = {}
-    for base in reversed(method.__mro__):
-        sentences |= parameter_sentences(base.__dict__.get("__doc__") or "")
+def options_of(described: Callable[..., Any]) -> Mapping[str, Option]:
+    """Read the options of a function or of a frozen dataclass, by name.
+
+    A parameter that takes no plain value, and no sequence of them, has no option. The text
+    ``See :func:`seaice.module.function`.`` stands for the text of that function.
+    """
+    # The annotations of a dataclass are those of its fields.
+    hints = typing.get_type_hints(described, include_extras=True)
+    sentences = _sentences_of(described)
     options = {}
-    for field in fields(method):
-        kind, choices, span = _plain_type(hints[field.name])
+    for name, parameter in inspect.signature(described).parameters.items():
+        kind, many, choices, span = _plain_type(hints[name])
         if kind is not None:
-            text = sentences.get(field.name, field.name)
-            options[field.name] = Option(field.name, kind, field.default, choices, span, text)
+            required = parameter.default is inspect.Parameter.empty
+            default = None if required else parameter.default
+            text = sentences.get(name, name)
+            options[name] = Option(name, kind, default, required, many, choices, span, text)
     return options
 
 
@@ -125,6 +140,18 @@ def parameter_sentences(doc: str) -> dict[str, str]:
     return {name: text[:1].lower() + text[1:].removesuffix(".") for name, text in sentences.items()}
 
 
+def _sentences_of(described: Any) -> dict[str, str]:
+    sentences: dict[str, str] = {}
+    for documented in reversed(described.__mro__) if isinstance(described, type) else [described]:
+        sentences |= parameter_sentences(documented.__dict__.get("__doc__") or documented.__doc__ or "")
+    for name, text in sentences.items():
+        reference = re.fullmatch(r"see :func:`([\w.]+)\.(\w+)`", text)
+        if reference:
+            function = getattr(importlib.import_module(reference[1]), reference[2])
+            sentences[name] = _sentences_of(function).get(name, text)
+    return sentences
+
+
 def _merge(by_method: Mapping[str, Option]) -> Option:
     methods_of_default: dict[str, list[str]] = {}
     for method, option in by_method.items():
@@ -135,21 +162,25 @@ def _merge(by_method: Mapping[str, Option]) -> Option:
     )
     option = next(iter(by_method.values()))
     text = f"{option.text} ({defaults})"
-    return Option(option.name, option.kind, None, option.choices, option.range, text)
+    return replace(option, default=None, required=False, text=text)
 
 
 def _default_text(default: Any) -> str:
     return "" if default is None or default is False or default == "" else str(default)
 
 
-def _plain_type(hint: Any) -> tuple[type | None, tuple[str, ...], Range | None]:
-    """Plain type, choices and range of an annotation; the type is None for arrays and the like."""
-    if typing.get_origin(hint) is typing.Annotated:
-        kind, choices, _ = _plain_type(hint.__origin__)
-        return kind, choices, next((m for m in hint.__metadata__ if isinstance(m, Range)), None)
-    if typing.get_origin(hint) is typing.Literal:
-        return str, typing.get_args(hint), None
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        kinds = [_plain_type(a) for a in typing.get_args(hint) if a is not type(None)]
-        return kinds[0] if len(kinds) == 1 else (None, (), None)
-    return (hint if hint in _PLAIN_TYPES else None), (), None
+def _plain_type(hint: Any) -> tuple[type | None, bool, tuple[str, ...], Range | None]:
+    """Plain type, whether many, choices and range of an annotation; the type is None for arrays."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        kind, many, choices, _ = _plain_type(arguments[0])
+        return kind, many, choices, next((m for m in arguments[1:] if isinstance(m, Range)), None)
+    if origin is typing.Literal:
+        return str, False, arguments, None
+    if origin is Sequence:
+        kind, _, choices, span = _plain_type(arguments[0])
+        return kind, True, choices, span
+    if origin in (typing.Union, types.UnionType):
+        kinds = [_plain_type(a) for a in arguments if a is not type(None)]
+        return kinds[0] if len(kinds) == 1 else (None, False, (), None)
+    return (hint if hint in _PLAIN_TYPES else None), False, (), None
