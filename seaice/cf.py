@@ -400,9 +400,9 @@ def add_history(attributes: Mapping[str, Any], old_history: str) -> dict[str, An
 
 def format_history(stage: str, parameters: Mapping[str, Any]) -> str:
     """Format a line of ``history``: UTC time, program, version, and the stage with its arguments."""
-    now = format_timestamp(datetime.now(UTC))
+    timestamp = format_timestamp(datetime.now(UTC))
     call = ", ".join(f"{k}={v}" for k, v in parameters.items())
-    line = f"{now} seaice {seaice.__version__} {stage}({call})"
+    line = f"{timestamp} seaice {seaice.__version__} {stage}({call})"
     return line.encode("utf-8", "replace").decode("utf-8")
 
 

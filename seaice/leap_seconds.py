@@ -101,5 +101,5 @@ def convert_time_to_tai93(timestamp: datetime) -> float:
 def convert_tai93_to_time(seconds: float, *, up: bool = False) -> datetime:
     """UTC time of TAI93 seconds, cut to whole milliseconds (``up``: to the next one)."""
     milliseconds = float(convert_tai93_to_utc(seconds)) * 1000
-    whole = np.ceil(milliseconds) if up else np.floor(milliseconds)
-    return _EPOCH + timedelta(milliseconds=int(whole))
+    rounded = np.ceil(milliseconds) if up else np.floor(milliseconds)
+    return _EPOCH + timedelta(milliseconds=int(rounded))
