@@ -40,7 +40,7 @@ def count_confusion(truth: np.ndarray, predicted: np.ndarray, classes: int = 2) 
 
     Examples
     --------
-    >>> confusion(np.array([0, 1, 1, 255], np.uint8), np.array([0, 1, 0, 1])).tolist()
+    >>> count_confusion(np.array([0, 1, 1, 255], np.uint8), np.array([0, 1, 0, 1])).tolist()
     [[1, 0], [1, 1]]
     """
     is_counted = truth != IGNORED
@@ -72,7 +72,7 @@ def compute_scores(counts: np.ndarray) -> dict[str, float]:
 
     Examples
     --------
-    >>> scores(np.array([[6, 2], [1, 3]]))["iou_water"]
+    >>> compute_scores(np.array([[6, 2], [1, 3]]))["iou_water"]
     0.6666666666666666
     """
     values = compute_score_arrays(np.asarray(counts)[None])
@@ -227,7 +227,7 @@ def compute_seed_interval(values: Sequence[float], *, level: float = 0.95) -> In
 
     Examples
     --------
-    >>> [round(x, 4) for x in seed_interval([0.80, 0.82, 0.84])]
+    >>> [round(x, 4) for x in compute_seed_interval([0.80, 0.82, 0.84])]
     [0.82, 0.7703, 0.8697]
     """
     from scipy.special import stdtrit
@@ -282,7 +282,7 @@ def find_edge_pixels(labels: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> edge_pixels(np.array([[0, 1, 1, 255, 0]], np.uint8)).tolist()
+    >>> find_edge_pixels(np.array([[0, 1, 1, 255, 0]], np.uint8)).tolist()
     [[False, True, False, False, False]]
     """
     beside = np.zeros(labels.shape, bool)

@@ -94,7 +94,7 @@ def find_principal_components(features: np.ndarray) -> tuple[np.ndarray, list[fl
 
     Examples
     --------
-    >>> points, explained = principal_plane(np.array([[0.0, 0.0], [3, 4], [6, 8]]))
+    >>> points, explained = find_principal_components(np.array([[0.0, 0.0], [3, 4], [6, 8]]))
     >>> points[:, 0].round(6).tolist(), round(explained[0], 6)
     ([-5.0, 0.0, 5.0], 1.0)
     """

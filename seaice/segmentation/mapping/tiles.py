@@ -22,7 +22,7 @@ def find_tile_starts(length: int, size: int, overlap: int) -> np.ndarray:
 
     Examples
     --------
-    >>> tile_starts(250, 100, 20).tolist(), tile_starts(60, 100, 20).tolist()
+    >>> find_tile_starts(250, 100, 20).tolist(), find_tile_starts(60, 100, 20).tolist()
     ([0, 80, 150], [0])
     """
     if length <= size:
@@ -100,8 +100,9 @@ def blend_tiles(
 
     Examples
     --------
-    >>> made = blend(np.ones((2, 5, 9), np.float32), lambda images: images[:, :1], size=4, overlap=2)
-    >>> made.shape, bool(np.allclose(made, 1))
+    >>> sar = np.ones((2, 5, 9), np.float32)
+    >>> blended = blend_tiles(sar, lambda images: images[:, :1], size=4, overlap=2)
+    >>> blended.shape, bool(np.allclose(blended, 1))
     ((1, 5, 9), True)
     """
     _check(sar, amsr2, size, overlap, batch_size)

@@ -36,7 +36,7 @@ def find_family(name: str) -> str:
 
     Examples
     --------
-    >>> family("timm:resnet18"), family("my_models:make_encoder")
+    >>> find_family("timm:resnet18"), find_family("my_models:make_encoder")
     ('timm', 'own')
     """
     parts = name.split(":")

@@ -37,7 +37,7 @@ def compute_sar_scaling() -> tuple[tuple[float, float], ...]:
 
     Examples
     --------
-    >>> [(round(f, 5), round(a, 5)) for f, a in sar_scaling()]
+    >>> [(round(f, 5), round(a, 5)) for f, a in compute_sar_scaling()]
     [(1.08946, -0.36752), (0.8059, -0.74842)]
     """
     return tuple(

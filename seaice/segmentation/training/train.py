@@ -196,7 +196,7 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> parsed_options(["base=8", "size=tiny"])
+    >>> parse_options(["base=8", "size=tiny"])
     {'base': 8, 'size': 'tiny'}
     """
     parsed: dict[str, Any] = {}
