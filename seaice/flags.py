@@ -37,6 +37,21 @@ class FillFlag(IntEnum):
     LAND = 254
     NOT_FILLED = 255
 
+    @property
+    def meaning(self) -> str:
+        """Its word in ``flag_meanings``."""
+        return self.name.lower()
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether a cell with this flag has a filled value."""
+        return self not in (FillFlag.OBSERVED, FillFlag.LAND, FillFlag.NOT_FILLED)
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether a cell with this flag was filled from days on one side alone."""
+        return self.name.endswith("ONE_SIDED")
+
 
 class DayStatus(IntEnum):
     """Status of a day: its file was read, there is no file, or its values cannot be right."""

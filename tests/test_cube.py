@@ -20,10 +20,10 @@ from seaice.cube import (
     zarr,
 )
 from seaice.cube.file import CubeFile
-from seaice.cube.netcdf import check_storage
+from seaice.cube.netcdf import check_packing
 from seaice.cube.packing import (
     PACKED,
-    Storage,
+    Packing,
 )
 from seaice.flags import (
     DayStatus,
@@ -620,9 +620,9 @@ def test_a_cube_of_the_first_version_is_extended(case, tmp_path):
 def test_chunks_are_appended_only_where_they_fit(case, compression, tile):
     """A cube that another program has repacked must not get chunks it cannot read."""
     _, _, path = case
-    check_storage(path, Storage("zlib", False, (40, 36), (40, 36)))
+    check_packing(path, Packing("zlib", False, (40, 36), (40, 36)))
     with pytest.raises(InputError, match="was stored by another program: sea_ice_conc has chunks"):
-        check_storage(path, Storage(compression, False, (40, 36), tile))
+        check_packing(path, Packing(compression, False, (40, 36), tile))
 
 
 def test_a_cube_that_another_program_has_rewritten_is_not_appended_to(case, tmp_path, capsys):

@@ -18,9 +18,9 @@ from seaice.cube.batches import FinishedBatches
 from seaice.cube.file import CubeFile
 from seaice.cube.packing import (
     COMPRESSIONS,
-    Storage,
+    Packing,
 )
-from seaice.cube.zarr import check_storage
+from seaice.cube.zarr import check_packing
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +130,13 @@ def test_chunks_are_appended_only_where_they_fit(case, tmp_path):
     folder, masked, _ = case
     target = tmp_path / "c.zarr"
     assert script.main(words(folder, target, *masked)) == 0
-    check_storage(target, Storage("zlib", True, (40, 36), (40, 36)))
+    check_packing(target, Packing("zlib", True, (40, 36), (40, 36)))
     for storage in (
-        Storage("zstd", True, (40, 36), (40, 36)),
-        Storage("zlib", True, (40, 36), (20, 36)),
+        Packing("zstd", True, (40, 36), (40, 36)),
+        Packing("zlib", True, (40, 36), (20, 36)),
     ):
         with pytest.raises(InputError, match="was stored by another program"):
-            check_storage(target, storage)
+            check_packing(target, storage)
 
 
 def test_a_flipped_bit_in_a_zstd_chunk_is_noticed(case, tmp_path):

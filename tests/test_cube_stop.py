@@ -265,7 +265,7 @@ def test_what_a_run_left_that_was_killed_at_its_very_end_is_removed(case, tmp_pa
     target = tmp_path / "c.nc"
     assert script.main(words(folder, target, *masked)) == 0
     FinishedBatches.beside(target).path.mkdir()
-    (FinishedBatches.beside(target).path / "job.pickle").touch()
+    (FinishedBatches.beside(target).path / "task.pickle").touch()
     (tmp_path / ".c.nc.part.nc").touch()
     assert script.main(words(folder, target, *masked)) == 0
     assert "complete already" in capsys.readouterr().out

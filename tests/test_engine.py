@@ -20,8 +20,8 @@ from seaice import InputError
 from seaice.cube.batches import FinishedBatches
 from seaice.cube.fill_days import (
     Superseded,
-    make_days,
-    publish,
+    announce,
+    fill_published_days,
     withdraw,
 )
 from seaice.runtime.workers import (
@@ -223,9 +223,9 @@ def test_workers_do_not_outlive_the_run(case, tmp_path, number, status):
 
 def test_work_of_a_run_that_is_over_is_refused(tmp_path):
     (tmp_path / "spool").mkdir()
-    publish(None, tmp_path / "spool", "now")
+    announce(tmp_path / "spool", "now")
     with pytest.raises(Superseded):
-        make_days(tmp_path / "spool", "before", 1, 0, 1)
+        fill_published_days(tmp_path / "spool", "before", 1, 0, 1)
     withdraw(tmp_path / "spool")
     with pytest.raises(Superseded):
-        make_days(tmp_path / "spool", "now", 1, 0, 1)
+        fill_published_days(tmp_path / "spool", "now", 1, 0, 1)

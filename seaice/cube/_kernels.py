@@ -5,20 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-LAND, NOT_FILLED = 254, 255
-# Codes up to here are counted by their number; the departures, next in the order of the counts.
-POLE_HOLE, DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED = 4, 10, 11
-
 
 @njit(nogil=True, cache=True)
 def pack(values, flag, hole, corner, steps, fill_value, words, counts):  # type: ignore[no-untyped-def]
-    """Round values to whole steps (``steps`` a unit), and count flags.
+    """Round values to whole steps (``steps`` a unit), and count cells by flag.
 
     ``words`` (rows, columns) int16 receives the tile that begins at ``corner``, filled up with
     ``fill_value`` where it overhangs the grid. A value is NaN where the flag says land or not
-    filled, and nowhere else. ``counts`` (9,) is added to: observed, two-sided, one-sided,
-    Gaussian, pole hole, departure two-sided, departure one-sided, missing ocean outside the
-    pole hole, missing pole hole.
+    filled, and nowhere else. ``counts`` (2, 256) is added to: its columns are flags, its rows
+    cells outside the pole hole and in it.
     """
     bottom = min(words.shape[0], flag.shape[0] - corner[0])
     right = min(words.shape[1], flag.shape[1] - corner[1])
@@ -29,21 +24,21 @@ def pack(values, flag, hole, corner, steps, fill_value, words, counts):  # type:
         # Two loops: without the counting the first one is done for many cells at once.
         for j in range(right):
             v = values[y, corner[1] + j]
-            said = np.float64(v) if v == v else 0.0
-            words[i, j] = np.int16(np.rint(said * steps)) if v == v else missing
+            # NaN cannot be converted to int16; it is replaced before the conversion, not after.
+            number = np.float64(v) if v == v else 0.0
+            words[i, j] = np.int16(np.rint(number * steps)) if v == v else missing
         for j in range(right):
-            code = flag[y, corner[1] + j]
-            if code <= POLE_HOLE:
-                counts[code] += 1
-            elif code in (DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED):
-                counts[5 + code - DEPARTURE_TWO_SIDED] += 1
-            elif code == NOT_FILLED:
-                counts[8 if hole[y, corner[1] + j] else 7] += 1
+            x = corner[1] + j
+            counts[1 if hole[y, x] else 0, flag[y, x]] += 1
 
 
 @njit(nogil=True, cache=True)
 def shuffle(words, octets):  # type: ignore[no-untyped-def]
-    """Write all low bytes of the words, then all high bytes, as HDF5's shuffle filter does."""
+    """Write all low bytes of the words, then all high bytes, as HDF5's shuffle filter does.
+
+    Neighbouring values differ little, so their high bytes are nearly all the same; beside each other
+    they compress far better than in turn with the low ones.
+    """
     flat = words.reshape(-1)
     for k in range(flat.size):
         octets[k] = flat[k] & 0xFF

@@ -1,10 +1,10 @@
-"""Finished days of a cube that is not whole yet: batches on disk that survive any stop.
+"""Finished days of a cube that is not complete yet: batches on disk that survive any stop.
 
 Beside the output stands a folder ``.NAME.days`` with one file a batch. A batch file holds the
 packed chunks of its days, then an index (JSON) and a short trailer; it is written under
-another name, flushed and renamed, so that a batch is there whole or not at all. The index
-tells what the batch was made of. A batch made of something else than the run at hand would
-use is not used.
+another name, flushed and renamed, so that a batch is either whole or absent. The index
+holds the recipe's fingerprint and the signatures of the input files; a batch with others than
+those of the run at hand is not used.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,7 +33,7 @@ from seaice.dates import (
     day_number,
     from_day_number,
 )
-from seaice.flags import DayStatus
+from seaice.flags import DayStatus, FillFlag
 from seaice.runtime.atomic_write import (
     explain_full_disk,
     flush,
@@ -53,15 +54,27 @@ class FinishedDay:
     ----------
     record : DayRecord
     counts : dict of str to int
-        The number of cells of every kind in :data:`seaice.cube.packing.COUNTED`.
+        Cells by name, see :class:`seaice.cube.packing.PackedDay`.
     """
 
     record: DayRecord
     counts: dict[str, int]
 
+    def describe(self) -> str:
+        """The log line of the day."""
+        record, counts = self.record, self.counts
+        filled = sum(counts.get(flag.meaning, 0) for flag in FillFlag if flag.is_filled)
+        missing = counts["missing"] + counts["missing_pole_hole"]
+        reason = f" ({record.reason})" if record.reason else ""
+        observed = counts.get(FillFlag.OBSERVED.meaning, 0)
+        return (
+            f"{record.day} {record.status.name.lower()}{reason}: {observed} cells observed, "
+            f"{filled} filled, {missing} missing"
+        )
+
 
 class Batch:
-    """A batch file, as its index tells.
+    """A batch file and its index.
 
     Parameters
     ----------
@@ -92,39 +105,35 @@ class Batch:
         index = json.loads(text)
         self.made_of: dict[str, Any] = index["made_of"]
         self._entries: list[dict[str, Any]] = index["days"]
-        self.days = [_made(entry) for entry in self._entries]
+        self.days = [_finished_day(entry) for entry in self._entries]
 
     @property
     def numbers(self) -> list[int]:
         """Its days."""
-        return [day_number(made.record.day) for made in self.days]
+        return [day_number(day.record.day) for day in self.days]
 
     def chunks(self) -> Iterator[tuple[FinishedDay, dict[str, list[bytes]]]]:
         """Every day with its packed chunks; OSError if they are damaged."""
         with self.path.open("rb") as file:
-            for made, entry in zip(self.days, self._entries, strict=True):
+            for day, entry in zip(self.days, self._entries, strict=True):
                 sizes: dict[str, list[int]] = entry["sizes"]
-                content = file.read(sum(sum(some) for some in sizes.values()))
+                content = file.read(sum(map(sum, sizes.values())))
                 if zlib.crc32(content) != entry["crc32"]:
                     raise OSError(
-                        f"{self.path} is damaged at {made.record.day}; remove it and run the same "
+                        f"{self.path} is damaged at {day.record.day}; remove it and run the same "
                         "command again"
                     )
                 view, chunks = memoryview(content), {}
-                for name, some in sizes.items():
-                    chunks[name] = [bytes(view[end - n : end]) for n, end in _ends(some)]
-                    view = view[sum(some) :]
-                yield made, chunks
+                for name, lengths in sizes.items():
+                    ends = accumulate(lengths)
+                    chunks[name] = [
+                        bytes(view[end - n : end]) for n, end in zip(lengths, ends, strict=True)
+                    ]
+                    view = view[sum(lengths) :]
+                yield day, chunks
 
 
-def _ends(sizes: list[int]) -> Iterator[tuple[int, int]]:
-    end = 0
-    for size in sizes:
-        end += size
-        yield size, end
-
-
-def _made(entry: Mapping[str, Any]) -> FinishedDay:
+def _finished_day(entry: Mapping[str, Any]) -> FinishedDay:
     stored = dict(entry["record"])
     stored |= {"day": date.fromisoformat(stored["day"]), "status": DayStatus(stored["status"])}
     return FinishedDay(DayRecord(**stored), entry["counts"])
@@ -136,12 +145,12 @@ class BatchWriter:
     Parameters
     ----------
     folder : Path
-        Of the spool.
+        Of the finished batches.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # Two machines may make the same batch at once; both say the same in it.
+        # Two machines may make the same batch at once; the content is the same.
         self._temporary = folder / f"{uuid.uuid4().hex}.part"
         self._file = self._temporary.open("xb")
         self._days: list[dict[str, Any]] = []
@@ -149,7 +158,7 @@ class BatchWriter:
     def add(self, record: DayRecord, packed: PackedDay) -> None:
         """Append a day; days come in order."""
         checksum = 0
-        with full_disk_named(self._folder):
+        with name_full_disk(self._folder):
             for name in PACKED:
                 for chunk in packed.chunks[name]:
                     self._file.write(chunk)
@@ -162,7 +171,7 @@ class BatchWriter:
         """Give the batch its name; from now on it survives any stop."""
         text = json.dumps({"made_of": made_of, "days": self._days}).encode()
         first, last = (self._days[i]["record"]["day"] for i in (0, -1))
-        with full_disk_named(self._folder):
+        with name_full_disk(self._folder):
             self._file.write(text)
             self._file.write(_TRAILER.pack(len(text), zlib.crc32(text), _MAGIC))
             self._file.flush()
@@ -186,8 +195,8 @@ class BatchWriter:
 
 
 @contextlib.contextmanager
-def full_disk_named(folder: Path) -> Iterator[None]:
-    """Tell of a full disk with the folder and the room that is left."""
+def name_full_disk(folder: Path) -> Iterator[None]:
+    """Name the folder and the room that is left in the error of a full disk."""
     try:
         yield
     except OSError as error:
@@ -209,7 +218,7 @@ class FinishedBatches:
 
     @classmethod
     def beside(cls, output: Path) -> Self:
-        """The spool of an output."""
+        """The folder of an output."""
         output = Path(output).resolve()
         return cls(output.with_name(f".{output.name}{_SUFFIX}"))
 
@@ -219,7 +228,7 @@ class FinishedBatches:
         Parameters
         ----------
         is_current : callable
-            Whether a batch is made of what this run would use; others are removed.
+            Whether a batch has the recipe and the input files of this run; others are removed.
 
         Returns
         -------
@@ -227,11 +236,11 @@ class FinishedBatches:
             Those that can be used, by day.
         """
         self.path.mkdir(exist_ok=True)
-        for left in self.path.glob("*.part"):
-            left.unlink(missing_ok=True)
+        for part in self.path.glob("*.part"):
+            part.unlink(missing_ok=True)
         usable: list[Batch] = []
         covered: set[int] = set()
-        for path in sorted(self.path.glob(f"*{_SUFFIX}")):
+        for path in self.paths():
             try:
                 batch = Batch(path)
                 if covered.isdisjoint(batch.numbers) and is_current(batch):
@@ -245,14 +254,18 @@ class FinishedBatches:
             path.unlink()
         return usable
 
+    def paths(self) -> list[Path]:
+        """The batch files, whole or not, by first day."""
+        return sorted(self.path.glob(f"*{_SUFFIX}"))
+
     def batches(self) -> list[Batch]:
-        """Every whole batch there is, by day."""
-        found = []
-        for path in self.path.glob(f"*{_SUFFIX}"):
+        """Every whole batch, by day."""
+        batches = []
+        for path in self.paths():
             # Others may be writing: a file that is gone or not whole is no batch.
             with contextlib.suppress(ValueError, KeyError, TypeError, FileNotFoundError):
-                found.append(Batch(path))
-        return sorted(found, key=lambda batch: batch.numbers)
+                batches.append(Batch(path))
+        return sorted(batches, key=lambda batch: batch.numbers)
 
     def leave(self) -> int:
         """Clear up after a run that has not come to its end; returns the finished days kept."""
@@ -278,13 +291,13 @@ def runs(numbers: list[int]) -> list[tuple[int, int]]:
     >>> runs([3, 4, 5, 8])
     [(3, 5), (8, 8)]
     """
-    found: list[tuple[int, int]] = []
+    ends: list[tuple[int, int]] = []
     for number in numbers:
-        if found and number == found[-1][1] + 1:
-            found[-1] = found[-1][0], number
+        if ends and number == ends[-1][1] + 1:
+            ends[-1] = ends[-1][0], number
         else:
-            found.append((number, number))
-    return found
+            ends.append((number, number))
+    return ends
 
 
 def iso(number: int) -> str:

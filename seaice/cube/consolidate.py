@@ -1,87 +1,52 @@
 """Consolidation: a folder of daily grids becomes one gap-free, flagged cube.
 
-The days are streamed: the days within reach of a fill (21 for the default) are in memory,
-whatever the length of the period. Cost is O(days x cells). Finished batches are kept on disk,
-so that a stopped run continues.
+Three things meet here: the recipe (:class:`seaice.cube.recipe.Recipe`), the source
+(:class:`seaice.daily.folder.DailyGrids`) and the target (:class:`seaice.cube.target.Target`).
+The days are streamed: those within reach of the filling (25 for the default method: 12 to either
+side and the day itself) are in memory, whatever the length of the date range. Cost is
+O(days x cells). Finished batches are kept on disk, so that a stopped run continues.
 """
 
 from __future__ import annotations
 
 import logging
-import uuid
-from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from seaice import InputError
 from seaice.cf import choose_chunk_shape
-from seaice.cube import (
-    netcdf,
-)
-from seaice.cube import (
-    zarr as cube_zarr,
-)
-from seaice.cube.batches import (
-    Batch,
-    FinishedBatches,
-    FinishedDay,
-    runs,
-)
+from seaice.cube.batches import Batch, FinishedBatches
 from seaice.cube.existing import (
-    Existing,
-    appended_period,
+    ExistingCube,
     check_output,
+    extend_date_range,
     first_stale_day,
     read_existing,
 )
 from seaice.cube.file import CubeFile
-from seaice.cube.fill_days import (
-    DayMaker,
-    check_current,
-    is_current,
-    make_days,
-    publish,
-    withdraw,
-)
-from seaice.cube.job import (
-    Job,
-    Settings,
-    table_of,
-)
-from seaice.cube.packing import Storage
-from seaice.cube.report import (
-    Totals,
-    already_done,
-    day_line,
-    finished,
-)
+from seaice.cube.fill_days import FillTask, fill_days
+from seaice.cube.packing import Packing
+from seaice.cube.recipe import Recipe
+from seaice.cube.report import report_complete, report_written
+from seaice.cube.target import Target, container_of
 from seaice.daily.folder import DailyGrids
-from seaice.dates import (
-    DateRange,
-    day_number,
-)
+from seaice.dates import DateRange, day_number
 from seaice.flags import Surface
 from seaice.gapfill import DailyMethod
 from seaice.gapfill.departure import Departure
 from seaice.gapfill.expected_error import read_table
+from seaice.gapfill.gaussian import Gaussian
 from seaice.grids import Grid
 from seaice.masks import assume_pole_hole, read_mask
-from seaice.report import Progress, Report
-from seaice.runtime.atomic_write import (
-    atomic,
-    clear,
-    exclusive,
-)
-from seaice.runtime.digests import digest_parts
-from seaice.runtime.workers import (
-    Engine,
-    split_days,
-)
+from seaice.report import Report
+from seaice.runtime.atomic_write import atomic, clear, exclusive
+from seaice.runtime.workers import Engine
+
+logger = logging.getLogger(__name__)
 
 
 def consolidate(
@@ -164,229 +129,113 @@ def consolidate(
     engine = Engine(workers, dask)
     output_file = Path(output_file)
     check_output(output_file, land_mask_file)
-    period = DateRange.parse(start_date, end_date)
-    parameters = {"method": method.name, **method.parameters, "pole_hole": pole_hole, "halo": halo}
-    parameters["compression"] = compression
+    date_range = DateRange.parse(start_date, end_date)
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, found {batch_size}")
     mask = read_mask(land_mask_file) if land_mask_file else None
     with exclusive(output_file):
         existing = read_existing(output_file, append=append, force=force)
         if append:
-            period = appended_period(existing, period)
-        kept = existing if append and not mask else None
+            date_range = extend_date_range(existing, date_range)
+        # Without a mask, a cube that is extended keeps its grid and its surface.
+        ground = mask or (existing if append else None)
         days = DailyGrids(
             source_dir=source_dir,
-            period=period.widen(method.reach) if halo else period,
-            grid=mask.grid if mask else (kept.grid if kept else None),
+            period=date_range.widen(method.reach) if halo else date_range,
+            grid=ground.grid if ground else None,
             grid_id=grid,
             bad_days_file=bad_days_file,
         )
-        surface = mask.surface if mask else (kept.surface if kept else _ocean_all(days.grid))
-        parameters["surface_sha256"] = digest_parts([surface.tobytes()])
-        parameters["error_table"] = table.digest
-        settings = Settings(method, parameters, days.grid, surface, pole_hole == "fill", table)
-        storage = _storage(output_file, compression, days.grid.shape, append=append)
-        job = Job(settings, days, period, output_file, batch_size, storage, lat_lon, land_mask_file)
-        notes = [] if mask or kept else [_no_mask_note(parameters, days.grid)]
-        return run(job, existing, notes, append=append, engine=engine)
+        surface = ground.surface if ground else _without_land(days.grid)
+        packing = _choose_packing(output_file, compression, days.grid.shape, append=append)
+        recipe = Recipe(method, days.grid, surface, pole_hole, halo, table, packing)
+        target = Target(output_file, date_range, lat_lon, append, land_mask_file)
+        report = _write_cube(FillTask(recipe, days, batch_size), target, existing, engine)
+        if not ground:
+            report.lines.append(_describe_missing_mask(recipe))
+        return report
 
 
-def _storage(output_file: Path, compression: str, shape: tuple[int, int], *, append: bool) -> Storage:
-    zarr = output_file.suffix == ".zarr"
-    container = cube_zarr if zarr else netcdf
+def _choose_packing(
+    output_file: Path, compression: str, shape: tuple[int, int], *, append: bool
+) -> Packing:
     # An earlier version may have chosen other chunks.
-    tile = container.stored_tile(output_file) if append else None
-    return Storage(compression, zarr, shape, tile or choose_chunk_shape(shape))
+    tile = container_of(output_file).stored_tile(output_file) if append else None
+    return Packing(compression, output_file.suffix == ".zarr", shape, tile or choose_chunk_shape(shape))
 
 
-def _ocean_all(grid: Grid) -> np.ndarray:
+def _without_land(grid: Grid) -> np.ndarray:
+    """Surface classes where there is no mask: ocean and the pole hole."""
     surface = np.full(grid.shape, Surface.OCEAN, np.uint8)
     surface[assume_pole_hole(grid)] = Surface.POLE_HOLE
     return surface
 
 
-def _no_mask_note(parameters: dict[str, Any], grid: Grid) -> str:
+def _describe_missing_mask(recipe: Recipe) -> str:
     cost = ""
-    if "space_window" in parameters:
+    if isinstance(recipe.method, Gaussian):
         cost = (
-            f": up to {parameters['space_window'] * grid.kilometres:.4g} km of coast get invented "
-            "values and land cannot be told from missing data"
+            f": up to {recipe.method.space_window * recipe.grid.kilometres:.4g} km of coast get "
+            "invented values and land cannot be told from missing data"
         )
     return f"no --land_mask_file, so land counts as ocean{cost}; create_mask.py makes one"
 
 
-logger = logging.getLogger(__name__)
-
-
-# Spans for each worker: enough that all end at about the same time; each costs the reading of
-# the days within reach of its ends.
-_SPANS_PER_WORKER = 4
-
-
-def run(
-    job: Job, existing: Existing | None, notes: list[str], *, append: bool, engine: Engine
-) -> Report:
-    """Make what is stale and put the cube together; the caller holds the lock of the output."""
-    first = job.period.start
+def _write_cube(task: FillTask, target: Target, existing: ExistingCube | None, engine: Engine) -> Report:
+    """Fill the stale days and write the cube; the caller holds the lock of the output."""
+    recipe, days, date_range = task.recipe, task.days, target.date_range
+    finished = FinishedBatches.beside(target.path)
+    first = date_range.start
     if existing is not None:
-        stale = first_stale_day(job, existing, append=append)
+        stale = first_stale_day(existing, recipe, days, target)
         if stale is None:
-            _clear(job)
-            return already_done(job, notes, append=append)
+            _clear(target, finished)
+            return report_complete(recipe, days, target)
         first = stale
-    if append:
-        _container(job).check_storage(job.output_file, job.storage)
-    spool = FinishedBatches.beside(job.output_file)
+    if target.append:
+        target.container.check_packing(target.path, recipe.packing)
     try:
-        _make(job, spool, DateRange(first, job.period.end), engine)
-        with atomic(job.output_file, verify=partial(_verify, job=job), locked=True) as temporary:
-            days = assemble(job, spool, temporary, append=append, engine=engine)
+        fill_days(task, finished, DateRange(first, date_range.end), engine)
+        with atomic(target.path, verify=partial(_verify, target=target), locked=True) as part:
+            batches = _checked_batches(finished, recipe, date_range)
+            target.write(part, recipe, days, batches, engine)
     except BaseException:
-        kept = spool.leave()
+        kept = finished.leave()
         if kept:
-            logger.info("%d finished days are kept in %s; the same command goes on", kept, spool.path)
+            logger.info("%d finished days are kept in %s; the same command goes on", kept, finished.path)
         raise
-    spool.remove()
-    return finished(job, Totals.of(days), notes, first)
+    finished.remove()
+    written = [day for batch in batches for day in batch.days]
+    return report_written(written, recipe, days, target)
 
 
-def _container(job: Job) -> ModuleType:
-    """What a cube of this ending is stored in."""
-    return cube_zarr if job.storage.zarr else netcdf
+def _clear(target: Target, finished: FinishedBatches) -> None:
+    """Remove what a killed run left beside a complete cube; keep the days of a started append."""
+    clear(target.path)
+    first, last = day_number(target.date_range.start), day_number(target.date_range.end)
+    if all(first <= number <= last for batch in finished.batches() for number in batch.numbers):
+        finished.remove()
 
 
-def _clear(job: Job) -> None:
-    """Remove what a run left that was killed when its cube was there; keep a started append's days."""
-    clear(job.output_file)
-    spool = FinishedBatches.beside(job.output_file)
-    inside = range(day_number(job.period.start), day_number(job.period.end) + 1)
-    if all(number in inside for batch in spool.batches() for number in batch.numbers):
-        spool.remove()
-
-
-def _make(job: Job, spool: FinishedBatches, period: DateRange, engine: Engine) -> None:
-    wanted = range(day_number(period.start), day_number(period.end) + 1)
-    withdraw(spool.path)  # workers that a killed run has left somewhere
-    there = {number for batch in spool.open(is_current(job, wanted)) for number in batch.numbers}
-    pending = [number for number in wanted if number not in there]
-    if there:
-        logger.info("%d of %d days are finished already, in %s", len(there), len(wanted), spool.path)
-    with Progress(total=len(pending), label="days", logger=logger) as progress:
-
-        def tell(made: FinishedDay) -> None:
-            progress.unit(day_line(made.record, made.counts))
-
-        if engine.is_here:
-            maker = DayMaker(job, spool.path)
-            for first, last in runs(pending):
-                maker.make(first, last, tell)
-        elif pending:
-            _make_elsewhere(job, spool, pending, engine, tell)
-
-
-def _make_elsewhere(
-    job: Job,
-    spool: FinishedBatches,
-    pending: list[int],
-    engine: Engine,
-    tell: Callable[[FinishedDay], None],
-) -> None:
-    token = uuid.uuid4().hex
-    publish(job, spool.path, token)
-    found = runs(pending)
-    parts = -(-_SPANS_PER_WORKER * engine.workers // len(found))
-    # Few days: smaller batches, so that every worker gets some.
-    size = min(job.batch_size, -(-len(pending) // engine.workers))
-    cut = [span for a, b in found for span in split_days(a, b, parts=parts, multiple=size)]
-    units = [(spool.path, token, engine.threads, a, b) for a, b in cut]
-    waiting, told = set(pending), set[Path]()
-
-    def look() -> None:
-        for path in sorted(set(spool.path.glob("*.days")) - told):
-            told.add(path)
-            for made in Batch(path).days:
-                if day_number(made.record.day) in waiting:
-                    tell(made)
-
-    try:
-        with engine.start() as crew:
-            crew.do(make_days, units, lambda i, found: look(), look)
-    finally:
-        withdraw(spool.path)
-
-
-def assemble(
-    job: Job, spool: FinishedBatches, target: Path, *, append: bool, engine: Engine
-) -> Sequence[FinishedDay]:
-    """Put the cube together from the finished batches; returns the days that were written."""
-    container = _container(job)
-    if append:
-        container.clone(job.output_file, target)
-    else:
-        settings = job.settings
-        container.create(
-            target,
-            start=job.period.start,
-            days=len(job.period),
-            grid=settings.grid,
-            surface=settings.surface,
-            lat_lon=job.lat_lon,
-            attributes=job.attributes(),
-            compression=job.storage.compression,
-        )
-    batches = _checked(job, spool)
-    days = [made for batch in batches for made in batch.days]
-    start = day_number(job.period.start)
-    with container.Cube(target) as cube:
-        cube.put_table(day_number(days[0].record.day) - start, table_of(days))
-        if append:
-            cube.annotate(job.attributes())
-        if engine.is_here or not job.storage.zarr:
-            for batch in batches:
-                _put(cube, batch, start)
-            return days
-    # Every day is files of its own, so that anyone may write them.
-    token = uuid.uuid4().hex
-    publish(job, spool.path, token)
-    try:
-        with engine.start() as crew:
-            units = [(token, target, batch.path, start) for batch in batches]
-            crew.do(put_batch, units, lambda i, found: None)
-    finally:
-        withdraw(spool.path)
-    return days
-
-
-def _checked(job: Job, spool: FinishedBatches) -> list[Batch]:
-    """The batches of the spool, if they are every day once and made of the same."""
-    batches, inputs = spool.batches(), dict[str, str]()
+def _checked_batches(finished: FinishedBatches, recipe: Recipe, date_range: DateRange) -> list[Batch]:
+    """The finished batches; OSError if a day lacks or is there twice, or they are of two recipes."""
+    batches, signatures = finished.batches(), dict[str, str]()
     numbers = [number for batch in batches for number in batch.numbers]
-    if not numbers or numbers != list(range(numbers[0], day_number(job.period.end) + 1)):
-        raise OSError(f"days are missing or there twice in {spool.path}; run the same command again")
+    if not numbers or numbers != list(range(numbers[0], day_number(date_range.end) + 1)):
+        raise OSError(f"days are missing or there twice in {finished.path}; run the same command again")
     for batch in batches:
         for day, signature in batch.made_of["inputs"].items():
-            if inputs.setdefault(day, signature) != signature:
+            if signatures.setdefault(day, signature) != signature:
                 raise OSError(f"the input of {day} has changed meanwhile; run the same command again")
-        if batch.made_of["fingerprint"] != job.fingerprint:
+        if batch.made_of["fingerprint"] != recipe.fingerprint:
             raise OSError(f"{batch.path} was made by another run; run the same command again")
     return batches
 
 
-def put_batch(token: str, target: Path, batch: Path, start: int) -> None:
-    """Put the days of a batch into a Zarr cube whose axis begins with the day ``start``."""
-    check_current(batch.parent, token)
-    with cube_zarr.Cube(target) as cube:
-        _put(cube, Batch(batch), start)
-
-
-def _put(cube: cube_zarr.Cube | netcdf.Cube, batch: Batch, start: int) -> None:
-    for made, chunks in batch.chunks():
-        cube.put_day(day_number(made.record.day) - start, chunks)
-
-
-def _verify(path: Path, job: Job) -> None:
+def _verify(path: Path, target: Target) -> None:
     with CubeFile(path) as cube:
-        if cube.dates != list(job.period):
-            raise OSError(f"the file just written does not hold every day of {job.period}: {path}")
+        if cube.dates != list(target.date_range):
+            raise OSError(
+                f"the file just written does not hold every day of {target.date_range}: {path}"
+            )
         cube.concentration(-1)

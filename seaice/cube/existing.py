@@ -1,4 +1,4 @@
-"""What already stands at the output, and which of its days must be made (again)."""
+"""The cube that is already at the output, and which of its days must be filled (again)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from seaice import (
     cf,
 )
 from seaice.cube.file import CubeFile
-from seaice.cube.job import (
-    Job,
-    same_parameters,
-)
+from seaice.cube.recipe import Recipe, are_same
+from seaice.cube.target import Target, halo_inputs
+from seaice.daily.folder import DailyGrids
 from seaice.dates import DateRange
 from seaice.flags import DayStatus
 from seaice.grids import Grid
@@ -30,18 +29,36 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Existing:
-    """What a cube that stands at the output says of itself."""
+class ExistingCube:
+    """The cube at the output, as far as a new run compares itself with it.
+
+    Attributes
+    ----------
+    path : Path
+    date_range : DateRange
+    grid : Grid
+    parameters : dict
+        As the cube holds them (:attr:`seaice.cube.recipe.Recipe.parameters`).
+    surface : ndarray of uint8, shape (rows, columns)
+    status : ndarray of uint8, shape (days,)
+        :class:`seaice.flags.DayStatus`.
+    files, digests : list of str
+        Name and SHA-256 of the file of every day; empty where there is none.
+    halo_signatures : dict of str to str
+        Signatures of the days outside the cube that were source values, by ISO date.
+    lat_lon : bool
+        Whether the cube has latitudes and longitudes.
+    """
 
     path: Path
-    period: DateRange
+    date_range: DateRange
     grid: Grid
     parameters: dict[str, Any]
     surface: np.ndarray
     status: np.ndarray
     files: list[str]
     digests: list[str]
-    halo_inputs: dict[str, str]
+    halo_signatures: dict[str, str]
     lat_lon: bool
 
 
@@ -68,7 +85,7 @@ def check_output(output_file: Path, land_mask_file: Path | None) -> None:
         )
 
 
-def read_existing(output_file: Path, *, append: bool, force: bool) -> Existing | None:
+def read_existing(output_file: Path, *, append: bool, force: bool) -> ExistingCube | None:
     """Read the cube at the output, if there is one; refuse a file that is something else."""
     if not output_file.exists():
         if append:
@@ -78,11 +95,11 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> Existing |
         with CubeFile(output_file) as cube:
             if force and not append:
                 return None
-            return Existing(
+            return ExistingCube(
                 output_file,
                 DateRange(cube.dates[0], cube.dates[-1]),
                 cube.grid,
-                # Cubes of the first version do not tell: they are all deflated.
+                # Cubes of the first version do not name it: they are all deflated.
                 {"compression": "zlib", **cube.parameters},
                 cube.surface,
                 cube.variable("day_status"),
@@ -98,20 +115,22 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> Existing |
         ) from None
 
 
-def appended_period(existing: Existing | None, period: DateRange) -> DateRange:
+def extend_date_range(existing: ExistingCube | None, date_range: DateRange) -> DateRange:
     """The days of the cube after an append; InputError if they would not be contiguous."""
     assert existing is not None  # read_existing() has refused
-    cube = existing.period
-    if not cube.start <= period.start <= cube.end + timedelta(days=1):
+    cube = existing.date_range
+    if not cube.start <= date_range.start <= cube.end + timedelta(days=1):
         raise InputError(
-            f"--start_date {period.start} leaves a hole or lies before the cube, which reaches from "
+            f"--start_date {date_range.start} leaves a hole or lies before the cube, which reaches from "
             f"{cube}; use --start_date {cube.start}"
         )
-    return DateRange(cube.start, max(cube.end, period.end))
+    return DateRange(cube.start, max(cube.end, date_range.end))
 
 
-def first_stale_day(job: Job, existing: Existing, *, append: bool) -> date | None:
-    """First day to make (again); None if the cube is complete and made of the same.
+def first_stale_day(
+    existing: ExistingCube, recipe: Recipe, days: DailyGrids, target: Target
+) -> date | None:
+    """First day to fill (again); None if the cube is complete and made of the same inputs.
 
     Raises
     ------
@@ -119,96 +138,103 @@ def first_stale_day(job: Job, existing: Existing, *, append: bool) -> date | Non
         If what would be written lacks days that the cube has observed, or an append would
         mix parameters.
     """
-    if append:
-        return _first_to_append(job, existing)
-    kept, new = existing.period, job.period
-    if kept.start < new.start or kept.end > new.end or not existing.grid.same_cells(job.settings.grid):
+    if target.append:
+        return _first_day_to_append(existing, recipe, days, target)
+    old, new = existing.date_range, target.date_range
+    if old.start < new.start or old.end > new.end or not existing.grid.same_cells(recipe.grid):
         raise InputError(
-            f"{existing.path} holds {kept} on {existing.grid}, which {new} on {job.settings.grid} would "
+            f"{existing.path} holds {old} on {existing.grid}, which {new} on {recipe.grid} would "
             "not replace; give --append to extend it, another --output_file, or --force"
         )
-    same = kept == new and same_parameters(existing.parameters, job.settings.parameters)
-    same = same and (existing.lat_lon or not job.lat_lon)
     logger.info("looking for days whose input has changed since %s was made", existing.path)
-    if same and not _changed_days(job, existing, since=kept.start) and not _halo_changed(job, existing):
+    if (
+        old == new
+        and are_same(existing.parameters, recipe.parameters)
+        and (existing.lat_lon or not target.lat_lon)
+        and not _changed_days(existing, days, since=old.start)
+        and not _halo_changed(existing, days, target.date_range)
+    ):
         return None
-    _refuse_lost(job, existing, since=kept.start)
+    _refuse_lost_days(existing, days, since=old.start)
     return new.start
 
 
-def _first_to_append(job: Job, existing: Existing) -> date | None:
-    _refuse_other_parameters(job, existing)
-    start, end = existing.period.start, existing.period.end
-    reach = timedelta(days=job.settings.reach)
+def _first_day_to_append(
+    existing: ExistingCube, recipe: Recipe, days: DailyGrids, target: Target
+) -> date | None:
+    _refuse_other_parameters(existing, recipe, target)
+    start, end = existing.date_range.start, existing.date_range.end
+    reach = timedelta(days=recipe.method.reach)
     trailing = end - reach + timedelta(days=1)
     logger.info("looking for days whose input has changed since %s was made", existing.path)
-    always = [start] if _halo_changed(job, existing) else []
-    always += [trailing] if job.period.end > end else []
+    always = [start] if _halo_changed(existing, days, target.date_range) else []
+    always += [trailing] if target.date_range.end > end else []
     # An append trusts the digests of days it does not read again: they may be many. Those it
     # reads again it compares, and goes back further if they have changed.
     since = trailing - reach
     while True:
-        stale = always + [day - reach for day in _changed_days(job, existing, since=since)[:1]]
+        stale = always + [day - reach for day in _changed_days(existing, days, since=since)[:1]]
         if not stale:
             return None
         first = max(start, min(stale))
         if first - reach >= since:
             break
         since = first - reach
-    _refuse_lost(job, existing, since=first - reach)
+    _refuse_lost_days(existing, days, since=first - reach)
     return first
 
 
-def _refuse_other_parameters(job: Job, existing: Existing) -> None:
-    if not same_parameters(existing.parameters, job.settings.parameters):
+def _refuse_other_parameters(existing: ExistingCube, recipe: Recipe, target: Target) -> None:
+    if not are_same(existing.parameters, recipe.parameters):
         changed = [
             "another land mask" if k == "surface_sha256" else f"{k} {existing.parameters.get(k)} -> {v}"
-            for k, v in job.settings.parameters.items()
+            for k, v in recipe.parameters.items()
             if str(existing.parameters.get(k)) != str(v)
         ]
         raise InputError(
             f"{existing.path} was made with other parameters ({listing(changed)}); append with the "
             "same ones, or make a new cube"
         )
-    if job.lat_lon and not existing.lat_lon:
+    if target.lat_lon and not existing.lat_lon:
         raise InputError(f"{existing.path} has no lat and lon; make it again with --force --lat_lon")
 
 
-def _changed_days(job: Job, existing: Existing, *, since: date) -> list[date]:
+def _changed_days(existing: ExistingCube, days: DailyGrids, *, since: date) -> list[date]:
     """Days whose file is new or judged otherwise, or (from ``since`` on) another one."""
     changed = []
-    for i, day in enumerate(existing.period):
+    for i, day in enumerate(existing.date_range):
         present = existing.status[i] == DayStatus.PRESENT
-        if day not in job.days.files:
+        if day not in days.files:
             if existing.status[i] == DayStatus.REJECTED:
                 changed.append(day)
-        elif not present or job.days.is_bad(day) or (day >= since and job.days.has_choice(day)):
-            again = job.days.read(day)[1]
-            found = again.status, cf.cut_text(again.file), again.sha256
-            if found != (existing.status[i], existing.files[i], existing.digests[i]):
+        elif not present or days.is_bad(day) or (day >= since and days.has_choice(day)):
+            record = days.read(day)[1]
+            now = record.status, cf.cut_text(record.file), record.sha256
+            if now != (existing.status[i], existing.files[i], existing.digests[i]):
                 changed.append(day)
-        elif day >= since and job.days.digest(day) != existing.digests[i]:
+        elif day >= since and days.digest(day) != existing.digests[i]:
             changed.append(day)
     return changed
 
 
-def _halo_changed(job: Job, existing: Existing) -> bool:
-    """Whether a day outside the cube that helped to fill it is another one now."""
-    now = job.halo_inputs()
-    inside = {str(day) for day in job.period}
+def _halo_changed(existing: ExistingCube, days: DailyGrids, date_range: DateRange) -> bool:
+    """Whether a source day outside the cube is another one now."""
+    now, before = halo_inputs(days, date_range), existing.halo_signatures
+    inside = {str(day) for day in date_range}
+    old = existing.date_range
     return any(
-        now.get(day) != existing.halo_inputs.get(day)
-        for day in (now.keys() | existing.halo_inputs.keys()) - inside
-        if day < str(existing.period.start) or job.period.end == existing.period.end
+        now.get(day) != before.get(day)
+        for day in (now.keys() | before.keys()) - inside
+        if day < str(old.start) or date_range.end == old.end
     )
 
 
-def _refuse_lost(job: Job, existing: Existing, *, since: date) -> None:
+def _refuse_lost_days(existing: ExistingCube, days: DailyGrids, *, since: date) -> None:
     """A day the cube has observed must not turn into an absent one."""
     lost = [
         str(day)
-        for i, day in enumerate(existing.period)
-        if day >= since and existing.status[i] == DayStatus.PRESENT and day not in job.days.files
+        for i, day in enumerate(existing.date_range)
+        if day >= since and existing.status[i] == DayStatus.PRESENT and day not in days.files
     ]
     if lost:
         raise InputError(

@@ -1,11 +1,18 @@
-"""The unit of work of a consolidation: a run of days, filled, packed and kept in a spool."""
+"""Filling the days of a cube: runs of days, filled, packed and kept as batches.
+
+A run of days is the unit of work. Where worker processes share the days, they find recipe and
+source pickled in the folder of the finished batches.
+"""
 
 from __future__ import annotations
 
+import logging
 import pickle
+import uuid
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
@@ -18,24 +25,28 @@ from seaice.cube.batches import (
     BatchWriter,
     FinishedBatches,
     FinishedDay,
-    full_disk_named,
     iso,
+    name_full_disk,
     runs,
 )
-from seaice.cube.job import Job
 from seaice.cube.packing import pack_day
-from seaice.daily.folder import DayRecord
-from seaice.dates import (
-    day_number,
-    from_day_number,
-)
+from seaice.cube.recipe import Recipe
+from seaice.daily.folder import DailyGrids, DayRecord
+from seaice.dates import DateRange, day_number, from_day_number
 from seaice.gapfill import Filled, expected_error
 from seaice.gapfill.stream import FillStream
+from seaice.report import Progress
 from seaice.runtime.threads import use_threads
+from seaice.runtime.workers import Engine, split_days
+
+logger = logging.getLogger(__name__)
 
 # Days that are packed and written while the next ones are filled.
 _BEHIND = 2
-_JOB_FILE = "job.pickle"
+# Spans for each worker: enough that all end at about the same time; each costs the reading of
+# the days within reach of its ends.
+_SPANS_PER_WORKER = 4
+_TASK_FILE = "task.pickle"
 _TOKEN_FILE = "run"
 
 
@@ -43,29 +54,124 @@ class Superseded(RuntimeError):
     """The run that asked for these days is over."""
 
 
-class DayMaker:
+@dataclass(frozen=True)
+class FillTask:
+    """What to fill: a recipe, and the source it is applied to.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    days : DailyGrids
+        The source. With a halo its date range is wider than the cube's.
+    batch_size : int
+        Days of a batch.
+    """
+
+    recipe: Recipe
+    days: DailyGrids
+    batch_size: int
+
+    def inputs_of(self, first: int, last: int) -> range:
+        """The days whose files a run of days depends on."""
+        source, reach = self.days.period, self.recipe.method.reach
+        begin = max(day_number(source.start), first - reach)
+        return range(begin, min(day_number(source.end), last + reach) + 1)
+
+    def is_current(self, numbers: range) -> Callable[[Batch], bool]:
+        """Whether a batch holds days of ``numbers``, made of this recipe from the files of now."""
+        signature = cache(lambda number: self.days.make_signature(from_day_number(number)))
+        fingerprint = self.recipe.fingerprint
+
+        def check(batch: Batch) -> bool:
+            first, last = batch.numbers[0], batch.numbers[-1]
+            inputs = {iso(number): signature(number) for number in self.inputs_of(first, last)}
+            same = batch.made_of == {"fingerprint": fingerprint, "inputs": inputs}
+            return same and first in numbers and last in numbers
+
+        return check
+
+
+def fill_days(task: FillTask, finished: FinishedBatches, date_range: DateRange, engine: Engine) -> None:
+    """Fill the days of a date range, all but those that a stopped run has finished already."""
+    numbers = range(day_number(date_range.start), day_number(date_range.end) + 1)
+    withdraw(finished.path)  # workers that a killed run has left somewhere
+    batches = finished.open(task.is_current(numbers))
+    usable = {number for batch in batches for number in batch.numbers}
+    pending = [number for number in numbers if number not in usable]
+    if usable:
+        logger.info(
+            "%d of %d days are finished already, in %s", len(usable), len(numbers), finished.path
+        )
+    with Progress(total=len(pending), label="days", logger=logger) as progress:
+        if engine.is_here:
+            filler = DayFiller(task, finished.path)
+            for first, last in runs(pending):
+                filler.fill(first, last, lambda day: progress.unit(day.describe()))
+        elif pending:
+            _share_days(task, finished, pending, engine, progress)
+
+
+def _share_days(
+    task: FillTask,
+    finished: FinishedBatches,
+    pending: list[int],
+    engine: Engine,
+    progress: Progress,
+) -> None:
+    """Let the workers of an engine fill the pending days."""
+    token = uuid.uuid4().hex
+    with name_full_disk(finished.path):
+        (finished.path / _TASK_FILE).write_bytes(pickle.dumps(task))
+    announce(finished.path, token)
+    gaps = runs(pending)
+    parts = -(-_SPANS_PER_WORKER * engine.workers // len(gaps))
+    # Few days: smaller batches, so that every worker gets some.
+    size = min(task.batch_size, -(-len(pending) // engine.workers))
+    cut = [span for a, b in gaps for span in split_days(a, b, parts=parts, multiple=size)]
+    units = [(finished.path, token, engine.threads, a, b) for a, b in cut]
+    waiting, reported = set(pending), set[Path]()
+
+    def look() -> None:
+        for path in finished.paths():
+            if path in reported:
+                continue
+            reported.add(path)
+            for day in Batch(path).days:
+                if day_number(day.record.day) in waiting:
+                    progress.unit(day.describe())
+
+    try:
+        with engine.start() as workers:
+            workers.do(fill_published_days, units, lambda i, nothing: look(), look)
+    finally:
+        withdraw(finished.path)
+
+
+class DayFiller:
     """Fills and packs runs of days; the results are batch files.
 
     Reading ahead, filling and packing behind go on at the same time, each in a thread.
 
     Parameters
     ----------
-    job : Job
+    task : FillTask
     folder : Path
-        Of the spool.
+        Of the finished batches.
     """
 
-    def __init__(self, job: Job, folder: Path) -> None:
-        self._job = job
+    def __init__(self, task: FillTask, folder: Path) -> None:
+        self._task = task
+        self._recipe = task.recipe
         self._folder = folder
         self._records: dict[int, DayRecord] = {}
         self._signatures: dict[int, str] = {}
-        self._seen = day_number(job.days.period.start), day_number(job.days.period.end)
 
-    def make(self, first: int, last: int, tell: Callable[[FinishedDay], None]) -> None:
-        """Make the days from first to last, in batches; ``tell`` hears of every day."""
-        settings, size = self._job.settings, self._job.batch_size
-        stream = FillStream(self._read, self._seen, settings.ocean, settings.steps(), keep=_BEHIND)
+    def fill(self, first: int, last: int, report: Callable[[FinishedDay], None]) -> None:
+        """Fill the days from first to last, in batches; ``report`` is called with every day."""
+        source, size = self._task.days.period, self._task.batch_size
+        seen = day_number(source.start), day_number(source.end)
+        recipe = self._recipe
+        stream = FillStream(self._read, seen, recipe.ocean, recipe.steps(), keep=_BEHIND)
         days = enumerate(stream.days(first, last), start=first)
         with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
             for begin in range(first, last + 1, size):
@@ -73,34 +179,35 @@ class DayMaker:
                 behind: deque[Future[FinishedDay]] = deque()
                 with BatchWriter(self._folder) as batch:
                     for number, filled in islice(days, end - begin + 1):
-                        behind.append(writer.submit(self._add, batch, number, filled))
+                        behind.append(writer.submit(self._pack, batch, number, filled))
                         if len(behind) >= _BEHIND:
-                            tell(behind.popleft().result())
+                            report(behind.popleft().result())
                     while behind:
-                        tell(behind.popleft().result())
+                        report(behind.popleft().result())
                     batch.commit(self._made_of(begin, end))
-                self._forget(end + 1 - self._job.settings.reach)
+                self._forget(end + 1 - recipe.method.reach)
 
     def _read(self, number: int, frame: np.ndarray) -> None:
-        day = from_day_number(number)
-        found, record = self._job.days.read(day, out=frame)
-        if found is not frame:
-            frame[:] = np.nan if found is None else found
+        days, day = self._task.days, from_day_number(number)
+        values, record = days.read(day, out=frame)
+        if values is not frame:
+            frame[:] = np.nan if values is None else values
         self._records[number] = record
-        self._signatures[number] = self._job.days.make_signature(day, record)
+        self._signatures[number] = days.make_signature(day, record)
 
-    def _add(self, batch: BatchWriter, number: int, filled: Filled) -> FinishedDay:
-        error = expected_error.of_day(filled, self._job.settings.error_table)
-        packed = pack_day(filled, error, self._job.settings.hole, self._job.storage)
+    def _pack(self, batch: BatchWriter, number: int, filled: Filled) -> FinishedDay:
+        recipe = self._recipe
+        error = expected_error.of_day(filled, recipe.error_table)
+        packed = pack_day(filled, error, recipe.hole, recipe.packing)
         record = self._records.pop(number)
         batch.add(record, packed)
         return FinishedDay(record, packed.counts)
 
     def _made_of(self, first: int, last: int) -> dict[str, Any]:
-        window = inputs_of(self._job, first, last)
+        inputs = self._task.inputs_of(first, last)
         return {
-            "fingerprint": self._job.fingerprint,
-            "inputs": {iso(number): self._signatures[number] for number in window},
+            "fingerprint": self._recipe.fingerprint,
+            "inputs": {iso(number): self._signatures[number] for number in inputs},
         }
 
     def _forget(self, before: int) -> None:
@@ -109,45 +216,13 @@ class DayMaker:
                 del self._signatures[number]
 
 
-def inputs_of(job: Job, first: int, last: int) -> range:
-    """The days whose files a run of days depends on."""
-    seen, reach = job.days.period, job.settings.reach
-    begin = max(day_number(seen.start), first - reach)
-    return range(begin, min(day_number(seen.end), last + reach) + 1)
-
-
-def is_current(job: Job, wanted: range) -> Callable[[Batch], bool]:
-    """Whether a batch holds wanted days, made as this job would make them from the files of now."""
-    signature = cache(lambda number: job.days.make_signature(from_day_number(number)))
-
-    def check(batch: Batch) -> bool:
-        first, last = batch.numbers[0], batch.numbers[-1]
-        inputs = {iso(number): signature(number) for number in inputs_of(job, first, last)}
-        same = batch.made_of == {"fingerprint": job.fingerprint, "inputs": inputs}
-        return same and first in wanted and last in wanted
-
-    return check
-
-
-def publish(job: Job, folder: Path, token: str) -> None:
-    """Put the job where workers on any machine find it."""
-    with full_disk_named(folder):
-        (folder / _JOB_FILE).write_bytes(pickle.dumps(job))
-        (folder / _TOKEN_FILE).write_text(token)
-
-
-def withdraw(folder: Path) -> None:
-    """Tell workers that are still at it to stop."""
-    (folder / _TOKEN_FILE).unlink(missing_ok=True)
-
-
-def make_days(folder: Path, token: str, threads: int | None, first: int, last: int) -> None:
-    """Make the days of a published job in a process of its own.
+def fill_published_days(folder: Path, token: str, threads: int | None, first: int, last: int) -> None:
+    """Fill days of a published task in a process of its own.
 
     Parameters
     ----------
     folder : Path
-        Of the spool; the same for every machine.
+        Of the finished batches; the same for every machine.
     token : str
         Of the run that asks. Work stops when the run is over.
     threads : int, optional
@@ -162,11 +237,22 @@ def make_days(folder: Path, token: str, threads: int | None, first: int, last: i
     """
     check_current(folder, token)
     use_threads(threads)
-    maker = DayMaker(_job_of(folder, token), folder)
+    filler = DayFiller(_task_of(folder, token), folder)
     # A worker that died at these days may have finished some of them.
-    there = {number for batch in FinishedBatches(folder).batches() for number in batch.numbers}
-    for a, b in runs([number for number in range(first, last + 1) if number not in there]):
-        maker.make(a, b, lambda made: check_current(folder, token))
+    done = {number for batch in FinishedBatches(folder).batches() for number in batch.numbers}
+    for a, b in runs([number for number in range(first, last + 1) if number not in done]):
+        filler.fill(a, b, lambda day: check_current(folder, token))
+
+
+def announce(folder: Path, token: str) -> None:
+    """Mark a run as the one whose workers may use a folder."""
+    with name_full_disk(folder):
+        (folder / _TOKEN_FILE).write_text(token)
+
+
+def withdraw(folder: Path) -> None:
+    """Stop the workers that still use a folder."""
+    (folder / _TOKEN_FILE).unlink(missing_ok=True)
 
 
 def check_current(folder: Path, token: str) -> None:
@@ -180,6 +266,6 @@ def check_current(folder: Path, token: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _job_of(folder: Path, token: str) -> Job:
-    job: Job = pickle.loads((folder / _JOB_FILE).read_bytes())
-    return job
+def _task_of(folder: Path, token: str) -> FillTask:
+    task: FillTask = pickle.loads((folder / _TASK_FILE).read_bytes())
+    return task

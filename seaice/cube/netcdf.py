@@ -14,15 +14,15 @@ from seaice import (
     InputError,
     cf,
 )
-from seaice.cube.job import PER_DAY
 from seaice.cube.packing import (
     PACKED,
-    Storage,
+    Packing,
 )
 from seaice.dates import day_number
 from seaice.grids import Grid
 from seaice.open_file import open_hdf5
 
+PER_DAY = ("missing_ocean_cells", "missing_pole_cells", "filled_ocean_cells", "day_status")
 # Numbers of HDF5's filters by compression, for words and for bytes: shuffle, deflate, Zstandard.
 _FILTERS = {
     ("zlib", True): [2, 1],
@@ -77,8 +77,8 @@ def stored_tile(path: Path) -> tuple[int, int] | None:
     return (chunks[1], chunks[2]) if chunks and chunks[0] == 1 else None
 
 
-def check_storage(path: Path, storage: Storage) -> None:
-    """Refuse a cube whose chunks are not as this storage makes them; InputError.
+def check_packing(path: Path, packing: Packing) -> None:
+    """Refuse a cube whose chunks are not as this packing makes them; InputError.
 
     Chunks are appended as they are, so they must be what the file says they are.
     """
@@ -86,8 +86,8 @@ def check_storage(path: Path, storage: Storage) -> None:
         for name in PACKED:
             chunks, filters = file[name].chunks, _filters(file[name])
             if (
-                chunks != (1, *storage.tile)
-                or filters != _FILTERS[storage.compression, name == PACKED[0]]
+                chunks != (1, *packing.tile)
+                or filters != _FILTERS[packing.compression, name == PACKED[0]]
             ):
                 raise InputError(
                     f"{path} was stored by another program: {name} has chunks {chunks} and HDF5 filters "

@@ -17,20 +17,10 @@ from seaice import (
     InputError,
     cf,
 )
+from seaice.flags import FillFlag
 from seaice.gapfill import Filled
 from seaice.runtime.threads import for_each
 
-COUNTED = (
-    "observed",
-    "temporal_two_sided",
-    "temporal_one_sided",
-    "spacetime_gaussian",
-    "pole_hole",
-    "departure_two_sided",
-    "departure_one_sided",
-    "missing",
-    "missing_pole_hole",
-)
 PACKED = ("sea_ice_conc", "fill_flag", "days_back_forward", "sea_ice_conc_error")
 COMPRESSIONS = ("zlib", "zstd", "none")
 # A higher level costs several times as much and saves a few percent of the file.
@@ -38,8 +28,8 @@ LEVEL = 1
 
 
 @dataclass(frozen=True)
-class Storage:
-    """How the daily fields of a cube are stored.
+class Packing:
+    """How the daily fields of a cube become chunks.
 
     Attributes
     ----------
@@ -91,7 +81,7 @@ class Storage:
 
 
 def decompress(codec: str, data: bytes | memoryview, size: int) -> bytes | memoryview:
-    """The bytes that a :meth:`Storage.compressor` was given.
+    """The bytes that a :meth:`Packing.compressor` was given.
 
     Parameters
     ----------
@@ -137,14 +127,15 @@ class PackedDay(NamedTuple):
     chunks : dict of str to list of bytes
         Of every variable in ``PACKED``, the chunks of all tiles.
     counts : dict of str to int
-        The number of cells of every kind in ``COUNTED``.
+        Cells of every flag that occurs, by its meaning, and of ``missing`` and
+        ``missing_pole_hole``: ocean that is still missing, outside the pole hole and in it.
     """
 
     chunks: dict[str, list[bytes]]
     counts: dict[str, int]
 
 
-def pack_day(filled: Filled, error: np.ndarray, hole: np.ndarray, storage: Storage) -> PackedDay:
+def pack_day(filled: Filled, error: np.ndarray, hole: np.ndarray, packing: Packing) -> PackedDay:
     """Pack a filled day.
 
     Parameters
@@ -155,24 +146,19 @@ def pack_day(filled: Filled, error: np.ndarray, hole: np.ndarray, storage: Stora
         As :func:`seaice.gapfill.expected_error.of_day` gives it.
     hole : ndarray of bool, shape (rows, columns)
         The pole hole, counted apart.
-    storage : Storage
-
-    Returns
-    -------
-    PackedDay
+    packing : Packing
     """
-    compress = storage.compressor()
+    compress = packing.compressor()
 
     def pack_tile(corner: tuple[int, int]) -> tuple[list[bytes], np.ndarray]:
         from seaice.cube import _kernels
 
-        words = np.empty(storage.tile, np.int16)
-        octets = np.empty(storage.tile, np.uint8)
-        counts = np.zeros(len(COUNTED), np.int64)
+        words = np.empty(packing.tile, np.int16)
+        octets = np.empty(packing.tile, np.uint8)
+        counts = np.zeros((2, 256), np.int64)
         steps, missing = 0.01 / cf.CONCENTRATION_SCALE, cf.CONCENTRATION_FILL
-        packing = (hole, corner, steps, missing, words, counts)
-        _kernels.pack(filled.values, filled.flag, *packing)
-        if storage.shuffled:
+        _kernels.pack(filled.values, filled.flag, hole, corner, steps, missing, words, counts)
+        if packing.shuffled:
             shuffled = np.empty(words.nbytes, np.uint8)
             _kernels.shuffle(words, shuffled)
             chunks = [compress(shuffled)]
@@ -183,9 +169,23 @@ def pack_day(filled: Filled, error: np.ndarray, hole: np.ndarray, storage: Stora
             chunks.append(compress(octets))
         return chunks, counts
 
-    tiles = for_each(pack_tile, storage.corners)
-    counts = np.sum([tile[1] for tile in tiles], axis=0)
+    tiles = for_each(pack_tile, packing.corners)
     return PackedDay(
         {name: [tile[0][i] for tile in tiles] for i, name in enumerate(PACKED)},
-        dict(zip(COUNTED, counts.tolist(), strict=True)),
+        name_counts(np.sum([tile[1] for tile in tiles], axis=0)),
     )
+
+
+def name_counts(counts: np.ndarray) -> dict[str, int]:
+    """Counts of cells by name, see :class:`PackedDay`.
+
+    Parameters
+    ----------
+    counts : ndarray of int64, shape (2, 256)
+        By flag, outside the pole hole and in it.
+    """
+    cells = counts.sum(axis=0)
+    named = {flag.meaning: int(cells[flag]) for flag in FillFlag if flag < FillFlag.LAND}
+    outside, inside = counts[:, FillFlag.NOT_FILLED].tolist()
+    present = {name: count for name, count in named.items() if count}
+    return {**present, "missing": outside, "missing_pole_hole": inside}

@@ -25,7 +25,7 @@ from seaice import (
     InputError,
     cf,
 )
-from seaice.cube.packing import Storage
+from seaice.cube.packing import Packing
 from seaice.cube.shards import (
     CHUNK_KEYS,
     Layout,
@@ -337,16 +337,16 @@ def stored_tile(path: Path) -> tuple[int, int] | None:
     return layout.tile if layout else None
 
 
-def check_storage(path: Path, storage: Storage) -> None:
-    """Refuse a cube whose chunks are not as this storage makes them; InputError."""
-    codec = CODECS[storage.compression].get("name", "")
+def check_packing(path: Path, packing: Packing) -> None:
+    """Refuse a cube whose chunks are not as this packing makes them; InputError."""
+    codec = CODECS[packing.compression].get("name", "")
     group = open_zarr(path)
     for name in GRIDDED:
         layout = own_layout(group[name])
-        if layout is None or (layout.tile, layout.codec) != (storage.tile, codec):
+        if layout is None or (layout.tile, layout.codec) != (packing.tile, codec):
             raise InputError(
                 f"{path} was stored by another program: {name} is not in shards of one day with chunks "
-                f"of {storage.tile} and {codec or 'no codec'}; make the cube again with --force to "
+                f"of {packing.tile} and {codec or 'no codec'}; make the cube again with --force to "
                 "extend it"
             )
 

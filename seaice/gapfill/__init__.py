@@ -135,6 +135,10 @@ class DailyMethod(FillingMethod):
             rule of the pole hole (:mod:`seaice.gapfill.pole_hole`).
         """
 
+    def describe(self, kilometres: float) -> str:
+        """The method in words, for files and reports; ``kilometres`` is the width of a cell."""
+        return ", ".join(f"{name} {value}" for name, value in self.parameters.items())
+
     @property
     def reach(self) -> int:
         """Number of days to either side that a filled value may depend on."""

@@ -20,9 +20,9 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from seaice.gapfill import Frames
-from seaice.gapfill.gaussian import Alpha, Sigma
+from seaice.gapfill.gaussian import Alpha, Gaussian, Sigma
 from seaice.gapfill.hybrid import Hybrid
-from seaice.gapfill.temporal import LARGEST_GAP, GapDays
+from seaice.gapfill.temporal import LARGEST_GAP, GapDays, Temporal
 from seaice.runtime.options import Range
 from seaice.runtime.threads import each_band
 
@@ -76,6 +76,15 @@ class Departure(Hybrid):
     neighbour_sigma: Annotated[float, Range(0, 100, "CELLS")] = 1.5
     alpha: Alpha = 4.0
     sigma: Sigma = 1.5
+
+    def describe(self, kilometres: float) -> str:
+        """The three parts of the method in words."""
+        cells = self.neighbour_sigma
+        return (
+            f"{Temporal.describe(self, kilometres)}; smeared by {self.spread:g} cells squared a day, "
+            f"corrected by neighbours of the day, sigma {cells:g} cells ({cells * kilometres:.4g} km); "
+            f"{Gaussian.describe(self, kilometres)}"
+        )
 
     def _fill_in_time(self, frames: Frames, t: int) -> None:
         from seaice.gapfill import _kernels

@@ -75,6 +75,14 @@ class Gaussian(DailyMethod):
         fill_day = partial(self._fill_in_window, outside_hole=None if hole is None else ~hole)
         return [FillStep(self.time_window, fill_day)]
 
+    def describe(self, kilometres: float) -> str:
+        """The window in words, in days, cells and kilometres."""
+        cells = self.space_window
+        return (
+            f"in space and time {cells} cells ({cells * kilometres:.4g} km) and {self.time_window} "
+            f"days, sigma {self.sigma:g} cells ({self.sigma * kilometres:.4g} km)"
+        )
+
     def _fill_in_window(self, frames: Frames, t: int, *, outside_hole: np.ndarray | None) -> None:
         from seaice.gapfill import _kernels
 

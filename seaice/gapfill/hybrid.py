@@ -36,3 +36,7 @@ class Hybrid(Temporal, Gaussian):
     def steps(self, hole: np.ndarray | None = None) -> list[FillStep]:
         """The steps of both methods, one after the other."""
         return [*Temporal.steps(self, hole), *Gaussian.steps(self, hole)]
+
+    def describe(self, kilometres: float) -> str:
+        """Both methods in words."""
+        return f"{Temporal.describe(self, kilometres)}; {Gaussian.describe(self, kilometres)}"

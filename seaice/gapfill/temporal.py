@@ -76,6 +76,12 @@ class Temporal(DailyMethod):
         """The one step of this method."""
         return [FillStep(self.max_gap_days, self._fill_in_time)]
 
+    def describe(self, kilometres: float) -> str:
+        """The limits in words."""
+        return (
+            f"in time {self.max_gap_days} days to either side, {self.one_sided_days} from one side alone"
+        )
+
     def _fill_in_time(self, frames: Frames, t: int) -> None:
         from seaice.gapfill import _kernels
 
