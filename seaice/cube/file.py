@@ -33,6 +33,11 @@ from seaice.open_file import explain_damage, open_netcdf, open_zarr
 from seaice.runtime.atomic_write import locate_replaced
 
 WHOLE = slice(None)
+Index = tuple[int | slice, ...]
+# Errors by which a container reports bytes that cannot be read or decoded.
+DAMAGE = (OSError, RuntimeError)
+# Errors of zarr-python for the same; they become OSError.
+_ZARR_DAMAGE = (OSError, RuntimeError, ValueError, EOFError, zlib.error)
 
 
 class CubeFile:
@@ -102,7 +107,7 @@ class CubeFile:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the cube was made with; InputError if the file does not tell."""
+        """The parameters the cube was made with; InputError if the file has none."""
         try:
             return dict(json.loads(self.attributes["parameters"]))
         except (KeyError, TypeError, ValueError):
@@ -114,12 +119,12 @@ class CubeFile:
 
     def index(self, day: Any) -> int:
         """Position of a day on the axis; InputError if the cube does not reach it."""
-        wanted = parse_date(day)
-        if wanted not in self._number:
+        date_of_day = parse_date(day)
+        if date_of_day not in self._number:
             raise InputError(
-                f"{self.path} has no {wanted}: it reaches from {self.dates[0]} to {self.dates[-1]}"
+                f"{self.path} has no {date_of_day}: it reaches from {self.dates[0]} to {self.dates[-1]}"
             )
-        return self._number[wanted]
+        return self._number[date_of_day]
 
     def concentration(
         self, days: int | slice, rows: slice = WHOLE, columns: slice = WHOLE
@@ -190,16 +195,6 @@ def _left_aside(path: Path) -> str:
     if left.is_dir():
         return f", but {left}, which a killed run moved aside; run consolidate_data.py again"
     return "; make it with consolidate_data.py"
-
-
-Index = tuple[int | slice, ...]
-
-
-# What a library raises on bytes it cannot read or decode, and what becomes of it here.
-_DAMAGE = (OSError, RuntimeError, ValueError, EOFError, zlib.error)
-
-
-DAMAGE = (OSError, RuntimeError)
 
 
 class Container(Protocol):
@@ -307,26 +302,28 @@ class ZarrContainer:
             if has_own_keys(array.metadata.to_dict()):
                 self._check_files(name)
             return np.asarray(array[index or ...])
-        except _DAMAGE as error:
+        except _ZARR_DAMAGE as error:
             raise OSError(str(error)) from error
 
     def _read_shards(self, name: str, layout: Layout, index: Index, part: Sequence[range]) -> np.ndarray:
         *days, rows, columns = part
         files = [f"c.{day}.0.0" for day in days[0]] if days else ["c.0.0"]
-        here, there = _span(rows), _span(columns)
-        out = np.empty((len(files), here.stop - here.start, there.stop - there.start), layout.dtype)
-        for file, frame in zip(files, out, strict=True):
-            read_shard(self._path / name / file, layout, here, there, frame)
+        inner, across = _span(rows), _span(columns)
+        shape = (len(files), inner.stop - inner.start, across.stop - across.start)
+        frames = np.empty(shape, layout.dtype)
+        for file, frame in zip(files, frames, strict=True):
+            read_shard(self._path / name / file, layout, inner, across, frame)
         if rows.step != 1 or columns.step != 1:
-            out = out[:, np.array(rows)[:, np.newaxis] - here.start, np.array(columns) - there.start]
-        kept = out if days else out[0]
-        return kept[tuple(slice(None) if isinstance(i, slice) else 0 for i in index)]
+            row_index = np.array(rows)[:, np.newaxis] - inner.start
+            frames = frames[:, row_index, np.array(columns) - across.start]
+        values = frames if days else frames[0]
+        return values[tuple(slice(None) if isinstance(i, slice) else 0 for i in index)]
 
     def _check_files(self, name: str) -> None:
-        """Every chunk was written, so one that is not there was lost."""
+        """Refuse an array without one of its chunk files: all were written, so it was lost."""
         array = self._arrays[name]
-        for place in product(*(range(count) for count in array.cdata_shape)):
-            file = self._path / name / array.metadata.encode_chunk_key(place)
+        for chunk in product(*(range(count) for count in array.cdata_shape)):
+            file = self._path / name / array.metadata.encode_chunk_key(chunk)
             if file.stat().st_size == 0:
                 raise OSError(f"{file} is empty")
 
@@ -336,8 +333,8 @@ class ZarrContainer:
 
     def grid(self) -> Grid:
         """The grid of the cube."""
-        found = map(self.attributes_of, self._arrays)
-        mapping = next((a for a in found if "grid_mapping_name" in a), None)
+        attributes = map(self.attributes_of, self._arrays)
+        mapping = next((a for a in attributes if "grid_mapping_name" in a), None)
         return grids.recognise_grid(self.read("x"), self.read("y"), mapping)
 
     def close(self) -> None:
@@ -350,8 +347,8 @@ def _check_group(path: Path) -> None:
     if not (path / "zarr.json").is_file():
         if any((path / name).exists() for name in (".zgroup", ".zarray", ".zmetadata")):
             raise InputError(f"expected a Zarr v3 group, found a Zarr v2 store: {path}; {advice}")
-        found = "a folder without zarr.json" if any(path.iterdir()) else "an empty folder"
-        raise InputError(f"expected a cube, found {found}: {path}; {advice}")
+        folder = "a folder without zarr.json" if any(path.iterdir()) else "an empty folder"
+        raise InputError(f"expected a cube, found {folder}: {path}; {advice}")
     try:
         kind = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["node_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:

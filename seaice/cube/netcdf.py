@@ -1,4 +1,4 @@
-"""A cube in the making as a NetCDF-4 file: its variables, then packed days, then attributes."""
+"""Writing a cube as a NetCDF-4 file: its variables, then packed days, then attributes."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def _filters(variable: Any) -> list[int]:
 class Cube:
     """Puts packed days into a cube.
 
-    The table is written by the NetCDF library. Chunks go past its filters: they are stored
-    as they are given.
+    The per-day variables are written by the NetCDF library. Chunks bypass the filters of HDF5:
+    they are packed already, and their bytes are stored as they are.
 
     Parameters
     ----------
@@ -144,9 +144,9 @@ class Cube:
         """Store the packed chunks (:class:`seaice.cube.packing.PackedDay`) of the day at a position."""
         if self._file is None:
             self._open()
-        for name, some in chunks.items():
+        for name, of_variable in chunks.items():
             variable = self._file[name].id
-            for (y, x), chunk in zip(self._tiles[name], some, strict=True):
+            for (y, x), chunk in zip(self._tiles[name], of_variable, strict=True):
                 variable.write_direct_chunk((i, y, x), chunk)
 
     def _open(self) -> None:

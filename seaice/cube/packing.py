@@ -1,8 +1,8 @@
 """Packing filled days into the chunks of a cube: rounding, shuffling, compressing.
 
 A day of a gridded variable is cut into tiles, row by row from the first. Each becomes one
-chunk in exactly the bytes that the file stores, so that whoever puts the cube together only
-copies. The tiles of a day are packed in parallel.
+chunk in exactly the bytes that the file stores, so that the cube is put together by copying.
+The tiles of a day are packed in parallel.
 """
 
 from __future__ import annotations

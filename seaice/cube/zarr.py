@@ -1,8 +1,8 @@
 """Writing a cube as a Zarr v3 group: a folder with the variables of the NetCDF cube.
 
 A day of a gridded variable is one shard: a file of encoded chunks with an index. Days are
-written as encoded chunks, so that whoever makes them may encode in parallel; no day
-touches the file of another. Everything of a day that is not gridded is a row of a table
+written as encoded chunks, so that days can be encoded in parallel; each day has files of
+its own. Everything of a day that is not gridded is a row of a table
 in chunks of 1024 days.
 
 Files are only ever replaced, never changed in place, so that a copy may share them with
@@ -50,8 +50,8 @@ CODECS: dict[str, dict[str, Any]] = {
 # A file of every 1024 days and variable: an append rewrites the last one.
 DAYS_PER_CHUNK = 1024
 
-# What NetCDF gives for a value that was never written. It must not pass for a value: 0
-# would be open water, an observation, 1970.
+# What NetCDF returns for a value that was never written. It must differ from every value: 0
+# would mean open water, observed, or 1970.
 _UNWRITTEN: dict[str, Any] = {
     "i4": -2147483647,
     "i2": -32767,
@@ -184,13 +184,13 @@ class _Maker:
 def stored_whole(array: zarr.Array[Any]) -> zarr.Array[Any]:
     """An array that stores every chunk, be it of nothing but fill values.
 
-    A chunk that is not there is then one that was lost.
+    An absent chunk file is then one that was lost.
     """
     return array.with_config({"write_empty_chunks": True})
 
 
 def _plain(value: Any) -> Any:
-    """A value of an attribute as JSON knows it."""
+    """A value of an attribute in a type of JSON."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
@@ -226,7 +226,7 @@ class Cube:
         self.days, self.tiles = daily.shape[0], layout.tiles
 
     def put_day(self, i: int, chunks: Mapping[str, Sequence[bytes]]) -> None:
-        """Write the gridded variables of a day; files that stand there are replaced.
+        """Write the gridded variables of a day; files of the same name are replaced.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class Cube:
             write_shard(self.path / name / f"c.{i}.0.0", encoded)
 
     def put_table(self, first: int, table: Mapping[str, np.ndarray | Sequence[str]]) -> None:
-        """Write what adjoining days have besides their fields; the time axis grows to hold them.
+        """Write the per-day variables of adjacent days; the time axis grows to hold them.
 
         Parameters
         ----------
@@ -301,7 +301,7 @@ class Cube:
         _write_group(self.path, self.attributes)
 
     def _begin_days(self, first: int, part: slice) -> None:
-        """Write dates and bounds of new days, and that nothing else is known of them yet."""
+        """Write dates and bounds of new days, and fill values for everything else."""
         numbers = np.arange(first + part.start, first + part.stop, dtype=np.int32)
         self._arrays["time"][part] = numbers
         self._arrays["time_bnds"][part] = np.stack([numbers, numbers + 1], axis=1)
@@ -356,10 +356,10 @@ def _cut(text: str, width: int) -> str:
 
 
 def _write_group(path: Path, attributes: Mapping[str, Any]) -> None:
-    """Write the group's metadata, with those of all arrays in them.
+    """Write the metadata of the group and of all its arrays into one file.
 
-    One read then opens the cube. xarray warns where they are not in one place; zarr-python
-    reads them so but warns when asked to write them, so they are put together here.
+    One read then opens the cube. xarray warns where they are in several files; zarr-python
+    reads them but warns when it writes them, so they are put together here.
     """
     arrays = {
         folder.parent.name: json.loads(folder.read_text(encoding="utf-8"))
@@ -377,13 +377,13 @@ def _write_group(path: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def _order(metadata: Path) -> int:
-    """Place of an array in a listing, as in the NetCDF cube."""
+    """Position of an array in a listing, as in the NetCDF cube."""
     names = ["time", "time_bnds", "y", "x", "crs", "lat", "lon", "surface", *GRIDDED, *TABLE]
     return names.index(metadata.parent.name)
 
 
 def clone(source: Path, target: Path) -> None:
-    """Make a copy of a cube that shares the files with it where the disk can do so.
+    """Copy a cube by hard links where the disk has them.
 
     Writing into the copy leaves the original as it is, for files are replaced. An append
     thus need not copy the days it keeps.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from seaice.gapfill._kernels import DEPARTURE_ONE_SIDED, DEPARTURE_TWO_SIDED, ONE_SIDED
+from seaice.gapfill._kernels import has_value_in_time
 
 # Logarithms of 1 to 256: days, changes and distances are whole numbers.
 LOGARITHM = np.log(np.arange(1.0, 257.0))
@@ -13,13 +13,15 @@ LOGARITHM = np.log(np.arange(1.0, 257.0))
 
 @njit(nogil=True, cache=True)
 def distance_in_time_filled(flag, distance):  # type: ignore[no-untyped-def]
-    """Steps along rows and columns to the nearest cell observed or filled in time, at most 255."""
+    """Steps along rows and columns to the nearest cell observed or filled in time, at most 255.
+
+    Two sweeps: down and to the right, then up and to the left; each takes the distance of the
+    neighbours that it has passed, plus one.
+    """
     rows, columns = flag.shape
     for y in range(rows):
         for x in range(columns):
-            c = flag[y, x]
-            in_time = c <= ONE_SIDED or c in (DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED)
-            d = 0 if in_time else 255
+            d = 0 if has_value_in_time(flag[y, x]) else 255
             if y > 0:
                 d = min(d, distance[y - 1, x] + 1)
             if x > 0:
@@ -54,7 +56,7 @@ def _roughness(values, y, x):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def error_terms(values, days, change, distance, y, x, terms):  # type: ignore[no-untyped-def]
-    """What the logarithm of the expected error of one filled cell is linear in."""
+    """The terms of one filled cell (:data:`seaice.gapfill.expected_error.TERMS`)."""
     back, forward = days[y, x] // 10, days[y, x] % 10
     if back > 0 and forward > 0:
         near, span, differ = min(back, forward), back + forward, LOGARITHM[change[y, x]]
@@ -78,14 +80,14 @@ def error_terms(values, days, change, distance, y, x, terms):  # type: ignore[no
 
 @njit(nogil=True, cache=True)
 def expected_error(  # type: ignore[no-untyped-def]
-    y0, y1, values, flag, days, change, distance, models, known, low, high, step, most, none, out
+    y0, y1, values, flag, days, change, distance, models, has_model, low, high, step, most, none, out
 ):
     """Expected standard error of every filled cell in steps; ``none`` where there is none."""
     terms = np.empty(models.shape[2])
     for y in range(y0, y1):
         for x in range(flag.shape[1]):
             code = flag[y, x]
-            if not known[code]:
+            if not has_model[code]:
                 out[y, x] = none
                 continue
             error_terms(values, days, change, distance, y, x, terms)

@@ -1,10 +1,13 @@
 """Compiled loops over rows y0 to y1 of one day. Arrays are changed in place; no checks here.
 
 Days come as arrays (slots, rows, columns) and ``order``: slot ``order[i]`` holds the i-th
-calendar day, so that a ring of days serves as well as a stack. The flag of a cell tells
-whether it may be a source, so a day is filled where it lies. Every output is a sum in one
+calendar day, so that a ring of days serves as well as a stack. Whether a cell may be a source
+follows from its flag, so a day can be filled in place. Every output is a sum in one
 fixed order over its own sources: the result depends neither on the bands of rows nor on how
 many days are in memory.
+
+Comparing a value with itself (``v == v``) is the test for NaN: it is false for NaN alone, and it is
+compiled to one instruction. Sums are in float64, values and flags stay float32 and uint8.
 """
 
 from __future__ import annotations
@@ -12,11 +15,24 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from seaice.flags import FillFlag
+
+# Side of the squares of cells that are filled at a time: their sources stay in the processor's cache.
 TILE = 32
 
-OBSERVED, TWO_SIDED, ONE_SIDED, GAUSSIAN, POLE_HOLE = 0, 1, 2, 3, 4
-DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED = 10, 11
-LAND, NOT_FILLED = 254, 255
+# Plain numbers: compiled code takes them as constants.
+OBSERVED = int(FillFlag.OBSERVED)
+TWO_SIDED, ONE_SIDED = int(FillFlag.TEMPORAL_TWO_SIDED), int(FillFlag.TEMPORAL_ONE_SIDED)
+GAUSSIAN, POLE_HOLE = int(FillFlag.SPACETIME_GAUSSIAN), int(FillFlag.POLE_HOLE)
+DEPARTURE_TWO_SIDED = int(FillFlag.DEPARTURE_TWO_SIDED)
+DEPARTURE_ONE_SIDED = int(FillFlag.DEPARTURE_ONE_SIDED)
+LAND, NOT_FILLED = int(FillFlag.LAND), int(FillFlag.NOT_FILLED)
+
+
+@njit(nogil=True, cache=True)
+def has_value_in_time(code):  # type: ignore[no-untyped-def]
+    """Whether a cell of this flag is observed or filled in time (codes 0, 1, 2, 10 and 11)."""
+    return code <= ONE_SIDED or code in (DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED)
 
 
 @njit(nogil=True, cache=True)
@@ -39,7 +55,7 @@ def temporal(  # type: ignore[no-untyped-def]
     y0, y1, values, flag, days, change, order, t, max_gap, one_sided, past_only
 ):
     """Fill what is flagged NOT_FILLED from the nearest observed days of the same cell."""
-    far = 1000
+    far = 1000  # no day
     here = order[t]
     before = min(max_gap, t)
     after = 0 if past_only else min(max_gap, order.size - 1 - t)
@@ -119,7 +135,7 @@ def _departure_beside(  # type: ignore[no-untyped-def]
     for q in range(max(0, y - reach), min(flag.shape[1], y + reach + 1)):
         w_row = weight_s[abs(q - y)]
         for r in range(max(0, x - reach), min(flag.shape[2], x + reach + 1)):
-            # One test of three codes: OBSERVED is 0.
+            # OBSERVED is 0, so the bits of the three flags together are 0 if all three are observed.
             if flag[here, q, r] | flag[before, q, r] | flag[after, q, r]:
                 continue
             v, p = np.float64(values[here, q, r]), np.float64(values[before, q, r])
@@ -147,7 +163,7 @@ def departure(  # type: ignore[no-untyped-def]
     for top in range(y0, y1, TILE):
         for left in range(0, columns, TILE):
             bottom, right = min(y1, top + TILE), min(columns, left + TILE)
-            asked, near = reach == 0, False
+            searched, near = reach == 0, False
             for y in range(top, bottom):
                 for x in range(left, right):
                     if flag[here, y, x] != NOT_FILLED:
@@ -157,12 +173,12 @@ def departure(  # type: ignore[no-untyped-def]
                     two = b > 0 and f > 0
                     if not two and not 0 < b + f <= one_sided:
                         continue
-                    if not asked:
-                        asked = True
+                    if not searched:
+                        searched = True
                         near = _any_observed(
                             flag[here], top - reach, bottom + reach, left - reach, right + reach
                         )
-                    # From one side alone, both sides are the same day and its share is all.
+                    # From one side alone both ends are the same day: the estimate is its value.
                     i, k = order[t - b if b > 0 else t + f], order[t + f if f > 0 else t - b]
                     p = n = _spread(values, flag, i, y, x, beside[b if b > 0 else f])
                     if two:
@@ -182,6 +198,7 @@ def departure(  # type: ignore[no-untyped-def]
                         values[here, y, x] = estimate
                         flag[here, y, x] = TWO_SIDED if two else ONE_SIDED
                     days[here, y, x] = 10 * b + f
+                    # Rounded to the nearest whole unit, as the conversion drops the fraction.
                     change[here, y, x] = np.uint8(min(abs(n - p) + 0.5, 255.0))
 
 
@@ -216,7 +233,7 @@ def _gaussian_box(  # type: ignore[no-untyped-def]
             for x in range(b0, b1):
                 v = frame[y, x]
                 c = code[y, x]
-                seen = c <= ONE_SIDED or c in (DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED)
+                seen = has_value_in_time(c)
                 over_t[0, y - a0, x - b0] += w * v if seen else 0.0
                 over_t[1, y - a0, x - b0] += w if seen else 0.0
     over_y = np.zeros((2, b1 - b0))

@@ -41,7 +41,8 @@ TERMS = (
 )
 # Concentration between these is a mixture of ice and water, percent.
 LOW, HIGH = 5.0, 95.0
-# An error is kept in steps of half a percent, one byte; 255: none, which is -1 to who reads it signed.
+# An error is stored in steps of half a percent, one byte. 255 is none: read as a signed byte it is -1,
+# the fill value of the variable.
 STEP, MOST, NONE = 0.5, 127, 255
 PACKAGED = Path(__file__).with_name("expected_error.json")
 _NEEDS_DISTANCE = (FillFlag.SPACETIME_GAUSSIAN, FillFlag.POLE_HOLE)
@@ -63,15 +64,15 @@ class ErrorTable:
     made_of: Mapping[str, Any]
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Models by code, float64 (256, 2, terms), and which codes have one, bool (256,)."""
-        models, known = np.zeros((256, 2, len(TERMS))), np.zeros(256, bool)
+        """Models by flag, float64 (256, 2, terms), and which flags have one, bool (256,)."""
+        models, has_model = np.zeros((256, 2, len(TERMS))), np.zeros(256, bool)
         for flag, model in self.models.items():
-            models[flag], known[flag] = model, True
-        return models, known
+            models[flag], has_model[flag] = model, True
+        return models, has_model
 
     @property
     def digest(self) -> str:
-        """What tells one table from another."""
+        """The start of the SHA-256 of the table, kept in the parameters of a cube."""
         return digest_parts([self.to_json()])[:16]
 
     def to_json(self) -> str:
@@ -135,15 +136,15 @@ def of_day(day: Filled, table: ErrorTable) -> np.ndarray:
     -------
     ndarray of uint8, shape (rows, columns)
         In steps of half a percent, rounded up, at most 63.5 percent; 255 for observed cells,
-        land, what is missing and ways of filling that the table does not know.
+        land, what is missing and flags that have no model in the table.
     """
     from seaice.gapfill import _error_kernels
 
-    models, known = table.arrays()
+    models, has_model = table.arrays()
     error = np.empty(day.flag.shape, np.uint8)
     fields = (day.values, day.flag, day.days_back_forward, day.change, distance_of(day))
-    kept = (LOW, HIGH, STEP, MOST, NONE)
-    each_band(_error_kernels.expected_error, len(error), *fields, models, known, *kept, error)
+    limits = (LOW, HIGH, STEP, MOST, NONE)
+    each_band(_error_kernels.expected_error, len(error), *fields, models, has_model, *limits, error)
     return error
 
 
@@ -173,7 +174,7 @@ def terms_of(day: Filled, cells: np.ndarray) -> np.ndarray:
 def distance_of(day: Filled) -> np.ndarray:
     """Steps of every cell to the nearest one observed or filled in time, uint8, at most 255.
 
-    0 everywhere on days that were filled in time alone: nobody asks there.
+    0 everywhere on days that were filled in time alone, whose errors do not depend on it.
     """
     from seaice.gapfill import _error_kernels
 

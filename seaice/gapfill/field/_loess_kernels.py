@@ -17,8 +17,8 @@ def tricube_window(weights, reach_y, reach_x):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _loess_sums(values, known, y, x0, x1, weights, plane, sums):  # type: ignore[no-untyped-def]
-    """Weighted moments of the known cells around the cells x0 to x1 of row y.
+def _loess_sums(values, present, y, x0, x1, weights, plane, sums):  # type: ignore[no-untyped-def]
+    """Weighted moments of the present cells around the cells x0 to x1 of row y.
 
     The innermost loop runs along the cells, so that it is vectorised while every sum keeps its one
     order. ``sums``: w, w v, and for a plane w dx, w dy, w dx dx, w dx dy, w dy dy, w dx v, w dy v.
@@ -32,7 +32,7 @@ def _loess_sums(values, known, y, x0, x1, weights, plane, sums):  # type: ignore
             w = weights[q - y + reach_y, j]
             if w == 0.0:
                 continue
-            v, k = values[q, x0 + j : x1 + j], known[q, x0 + j : x1 + j]
+            v, k = values[q, x0 + j : x1 + j], present[q, x0 + j : x1 + j]
             for i in range(x1 - x0):
                 sums[0, i] += w * k[i]
                 sums[1, i] += w * v[i]
@@ -64,10 +64,10 @@ def _plane_at_centre(s):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def loess(y0, y1, values, known, wanted, weights, plane, filled):  # type: ignore[no-untyped-def]
-    """Tricube-weighted mean or plane of the known cells around every wanted cell of one map.
+def loess(y0, y1, values, present, wanted, weights, plane, filled):  # type: ignore[no-untyped-def]
+    """Tricube-weighted mean or plane of the present cells around every wanted cell of one map.
 
-    ``values`` (0 where not known) and ``known`` (1 or 0) have the half-width of the window more
+    ``values`` (0 where not present) and ``present`` (1 or 0) have the half-width of the window more
     columns at either side. ``filled`` receives the values, NaN where the window knows nothing, so that
     none is a source.
     """
@@ -83,7 +83,7 @@ def loess(y0, y1, values, known, wanted, weights, plane, filled):  # type: ignor
             first = x
             while x < columns and wanted[y, x]:
                 x += 1
-            _loess_sums(values, known, y, first, x, weights, plane, sums)
+            _loess_sums(values, present, y, first, x, weights, plane, sums)
             for i in range(x - first):
                 if sums[0, i] > 0.0:
                     mean = sums[1, i] / sums[0, i]

@@ -75,7 +75,7 @@ def positions(gappy: GappyField) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     InputError
-        If the field does not tell them for every sea cell.
+        If the field does not have them for every sea cell.
     """
     if gappy.latitude is None or gappy.longitude is None:
         raise InputError(
@@ -101,7 +101,7 @@ def check_nside(nside: int) -> int:
 
 
 def unit_vectors(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Places on the unit sphere, float64 (..., 3); angles in degrees."""
+    """Positions on the unit sphere, float64 (..., 3); angles in degrees."""
     phi, lat = np.radians(longitude), np.radians(latitude)
     return np.stack([np.cos(lat) * np.cos(phi), np.cos(lat) * np.sin(phi), np.sin(lat)], axis=-1)
 
@@ -120,10 +120,10 @@ def choose_nside(latitude: np.ndarray, longitude: np.ndarray, sea: np.ndarray) -
     int
         nside, at least 1.
     """
-    place = unit_vectors(latitude, longitude)
+    position = unit_vectors(latitude, longitude)
     sizes = []
     for axis in (0, 1):
-        step = np.linalg.norm(np.diff(place, axis=axis), axis=-1)
+        step = np.linalg.norm(np.diff(position, axis=axis), axis=-1)
         both = np.logical_and(*(sea.take(range(a, sea.shape[axis] - 1 + a), axis=axis) for a in (0, 1)))
         if both.any():
             sizes.append(float(np.median(step[both])))
@@ -152,14 +152,16 @@ def aggregate(gappy: GappyField, *, nside: int | None = None) -> Cells:
     if not sea.any():
         raise InputError("expected sea cells, found none; check the mask (true = sea)")
     nside = choose_nside(latitude, longitude, sea) if nside is None else check_nside(nside)
-    known = np.isfinite(longitude) & (np.abs(latitude) <= 90)
+    valid = np.isfinite(longitude) & (np.abs(latitude) <= 90)
     numbers = np.full(sea.shape, -1, np.int64)
-    numbers[known] = healpy().ang2pix(nside, longitude[known], latitude[known], nest=True, lonlat=True)
+    numbers[valid] = healpy().ang2pix(nside, longitude[valid], latitude[valid], nest=True, lonlat=True)
     ids, index = np.unique(numbers[sea], return_inverse=True)
     cell_of_point = np.full(sea.shape, -1, np.int64)
     cell_of_point[sea] = index
-    beside = np.searchsorted(ids, numbers[known])
-    beside = beside[(beside < ids.size) & (ids[np.minimum(beside, ids.size - 1)] == numbers[known])]
+    # All points of the grid in the cells with sea, land points on a coast too.
+    all_points = np.searchsorted(ids, numbers[valid])
+    in_cells = ids[np.minimum(all_points, ids.size - 1)] == numbers[valid]
+    all_points = all_points[(all_points < ids.size) & in_cells]
     values, counts = cell_means(gappy.values, gappy.observed, cell_of_point, ids.size)
     return Cells(
         nside,
@@ -167,7 +169,7 @@ def aggregate(gappy: GappyField, *, nside: int | None = None) -> Cells:
         values,
         counts.astype(np.int32),
         np.bincount(index, minlength=ids.size).astype(np.int32),
-        np.bincount(beside, minlength=ids.size).astype(np.int32),
+        np.bincount(all_points, minlength=ids.size).astype(np.int32),
         cell_of_point,
     )
 
@@ -240,10 +242,10 @@ def to_points(
     else:
         cells, weights = library.get_interp_weights(nside, longitude, latitude, nest=True, lonlat=True)
     at = np.minimum(np.searchsorted(ids, cells), ids.size - 1)
-    found = np.where(ids[at] == cells, values[at], np.nan)
-    weights = np.where(np.isfinite(found), weights, 0.0)
+    around = np.where(ids[at] == cells, values[at], np.nan)
+    weights = np.where(np.isfinite(around), weights, 0.0)
     total = weights.sum(axis=0)
-    sums = (weights * np.where(weights > 0, found, 0.0)).sum(axis=0)
+    sums = (weights * np.where(weights > 0, around, 0.0)).sum(axis=0)
     return np.where(total > 1e-9, sums / np.where(total > 1e-9, total, 1.0), np.nan)
 
 
@@ -280,7 +282,7 @@ def angular_spectrum(
     library = healpy()
     valid = np.isfinite(values)
     if not valid.any():
-        raise InputError("expected cells with values, found none; there is no spectrum of nothing")
+        raise InputError("expected cells with values, found none; choose a map with observations")
     whole = np.zeros(12 * check_nside(nside) ** 2)
     whole[ids[valid]] = values[valid] - values[valid].mean()
     lmax = 2 * nside if lmax is None else lmax
@@ -311,9 +313,9 @@ class Region:
     @property
     def sea(self) -> np.ndarray:
         """True at cells with sea points, bool (cell,)."""
-        found = np.zeros(self.ids.size, bool)
-        found[self.at] = True
-        return found
+        sea = np.zeros(self.ids.size, bool)
+        sea[self.at] = True
+        return sea
 
     def spread_out(self, values: np.ndarray) -> np.ndarray:
         """Values of the sea cells on all cells: land takes means of its neighbours, ring by ring."""
@@ -321,9 +323,9 @@ class Region:
         out[self.at] = values
         while (empty := np.isnan(out)).any():
             around = np.where(self.neighbours[:, empty] >= 0, out[self.neighbours[:, empty]], np.nan)
-            known = np.isfinite(around)
-            means = np.where(known, around, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-            means[~known.any(axis=0)] = np.nan
+            has_value = np.isfinite(around)
+            means = np.where(has_value, around, 0).sum(axis=0) / np.maximum(has_value.sum(axis=0), 1)
+            means[~has_value.any(axis=0)] = np.nan
             if np.isnan(means).all():
                 means[:] = np.mean(values)  # blocks that touch no sea at all
             out[empty] = means
@@ -344,6 +346,6 @@ def make_region(cells: Cells) -> Region:
         blocks = np.arange(12 * block_nside**2)
     ids = (blocks[:, None] * 4**levels + np.arange(4**levels)).ravel()
     around = library.get_all_neighbours(nside, ids, nest=True)
-    found = np.minimum(np.searchsorted(ids, around), ids.size - 1)
-    neighbours = np.where((around >= 0) & (ids[found] == around), found, -1)
+    at = np.minimum(np.searchsorted(ids, around), ids.size - 1)
+    neighbours = np.where((around >= 0) & (ids[at] == around), at, -1)
     return Region(nside, ids, np.searchsorted(ids, cells.ids), neighbours)

@@ -1,7 +1,7 @@
 """HEALPix cells as a NetCDF file that xdggs opens as it is.
 
-Two conventions at once: ``cell_ids`` bears what xdggs reads by itself, and nothing else, as it refuses
-other attributes; ``healpix_index`` holds the same numbers in the words of CF, with the grid mapping
+Two conventions at once: ``cell_ids`` has the attributes that xdggs reads, and no others, as it refuses
+them; ``healpix_index`` holds the same numbers in the words of CF, with the grid mapping
 ``crs``.
 """
 
@@ -110,7 +110,7 @@ def _write_grid(dataset: Any, nside: int, ids: np.ndarray) -> None:
 
 
 def cell_variables(cells: Cells) -> dict[str, np.ndarray]:
-    """What :func:`seaice.gapfill.sphere.cells.aggregate` knows, as variables of a file."""
+    """What :func:`seaice.gapfill.sphere.cells.aggregate` returns, as variables of a file."""
     return {
         "mean": cells.values,
         "observed_points": cells.observed_points,

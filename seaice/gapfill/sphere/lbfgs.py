@@ -1,4 +1,4 @@
-"""Bringing the gaps of a map to given statistics: loss, descent, checkpoint."""
+"""Changing the gaps of a map until it has given statistics: loss, descent, checkpoint."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Problem:
 
 @dataclass
 class Descent:
-    """How far a map has come.
+    """The state of a descent, or its result.
 
     Attributes
     ----------
@@ -109,11 +109,11 @@ def descend(
     ----------
     problem : Problem
     iterations : int
-        At most so many.
+        Largest number of iterations.
     tolerance : float
         Stop when ten iterations lower the loss by less than this share.
     state : dict, optional
-        What ``after_chunk`` was given; the descent goes on as if it had not been stopped.
+        The last argument of ``after_chunk``; the descent goes on as if it had not been stopped.
     after_chunk : callable, optional
         Called with a state that ``torch.save`` can write, after every ten iterations.
     """
@@ -179,7 +179,7 @@ def _state(x: torch.Tensor, optimiser: torch.optim.Optimizer, done: Descent) -> 
 
 
 class Checkpoint:
-    """What is finished and what is under way, in a file.
+    """The finished descents and the one under way, in a file.
 
     Parameters
     ----------
@@ -234,12 +234,12 @@ class Checkpoint:
         return self._under_way if key == self._key else None
 
     def keep(self, key: str, state: dict[str, Any]) -> None:
-        """Remember a descent under way."""
+        """Store a descent under way."""
         self._key, self._under_way = key, state
         self._write()
 
     def finish(self, key: str, descent: Descent) -> None:
-        """Remember a finished descent."""
+        """Store a finished descent."""
         import torch
 
         self._done[key] = {

@@ -31,7 +31,7 @@ MASK_WIDTH = 75.0
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what the library prints and warns of inside."""
+    """Suppress what the library prints and its warnings."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -39,7 +39,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums of several threads depend on their number, and a descent makes much of the last bit."""
+    """Let torch use one thread: sums over several depend on their number, and a descent amplifies it."""
     import torch
 
     before = torch.get_num_threads()
@@ -131,8 +131,8 @@ class Operator:
     def coefficients(self, values: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """S1, S2, S3 and S4 of one map under each mask.
 
-        The mean (S0) is left out: the start knows the mean of a gap better than statistics of
-        other places do.
+        The mean (S0) is left out: the start estimates the mean of a gap better than statistics of
+        other cells do.
 
         Parameters
         ----------
@@ -148,9 +148,11 @@ class Operator:
         import torch
 
         with quiet():
-            found = self._library.eval(values, mask=masks, **self._part)
+            orders_of_map = self._library.eval(values, mask=masks, **self._part)
         parts, groups, orders, first = [], [], [], 0
-        for number, order in enumerate((found.S1, found.S2, found.S3, found.S4)):
+        for number, order in enumerate(
+            (orders_of_map.S1, orders_of_map.S2, orders_of_map.S3, orders_of_map.S4)
+        ):
             scales = order.shape[2]
             real = torch.view_as_real(order) if order.is_complex() else order
             flat = real[0].reshape(len(masks), scales, -1)
@@ -179,9 +181,10 @@ class Target:
     spread: torch.Tensor
     share: torch.Tensor
 
-    def distance(self, found: torch.Tensor) -> torch.Tensor:
+    def distance(self, coefficients: torch.Tensor) -> torch.Tensor:
         """Mean squared difference in units of the spread, a scalar."""
-        return ((((found - self.coefficients) / self.spread) ** 2).mean(dim=0) * self.share).sum()
+        squares = ((coefficients - self.coefficients) / self.spread) ** 2
+        return (squares.mean(dim=0) * self.share).sum()
 
 
 def local_masks(nside: int, ids: np.ndarray, sea: np.ndarray, mask_nside: int | None) -> np.ndarray:
@@ -205,9 +208,9 @@ def local_masks(nside: int, ids: np.ndarray, sea: np.ndarray, mask_nside: int | 
         if large.size >= 4 or level == levels[-1]:
             break
     library = cells.healpy()
-    place = np.stack(library.pix2vec(nside, ids, nest=True), axis=1)
+    position = np.stack(library.pix2vec(nside, ids, nest=True), axis=1)
     middle = np.stack(library.pix2vec(2**level, large, nest=True), axis=1)
-    apart = np.degrees(np.arccos(np.clip(middle @ place.T, -1, 1)))
+    apart = np.degrees(np.arccos(np.clip(middle @ position.T, -1, 1)))
     sigma = MASK_WIDTH / 2**level / np.sqrt(8 * np.log(2))
     weight: np.ndarray = np.exp(-(apart**2) / (2 * sigma**2)) * sea
     return weight
@@ -225,11 +228,11 @@ def make_target(
     ----------
     operator : Operator
     maps : list of (values, used)
-        float64 (cell,) and bool (cell,): which cells may speak.
+        float64 (cell,) and bool (cell,): which cells are used.
     masks : ndarray of float64, shape (mask, cell)
         Of the loss.
     spread_masks : ndarray of float64, shape (mask, cell)
-        Places over which the spread is taken.
+        Parts of the maps over which the spread is taken.
     """
     import torch
 
@@ -238,13 +241,12 @@ def make_target(
         for values, used in maps:
             x = operator.tensor(values)
             whole = operator.coefficients(x, operator.tensor(used[None].astype(np.float64)))
-            sums_here, heard = _heard(operator, x, masks, used, whole)
-            sums.append(sums_here)
-            weights.append(heard)
-            local = sums_here
+            local, weight = _by_mask(operator, x, masks, used, whole)
+            sums.append(local)
+            weights.append(weight)
             if spread_masks is not masks:
-                local, heard = _heard(operator, x, spread_masks, used, whole)
-            samples.append(local[heard > 0] if (heard > 0).sum() > 1 else torch.cat([local, whole]))
+                local, weight = _by_mask(operator, x, spread_masks, used, whole)
+            samples.append(local[weight > 0] if (weight > 0).sum() > 1 else torch.cat([local, whole]))
         by_map = torch.stack(weights)
         by_map = torch.where(by_map.sum(dim=0) > 0, by_map, torch.ones_like(by_map))
         by_map = (by_map / by_map.sum(dim=0))[..., None]
@@ -255,7 +257,7 @@ def make_target(
     return Target(mean, spread, share)
 
 
-def _heard(
+def _by_mask(
     operator: Operator, x: torch.Tensor, masks: np.ndarray, used: np.ndarray, whole: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Coefficients by mask, and the weight of its used cells; the whole map's where they are few."""
@@ -263,10 +265,10 @@ def _heard(
 
     weight = (masks * used).sum(axis=1)
     enough = (weight >= FEWEST_CELLS) & (weight >= SMALLEST_SHARE * masks.sum(axis=1))
-    found = whole.expand(len(masks), -1).clone()
+    by_mask = whole.expand(len(masks), -1).clone()
     if enough.any():
-        found[torch.tensor(enough)] = operator.coefficients(x, operator.tensor((masks * used)[enough]))
-    return found, operator.tensor(np.where(enough, weight, 0.0))
+        by_mask[torch.tensor(enough)] = operator.coefficients(x, operator.tensor((masks * used)[enough]))
+    return by_mask, operator.tensor(np.where(enough, weight, 0.0))
 
 
 def _spread(samples: torch.Tensor, groups: np.ndarray) -> torch.Tensor:
@@ -282,6 +284,6 @@ def _spread(samples: torch.Tensor, groups: np.ndarray) -> torch.Tensor:
     index = torch.tensor(groups, device=samples.device)
     count = torch.bincount(index)
     by_group = torch.bincount(index, variance) / count
-    # Of equal samples (a constant map) the size itself says what is large.
+    # Where all samples are equal (a constant map), their size takes the place of their spread.
     by_group = torch.maximum(by_group, 1e-4 * torch.bincount(index, size) / count) + 1e-24
     return torch.sqrt(torch.maximum(variance, SMALLEST_SPREAD**2 * by_group[index]))
