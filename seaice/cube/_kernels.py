@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from seaice.flags import FillFlag
+
+NOT_FILLED = int(FillFlag.NOT_FILLED)
+
 
 @njit(nogil=True, cache=True)
 def pack(values, flag, hole, corner, steps, fill_value, words, counts):  # type: ignore[no-untyped-def]
@@ -12,8 +16,8 @@ def pack(values, flag, hole, corner, steps, fill_value, words, counts):  # type:
 
     ``words`` (rows, columns) int16 receives the tile that begins at ``corner``, filled up with
     ``fill_value`` where it overhangs the grid. A value is NaN where the flag says land or not
-    filled, and nowhere else. ``counts`` (2, 256) is added to: its columns are flags, its rows
-    cells outside the pole hole and in it.
+    filled, and nowhere else. ``counts`` (2, 256) is added to: ``counts[0]`` by flag, but a cell of
+    the pole hole that is not filled in ``counts[1]``.
     """
     bottom = min(words.shape[0], flag.shape[0] - corner[0])
     right = min(words.shape[1], flag.shape[1] - corner[1])
@@ -28,8 +32,11 @@ def pack(values, flag, hole, corner, steps, fill_value, words, counts):  # type:
             number = np.float64(v) if v == v else 0.0
             words[i, j] = np.int16(np.rint(number * steps)) if v == v else missing
         for j in range(right):
-            x = corner[1] + j
-            counts[1 if hole[y, x] else 0, flag[y, x]] += 1
+            code = flag[y, corner[1] + j]
+            if code == NOT_FILLED and hole[y, corner[1] + j]:
+                counts[1, code] += 1
+            else:
+                counts[0, code] += 1
 
 
 @njit(nogil=True, cache=True)

@@ -182,7 +182,7 @@ def name_counts(counts: np.ndarray) -> dict[str, int]:
     Parameters
     ----------
     counts : ndarray of int64, shape (2, 256)
-        By flag, outside the pole hole and in it.
+        By flag; second row: cells of the pole hole that are not filled.
     """
     cells = counts.sum(axis=0)
     named = {flag.meaning: int(cells[flag]) for flag in FillFlag if flag < FillFlag.LAND}
