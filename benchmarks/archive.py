@@ -99,7 +99,7 @@ def write(side: str, folder: Path, path: Path, *, coordinates: bool) -> None:
         items = np.empty(count, object)
         for index, swath in enumerate(swaths):
             metadata = {"orbit_type": "A", "scale_factor": 0.01, "shape": swath.shape}
-            items[index] = {**swath.arrays(), "temperature": swath.counts["36.5H"].copy()}
+            items[index] = {**swath.name_arrays(), "temperature": swath.counts["36.5H"].copy()}
             items[index]["metadata"] = metadata
         np.savez_compressed(path, swath_array=items, period="a to b")
     elif side == "delta_zstd":
@@ -117,7 +117,7 @@ def _write_delta(swaths: Iterator[Swath], path: Path) -> None:
 
     with h5py.File(path, "w") as file:
         for index, swath in enumerate(swaths):
-            for name, array in swath.arrays().items():
+            for name, array in swath.name_arrays().items():
                 plain = array
                 if name == "temperature":
                     plain = np.diff(array, axis=1, prepend=np.uint16(0))

@@ -81,7 +81,7 @@ def content(output: Path) -> dict[str, Any]:
     """Everything in the archive of a folder, by granule, and whether it calls itself complete."""
     (path,) = output.glob("AMSR2_swaths_*.h5")
     with load_swaths(path) as swaths:
-        held = {s.granule_id: {k: a.tobytes() for k, a in s.arrays().items()} for s in swaths}
+        held = {s.granule_id: {k: a.tobytes() for k, a in s.name_arrays().items()} for s in swaths}
         missing = {entry["granule_id"]: entry["reason"] for entry in swaths.info["missing"]}
         return {"held": held, "missing": missing, "complete": swaths.info["complete"]}
 

@@ -271,8 +271,8 @@ def collect_swaths(run: Run) -> None:
         run.add(f"swaths/{name}/files", [path.name])
         with load_swaths(path) as archive:
             swaths = list(archive)
-            for array in swaths[0].arrays():
-                run.add(f"swaths/{name}/{array}", *(swath.arrays()[array] for swath in swaths))
+            for array in swaths[0].name_arrays():
+                run.add(f"swaths/{name}/{array}", *(swath.name_arrays()[array] for swath in swaths))
             for channel in swaths[0].channels:
                 run.add(f"swaths/{name}/kelvin_{channel}", *(swath.kelvin(channel) for swath in swaths))
             texts = [[swath.granule_id, swath.orbit_type, swath.start_time] for swath in swaths]

@@ -85,11 +85,11 @@ def assert_same(one: Swath, other: Swath) -> None:
     assert one.scale_factors == other.scale_factors
     assert (one.granule_id, one.orbit_type) == (other.granule_id, other.orbit_type)
     assert one.start_time == other.start_time
-    for name, array in one.arrays().items():
-        there = other.arrays()[name]
+    for name, array in one.name_arrays().items():
+        there = other.name_arrays()[name]
         assert there.dtype == array.dtype
         np.testing.assert_array_equal(there, array)
-    assert one.arrays().keys() == other.arrays().keys()
+    assert one.name_arrays().keys() == other.name_arrays().keys()
     assert {n: p.method for n, p in one.positions.items()} == {
         n: p.method for n, p in other.positions.items()
     }

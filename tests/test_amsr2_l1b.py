@@ -11,10 +11,10 @@ from seaice import InputError
 from seaice.simulate import compute_true_positions, list_simulated_granules, write_granule
 from seaice.sources.amsr2.l1b import (
     GranuleName,
-    every_second,
     list_granules,
     read_granule,
-    start_of,
+    read_start,
+    take_every_second,
 )
 from seaice.sources.amsr2.swath import (
     APPROXIMATED,
@@ -105,7 +105,7 @@ def test_coregistered_positions_are_the_true_ones(path, granule, frequency):
     with h5py.File(path) as file:
         names = [f"{word} of Observation Point for 89A" for word in ("Latitude", "Longitude")]
         given = [file[name][OVERLAP:-OVERLAP] for name in names]
-    assert kilometres(every_second(*given), truth).min() > 3, "the old rule is far off"
+    assert kilometres(take_every_second(*given), truth).min() > 3, "the old rule is far off"
 
 
 def test_89_ghz_has_positions_of_its_own(path, granule):
@@ -141,7 +141,7 @@ def test_fill_values_and_zeros_are_missing_and_counted_apart(path):
     assert swath.counts["36.5H"][0, :4].tolist() == [65535, 65535, 65535, 65533]
     assert np.isnan(swath.kelvin()[0, :3]).all() and swath.kelvin()[0, 3] == np.float32(655.33)
     assert swath.details["missing_count"] == 2 and swath.details["zero_count"] == 1
-    assert swath.summary()["valid_count"] == SCANS * 243 - 3
+    assert swath.summarise()["valid_count"] == SCANS * 243 - 3
 
 
 def test_the_files_own_scale_factor(path):
@@ -285,7 +285,7 @@ def test_texts_whose_damage_sends_the_library_into_a_loop(path):
     path.write_bytes(content)
     with pytest.raises(InputError, match="a table of texts in it is damaged"):
         read_granule(path)
-    assert start_of(path) is None
+    assert read_start(path) is None
 
 
 @pytest.mark.parametrize("scale", [[], [0.0], [np.nan], [-1.0]])
@@ -297,6 +297,6 @@ def test_a_scale_factor_that_is_none(path, scale):
 
 
 def test_the_start_as_the_granule_says_it(path, granule):
-    assert abs(start_of(path) - granule.start) < timedelta(milliseconds=2)
+    assert abs(read_start(path) - granule.start) < timedelta(milliseconds=2)
     path.write_bytes(b"no granule")
-    assert start_of(path) is None
+    assert read_start(path) is None

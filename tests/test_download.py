@@ -264,10 +264,10 @@ def test_no_network_ends_soon_and_says_so(tmp_path, capsys):
 
 
 def test_an_outage_in_the_middle_is_borne_longer_than_one_at_the_beginning():
-    assert fetch._patience(1, any_answered=False) == 4
-    assert fetch._patience(8, any_answered=False) == 8
-    assert fetch._patience(4, any_answered=True) == 16
-    assert fetch._patience(8, any_answered=True) == 32
+    assert fetch._limit_silence(1, any_answered=False) == 4
+    assert fetch._limit_silence(8, any_answered=False) == 8
+    assert fetch._limit_silence(4, any_answered=True) == 16
+    assert fetch._limit_silence(8, any_answered=True) == 32
 
 
 def test_one_reason_at_all_hosts_is_said_once(tmp_path, capsys):

@@ -225,7 +225,7 @@ def test_protocols(tmp_path, protocol):
 
 
 def test_metadata_of_the_wrong_kind_are_an_input_error(tmp_path):
-    arrays = make_swath().arrays()
+    arrays = make_swath().name_arrays()
     for said in (
         {"channels": 5},
         {"scale_factors": [1]},
@@ -436,7 +436,7 @@ def look(path: Path) -> None:
         with load_swaths(path) as archive:
             for swath in archive:
                 assert swath.kelvin().shape == (4, 243)
-                swath.summary()
+                swath.summarise()
     except InputError as error:
         assert "\n" not in str(error)
     report = verify_archives(archives=[path], repair=True, output_dir=path.parent)

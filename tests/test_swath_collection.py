@@ -98,7 +98,9 @@ def content(path):
     """Everything in an archive but when it was made."""
     with load_swaths(path) as swaths:
         info = {k: v for k, v in swaths.info.items() if k not in ("history", "catalogue_asked")}
-        return info, [(s.summary(), {k: a.tobytes() for k, a in s.arrays().items()}) for s in swaths]
+        return info, [
+            (s.summarise(), {k: a.tobytes() for k, a in s.name_arrays().items()}) for s in swaths
+        ]
 
 
 @pytest.mark.parametrize(("layout", "suffix"), [("swath_array", ".npz"), ("hdf5", ".h5")])
@@ -113,9 +115,9 @@ def test_everything_arrives_in_order(served, master, granules, tmp_path, layout,
         assert swaths.info["period"] == "2020-01-01T00:00:00 to 2020-01-01T08:29:59"
         for swath in swaths:
             source = read_granule(master / f"{swath.granule_id}.h5")
-            assert swath.summary() == source.summary()
-            for name, array in source.arrays().items():
-                np.testing.assert_array_equal(swath.arrays()[name], array)
+            assert swath.summarise() == source.summarise()
+            for name, array in source.name_arrays().items():
+                np.testing.assert_array_equal(swath.name_arrays()[name], array)
     assert [server.opened(g.granule_id) for g in granules] == [1] * 10
     assert server.transports_opened <= 4, "sessions are kept"
 

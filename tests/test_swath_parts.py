@@ -26,8 +26,8 @@ from seaice.sources.amsr2.channels import (
 )
 from seaice.sources.amsr2.l1b import (
     coregister,
-    every_second,
     parse_coefficients,
+    take_every_second,
 )
 
 A1 = "6G-1.16934,7G-0.86160,10G-1.04596,18G-1.08919,23G-1.08342,36G-0.80741"
@@ -167,7 +167,7 @@ def test_no_shift_is_the_first_pixel_and_one_the_second():
         found = coregister(latitude, longitude, shift, 0.0)
         np.testing.assert_allclose(found[0], latitude[:, pixel::2], atol=2e-5)
         np.testing.assert_allclose(found[1], longitude[:, pixel::2], atol=2e-4)
-    assert (every_second(latitude, longitude)[0] == latitude[:, ::2]).all()
+    assert (take_every_second(latitude, longitude)[0] == latitude[:, ::2]).all()
 
 
 def test_positions_over_the_pole_and_the_date_line():

@@ -37,7 +37,7 @@ from seaice.sources.amsr2.l1b import (
     GranuleName,
     Overlap,
     list_granules,
-    start_of,
+    read_start,
 )
 from seaice.sources.amsr2.sftp import LoginGate
 from seaice.sources.amsr2.swath import as_utc
@@ -356,7 +356,7 @@ def _list_folder(request: Request, folder: Path) -> Iterator[Listed]:
         assert name is not None
         start = name.start
         if start in borders:  # the name has the minute only; the file has the second
-            start = (start_of(path) or start).replace(microsecond=0)
+            start = (read_start(path) or start).replace(microsecond=0)
         if request.start <= start <= request.end and request.orbit in ("both", name.orbit_type):
             yield Listed(name.granule_id, str(path), path.stat().st_size, start, name.orbit_type)
 

@@ -249,7 +249,7 @@ class GranuleWorker:
 
     def _store(self, granule: Listed, swath: Swath, received: int, began: float) -> GranuleOutcome:
         stored = self._task.checkpoints.add(swath)
-        metadata = swath.summary()
+        metadata = swath.summarise()
         text = f"{metadata['shape'][0]} scans, {metadata['orbit_type']}"
         zeros = swath.details.get("zero_count")
         if zeros:

@@ -1,4 +1,4 @@
-"""JAXA G-Portal: which AMSR2 Level 1B granules there are, through the gportal package.
+"""The catalogue of JAXA G-Portal: AMSR2 Level 1B granules, through the gportal package.
 
 References
 ----------
@@ -80,9 +80,9 @@ def search_granules(
     retry_policy: RetryPolicy = DEFAULT_POLICY,
     stop: threading.Event | None = None,
 ) -> list[Listed]:
-    """Granules of a period, in order of time.
+    """Search the granules of a date range, in order of time.
 
-    A granule belongs to the period in which its nominal part starts, so that periods that
+    A granule belongs to the range in which its nominal part starts, so that ranges that
     follow each other share none. Of several versions of one half orbit the newest is taken.
 
     Parameters
@@ -103,27 +103,27 @@ def search_granules(
         If ``stop`` was set.
     """
     stop = stop or threading.Event()
-    found: list[Listed] = []
+    listed: list[Listed] = []
     first = max(start, _FIRST_GRANULE) - _LONGEST_GRANULE
     until = min(end, datetime.now(UTC) + timedelta(days=1)) + timedelta(seconds=1)
     while first < until:
         last = min(until, first + _SPAN)
-        found += _search_span(first, last, bbox, retry_policy, stop)
+        listed += _search_span(first, last, bbox, retry_policy, stop)
         first = last
     return select_newest(
-        listed
-        for listed in found
-        if start <= listed.start
-        and listed.start - timedelta(seconds=1) < end
-        and orbit in ("both", listed.orbit_type)
+        granule
+        for granule in listed
+        if start <= granule.start
+        and granule.start - timedelta(seconds=1) < end
+        and orbit in ("both", granule.orbit_type)
     )
 
 
-def select_newest(found: Iterable[Listed]) -> list[Listed]:
-    """Each half orbit once, in order of time: the newest version, standard before near real time."""
+def select_newest(granules: Iterable[Listed]) -> list[Listed]:
+    """Select the newest version of each half orbit, standard before near real time; by time."""
     # So the ids sort. Of two files of one id the smaller one may be cut.
-    ordered = sorted(found, key=lambda each: (each.granule_id, each.size or 0))
-    return list({each.granule_id[:_HALF_ORBIT]: each for each in ordered}.values())
+    ordered = sorted(granules, key=lambda granule: (granule.granule_id, granule.size or 0))
+    return list({granule.granule_id[:_HALF_ORBIT]: granule for granule in ordered}.values())
 
 
 def _search_span(
@@ -135,7 +135,7 @@ def _search_span(
 ) -> list[Listed]:
     try:
         return retry(
-            lambda: list(_pages(start, end, bbox, retry_policy.timeout, stop)),
+            lambda: list(_iterate_granules(start, end, bbox, retry_policy.timeout, stop)),
             retry_policy,
             stop=stop,
             errors=(CatalogueError,),
@@ -149,12 +149,12 @@ def _search_span(
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the same question may have an answer later."""
+    """Whether the same search may succeed later."""
     status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
     return status is None or status == 429 or status >= 500
 
 
-def _pages(
+def _iterate_granules(
     start: datetime,
     end: datetime,
     bbox: Sequence[float] | None,
@@ -172,7 +172,7 @@ def _pages(
         count=_PAGE,
         timeout=timeout,
     )
-    seen, others = 0, []
+    count, foreign = 0, []
     try:
         for page in search.pages():
             if stop.is_set():
@@ -181,27 +181,27 @@ def _pages(
             for feature in features:
                 product = gportal.product.Product(feature, convert_types=False)
                 if GranuleName.parse(str(product.id)):
-                    yield _listed(product)
+                    yield _read_product(product)
                 else:
-                    others.append(str(product.id))
-            seen += len(features)
+                    foreign.append(str(product.id))
+            count += len(features)
             returned, matched = numbers["numberOfRecordsReturned"], numbers["numberOfRecordsMatched"]
-            if len(features) < returned or (not returned and seen < matched):
+            if len(features) < returned or (not returned and count < matched):
                 # The package would ask for ever, or a granule would be lost.
-                raise CatalogueError(f"the catalogue says {matched} granules and lists {seen}")
-        if others:
-            logger.warning("what is no L1B granule is left out of the catalogue: %s", listing(others))
+                raise CatalogueError(f"the catalogue says {matched} granules and lists {count}")
+        if foreign:
+            logger.warning("what is no L1B granule is left out of the catalogue: %s", listing(foreign))
     except CatalogueError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # JSON that is none, too
         raise CatalogueError(
-            f"the G-Portal catalogue answers something that is no list of granules ({_reason(error)})"
+            f"the G-Portal catalogue answers something that is no list of granules ({_explain(error)})"
         ) from error
     except requests.RequestException as error:
-        raise CatalogueError(f"no answer from the G-Portal catalogue ({_reason(error)})") from error
+        raise CatalogueError(f"no answer from the G-Portal catalogue ({_explain(error)})") from error
 
 
-def _listed(product: Any) -> Listed:
+def _read_product(product: Any) -> Listed:
     name, remote = GranuleName.parse(str(product.id)), product.data_path
     if name is None or not remote:
         raise CatalogueError(f"the catalogue does not say where the file is: {product.id}")
@@ -218,7 +218,7 @@ def _as_bytes(size: Any) -> int | None:
         return None
 
 
-def _reason(error: Exception) -> str:
+def _explain(error: Exception) -> str:
     import requests
 
     status = getattr(getattr(error, "response", None), "status_code", None)
@@ -232,9 +232,9 @@ def _reason(error: Exception) -> str:
 def find_gaps(
     granules: Sequence[Listed], *, start: datetime, end: datetime, orbit: Orbit
 ) -> list[tuple[datetime, datetime]]:
-    """Spans of a period in which a half orbit should begin and none does.
+    """Find spans of a date range in which a half orbit should begin and none does.
 
-    For granules that were found in a folder, where no catalogue says what should be there.
+    For granules of a folder, where no catalogue says which ones should be in it.
     """
     step = timedelta(minutes=49.4 if orbit == "both" else 98.9)
     first, last = max(start, _FIRST_GRANULE), min(end, datetime.now(UTC))
@@ -248,7 +248,7 @@ def find_account(
     *,
     ask: Callable[[str, bool], str] | None = None,
 ) -> tuple[str, str]:
-    """User name and password of G-Portal: as given, else ~/.netrc, else asked for.
+    """Find user name and password of G-Portal: as passed, else in ~/.netrc, else asked for.
 
     Parameters
     ----------
@@ -269,13 +269,13 @@ def find_account(
     if username and password:
         return username, password
     try:
-        known = netrc.netrc().authenticators(gportal.SFTP.HOST)
+        entry = netrc.netrc().authenticators(gportal.SFTP.HOST)
     except (OSError, netrc.NetrcParseError) as error:
         if not isinstance(error, FileNotFoundError):
-            logger.warning("~/.netrc is not used: %s", _without_words(error))
-        known = None
-    if known and known[0] and known[2] and username in (None, "", known[0]):
-        return known[0], known[2]
+            logger.warning("~/.netrc is not used: %s", _explain_netrc_error(error))
+        entry = None
+    if entry and entry[0] and entry[2] and username in (None, "", entry[0]):
+        return entry[0], entry[2]
     if ask is not None:
         name = username or ask("G-Portal user name: ", False)
         password = ask("G-Portal password: ", True) if name else ""
@@ -288,8 +288,8 @@ def find_account(
     )
 
 
-def _without_words(error: Exception) -> str:
-    """What is wrong with a netrc file, without the words that stand in it: one may be the password."""
+def _explain_netrc_error(error: Exception) -> str:
+    """Explain an error in a netrc file without words of the file: one may be the password."""
     number = getattr(error, "lineno", None)
     line = f" in line {number}" if number else ""
     text = error.strerror if isinstance(error, OSError) else getattr(error, "msg", "")
@@ -297,5 +297,5 @@ def _without_words(error: Exception) -> str:
 
 
 def format_now() -> str:
-    """The present in UTC, as text."""
+    """Return the time now in UTC, as text."""
     return as_text(datetime.now(UTC))

@@ -74,9 +74,9 @@ def as_channel(text: str) -> Channel:
     >>> as_channel("89.0GHz-A,V").name
     '89AV'
     """
-    found = _WRITINGS.match(text.strip())
-    if found:
-        number, horn, polarization = found.groups()
+    match = _WRITINGS.match(text.strip())
+    if match:
+        number, horn, polarization = match.groups()
         for channel in CHANNELS.values():
             same_horn = channel.frequency[-1:] == horn.upper() if "89" in channel.frequency else not horn
             numbers = {channel.frequency.rstrip("AB")}

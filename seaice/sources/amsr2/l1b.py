@@ -45,10 +45,16 @@ _NAME = re.compile(
     r"GW1AM2_(?P<start>\d{12})_(?P<path>\d{3})(?P<orbit>[AD])_L1\w\wBTBR_(?P<version>\d{7})$"
 )
 
+# Of the co-registration of low frequencies with 89A, see :func:`coregister`.
+_COEFFICIENT = re.compile(r"(\d+)G-(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)$")
+_FREQUENCIES = {"6": "6.9", "7": "7.3", "10": "10.7", "18": "18.7", "23": "23.8", "36": "36.5"}
+_NO_ANGLE = 1e-6  # sine of the angle between two pixels below which they coincide
+_ROWS = 128  # scans at a time: the unit vectors of a block stay in the cache
+
 
 @dataclass(frozen=True)
 class GranuleName:
-    """What the name of a Level 1B granule says.
+    """The parts of the name of a Level 1B granule.
 
     Attributes
     ----------
@@ -80,14 +86,14 @@ class GranuleName:
         'A'
         """
         granule_id = name.removesuffix(".h5")
-        found = _NAME.match(granule_id)
-        if not found:
+        match = _NAME.match(granule_id)
+        if not match:
             return None
         try:
-            start = datetime.strptime(found["start"], "%Y%m%d%H%M").replace(tzinfo=UTC)
+            start = datetime.strptime(match["start"], "%Y%m%d%H%M").replace(tzinfo=UTC)
         except ValueError:
             return None
-        return cls(granule_id, start, int(found["path"]), found["orbit"], found["version"])
+        return cls(granule_id, start, int(match["path"]), match["orbit"], match["version"])
 
 
 def list_granules(folder: Path) -> list[Path]:
@@ -100,17 +106,17 @@ def list_granules(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"expected a folder of AMSR2 L1B granules, found none: {folder}")
-    found = [
+    paths = [
         path for path in folder.rglob("GW1AM2_*.h5") if GranuleName.parse(path.name) and path.is_file()
     ]
-    return sorted(found, key=lambda path: (path.name, path))
+    return sorted(paths, key=lambda path: (path.name, path))
 
 
-def start_of(path: Path) -> datetime | None:
-    """UTC start of a granule as it says itself, to the millisecond; None where it cannot be read."""
+def read_start(path: Path) -> datetime | None:
+    """Read the UTC start in a granule, to the millisecond; None where it cannot be read."""
     try:
         with open_hdf5(path, check_heaps=True) as file:
-            return _Granule(path, file).moment("ObservationStartDateTime")
+            return _Granule(path, file).read_time("ObservationStartDateTime")
     except DAMAGE:
         return None
 
@@ -147,9 +153,9 @@ def read_granule(
     InputError
         If the file cannot be read, lacks a channel, or holds no scan; names the file.
     """
-    asked = as_channels(channels)
+    requested = as_channels(channels)
     with explain_damage(path, "HDF5"), open_hdf5(path, check_heaps=True) as file:
-        return _Granule(path, file).swath(asked, coordinates=coordinates, overlap=overlap)
+        return _Granule(path, file).read_swath(requested, coordinates=coordinates, overlap=overlap)
 
 
 class _Granule:
@@ -160,27 +166,27 @@ class _Granule:
         self.file = file
         self.name = GranuleName.parse(path.name.removesuffix(".part"))
 
-    def swath(self, channels: Iterable[Channel], *, coordinates: bool, overlap: Overlap) -> Swath:
+    def read_swath(self, channels: Iterable[Channel], *, coordinates: bool, overlap: Overlap) -> Swath:
         channels = tuple(channels)
-        scans = self._dataset(channels[0].dataset).shape[0]
-        seconds = convert_tai93_to_utc(self._scan_times(scans))
-        seconds[~self._plausible(seconds)] = np.nan
-        rows = self._nominal(seconds) if overlap == "trim" else slice(0, scans)
+        scans = self._get_dataset(channels[0].dataset).shape[0]
+        seconds = convert_tai93_to_utc(self._read_scan_times(scans))
+        seconds[~self._are_plausible(seconds)] = np.nan
+        rows = self._find_nominal_scans(seconds) if overlap == "trim" else slice(0, scans)
         if rows.stop <= rows.start:
             raise InputError(f"expected scans besides the overlap, found none of {scans}: {self.path}")
-        read = {channel.name: self._counts(channel, scans, rows) for channel in channels}
+        read = {channel.name: self._read_counts(channel, scans, rows) for channel in channels}
         missing = {name: part[1] for name, part in read.items()}
         zeros = {name: part[2] for name, part in read.items()}
         swath = Swath(
             counts={name: part[0] for name, part in read.items()},
-            scale_factors={channel.name: self._scale(channel.dataset) for channel in channels},
+            scale_factors={channel.name: self._read_scale(channel.dataset) for channel in channels},
             scan_times=seconds[rows],
-            granule_id=self._granule_id(),
-            orbit_type=self._orbit_type(),
+            granule_id=self._read_granule_id(),
+            orbit_type=self._read_orbit_type(),
             details={
-                "start_time": self._attribute("ObservationStartDateTime"),
-                "end_time": self._attribute("ObservationEndDateTime"),
-                "product_version": self._version(),
+                "start_time": self._read_text("ObservationStartDateTime"),
+                "end_time": self._read_text("ObservationEndDateTime"),
+                "product_version": self._read_version(),
                 "overlap_scans_trimmed": [rows.start, scans - rows.stop],
                 "missing_count": sum(missing.values()),
                 "zero_count": sum(zeros.values()),
@@ -188,10 +194,10 @@ class _Granule:
         )
         if not coordinates:
             return swath
-        places = self._positions([channel.frequency for channel in channels], scans, rows)
-        return replace(swath, positions=places)
+        positions = self._read_positions([channel.frequency for channel in channels], scans, rows)
+        return replace(swath, positions=positions)
 
-    def _dataset(self, name: str) -> Any:
+    def _get_dataset(self, name: str) -> Any:
         if name not in self.file:
             like = [n for n in self.file if n.startswith(name[:22])]
             raise InputError(
@@ -200,8 +206,8 @@ class _Granule:
             )
         return self.file[name]
 
-    def _attribute(self, name: str) -> str | None:
-        """A global attribute as text: they are arrays of one string."""
+    def _read_text(self, name: str) -> str | None:
+        """Read a global attribute, an array of one string, as text; None where it is absent."""
         if name not in self.file.attrs:
             return None
         value = np.ravel(self.file.attrs[name])
@@ -210,23 +216,22 @@ class _Granule:
         text = value[0].decode("ascii", "replace") if isinstance(value[0], bytes) else str(value[0])
         return text.strip("\x00 ")
 
-    def _granule_id(self) -> str:
-        """The granule's own name for itself; the file may have been renamed."""
-        own = GranuleName.parse(self._attribute("GranuleID") or "")
-        known = own or self.name
-        return known.granule_id if known else self.path.name.partition(".")[0]
+    def _read_granule_id(self) -> str:
+        """Read the id that the file itself gives; its name may have been changed."""
+        name = GranuleName.parse(self._read_text("GranuleID") or "") or self.name
+        return name.granule_id if name else self.path.name.partition(".")[0]
 
-    def _orbit_type(self) -> str:
-        own = (self._attribute("OrbitDirection") or "").upper()[:1]
-        if own in ("A", "D"):
-            return own
+    def _read_orbit_type(self) -> str:
+        direction = (self._read_text("OrbitDirection") or "").upper()[:1]
+        if direction in ("A", "D"):
+            return direction
         return self.name.orbit_type if self.name else "U"
 
-    def _version(self) -> str:
-        own = self._attribute("ProductVersion")
-        return own or (self.name.version[0] if self.name else "")
+    def _read_version(self) -> str:
+        version = self._read_text("ProductVersion")
+        return version or (self.name.version[0] if self.name else "")
 
-    def _scale(self, dataset: str) -> float:
+    def _read_scale(self, dataset: str) -> float:
         scale = np.ravel(self.file[dataset].attrs.get("SCALE FACTOR", [0.01]))
         # The file has 0.01 in float32: as decimal it is 0.01, not 0.00999999978.
         factor = float(str(np.float32(scale[0])))
@@ -236,8 +241,8 @@ class _Granule:
             )
         return factor
 
-    def _counts(self, channel: Channel, scans: int, rows: slice) -> tuple[np.ndarray, int, int]:
-        dataset = self._dataset(channel.dataset)
+    def _read_counts(self, channel: Channel, scans: int, rows: slice) -> tuple[np.ndarray, int, int]:
+        dataset = self._get_dataset(channel.dataset)
         if dataset.shape != (scans, channel.pixels) or dataset.dtype.kind not in "iu":
             raise InputError(
                 f"expected whole numbers of shape {(scans, channel.pixels)}, found {dataset.dtype} "
@@ -248,7 +253,7 @@ class _Granule:
         counts[bad | zero] = FILL_VALUE
         return counts, int(bad.sum()), int(zero.sum())
 
-    def _scan_times(self, scans: int) -> np.ndarray:
+    def _read_scan_times(self, scans: int) -> np.ndarray:
         if "Scan Time" not in self.file:
             return np.full(scans, np.nan)
         times = np.asarray(self.file["Scan Time"][:], np.float64)
@@ -256,55 +261,57 @@ class _Granule:
             raise InputError(f"expected {scans} scan times, found {times.shape}: {self.path}")
         return times
 
-    def _plausible(self, seconds: np.ndarray) -> np.ndarray:
-        """Times within a day of the name or the attribute: damage makes absurd ones."""
-        start = self.moment("ObservationStartDateTime") or (self.name.start if self.name else None)
+    def _are_plausible(self, seconds: np.ndarray) -> np.ndarray:
+        """Tell which times lie within a day of the name or the attribute: damage makes absurd times."""
+        start = self.read_time("ObservationStartDateTime") or (self.name.start if self.name else None)
         if start is None:
             return np.isfinite(seconds)
         with np.errstate(invalid="ignore"):
             return np.abs(seconds - start.timestamp()) < 86400
 
-    def moment(self, name: str) -> datetime | None:
-        """A global attribute as UTC time; None where it is none."""
+    def read_time(self, name: str) -> datetime | None:
+        """Read a global attribute as UTC time; None where it is absent or no time."""
         try:
-            return as_utc(self._attribute(name) or "")
+            return as_utc(self._read_text(name) or "")
         except ValueError:
             return None
 
-    def _nominal(self, seconds: np.ndarray) -> slice:
-        """Scans that are not overlap: by the file's numbers, else by the times."""
+    def _find_nominal_scans(self, seconds: np.ndarray) -> slice:
+        """Find the scans that are not overlap: by the numbers in the file, else by the times."""
         scans = len(seconds)
-        overlap, nominal = (self._number(n) for n in ("OverlapScans", "NumberOfScans"))
+        overlap, nominal = (self._read_number(n) for n in ("OverlapScans", "NumberOfScans"))
         if overlap is not None and overlap >= 0 and (nominal is None or nominal + 2 * overlap == scans):
             return slice(overlap, scans - overlap)
-        start, end = (self.moment(f"Observation{which}DateTime") for which in ("Start", "End"))
+        start, end = (self.read_time(f"Observation{end}DateTime") for end in ("Start", "End"))
         if start is None or end is None:
             logger.warning("%s: says nothing about overlap; all %d scans are kept", self.path, scans)
             return slice(0, scans)
         # The attributes have milliseconds, the scan times more.
         with np.errstate(invalid="ignore"):
             within = (seconds >= start.timestamp() - 0.01) & (seconds <= end.timestamp() + 0.01)
-        known = np.flatnonzero(within)
-        return slice(int(known[0]), int(known[-1]) + 1) if known.size else slice(0, 0)
+        nominal_scans = np.flatnonzero(within)
+        if not nominal_scans.size:
+            return slice(0, 0)
+        return slice(int(nominal_scans[0]), int(nominal_scans[-1]) + 1)
 
-    def _number(self, name: str) -> int | None:
+    def _read_number(self, name: str) -> int | None:
         try:
-            return int(float(self._attribute(name) or ""))
+            return int(float(self._read_text(name) or ""))
         except ValueError:
             return None
 
-    def _positions(self, frequencies: list[str], scans: int, rows: slice) -> dict[str, Positions]:
-        a1, a2 = self._coefficients("A1"), self._coefficients("A2")
+    def _read_positions(self, frequencies: list[str], scans: int, rows: slice) -> dict[str, Positions]:
+        a1, a2 = self._read_coefficients("A1"), self._read_coefficients("A2")
         horns = {name if name not in LOW_FREQUENCIES else "89A" for name in frequencies}
-        given = {horn: self._given(horn, scans, rows) for horn in horns}
+        of_horns = {horn: self._read_horn_positions(horn, scans, rows) for horn in horns}
         positions = {}
         for frequency in dict.fromkeys(frequencies):
-            if frequency in given:
-                positions[frequency] = Positions(*given[frequency], GIVEN)
+            if frequency in of_horns:
+                positions[frequency] = Positions(*of_horns[frequency], GIVEN)
                 continue
-            places = given["89A"]
+            pixels_89a = of_horns["89A"]
             if frequency in a1 and frequency in a2:
-                coregistered = coregister(*places, a1[frequency], a2[frequency])
+                coregistered = coregister(*pixels_89a, a1[frequency], a2[frequency])
                 positions[frequency] = Positions(*coregistered, COREGISTERED)
             else:
                 logger.warning(
@@ -313,43 +320,31 @@ class _Granule:
                     self.path,
                     frequency,
                 )
-                positions[frequency] = Positions(*every_second(*places), APPROXIMATED)
+                positions[frequency] = Positions(*take_every_second(*pixels_89a), APPROXIMATED)
         return positions
 
-    def _coefficients(self, name: str) -> dict[str, float]:
-        return parse_coefficients(self._attribute(f"CoRegistrationParameter{name}") or "")
+    def _read_coefficients(self, name: str) -> dict[str, float]:
+        return parse_coefficients(self._read_text(f"CoRegistrationParameter{name}") or "")
 
-    def _given(self, horn: str, scans: int, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Latitude and longitude of an 89 GHz horn; NaN where abnormal."""
-        places = []
-        for what in ("Latitude", "Longitude"):
-            dataset = self._dataset(f"{what} of Observation Point for {horn}")
+    def _read_horn_positions(self, horn: str, scans: int, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Read latitude and longitude of an 89 GHz horn; NaN where they are no coordinates."""
+        coordinates = []
+        for name in ("Latitude", "Longitude"):
+            dataset = self._get_dataset(f"{name} of Observation Point for {horn}")
             if dataset.shape != (scans, 486):
                 raise InputError(
                     f"expected positions of shape {(scans, 486)}, found {dataset.shape}: {self.path}"
                 )
-            places.append(np.asarray(dataset[rows], np.float32))
-        latitude, longitude = places
+            coordinates.append(np.asarray(dataset[rows], np.float32))
+        latitude, longitude = coordinates
         with np.errstate(invalid="ignore"):
-            known = (np.abs(latitude) <= 90) & (np.abs(longitude) <= 180)
-        latitude[~known] = longitude[~known] = np.nan
+            is_valid = (np.abs(latitude) <= 90) & (np.abs(longitude) <= 180)
+        latitude[~is_valid] = longitude[~is_valid] = np.nan
         return latitude, longitude
 
 
-_COEFFICIENT = re.compile(r"(\d+)G-(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)$")
-
-
-_FREQUENCIES = {"6": "6.9", "7": "7.3", "10": "10.7", "18": "18.7", "23": "23.8", "36": "36.5"}
-
-
-_NO_ANGLE = 1e-6  # sine of the angle of two pixels below which they are one
-
-
-_ROWS = 128  # scans at a time: the unit vectors of a block stay in the cache
-
-
 def parse_coefficients(text: str) -> dict[str, float]:
-    """The values of ``CoRegistrationParameterA1`` or ``...A2`` by frequency.
+    """Parse the values of ``CoRegistrationParameterA1`` or ``...A2`` by frequency.
 
     The first hyphen after the frequency is a separator, a second one is a minus sign. What
     cannot be read is left out.
@@ -361,19 +356,19 @@ def parse_coefficients(text: str) -> dict[str, float]:
     """
     values = {}
     for part in text.split(","):
-        found = _COEFFICIENT.match(part.strip())
-        if found and found[1] in _FREQUENCIES:
-            values[_FREQUENCIES[found[1]]] = float(found[2])
+        match = _COEFFICIENT.match(part.strip())
+        if match and match[1] in _FREQUENCIES:
+            values[_FREQUENCIES[match[1]]] = float(match[2])
     return values
 
 
 def coregister(
     latitude: np.ndarray, longitude: np.ndarray, a1: float, a2: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the pixels of a low frequency.
+    """Compute the positions of the pixels of a low frequency from those of 89A.
 
-    Pixel i lies, seen from 89A pixel 2i, a1 times the angle to 89A pixel 2i + 1 on towards
-    that pixel, and a2 times that angle to the left of the way. O(pixels).
+    Pixel i lies, seen from 89A pixel 2i, a1 times the angle to 89A pixel 2i + 1 further
+    towards that pixel, and a2 times that angle to the left. O(pixels).
 
     Parameters
     ----------
@@ -398,33 +393,33 @@ def coregister(
     new_longitude = np.empty_like(new_latitude)
     for first in range(0, scans, _ROWS):
         rows = slice(first, first + _ROWS)
-        vectors = _unit_vectors(latitude[rows], longitude[rows])
-        x, y, z = _between(vectors[..., 0::2], vectors[..., 1::2], a1, a2)
+        vectors = _compute_unit_vectors(latitude[rows], longitude[rows])
+        x, y, z = _shift_points(vectors[..., 0::2], vectors[..., 1::2], a1, a2)
         new_latitude[rows] = np.degrees(np.arcsin(np.clip(z, -1, 1)))
         new_longitude[rows] = np.degrees(np.arctan2(y, x))
     return new_latitude, new_longitude
 
 
-def every_second(latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The 89A pixels 2i as an approximation: about 4 to 6 km off."""
+def take_every_second(latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Take the 89A pixels 2i as an approximation of positions, about 4 to 6 km off."""
     return latitude[:, 0::2].astype(np.float32), longitude[:, 0::2].astype(np.float32)
 
 
-def _unit_vectors(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+def _compute_unit_vectors(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
     """Geocentric unit vectors, float64, shape (3, scans, pixels)."""
     lat, lon = np.radians(latitude, dtype=np.float64), np.radians(longitude, dtype=np.float64)
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
-def _between(p1: np.ndarray, p2: np.ndarray, a1: float, a2: float) -> np.ndarray:
-    """The points at (a1, a2) of the frames that p1 and p2 span; shape (3, scans, pixels / 2)."""
+def _shift_points(p1: np.ndarray, p2: np.ndarray, a1: float, a2: float) -> np.ndarray:
+    """Shift p1 by a1 angles towards p2 and a2 angles to the left; shape (3, scans, pixels / 2)."""
     normal = np.cross(p1, p2, axis=0)
     sine = np.sqrt((normal**2).sum(axis=0))
     theta = np.arctan2(sine, (p1 * p2).sum(axis=0))  # exact for small angles, unlike acos
-    one = sine < _NO_ANGLE
+    coincide = sine < _NO_ANGLE
     with np.errstate(invalid="ignore", divide="ignore"):
         ez = normal / sine
     ey = np.cross(ez, p1, axis=0)
     along, across = a1 * theta, a2 * theta
     point = np.cos(across) * (np.cos(along) * p1 + np.sin(along) * ey) + np.sin(across) * ez
-    return np.where(one, p1, point)
+    return np.where(coincide, p1, point)

@@ -1,4 +1,4 @@
-"""One SFTP session with G-Portal, kept for many files, that never waits for ever.
+"""An SFTP session with G-Portal that is kept for many files and whose waits all end.
 
 The gportal package opens a session a file, sets no time-outs and leaves its connections
 open. Here a thread keeps one session, every wait ends, and a broken session is closed
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _BLOCK = 1 << 15  # what a broken connection can lose
 _WINDOW = 1 << 23  # bytes under way before the server must be answered
-_IN_VAIN = 64  # attempts of all threads to open a session
+_MOST_REFUSALS = 64  # attempts of all threads to open a session
 _SLOWEST = 5000  # bytes a second; another connection is tried then
 
 
@@ -45,9 +45,9 @@ class Interrupted(Exception):
 
 
 class LoginGate:
-    """What the sessions of a run know of the server together.
+    """Counts of all sessions of a run: who is admitted, who waits, who was refused.
 
-    A server that takes only so many connections turns the others away. That is no failure
+    A server that takes only so many connections refuses the others. That is no failure
     of a granule as long as another session is open.
 
     Attributes
@@ -63,8 +63,8 @@ class LoginGate:
         self.timeout = timeout
         self._lock = threading.Lock()
         self._first_login = threading.Lock()
-        self._open = self._opening = self._turned_away = 0
-        self._was_let_in = False
+        self._open = self._opening = self._refusals = 0
+        self._was_admitted = False
         self._rejection = ""  # why the account is no good
         self._key_noted = False
 
@@ -72,16 +72,16 @@ class LoginGate:
         return f"LoginGate({self.username!r})"
 
     def is_full(self) -> bool:
-        """Whether being turned away means that others fill the server, not that it is closed.
+        """Whether a refusal means that other sessions fill the server, not that it is closed.
 
-        So it does while a session is open. While others only knock nobody knows; after
-        many in vain nobody is in, and so it is before the first was let in.
+        It does while a session is open, and after the first login also while other threads wait
+        to be admitted: one of them may be admitted now. After many refusals in a row it does not.
         """
-        others_knock = self._was_let_in and self._opening > 0 and self._turned_away < _IN_VAIN
-        return self._open > 0 or others_knock
+        others_wait = self._was_admitted and self._opening > 0 and self._refusals < _MOST_REFUSALS
+        return self._open > 0 or others_wait
 
     @contextlib.contextmanager
-    def knocking(self) -> Iterator[None]:
+    def count_attempt(self) -> Iterator[None]:
         """Count an attempt to open a session.
 
         Until the account is known to be good there is one attempt at a time, and none after
@@ -92,7 +92,7 @@ class LoginGate:
         LoginRefused
             If the account was rejected before.
         """
-        with contextlib.nullcontext() if self._was_let_in else self._first_login:
+        with contextlib.nullcontext() if self._was_admitted else self._first_login:
             if self._rejection:
                 raise LoginRefused(self._rejection)
             with self._lock:
@@ -104,31 +104,31 @@ class LoginGate:
                 raise
             except Refused:
                 with self._lock:
-                    self._turned_away += 1
+                    self._refusals += 1
                 raise
             finally:
                 with self._lock:
                     self._opening -= 1
 
     @property
-    def was_let_in(self) -> bool:
+    def was_admitted(self) -> bool:
         """Whether the account was accepted once."""
-        return self._was_let_in
+        return self._was_admitted
 
-    def opened(self) -> None:
-        """Count a session."""
+    def count_opened(self) -> None:
+        """Count an opened session."""
         with self._lock:
             self._open += 1
-            self._turned_away = 0
-            self._was_let_in = True
+            self._refusals = 0
+            self._was_admitted = True
 
-    def closed(self) -> None:
-        """Count one less."""
+    def count_closed(self) -> None:
+        """Count a closed session."""
         with self._lock:
             self._open -= 1
 
     def note_key(self, host: str, key: Any) -> None:
-        """Say once whom we talk to."""
+        """Log once the host and its key."""
         with self._lock:
             noted, self._key_noted = self._key_noted, True
         if not noted:
@@ -140,98 +140,98 @@ class Session:
 
     Parameters
     ----------
-    door : LoginGate
+    gate : LoginGate
     """
 
-    def __init__(self, door: LoginGate) -> None:
-        self._door = door
+    def __init__(self, gate: LoginGate) -> None:
+        self._gate = gate
         self._transport: Any = None
         self._sftp: Any = None
 
     def fetch(self, remote: str, part: Path, size: int | None, stop: threading.Event) -> int:
-        """Bring a remote file into ``part``, continuing what is there; returns the bytes that came.
+        """Fetch a remote file into ``part``, from its end on; returns the bytes that arrived.
 
         Raises
         ------
         Refused, LoginRefused
-            If there is no session to be had.
+            If no session can be opened.
         Absent
             If the server has no such file.
         Interrupted
-            If the connection broke; what came is kept.
+            If the connection broke; the bytes that arrived are kept.
         Stopped
             If ``stop`` is set.
         OSError
             If ``part`` cannot be written.
         """
-        client = self._connected()
+        client = self._connect()
         try:
-            with _remote_errors(remote):
+            with _explain_errors(remote):
                 file = client.open(remote, "rb", bufsize=0)
-                there = int(file.stat().st_size)
+                remote_size = int(file.stat().st_size)
         except (Interrupted, Refused):
             self.close()
             raise
-        if size is not None and there != size:
-            with _remote_errors(remote):
+        if size is not None and remote_size != size:
+            with _explain_errors(remote):
                 file.close()
-            raise Interrupted(f"the server's file has {there} bytes, the catalogue says {size}")
+            raise Interrupted(f"the server's file has {remote_size} bytes, the catalogue says {size}")
         try:
-            return self._stream(file, part, there, stop)
+            return self._stream(file, part, remote_size, stop)
         except BaseException:
             self.close()  # answers to what was asked for may still be under way
             raise
 
     def _stream(self, file: Any, part: Path, size: int, stop: threading.Event) -> int:
-        have = part.stat().st_size if part.exists() else 0
-        if have > size:
+        offset = part.stat().st_size if part.exists() else 0
+        if offset > size:
             part.unlink()
-            have = 0
+            offset = 0
         received = 0
         with part.open("ab") as out:
-            with _remote_errors(part.name):
-                file.seek(have)
-                _prefetch(file, size)
+            with _explain_errors(part.name):
+                file.seek(offset)
+                _request_rest(file, size)
             began = time.monotonic()
-            while have + received < size:
+            while offset + received < size:
                 if stop.is_set():
                     raise Stopped("stopped")
-                with _remote_errors(part.name):
-                    block = file.read(min(_BLOCK, size - have - received))
+                with _explain_errors(part.name):
+                    block = file.read(min(_BLOCK, size - offset - received))
                 if not block:
-                    raise Interrupted(f"the file ended after {have + received} of {size} bytes")
+                    raise Interrupted(f"the file ended after {offset + received} of {size} bytes")
                 out.write(block)
                 received += len(block)
                 seconds = time.monotonic() - began
-                if seconds > 2 * self._door.timeout and received < _SLOWEST * seconds:
+                if seconds > 2 * self._gate.timeout and received < _SLOWEST * seconds:
                     raise Interrupted(f"only {received / seconds / 1e3:.1f} kB/s came")
-        with _remote_errors(part.name):
+        with _explain_errors(part.name):
             file.close()
         return received
 
-    def _connected(self) -> Any:
-        """The SFTP client of the package, connected."""
+    def _connect(self) -> Any:
+        """Return the SFTP client, connected anew where needed."""
         if self._sftp is not None and self._transport.is_active():
             return self._sftp.client
         self.close()
-        with self._door.knocking():
+        with self._gate.count_attempt():
             return self._open()
 
     def _open(self) -> Any:
         import gportal
         import paramiko
 
-        host, port, door = gportal.SFTP.HOST, gportal.SFTP.PORT, self._door
+        host, port, gate = gportal.SFTP.HOST, gportal.SFTP.PORT, self._gate
         try:
-            connection = socket.create_connection((host, port), timeout=door.timeout)
+            connection = socket.create_connection((host, port), timeout=gate.timeout)
         except OSError as error:
             raise Refused(f"no connection with {host}:{port} ({error.strerror or error})") from None
         transport = None
         try:
             transport = paramiko.Transport(connection, default_window_size=_WINDOW)
-            _quiet(transport)
+            _silence_log(transport)
             self._log_in(transport, host, port)
-            client = _open_sftp(transport, door.timeout)
+            client = _open_sftp(transport, gate.timeout)
         except BaseException as error:
             if transport is None:
                 connection.close()
@@ -240,31 +240,31 @@ class Session:
             if isinstance(error, paramiko.AuthenticationException) and not isinstance(
                 error, paramiko.ssh_exception.BadAuthenticationType | paramiko.PasswordRequiredException
             ):
-                raise self._not_let_in(error, host) from None
+                raise self._explain_refusal(error, host) from None
             if isinstance(error, paramiko.SSHException | paramiko.SFTPError | OSError | EOFError):
                 reason = " ".join(str(error).split()) or type(error).__name__
                 raise Refused(f"{host}:{port} does not let us in ({reason})") from None
             raise
         self._transport, self._sftp = transport, gportal.SFTP(client)
-        door.opened()
+        gate.count_opened()
         return client
 
     def _log_in(self, transport: Any, host: str, port: int) -> None:
-        timeout = self._door.timeout
+        timeout = self._gate.timeout
         transport.banner_timeout = transport.auth_timeout = timeout
         transport.start_client(timeout=timeout)
         key = transport.get_remote_server_key()
         _compare_key(f"[{host}]:{port}", key)
-        self._door.note_key(host, key)
-        transport.auth_password(self._door.username, self._door.password)
+        self._gate.note_key(host, key)
+        transport.auth_password(self._gate.username, self._gate.password)
 
-    def _not_let_in(self, error: Exception, host: str) -> Exception:
+    def _explain_refusal(self, error: Exception, host: str) -> Exception:
         reason = " ".join(str(error).split()) or type(error).__name__
         broken = any(word in reason for word in ("timeout", "EOF", "shut down"))
-        if self._door.was_let_in or broken:  # it is not the account
+        if self._gate.was_admitted or broken:  # it is not the account
             return Refused(f"{host} refuses the login for now ({reason})")
         return LoginRefused(
-            f"{host} does not accept the account {self._door.username!r} ({reason}): check "
+            f"{host} does not accept the account {self._gate.username!r} ({reason}): check "
             "GPORTAL_USERNAME and GPORTAL_PASSWORD, or ~/.netrc"
         )
 
@@ -273,13 +273,13 @@ class Session:
         if self._transport is None:
             return
         transport, self._transport, self._sftp = self._transport, None, None
-        self._door.closed()
+        self._gate.count_closed()
         transport.close()
-        transport.join(self._door.timeout)  # a server that counts connections counts it until then
+        transport.join(self._gate.timeout)  # a server that counts connections counts it until then
 
 
 def _open_sftp(transport: Any, timeout: float) -> Any:
-    """An SFTP client none of whose waits is without end."""
+    """Open an SFTP client whose waits all end."""
     import paramiko
 
     channel = transport.open_session(window_size=_WINDOW, timeout=timeout)
@@ -294,7 +294,7 @@ def _open_sftp(transport: Any, timeout: float) -> Any:
     return paramiko.SFTPClient(channel)
 
 
-def _prefetch(file: Any, size: int) -> None:
+def _request_rest(file: Any, size: int) -> None:
     """Ask for the rest of a file at once; without it every 32 kB cost a round trip."""
     import paramiko
 
@@ -309,7 +309,7 @@ def _prefetch(file: Any, size: int) -> None:
     file.prefetch(size)
 
 
-def _quiet(transport: Any) -> None:
+def _silence_log(transport: Any) -> None:
     """Let paramiko raise its errors without printing them as well."""
     name = "seaice.ssh"
     logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -322,12 +322,12 @@ def _compare_key(name: str, key: Any) -> None:
 
     path = Path("~/.ssh/known_hosts").expanduser()
     try:
-        known = paramiko.HostKeys(str(path)).lookup(name)
+        keys = paramiko.HostKeys(str(path)).lookup(name)
     except (OSError, ValueError, paramiko.hostkeys.InvalidHostKey) as error:
         if not isinstance(error, FileNotFoundError):
             logger.warning("%s cannot be read; the server's key is not compared", path)
         return
-    if known and key.get_name() in known and known[key.get_name()] != key:
+    if keys and key.get_name() in keys and keys[key.get_name()] != key:
         raise LoginRefused(
             f"{name} shows another host key than the one in {path}: it may be somebody else; remove the "
             "line there only if you know that the server has a new key"
@@ -335,8 +335,8 @@ def _compare_key(name: str, key: Any) -> None:
 
 
 @contextlib.contextmanager
-def _remote_errors(what: str) -> Iterator[None]:
-    """What the server or the connection does wrong, in our words."""
+def _explain_errors(file: str) -> Iterator[None]:
+    """Turn errors of the server and the connection into the exceptions of this module."""
     import paramiko
 
     try:
@@ -347,8 +347,8 @@ def _remote_errors(what: str) -> Iterator[None]:
         reason = " ".join(str(error).split()).rstrip(": ") or "the connection broke"
         raise Interrupted(reason) from None
     except FileNotFoundError:
-        raise Absent(f"the server has no {what}") from None
+        raise Absent(f"the server has no {file}") from None
     except OSError as error:
         if error.errno == errno.EACCES:
-            raise Interrupted(f"the server denies {what}") from None
+            raise Interrupted(f"the server denies {file}") from None
         raise Interrupted(error.strerror or str(error) or "the connection broke") from None

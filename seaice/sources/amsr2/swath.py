@@ -1,4 +1,4 @@
-"""One swath of brightness temperatures: what an archive keeps of a granule."""
+"""A swath of brightness temperatures: the part of a granule that an archive keeps."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ SCALE = 0.01  # kelvin per count where an archive does not say
 UNUSABLE = 65534  # from here on a raw count of a granule is no measurement
 UNKNOWN = "unknown"  # channel or frequency of an archive that does not say
 TIME_UNITS = "seconds since 1970-01-01T00:00:00Z"
+LATITUDE = {**cf.LATITUDE, "long_name": "latitude of the pixel"}
+LONGITUDE = {**cf.LONGITUDE, "long_name": "longitude of the pixel"}
+_LAST_TIME = 9.2e9  # seconds since 1970 that fit into 64 bits of nanoseconds
 
-# How positions were found.
+# How positions were computed.
 COREGISTERED = "co-registration"
 APPROXIMATED = "every second 89A pixel"
 GIVEN = "as in the granule"
@@ -32,7 +35,7 @@ GIVEN = "as in the granule"
 
 @dataclass(frozen=True)
 class Positions:
-    """Where the pixels of one frequency lie.
+    """Positions of the pixels of one frequency.
 
     Attributes
     ----------
@@ -68,7 +71,7 @@ class Swath:
     orbit_type : str
         "A" ascending, "D" descending, "U" unknown.
     details : mapping
-        Whatever else the metadata hold.
+        All other metadata.
 
     Examples
     --------
@@ -103,24 +106,24 @@ class Swath:
     @property
     def start_time(self) -> datetime | None:
         """UTC of the first scan of known time; else the one in the metadata; None: unknown."""
-        return self._time(0, "start_time")
+        return self._get_time(0, "start_time")
 
     @property
     def end_time(self) -> datetime | None:
         """UTC of the last scan of known time; else the one in the metadata; None: unknown."""
-        return self._time(-1, "end_time")
+        return self._get_time(-1, "end_time")
 
-    def _time(self, which: int, name: str) -> datetime | None:
+    def _get_time(self, index: int, name: str) -> datetime | None:
         times = None if self.scan_times is None else self.scan_times[np.isfinite(self.scan_times)]
         try:
             if times is not None and times.size:
-                return datetime.fromtimestamp(float(times[which]), UTC)
+                return datetime.fromtimestamp(float(times[index]), UTC)
             return as_utc(str(self.details[name]))
         except (KeyError, ValueError, OverflowError, OSError):
             return None
 
     def kelvin(self, channel: str | None = None) -> np.ndarray:
-        """Brightness temperature, K, float32 (scans, pixels); NaN where missing.
+        """Return the brightness temperature, K, float32 (scans, pixels); NaN where missing.
 
         Parameters
         ----------
@@ -146,7 +149,7 @@ class Swath:
         return kelvin
 
     def to_xarray(self, frequency: str | None = None) -> xarray.Dataset:
-        """The channels of one frequency as a labelled dataset with CF names.
+        """Return the channels of one frequency as a labelled dataset with CF names.
 
         Parameters
         ----------
@@ -166,13 +169,13 @@ class Swath:
         """
         return build_dataset(self, frequency or get_frequency(self.channels[0]))
 
-    def summary(self) -> dict[str, Any]:
-        """What the metadata of an archive say about this swath; only JSON types."""
+    def summarise(self) -> dict[str, Any]:
+        """Return the metadata of this swath in an archive; only JSON types."""
         first = self.channels[0]
         values = as_counts(self.counts[first])
         valid = values[~is_missing(values)]
         start, end = self.start_time, self.end_time
-        said = {
+        summary = {
             "granule_id": self.granule_id,
             "orbit_type": self.orbit_type,
             "start_time": start and as_text(start),
@@ -184,33 +187,39 @@ class Swath:
             "fill_value": FILL_VALUE,
             "temp_range": [valid.min().item(), valid.max().item()] if valid.size else None,
             "valid_count": int(valid.size),
-            "positions": {name: places.method for name, places in self.positions.items()},
+            "positions": {name: positions.method for name, positions in self.positions.items()},
         }
-        for places in list(self.positions.values())[:1]:
-            said["lat_range"] = _range(places.latitude)
-            said["lon_range"] = _range(places.longitude)
+        for positions in list(self.positions.values())[:1]:
+            summary["lat_range"] = _find_range(positions.latitude)
+            summary["lon_range"] = _find_range(positions.longitude)
         # In one order, so that a swath that was read is written as it was.
-        return {**{key: value for key, value in self.details.items() if key not in said}, **said}
+        details = {key: value for key, value in self.details.items() if key not in summary}
+        return {**details, **summary}
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays of the swath by the names that archives give them.
+    def name_arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays of the swath by the names that archives give them.
 
         ``temperature`` (raw counts), ``latitude``, ``longitude``, ``scan_times``; with several
         channels or frequencies their names follow an underscore: ``temperature_36.5H``.
         """
-        several, places = len(self.counts) > 1, len(self.positions) > 1
-        named = {f"temperature_{c}" if several else "temperature": a for c, a in self.counts.items()}
+        has_channels, has_frequencies = len(self.counts) > 1, len(self.positions) > 1
+        arrays = {
+            f"temperature_{channel}" if has_channels else "temperature": counts
+            for channel, counts in self.counts.items()
+        }
         for frequency, position in self.positions.items():
-            ending = f"_{frequency}" if places else ""
-            named["latitude" + ending] = position.latitude
-            named["longitude" + ending] = position.longitude
+            ending = f"_{frequency}" if has_frequencies else ""
+            arrays["latitude" + ending] = position.latitude
+            arrays["longitude" + ending] = position.longitude
         if self.scan_times is not None:
-            named["scan_times"] = self.scan_times
-        return named
+            arrays["scan_times"] = self.scan_times
+        return arrays
 
 
-def from_parts(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Swath:
-    """The swath of an archive's metadata and arrays; the inverse of ``summary`` and ``arrays``.
+def from_parts(metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Swath:
+    """Build a swath from metadata and arrays of an archive.
+
+    The inverse of :meth:`Swath.summarise` and :meth:`Swath.name_arrays`.
 
     Raises
     ------
@@ -219,7 +228,7 @@ def from_parts(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Swa
         name says.
     """
     try:
-        return _from_parts(said, arrays)
+        return _from_parts(metadata, arrays)
     except InputError:
         raise
     except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
@@ -227,16 +236,16 @@ def from_parts(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Swa
         raise InputError(f"damaged: the metadata of a swath are none ({reason})") from None
 
 
-def _from_parts(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Swath:
+def _from_parts(metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Swath:
     names = [name for name in arrays if name == "temperature" or name.startswith("temperature_")]
     if not names:
         raise InputError(
             f"expected an array «temperature», found {', '.join(map(str, arrays)) or 'none'}"
         )
-    known = [str(name) for name in said.get("channels") or []]
+    listed_channels = [str(name) for name in metadata.get("channels") or []]
     if len(names) > 1 and "temperature" in names:
         names.remove("temperature")  # the classic layout repeats the first channel under this name
-    channels = [name.partition("_")[2] or (known or [UNKNOWN])[0] for name in names]
+    channels = [name.partition("_")[2] or (listed_channels or [UNKNOWN])[0] for name in names]
     counts = {channel: arrays[name] for channel, name in zip(channels, names, strict=True)}
     for channel, values in counts.items():
         if values.ndim != 2 or values.dtype.kind not in "iuf":
@@ -244,32 +253,32 @@ def _from_parts(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Sw
                 f"expected a two-dimensional array of numbers, found {values.dtype} {values.shape}: "
                 f"{channel}"
             )
-    scale = said.get("scale_factor")
-    given: Mapping[str, Any] = said.get("scale_factors") or dict.fromkeys(channels, scale)
+    scale = metadata.get("scale_factor")
+    factors: Mapping[str, Any] = metadata.get("scale_factors") or dict.fromkeys(channels, scale)
     # Seven digits: a factor that went through float32 is the decimal it was meant to be.
-    scales = {n: float(f"{float(np.ravel(v)[0]):.7g}") for n, v in given.items() if v is not None}
+    scales = {n: float(f"{float(np.ravel(v)[0]):.7g}") for n, v in factors.items() if v is not None}
     times = arrays.get("scan_times")
     if times is not None and (times.ndim != 1 or times.dtype.kind not in "iuf"):
         raise InputError(f"expected numbers as scan times, found {times.dtype} {times.shape}")
-    taken = {"channels", "scale_factor", "scale_factors", "positions", "orbit_type", "granule_id"}
-    taken |= {"scan_times", "scan_time_units", "fill_value", "group"}
+    own_keys = {"channels", "scale_factor", "scale_factors", "positions", "orbit_type", "granule_id"}
+    own_keys |= {"scan_times", "scan_time_units", "fill_value", "group"}
     return Swath(
         counts=counts,
         scale_factors=scales,
-        positions=_positions(said, arrays, get_frequency(channels[0])),
+        positions=_read_positions(metadata, arrays, get_frequency(channels[0])),
         scan_times=None if times is None else np.asarray(times, np.float64),
-        granule_id=str(said.get("granule_id") or ""),
-        orbit_type=str(said.get("orbit_type") or "U")[:1],
-        details={key: value for key, value in said.items() if key not in taken},
+        granule_id=str(metadata.get("granule_id") or ""),
+        orbit_type=str(metadata.get("orbit_type") or "U")[:1],
+        details={key: value for key, value in metadata.items() if key not in own_keys},
     )
 
 
-def _positions(
-    said: Mapping[str, Any], arrays: Mapping[str, np.ndarray], first: str
+def _read_positions(
+    metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray], first: str
 ) -> dict[str, Positions]:
-    methods = said.get("positions")
+    methods = metadata.get("positions")
     methods = methods if isinstance(methods, Mapping) else {}
-    found = {}
+    positions = {}
     for name in arrays:
         if name == "latitude" or name.startswith("latitude_"):
             ending = name.removeprefix("latitude")
@@ -280,37 +289,37 @@ def _positions(
                     raise InputError(f"expected positions, found {values.dtype} {values.shape}: {name}")
             frequency = ending[1:] or next(iter(methods), first)
             method = str(methods.get(frequency, UNKNOWN))
-            found[frequency] = Positions(arrays[name], arrays[f"longitude{ending}"], method)
-    if len(found) > 1:
-        found = {name: places for name, places in found.items() if name in methods} or found
-    return found
+            positions[frequency] = Positions(arrays[name], arrays[f"longitude{ending}"], method)
+    if len(positions) > 1:
+        return {name: of_name for name, of_name in positions.items() if name in methods} or positions
+    return positions
 
 
 def get_frequency(channel: str) -> str:
-    """Frequency of a channel name; "unknown" of an unknown one."""
+    """Return the frequency of a channel; "unknown" for an unknown one."""
     return CHANNELS[channel].frequency if channel in CHANNELS else UNKNOWN
 
 
 def as_counts(values: np.ndarray) -> np.ndarray:
-    """Raw counts as what they are: older archives hold unsigned counts in signed integers."""
+    """Return raw counts as unsigned integers, which older archives hold as signed ones."""
     signed = values.dtype.kind == "i" and values.dtype.itemsize == 2
     return values.view(values.dtype.str.replace("i", "u")) if signed else values
 
 
 def is_missing(values: np.ndarray) -> np.ndarray:
-    """Pixels without a measurement: fill values and zero in counts, NaN and zero in kelvin."""
+    """Tell which pixels are not measured: fill values and zero in counts, NaN and zero in kelvin."""
     if values.dtype.kind == "f":
         return ~(values > 0)
     return cast(np.ndarray, (values >= UNUSABLE) | (values <= 0))
 
 
 def as_text(time: datetime) -> str:
-    """UTC time as ISO 8601 with milliseconds and Z."""
+    """Return a time in UTC as ISO 8601 with milliseconds and Z."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def as_utc(text: str) -> datetime:
-    """UTC time from ISO 8601; without a zone it is taken as UTC.
+    """Return the UTC time of a text in ISO 8601; without a zone it is taken as UTC.
 
     Raises
     ------
@@ -325,29 +334,22 @@ def as_utc(text: str) -> datetime:
 
 
 def count_expected_pixels(channel: str) -> int | None:
-    """Pixels of a scan of a channel; None of an unknown one."""
+    """Return the pixels of a scan of a channel; None for an unknown one."""
     return count_pixels(CHANNELS[channel].frequency) if channel in CHANNELS else None
 
 
-def _range(values: np.ndarray) -> list[float] | None:
-    known = values[np.isfinite(values)]
-    return [float(known.min()), float(known.max())] if known.size else None
-
-
-_LAST = 9.2e9  # seconds since 1970 that fit into 64 bits of nanoseconds
-
-
-LATITUDE = {**cf.LATITUDE, "long_name": "latitude of the pixel"}
-LONGITUDE = {**cf.LONGITUDE, "long_name": "longitude of the pixel"}
+def _find_range(values: np.ndarray) -> list[float] | None:
+    finite = values[np.isfinite(values)]
+    return [float(finite.min()), float(finite.max())] if finite.size else None
 
 
 def get_temperature_name(channel: str) -> str:
-    """Name of a channel's variable in a CF file: 36.5H is ``brightness_temperature_36_5H``."""
+    """Return the CF name of a channel: 36.5H is ``brightness_temperature_36_5H``."""
     return f"brightness_temperature_{channel.replace('.', '_')}"
 
 
 def describe_temperature(channel: str) -> dict[str, Any]:
-    """CF attributes of a brightness temperature in kelvin."""
+    """Return the CF attributes of a brightness temperature in kelvin."""
     frequency = get_frequency(channel)
     ghz = (
         "" if frequency == "unknown" else f" at {frequency.rstrip('AB')} GHz, {channel[-1]} polarization"
@@ -360,13 +362,13 @@ def describe_temperature(channel: str) -> dict[str, Any]:
 
 
 def build_dataset(swath: Swath, frequency: str) -> xarray.Dataset:
-    """See :meth:`seaice.sources.amsr2.swath.Swath.to_xarray`."""
+    """Build the dataset of :meth:`Swath.to_xarray`."""
     import xarray
 
     channels = [name for name in swath.channels if get_frequency(name) == frequency]
     if not channels:
-        there = ", ".join(dict.fromkeys(get_frequency(name) for name in swath.channels))
-        raise InputError(f"expected a frequency out of {there}, found {frequency!r}")
+        present = ", ".join(dict.fromkeys(get_frequency(name) for name in swath.channels))
+        raise InputError(f"expected a frequency out of {present}, found {frequency!r}")
     positions = swath.positions.get(frequency)
     shapes = {swath.counts[name].shape for name in channels}
     shapes |= {positions.latitude.shape, positions.longitude.shape} if positions else set()
@@ -399,7 +401,7 @@ def build_dataset(swath: Swath, frequency: str) -> xarray.Dataset:
         dataset.coords["lon"] = (("scan", "pixel"), positions.longitude, LONGITUDE)
         dataset.attrs["positions"] = positions.method
     if times is not None:
-        dataset.coords["time"] = ("scan", _instants(times), _time_attributes())
+        dataset.coords["time"] = ("scan", _to_datetime64(times), _time_attributes())
     return dataset
 
 
@@ -407,12 +409,9 @@ def _time_attributes() -> dict[str, str]:
     return {"standard_name": "time", "long_name": "time of the scan (UTC)"}
 
 
-def _instants(seconds: np.ndarray) -> np.ndarray:
+def _to_datetime64(seconds: np.ndarray) -> np.ndarray:
     """Seconds as datetime64[ns] to the microsecond; NaN as NaT."""
     microseconds = np.full(seconds.shape, np.iinfo(np.int64).min)
-    known = np.abs(seconds) < _LAST  # false of NaN
-    microseconds[known] = np.round(seconds[known] * 1e6)
+    is_known = np.abs(seconds) < _LAST_TIME  # false of NaN
+    microseconds[is_known] = np.round(seconds[is_known] * 1e6)
     return microseconds.astype("datetime64[us]").astype("datetime64[ns]")
-
-
-__all__ = ["LATITUDE", "LONGITUDE", "TIME_UNITS", "build_dataset", "describe_temperature"]

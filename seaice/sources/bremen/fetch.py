@@ -50,6 +50,22 @@ logger = logging.getLogger(__name__)
 # Upstream publishes 3.125 and 6.25 km; the coarser ones are for trials on own servers.
 GRIDS = tuple(name for name in grids.list_grid_ids() if not name.startswith("ease"))
 FORMS: tuple[Form, ...] = ("nc", "hdf", "tif")
+_FIRST_DELAY = MIRROR_POLICY.delay  # tests make it short
+# Sizes of real files: n6250 nc 0.26-0.53, hdf 0.39, s6250 hdf 0.53, n6250 tif 0.1 bytes a cell.
+_BYTES_PER_CELL: dict[str, float] = {"nc": 0.45, "hdf": 0.45, "tif": 0.1}
+# From so many files in the manifest their mean size is a better guess.
+_ENOUGH_FILES = 5
+# Outcomes of days, in log lines.
+_WORDS = {
+    "downloaded": "downloaded",
+    "updated": "changed upstream, fetched again",
+    "there": "kept",
+    "absent": "absent upstream, as known",
+    "missing": "not upstream",
+    "unpublished": "not published yet",
+    "failed": "failed",
+}
+_LOST = ("missing", "unpublished", "failed")
 
 
 def fetch_days(
@@ -70,7 +86,7 @@ def fetch_days(
     dry_run: bool = False,
     default_hosts: Sequence[str] = (),
 ) -> Report:
-    """Have every day of a period in a folder, each file whole and verified.
+    """Download every day of a date range into a folder, each file whole and verified.
 
     Parameters
     ----------
@@ -115,12 +131,12 @@ def fetch_days(
     InputError
         If nothing can be asked for or the disk cannot hold it.
     """
-    period = DateRange(parse_date(start_date), parse_date(end_date))
-    folder = _possible_folder(Path(output_dir))
+    date_range = DateRange(parse_date(start_date), parse_date(end_date))
+    folder = _check_folder(Path(output_dir))
     task = Task(
         folder=folder,
-        grid=_known_grid(grid),
-        hosts=_hosts(base_url or default_hosts or bremen.HOSTS),
+        grid=_get_grid(grid),
+        hosts=_check_hosts(base_url or default_hosts or bremen.HOSTS),
         manifest=Manifest(folder),
         absent=bremen.read_special_days().absent,
         today=_today(),
@@ -130,38 +146,35 @@ def fetch_days(
         policy=replace(MIRROR_POLICY, retries=retries, delay=_FIRST_DELAY, timeout=timeout),
     )
     _check_form(form)
-    plan = make_plan(task, period, sensor=sensor, form=form)
-    if len(plan.impossible) == len(period):
-        raise InputError(f"nothing to fetch: {'; '.join(_by_reason(plan.impossible))}")
+    plan = make_plan(task, date_range, sensor=sensor, form=form)
+    if len(plan.impossible) == len(date_range):
+        raise InputError(f"nothing to fetch: {'; '.join(_group_by_reason(plan.impossible))}")
     if dry_run:
-        return _preview(task, plan)
+        return _describe_plan(task, plan)
     _prepare_folder(task, plan)
     start = time.monotonic()
-    outcomes, reason = _carry_out(task, plan, threads=processes)
+    outcomes, reason = _fetch_all(task, plan, threads=processes)
     return _report(task, plan, outcomes, reason, seconds=time.monotonic() - start)
-
-
-_FIRST_DELAY = MIRROR_POLICY.delay  # tests make it short
 
 
 def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def _possible_folder(folder: Path) -> Path:
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise InputError(f"expected a folder for the files, but {there} is a file; choose another")
+def _check_folder(folder: Path) -> Path:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise InputError(f"expected a folder for the files, but {existing} is a file; choose another")
     return folder
 
 
-def _known_grid(grid: str) -> Grid:
+def _get_grid(grid: str) -> Grid:
     if grid not in GRIDS:
         raise InputError(f"unknown Bremen grid {grid!r}; known are {', '.join(GRIDS)}")
     return grids.get_grid(grid)
 
 
-def _hosts(addresses: Iterable[str]) -> list[str]:
+def _check_hosts(addresses: Iterable[str]) -> list[str]:
     for address in addresses:
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -182,49 +195,54 @@ def _check_form(form: Form) -> None:
         )
 
 
-def _preview(task: Task, plan: Plan) -> Report:
-    report = Report(lines=[strip_login(task.urls(file)[0]) for file in plan.to_do])
-    size = estimate(task, plan)
+def _describe_plan(task: Task, plan: Plan) -> Report:
+    report = Report(lines=[strip_login(task.list_urls(file)[0]) for file in plan.to_do])
+    size = estimate_bytes(task, plan)
     report.lines.append(
-        f"would ask for {len(plan.to_do)} files (at most about {_bytes(size)}) for {task.folder}; "
-        f"{len(plan.there)} already there, {len(plan.absent)} known to be absent upstream"
+        f"would ask for {len(plan.to_do)} files (at most about {_format_bytes(size)}) for "
+        f"{task.folder}; {len(plan.recorded)} already there, {len(plan.absent)} known to be absent "
+        "upstream"
     )
-    report.failed = _by_reason(plan.impossible)
-    report.values = {"to_do": len(plan.to_do), "there": len(plan.there), "bytes": size}
+    report.failed = _group_by_reason(plan.impossible)
+    report.values = {"to_do": len(plan.to_do), "there": len(plan.recorded), "bytes": size}
     return report
 
 
 def _prepare_folder(task: Task, plan: Plan) -> None:
-    """Make the folder and compare its free space with what is to come."""
+    """Create the folder and compare its free space with the bytes to fetch."""
     task.folder.mkdir(parents=True, exist_ok=True)
     if plan.to_do and not os.access(task.folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(task.folder))
-    need, free = estimate(task, plan), shutil.disk_usage(task.folder).free
+    need, free = estimate_bytes(task, plan), shutil.disk_usage(task.folder).free
     # The estimate is good to a factor of two: refuse only what is certain not to fit.
     if need / 2 > free:
         raise InputError(
-            f"{len(plan.to_do)} files need about {_bytes(need)}, {task.folder} has {_bytes(free)} free; "
-            "make space, choose another --output_dir or a shorter period"
+            f"{len(plan.to_do)} files need about {_format_bytes(need)}, {task.folder} has "
+            f"{_format_bytes(free)} free; make space, choose another --output_dir or a shorter period"
         )
     if need > free:
-        logger.warning("about %s needed, %s free: the disk may become full", _bytes(need), _bytes(free))
+        logger.warning(
+            "about %s needed, %s free: the disk may become full",
+            _format_bytes(need),
+            _format_bytes(free),
+        )
     logger.info(
         "%d files to ask for, about %s, %s free; %d already there, %d known to be absent upstream",
         len(plan.to_do),
-        _bytes(need),
-        _bytes(free),
-        len(plan.there),
+        _format_bytes(need),
+        _format_bytes(free),
+        len(plan.recorded),
         len(plan.absent),
     )
 
 
-def _carry_out(task: Task, plan: Plan, *, threads: int) -> tuple[list[Outcome], str]:
-    """Fetch; returns what became of the days, and why the run ended early if it did."""
+def _fetch_all(task: Task, plan: Plan, *, threads: int) -> tuple[list[Outcome], str]:
+    """Fetch the days of a plan; returns their outcomes, and why the run ended early if it did."""
     names = {file.day: file.name for file in plan.to_do}
     outcomes: list[Outcome] = []
     reason, silent = "", 0
     with (
-        closing(work_off(plan.to_do, _worker_of(task), threads=threads, stop=task.stop)) as results,
+        closing(work_off(plan.to_do, _make_starter(task), threads=threads, stop=task.stop)) as results,
         Progress(total=len(plan.to_do), label="download", logger=logger) as progress,
     ):
         for outcome in results:
@@ -236,15 +254,15 @@ def _carry_out(task: Task, plan: Plan, *, threads: int) -> tuple[list[Outcome], 
             silent = silent + 1 if outcome.unreachable else 0
             if outcome.fatal and not reason:
                 reason = outcome.text
-            elif silent >= _patience(threads, any_answered=task.pauses.any_answered) and not reason:
+            elif silent >= _limit_silence(threads, any_answered=task.pauses.any_answered) and not reason:
                 reason = f"no host gave an answer for {silent} files in a row"
             if reason:
                 task.stop.set()
     return outcomes, reason
 
 
-def _patience(threads: int, *, any_answered: bool) -> int:
-    """After how many files in a row without an answer a run ends.
+def _limit_silence(threads: int, *, any_answered: bool) -> int:
+    """Return after how many files in a row without an answer a run ends.
 
     Each has been tried for about a minute; an outage of some minutes shall not end the
     run of a night, but without a network at the beginning it ends soon.
@@ -252,31 +270,17 @@ def _patience(threads: int, *, any_answered: bool) -> int:
     return max(16, 4 * threads) if any_answered else max(4, threads)
 
 
-def _worker_of(task: Task) -> Callable[[], DayWorker]:
+def _make_starter(task: Task) -> Callable[[], DayWorker]:
     return lambda: DayWorker(task)
-
-
-_WORDS = {
-    "downloaded": "downloaded",
-    "updated": "changed upstream, fetched again",
-    "there": "kept",
-    "absent": "absent upstream, as known",
-    "missing": "not upstream",
-    "unpublished": "not published yet",
-    "failed": "failed",
-}
-
-
-_LOST = ("missing", "unpublished", "failed")
 
 
 def _report(task: Task, plan: Plan, outcomes: list[Outcome], reason: str, *, seconds: float) -> Report:
     report = Report()
     counts = Counter(str(outcome.kind) for outcome in outcomes)
-    counts["there"] += len(plan.there)
+    counts["there"] += len(plan.recorded)
     counts["absent"] += len(plan.absent)
-    seen = {outcome.day for outcome in outcomes}
-    not_tried = {f.day: f"not tried: {reason}" for f in plan.to_do if f.day not in seen}
+    tried = {outcome.day for outcome in outcomes}
+    not_tried = {f.day: f"not tried: {reason}" for f in plan.to_do if f.day not in tried}
     lost = sum(counts[kind] for kind in _LOST) + len(not_tried) + len(plan.impossible)
     received = sum(outcome.received for outcome in outcomes)
     summary = [f"{counts['downloaded']} downloaded", f"{counts['there']} already there"]
@@ -285,25 +289,25 @@ def _report(task: Task, plan: Plan, outcomes: list[Outcome], reason: str, *, sec
     if counts["absent"]:
         summary.append(f"{counts['absent']} absent upstream as known")
     summary.append(f"{lost} failed or missing")
-    days = f"{len(plan.period)} day{'s' if len(plan.period) > 1 else ''}"
-    report.lines.append(f"{plan.grid_id}, {plan.period}, {days}: {', '.join(summary)}")
+    days = f"{len(plan.date_range)} day{'s' if len(plan.date_range) > 1 else ''}"
+    report.lines.append(f"{plan.grid_id}, {plan.date_range}, {days}: {', '.join(summary)}")
     if received:
-        rate = _bytes(received / max(seconds, 1e-3))
-        report.lines.append(f"{_bytes(received)} received in {seconds:.0f} s ({rate}/s)")
+        rate = _format_bytes(received / max(seconds, 1e-3))
+        report.lines.append(f"{_format_bytes(received)} received in {seconds:.0f} s ({rate}/s)")
     if counts["downloaded"] + counts["there"] + counts["updated"]:
         report.lines.append(f"files and {MANIFEST_NAME} are in {task.folder}")
     absent = plan.absent | {o.day: o.text for o in outcomes if o.kind == "absent"}
-    report.lines += [f"absent upstream, as known: {line}" for line in _by_reason(absent)]
-    failed = {o.day: _complaint(o) for o in outcomes if o.kind in _LOST}
-    report.failed = _by_reason(failed | not_tried | plan.impossible)
-    kept = {o.day for o in outcomes if o.kind in ("downloaded", "updated", "there")}
-    files = plan.there + [file for file in plan.to_do if file.day in kept]
-    report.outputs = [task.path(file) for file in sorted(files, key=lambda f: f.day)]
+    report.lines += [f"absent upstream, as known: {line}" for line in _group_by_reason(absent)]
+    failed = {o.day: _explain_outcome(o) for o in outcomes if o.kind in _LOST}
+    report.failed = _group_by_reason(failed | not_tried | plan.impossible)
+    present = {o.day for o in outcomes if o.kind in ("downloaded", "updated", "there")}
+    files = plan.recorded + [file for file in plan.to_do if file.day in present]
+    report.outputs = [task.locate(file) for file in sorted(files, key=lambda f: f.day)]
     report.values = {**counts, "failed": lost, "bytes": received}
     return report
 
 
-def _complaint(outcome: Outcome) -> str:
+def _explain_outcome(outcome: Outcome) -> str:
     if outcome.kind == "unpublished":
         return (
             f"not published yet: a day appears early on the next day (UTC), run the same command later; "
@@ -314,21 +318,21 @@ def _complaint(outcome: Outcome) -> str:
     return outcome.text
 
 
-def _by_reason(reasons: dict[date, str]) -> list[str]:
-    """One line per run of consecutive days with one reason.
+def _group_by_reason(reasons: dict[date, str]) -> list[str]:
+    """Return one line for each run of consecutive days with one reason.
 
     Reasons that differ only in the day's own address are one; the first is shown.
 
     Examples
     --------
-    >>> _by_reason({date(2024, 1, 1): "lost", date(2024, 1, 2): "lost", date(2024, 1, 4): "lost"})
+    >>> _group_by_reason({date(2024, 1, 1): "lost", date(2024, 1, 2): "lost", date(2024, 1, 4): "lost"})
     ['2024-01-01 to 2024-01-02 (2 days): lost', '2024-01-04: lost']
     """
     runs: list[list[date]] = []
     for day in sorted(reasons):
         last = runs[-1][-1] if runs else None
         follows = last is not None and day - last == timedelta(days=1)
-        if last is not None and follows and _general(reasons[day]) == _general(reasons[last]):
+        if last is not None and follows and _generalise(reasons[day]) == _generalise(reasons[last]):
             runs[-1].append(day)
         else:
             runs.append([day])
@@ -339,61 +343,53 @@ def _by_reason(reasons: dict[date, str]) -> list[str]:
     return lines
 
 
-def _general(reason: str) -> str:
+def _generalise(reason: str) -> str:
     return " ".join(word for word in reason.split() if "://" not in word)
 
 
-def _bytes(count: float) -> str:
-    """Examples: 950 kB, 4.1 MB, 1.7 GB."""
+def _format_bytes(count: float) -> str:
+    """Format a number of bytes: 950 kB, 4.1 MB, 1.7 GB."""
     for factor, unit in ((1e9, "GB"), (1e6, "MB")):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count / 1e3:.0f} kB"
 
 
-# Sizes of real files: n6250 nc 0.26-0.53, hdf 0.39, s6250 hdf 0.53, n6250 tif 0.1 bytes a cell.
-_BYTES_PER_CELL: dict[str, float] = {"nc": 0.45, "hdf": 0.45, "tif": 0.1}
-
-
-# From so many files in the manifest their mean size is a better guess.
-_ENOUGH_FILES = 5
-
-
 @dataclass
 class Plan:
-    """Every day of the period in one of four lists.
+    """Every day of the date range in one of four lists.
 
     Attributes
     ----------
-    period : DateRange
+    date_range : DateRange
     grid_id, form : str
         Of all files.
     to_do : list of DayFile
         To fetch, or at least to look at.
-    there : list of DayFile
-        Recorded, and there with the recorded size.
+    recorded : list of DayFile
+        In the manifest, and in the folder with the size given there.
     absent : dict of date to str
         Known to be absent upstream and not asked for; with reasons.
     impossible : dict of date to str
         No file can exist; with reasons.
     """
 
-    period: DateRange
+    date_range: DateRange
     grid_id: str
     form: Form
     to_do: list[DayFile] = field(default_factory=list)
-    there: list[DayFile] = field(default_factory=list)
+    recorded: list[DayFile] = field(default_factory=list)
     absent: dict[date, str] = field(default_factory=dict)
     impossible: dict[date, str] = field(default_factory=dict)
 
 
-def make_plan(task: Task, period: DateRange, *, sensor: str, form: Form) -> Plan:
-    """Sort the days of a period; see :class:`Plan`."""
-    plan = Plan(period, task.grid.id, form)
+def make_plan(task: Task, date_range: DateRange, *, sensor: str, form: Form) -> Plan:
+    """Sort the days of a date range; see :class:`Plan`."""
+    plan = Plan(date_range, task.grid.id, form)
     ask_again = task.force or task.update
-    for day in period:
-        reason = _impossible(day, sensor, task)
-        measured_by = _sensor_of(day, sensor)
+    for day in date_range:
+        reason = _explain_impossible(day, sensor, task)
+        measured_by = _find_sensor(day, sensor)
         if sensor == "auto" and measured_by is None and day in task.absent:
             plan.absent[day] = task.absent[day]
         elif measured_by is None or reason:
@@ -404,21 +400,21 @@ def make_plan(task: Task, period: DateRange, *, sensor: str, form: Form) -> Plan
             if day in task.absent and record is not None and record.absent and not ask_again:
                 plan.absent[day] = task.absent[day]
             elif not ask_again and not task.check and task.is_recorded(file):
-                plan.there.append(file)
+                plan.recorded.append(file)
             else:
                 plan.to_do.append(file)
     return plan
 
 
-def _sensor_of(day: date, sensor: str) -> Sensor | None:
+def _find_sensor(day: date, sensor: str) -> Sensor | None:
     for name, first in bremen.FIRST_DAY.items():
         if sensor in ("auto", name) and first <= day <= bremen.LAST_DAY[name]:
             return name
     return None
 
 
-def _impossible(day: date, sensor: str, task: Task) -> str:
-    """Why no file of this day can exist; empty if one can."""
+def _explain_impossible(day: date, sensor: str, task: Task) -> str:
+    """Explain why no file of this day can exist; empty if one can."""
     if day > task.today:
         return f"in the future (today is {task.today} UTC)"
     name: Sensor = "AMSR2" if sensor == "AMSR2" else "AMSR-E"
@@ -429,8 +425,8 @@ def _impossible(day: date, sensor: str, task: Task) -> str:
     return ""
 
 
-def estimate(task: Task, plan: Plan) -> int:
-    """Bytes the files to fetch will take, beyond what stands in their places now."""
+def estimate_bytes(task: Task, plan: Plan) -> int:
+    """Estimate the bytes that the files to fetch take beyond the files they replace."""
     sizes = []
     for record in task.manifest:
         file = DayFile.parse(record.name)
@@ -441,7 +437,7 @@ def estimate(task: Task, plan: Plan) -> int:
         typical = sum(sizes) / len(sizes)
     need = 0.0
     for file in plan.to_do:
-        path = task.path(file)
-        present = path.stat().st_size if path.is_file() else 0
-        need += max(0.0, typical - present - PartialFile(path).size)
+        path = task.locate(file)
+        existing = path.stat().st_size if path.is_file() else 0
+        need += max(0.0, typical - existing - PartialFile(path).size)
     return round(need)

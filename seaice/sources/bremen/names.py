@@ -1,4 +1,4 @@
-"""University of Bremen ASI daily sea ice concentration: names, places, reading.
+"""Daily sea ice concentration (ASI) of the University of Bremen: names, addresses, files of a folder.
 
 One file is one UTC day of AMSR2 or AMSR-E on one grid, in percent, with NaN where
 there is land, the pole hole or no observation. Spreen et al. 2008,
@@ -52,7 +52,7 @@ class RejectedDay(InputError):
 
 @dataclass(frozen=True)
 class DayFile:
-    """A daily file, as its name tells.
+    """A daily file, with the parts of its name.
 
     Examples
     --------
@@ -116,7 +116,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 
 @dataclass(frozen=True)
 class SpecialDays:
-    """Days known to be absent upstream or bad, each with its reason."""
+    """Days that are absent upstream or bad, each with its reason."""
 
     absent: dict[date, str]
     bad: dict[date, str]
@@ -147,11 +147,11 @@ def read_special_days(extra: Path | None = None) -> SpecialDays:
             unknown = set(content) - {"absent", "bad"}
             if unknown:
                 raise KeyError(f"unknown list {sorted(map(str, unknown))[0]!r}")
-            for kind, known in (("absent", days.absent), ("bad", days.bad)):
+            for kind, reasons in (("absent", days.absent), ("bad", days.bad)):
                 for entry in content.get(kind) or ():
                     first = parse_date(entry["first"])
                     for day in DateRange(first, parse_date(entry.get("last", first))):
-                        known[day] = str(entry["reason"])
+                        reasons[day] = str(entry["reason"])
         except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise InputError(
                 f"{path}: expected lists 'absent' and 'bad' of entries with first, last and reason "
@@ -170,15 +170,15 @@ def find_files(source_dir: Path) -> list[DayFile]:
     """
     source_dir = Path(source_dir)
     if not source_dir.is_dir():
-        what = "is a file" if source_dir.exists() else "does not exist"
-        raise InputError(f"expected a folder of daily files, but {source_dir} {what}")
-    found = list(_walk(source_dir))
-    if not found:
+        state = "is a file" if source_dir.exists() else "does not exist"
+        raise InputError(f"expected a folder of daily files, but {source_dir} {state}")
+    files = list(_walk(source_dir))
+    if not files:
         raise InputError(
             f"no daily file (asi-AMSR2-GRID-YYYYMMDD-v5.4.nc) in {source_dir} or below; "
             "give the folder download.py wrote to"
         )
-    return found
+    return files
 
 
 def list_days(
@@ -207,24 +207,24 @@ def list_days(
         If the folder is missing, holds no daily file, none of the period or grid, or
         several grids and ``grid_id`` is not given.
     """
-    found = find_files(source_dir)
-    inside = [f for f in found if f.day in period]
-    chosen = [f for f in inside if grid_id in (None, f.grid_id)]
-    if not chosen:
-        first, last = min(f.day for f in found), max(f.day for f in found)
-        wanted = f"on grid {grid_id} " if grid_id else ""
+    files = find_files(source_dir)
+    inside = [f for f in files if f.day in period]
+    selected = [f for f in inside if grid_id in (None, f.grid_id)]
+    if not selected:
+        first, last = min(f.day for f in files), max(f.day for f in files)
+        on_grid = f"on grid {grid_id} " if grid_id else ""
         raise InputError(
-            f"no daily file {wanted}from {period} in {source_dir}: it holds "
-            f"{listing(sorted({f.grid_id for f in found}))} from {first} to {last}"
+            f"no daily file {on_grid}from {period} in {source_dir}: it holds "
+            f"{listing(sorted({f.grid_id for f in files}))} from {first} to {last}"
         )
-    ids = sorted({f.grid_id for f in chosen})
+    ids = sorted({f.grid_id for f in selected})
     if len(ids) > 1:
         raise InputError(
             f"{source_dir} holds files of several grids ({', '.join(ids)}); "
             "choose one with --grid or give the folder of one"
         )
     days: dict[date, list[DayFile]] = {}
-    for file in sorted(chosen, key=lambda f: (f.day, str(f.path))):
+    for file in sorted(selected, key=lambda f: (f.day, str(f.path))):
         days.setdefault(file.day, []).append(file)
     # The sort is stable: files of one rank stay in alphabetical order.
     return {day: sorted(files, key=DayFile.rank, reverse=True) for day, files in days.items()}

@@ -1,4 +1,4 @@
-"""Fetching one University of Bremen day: is it there, is it good, what does upstream have."""
+"""Fetching a day of the University of Bremen: the file here, its content, and the one upstream."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from seaice.sources.bremen.reader import read_unjudged
 
 logger = logging.getLogger(__name__)
 
-# there: complete before; absent: known to be absent upstream; missing: not upstream though
+# there: complete before the run; absent: listed as absent upstream; missing: not upstream though
 # expected; unpublished: not upstream yet; stopped: given up in the middle.
 Kind = Literal["downloaded", "updated", "there", "absent", "missing", "unpublished", "failed", "stopped"]
 
@@ -56,7 +56,7 @@ _PUBLISHED_WITHIN = timedelta(days=2)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one day.
+    """The outcome of one day.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Task:
-    """What all workers of a run share.
+    """The settings and state that all workers of a run share.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Task:
         Base addresses in order of preference.
     manifest : Manifest
     absent : mapping of date to str
-        Days known to be absent upstream, with reasons.
+        Days listed as absent upstream, with reasons.
     today : date
         UTC.
     force, update, check : bool
@@ -114,19 +114,19 @@ class Task:
     pauses: Pauses = field(default_factory=Pauses)
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def path(self, file: DayFile) -> Path:
-        """Where the file belongs."""
+    def locate(self, file: DayFile) -> Path:
+        """Return the path that the file has or will have."""
         return self.folder / file.name
 
-    def urls(self, file: DayFile) -> list[str]:
-        """Where it may be fetched."""
+    def list_urls(self, file: DayFile) -> list[str]:
+        """List the addresses of the file, in order of preference."""
         return [f"{host.rstrip('/')}/{file.url_path}" for host in self.hosts]
 
     def is_recorded(self, file: DayFile) -> bool:
-        """Whether the file is there with the size that the manifest says."""
+        """Whether the file exists with the size in the manifest."""
         record = self.manifest.get(file.name)
         try:
-            size = self.path(file).stat().st_size
+            size = self.locate(file).stat().st_size
         except OSError:
             return False
         return record is not None and not record.absent and record.size == size
@@ -158,9 +158,9 @@ class DayWorker:
         self._fetcher.close()
 
     def do(self, file: DayFile) -> Outcome | None:
-        """Make sure of one day; None while another process is at it."""
+        """Fetch one day where needed; None while another process is at it."""
         try:
-            with claim_file(self._task.path(file)):
+            with claim_file(self._task.locate(file)):
                 return self._do(file)
         except Busy as error:
             logger.debug("%s", error)
@@ -175,33 +175,33 @@ class DayWorker:
             fatal = is_disk_trouble(error)
             if fatal:  # here, or this thread would begin another day before anyone hears of it
                 self._task.stop.set()
-            place = self._task.folder if fatal else self._task.path(file)
-            return Outcome(file.day, "failed", f"{error.strerror or error}: {place}", fatal=fatal)
+            location = self._task.folder if fatal else self._task.locate(file)
+            return Outcome(file.day, "failed", f"{error.strerror or error}: {location}", fatal=fatal)
 
     def _do(self, file: DayFile) -> Outcome:
         task = self._task
-        there = self._is_good(file)
-        if there and not task.force and not task.update:
+        has_file = self._is_good(file)
+        if has_file and not task.force and not task.update:
             return Outcome(file.day, "there", "already there")
-        local = self._version(file) if there and not task.force else None
+        local = self._read_version(file) if has_file and not task.force else None
         start = time.monotonic()
         try:
             fetched = self._fetcher.fetch(
-                task.urls(file),
-                task.path(file),
+                task.list_urls(file),
+                task.locate(file),
                 check=lambda part: check_content(part, file, task.grid),
                 local=local,
                 fresh=task.force,
             )
         except AbsentUpstream as error:
-            return self._absence(file, error, there=there)
+            return self._note_absence(file, error, has_file=has_file)
         if fetched is None:
             return Outcome(file.day, "there", "unchanged upstream")
-        return self._arrival(file, fetched, time.monotonic() - start)
+        return self._note_arrival(file, fetched, time.monotonic() - start)
 
     def _is_good(self, file: DayFile) -> bool:
-        """Whether the day is there and may be kept."""
-        task, path = self._task, self._task.path(file)
+        """Whether the file of the day exists and may be kept."""
+        task, path = self._task, self._task.locate(file)
         if not path.exists():
             return False
         task.manifest.refresh()  # another process may have fetched it just now
@@ -217,32 +217,32 @@ class DayWorker:
         return True
 
     def _adopt(self, file: DayFile) -> bool:
-        """Take a file of unknown origin into the manifest if it is good."""
-        path = self._task.path(file)
+        """Add a file of unknown origin to the manifest if it is sound; whether it is."""
+        path = self._task.locate(file)
         try:
             check_content(path, file, self._task.grid)
         except InputError as error:
             logger.warning("%s: no good: %s", path, error)
             return False
         size, digest = path.stat().st_size, digest_file(path)
-        self._task.manifest.add(Record(file.name, _now(), size=size, sha256=digest))
+        self._task.manifest.add(Record(file.name, _format_now(), size=size, sha256=digest))
         return True
 
-    def _version(self, file: DayFile) -> Identity | None:
+    def _read_version(self, file: DayFile) -> Identity | None:
         record = self._task.manifest.get(file.name)
         if record is not None and (record.etag or record.last_modified):
             return record.identity
         # Of unknown origin: what was last modified before this copy was made is no newer.
-        moment = datetime.fromtimestamp(self._task.path(file).stat().st_mtime, UTC)
+        moment = datetime.fromtimestamp(self._task.locate(file).stat().st_mtime, UTC)
         return Identity("", None, last_modified=format_datetime(moment, usegmt=True))
 
-    def _arrival(self, file: DayFile, fetched: Fetched, seconds: float) -> Outcome:
+    def _note_arrival(self, file: DayFile, fetched: Fetched, seconds: float) -> Outcome:
         manifest, identity = self._task.manifest, fetched.identity
         before = manifest.get(file.name)
         manifest.add(
             Record(
                 file.name,
-                _now(),
+                _format_now(),
                 size=identity.size,
                 sha256=fetched.sha256,
                 url=identity.url,
@@ -261,13 +261,13 @@ class DayWorker:
             kind = "updated"
         return Outcome(file.day, kind, text, fetched.received)
 
-    def _absence(self, file: DayFile, error: AbsentUpstream, *, there: bool) -> Outcome:
+    def _note_absence(self, file: DayFile, error: AbsentUpstream, *, has_file: bool) -> Outcome:
         task = self._task
-        if there:
+        if has_file:
             return Outcome(file.day, "there", f"no longer upstream, the copy here is kept: {error}")
         before = task.manifest.get(file.name)
         if error.everywhere and (before is None or not before.absent):
-            task.manifest.add(Record(file.name, _now(), absent=True))
+            task.manifest.add(Record(file.name, _format_now(), absent=True))
         if file.day in task.absent:
             return Outcome(file.day, "absent", task.absent[file.day])
         if task.today - file.day <= _PUBLISHED_WITHIN:
@@ -275,5 +275,5 @@ class DayWorker:
         return Outcome(file.day, "missing", str(error))
 
 
-def _now() -> str:
+def _format_now() -> str:
     return format_timestamp(datetime.now(UTC))

@@ -97,7 +97,7 @@ class ClassicWriter:
 
     def add(self, swath: Swath) -> None:
         """Write a swath."""
-        metadata = swath.summary()
+        metadata = swath.summarise()
         self._entries.append(metadata)
         pickled = pickle.dumps(_make_dictionary(swath, metadata), _PROTOCOL)
         self._stream.write(memoryview(pickled)[2:-1])
@@ -149,7 +149,7 @@ def _make_dictionary(swath: Swath, metadata: dict[str, Any]) -> dict[str, Any]:
     metadata = json.loads(json.dumps(metadata))
     arrays = {
         name: np.ascontiguousarray(array).view(np.dtype(array.dtype.str))
-        for name, array in swath.arrays().items()
+        for name, array in swath.name_arrays().items()
     }
     metadata |= {
         "shape": tuple(metadata["shape"]),

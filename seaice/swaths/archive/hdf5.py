@@ -62,9 +62,9 @@ class Hdf5Writer:
 
     def add(self, swath: Swath) -> None:
         """Write a swath."""
-        metadata = swath.summary()
+        metadata = swath.summarise()
         group = self._create_group(metadata)
-        for name, array in swath.arrays().items():
+        for name, array in swath.name_arrays().items():
             if name.startswith("temperature"):
                 array = _unify_missing(array)
             values = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
