@@ -16,6 +16,7 @@ from cubes import small_grid, write_cube
 from torch.utils.data import DataLoader
 
 import cache_cube as script
+import seaice
 import utils
 from seaice import InputError
 from seaice.cube.file import CubeFile
@@ -213,7 +214,9 @@ def test_a_cube_that_only_looks_touched_is_compared(cube, folder, monkeypatch, c
 )
 def test_a_cache_of_another_cube_is_refused(cube, folder, other):
     cache_cube(cube_file=cube, output_dir=folder)
-    digest = CacheDescription.read(folder).cube_sha256
+    description = CacheDescription.read(folder)
+    digest = description.cube_sha256
+    assert description.software == f"seaice {seaice.__version__}"
     make_cube(cube, **other)
     os.utime(cube, ns=(5, 5))
     for use in (

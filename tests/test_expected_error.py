@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_cdt
 
 import fill_gaps
+import seaice
 from seaice import InputError
 from seaice.fields.options import ReadOptions
 from seaice.fields.read import read_gappy
@@ -251,6 +252,7 @@ def test_the_script_makes_a_table(tmp_path, capsys):
     assert fill_gaps.main([*words, "--seeds", "1"]) == 0
     assert "temporal_two_sided" in capsys.readouterr().out
     stored = json.loads((tmp_path / "t.json").read_text())
+    assert stored["made_of"]["software"] == f"seaice {seaice.__version__}"
     assert stored["made_of"]["judged_days"] == "2020-01-16 to 2020-01-30"
     assert fill_gaps.main([*words, "--end_date", "20200120"]) == 1
     assert "expected at least 40 days, found 20" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from pyproj import Transformer
 from test_engine import kill_a_worker_when
 
 import grid_freeboard
+import seaice
 from seaice import InputError
 from seaice.freeboard.area import (
     NAMED_AREAS,
@@ -312,10 +313,12 @@ def test_cells_with_few_segments_have_no_value(folder, tmp_path):
 
 def test_points_as_geoparquet(folder, tmp_path):
     geopandas = pytest.importorskip("geopandas")
-    pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
     words = ["--input_dir", folder, "--output_file", tmp_path / "f.nc", "--period", "all"]
     assert run(*words, "--points", tmp_path / "p.parquet") == 0
     frame = geopandas.read_parquet(tmp_path / "p.parquet")
+    metadata = parquet.read_schema(tmp_path / "p.parquet").metadata
+    assert metadata[b"software"] == f"seaice {seaice.__version__}".encode()
     assert frame.crs.to_epsg() == 4326 or "CRS84" in str(frame.crs)
     stored = fields(tmp_path / "f.nc")
     assert len(frame) == stored["segment_count"].sum()

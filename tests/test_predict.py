@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from sar_scenes import rewrite, scenes_in
 
+import seaice
 from seaice import InputError
 from seaice.flags import (
     FillFlag,
@@ -210,6 +211,7 @@ def test_geotiff_opens_in_its_place(scene, tmp_path):
         with rasterio.open(names[name]) as image:
             assert image.crs.to_epsg() == 3413
             assert image.nodata == 255
+            assert image.tags()["TIFFTAG_SOFTWARE"] == f"seaice {seaice.__version__}"
             assert image.res == (80, 80)
             assert image.transform.e == -80
             x, y = Transformer.from_crs(4326, image.crs, always_xy=True).transform(lon, lat)

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+import seaice
 from seaice import InputError
 from seaice.dates import (
     day_number,
@@ -302,7 +303,8 @@ def _make_table(pyarrow: Any, track: dict[str, Any]) -> Any:
         _encode_points(track["longitude"], track["latitude"]), pyarrow.binary()
     )
     table = pyarrow.table(columns)
-    return table.replace_schema_metadata({"geo": json.dumps(_GEO), "units": json.dumps(_UNITS)})
+    metadata = {"geo": json.dumps(_GEO), "units": json.dumps(_UNITS)}
+    return table.replace_schema_metadata(metadata | {"software": f"seaice {seaice.__version__}"})
 
 
 def _encode_points(longitude: np.ndarray, latitude: np.ndarray) -> list[bytes]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+import seaice
 from seaice import InputError
 from seaice.dates import from_day_number
 from seaice.fields.options import (
@@ -102,6 +103,7 @@ def calibrate_errors(
         "days": _span(days),
         "judged_days": _span(judged),
         "seeds": seeds,
+        "software": f"seaice {seaice.__version__}",
         "coverage": rows,
     }
     with atomic_write.atomic(output_file) as part:

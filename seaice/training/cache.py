@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
+import seaice
 from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.dates import DateRange
@@ -72,6 +73,8 @@ class CacheDescription:
         Name and digest of the cube.
     cube_size, cube_mtime_ns : int
         Size (bytes) and time of change (nanoseconds) of the cube when the cache was made.
+    software : str
+        Program and version that made the cache.
     """
 
     format: int
@@ -85,6 +88,7 @@ class CacheDescription:
     cube_sha256: str
     cube_size: int
     cube_mtime_ns: int
+    software: str = ""
 
     @property
     def frame_bytes(self) -> int:
@@ -374,6 +378,7 @@ def _build(
         cube_sha256=digest,
         cube_size=state.size,
         cube_mtime_ns=state.mtime_ns,
+        software=f"seaice {seaice.__version__}",
     )
     write_json(folder / DESCRIPTION_FILE, asdict(description), locked=True)
     for older_file in folder.glob(f"{_ARRAY_PREFIX}*"):

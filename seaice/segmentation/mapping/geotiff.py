@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+import seaice
 from seaice.grids import Grid
 from seaice.runtime.atomic_write import atomic
 
-# Numbers of the tags in a TIFF file: those of GeoTIFF and GDAL, and the description.
-_DESCRIPTION, _PIXEL_SCALE, _TIE_POINT, _GEO_KEYS, _NO_DATA = 270, 33550, 33922, 34735, 42113
+# Numbers of the tags in a TIFF file: those of GeoTIFF and GDAL, description and software.
+_DESCRIPTION, _SOFTWARE, _NO_DATA = 270, 305, 42113
+_PIXEL_SCALE, _TIE_POINT, _GEO_KEYS = 33550, 33922, 34735
 # Types of the values of a tag.
 _TEXT, _SHORT, _DOUBLE = 2, 3, 12
 # The directory of GeoKeys without its last value, the EPSG code. Its head says version 1.1.0 and three
@@ -57,6 +59,7 @@ def write_geotiff(
     north = grid.south + grid.rows * grid.step
     for number, kind, value in (
         (_DESCRIPTION, _TEXT, description),
+        (_SOFTWARE, _TEXT, f"seaice {seaice.__version__}"),
         (_PIXEL_SCALE, _DOUBLE, (grid.step, grid.step, 0.0)),
         # Column, row and height in the image, then x, y and height of the same point on the map.
         (_TIE_POINT, _DOUBLE, (0.0, 0.0, 0.0, grid.west, north, 0.0)),
