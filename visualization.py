@@ -1,4 +1,4 @@
-r"""Draw a map: sea ice concentration, a mask, freeboard or brightness temperature, told by content.
+r"""Draw a map of a file: sea ice concentration, a mask, freeboard or brightness temperature.
 
 Examples
   python visualization.py --input_file data/asi-AMSR2-n3125-20240417-v5.4.nc

@@ -251,7 +251,7 @@ def define_variable(
     name : str or Variable
         A name of the table, or a row of another table.
     compression : str, optional
-        Of gridded variables; None for none.
+        Compression of gridded variables; None for none.
     level : int
         Level of the compression.
 

@@ -178,7 +178,7 @@ def _with_underscores(words: list[str]) -> list[str]:
 
 
 def in_form_of_caller(text: str) -> str:
-    """Text with ``seaice create-mask`` for ``python create_mask.py`` where that is what runs."""
+    """Write scripts in a text as commands (``seaice create-mask``) if the command ``seaice`` runs."""
     if not _program().startswith("seaice "):
         return text
     stages = "|".join(path.stem for path in (Path(__file__).parent / "commands").glob("[!_]*.py"))
@@ -221,14 +221,14 @@ def add_commands(parser: argparse.ArgumentParser, commands: Commands) -> list[ar
     Parameters
     ----------
     parser : argparse.ArgumentParser
-        From :func:`make_parser`, made without a stage.
+        Parser of :func:`make_parser`, made without a stage.
     commands : mapping of str to (callable, str)
         Stage and one line of help of every subcommand.
 
     Returns
     -------
     list of argparse.ArgumentParser
-        Of the subcommands, in order; options are added to them.
+        Parsers of the subcommands, in order; options are added to them.
     """
     subparsers = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", parser_class=_Parser
@@ -489,7 +489,7 @@ def add_method(
     ----------
     parser : argparse.ArgumentParser
     names : sequence of str
-        Of the methods.
+        Names of the methods.
     options : sequence of seaice.runtime.options.Option
         The parameters.
     make : callable
@@ -532,7 +532,7 @@ def run(
     Parameters
     ----------
     parser : argparse.ArgumentParser
-        From :func:`make_parser`; its destinations are the stage's parameters.
+        Parser of :func:`make_parser`; its destinations are the stage's parameters.
     stage : callable, or the mapping given to :func:`add_commands`
         Keyword-only function that returns a :class:`seaice.report.Report`.
     argv : sequence of str, optional

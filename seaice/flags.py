@@ -39,7 +39,7 @@ class FillFlag(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """Its word in ``flag_meanings``."""
+        """Word for the flag in ``flag_meanings``."""
         return self.name.lower()
 
     @property

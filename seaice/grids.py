@@ -357,7 +357,7 @@ def read_metres(coordinate: Any) -> np.ndarray:
     Returns
     -------
     ndarray of float64
-        Of the shape of the variable.
+        Coordinates in metres, in the shape of the variable.
 
     Raises
     ------

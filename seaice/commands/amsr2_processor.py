@@ -34,7 +34,7 @@ QUESTIONS = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``amsr2_processor.py``."""
     parser = cli.make_parser(__doc__, collect_swaths)
     for name, order in (("start", "first"), ("end", "last")):
         parser.add_argument(

@@ -20,7 +20,7 @@ from seaice.training.cache import cache_cube
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``cache_cube.py``."""
     parser = cli.make_parser(__doc__, cache_cube)
     add = parser.add_argument
     add("--cube_file", type=Path, required=True, help="cube of consolidate_data.py")

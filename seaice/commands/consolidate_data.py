@@ -31,7 +31,7 @@ from seaice.runtime.options import merged_options
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``consolidate_data.py``."""
     parser = cli.make_parser(__doc__, consolidate)
     add = parser.add_argument
     add(
@@ -47,8 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--batch_size",
         type=cli.at_least(1),
         metavar="DAYS",
-        help="days kept together when they are finished, and what a stop costs at most; the result "
-        "does not depend on it (default %(default)s)",
+        help="days that are stored together; a run that is stopped loses at most so many finished "
+        "days; the result does not depend on it (default %(default)s)",
     )
     add(
         "--pole_hole",

@@ -22,7 +22,7 @@ from seaice.masking.land_mask import create_mask
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``create_mask.py``."""
     parser = cli.make_parser(__doc__, create_mask)
     parser.add_argument(
         "--source_dir",

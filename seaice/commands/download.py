@@ -31,7 +31,7 @@ from seaice.sources.bremen.fetch import (
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``download.py``."""
     parser = cli.make_parser(__doc__, fetch_days)
     cli.add_period(parser)
     parser.add_argument(

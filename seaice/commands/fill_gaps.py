@@ -45,7 +45,7 @@ GAPS = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``fill_gaps.py``."""
     parser = cli.make_parser(__doc__)
     fill, score, calibrate = cli.add_commands(parser, COMMANDS)
     cli.add_reading(fill)

@@ -22,7 +22,7 @@ from seaice.daily.inspect import find_missing
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``find_several_data_in_target_area.py``."""
     parser = cli.make_parser(__doc__, find_missing)
     parser.add_argument(
         "--source_dir",

@@ -17,7 +17,7 @@ from seaice.daily.inspect import get_dims
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``get_dims.py``."""
     parser = cli.make_parser(__doc__, get_dims)
     parser.add_argument(
         "--source_dir",

@@ -40,7 +40,7 @@ CHOICES = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``grid_freeboard.py``."""
     parser = cli.make_parser(__doc__, grid_freeboard)
     parser.add_argument(
         "-o", "--output_file", type=Path, required=True, metavar="FILE", help="NetCDF file"

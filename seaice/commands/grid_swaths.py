@@ -22,7 +22,7 @@ from seaice.swaths.grid import (
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``grid_swaths.py``."""
     parser = cli.make_parser(__doc__, grid_swaths)
     parser.add_argument(
         "-i",

@@ -33,7 +33,7 @@ from seaice.ice_index.stage import (
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``ice_index.py``."""
     parser = cli.make_parser(__doc__, ice_index)
     parser.add_argument(
         "--input_file", type=Path, required=True, help="cube of consolidate_data.py (.nc, .zarr)"

@@ -43,7 +43,7 @@ COMMANDS: cli.Commands = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``segmentation.py``."""
     parser = cli.make_parser(__doc__)
     for command, (stage, _) in zip(cli.add_commands(parser, COMMANDS), COMMANDS.values(), strict=True):
         options = dict(options_of(stage))

@@ -18,7 +18,7 @@ from seaice.swaths.split import split_archives
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``split_amsr_files.py``."""
     parser = cli.make_parser(__doc__, split_archives)
     parser.add_argument(
         "-i", "--input", nargs="+", type=Path, required=True, metavar="ARCHIVE", help="archives to split"

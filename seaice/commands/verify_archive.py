@@ -20,7 +20,7 @@ from seaice.swaths.verify import verify_archives
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``verify_archive.py``."""
     parser = cli.make_parser(__doc__, verify_archives)
     parser.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE", help="archives to check")
     parser.add_argument(

@@ -1,4 +1,4 @@
-r"""Draw a map: sea ice concentration, a mask, freeboard or brightness temperature, told by content.
+r"""Draw a map of a file: sea ice concentration, a mask, freeboard or brightness temperature.
 
 The map is in the file's own projection, so every cell is where it was measured.
 
@@ -33,7 +33,7 @@ from seaice.pictures.visualize import visualize
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``visualization.py``."""
     parser = cli.make_parser(__doc__, visualize)
     add = parser.add_argument
     add(
@@ -69,5 +69,5 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; the exit status."""
+    """Run the stage; returns the exit status."""
     return cli.run(build_parser(), visualize, argv)

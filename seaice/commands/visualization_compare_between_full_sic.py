@@ -18,7 +18,7 @@ from seaice.pictures.visualize import compare
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``visualization_compare_between_full_sic.py``."""
     parser = cli.make_parser(__doc__, compare)
     add = parser.add_argument
     add("--original_file", type=Path, required=True, help="daily file (.nc, .hdf, .tif)")
@@ -33,5 +33,5 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; the exit status."""
+    """Run the stage; returns the exit status."""
     return cli.run(build_parser(), compare, argv)

@@ -15,7 +15,7 @@ from seaice.pictures.visualize import visualize_mask
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Command line of this stage."""
+    """Build the parser of the command-line options of ``visualize_mask.py``."""
     parser = cli.make_parser(__doc__, visualize_mask)
     add = parser.add_argument
     add("--input_file", type=Path, required=True, help="mask of create_mask.py")
@@ -31,5 +31,5 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the stage; the exit status."""
+    """Run the stage; returns the exit status."""
     return cli.run(build_parser(), visualize_mask, argv)

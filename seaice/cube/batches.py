@@ -109,7 +109,7 @@ class Batch:
 
     @property
     def numbers(self) -> list[int]:
-        """Its days."""
+        """Day numbers of the days in the batch."""
         return [day_number(day.record.day) for day in self.days]
 
     def chunks(self) -> Iterator[tuple[FinishedDay, dict[str, list[bytes]]]]:
@@ -145,7 +145,7 @@ class BatchWriter:
     Parameters
     ----------
     folder : Path
-        Of the finished batches.
+        Folder of the finished batches.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -196,7 +196,7 @@ class BatchWriter:
 
 @contextlib.contextmanager
 def name_full_disk(folder: Path) -> Iterator[None]:
-    """Name the folder and the room that is left in the error of a full disk."""
+    """Name the folder and its free space in the error of a full disk."""
     try:
         yield
     except OSError as error:
@@ -233,7 +233,7 @@ class FinishedBatches:
         Returns
         -------
         list of Batch
-            Those that can be used, by day.
+            Batches that can be used, by day.
         """
         self.path.mkdir(exist_ok=True)
         for part in self.path.glob("*.part"):
@@ -268,7 +268,7 @@ class FinishedBatches:
         return sorted(batches, key=lambda batch: batch.numbers)
 
     def leave(self) -> int:
-        """Clear up after a run that has not come to its end; returns the finished days kept."""
+        """Clear up after a run that was stopped; returns the number of finished days that are kept."""
         kept = sum(len(batch.days) for batch in self.batches())
         if kept:
             for path in self.path.iterdir():

@@ -81,13 +81,13 @@ def consolidate(
     output_file : Path
         NetCDF file to write, or Zarr v3 group if the name ends in ``.zarr``; equal content.
     land_mask_file : Path, optional
-        From ``create_mask.py``. Without it every cell counts as ocean and the Gaussian
+        Mask of ``create_mask.py``. Without it every cell counts as ocean and the Gaussian
         fill smears ``space_window`` cells of invented ice onto the land.
     method : DailyMethod
         How to fill; see :mod:`seaice.gapfill`.
     batch_size : int
-        Days that are kept together when they are finished: what a stop costs at most. No
-        influence on the result.
+        Number of days that are stored together. A run that is stopped loses at most so many
+        finished days. No influence on the result.
     pole_hole : str
         ``fill`` it from its surroundings, or ``keep`` it missing.
     halo : bool
@@ -98,8 +98,8 @@ def consolidate(
     lat_lon : bool
         Store latitude and longitude of every cell too.
     compression : str
-        Of the daily fields: ``zlib``, which every HDF5 reads, ``zstd``, which is read and
-        written faster but needs HDF5's Zstandard filter, or ``none``.
+        Compression of the daily fields: ``zlib``, which every HDF5 reads, ``zstd``, which is read
+        and written faster but needs HDF5's Zstandard filter, or ``none``.
     workers : int
         Local processes that share the days.
     dask : str, optional

@@ -63,7 +63,7 @@ class ExistingCube:
 
 
 def check_output(output_file: Path, land_mask_file: Path | None) -> None:
-    """Refuse names that another file of the user's has or should have.
+    """Refuse an output name that belongs to another file, such as the mask or a daily file.
 
     Raises
     ------

@@ -129,7 +129,7 @@ class CubeFile:
     def concentration(
         self, days: int | slice, rows: slice = WHOLE, columns: slice = WHOLE
     ) -> np.ndarray:
-        """Concentration as a fraction 0..1, float32; NaN over land and where nothing may be said.
+        """Concentration as a fraction 0..1, float32; NaN over land and where there is no value.
 
         Parameters
         ----------

@@ -148,15 +148,16 @@ def _share_days(
 
 
 class DayFiller:
-    """Fills and packs runs of days; the results are batch files.
+    """Fills consecutive days, compresses them into the chunks of a cube, and writes batch files.
 
-    Reading ahead, filling and packing behind go on at the same time, each in a thread.
+    Reading the next days, filling a day and compressing the filled days go on at the same time, in
+    different threads.
 
     Parameters
     ----------
     task : FillTask
     folder : Path
-        Of the finished batches.
+        Folder of the finished batches.
     """
 
     def __init__(self, task: FillTask, folder: Path) -> None:
@@ -222,9 +223,9 @@ def fill_published_days(folder: Path, token: str, threads: int | None, first: in
     Parameters
     ----------
     folder : Path
-        Of the finished batches; the same for every machine.
+        Folder of the finished batches; the same for every machine.
     token : str
-        Of the run that asks. Work stops when the run is over.
+        Token of the run that asks. Work stops when the run is over.
     threads : int, optional
         Threads to use.
     first, last : int

@@ -118,7 +118,7 @@ class Cube:
         self._tiles: dict[str, list[tuple[int, int]]] = {}
 
     def annotate(self, attributes: Mapping[str, Any]) -> None:
-        """Replace global attributes; a ``history`` is put before the one there is."""
+        """Replace global attributes; a ``history`` is put before the existing one."""
         with self._library() as dataset:
             before = dataset.getncattr("history") if "history" in dataset.ncattrs() else ""
             dataset.setncatts(cf.add_history(attributes, before))

@@ -81,12 +81,12 @@ class Packing:
 
 
 def decompress(codec: str, data: bytes | memoryview, size: int) -> bytes | memoryview:
-    """The bytes that a :meth:`Packing.compressor` was given.
+    """Decompress a chunk: the inverse of :meth:`Packing.compressor`.
 
     Parameters
     ----------
     codec : {"zstd", "gzip", "deflate", ""}
-        As the containers call it; empty is none. Deflate is in the wrapping of zlib.
+        Name of the compression in the containers; empty is none. Deflate is in the wrapping of zlib.
     data : bytes
         A chunk.
     size : int
@@ -125,7 +125,7 @@ class PackedDay(NamedTuple):
     Attributes
     ----------
     chunks : dict of str to list of bytes
-        Of every variable in ``PACKED``, the chunks of all tiles.
+        Chunks of all tiles, for every variable in ``PACKED``.
     counts : dict of str to int
         Cells of every flag that occurs, by its meaning, and of ``missing`` and
         ``missing_pole_hole``: ocean that is still missing, outside the pole hole and in it.
@@ -141,7 +141,7 @@ def pack_day(filled: Filled, error: np.ndarray, hole: np.ndarray, packing: Packi
     Parameters
     ----------
     filled : Filled
-        Of one day, shape (rows, columns); values in percent.
+        Filled fields of one day, shape (rows, columns); values in percent.
     error : ndarray of uint8, shape (rows, columns)
         As :func:`seaice.gapfill.expected_error.of_day` gives it.
     hole : ndarray of bool, shape (rows, columns)
@@ -182,7 +182,7 @@ def name_counts(counts: np.ndarray) -> dict[str, int]:
     Parameters
     ----------
     counts : ndarray of int64, shape (2, 256)
-        By flag; second row: cells of the pole hole that are not filled.
+        Number of cells by flag; second row: cells of the pole hole that are not filled.
     """
     cells = counts.sum(axis=0)
     named = {flag.meaning: int(cells[flag]) for flag in FillFlag if flag < FillFlag.LAND}

@@ -63,7 +63,7 @@ class Recipe:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What the cube keeps of its recipe; an append must have the same."""
+        """Parameters that the cube stores; an append must have the same."""
         return {
             "method": self.method.name,
             **self.method.parameters,

@@ -67,7 +67,7 @@ def _count_cells(written: Sequence[FinishedDay]) -> dict[str, int]:
 
 
 def _read_records(target: Target, days: DailyGrids) -> list[DayRecord]:
-    """What the cube holds about each of its days, those of earlier runs too."""
+    """Records of all days of the cube, those of earlier runs too."""
     with CubeFile(target.path) as cube:
         rows = zip(
             cube.dates,

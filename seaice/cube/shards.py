@@ -101,7 +101,7 @@ def layout_of(stored: Mapping[str, Any]) -> Layout | None:
 
 
 def key_separator(stored: Mapping[str, Any]) -> str | None:
-    """What joins the name of a chunk's file, ``c/7/0/0`` or ``c.7.0.0``; None for other names."""
+    """Separator in the names of chunk files, ``c/7/0/0`` or ``c.7.0.0``; None for other names."""
     keys = stored["chunk_key_encoding"]
     if keys["name"] != "default":
         return None

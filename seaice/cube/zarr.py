@@ -94,7 +94,7 @@ def create(
     attributes : mapping
         Global attributes.
     compression : {"zstd", "zlib", "none"}
-        Of every chunk, see ``CODECS``; level 1.
+        Compression of every chunk, see ``CODECS``; level 1.
 
     Raises
     ------
@@ -233,7 +233,7 @@ class Cube:
         i : int
             Position on the time axis.
         chunks : mapping
-            By name of the variable: its encoded chunks row by row of tiles, each of a whole
+            Encoded chunks by name of the variable, row by row of tiles, each of a whole
             tile, little-endian and compressed as the cube was created.
 
         Raises
@@ -259,7 +259,7 @@ class Cube:
         first : int
             Position of the first day.
         table : mapping
-            By name of the variable: its values, one row a day; texts as strings, cut to the
+            Values by name of the variable, one row a day; texts as strings, cut to the
             bytes that the NetCDF cube has for them.
 
         Raises
@@ -316,7 +316,7 @@ class Cube:
         return dict(stored["attributes"])
 
     def annotate(self, attributes: Mapping[str, Any]) -> None:
-        """Replace global attributes; a ``history`` is put before the one there is."""
+        """Replace global attributes; a ``history`` is put before the existing one."""
         earlier = self.attributes
         merged = cf.add_history(attributes, earlier.get("history", ""))
         _write_group(self.path, earlier | merged)

@@ -203,7 +203,7 @@ class DailyGrids:
     def digest(self, day: date, *, name: str = "") -> str:
         """SHA-256 of the file of a day, hexadecimal; empty without a file that can be read.
 
-        Of several files of the day the best is used, or the one called ``name``.
+        If there are several files of the day, the best is used, or the one called ``name``.
         """
         for file in self._candidates.get(day, ()):
             if name in ("", file.path.name):

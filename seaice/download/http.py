@@ -1,4 +1,4 @@
-"""One address -> one verified file, whole or not at all (HTTP).
+"""Fetching files by HTTP: each is verified and appears whole or not at all.
 
 A body streams into the hidden sibling ``.NAME.part``. What its server said about that
 version of the file (address, size, ETag, Last-Modified) is noted beside it, so that a
@@ -71,9 +71,9 @@ class Fetched:
     Attributes
     ----------
     identity : Identity
-        Of the version that was fetched; ``size`` is the size of the file.
+        Identity of the version that was fetched; ``size`` is the size of the file.
     sha256 : str
-        Of the whole file, hexadecimal.
+        SHA-256 of the whole file, hexadecimal.
     received : int
         Bytes that came over the line, all attempts together.
     continued : int

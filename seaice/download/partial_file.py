@@ -25,7 +25,7 @@ def strip_login(url: str) -> str:
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells one version of a remote file from another.
+    """Properties by which versions of a remote file are told apart.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Identity:
 
 
 class PartialFile:
-    """The hidden sibling a body streams into, and the note of what it is a part of.
+    """Hidden file that receives a download, and a note of the remote file that it is a part of.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class PartialFile:
         return size, identity
 
     def begin(self, identity: Identity) -> None:
-        """Empty the file, then note the version that comes: a kill in between mixes nothing."""
+        """Empty the file, then note the version that comes; a kill in between cannot mix versions."""
         self.path.write_bytes(b"")
         self._note.write_text(json.dumps(asdict(identity)), encoding="utf-8")
 

@@ -94,12 +94,13 @@ def _sum_blocks(field: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.
 
 
 def group_by_dot(centres: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """Group cells along an axis by the dot that their centre lies in.
+    """Group cells along an axis by the dot (pixel) of the picture that their centre lies in.
 
     Parameters
     ----------
     centres : ndarray of float
-        Positions of the cell centres in dots, ascending in steps of less than 1.
+        Positions of the cell centres, in dots; ascending, in steps of less than 1 so that no dot is
+        without a cell.
 
     Returns
     -------

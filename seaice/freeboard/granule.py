@@ -48,7 +48,7 @@ _Sums = dict[int, tuple[BucketAccumulator, BucketAccumulator]]
 
 @dataclass(frozen=True)
 class GranuleTask:
-    """What all granules of a run share.
+    """Settings that all granules of a run share.
 
     Attributes
     ----------

@@ -66,7 +66,7 @@ class Temporal(DailyMethod):
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Self:
-        """As for any method; ``max_gap_days`` alone may be shorter than the other's default."""
+        """Make the method; a short ``max_gap_days`` lowers the default of ``one_sided_days``."""
         limits = {"one_sided_days": cls.one_sided_days}
         if "max_gap_days" in parameters:
             limits["one_sided_days"] = min(cls.one_sided_days, max(0, parameters["max_gap_days"]))

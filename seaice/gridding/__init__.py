@@ -168,11 +168,12 @@ class Buckets:
 
 
 class BucketAccumulator:
-    """Adds up tracks of observations one after the other, in constant memory.
+    """Sums of observations by grid cell, to which tracks are added one after the other.
 
-    The memory is that of the cells with observations (60 bytes each) and one number for each
-    cell of the grid. The order of the observations changes the statistics within rounding only;
-    the number of threads does not change them at all.
+    The observations themselves are not kept: the memory does not grow with their number, but is 60
+    bytes for each cell with observations and 4 bytes for each cell of the grid. The order of the
+    observations changes the statistics within rounding only; the number of threads does not change
+    them at all.
 
     Parameters
     ----------
@@ -182,7 +183,8 @@ class BucketAccumulator:
     --------
     >>> from seaice.grids import get_grid
     >>> sums = BucketAccumulator(get_grid("ease2n25000"))
-    >>> sums.add(np.full(3, 80.0), np.full(3, 5.0), np.array([0.1, 0.3, 0.2]), np.array([10, 30, 60.0]))
+    >>> lat, lon = np.full(3, 80.0), np.full(3, 5.0)
+    >>> sums.add(lat, lon, values=np.array([0.1, 0.3, 0.2]), weights=np.array([10, 30, 60.0]))
     >>> buckets = sums.get_buckets()
     >>> buckets.compute("count").tolist(), buckets.compute("mean").round(6).tolist()
     ([3.0], [0.22])

@@ -106,8 +106,9 @@ def _compute_factor(a: float, e: float, parallel: float | None, scale: float | N
 def project(lat: np.ndarray, lon: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Project points into the plane of a grid.
 
-    Polar projections use closed forms in several threads, any other projection uses pyproj. The
-    two agree within a micrometre farther than 1 km from the pole; nearer, pyproj is less exact.
+    Polar projections are computed from their formulas in several threads, any other projection by
+    pyproj. Both ways agree within a micrometre at points more than 1 km from the pole; at points
+    nearer to the pole pyproj is less exact.
 
     Parameters
     ----------

@@ -125,7 +125,7 @@ _GRACE = 1.5  # seconds the threads are given to leave their work in order
 
 
 class Worker(Protocol[Job, Outcome]):
-    """What one thread works with; created, used and closed in that thread."""
+    """Worker of one thread; created, used and closed in that thread."""
 
     def do(self, job: Job) -> Outcome | None:
         """Do a job; None puts it back to the end of the list."""

@@ -96,7 +96,7 @@ class _Work:
     Attributes
     ----------
     waiting : dict of int to int
-        By the position of every unit that is not done: how many workers it may have killed.
+        Number of workers that a unit may have killed, by the position of every unit not done.
     """
 
     function: Callable[..., Any]

@@ -59,7 +59,7 @@ class Sample:
     estimate, error : ndarray of float64, shape (n,)
         Percent; the error is what was held out less the estimate.
     expected : ndarray of float64, shape (n,)
-        By the table that is tested; NaN while it is fitted.
+        Error that the tested table expects; NaN while it is fitted.
     gap : ndarray of int64, shape (n,)
         Days from value to value of a fill in time, else 0.
     """
@@ -90,9 +90,9 @@ def calibrate(
     percent : GappyField
         Concentration in percent, one map a day.
     grid : Grid or None
-        Of the field; without one there are no orbit wedges and no pole hole.
+        Grid of the field; without one there are no orbit wedges and no pole hole.
     seeds : sequence of int
-        Of the gaps.
+        Seeds of the gaps.
     fit_share : float
         Share of the days that the fit sees.
 
@@ -115,7 +115,7 @@ def calibrate(
 
 
 def judged_days(days: int, fit_share: float) -> slice:
-    """The days in the middle that judge what the others have taught: other weather, same season."""
+    """Days in the middle, on which the fit to the other days is tested: other weather, same season."""
     count = round((1 - fit_share) * days)
     first = (days - count) // 2
     return slice(first, first + count)

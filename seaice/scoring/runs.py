@@ -29,12 +29,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MethodRun:
-    """What a method made of the held-out cells.
+    """Result of a method at the held-out cells.
 
     Attributes
     ----------
     label, method : str
-        What it is called in the scores, and in the registry.
+        Name of the method in the scores, and in the registry.
     parameters : mapping
     values : ndarray, shape (cells,)
         In the order of ``np.flatnonzero(held_out.number)``; NaN where nothing was filled, and all
@@ -44,14 +44,14 @@ class MethodRun:
     error : ndarray of float32, shape (cells,), or None
         Expected standard errors.
     notes : mapping
-        What the method had to say.
+        Notes of the method on its result.
     seconds : float
-        Of the call alone; NaN where it did not end.
+        Duration of the call alone; NaN where it did not end.
     peak_memory : int or None
         Largest resident size of the process, bytes: interpreter, libraries and the field included.
         None where it had no process of its own.
     refused : str or None
-        Why there is no result.
+        Reason why there is no result.
     """
 
     label: str
@@ -231,7 +231,8 @@ def _child(run: MethodRun, cut: _Cut, sender: Connection) -> None:
 def peak_memory() -> int | None:
     """Largest resident size this process has had, bytes; None where the system does not tell.
 
-    Of Linux' own record: ``ru_maxrss`` of a started process begins with that of its parent.
+    It is read from Linux' own record, because ``ru_maxrss`` of a started process begins with the
+    value of its parent.
     """
     try:
         status = Path("/proc/self/status").read_text()

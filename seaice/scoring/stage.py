@@ -1,4 +1,4 @@
-"""The stage behind ``fill_gaps.py score``: a file, some methods, some gaps, and what came of it."""
+"""Stage of ``fill_gaps.py score``: fill artificial gaps by several methods and score the results."""
 
 from __future__ import annotations
 

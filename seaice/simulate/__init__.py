@@ -111,7 +111,7 @@ class SimulatedObservations:
     grid : Grid
         A registered grid of the ``n`` or ``s`` family.
     seed : int, optional
-        Of the invented world and of the half orbits that are lost.
+        Seed of the invented world and of the half orbits that are lost.
     dropped_half_orbits : float, optional
         Mean number of half orbits lost a day, of 29 or 30.
     outages : mapping of date to (float, float), optional

@@ -67,9 +67,9 @@ class SimulatedGranule:
     path_number : int
         1..233.
     orbit_number : int
-        Of the revolution whose ascending node the granule holds or follows.
+        Number of the revolution whose ascending node the granule holds or follows.
     node_longitude : float
-        Where the swath crosses the equator northward, degrees east.
+        Longitude where the swath crosses the equator northward, degrees east.
     """
 
     start: datetime
@@ -145,9 +145,9 @@ def _make_granule(half: orbit.HalfOrbit) -> SimulatedGranule:
 def compute_true_positions(
     granule: SimulatedGranule, frequency: str, *, scans: int | None = None, overlap: int = 30
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the footprints of a granule really are.
+    """Compute the true positions of the footprints of a granule.
 
-    From the geometry of the scan, not from the positions and coefficients in the file.
+    They come from the geometry of the scan, not from the positions and coefficients in the file.
 
     Parameters
     ----------

@@ -182,9 +182,9 @@ def observe(
         Numbers of the scans, :mod:`seaice.simulate.scan_geometry`; consecutive.
     frequency : str
     footprints : Footprints
-        Of the beams of these scans.
+        Footprints of the beams of these scans.
     seed : int
-        Of the invented world and the noise.
+        Seed of the invented world and the noise.
     """
     levels = _LEVELS[frequency]
     world = _World.draw(seed)

@@ -76,7 +76,7 @@ def write_atl10(
     granule : SimulatedPass
         One of :func:`list_simulated_passes`.
     segments : int, optional
-        Of a strong beam; a weak beam has a third, which are longer.
+        Number of segments of a strong beam; a weak beam has a third, which are longer.
     reach : float, optional
         Kilometres along the track over which they lie.
     release : {"005", "006"}
@@ -86,7 +86,7 @@ def write_atl10(
     absent : collection of str, optional
         Paths of beams, groups or datasets to leave out, such as ``gt2l/freeboard_segment``.
     seed : int, optional
-        Of the invented ice.
+        Seed of the invented ice.
     defect : str, optional
         Damage of the file, one of :data:`PassDefect`.
 

@@ -118,9 +118,9 @@ class GranuleContent:
     Attributes
     ----------
     datasets : dict of str to ndarray
-        By path; those below a beam are stored in chunks.
+        Datasets by path; those below a beam are stored in chunks.
     attributes : dict of str to dict
-        Of groups by path, of the file by "/"; texts, kept as bytes of fixed length.
+        Attributes of groups by path, of the file by "/"; texts, kept as bytes of fixed length.
     """
 
     datasets: dict[str, np.ndarray]

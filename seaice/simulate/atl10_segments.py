@@ -52,23 +52,23 @@ class SimulatedPass:
 
     @property
     def start(self) -> datetime:
-        """UTC, whole seconds, of the ascending node."""
+        """Time of the ascending node, UTC, in whole seconds."""
         return _FIRST_NODE + timedelta(seconds=round((self.revolution - _FIRST_REVOLUTION) * PERIOD))
 
     @property
     def node_longitude(self) -> float:
-        """Where the reference track crosses the equator northward, degrees east, -180..180."""
+        """Longitude where the track crosses the equator northward, degrees east, -180..180."""
         east = _FIRST_LONGITUDE + (self.revolution - _FIRST_REVOLUTION) * _SHIFT
         return (east + 180) % 360 - 180
 
     @property
     def ground_track(self) -> int:
-        """1..1387."""
+        """Number of the reference ground track, 1..1387."""
         return self.revolution % 1387 + 1
 
     @property
     def cycle(self) -> int:
-        """Of 1387 revolutions."""
+        """Number of the cycle, from 1; a cycle has 1387 revolutions."""
         return self.revolution // 1387 + 1
 
     def name(self, release: Release = "006") -> str:
@@ -129,7 +129,7 @@ def simulate_segments(
     Returns
     -------
     dict of str to ndarray, shape (segments,)
-        By the name in the file, without groups.
+        Datasets by their name in the file, without groups.
 
     Raises
     ------

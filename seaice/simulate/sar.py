@@ -61,7 +61,7 @@ class SimulatedScene:
         Charts of a test scene.
     name : str
     region : str
-        Of the chart.
+        Region of the chart.
     truth : SceneTruth
     """
 

@@ -48,7 +48,7 @@ class SceneTruth:
     centre : (float, float)
         Latitude and longitude, degrees.
     heading : float
-        Of the lines, degrees clockwise from north.
+        Direction of the lines, degrees clockwise from north.
     """
 
     ice: np.ndarray

@@ -1,4 +1,4 @@
-"""Where a conical scanner in the orbit of :mod:`seaice.swaths.orbit` looks.
+"""Positions seen by a conical scanner in the orbit of :mod:`seaice.swaths.orbit`.
 
 The numbers are those of AMSR2 on GCOM-W1, the Earth a sphere. Every scan has a number on one
 endless clock, and everything about a scan follows from its number: two granules that
@@ -78,7 +78,13 @@ def compute_days(scans: np.ndarray) -> np.ndarray:
 
 
 def find_half_orbit(days: float) -> int:
-    """Number of the half orbit that starts nearest to a time; even ones ascend."""
+    """Number of the half orbit whose start is nearest to a time; even numbers are ascending passes.
+
+    Parameters
+    ----------
+    days : float
+        UTC days since 1970-01-01.
+    """
     return round((days / PERIOD - PHASE + 0.25) * 2)
 
 
@@ -200,8 +206,9 @@ class Angles:
     Attributes
     ----------
     earth_azimuth : ndarray
-        To the point below the satellite, clockwise from north, -180..180.
+        Direction to the point below the satellite, clockwise from north, -180..180.
     sun_azimuth, sun_elevation : ndarray
+        Direction to the sun: clockwise from north, -180..180, and above the horizon, -90..90.
     """
 
     earth_azimuth: np.ndarray
@@ -210,7 +217,23 @@ class Angles:
 
 
 def compute_angles(scans: np.ndarray, footprints: Footprints) -> Angles:
-    """Compute the directions to the satellite and to the mean sun."""
+    """Compute the directions from the footprints to the satellite and to the sun.
+
+    The sun is the mean sun of astronomy, which moves evenly along the equator in the course of a
+    day and whose declination is a cosine of the day of the year.
+
+    Parameters
+    ----------
+    scans : ndarray of int, shape (scans,)
+        Numbers of the scans.
+    footprints : Footprints
+        Footprints of these scans.
+
+    Returns
+    -------
+    Angles
+        Degrees, float64 (scans, samples).
+    """
     days = compute_days(scans)
     declination = np.radians(-23.44) * np.cos(2 * np.pi * (days + 10) / 365.25)
     noon = np.pi - 2 * np.pi * np.mod(days, 1)

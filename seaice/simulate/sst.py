@@ -49,7 +49,7 @@ def write_sst(
     folder : Path
     days : sequence of date
     step : float
-        Of the grid, degrees.
+        Cell size of the grid, degrees.
     cloud_share : float
         Share of the sea under clouds, 0..1.
     seed : int

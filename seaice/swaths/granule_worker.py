@@ -52,6 +52,8 @@ class GranuleOutcome:
     ----------
     granule_id : str
     kind : {"done", "failed", "absent", "stopped"}
+        "done": the swath is on the disk; "failed": all attempts failed; "absent": the server has no
+        such file; "stopped": the run ended before the granule was done.
     text : str
         Reason or detail for the log.
     received : int
@@ -72,7 +74,7 @@ class GranuleOutcome:
 
 @dataclass(frozen=True)
 class CollectionTask:
-    """What all worker threads of a collection share.
+    """Settings and state that all worker threads of a collection share.
 
     Attributes
     ----------

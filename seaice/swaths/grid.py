@@ -71,7 +71,7 @@ _archives = OpenArchives()  # of this process, while a stage runs in it
 
 @dataclass(frozen=True)
 class GriddingTask:
-    """What all days of a run share.
+    """Settings that all days of a run share.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ def grid_swaths(
     grid : str
         Id of a registered grid.
     channels : sequence of str, optional
-        By default all channels of the first archive, or 36.5H of granules.
+        Names of the channels; by default all channels of the first archive, or 36.5H of granules.
     resample : {"bucket", "nearest", "gaussian"}
         "bucket": mean, standard deviation and number of the pixels whose centres lie in a cell,
         and their mean time. The others interpolate with pyresample, within the footprint of a pixel.
@@ -256,7 +256,8 @@ def grid_day(
 def select_scans(swath: Swath, midnight: float) -> np.ndarray:
     """Select the scans of the UTC day that begins at ``midnight``.
 
-    A scan of unknown time gets one between its neighbours, so that every scan belongs to one day.
+    The time of a scan without a time is interpolated between the neighbouring scans, so that every
+    scan belongs to one day.
 
     Parameters
     ----------
@@ -267,6 +268,7 @@ def select_scans(swath: Swath, midnight: float) -> np.ndarray:
     Returns
     -------
     ndarray of bool, shape (scans,)
+        True for scans of the day.
 
     Raises
     ------

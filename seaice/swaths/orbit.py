@@ -43,7 +43,7 @@ class HalfOrbit:
     ascending : bool
         Northward (the day side of this orbit) or southward.
     node_longitude : float
-        Where the revolution crosses the equator northward, degrees east, -180..180.
+        Longitude where the revolution crosses the equator northward, degrees east, -180..180.
     """
 
     start: float

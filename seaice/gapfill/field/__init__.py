@@ -88,13 +88,13 @@ class GappyField:
         return missing
 
     def only(self, days: slice) -> GappyField:
-        """Some of the maps; no copy."""
+        """Return the field with some of its maps; no copy."""
         return replace(self, values=self.values[days], days=self.days[days])
 
 
 @dataclass(frozen=True)
 class FieldFill:
-    """What a field method returns.
+    """Result of a field method.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Filling by empirical orthogonal functions (DINEOF).
 
 The gaps of the matrix cells x maps start at the mean; a truncated singular value decomposition is
-taken, its values replace those of the gaps, and so on until the gaps stand still. The number of
+taken, its values replace those of the gaps, and so on until they no longer change. The number of
 modes is the one that tells held-out clouds best (Beckers and Rixen 2003,
 doi:10.1175/1520-0426(2003)020<1839:ECADFF>2.0.CO;2; Alvera-Azcarate et al. 2005,
 doi:10.1016/j.ocemod.2004.08.001). Neighbours in time may be tied by diffusion of the covariance
@@ -61,7 +61,7 @@ class Eof(FieldMethod):
     cloud_size : int
         Cells of a held-out cloud, fewer where the held-out share would be less than four clouds.
     seed : int
-        Of the choice of the held-out clouds.
+        Seed of the choice of the held-out clouds.
 
     Raises
     ------
@@ -277,7 +277,7 @@ class Trials:
 def cross_validate(
     data: np.ndarray, hidden: np.ndarray, max_modes: int, rule: Rule, *, modes: int = 0
 ) -> Trials:
-    """Estimate held-out cells with 1, 2, ... modes, each from where the number before it ended.
+    """Estimate held-out cells with 1, 2, ... modes, each from the end of the one before.
 
     The values at the held-out cells are looked at only for ``errors``. As in DINEOF no more modes
     are tried once the error has grown three times in a row, nor more than half of those the matrix
@@ -315,7 +315,7 @@ def cross_validate(
 def iterate(
     matrix: np.ndarray, gaps: np.ndarray, count: int, scale: float, rule: Rule
 ) -> tuple[Modes, int, bool]:
-    """Replace the values at the gaps, in place, by those of the leading modes until they stand still.
+    """Replace the gaps, in place, by values of the leading modes until they no longer change.
 
     Returns
     -------
@@ -448,7 +448,7 @@ def held_out_clouds(
     observed : ndarray of bool, shape (time, y, x)
     sea : ndarray of bool, shape (y, x)
     share : float
-        Of all observed cells, 0 to 1; no more than 1000 clouds, no less than one cell.
+        Share of all observed cells, 0 to 1; no more than 1000 clouds, no less than one cell.
     cloud_size : int
         Cells of a cloud; fewer if ``share`` would otherwise be less than four clouds.
     seed : int

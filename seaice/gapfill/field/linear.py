@@ -159,7 +159,7 @@ def _in_map(gappy: GappyField, t: int, axis: str, limit: int, positions: Positio
 
 
 class Positions(NamedTuple):
-    """Where cells lie along rows and columns.
+    """Positions of the cells along rows and columns.
 
     Attributes
     ----------

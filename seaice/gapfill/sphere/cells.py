@@ -94,7 +94,7 @@ def positions(gappy: GappyField) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_nside(nside: int) -> int:
-    """The same number; InputError if it is no power of two in reach."""
+    """Return ``nside`` unchanged; InputError if it is not a power of two within the limits."""
     if not (1 <= nside <= LARGEST_NSIDE and nside & (nside - 1) == 0):
         raise InputError(f"expected nside as a power of two from 1 to {LARGEST_NSIDE}, found {nside}")
     return nside
@@ -266,7 +266,7 @@ def angular_spectrum(
         NaN cells do not count.
     nside : int
     lmax : int, optional
-        Highest degree; ``2 * nside`` by default, as cells carry no more.
+        Highest degree; ``2 * nside`` by default, as the cells do not resolve more.
 
     Returns
     -------
@@ -333,7 +333,12 @@ class Region:
 
 
 def make_region(cells: Cells) -> Region:
-    """Whole blocks around the sea; the whole sphere where that is most of it."""
+    """Make the region on which the cells of a field are worked on.
+
+    The sphere is divided into blocks of 64 cells (fewer if ``nside`` is below 8). The region consists
+    of all blocks with a sea cell and, if ``nside`` is above 8, the blocks next to them. If these are
+    more than half of all blocks, the region is the whole sphere.
+    """
     library = healpy()
     nside = cells.nside
     levels = min(BLOCK_LEVELS, int(np.log2(nside)))

@@ -45,8 +45,8 @@ class Harmonic(FieldMethod):
     Parameters
     ----------
     lmax : int
-        Highest degree of the harmonics, 0 to 80, on a cap of the stretched coordinates; 15, or what
-        the observed cells carry, if not given.
+        Highest degree of the harmonics, 0 to 80, on a cap of the stretched coordinates; if not
+        given, 15 or the highest degree that the observed cells determine.
     nside : int
         Resolution of the HEALPix cells, a power of two; chosen from the grid and lmax if not given.
     regularisation : float
@@ -58,7 +58,7 @@ class Harmonic(FieldMethod):
     weight_by_points : bool
         Weigh each cell by its number of observed points.
     seed : int
-        Of the patches that are held out.
+        Seed of the patches that are held out.
 
     Raises
     ------
@@ -102,7 +102,7 @@ class Harmonic(FieldMethod):
         Raises
         ------
         InputError
-            For a field without coordinates, or a degree that the observed cells cannot carry.
+            For a field without coordinates, or a degree that the observed cells do not determine.
         """
         frame = choose_frame(gappy, self.coordinates)
         latitude, longitude = sphere.positions(gappy)
@@ -302,7 +302,7 @@ class Normal:
     total: np.ndarray
 
     def without(self, fold: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """Those of the other folds; scaled so that whole coverage gives a unit matrix."""
+        """Matrix and side of all folds but one; scaled so that whole coverage gives a unit matrix."""
         use = np.arange(len(self.total)) != (-1 if fold is None else fold)
         scale = 4 * np.pi / self.total[use].sum()
         return self.matrix[use].sum(axis=0) * scale, self.side[use].sum(axis=0) * scale
@@ -366,12 +366,30 @@ def condition_number(matrix: np.ndarray) -> float:
 
 
 def solve_plain(normal: Normal, frame: Frame, lmax: int, cells: int) -> tuple[np.ndarray, float]:
-    """Least squares without a penalty, and the condition number.
+    """Solve the least-squares fit without a penalty.
+
+    Parameters
+    ----------
+    normal : Normal
+        Normal equations of the fit.
+    frame : Frame
+        Coordinates of the harmonics.
+    lmax : int
+        Highest degree of the harmonics.
+    cells : int
+        Number of observed cells.
+
+    Returns
+    -------
+    coefficients : ndarray of float64, shape (coefficients,)
+    condition : float
+        Condition number of the normal equations.
 
     Raises
     ------
     InputError
-        If the observed cells cannot carry so many coefficients; it names a degree that they can.
+        If the observed cells do not determine all coefficients up to degree ``lmax``. The message
+        names a lower degree to try.
     """
     matrix, side = normal.without(None)
     if len(side) > cells:

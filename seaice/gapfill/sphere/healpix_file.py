@@ -45,13 +45,13 @@ def write_cells(
     ids : ndarray of int64, shape (cell,)
         Nested numbers; any part of the sphere.
     variables : mapping of str to ndarray
-        By name, of shape (time, cell) or (cell,). NaN is missing.
+        Arrays by name, of shape (time, cell) or (cell,). NaN is missing.
     days : ndarray of float64, shape (time,)
         Days since 1970-01-01.
     variable_attributes : mapping of str to mapping, optional
         Attributes by variable, such as ``units`` and ``long_name``.
     attributes : mapping, optional
-        Of the file.
+        Attributes of the file.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def _write_grid(dataset: Any, nside: int, ids: np.ndarray) -> None:
 
 
 def cell_variables(cells: Cells) -> dict[str, np.ndarray]:
-    """What :func:`seaice.gapfill.sphere.cells.aggregate` returns, as variables of a file."""
+    """Variables of a file from the result of :func:`seaice.gapfill.sphere.cells.aggregate`."""
     return {
         "mean": cells.values,
         "observed_points": cells.observed_points,

@@ -1,4 +1,4 @@
-"""Changing the gaps of a map until it has given statistics: loss, descent, checkpoint."""
+"""Changing the gaps of a map until it has the statistics of a reference: loss, descent, checkpoint."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class Checkpoint:
     path : Path or None
         None keeps nothing.
     digest : str
-        Of the field and all parameters: a checkpoint of others is refused.
+        Digest of the field and all parameters: a checkpoint of others is refused.
 
     Raises
     ------

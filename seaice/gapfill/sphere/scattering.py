@@ -77,7 +77,7 @@ class Scattering(FieldMethod):
         More than one: the further ones start from noise added to the start; their spread, with the
         error of the start where it has one, is the error.
     seed : int
-        Of the noise.
+        Seed of the noise.
     device : str
         cpu, cuda or auto.
     checkpoint_file : Path

@@ -51,7 +51,7 @@ def one_thread() -> Iterator[None]:
 
 
 def default_cache() -> Path:
-    """Where the library keeps its index tables: ``~/.cache/seaice/foscat``."""
+    """Folder in which the library keeps its index tables: ``~/.cache/seaice/foscat``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seaice" / "foscat"
 
 
@@ -230,7 +230,7 @@ def make_target(
     maps : list of (values, used)
         float64 (cell,) and bool (cell,): which cells are used.
     masks : ndarray of float64, shape (mask, cell)
-        Of the loss.
+        Masks of the loss.
     spread_masks : ndarray of float64, shape (mask, cell)
         Parts of the maps over which the spread is taken.
     """

@@ -87,7 +87,7 @@ def unpack_archive(
 ) -> list[str]:
     """Write the files of an archive, each whole or not at all.
 
-    Of an archive that is cut short, the files before the cut stay. Other damage shows only at the end
+    If an archive is cut short, the files before the cut stay. Other damage shows only at the end
     of the archive, so that no file of it can be trusted: those that were written are removed.
 
     Parameters

@@ -208,7 +208,7 @@ class UpdateSampler(Sampler[list[tuple[int, int]]]):
     count : int
         Number of items.
     batch_size : int
-        Of all processes together.
+        Items in a batch of all processes together.
     seed : int
     part : (int, int)
         Number of this process, and the number of all processes: every process takes its share of each

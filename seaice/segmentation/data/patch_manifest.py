@@ -35,7 +35,7 @@ class PatchSettings:
     size : int
         Pixels along a side.
     seed : int
-        Of the random positions.
+        Seed of the random positions.
     max_invalid : float
         Largest share of pixels without SAR or class.
     draw : DrawSettings

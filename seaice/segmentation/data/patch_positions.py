@@ -69,7 +69,7 @@ class PatchPositions:
         return numbers
 
     def select(self, selection: np.ndarray) -> PatchPositions:
-        """Some of the positions, by a bool array or by indices."""
+        """Select some of the positions, by a bool array or by indices."""
         return PatchPositions(
             self.rows[selection],
             self.columns[selection],

@@ -55,7 +55,7 @@ def is_up_to_date(settings: PatchSettings, path: Path, record: dict[str, Any]) -
     path : Path
         File of the scene.
     record : dict
-        Of the journal.
+        Record of the scene in the journal.
     """
     reference = path.with_name(f"{path.stem}_reference.nc")
     if record["parameters"] != settings.parameters or not _is_unchanged(path, record["input"]):
@@ -89,7 +89,7 @@ class SceneJournal:
     Parameters
     ----------
     folder : Path
-        Of the patches.
+        Folder of the patches.
 
     Attributes
     ----------

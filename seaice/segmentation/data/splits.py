@@ -201,7 +201,7 @@ def divide_scenes(
     originals : mapping of str to str, optional
         Raw name of each scene, which contains orbit and region.
     shares : (float, float)
-        Of validation and, where none of the scenes is an official test scene, of test.
+        Shares of validation and, where none of the scenes is an official test scene, of test.
     seed : int
 
     Returns

@@ -72,7 +72,7 @@ def sum_losses(
         By :func:`make_label_table`; 255: ignored.
     task : str
     weights : Tensor of float, shape (K,), optional
-        By class; not for sic-regression.
+        Weight of each class; not for sic-regression.
     """
     from torch.nn import functional
 

@@ -64,7 +64,7 @@ class Feature:
     Attributes
     ----------
     compute : callable
-        From an image (2, H, W) to (H, W).
+        Function that computes the feature (H, W) from an image (2, H, W).
     edges : ndarray
         Thresholds that are tried, ascending. Values beyond them count in the first and last bin.
     """
@@ -87,8 +87,8 @@ class Baselines:
     Attributes
     ----------
     thresholds : mapping of str to float
-        By name of the feature, the threshold above which a pixel is ice. It is the one with the best
-        mean IoU in the training patches.
+        Threshold above which a pixel is ice, by the name of the feature. It is the threshold with
+        the best mean IoU in the training patches.
     ice_share : float
         Share of ice among the training pixels.
     """
@@ -104,8 +104,8 @@ class Baselines:
         Returns
         -------
         dict of str to (ndarray, ndarray)
-            By name of the method: tables (n, 2, 2) and :class:`EdgeDistances` (n, 6). Tables of
-            majority and chance are expected values, and have no ice edge.
+            Tables (n, 2, 2) and :class:`EdgeDistances` (n, 6), by the name of the method. Tables
+            of majority and chance are expected values, and have no ice edge.
         """
         from seaice.segmentation.data.patch_dataset import read_patch
 

@@ -67,7 +67,7 @@ def compute_scores(counts: np.ndarray) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        By the names of :data:`SCORES`. NaN for a class that is neither true nor predicted anywhere;
+        Scores by name, see :data:`SCORES`. NaN for a class that is neither true nor predicted anywhere;
         a mean is over the classes that have a score.
 
     Examples
@@ -107,7 +107,7 @@ def average_over_batches(counts: np.ndarray, batch_size: int = 16) -> dict[str, 
     Parameters
     ----------
     counts : ndarray, shape (patches, 2, 2)
-        In the order in which they were scored.
+        Tables of the patches in the order in which they were scored.
     batch_size : int
 
     Returns
@@ -184,26 +184,30 @@ def compute_intervals(
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Compute confidence intervals of pooled scores by drawing scenes with replacement (bootstrap).
+    """Compute bootstrap confidence intervals of the scores of all scenes together.
 
-    Scenes are drawn, not pixels or patches, because neighbours are not independent.
+    The counts of all scenes are added, and the scores are computed from the sums. For the intervals
+    this is repeated with scenes that are drawn with replacement. Scenes are drawn, not pixels or
+    patches, because neighbours are not independent.
 
     Parameters
     ----------
     sums : ndarray, shape (scenes, ...)
-        Counts that can be added, e.g. tables (scenes, 2, 2).
+        Counts of each scene that can be added, such as tables (scenes, 2, 2) of pixels by true and
+        predicted class.
     measure : callable
-        From (n, ...) sums to scores (n,) by name.
+        Function that computes scores (n,), by name, from n sums (n, ...).
     repeats : int
         Number of draws.
     level : float
-        Of confidence, 0 to 1.
+        Confidence level, 0 to 1.
     seed : int
 
     Returns
     -------
     dict of str to Interval
-        With one scene the bounds are NaN.
+        Score of all scenes together and bounds of its confidence interval, by the name of the
+        score. With one scene the bounds are NaN.
     """
     pooled = {name: float(value[0]) for name, value in measure(sums.sum(axis=0)[None]).items()}
     count = len(sums)

@@ -40,7 +40,7 @@ def write_geotiff(
         On the grid, row 0 the smallest y; in the file north is up.
     grid : Grid
     epsg_code : int
-        Of the map projection of the grid.
+        Code of the map projection of the grid.
     colours : sequence of (int, int, int), optional
         Red, green and blue of each of the 256 values.
     description : str

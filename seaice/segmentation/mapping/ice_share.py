@@ -80,7 +80,7 @@ def compute_fields(scene_map: SceneMap, grid: Grid) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to ndarray, shape (rows, columns)
-        By the names of :func:`define_variables`; NaN in a cell without a pixel of water or ice.
+        Fields by name, see :func:`define_variables`; NaN in a cell without a pixel of water or ice.
     """
     concentration = scene_map.layers.get("ice_concentration")
     # The mean of concentrations is the share of ice; without them pixels of ice are counted.
@@ -144,9 +144,9 @@ def compare_with_cube(share_file: Path, cube_file: Path, *, least: float = 0.5) 
     Parameters
     ----------
     share_file : Path
-        From :func:`write_ice_share`.
+        File of :func:`write_ice_share`.
     cube_file : Path
-        Of ``consolidate_data.py``, on the same cells.
+        Cube of ``consolidate_data.py``, on the same cells.
     least : float
         Least part of a cell that pixels of water and ice must cover.
 

@@ -65,7 +65,7 @@ class MappingSettings:
     batch_size : int
         Tiles at a time.
     grid : Grid or None
-        Of the ice share; None: 3.125 km of the hemisphere of each scene.
+        Grid of the ice share; None: 3.125 km of the hemisphere of each scene.
     geotiff : bool
     cube_file : Path or None
     output_dir : Path

@@ -98,7 +98,7 @@ def map_scene(
     predict : callable
         See :func:`seaice.segmentation.mapping.tiles.blend_tiles`; its channels are ``names``.
     names : tuple of str
-        Of the layers.
+        Names of the layers.
     rule : LabelRule
     with_amsr2 : bool
         Whether the images have the brightness temperatures too.

@@ -242,7 +242,8 @@ def write_rasters(paths: Mapping[str, Path], scene_map: SceneMap, step: float) -
     Parameters
     ----------
     paths : mapping of str to Path
-        By ``surface_class`` or the name of a layer, which is written in percent. 255 is no data.
+        Path of the file of each layer, by its name. ``surface_class`` is written as codes, any layer
+        of ``scene_map.layers`` in percent. Cells without data have the code 255.
     scene_map : SceneMap
     step : float
         Cell size, metres.

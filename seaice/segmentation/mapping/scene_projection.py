@@ -59,7 +59,7 @@ class SceneProjection:
     Parameters
     ----------
     positions : Geolocation
-        Of the scene.
+        Geolocation points of the scene.
     step : float
         Cell size, metres.
 
@@ -68,7 +68,7 @@ class SceneProjection:
     grid : Grid
         Cells around the whole scene, edges at multiples of the step. Row 0 is the smallest y.
     epsg_code : int
-        Of the map projection.
+        Code of the map projection.
     """
 
     def __init__(self, positions: Geolocation, step: float = 80.0) -> None:

@@ -49,9 +49,9 @@ def as_feature_map(output: Any, size: tuple[int, int]) -> torch.Tensor:
     Parameters
     ----------
     output : Tensor, or list, tuple or mapping of Tensor
-        Of several the last is used. (B, D, h, w) is returned as it is; tokens (B, N, D) are arranged
-        in rows with the proportions of the image. Leading tokens without a position in the image
-        (class, registers) are dropped.
+        Output of the backbone; if there are several tensors, the last one is used. (B, D, h, w) is
+        returned as it is; tokens (B, N, D) are arranged in rows with the proportions of the image.
+        Leading tokens without a position in the image (class, registers) are dropped.
     size : (int, int)
         Rows and columns of the image.
 

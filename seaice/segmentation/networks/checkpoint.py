@@ -228,7 +228,7 @@ def load_state(network: nn.Module, state: Mapping[str, Any], path: Path) -> None
     state : mapping
         Weights by name.
     path : Path
-        Of the checkpoint, for messages.
+        Path of the checkpoint, for messages.
 
     Raises
     ------

@@ -65,18 +65,20 @@ def build_network(name: str, *, channels: int, classes: int, **options: Any) -> 
     name : str
         See :data:`MODEL_NAMES`.
     channels : int
-        2 for SAR alone, 16 with the brightness temperatures of AMSR2. Channels after the two of SAR
-        join a pretrained network at its head.
+        2 for SAR alone, 16 with the brightness temperatures of AMSR2. In a network with a backbone
+        only the two channels of SAR pass through the backbone; the other channels are appended to
+        its features, as further inputs of the head.
     classes : int
         Channels of the output.
     **options
-        ``base`` and ``depth`` of the UNet; ``pretrained`` (True, False or a local file) and
-        ``frozen`` of a network with a backbone; others go to the library.
+        ``base`` and ``depth`` of the UNet; for a network with a backbone ``pretrained`` (True, False
+        or a local file) and ``frozen`` (True: the weights of the backbone are not trained). All
+        other options are passed to the library of the network, such as timm.
 
     Returns
     -------
     torch.nn.Module
-        From (B, channels, H, W) float32 to logits (B, classes, H, W) float32.
+        Network that computes logits (B, classes, H, W) from images (B, channels, H, W), both float32.
 
     Raises
     ------

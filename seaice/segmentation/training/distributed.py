@@ -28,11 +28,11 @@ class ProcessGroup:
     Attributes
     ----------
     number : int
-        Of this process, from 0.
+        Number of this process, from 0.
     count : int
         Number of all processes.
     device : torch.device
-        On which this process trains.
+        Device on which this process trains.
     """
 
     number: int
@@ -59,13 +59,17 @@ class ProcessGroup:
 
 @contextmanager
 def join_processes(device: str) -> Iterator[ProcessGroup]:
-    """Join the other processes of a training, where there are any.
+    """Connect this process with the other processes of a training; with one process do nothing.
 
     Parameters
     ----------
     device : str
         See :func:`seaice.segmentation.networks.device.choose_device`; each process of a machine takes
         a GPU of its own.
+
+    Yields
+    ------
+    ProcessGroup
 
     Raises
     ------

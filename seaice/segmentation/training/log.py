@@ -20,7 +20,7 @@ def format_epoch(line: Mapping[str, float], score: str) -> str:
     Parameters
     ----------
     line : mapping of str to float
-        Of the log.
+        Line of the log.
     score : str
         Name of the score to show.
     """

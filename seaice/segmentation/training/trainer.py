@@ -72,9 +72,9 @@ class TrainingPlan:
         Number of all updates, spread evenly over the epochs; None: every epoch is one pass over the
         patches.
     learning_rate : float
-        Of the first epoch; falls to 1e-6 along a cosine.
+        Learning rate of the first epoch; falls to 1e-6 along a cosine.
     batch_size : int
-        Of all processes together.
+        Patches in a batch of all processes together.
     patience : int
         Epochs without a better score after which the training ends; 0: it never ends early.
     seed : int
@@ -170,7 +170,7 @@ class Trainer:
     Attributes
     ----------
     trained : list of Parameter
-        Of the network; those of a frozen backbone are left out.
+        Parameters of the network without those of a frozen backbone.
     history : list of dict
         Numbers of every finished epoch.
 

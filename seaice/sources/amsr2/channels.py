@@ -55,7 +55,13 @@ _WRITINGS = re.compile(r"(\d+(?:\.\d+)?)\s*(?:GHZ)?[-_ ]*([AB]?)[-_, ]*([VH])$",
 
 
 def count_pixels(frequency: str) -> int:
-    """Pixels of a scan at a frequency: 486 at 89 GHz, 243 below."""
+    """Number of pixels of a scan at a frequency: 486 at 89 GHz, 243 at all lower frequencies.
+
+    Parameters
+    ----------
+    frequency : str
+        One of :data:`FREQUENCIES`, such as ``36.5`` or ``89A``.
+    """
     return 486 if frequency in ("89A", "89B") else 243
 
 

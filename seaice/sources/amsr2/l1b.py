@@ -373,7 +373,7 @@ def coregister(
     Parameters
     ----------
     latitude, longitude : ndarray of float, shape (scans, 486)
-        Of the 89A pixels, degrees north and east. NaN: unknown.
+        Positions of the 89A pixels, degrees north and east. NaN: unknown.
     a1, a2 : float
         Coefficients of the frequency.
 

@@ -63,7 +63,7 @@ class Swath:
     scale_factors : mapping of str to float
         Kelvin per count by channel.
     positions : mapping of str to Positions
-        By frequency; empty where the archive has none.
+        Positions by frequency; empty where the archive has none.
     scan_times : ndarray of float64, shape (scans,), or None
         Seconds since 1970-01-01T00:00:00 UTC; NaN: unknown.
     granule_id : str

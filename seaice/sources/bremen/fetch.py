@@ -363,13 +363,13 @@ class Plan:
     ----------
     date_range : DateRange
     grid_id, form : str
-        Of all files.
+        Id of the grid and form (nc, hdf or tif) of all files.
     to_do : list of DayFile
-        To fetch, or at least to look at.
+        Files to fetch, or to compare with those of the server.
     recorded : list of DayFile
-        In the manifest, and in the folder with the size given there.
+        Files that are in the manifest, and in the folder with the size in the manifest.
     absent : dict of date to str
-        Known to be absent upstream and not asked for; with reasons.
+        Days that are listed as absent on the server and not asked for, with reasons.
     impossible : dict of date to str
         No file can exist; with reasons.
     """

@@ -27,7 +27,7 @@ def read_rows(path: Path, name: str, out: np.ndarray) -> bool:
     ----------
     path : Path
     name : str
-        Of the dataset in the root group.
+        Name of the dataset in the root group.
     out : ndarray of float32, shape (rows, columns)
         Receives the values.
 

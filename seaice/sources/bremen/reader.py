@@ -63,7 +63,7 @@ def read_day(
 def read_unjudged(
     path: Path, *, grid: Grid | None = None, out: np.ndarray | None = None
 ) -> tuple[np.ndarray, Grid]:
-    """As :func:`read_day`, but whatever the values are.
+    """Read one daily file as :func:`read_day`, but do not check its values.
 
     For a download: a day that holds nothing but missing values is what upstream has.
     """

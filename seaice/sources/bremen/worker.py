@@ -82,23 +82,33 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Task:
-    """The settings and state that all workers of a run share.
+    """Settings and state that all workers of a run share.
 
     Attributes
     ----------
     folder : Path
+        Folder of the daily files.
     grid : Grid
         The grid every file must lie on.
     hosts : sequence of str
         Base addresses in order of preference.
     manifest : Manifest
     absent : mapping of date to str
-        Days listed as absent upstream, with reasons.
+        Days that are listed as absent on the server, with reasons.
     today : date
-        UTC.
-    force, update, check : bool
-        See :func:`seaice.sources.bremen.fetch.fetch_days`.
+        Present day in UTC.
+    force : bool
+        Whether to fetch complete files again.
+    update : bool
+        Whether to fetch a file again if the server has another version.
+    check : bool
+        Whether to compare complete files with the digest in the manifest.
     policy : RetryPolicy
+        Number of attempts, and waits between them.
+    pauses : Pauses
+        Hosts that are not asked for a while.
+    stop : threading.Event
+        Set when the run is to end.
     """
 
     folder: Path

@@ -164,7 +164,10 @@ def format_period(start: datetime, end: datetime) -> str:
 
 
 def find_period(archive: SwathArchive) -> tuple[datetime, datetime] | None:
-    """First and last second of an archive, from its description or else its name; None if unknown."""
+    """Start and end of the period that an archive covers, in UTC; None if it is not known.
+
+    They are read from ``period`` in the metadata of the archive, or else from the file name.
+    """
     times = str(archive.info.get("period", "")).split(" to ")
     if len(times) == 2:
         try:

@@ -334,8 +334,8 @@ def _check_shape(shape: Any) -> tuple[int, ...]:
 def _make_dtype(name: str, state: tuple[Any, ...]) -> np.dtype:
     """The dtype for a name such as ``u2`` and its pickled state.
 
-    Of the state matter the byte order (item 1) and the unit of times (item 8); the fields of
-    records (items 3 and 4) must be absent.
+    Only the byte order (item 1) and the unit of times (item 8) of the state are used; the fields
+    of records (items 3 and 4) must be absent.
     """
     if state[3] is not None or state[4] is not None:
         raise RefusedPickle("refused: arrays of records are no part of an archive")
