@@ -35,6 +35,8 @@ CONVENTIONS = "CF-1.11"
 # comes back within half a step, 0.005 percent.
 CONCENTRATION_SCALE = 0.0001
 CONCENTRATION_FILL = -32768
+# Smallest concentration of an ice-covered cell: the ice edge of maps, of extent and of scores.
+ICE_EDGE = 0.15
 # Expected errors: int8 in steps of half a percent.
 ERROR_SCALE = 0.005
 ERROR_FILL = -1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seaice import InputError
+from seaice.cf import ICE_EDGE
 from seaice.drawing import palette
 from seaice.drawing.cell_image import (
     average_blocks,
@@ -300,7 +301,9 @@ def _check_shape(field: np.ndarray, grid: Grid) -> None:
         raise InputError(f"expected a field on the grid {grid}, found an array of shape {field.shape}")
 
 
-def draw_ice_edge(ax: GeoAxes, concentration: np.ndarray, grid: Grid, *, level: float = 15.0) -> Swatch:
+def draw_ice_edge(
+    ax: GeoAxes, concentration: np.ndarray, grid: Grid, *, level: float = 100 * ICE_EDGE
+) -> Swatch:
     """Draw the line along which the concentration is ``level`` percent.
 
     The field is first averaged to at most about 900 rows, so that the line shows the ice edge and

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seaice import InputError
+from seaice.cf import ICE_EDGE
 from seaice.cube.file import CubeFile
 from seaice.flags import Surface
 from seaice.ice_index.series import (
@@ -85,7 +86,7 @@ def extent_and_area(
     count: int = 1,
     observed: np.ndarray | None = None,
     pole_hole: np.ndarray | None = None,
-    threshold: float = 0.15,
+    threshold: float = ICE_EDGE,
     pole_hole_rule: str = "filled",
 ) -> IceIndex:
     """Compute the sea ice extent and area of one day by region.
@@ -183,7 +184,7 @@ class IceEdgeError:
 
 
 def ice_edge_error(
-    forecast: np.ndarray, reference: np.ndarray, area: np.ndarray, threshold: float = 0.15
+    forecast: np.ndarray, reference: np.ndarray, area: np.ndarray, threshold: float = ICE_EDGE
 ) -> IceEdgeError:
     """Compute the integrated ice-edge error of Goessling et al. 2016, doi:10.1002/2015GL067232.
 
@@ -230,7 +231,7 @@ def ice_index(
     plot: Path | None = None,
     animation: Path | None = None,
     region: Sequence[str] | None = None,
-    threshold: float = 0.15,
+    threshold: float = ICE_EDGE,
     pole_hole: str = "filled",
     fps: float = 10,
     pixels: int = 800,

@@ -10,7 +10,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-ICE_EDGE = 0.15  # smallest concentration of an ice-covered cell, fraction
+from seaice.cf import ICE_EDGE
+
 MARGINAL = (0.15, 0.80)  # concentrations of the marginal ice zone, ends included
 BETWEEN = (0.05, 0.95)  # concentrations between open water and closed ice, ends excluded
 # A stored 0.15 is read as the float32 just below 0.15; it must count as 15 percent.
@@ -66,7 +67,7 @@ class Measures:
         Root mean square error where the true concentration lies within :data:`MARGINAL` and within
         :data:`BETWEEN`. These and all measures below are NaN if the field is no concentration.
     edge_disagreement : float
-        Share of the cells on the wrong side of :data:`ICE_EDGE`, 0..1.
+        Share of the cells on the wrong side of :data:`seaice.cf.ICE_EDGE`, 0..1.
     ice_edge_error : float
         Integrated ice-edge error of Goessling et al. 2016 (doi:10.1002/2015GL067232), mean over
         the days, km2. This and all measures below are NaN if cell areas are not known.

@@ -12,7 +12,7 @@ from seaice import (
     InputError,
     cf,
 )
-from seaice.cf import Variable
+from seaice.cf import ICE_EDGE, Variable
 from seaice.cube.file import CubeFile
 from seaice.dates import format_timestamp, from_day_number
 from seaice.gridding import BucketAccumulator, locate_cells
@@ -27,7 +27,6 @@ from seaice.segmentation.data.labels import ICE
 from seaice.segmentation.mapping.scene_map import SceneMap
 from seaice.sources.ai4arctic.tables import PIXEL_METRES
 
-ICE_EDGE = 0.15  # concentration at the ice edge
 _BAND = 128  # lines at a time
 _DIMENSIONS = ("time", "y", "x")
 

@@ -14,12 +14,14 @@ from seaice.swaths.archive.base import (
     REFERENCES,
     SOURCE,
     SUFFIXES,
-    ArchiveName,
     ArchiveWriter,
     SwathArchive,
     find_period,
-    format_period,
     inherit_info,
+)
+from seaice.swaths.archive.names import (
+    ArchiveName,
+    format_period,
 )
 
 __all__ = [
