@@ -53,7 +53,10 @@ nb_ipywidgets_js = {}
 # The kernels get IPython's settings and the command ``seaice`` of this checkout from a folder.
 _folder = Path(tempfile.mkdtemp(prefix="seaice_docs_"))
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
-shutil.copytree(Path(__file__).parent / "_ipython", _folder / "ipython" / "profile_default" / "startup")
+_profile = _folder / "ipython" / "profile_default"
+shutil.copytree(Path(__file__).parent / "_ipython", _profile / "startup")
+# A kernel warns of plain TCP, which does not leave this machine.
+(_profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n", encoding="utf-8")
 _command = _folder / "seaice"
 _command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m seaice "$@"\n', encoding="utf-8")
 _command.chmod(0o755)
