@@ -413,10 +413,10 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add the options by which a field is read (:class:`seaice.fields.options.ReadOptions`)."""
     add = parser.add_argument
     add("--input_file", type=Path, required=True, metavar="FILE", help="NetCDF file or Zarr group")
-    add("--variable", metavar="NAME", help="needed if the file holds several fields")
+    add("--variable", metavar="NAME", help="variable of the field; needed if the file holds several")
     add("--mask_file", type=Path, metavar="FILE", help="land and sea (default: that of the input)")
-    add("--mask_variable", metavar="NAME", help="its variable")
-    add("--mask_means", choices=["sea", "land"], help="what 1 is, where the file does not tell")
+    add("--mask_variable", metavar="NAME", help="variable of the mask")
+    add("--mask_means", choices=["sea", "land"], help="meaning of 1 in a mask that does not state it")
     add(
         "--quality_level",
         type=between(0, 5, int),
@@ -428,9 +428,13 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         type=float,
         metavar=("LOW", "HIGH"),
-        help="anything else is missing (default: what the file says)",
+        help="valid values, others are missing (default: as the file states)",
     )
-    add("--concentration", action="store_true", help="it is ice concentration, HIGH being full ice")
+    add(
+        "--concentration",
+        action="store_true",
+        help="the field is ice concentration, with HIGH as full ice",
+    )
     add_period(parser, required=False)
 
 

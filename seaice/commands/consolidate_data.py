@@ -53,12 +53,16 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--pole_hole",
         choices=["fill", "keep"],
-        help="fill it from its surroundings or keep it missing (default %(default)s)",
+        help="fill the pole hole from its surroundings or keep it missing (default %(default)s)",
     )
     add("--halo", action="store_true", help="let days outside the period help to fill its ends")
     add("--append", action="store_true", help="extend the cube that is there to --end_date")
     add("--lat_lon", action="store_true", help="store latitude and longitude of every cell")
-    add("--compression", choices=COMPRESSIONS, help="of the daily fields (default %(default)s)")
+    add(
+        "--compression",
+        choices=COMPRESSIONS,
+        help="compression of the daily fields (default %(default)s)",
+    )
     cli.add_engine(parser)
     add("--grid", help="take only files of this grid, e.g. n3125")
     add("--bad_days_file", type=Path, help="YAML list of days not to use, with reasons")

@@ -50,24 +50,30 @@ def build_parser() -> argparse.ArgumentParser:
     fill, score, calibrate = cli.add_commands(parser, COMMANDS)
     cli.add_reading(fill)
     add = fill.add_argument
-    add("--output_file", type=Path, required=True, metavar="FILE", help="to write (.nc or .zarr)")
-    add("--units", metavar="UNIT", help="of the output, e.g. degC (default: those of the input)")
+    add("--output_file", type=Path, required=True, metavar="FILE", help="filled field (.nc or .zarr)")
+    add("--units", metavar="UNIT", help="units of the output, e.g. degC (default: as the input)")
     add(
         "--reference_file",
         type=Path,
         metavar="FILE",
         help="scattering: maps whose statistics are matched, on the same cells",
     )
-    add("--reference_variable", metavar="NAME", help="its variable")
+    add("--reference_variable", metavar="NAME", help="variable of the reference file")
     methods = all_methods()
     cli.add_method(fill, list(methods), merged_options(methods), make_method)
 
     cli.add_reading(score)
     add = score.add_argument
-    add("--output_dir", type=Path, required=True, metavar="DIR", help="for table, JSON and picture")
+    add(
+        "--output_dir",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for table, JSON and picture",
+    )
     add("--methods", nargs="+", metavar="NAME", help="methods, or LABEL=METHOD (default %(default)s)")
-    add("--parameters", nargs="+", metavar="LABEL.NAME=VALUE", help="of the methods")
-    add("--against", metavar="LABEL", help="what the others are compared with (default: the first)")
+    add("--parameters", nargs="+", metavar="LABEL.NAME=VALUE", help="parameters of the methods")
+    add("--against", metavar="LABEL", help="method to compare the others with (default: the first)")
     add("--gaps", nargs="+", choices=list(SHAPES), help="kinds of gaps (default: all that fit)")
     add("--outage_days", nargs="+", type=cli.at_least(1), metavar="N", help="lengths of outages")
     for name, (kind, value, text) in GAPS.items():

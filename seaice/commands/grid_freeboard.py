@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="only segments in this box, degrees; the grid is cut to it",
     )
     parser.add_argument(
-        "--region", metavar="NAME", help="likewise: arctic, antarctic, ross_sea or a GeoJSON file"
+        "--region", metavar="NAME", help="only segments in arctic, antarctic, ross_sea or a GeoJSON file"
     )
     parser.add_argument("--cloud", action="store_true", help="read granules on S3 (AWS us-west-2)")
     parser.add_argument(
@@ -69,9 +69,9 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         default=settings.data_dir() / "icesat2",
         metavar="DIR",
-        help="where granules are fetched to (default %(default)s)",
+        help="folder to which granules are fetched (default %(default)s)",
     )
-    parser.add_argument("--release", help="of the product, for the search (default %(default)s)")
+    parser.add_argument("--release", help="release of the product, for the search (default %(default)s)")
     parser.add_argument(
         "--grid", metavar="GRID", help="such as ease2n6250, ease2s25000, n12500 (default %(default)s)"
     )

@@ -33,12 +33,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="swaths of a part (default %(default)s)",
     )
     parser.add_argument(
-        "--by", choices=("count", "day", "month"), help="what makes a part (default %(default)s)"
+        "--by", choices=("count", "day", "month"), help="unit of a part (default %(default)s)"
     )
     parser.add_argument(
         "--layout",
         choices=("same", *LAYOUTS),
-        help="of the parts; another than that of the archive converts it (default %(default)s)",
+        help="layout of the parts; an archive of another layout is converted (default %(default)s)",
     )
     return parser
 

@@ -42,7 +42,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="folder for repaired archives and pictures (default: that of the archive)",
     )
     parser.add_argument(
-        "--dpi", type=cli.between(20, 1200, int), help="of the pictures (default %(default)s)"
+        "--dpi",
+        type=cli.between(20, 1200, int),
+        help="dots per inch of the pictures (default %(default)s)",
     )
     return parser
 

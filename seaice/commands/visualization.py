@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--date", type=cli.day, help="day of a cube or time step, YYYYMMDD or YYYY-MM-DD")
     add("--variable", help="variable to draw (default: the main variable, such as freeboard_mean)")
     add("--land_mask_file", type=Path, help="mask that tells land from missing")
-    add("--coastlines", choices=CHOICES, help="where coast outlines come from (default %(default)s)")
+    add("--coastlines", choices=CHOICES, help="source of the coast outlines (default %(default)s)")
     add(
         "--ice_edge",
         type=cli.between(0.01, 99.99),

@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--date", type=cli.day, required=True, help="day, YYYYMMDD or YYYY-MM-DD")
     add("--output_file", type=Path, help="picture (default: interpolation_comparison_YYYYMMDD.png)")
     add("--no_land", action="store_true", help="do not paint land over cells without a value")
-    add("--coastlines", choices=CHOICES, help="where coast outlines come from (default %(default)s)")
+    add("--coastlines", choices=CHOICES, help="source of the coast outlines (default %(default)s)")
     add("--dpi", type=cli.at_least(20), help="dots per inch (default %(default)s)")
     add("--show", action="store_true", help="also open a window")
     return parser

@@ -179,7 +179,7 @@ def read_index(handle: int, tiles: int, path: Path) -> np.ndarray:
     tiles : int
         Chunks that a shard has.
     path : Path
-        For the message.
+        Path of the file, for messages.
 
     Returns
     -------

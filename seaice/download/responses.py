@@ -97,7 +97,7 @@ def judge_answer(response: requests.Response, offset: int, part: Identity | None
     ----------
     response : requests.Response
     offset : int
-        Where the rest asked for begins.
+        First byte of the rest that was asked for.
     part : Identity or None
         Version of the partial file; None if the whole file was asked for.
 

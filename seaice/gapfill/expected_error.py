@@ -55,7 +55,7 @@ class ErrorTable:
     Attributes
     ----------
     models : mapping of FillFlag to ndarray of float64, shape (2, terms)
-        For mixtures and for the rest, of the logarithm of the error in percent.
+        Coefficients of the logarithm of the error in percent, for mixtures and for the rest.
     made_of : mapping
         Field, seeds, days and coverage of the calibration.
     """

@@ -73,7 +73,7 @@ class Option:
         Empty where any value may be tried.
     range : Range or None
     text : str
-        What the parameter is; of several methods also their defaults.
+        Description of the parameter; for several methods also their defaults.
     """
 
     name: str

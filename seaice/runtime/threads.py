@@ -84,7 +84,7 @@ def for_each(
     threads : int, optional
         At most so many; 1 works in the caller's own thread. By default :func:`count_threads`.
     cells : int, optional
-        That all calls together work on. For few the caller's own thread is as quick.
+        Number of cells in all calls together; few cells are done in the caller's own thread.
 
     Returns
     -------

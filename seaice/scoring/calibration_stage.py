@@ -54,11 +54,11 @@ def calibrate_errors(
     output_file : Path
         JSON table, for ``--error_table`` of ``consolidate_data.py``.
     variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
-        Of :class:`seaice.fields.options.ReadOptions`.
+        See :class:`seaice.fields.options.ReadOptions`.
     start_date, end_date : date, optional
         First and last day to read.
     seeds : int
-        How often the gaps are drawn.
+        Number of times that gaps are drawn.
     fit_share : float
         Share of the days that the fit sees; the rest tells its coverage.
 

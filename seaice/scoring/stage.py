@@ -69,7 +69,7 @@ def score_gaps(
     output_dir : Path
         Made if it is not there.
     variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
-        Of :class:`seaice.fields.options.ReadOptions`.
+        See :class:`seaice.fields.options.ReadOptions`.
     start_date, end_date : date, optional
         First and last day to read.
     methods : sequence of str
@@ -81,7 +81,7 @@ def score_gaps(
     gaps : sequence of str
         Kinds of gaps (see :data:`seaice.scoring.shapes.SHAPES`); by default all that fit the field.
     outage_days, single_days, last_days, orbits, pole_radius, cloud_share, coast_cells, coast_share
-        Of :class:`seaice.scoring.shapes.GapSettings`.
+        See :class:`seaice.scoring.shapes.GapSettings`.
     held_out_file : Path, optional
         Cells to hold out: ``.npy`` with a bool array (time, y, x), NetCDF with a variable
         ``held_out`` that is not 0 there, or the folder of the DINEOF project's Alboran sample for

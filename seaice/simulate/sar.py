@@ -87,9 +87,9 @@ def write_scenes(
     folder : Path
         Made if it does not exist. Files of the same name are replaced.
     scenes : int
-        For training, from all regions and seasons in turn, no two of one pass.
+        Number of scenes for training, from all regions and seasons in turn, no two of one pass.
     test_scenes : int
-        At most 20; they have the names of the official test scenes.
+        Number of test scenes, at most 20; they have the names of the official ones.
     size : (int, int)
         Lines and samples of 80 m, at least 100 each.
     seed : int

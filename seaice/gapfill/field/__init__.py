@@ -106,7 +106,7 @@ class FieldFill:
         Expected standard error of the filled values, NaN everywhere else; None where the method
         has no estimate.
     notes : mapping of str to plain values
-        What the method reports: modes kept, condition number, values clipped.
+        Numbers that the method reports: modes kept, condition number, values clipped.
     """
 
     values: np.ndarray

@@ -45,7 +45,7 @@ class Cells:
     values : ndarray of float64, shape (time, cell)
         Mean of the observed points; NaN where there is none.
     observed_points : ndarray of int32, shape (time, cell)
-        How many points ``values`` is a mean of.
+        Number of points of which ``values`` is the mean.
     sea_points : ndarray of int32, shape (cell,)
         Sea points of the grid in the cell, observed or not.
     points : ndarray of int32, shape (cell,)
@@ -300,7 +300,7 @@ class Region:
     ids : ndarray of int64, shape (cell,)
         Nested numbers, ascending; whole blocks, or the whole sphere.
     at : ndarray of int64, shape (sea cell,)
-        Where the cells of the field are among ``ids``.
+        Positions of the cells of the field in ``ids``.
     neighbours : ndarray of int64, shape (8, cell)
         Positions in ``ids``, -1 where there is none.
     """

@@ -83,7 +83,7 @@ class Descent:
     ----------
     values : ndarray of float64, shape (gap cell,)
     loss, distance : list of float
-        At the start and after every chunk of iterations.
+        Values at the start and after every chunk of iterations.
     iterations : int
     finished : bool
     """

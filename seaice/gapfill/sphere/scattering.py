@@ -59,7 +59,7 @@ class Scattering(FieldMethod):
         Where the statistics come from: observed (the observed part of the same map), other_days
         (the observed parts of the other maps), or given (``reference_values``).
     reference_name : str
-        What they are; it is recorded.
+        Name of the reference, which is recorded in the output.
     norient : int
         Orientations of the wavelets.
     iterations : int

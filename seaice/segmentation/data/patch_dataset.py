@@ -173,7 +173,7 @@ def select_subset(
     Returns
     -------
     list of PatchRow
-        In the order of ``rows``.
+        Selected patches, in the order of ``rows``.
 
     Raises
     ------

@@ -69,7 +69,7 @@ def sum_losses(
     ----------
     logits : Tensor of float, shape (B, K, H, W)
     truth : Tensor of uint8, shape (B, H, W)
-        By :func:`make_label_table`; 255: ignored.
+        Labels of :func:`make_label_table`; 255: ignored.
     task : str
     weights : Tensor of float, shape (K,), optional
         Weight of each class; not for sic-regression.
@@ -104,7 +104,7 @@ def compute_concentration(predictions: torch.Tensor, task: str) -> torch.Tensor:
     Parameters
     ----------
     predictions : Tensor of float32, shape (B, K, H, W)
-        By :func:`convert_logits`.
+        Predictions of :func:`convert_logits`.
     task : str
     """
     import torch

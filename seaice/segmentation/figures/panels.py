@@ -188,7 +188,7 @@ def draw_efficiency(
     studies : mapping of str to sequence of mapping
         Lines of a table with ``fraction``, ``mean``, ``low``, ``high``, ``values``, by their label.
     score_name : str
-        For the axis.
+        Name of the score, for the label of the axis.
     levels : mapping of str to float
         Score of each baseline by its name, drawn as a level line.
     """

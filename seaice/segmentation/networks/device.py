@@ -18,7 +18,7 @@ def choose_device(name: str, number: int = 0) -> torch.device:
     name : str
         "auto": a GPU where there is one, else the processor; or cpu, cuda, cuda:1, mps.
     number : int
-        Which GPU "auto" and "cuda" mean.
+        Number of the GPU that "auto" and "cuda" choose.
 
     Raises
     ------

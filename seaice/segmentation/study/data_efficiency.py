@@ -97,7 +97,7 @@ def data_efficiency(
     updates : int, optional
         Number of updates for ``equal="updates"``.
     inputs : sequence of {"sar", "sar+amsr2"}
-        What the models see.
+        Channels that the models get as input.
     model, mode, options, weights, task, ice_threshold, learning_rate, batch_size, patience, \
     augment, seed, device, workers, precision
         See :func:`seaice.segmentation.training.train.train`.

@@ -103,7 +103,7 @@ def train(
         For probing and finetune: a local file of weights of the backbone, or "random". By default the
         weights are fetched.
     inputs : {"sar", "sar+amsr2"}
-        What the model sees.
+        Channels that the model gets as input.
     task : {"classes", "sic", "sic-regression"}
         Predict water and ice, eleven classes of concentration, or concentration as a number.
     ice_threshold : float

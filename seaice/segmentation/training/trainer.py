@@ -99,7 +99,7 @@ class TrainingPlan:
         Parameters
         ----------
         epoch : int
-            From 0.
+            Number of the epoch, from 0.
         per_pass : int
             Updates in one pass over the patches.
         """
@@ -119,7 +119,7 @@ class TrainingSetup:
     task : str
     rule : LabelRule
     class_weights : ndarray of float64, shape (classes,), or None
-        In the loss.
+        Weight of each class in the loss; None: all 1.
     metadata : mapping
         All that every checkpoint holds besides the weights. A training is continued only if its
         ``settings`` are the same.

@@ -253,7 +253,7 @@ def find_account(
     Parameters
     ----------
     username, password : str or None
-        From the environment.
+        User name and password from the environment; None if not set.
     ask : callable, optional
         Asks a person; takes the question and whether the answer is secret.
 

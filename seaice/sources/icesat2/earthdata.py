@@ -51,7 +51,7 @@ def explain_network_errors(service: str) -> Iterator[None]:
     Parameters
     ----------
     service : str
-        What the message calls the service.
+        Name of the service, for messages.
     """
     import requests
 

@@ -136,7 +136,7 @@ def find_granules(
     bbox : sequence of four float, optional
         West, south, east, north in degrees; west may be greater than east.
     start, end : datetime
-        With a time zone.
+        Span of time; both with a time zone.
 
     Returns
     -------

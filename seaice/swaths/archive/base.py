@@ -1,4 +1,4 @@
-"""What the layouts of a swath archive have in common: the reader, the writer, the index."""
+"""Common parts of all layouts of a swath archive: the reader, the writer, the index."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SwathArchive(Sequence[Swath]):
     entries : list of dict
         Metadata of every swath.
     damage : str
-        What is wrong with the file as a whole; empty if nothing is.
+        Damage of the file as a whole, in words; empty if there is none.
     """
 
     path: Path

@@ -158,7 +158,7 @@ class ArchiveCheck:
     ----------
     swaths : list of SwathCheck
     damage : str
-        What is wrong with the file as a whole; empty if nothing is.
+        Damage of the file as a whole, in words; empty if there is none.
     duplicates : list of (SwathCheck, SwathCheck)
         A swath, and a later one with the same granule or the same counts.
     gaps : list of (datetime, datetime)

@@ -52,7 +52,7 @@ class ZipReader:
     ----------
     members : dict of str to zipfile.ZipInfo
     damage : str
-        What is wrong with the file; empty if nothing is.
+        Damage of the file, in words; empty if there is none.
 
     Raises
     ------
