@@ -59,7 +59,7 @@ def name_brightness(frequency: str, polarisation: str) -> str:
 
     Examples
     --------
-    >>> brightness_name("89A", "H")
+    >>> name_brightness("89A", "H")
     'Brightness Temperature (89.0GHz-A,H)'
     """
     spelled = {"89A": "89.0GHz-A", "89B": "89.0GHz-B"}.get(frequency, f"{frequency}GHz")
