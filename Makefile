@@ -54,12 +54,15 @@ lock:
 	mv .venv-lock/requirements.txt requirements.txt
 	rm -rf .venv-lock
 
-# The quick tests with the lower bounds of pyproject.toml.
+# The quick tests with the lower bounds of pyproject.toml. Two warnings of that age are no faults: pyproj
+# tries what numpy deprecates, and netCDF4 was built with a newer numpy.
 lowest:
 	$(PYTHON) -m venv .venv-lowest
 	grep -oE '"[A-Za-z0-9_-]+>=[0-9][^"]*"' pyproject.toml | tr -d '"' | sed 's/>=/==/' > .venv-lowest/lowest.txt
 	$(LOWEST) install -c .venv-lowest/lowest.txt -e ".[all]" hypothesis pytest pytest-randomly pytest-timeout pytest-xdist
-	MPLBACKEND=agg .venv-lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow"
+	MPLBACKEND=agg .venv-lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow" \
+		-W "ignore:Conversion of an array with ndim:DeprecationWarning" \
+		-W "ignore:numpy.ndarray size changed:RuntimeWarning"
 
 clean:
-	rm -rf .venv .venv-lock .venv-lowest demo_output docs/_build docs/api/generated
+	rm -rf build .venv .venv-lock .venv-lowest demo_output docs/_build docs/api/generated
