@@ -159,6 +159,7 @@ def one_nan():
     return values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "values", "read", "said"),
     [

@@ -152,6 +152,7 @@ def test_the_files_own_scale_factor(path):
     assert swath.kelvin()[0, 0] == np.float32(swath.counts["36.5H"][0, 0] * 0.02)
 
 
+@pytest.mark.slow
 def test_overlap_kept_and_neighbours_agree_there(tmp_path):
     start = datetime(2020, 3, 1, tzinfo=UTC)
     first, second = list_simulated_granules(start, start + timedelta(hours=2))[:2]

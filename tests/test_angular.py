@@ -26,6 +26,7 @@ def scores(tmp_path_factory):
     return score_fills(field, held_out, methods, own_process=False)
 
 
+@pytest.mark.slow
 def test_power_of_errors_lies_below_that_of_the_truth(scores):
     degree, power = compute_angular_spectra(scores)
     assert list(power) == ["truth", "temporal", "gaussian"]
@@ -48,6 +49,7 @@ def test_twice_the_error_is_four_times_the_power(scores):
     np.testing.assert_array_equal(doubled["gaussian"], power["gaussian"])
 
 
+@pytest.mark.slow
 def test_a_globe_gets_angular_spectra(scores, tmp_path):
     assert is_globe(scores, None)
     assert draw_scores(scores, tmp_path / "s.png") == []

@@ -92,6 +92,7 @@ def test_second_writer_is_refused_and_told_of_the_first(tmp_path):
     assert names(tmp_path) == ["a.nc"]
 
 
+@pytest.mark.slow
 def test_many_writers_take_turns(tmp_path):
     """Whoever gets the lock is alone, also when the lock file is removed and made again."""
     code = (

@@ -27,6 +27,7 @@ def help_of(path: Path, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
 def test_help_works_and_knows_the_words_of_the_table(path, tmp_path, benchmark):
     said = help_of(path, tmp_path)
@@ -50,6 +51,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("benchmark")
 
 
+@pytest.mark.slow
 def test_fill_kernel_compares_equal_results(benchmark, folder, capsys):
     words = [*TINY, "--days", "3", "--crop", "64", "--folder", str(folder)]
     assert benchmark("fill_kernel").main(words) == 0
@@ -58,6 +60,7 @@ def test_fill_kernel_compares_equal_results(benchmark, folder, capsys):
     assert "CPU, of ours" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [0.001, np.nan])
 def test_fill_kernel_refuses_other_results(benchmark, folder, capsys, monkeypatch, wrong):
     from seaice.gapfill.gaussian import Gaussian
@@ -78,6 +81,7 @@ def test_fill_kernel_refuses_other_results(benchmark, folder, capsys, monkeypatc
     assert "CPU, of ours" not in said
 
 
+@pytest.mark.slow
 def test_mask_refuses_other_results(benchmark, folder, capsys, monkeypatch):
     mask = benchmark("mask")
     words = [*TINY, "--days", "2", "--folder", str(folder)]
@@ -89,6 +93,7 @@ def test_mask_refuses_other_results(benchmark, folder, capsys, monkeypatch):
     assert "netCDF4 and np.isnan gives other shares" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_storage_refuses_other_content(benchmark, folder, capsys, monkeypatch):
     storage = benchmark("storage")
     words = [*TINY, "--days", "2", "--cube_days", "9", "--only", "8 days, about 256"]
@@ -117,6 +122,7 @@ def test_archive_refuses_other_counts(benchmark, tmp_path, monkeypatch):
     assert not archive.run_side("hdf5", tmp_path, coordinates=False)["equal"]
 
 
+@pytest.mark.slow
 def test_gridding_refuses_other_statistics(benchmark, capsys, monkeypatch):
     gridding = benchmark("gridding")
     words = ["--points", "20000", "--grid", "ease2s25000", "--repeats", "1"]

@@ -181,6 +181,7 @@ def test_rows_are_read_past_the_library_bit_for_bit(fields):
     assert found is out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layout",
     [
@@ -258,6 +259,7 @@ def field(value):
     return np.full(GRID.shape, value, np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -320,6 +322,7 @@ def test_the_usual_grid_wins_over_an_odd_first_file(tmp_path):
     assert len(record.sha256) == 64
 
 
+@pytest.mark.slow
 def test_real_days(real_data):
     for name, seen in (("20160417", 0.4838), ("20200101", 0.4856)):
         values, grid = read_day(real_data / "bremen" / f"asi-AMSR2-n6250-{name}-v5.4.nc")

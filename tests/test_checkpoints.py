@@ -37,6 +37,7 @@ def done(checkpoints):
     return [name for name in IDS if checkpoints.is_done(name)]
 
 
+@pytest.mark.slow
 def test_the_assembled_archive_is_the_one_written_directly(tmp_path, layout):
     checkpoints = begin(tmp_path, layout)
     for swath in SWATHS[::-1]:
@@ -100,6 +101,7 @@ def test_a_cut_file_with_a_line(tmp_path, finished):
     assert not part.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tail",
     [
@@ -136,6 +138,7 @@ def test_other_parameters_are_refused(tmp_path, finished):
     assert done(begin(tmp_path)) == IDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [None, b"", b"[1]", b"{"])
 def test_swaths_of_unknown_parameters_are_refused(tmp_path, finished, content):
     note = finished.folder / "parameters.json"
@@ -159,6 +162,7 @@ def test_damaged_ones_are_named_at_the_end_all_at_once(tmp_path, finished):
     assert done(begin(tmp_path)) == IDS[2:]
 
 
+@pytest.mark.slow
 def test_two_threads_at_once(tmp_path):
     checkpoints = begin(tmp_path)
     swaths = [make_swath(n) for n in range(12)]

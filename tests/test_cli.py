@@ -144,6 +144,7 @@ def test_wrong_usage_is_2(capsys, words, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_stop_signals_clean_up(tmp_path, number):
     code = (

@@ -116,6 +116,7 @@ def test_days_are_told(case):
         assert cube.variable("filled_ocean_cells").tolist() == filled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 7, 30])
 def test_batch_size_does_not_matter(case, tmp_path, batch):
     folder, masked, path = case
@@ -123,6 +124,7 @@ def test_batch_size_does_not_matter(case, tmp_path, batch):
     assert_same_cube(path, tmp_path / "c.nc")
 
 
+@pytest.mark.slow
 def test_threads_and_file_order_do_not_matter(case, tmp_path):
     """One thread, in another process, from files laid out in another order and in subfolders."""
     folder, masked, path = case
@@ -146,6 +148,7 @@ def test_threads_and_file_order_do_not_matter(case, tmp_path):
     assert_same_cube(path, tmp_path / "c.nc")
 
 
+@pytest.mark.slow
 def test_a_start_further_away_than_the_reach_does_not_matter(case, tmp_path):
     folder, masked, path = case
     assert script.main(words(folder, tmp_path / "c.nc", *masked, first=9)) == 0
@@ -156,6 +159,7 @@ def test_a_start_further_away_than_the_reach_does_not_matter(case, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_halo_uses_the_days_around(case, tmp_path):
     folder, masked, path = case
     assert script.main(words(folder, tmp_path / "c.nc", *masked, "--halo", first=9, last=15)) == 0
@@ -163,6 +167,7 @@ def test_halo_uses_the_days_around(case, tmp_path):
         np.testing.assert_array_equal(long.flags(slice(9, 16)), short.flags(slice(0, 7)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [2, 8, 12, 16])
 def test_append_equals_one_run(case, tmp_path, last):
     folder, masked, path = case
@@ -177,6 +182,7 @@ def test_append_equals_one_run(case, tmp_path, last):
         assert cube.attributes["time_coverage_end"].startswith("2024-01-24")
 
 
+@pytest.mark.slow
 def test_append_takes_in_a_day_that_came_late(case, tmp_path):
     folder, masked, path = case
     late = make_folder(tmp_path / "in", absent=(3, 5, 11, 12, 13, 14))
@@ -187,6 +193,7 @@ def test_append_takes_in_a_day_that_came_late(case, tmp_path):
     assert_same_cube(path, target)
 
 
+@pytest.mark.slow
 def test_append_refuses(case, tmp_path, capsys):
     folder, masked, _ = case
     target = tmp_path / "c.nc"
@@ -207,6 +214,7 @@ def test_append_refuses(case, tmp_path, capsys):
     assert target.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_append_refuses_to_lose_observed_days(case, tmp_path, capsys):
     _, masked, _ = case
     folder = make_folder(tmp_path / "in")
@@ -220,6 +228,7 @@ def test_append_refuses_to_lose_observed_days(case, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_second_run_finds_it_done_and_a_changed_input_makes_it_again(case, tmp_path, capsys):
     _, masked, _ = case
     folder = make_folder(tmp_path / "in")
@@ -241,6 +250,7 @@ def test_second_run_finds_it_done_and_a_changed_input_makes_it_again(case, tmp_p
     assert target.stat().st_mtime_ns != stamp
 
 
+@pytest.mark.slow
 def test_without_a_mask_the_cost_is_told(case, tmp_path, capsys):
     folder, _, _ = case
     assert script.main(words(folder, tmp_path / "c.nc")) == 0
@@ -250,6 +260,7 @@ def test_without_a_mask_the_cost_is_told(case, tmp_path, capsys):
         assert (cube.flags(0)[folder.land] == FillFlag.SPACETIME_GAUSSIAN).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["temporal", "gaussian", "hybrid", "departure"])
 def test_pole_hole_kept_or_filled(case, tmp_path, method):
     folder, masked, _ = case
@@ -265,6 +276,7 @@ def test_pole_hole_kept_or_filled(case, tmp_path, method):
             assert (missing == (0 if choice == "fill" else folder.hole.sum())).all()
 
 
+@pytest.mark.slow
 def test_past_only_does_not_know_the_future(case, tmp_path):
     folder, masked, _ = case
     one, two = tmp_path / "one.nc", tmp_path / "two.nc"
@@ -287,6 +299,7 @@ DEFECTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DEFECTS)
 def test_a_bad_day_is_filled_like_an_absent_one(case, tmp_path, capsys, kind):
     _, masked, path = case
@@ -306,6 +319,7 @@ def test_a_bad_day_is_filled_like_an_absent_one(case, tmp_path, capsys, kind):
     assert "complete already" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_noticed(case, tmp_path, capsys):
     _, masked, _ = case
     folder = make_folder(tmp_path / "in")
@@ -337,6 +351,7 @@ def test_wrong_usage(case, tmp_path, capsys, more, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -420,6 +435,7 @@ def named_places(path: Path):
 
 
 # GDAL says so of the file as a whole, before it looks at the variable.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Dataset has no geotransform", "ignore::PendingDeprecationWarning")
 def test_same_values_at_the_same_places_in_other_readers(case):
     import rioxarray
@@ -452,6 +468,7 @@ def test_same_values_at_the_same_places_in_other_readers(case):
         assert area.get_array_indices_from_lonlat(longitude, latitude) == (column, row)
 
 
+@pytest.mark.slow
 def test_cf_compliance(case, tmp_path):
     from compliance_checker.runner import CheckSuite, ComplianceChecker
 
@@ -470,6 +487,7 @@ def shorter(path: Path) -> list[date]:
         return cube.dates
 
 
+@pytest.mark.slow
 def test_a_cube_is_not_replaced_by_a_poorer_one(case, tmp_path, capsys):
     """A forgotten --append, another grid, or files that have gone must not cost what was made."""
     _, masked, _ = case
@@ -505,6 +523,7 @@ def test_force_replaces_only_cubes(case, tmp_path, capsys):
     assert own.read_bytes() == mask.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("append", [False, True])
 def test_a_rejected_day_fetched_again_is_taken_in(case, tmp_path, capsys, append):
     _, masked, path = case
@@ -519,6 +538,7 @@ def test_a_rejected_day_fetched_again_is_taken_in(case, tmp_path, capsys, append
     assert_same_cube(path, target)
 
 
+@pytest.mark.slow
 def test_an_append_tells_of_earlier_rejected_days_too(case, tmp_path, capsys):
     _, masked, _ = case
     folder = make_folder(tmp_path / "in")
@@ -531,6 +551,7 @@ def test_an_append_tells_of_earlier_rejected_days_too(case, tmp_path, capsys):
         assert "failed: 2024-01-03 rejected" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_longer_list_of_bad_days_is_heeded(case, tmp_path):
     _, masked, _ = case
     folder = make_folder(tmp_path / "in")
@@ -547,6 +568,7 @@ def test_a_longer_list_of_bad_days_is_heeded(case, tmp_path):
         assert cube.variable("day_status")[2] == DayStatus.PRESENT
 
 
+@pytest.mark.slow
 def test_a_changed_neighbour_of_a_halo_is_noticed(case, tmp_path, capsys):
     _, masked, _ = case
     folder = make_folder(tmp_path / "in")
@@ -564,6 +586,7 @@ def test_a_changed_neighbour_of_a_halo_is_noticed(case, tmp_path, capsys):
         }
 
 
+@pytest.mark.slow
 def test_append_takes_the_mask_of_the_cube(case, tmp_path, capsys):
     folder, masked, path = case
     target = tmp_path / "c.nc"
@@ -573,6 +596,7 @@ def test_append_takes_the_mask_of_the_cube(case, tmp_path, capsys):
     assert "no --land_mask_file" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_link_is_followed_not_replaced(case, tmp_path):
     folder, masked, path = case
     real, link = tmp_path / "real.nc", tmp_path / "link.nc"
@@ -582,6 +606,7 @@ def test_a_link_is_followed_not_replaced(case, tmp_path):
     assert_same_cube(path, real)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("compression", "filters"), [("zstd", [32015]), ("none", [])])
 def test_compression_changes_the_bytes_alone(case, tmp_path, capsys, compression, filters):
     import h5py
@@ -602,6 +627,7 @@ def test_compression_changes_the_bytes_alone(case, tmp_path, capsys, compression
         assert [creation.get_filter(i)[0] for i in range(creation.get_nfilters())] == filters
 
 
+@pytest.mark.slow
 def test_a_cube_of_the_first_version_is_extended(case, tmp_path):
     """It does not tell its compression."""
     folder, masked, path = case
@@ -625,6 +651,7 @@ def test_chunks_are_appended_only_where_they_fit(case, compression, tile):
         check_packing(path, Packing(compression, False, (40, 36), tile))
 
 
+@pytest.mark.slow
 def test_a_cube_that_another_program_has_rewritten_is_not_appended_to(case, tmp_path, capsys):
     """The same chunks without the shuffle filter: what is appended would be read as noise."""
     folder, masked, _ = case
@@ -665,6 +692,7 @@ def copied(folder: Folder, path: Path, leave_out: tuple[int, ...] = ()) -> Folde
     return other
 
 
+@pytest.mark.slow
 def test_a_late_day_and_a_changed_one_before_it_are_both_taken_in(case, tmp_path):
     """Going back for one day brings another changed one into view, with days before it."""
     folder, masked, _ = case
@@ -680,6 +708,7 @@ def test_a_late_day_and_a_changed_one_before_it_are_both_taken_in(case, tmp_path
             np.testing.assert_array_equal(a.variable(name), b.variable(name), err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_better_file_of_a_day_is_taken_in(case, tmp_path, capsys):
     folder, masked, _ = case
     other = copied(folder, tmp_path / "in")
@@ -695,6 +724,7 @@ def test_a_better_file_of_a_day_is_taken_in(case, tmp_path, capsys):
     assert "complete already" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_rejected_file_that_was_removed_is_no_failure_any_more(case, tmp_path, capsys):
     folder, masked, _ = case
     other = copied(folder, tmp_path / "in")
@@ -706,6 +736,7 @@ def test_a_rejected_file_that_was_removed_is_no_failure_any_more(case, tmp_path,
     assert "complete already" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_bad_day_in_a_halo_is_noticed(case, tmp_path, capsys):
     folder, masked, _ = case
     target, bad = tmp_path / "c.nc", tmp_path / "bad.yml"
@@ -716,6 +747,7 @@ def test_a_bad_day_in_a_halo_is_noticed(case, tmp_path, capsys):
     assert "complete already" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["nc", "zarr"])
 def test_a_cube_with_other_chunks_keeps_them_when_it_is_extended(case, tmp_path, monkeypatch, ending):
     folder, masked, path = case
@@ -731,6 +763,7 @@ def test_a_cube_with_other_chunks_keeps_them_when_it_is_extended(case, tmp_path,
         np.testing.assert_array_equal(a.variable("sea_ice_conc"), b.variable("sea_ice_conc"))
 
 
+@pytest.mark.slow
 def test_lat_lon_on_request(case, tmp_path, capsys):
     folder, masked, _ = case
     target = tmp_path / "c.nc"
@@ -776,6 +809,7 @@ def test_a_damaged_chunk_is_named(case, tmp_path, variable):
         cube.concentration(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "expected"),
     [

@@ -106,6 +106,7 @@ def test_errors_are_as_large_as_said_and_no_larger(dtype):
     assert encoding.encode(values).dtype == encoding.code_dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     "where", [{}, {"region": (2, 10, 1, 8)}, {"patch_size": 4}, {"preload_data": True}]
@@ -204,6 +205,7 @@ def test_a_cube_that_only_looks_touched_is_compared(cube, folder, monkeypatch, c
     assert any("comparing digests" in r.message for r in caplog.records)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "other",
     [
@@ -376,6 +378,7 @@ class SetWhenWaiting(logging.Handler):
             self.event.set()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_of_two_builders_one_builds_and_the_other_waits(cube, folder, monkeypatch):
     expected = dataset_of(cube, cache=folder.with_name("own"), cache_dtype="uint8")[0][0].numpy()
@@ -495,6 +498,7 @@ def test_verify_names_the_days_that_do_not_fit(cube, folder, capsys):
     assert said.err == f"failed: {folder} is damaged at {day(3)}; make it again with --force\n"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_workers_read_what_this_process_reads(cube, folder, context):

@@ -49,6 +49,7 @@ def assert_equal_content(netcdf: Path, zarr: Path) -> None:
             assert x == y, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_equal_content(case, tmp_path, compression):
     folder, masked, top = case
@@ -63,6 +64,7 @@ def test_equal_content(case, tmp_path, compression):
     assert_equal_content(top / f"{compression}.nc", target)
 
 
+@pytest.mark.slow
 def test_second_run_finds_a_zarr_cube_complete(case, tmp_path, capsys):
     folder, masked, _ = case
     target = tmp_path / "c.zarr"
@@ -73,6 +75,7 @@ def test_second_run_finds_a_zarr_cube_complete(case, tmp_path, capsys):
     assert {p: p.stat().st_mtime_ns for p in target.rglob("*")} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], ["--workers", "2"]])
 def test_append_to_a_zarr_cube(case, tmp_path, more):
     folder, masked, top = case
@@ -88,6 +91,7 @@ def test_append_to_a_zarr_cube(case, tmp_path, more):
         assert b.attributes["history"].count("consolidate(") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_kills_on_the_way_to_a_zarr_cube(case, tmp_path, seed):
     folder, masked, top = case
@@ -100,6 +104,7 @@ def test_kills_on_the_way_to_a_zarr_cube(case, tmp_path, seed):
     assert names(tmp_path) == ["c.zarr"]
 
 
+@pytest.mark.slow
 def test_batches_for_one_container_do_not_go_into_the_other(case, tmp_path):
     """A user who changes the ending half-way; and one who moves the batches along."""
     folder, masked, top = case
@@ -126,6 +131,7 @@ def test_what_is_no_zarr_cube_is_not_replaced(case, tmp_path, capsys, kind, said
     assert (target / "mine.txt").exists() or target.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_chunks_are_appended_only_where_they_fit(case, tmp_path):
     folder, masked, _ = case
     target = tmp_path / "c.zarr"
@@ -139,6 +145,7 @@ def test_chunks_are_appended_only_where_they_fit(case, tmp_path):
             check_packing(target, storage)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_a_zstd_chunk_is_noticed(case, tmp_path):
     folder, masked, _ = case
     target = tmp_path / "c.zarr"

@@ -72,6 +72,7 @@ def kill_at(command: list[str], text: str) -> str:
     return said
 
 
+@pytest.mark.slow
 def test_a_kill_costs_at_most_one_batch(case, tmp_path):
     folder, masked, whole = case
     target = tmp_path / "c.nc"
@@ -95,6 +96,7 @@ def test_a_kill_costs_at_most_one_batch(case, tmp_path):
     assert names(tmp_path) == ["c.nc"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", ["1", "7", "100"])
 def test_another_batch_size_goes_on_too(case, tmp_path, batch):
     folder, masked, whole = case
@@ -114,6 +116,7 @@ def kill_after(arguments: list[str], seconds: float) -> None:
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_kills_at_random_moments(case, tmp_path, seed):
     """Two kills, then the same command to its end. Some kills come too late: that is a moment too."""
@@ -127,6 +130,7 @@ def test_kills_at_random_moments(case, tmp_path, seed):
     assert names(tmp_path) == ["c.nc"]
 
 
+@pytest.mark.slow
 def test_an_interruption_keeps_what_is_finished(case, tmp_path):
     folder, masked, whole = case
     target = tmp_path / "c.nc"
@@ -145,6 +149,7 @@ def test_an_interruption_keeps_what_is_finished(case, tmp_path):
     assert_same_cube(whole, target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "left"), [(2000, []), (15000, [SPOOL]), (LATE, [SPOOL])])
 def test_a_full_disk_is_told_and_the_same_command_goes_on(case, tmp_path, limit, left):
     """In the first batch; when the cube is begun; and while the finished days are put into it."""
@@ -174,6 +179,7 @@ def finished_part(case, tmp_path, *more: str) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_batches_of_other_options_or_inputs_are_not_used(case, tmp_path, caplog):
     folder, masked, whole = case
     target = finished_part(case, tmp_path, "--max_gap_days", "2")
@@ -182,6 +188,7 @@ def test_batches_of_other_options_or_inputs_are_not_used(case, tmp_path, caplog)
     assert_same_cube(whole, target)
 
 
+@pytest.mark.slow
 def test_a_changed_input_costs_the_batches_within_its_reach(case, tmp_path):
     folder, masked, _ = case
     target = finished_part(case, tmp_path)
@@ -197,6 +204,7 @@ def test_a_changed_input_costs_the_batches_within_its_reach(case, tmp_path):
         folder.file(2).write_bytes(changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["index", "trailer", "truncated", "empty"])
 def test_a_damaged_batch_is_made_again(case, tmp_path, where):
     folder, masked, whole = case
@@ -212,6 +220,7 @@ def test_a_damaged_batch_is_made_again(case, tmp_path, where):
     assert_same_cube(whole, target)
 
 
+@pytest.mark.slow
 def test_damaged_days_in_a_batch_are_never_put_into_a_cube(case, tmp_path, capsys):
     folder, masked, _ = case
     target = finished_part(case, tmp_path)
@@ -228,6 +237,7 @@ def test_damaged_days_in_a_batch_are_never_put_into_a_cube(case, tmp_path, capsy
     assert script.main(words(folder, target, *masked)) == 0
 
 
+@pytest.mark.slow
 def test_an_append_goes_on_too(case, tmp_path):
     folder, masked, whole = case
     target = tmp_path / "c.nc"
@@ -247,6 +257,7 @@ def test_an_append_goes_on_too(case, tmp_path):
             np.testing.assert_array_equal(a[name][:], b[name][:], err_msg=name)
 
 
+@pytest.mark.slow
 def test_batches_of_the_same_days_do_not_get_in_each_others_way(case, tmp_path):
     """Another batch size on another machine; the same command puts it right."""
     folder, masked, whole = case
@@ -260,6 +271,7 @@ def test_batches_of_the_same_days_do_not_get_in_each_others_way(case, tmp_path):
     assert_same_cube(whole, target)
 
 
+@pytest.mark.slow
 def test_what_a_run_left_that_was_killed_at_its_very_end_is_removed(case, tmp_path, capsys):
     folder, masked, _ = case
     target = tmp_path / "c.nc"
@@ -272,6 +284,7 @@ def test_what_a_run_left_that_was_killed_at_its_very_end_is_removed(case, tmp_pa
     assert names(tmp_path) == ["c.nc"]
 
 
+@pytest.mark.slow
 def test_a_bad_day_whose_reason_changes_on_the_way(case, tmp_path):
     """The cube says what an uninterrupted run would say."""
     folder, masked, _ = case

@@ -98,6 +98,7 @@ def names(folder):
 # Equal content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["zstd", "zlib", "none"])
 def test_xarray_finds_the_netcdf_cube_again(pair, tmp_path, compression):
     path = twin(pair[0], tmp_path / "c.zarr", compression=compression)
@@ -122,6 +123,7 @@ def test_xarray_finds_the_netcdf_cube_again(pair, tmp_path, compression):
         assert stored.sea_ice_conc.attrs["_FillValue"] == -32768
 
 
+@pytest.mark.slow
 def test_latitude_and_longitude(pair, tmp_path):
     with xr.open_zarr(twin(pair[0], tmp_path / "c.zarr", lat_lon=True, days=1), chunks=None) as cube:
         longitude, latitude = GRID.longitude_latitude()
@@ -132,6 +134,7 @@ def test_latitude_and_longitude(pair, tmp_path):
         np.testing.assert_array_equal(cube.variable("lat"), latitude)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["zstd", "zlib", "none"])
 def test_zarr_python_reads_every_array(pair, tmp_path, compression):
     path = twin(pair[0], tmp_path / "c.zarr", compression=compression)
@@ -195,6 +198,7 @@ def test_a_result_is_the_callers_own(pair):
         assert not (cube.flags(0) == 9).any()
 
 
+@pytest.mark.slow
 def test_a_cube_laid_out_by_others_is_read_too(pair, tmp_path):
     """Chunked anew by xarray: other chunks, other keys, chunks of fill values left out."""
     with xr.open_dataset(pair[0], decode_times=False, mask_and_scale=False) as cube:
@@ -238,6 +242,7 @@ def test_same_values_at_the_same_places_in_other_readers(pair):
 # Shards
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_part_of_a_shard_is_the_part_of_the_array(data):
@@ -290,6 +295,7 @@ def test_chunks_that_zarr_python_left_out_are_fill_values(own):
         assert not np.isnan(cube.concentration(1, slice(226, 451), slice(206, 411))).all()
 
 
+@pytest.mark.slow
 def test_days_may_be_put_from_threads(pair, tmp_path):
     path = twin(pair[0], tmp_path / "c.zarr", days=1)
     with opened(pair[0]) as dataset, Cube(path) as cube:
@@ -308,6 +314,7 @@ def test_days_may_be_put_from_threads(pair, tmp_path):
 # Writing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resize_first", [True, False])
 def test_an_appended_cube_equals_one_written_at_once(pair, tmp_path, resize_first):
     short = twin(pair[0], tmp_path / "short.zarr", days=2)
@@ -346,6 +353,7 @@ def test_writing_into_a_clone_leaves_the_original(pair, tmp_path):
     assert {p: p.read_bytes() for p in pair[1].rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_day_not_yet_put_is_no_value(pair, tmp_path):
     path = twin(pair[0], tmp_path / "c.zarr", days=2)
     with Cube(path) as cube:
@@ -437,6 +445,7 @@ def test_a_damaged_day_is_named(own, harm, name):
             assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["zstd", "zlib"])
 def test_damaged_chunks_are_named(pair, tmp_path, compression):
     path = damage(twin(pair[0], tmp_path / "c.zarr", compression=compression), "sea_ice_conc", 3)
@@ -456,6 +465,7 @@ def test_a_flipped_bit_of_the_index_is_noticed(own):
             cube.concentration(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [lose, empty, cut])
 @pytest.mark.parametrize("key", ["time/c.0", "x/c.0", "surface/c.0.0"])
 def test_damaged_axes_are_named(own, harm, key):
@@ -464,6 +474,7 @@ def test_damaged_axes_are_named(own, harm, key):
         CubeFile(own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [lose, empty, cut])
 @pytest.mark.parametrize("name", ["day_status", "input_file"])
 def test_a_damaged_table_is_named(own, harm, name):
@@ -603,6 +614,7 @@ print("swapped", seen)
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_step_of_the_swap_leaves_one_whole_folder(tmp_path):
     """What stands at the output after the next run took the lock: the old or the new one."""
     found = []
@@ -690,6 +702,7 @@ def test_a_link_to_a_folder_is_followed(tmp_path):
 # Everything that reads cubes
 
 
+@pytest.mark.slow
 def test_training_reads_the_same(pair):
     from torch.utils.data import DataLoader
 
@@ -721,6 +734,7 @@ def test_training_reads_the_same(pair):
     np.testing.assert_array_equal(load_ocean_mask(pair[1]).numpy(), load_ocean_mask(pair[0]).numpy())
 
 
+@pytest.mark.slow
 def test_index_and_animation_are_the_same(pair, tmp_path, monkeypatch):
     import ice_index
 
@@ -737,6 +751,7 @@ def test_index_and_animation_are_the_same(pair, tmp_path, monkeypatch):
     assert one == two
 
 
+@pytest.mark.slow
 def test_a_day_is_drawn(pair, tmp_path, monkeypatch, capsys):
     import visualization
     from seaice.pictures.read_concentration import (

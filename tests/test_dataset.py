@@ -156,6 +156,7 @@ def test_dates_in_any_form(cube, start, end):
 # --- which values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preload", [False, True])
 @pytest.mark.parametrize(
     "gaps", [{}, {"input_gap": 2}, {"pred_gap": 3, "pred_shift": 4}, {"pred_shift": 0}]
@@ -290,6 +291,7 @@ def test_days_the_axis_lacks_are_dropped(make):
         assert inputs[0, 0, 6, 5] == pytest.approx(values_of_test()[number, 6, 5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [True, False])
 def test_largest_filled_share_filters_samples(make, counts):
     surface = surface_of_test()
@@ -328,6 +330,7 @@ def holed(make, missing_days=range(DAYS), rows=3, counts=True, name="cube.nc"):
     return make(name, surface=surface, concentration=values, counts=counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [True, False])
 def test_samples_wholly_within_a_missing_pole_hole_are_dropped(make, counts):
     path = holed(make, missing_days=(4, 5), counts=counts)
@@ -343,6 +346,7 @@ def test_samples_wholly_within_a_missing_pole_hole_are_dropped(make, counts):
         dataset_of(kept, region=(0, 3, 1, 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [True, False])
 def test_patches_hold_ocean_outside_a_missing_pole_hole(make, counts):
     def rows_of(path, **options):
@@ -415,6 +419,7 @@ def patches_of(dataset, epoch):
     return [dataset[i]["origin"].tolist() for i in range(len(dataset))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preload", [False, True])
 def test_patches_are_crops_of_the_full_frame(cube, preload):
     full = dataset_of(cube)
@@ -451,6 +456,7 @@ def test_patches_depend_on_seed_epoch_and_index_only(cube):
     assert patches_of(dataset_of(cube, seed=5, **options), 1) != first
 
 
+@pytest.mark.slow
 def test_patches_hold_enough_ocean(make):
     surface = np.full((ROWS, COLUMNS), Surface.LAND, dtype=np.uint8)
     surface[4:, 3:] = Surface.OCEAN
@@ -540,6 +546,7 @@ def test_no_window_spans_two_blocks_that_touch(cube):
     assert dataset.dropped["outside_blocks"] == 8
 
 
+@pytest.mark.slow
 def test_statistics_normalise_inputs(cube, tmp_path):
     statistics = measure_statistics(cube, [DateRange(day(0), day(9))])
     path = statistics.save(tmp_path / "statistics.json")
@@ -562,6 +569,7 @@ def test_statistics_normalise_inputs(cube, tmp_path):
 # --- processes
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("context", ["none", "fork", "spawn", "forkserver"])
 def test_a_loader_gives_every_sample_once(cube, context):
@@ -636,6 +644,7 @@ def test_a_relative_path_survives_a_change_of_folder(cube, tmp_path, monkeypatch
     assert dataset.path == cube
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_damaged_cube_is_named(cube):
     dataset = dataset_of(cube)
@@ -702,6 +711,7 @@ def test_a_full_frame_item_makes_at_most_two_copies(tmp_path):
 # --- errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -870,6 +880,7 @@ def test_errors_of_files(tmp_path, make, cube):
 # --- mask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("land_value", [-1.0, 300.0, float("nan")])
 def test_flags_come_with_any_value_of_land(make, land_value):
     path = make()
@@ -914,6 +925,7 @@ def test_ocean_mask_of_something_else(tmp_path):
 # --- utils
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", ["utils", "seaice"])
 def test_importing_the_front_door_costs_nothing(door):
     root = Path(utils.__file__).parent
@@ -942,6 +954,7 @@ def test_utils_offers_the_names_of_the_package():
         utils.nothing  # noqa: B018
 
 
+@pytest.mark.slow
 def test_reading_an_item_loads_no_xarray(cube):
     root = Path(utils.__file__).parent
     code = (

@@ -144,6 +144,7 @@ def test_pages_in_contents(page):
 WITH_COMMANDS = [page for page in PAGES if any(language == "sh" for language, _ in blocks(page))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=page_id)
 def test_commands_parse(page, capsys):
     found = commands(page)
@@ -171,6 +172,7 @@ def test_wrong_commands_are_noticed(capsys):
             check_command(shlex.split(line))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", list_stages())
 def test_every_stage_has_a_page(stage):
     page = DOCS / "stages" / f"{stage}.md"
@@ -214,6 +216,7 @@ def read_messages() -> list[str]:
     return [" ".join(text.split()) for text in texts]
 
 
+@pytest.mark.slow
 def test_messages_on_the_pages_are_those_of_the_package():
     """A message in the first column of a table «What goes wrong» is one that a stage can give."""
     count, unknown = 0, []

@@ -95,6 +95,7 @@ def expected(bodies, grid_id="n25000", days=DAYS):
 # The ordinary run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid_id", ["n25000", "s25000"])
 def test_fetches_every_day_of_both_hemispheres(server, bodies, tmp_path, capsys, grid_id):
     folder = tmp_path / "new" / "folder"
@@ -131,6 +132,7 @@ def test_manifest_says_what_each_file_is(server, bodies, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_the_same_command_again_asks_nothing(server, bodies, tmp_path, capsys):
     assert download.main(arguments(server, tmp_path)) == 0
     before = len(server.log)
@@ -141,6 +143,7 @@ def test_the_same_command_again_asks_nothing(server, bodies, tmp_path, capsys):
     assert contents(tmp_path) == expected(bodies)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", ["1", "2", "16"])
 def test_the_number_of_processes_changes_nothing(server, bodies, tmp_path, processes):
     assert download.main(arguments(server, tmp_path, "-p", processes)) == 0
@@ -148,6 +151,7 @@ def test_the_number_of_processes_changes_nothing(server, bodies, tmp_path, proce
     assert len(server.log) == 6
 
 
+@pytest.mark.slow
 def test_host_with_path_and_without_slash(server, bodies, tmp_path):
     for path in list(server.files):
         server.files["/mirror" + path] = server.files.pop(path)
@@ -157,6 +161,7 @@ def test_host_with_path_and_without_slash(server, bodies, tmp_path):
         assert contents(folder) == expected(bodies)
 
 
+@pytest.mark.slow
 def test_hosts_in_order(server, bodies, tmp_path):
     with serve() as second:
         second.put(url_path(DAYS[3]), bodies["n25000"][3])
@@ -189,6 +194,7 @@ def test_default_hosts_are_those_of_bremen(tmp_path, capsys):
 # Faults on the way
 
 
+@pytest.mark.slow
 def test_a_bad_line_loses_nothing(server, bodies, tmp_path, capsys):
     faults = [status(500), cut(50_000), reset(80_000), drop(), stall(9000, 2), status(503)]
     for number, day in enumerate(DAYS):
@@ -211,6 +217,7 @@ def bad_files(bodies):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["page", "empty", "truncated", "grid", "damaged", "nothing"])
 def test_a_bad_file_is_never_accepted(server, bodies, tmp_path, capsys, case):
     content, reason = bad_files(bodies)[case]
@@ -233,6 +240,7 @@ def test_a_login_page_after_a_redirect_is_not_data(server, tmp_path, capsys):
     assert contents(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_lasting_trouble_is_listed_and_the_rest_fetched(server, bodies, tmp_path, capsys):
     server.fault(url_path(DAYS[1]), *[status(500)] * 9)
     server.fault(url_path(DAYS[4]), status(403))
@@ -278,6 +286,7 @@ def test_one_reason_at_all_hosts_is_said_once(tmp_path, capsys):
     assert line.count(" and http://127.0.0.1:") == 1
 
 
+@pytest.mark.slow
 def test_password_is_used_but_never_shown(server, tmp_path, capsys):
     host = server.url.replace("http://", "http://me:s3cret@")
     server.fault(url_path(DAYS[1]), *[status(500)] * 9)
@@ -293,6 +302,7 @@ def test_password_is_used_but_never_shown(server, tmp_path, capsys):
 # Days that are not upstream
 
 
+@pytest.mark.slow
 def test_missing_days_are_listed_as_runs(server, tmp_path, capsys):
     for day in (DAYS[0], DAYS[1], DAYS[4]):
         del server.files["/" + url_path(day)]
@@ -309,6 +319,7 @@ def test_missing_days_are_listed_as_runs(server, tmp_path, capsys):
     assert record.size is None
 
 
+@pytest.mark.slow
 def test_a_day_published_late_is_fetched_by_the_same_command(server, bodies, tmp_path):
     stored = server.files.pop("/" + url_path(DAYS[-1]))
     assert download.main(arguments(server, tmp_path)) == 1
@@ -337,6 +348,7 @@ def test_days_known_to_be_absent_are_no_failure_and_asked_once(server, bodies, t
     assert len(server.log) == 10, "asked again on demand"
 
 
+@pytest.mark.slow
 def test_the_trailing_edge_is_named_plainly(server, bodies, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(fetch, "_today", lambda: DAYS[-1])
     for day in DAYS[3:]:
@@ -418,6 +430,7 @@ def test_a_good_file_of_unknown_origin_is_kept(server, bodies, tmp_path, capsys)
     assert (record.size, record.url) == (len(bodies["n25000"][5]), "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["page", "empty", "truncated", "grid", "damaged"])
 def test_a_bad_file_of_another_tool_is_fetched_again(server, bodies, tmp_path, capsys, case):
     content, reason = bad_files(bodies)[case]
@@ -435,6 +448,7 @@ def test_a_bad_file_stays_when_nothing_better_comes(server, bodies, tmp_path):
     assert path.read_bytes() == b"half a file"
 
 
+@pytest.mark.slow
 def test_a_file_truncated_later_is_fetched_again(server, bodies, tmp_path, capsys):
     assert download.main(arguments(server, tmp_path)) == 0
     path = tmp_path / file_of(DAYS[1]).name
@@ -444,6 +458,7 @@ def test_a_file_truncated_later_is_fetched_again(server, bodies, tmp_path, capsy
     assert "not of the size in the manifest" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_check_finds_a_flipped_bit(server, bodies, tmp_path, capsys):
     assert download.main(arguments(server, tmp_path)) == 0
     path = tmp_path / file_of(DAYS[1]).name
@@ -459,6 +474,7 @@ def test_check_finds_a_flipped_bit(server, bodies, tmp_path, capsys):
     assert "1 downloaded, 5 already there" in out
 
 
+@pytest.mark.slow
 def test_force_fetches_everything_again(server, bodies, tmp_path):
     assert download.main(arguments(server, tmp_path)) == 0
     server.put(url_path(DAYS[2]), bodies["n25000"][0])
@@ -477,6 +493,7 @@ def test_force_continues_no_partial_file(server, bodies, tmp_path):
     assert contents(tmp_path) == expected(bodies, days=[FIRST])
 
 
+@pytest.mark.slow
 def test_force_keeps_the_old_file_until_the_new_one_is_good(server, bodies, tmp_path):
     assert download.main(arguments(server, tmp_path)) == 0
     server.fault(url_path(DAYS[2]), page())
@@ -484,6 +501,7 @@ def test_force_keeps_the_old_file_until_the_new_one_is_good(server, bodies, tmp_
     assert contents(tmp_path) == expected(bodies)
 
 
+@pytest.mark.slow
 def test_update_fetches_what_changed_upstream(server, bodies, tmp_path, capsys):
     assert download.main(arguments(server, tmp_path)) == 0
     before = server.files["/" + url_path(DAYS[2])]
@@ -516,6 +534,7 @@ def test_update_of_files_of_unknown_origin_goes_by_their_time(server, bodies, tm
     assert contents(tmp_path)[file_of(DAYS[1]).name] == bodies["n25000"][1]
 
 
+@pytest.mark.slow
 def test_update_keeps_what_vanished_upstream(server, bodies, tmp_path, capsys):
     assert download.main(arguments(server, tmp_path)) == 0
     del server.files["/" + url_path(DAYS[2])]
@@ -542,6 +561,7 @@ def write_tif(path, grid, number):
     Image.fromarray(np.full(grid.shape, number, dtype=np.uint8)).save(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "write"), [("hdf", write_hdf), ("tif", write_tif)])
 @pytest.mark.parametrize(("grid_id", "region"), [("n6250", "Arctic"), ("s6250", "Antarctic")])
 def test_other_forms(server, tmp_path, capsys, form, write, grid_id, region):
@@ -582,6 +602,7 @@ def wait_for_part(folder, process):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [0.0, 0.3])
 def test_kill_and_the_same_command_again(server, bodies, tmp_path, moment):
     server.always.append(pace(20_000, 0.05))
@@ -599,6 +620,7 @@ def test_kill_and_the_same_command_again(server, bodies, tmp_path, moment):
     assert 206 in [asked.status for asked in server.log], "continued, not repeated"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_is_quick_even_if_the_server_is_silent(server, bodies, tmp_path, number):
     server.always.append(stall(50_000, 60))
@@ -618,6 +640,7 @@ def test_interrupt_is_quick_even_if_the_server_is_silent(server, bodies, tmp_pat
     assert {n: c for n, c in contents(tmp_path).items() if not n.endswith(".lock")} == expected(bodies)
 
 
+@pytest.mark.slow
 def test_twice_at_once(server, bodies, tmp_path):
     server.always.append(pace(40_000, 0.02))
     runs = [
@@ -639,6 +662,7 @@ def test_twice_at_once(server, bodies, tmp_path):
     assert all(Manifest(tmp_path).get(name).url for name in expected(bodies))
 
 
+@pytest.mark.slow
 def test_a_silent_server_is_left_after_the_time_out(server, tmp_path, capsys):
     server.always.append(silent(30))
     argv = arguments(server, tmp_path, "--timeout", "0.2", "--retries", "1", end=DAYS[1])
@@ -653,6 +677,7 @@ def test_a_silent_server_is_left_after_the_time_out(server, tmp_path, capsys):
 Usage = namedtuple("Usage", "total used free")
 
 
+@pytest.mark.slow
 def test_refuses_what_cannot_fit(server, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 10**9 - 50_000, 50_000))
     assert download.main(arguments(server, tmp_path)) == 1
@@ -663,12 +688,14 @@ def test_refuses_what_cannot_fit(server, tmp_path, capsys, monkeypatch):
     assert server.log == []
 
 
+@pytest.mark.slow
 def test_warns_of_what_may_not_fit(server, bodies, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 0, 300_000))
     assert download.main(arguments(server, tmp_path)) == 0
     assert "about 368 kB needed, 300 kB free: the disk may become full" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_estimate_learns_from_the_manifest_and_counts_what_is_there(server, bodies, tmp_path, capsys):
     sizes = [len(body) for body in bodies["n25000"]]
     assert download.main(arguments(server, tmp_path, end=DAYS[4])) == 0
@@ -683,6 +710,7 @@ def test_estimate_learns_from_the_manifest_and_counts_what_is_there(server, bodi
     )
 
 
+@pytest.mark.slow
 def test_full_disk_stops_the_run_and_the_rest_is_named(server, bodies, tmp_path):
     limit = min(map(len, bodies["n25000"])) // 2
     code = (
@@ -728,6 +756,7 @@ def test_output_without_permission(server, tmp_path, capsys):
     assert server.log == []
 
 
+@pytest.mark.slow
 def test_a_folder_under_the_name_of_a_file(server, bodies, tmp_path, capsys):
     (tmp_path / file_of(DAYS[2]).name).mkdir()
     assert download.main(arguments(server, tmp_path)) == 1

@@ -74,6 +74,7 @@ def collected(engine: Engine, function, units) -> dict[int, int]:
 ENGINES = {"processes": Engine(2), "dask": Engine(2, "local")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 def test_a_dead_workers_unit_is_done_again(engine, tmp_path):
     units = [(tmp_path / "died", n) for n in range(6)]
@@ -81,18 +82,21 @@ def test_a_dead_workers_unit_is_done_again(engine, tmp_path):
     assert (tmp_path / "died").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 def test_a_unit_that_always_kills_its_worker_is_given_up(engine):
     with pytest.raises(OSError, match="run the same command again"):
         collected(engine, die, [(1,)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 def test_what_a_unit_raises_is_raised(engine):
     with pytest.raises(InputError, match="no 3"):
         collected(engine, refuse, [(3,)])
 
 
+@pytest.mark.slow
 def test_no_scheduler_and_no_workers(monkeypatch):
     monkeypatch.setattr("seaice.runtime.workers._ANSWER_SECONDS", 1)
     with pytest.raises(InputError, match="no dask scheduler answers at"):
@@ -111,6 +115,7 @@ def test_spans_are_the_days_in_whole_batches(first, last, parts, multiple):
     assert all((b - a + 1) % multiple == 0 for a, b in cut[:-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [["--workers", "2"], ["--dask", "local", "--workers", "2"]])
 def test_the_same_cube_and_mask(case, tmp_path, more, capsys):
     folder, masked, top = case
@@ -140,6 +145,7 @@ def kill_a_worker_when(there, stop: threading.Event, killed: list[int]) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [["--workers", "2"], ["--dask", "local", "--workers", "2"]])
 def test_a_worker_killed_on_the_way_changes_nothing(case, tmp_path, more):
     folder, masked, top = case
@@ -159,6 +165,7 @@ def test_a_worker_killed_on_the_way_changes_nothing(case, tmp_path, more):
     assert_same_cube(top / "cube.nc", target)
 
 
+@pytest.mark.slow
 def test_a_dask_worker_of_many_threads(case, tmp_path):
     """The default of «dask worker»; the HDF5 libraries allow but one at a time."""
     from distributed import LocalCluster
@@ -179,6 +186,7 @@ def together(path: Path, number: int) -> None:
     path.unlink()
 
 
+@pytest.mark.slow
 def test_units_in_one_process_do_not_overlap(tmp_path):
     from distributed import LocalCluster
 
@@ -208,6 +216,7 @@ def alone_until(text: str, number: int, command: list[str]) -> tuple[int, float]
     return status, time.monotonic() - begin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9)])
 def test_workers_do_not_outlive_the_run(case, tmp_path, number, status):
     folder, masked, top = case

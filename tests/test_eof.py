@@ -44,6 +44,7 @@ def clouded(full, seed=1, radius=9.0, clouds=2) -> GappyField:
 SHARP = {"filter_alpha": 0.0, "tolerance": 1e-8, "max_iterations": 3000, "cloud_size": 40}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_a_truth_of_few_modes_is_recovered(rank):
     full = truth(rank)
@@ -99,6 +100,7 @@ def test_held_out_truth_is_never_seen():
     assert again.errors[0] > 1e5, "but the errors compare with it"
 
 
+@pytest.mark.slow
 def test_the_result_is_that_of_the_seed():
     field = clouded(truth(3, noise=0.3))
     one, same, other = (fill_maps(field, Eof(seed=s, cloud_size=40)) for s in (4, 4, 5))
@@ -121,6 +123,7 @@ def test_observed_cells_keep_their_bits_and_land_is_not_used():
     )
 
 
+@pytest.mark.slow
 def test_the_expected_error_covers_about_68_percent():
     shares = []
     for seed in range(4):
@@ -169,6 +172,7 @@ def test_empty_maps_and_cells_stay_missing():
     assert np.isnan(rest).sum() == 15 * 3
 
 
+@pytest.mark.slow
 def test_given_cells_are_held_out_and_put_back():
     field = clouded(truth(2, noise=0.2))
     hidden = np.zeros(SHAPE, bool)
@@ -258,6 +262,7 @@ def test_maps_of_one_value_each_are_refused():
         fill_maps(GappyField(values, np.ones((4, 4), bool), np.arange(3.0)), Eof())
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 12), st.integers(1, 5), st.floats(0.05, 0.95))
 def test_any_small_stack_is_filled_or_refused(seed, maps, rows, share):
@@ -303,6 +308,7 @@ def test_gher_files(tmp_path):
 PUBLISHED = [0.50623374, 0.44463104, 0.44451642, 0.47337208, 0.47288420]
 
 
+@pytest.mark.slow
 def test_the_sample_of_dineof(real_data):
     field, held_out = read_alboran(real_data / "sst" / "dineof_alboran")
     assert held_out.sum() == 2258 and field.observed.sum() == 121224 and field.sea.sum() == 22186
@@ -313,6 +319,7 @@ def test_the_sample_of_dineof(real_data):
     assert made.notes["mean_removed"] == pytest.approx(18.80, abs=0.005)
 
 
+@pytest.mark.slow
 def test_the_sample_with_the_published_cells_taken_away(real_data):
     field, held_out = read_alboran(real_data / "sst" / "dineof_alboran")
     blank = replace(field, values=np.where(held_out, np.float32(np.nan), field.values))

@@ -58,6 +58,7 @@ def plain_table(constant: float, **terms: float) -> ErrorTable:
     return ErrorTable(dict.fromkeys(FLAGS, model), {})
 
 
+@pytest.mark.slow
 def test_terms_by_hand():
     filled = day(
         [[10, 20, NAN], [30, 40, 50], [NAN, NAN, NAN]],
@@ -184,6 +185,7 @@ def drifting(days=60, size=40, seed=0) -> GappyField:
     )
 
 
+@pytest.mark.slow
 def test_calibration_covers_days_it_has_not_seen():
     table, rows = calibrate(drifting(), grid=None, seeds=[0], fit_share=0.6)
     assert FillFlag.TEMPORAL_TWO_SIDED in table.models and FillFlag.SPACETIME_GAUSSIAN in table.models
@@ -195,6 +197,7 @@ def test_calibration_covers_days_it_has_not_seen():
     assert by_gap == sorted(by_gap), "farther is worse"
 
 
+@pytest.mark.slow
 def test_the_judged_days_teach_nothing():
     field = drifting()
     judged = judged_days(len(field.days), 0.6)
@@ -233,6 +236,7 @@ def written(path, values):
     return path
 
 
+@pytest.mark.slow
 def test_days_without_a_value_at_the_end_take_no_part(tmp_path, capsys):
     values = drifting(days=49).values
     values[45:] = np.nan  # days that a cube holds and nobody delivered
@@ -246,6 +250,7 @@ def test_days_without_a_value_at_the_end_take_no_part(tmp_path, capsys):
     assert "expected at least 40 days, found 30 with values" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_script_makes_a_table(tmp_path, capsys):
     path = written(tmp_path / "c.nc", drifting(days=45).values)
     words = ["calibrate", "--input_file", str(path), "--output_file", str(tmp_path / "t.json")]
@@ -258,6 +263,7 @@ def test_the_script_makes_a_table(tmp_path, capsys):
     assert "expected at least 40 days, found 20" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL, reason="SEAICE_REAL_DATA is not set")
 def test_the_packaged_table_covers_real_days_it_has_not_seen():
     """Orbit wedges and outages at other places of the month that the fit has not seen."""

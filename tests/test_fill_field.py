@@ -70,6 +70,7 @@ def test_filled_values_survive_the_packing(sst, tmp_path):
     assert np.nanmax(np.abs(stored - made)) < 0.00501
 
 
+@pytest.mark.slow
 def test_zarr_and_netcdf_hold_the_same(sst, tmp_path):
     fill(sst, tmp_path / "a.nc")
     fill(sst, tmp_path / "a.zarr")
@@ -146,6 +147,7 @@ def test_a_filled_value_is_never_the_fill_code(tmp_path):
     assert raw(tmp_path / "o.nc", "v").ravel().tolist() == [9, 11, 11]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -315,6 +317,7 @@ def test_options_that_would_be_ignored_are_refused(sst, tmp_path):
         Eof(seed=-1)
 
 
+@pytest.mark.slow
 def test_cf_compliance(sst, tmp_path):
     from compliance_checker.runner import CheckSuite, ComplianceChecker
 

@@ -141,6 +141,7 @@ def test_missing_cells_of_the_box_are_counted(folder, tmp_path, capsys):
     assert rows[3]["reason"].startswith("no readable NetCDF file")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("threshold", "days"), [(10, 2), (10.001, 1), (100, 1), (0, 3)])
 def test_threshold_is_included(folder, threshold, days):
     report = find_missing(
@@ -209,6 +210,7 @@ def test_land_is_left_out_with_a_mask(folder, tmp_path):
         )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("box", "message"),
     [
@@ -237,6 +239,7 @@ def test_dates_in_the_wrong_order_are_wrong_usage(folder, capsys):
     assert "exchange them" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masked", [False, True])
 def test_picture_shows_the_box(folder, tmp_path, masked):
     picture = tmp_path / "box.png"
@@ -256,6 +259,7 @@ def test_picture_shows_the_box(folder, tmp_path, masked):
     assert np.ptp(rows) > 50
 
 
+@pytest.mark.slow
 def test_the_box_is_drawn_where_it_lies(tmp_path):
     """Row 0 is the south: a box in the first rows must stand below the middle of the map."""
     data = tmp_path / "data"

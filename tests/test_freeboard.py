@@ -106,6 +106,7 @@ def check(path, reference, key_of):
     assert np.isnan(stored["freeboard_mean"][empty]).all(), "empty is never 0"
 
 
+@pytest.mark.slow
 def test_days_against_the_slow_reference(folder, tmp_path):
     assert run("--input_dir", folder, "--output_file", tmp_path / "f.nc") == 0
     reference = slow_reference(folder)
@@ -120,6 +121,7 @@ def test_days_against_the_slow_reference(folder, tmp_path):
         assert dataset["crs"].grid_mapping_name == "lambert_azimuthal_equal_area"
 
 
+@pytest.mark.slow
 def test_months_and_all_and_filters(folder, tmp_path):
     reference = slow_reference(folder)
     months = [(2022, 1), (2022, 2)]
@@ -134,6 +136,7 @@ def test_months_and_all_and_filters(folder, tmp_path):
     check(tmp_path / "i.nc", slow_reference(folder, beams="all", ice=True, worst=3), lambda day: 0)
 
 
+@pytest.mark.slow
 def test_every_filter_is_counted(folder, tmp_path, capsys):
     words = ["--input_dir", folder, "--output_file", tmp_path / "f.nc", "--surface", "ice"]
     assert run(*words, "--preset", "atl20") == 0
@@ -148,6 +151,7 @@ def test_every_filter_is_counted(folder, tmp_path, capsys):
         assert (f"dropped: {name}: {count}" in out) == (count > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed")
@@ -172,6 +176,7 @@ def test_a_worker_killed_on_the_way_changes_nothing(folder, tmp_path, monkeypatc
         np.testing.assert_array_equal(one[name], two[name])
 
 
+@pytest.mark.slow
 def test_days_are_clipped_and_absent_ones_are_there(folder, tmp_path):
     more = ["--start_date", "20220201", "--end_date", "20220203"]
     assert run("--input_dir", folder, "--output_file", tmp_path / "f.nc", *more) == 0
@@ -179,6 +184,7 @@ def test_days_are_clipped_and_absent_ones_are_there(folder, tmp_path):
     assert stored.shape[0] == 3 and stored[0].sum() > 0 and stored[1:].sum() == 0
 
 
+@pytest.mark.slow
 def test_a_region_clips_segments_and_cuts_the_grid(folder, tmp_path, capsys):
     assert run("--input_dir", folder, "--output_file", tmp_path / "whole.nc", "--period", "all") == 0
     box = ["--bbox", "-180", "80", "180", "84"]
@@ -267,6 +273,7 @@ def test_a_cut_grid_loses_no_cell(name):
         assert ((locate_cells(lat, lon, part) >= 0) == there).all()
 
 
+@pytest.mark.slow
 def test_bad_granules_are_named_and_the_rest_goes_on(folder, tmp_path, capsys):
     mixed = tmp_path / "mixed"
     mixed.mkdir()
@@ -289,6 +296,7 @@ def test_bad_granules_are_named_and_the_rest_goes_on(folder, tmp_path, capsys):
     assert good["segment_count"].sum() == all_of_it["segment_count"].sum()
 
 
+@pytest.mark.slow
 def test_nothing_to_grid(folder, tmp_path, capsys):
     assert run("--input_dir", tmp_path, "--output_file", tmp_path / "f.nc") == 1
     assert "expected ATL10 granules, found none" in capsys.readouterr().err
@@ -300,6 +308,7 @@ def test_nothing_to_grid(folder, tmp_path, capsys):
     assert not (tmp_path / "f.nc").exists()
 
 
+@pytest.mark.slow
 def test_cells_with_few_segments_have_no_value(folder, tmp_path):
     words = ["--input_dir", folder, "--period", "all"]
     assert run(*words, "--output_file", tmp_path / "1.nc") == 0

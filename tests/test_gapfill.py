@@ -149,6 +149,7 @@ def gappy_stacks(draw, *, days=6, rows=7, columns=9):
     return stack, ~land
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     gappy_stacks(),
@@ -170,6 +171,7 @@ def test_gaussian_equals_the_triple_loop(case, time_window, space_window, alpha,
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_gaussian_equals_the_triple_loop_across_tiles():
     rng = np.random.default_rng(5)
     stack = rng.uniform(0, 100, (4, 40, 70)).astype(np.float32)
@@ -202,6 +204,7 @@ def temporal_by_definition(stack, ocean, *, max_gap_days, one_sided_days):
     return out
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(gappy_stacks(days=14, rows=2, columns=3), st.integers(0, 9), st.data())
 def test_temporal_equals_its_definition(case, max_gap_days, data):
@@ -213,6 +216,7 @@ def test_temporal_equals_its_definition(case, max_gap_days, data):
     np.testing.assert_allclose(filled.values, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(gappy_stacks(days=8), st.sampled_from(sorted(FILLS)), st.booleans())
 def test_laws_of_filling(case, name, past_only):
@@ -282,6 +286,7 @@ def test_past_only_never_uses_a_later_day(name):
         np.testing.assert_array_equal(known.values[last], whole.values[last])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FILLS))
 @pytest.mark.parametrize("past_only", [False, True])
 def test_a_stream_of_days_equals_the_stack(name, past_only):
@@ -401,6 +406,7 @@ def departure_by_definition(stack, ocean, *, max_gap, one_sided, spread, sigma):
     return out, corrected
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     gappy_stacks(days=9),
@@ -426,6 +432,7 @@ def test_departure_equals_its_definition(case, max_gap, data, spread, sigma):
     np.testing.assert_array_equal(plain, in_time.flag)
 
 
+@pytest.mark.slow
 def test_departure_equals_its_definition_across_tiles_and_bands():
     rng = np.random.default_rng(9)
     stack = rng.uniform(0, 100, (5, 70, 40)).astype(np.float32)

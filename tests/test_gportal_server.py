@@ -144,6 +144,7 @@ def test_a_search_selects_what_overlaps(serve):
     assert ids(dataset_ids=["11001002"]) == []
 
 
+@pytest.mark.slow
 def test_the_real_package_fetches_byte_for_byte(serve, tmp_path):
     portal = serve()
     product = next(gportal.search(count=1).products())
@@ -164,6 +165,7 @@ def test_the_real_package_fetches_byte_for_byte(serve, tmp_path):
     assert (portal.transports_opened, portal.most_at_once) == (1, 1)
 
 
+@pytest.mark.slow
 def test_nothing_can_be_written(serve, folder):
     with session(serve()) as sftp:
         for mode in ("w", "a", "r+"):
@@ -176,12 +178,14 @@ def test_nothing_can_be_written(serve, folder):
     assert (folder / f"{ONE.granule_id}.h5").read_bytes() == body_of(ONE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [0, 1, 32_768, 99_999, 100_000])
 def test_reading_goes_on_from_an_offset(serve, offset):
     portal = serve()
     assert fetch(portal, offset=offset) == body_of(ONE)[offset:]
 
 
+@pytest.mark.slow
 def test_a_cut_connection_after_half_of_the_file(serve):
     portal = serve(Faults({ONE.granule_id: ["drop"]}))
     with pytest.raises(paramiko.SSHException, match="dropped"), session(portal) as sftp:
@@ -193,6 +197,7 @@ def test_a_cut_connection_after_half_of_the_file(serve):
     assert portal.opened(ONE.granule_id) == 2
 
 
+@pytest.mark.slow
 def test_a_stall_lasts_until_the_client_gives_up(serve):
     portal = serve(Faults({ONE.granule_id: ["stall!"]}))
     for _ in range(2):
@@ -206,6 +211,7 @@ def test_a_stall_lasts_until_the_client_gives_up(serve):
     assert portal.connections_open() == 0
 
 
+@pytest.mark.slow
 def test_a_server_closes_while_clients_wait(serve):
     portal = serve(Faults({ONE.granule_id: ["stall"]}, banner_stall=1, catalogue=["hang"]))
     web = socket.create_connection(("127.0.0.1", urlsplit(portal.http_url).port))
@@ -224,6 +230,7 @@ def test_a_server_closes_while_clients_wait(serve):
         assert web.recv(1) == b""
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_in_the_middle_of_a_handshake(serve):
     portal = serve()
     with socket.create_connection((portal.sftp_host, portal.sftp_port)) as client:
@@ -234,6 +241,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_handshake(serve):
         assert portal.connections_open() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "error"), [("absent", FileNotFoundError), ("denied", PermissionError)])
 def test_a_file_that_cannot_be_opened(serve, kind, error):
     portal = serve(Faults({ONE.granule_id: [kind]}))
@@ -243,6 +251,7 @@ def test_a_file_that_cannot_be_opened(serve, kind, error):
         assert sftp.open(ONE.path).read() == body_of(ONE), "once"
 
 
+@pytest.mark.slow
 def test_wrong_content(serve):
     plan = {product.granule_id: [kind] for product, kind in zip(GRANULES, KINDS[3:6], strict=False)}
     portal = serve(Faults(plan))
@@ -254,6 +263,7 @@ def test_wrong_content(serve):
     assert [bin(a ^ b).count("1") for a, b in zip(flipped, right, strict=True) if a != b] == [1]
 
 
+@pytest.mark.slow
 def test_a_slow_file_takes_its_time(serve):
     portal = serve(Faults({ONE.granule_id: ["slow"]}, slow_rate=250_000))
     began = time.monotonic()
@@ -261,6 +271,7 @@ def test_a_slow_file_takes_its_time(serve):
     assert time.monotonic() - began > 0.35
 
 
+@pytest.mark.slow
 def test_logins(serve):
     portal = serve(Faults(refuse_logins=1, login_stall=1))
     for words in ("failed", "timeout"):
@@ -273,6 +284,7 @@ def test_logins(serve):
     assert [entry[1] for entry in portal.requests if entry[0] == "login"] == [False, False, False, True]
 
 
+@pytest.mark.slow
 def test_no_banner(serve):
     portal = serve(Faults(banner_stall=1))
     with pytest.raises(paramiko.SSHException, match="banner"), session(portal):
@@ -281,6 +293,7 @@ def test_no_banner(serve):
         pass
 
 
+@pytest.mark.slow
 def test_a_session_that_is_never_granted(serve):
     portal = serve(Faults(session_stall=1))
     with paramiko.Transport((portal.sftp_host, portal.sftp_port)) as transport:
@@ -295,6 +308,7 @@ def test_a_session_that_is_never_granted(serve):
         transport.join()
 
 
+@pytest.mark.slow
 def test_connections_beyond_the_limit_are_closed_at_once(serve):
     portal = serve(Faults(max_connections=2))
     with session(portal), session(portal):
@@ -309,6 +323,7 @@ def test_connections_beyond_the_limit_are_closed_at_once(serve):
     assert (portal.most_at_once, portal.transports_opened) == (2, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "error"),
     [

@@ -121,6 +121,7 @@ def draw_axes(path, extent=None, **chosen):
     return ax, field, choose_scale(field)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("grid_id", "extent"), [("ease2n6250", None), ("ease2s6250", "grid")])
 def test_single_cells_are_seen_where_they_are_and_in_their_colour(capsys, tmp_path, grid_id, extent):
     path = write_freeboard(tmp_path / "f.nc", grid_id)
@@ -139,6 +140,7 @@ def test_single_cells_are_seen_where_they_are_and_in_their_colour(capsys, tmp_pa
     assert ("single cells are drawn 7 cells wide" in out) == (extent == "grid")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid_id", ["n12500", "s12500"])
 def test_temperature_of_both_poles(capsys, tmp_path, grid_id):
     path, values, grid = write_temperature(tmp_path / "any_name.h5", grid_id)
@@ -157,6 +159,7 @@ def test_temperature_of_both_poles(capsys, tmp_path, grid_id):
     assert is_close(colour_at(image, ax, grid.x[15], grid.y[12]), rgb(palette.NO_OBSERVATION), 0)
 
 
+@pytest.mark.slow
 def test_dots_of_many_cells_keep_the_one_with_a_value(capsys, tmp_path, monkeypatch):
     """No mean with what is not there, even where nothing is drawn wider."""
     monkeypatch.setattr(field_map, "_LARGEST_WIDENING", 0)
@@ -191,6 +194,7 @@ def test_widening_takes_the_nearest_value_and_changes_none(values, reach):
     np.testing.assert_array_equal(wide[there], values[there])
 
 
+@pytest.mark.slow
 def test_step_by_day_and_by_month(capsys, tmp_path):
     days = write_freeboard(tmp_path / "days.nc", "ease2n25000", DAYS, {(300, 300): 0.2, (330, 340): 0.4})
     months = list_months(date(2022, 1, 1), date(2022, 2, 1))
@@ -216,6 +220,7 @@ def test_step_by_day_and_by_month(capsys, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_file_of_one_long_step_needs_no_date(capsys, tmp_path):
     path = write_freeboard(
         tmp_path / "all.nc",
@@ -244,6 +249,7 @@ def test_counts_have_a_colour_each_or_steps(tmp_path):
     assert not many.below and not many.above
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["freeboard_std", "segment_count"])
 def test_other_variables(capsys, tmp_path, variable):
     path = write_freeboard(tmp_path / "f.nc", "ease2n25000", cells={(300, 300): 0.2, (330, 340): 0.4})
@@ -264,6 +270,7 @@ def test_heights_are_known_too(tmp_path):
     assert (choose_scale(field).low, choose_scale(field).high) == (-0.2, 1.4)
 
 
+@pytest.mark.slow
 def test_range_of_the_colours(capsys, tmp_path):
     path = write_freeboard(tmp_path / "f.nc", "ease2n25000", cells={(300, 300): 0.02, (330, 340): 0.6})
     field = read_field(path, None, None)
@@ -297,6 +304,7 @@ def test_colours_are_not_those_of_land_or_no_observation():
             assert np.abs(drawn - rgb(other) / 255).max(axis=1).min() > 0.1
 
 
+@pytest.mark.slow
 def test_mask_is_drawn_as_its_own_script_draws_it(capsys, tmp_path):
     grid = get_grid("s25000")
     surface = np.zeros(grid.shape, np.uint8)
@@ -314,6 +322,7 @@ def test_mask_is_drawn_as_its_own_script_draws_it(capsys, tmp_path):
     assert draw(capsys, path, "--variable", "surface")[2].splitlines()[1] == "surface: ocean, land"
 
 
+@pytest.mark.slow
 def test_other_variables_of_a_cube(capsys, tmp_path):
     grid = get_grid("n25000")
     flags = np.full((2, *grid.shape), FillFlag.OBSERVED, np.uint8)
@@ -338,6 +347,7 @@ def test_other_variables_of_a_cube(capsys, tmp_path):
     assert "--vmax does not fit a concentration, drawn from 0 to 100 percent" in said
 
 
+@pytest.mark.slow
 def test_land_of_a_mask_lies_below_the_values(capsys, tmp_path):
     path = write_freeboard(tmp_path / "f.nc", "ease2s25000", cells={(300, 300): 0.2, (330, 340): 0.4})
     grid = get_grid("ease2s25000")
@@ -372,6 +382,7 @@ def test_what_cannot_be_drawn(capsys, tmp_path):
     assert not list(tmp_path.glob("*.png"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid_id", ["n12500", "s12500"])
 def test_texts_stay_on_the_picture(tmp_path, grid_id):
     path, *_ = write_temperature(tmp_path / "t.nc", grid_id)
@@ -392,6 +403,7 @@ def test_texts_stay_on_the_picture(tmp_path, grid_id):
         assert not title.get_window_extent().overlaps(subtitle.get_window_extent())
 
 
+@pytest.mark.slow
 def test_examples_of_the_help_run(capsys, tmp_path):
     write_freeboard(Path("freeboard.nc"), "ease2s25000", cells={(300, 300): 0.2, (330, 340): 0.4})
     Path("tb").mkdir()

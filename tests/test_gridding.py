@@ -150,6 +150,7 @@ def test_the_antimeridian_has_two_sides_and_one_cell():
     assert abs(x[0] - x[1]) < 1 and y[0] == pytest.approx(y[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in list_grid_ids() if n.endswith("25000")])
 def test_the_closed_form_is_that_of_pyproj(name):
     grid = get_grid(name)
@@ -233,6 +234,7 @@ tracks = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(tracks)
 def test_equals_the_slow_reference_and_itself_in_any_partition(given_tracks):
@@ -278,6 +280,7 @@ def test_small_spreads_of_large_values():
     assert same.compute("std")[0] == 0 and same.compute("mean")[0] == 0.1
 
 
+@pytest.mark.slow
 def test_threads_and_blocks_do_not_show(monkeypatch):
     rng = np.random.default_rng(5)
     n = 30_000
@@ -311,6 +314,7 @@ def test_tracks_of_a_cell_are_counted_once_each():
     assert field[0, 0] == 3 and field[0, 2] == 3 and field.sum() == 6
 
 
+@pytest.mark.slow
 def test_parts_of_a_track_count_once():
     sums = BucketAccumulator(PLATE)
     for name in ("gt1l", "gt1l", "gt2l", None, None, "gt2l"):

@@ -31,6 +31,7 @@ def test_shape_and_centres(grid_id):
     assert (*grid.shape, grid.x[0], grid.x[-1], grid.y[0], grid.y[-1]) == TABLE[grid_id]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid_id", CORNERS)
 def test_corners(grid_id):
     longitude, latitude = get_grid(grid_id).longitude_latitude()
@@ -56,6 +57,7 @@ def test_cell_area_sums():
     assert (get_grid("ease2s25000").cell_area() == 625).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("latitude", "ratio"), [(50, 0.829252), (60, 0.925574), (75, 1.027215), (85, 1.059081)]
 )

@@ -53,6 +53,7 @@ def centres(nside):
     return lat, lon
 
 
+@pytest.mark.slow
 def test_basis_is_scipys():
     from scipy.special import sph_harm_y
 
@@ -66,6 +67,7 @@ def test_basis_is_scipys():
         assert np.allclose(found[row], want, atol=1e-11), (degree, m)
 
 
+@pytest.mark.slow
 def test_limited_field_is_recovered_through_clouds():
     nside, lmax = 32, 15
     truth = limited(lmax, 1, *centres(nside))
@@ -80,6 +82,7 @@ def test_limited_field_is_recovered_through_clouds():
     assert (made.flag[0, 0][gap] == FillFlag.HARMONIC).all()
 
 
+@pytest.mark.slow
 def test_mirror_and_ring_order_are_found_out():
     """The mix-ups of the earlier system: fit in one order or longitude, read in the other."""
     nside, lmax = 16, 8
@@ -122,6 +125,7 @@ def test_held_out_truth_is_not_seen():
     assert np.array_equal(one.values, two.values)
 
 
+@pytest.mark.slow
 def test_penalty_is_chosen_and_tells_its_error():
     nside = 16
     rng = np.random.default_rng(0)
@@ -161,6 +165,7 @@ def basin(share=0.6, seed=2):
     return GappyField(values, sea, np.arange(3.0), lat, lon, valid_range=(-3.0, 45.0))
 
 
+@pytest.mark.slow
 def test_a_small_basin_does_not_blow_up():
     field = basin()
     made = fill_maps(field, Harmonic())

@@ -116,6 +116,7 @@ def test_a_hole_alone_is_no_observation():
 FRACTIONS = st.one_of(st.just(NAN), st.floats(0, 1, width=32))
 
 
+@pytest.mark.slow
 @given(
     hnp.arrays(np.float64, 12, elements=FRACTIONS),
     hnp.arrays(np.int64, 12, elements=st.integers(0, 3)),
@@ -170,6 +171,7 @@ def test_ice_edge_error_threshold():
     assert (error.overestimate, error.underestimate) == (1, 0)
 
 
+@pytest.mark.slow
 @given(
     hnp.arrays(np.float64, 8, elements=FRACTIONS),
     hnp.arrays(np.float64, 8, elements=FRACTIONS),
@@ -263,6 +265,7 @@ def test_netcdf_holds_the_same(cube, tmp_path):
         assert "left out of extent and area" in dataset.summary
 
 
+@pytest.mark.slow
 def test_netcdf_follows_cf(cube, tmp_path):
     checker = Path(sys.executable).with_name("compliance-checker")
     if not checker.exists():
@@ -329,6 +332,7 @@ def test_wrong_options_are_one_line(cube, tmp_path, capsys):
     assert "the folder of the output does not exist" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regions", [[], ["north=1,2,0,5", "south=2,3,0,5"]])
 def test_plot_is_a_picture(cube, tmp_path, regions):
     path = tmp_path / "index.png"
@@ -350,6 +354,7 @@ def test_regions_of_every_option_are_kept(cube, tmp_path, capsys):
     assert {row["region"] for row in rows_of(path)} == {"whole grid"}
 
 
+@pytest.mark.slow
 def test_series_and_animation_of_a_part_of_the_days(cube, tmp_path, capsys):
     path, moving = tmp_path / "index.csv", tmp_path / "days.gif"
     words = ["--input_file", str(cube), "--output_csv", str(path), "--animation", str(moving)]
@@ -371,6 +376,7 @@ def test_series_and_animation_of_a_part_of_the_days(cube, tmp_path, capsys):
         ice_index(input_file=cube, end_date=date(2024, 3, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("day", [0, 2])  # with values, and without any
 def test_plot_of_one_day(cube, tmp_path, monkeypatch, day):
     from matplotlib.figure import Figure
@@ -410,6 +416,7 @@ def frames_of(path):
     return frames, duration
 
 
+@pytest.mark.slow
 def test_gif_shows_every_day_as_drawn(cube, tmp_path):
     path = tmp_path / "days.gif"
     report = animate(input_file=cube, output_file=path, fps=4, pixels=300)
@@ -455,6 +462,7 @@ def test_gif_keeps_what_does_not_change(tmp_path):
     assert np.array_equal(frames[0], frames[-1])
 
 
+@pytest.mark.slow
 def test_frames_are_bounded_on_a_fine_grid(tmp_path):
     grid = small_grid(900, 700, step=3125.0)
     ramp = np.broadcast_to(np.linspace(0, 1, 700), grid.shape)
@@ -497,6 +505,7 @@ def test_a_thinned_field_is_the_cell_in_the_middle_of_every_block(tmp_path):
     assert picture.grid.y[100] == grid.y[row]
 
 
+@pytest.mark.slow
 def test_part_of_the_days(cube, tmp_path):
     path = tmp_path / "days.gif"
     animate(input_file=cube, output_file=path, start_date=DAYS[1], end_date=DAYS[1], pixels=120)
@@ -515,6 +524,7 @@ def fake_ffmpeg(folder, text, monkeypatch):
     monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
 
 
+@pytest.mark.slow
 def test_mp4_hands_every_frame_to_ffmpeg(cube, tmp_path, monkeypatch):
     # Stands in for ffmpeg: keeps its words and the bytes it was sent.
     fake_ffmpeg(
@@ -529,6 +539,7 @@ def test_mp4_hands_every_frame_to_ffmpeg(cube, tmp_path, monkeypatch):
     assert path.stat().st_size == 3 * width * height * 3
 
 
+@pytest.mark.slow
 def test_mp4_of_a_failing_ffmpeg(cube, tmp_path, monkeypatch):
     fake_ffmpeg(tmp_path, 'echo "first" >&2; echo "no such codec" >&2; exit 3', monkeypatch)
     path = tmp_path / "days.mp4"
@@ -567,6 +578,7 @@ def test_animations_that_cannot_be(cube, options, message):
         animate(input_file=cube, **options)
 
 
+@pytest.mark.slow
 def test_an_interrupted_animation_leaves_nothing(cube, tmp_path, monkeypatch):
     path = tmp_path / "days.gif"
     path.write_bytes(b"the former one")
@@ -611,6 +623,7 @@ def test_cell_areas_and_pole_holes_are_those_of_nsidc(real_data):
         assert day.area[0] == 0
 
 
+@pytest.mark.slow
 def test_arctic_winter_of_2025(real_data, tmp_path):
     with netCDF4.Dataset(real_data / "sea_ice_index/g02135_north_daily_20250101_20250331.nc") as source:
         code = source["code"][:].filled()

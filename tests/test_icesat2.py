@@ -261,6 +261,7 @@ def test_orientation_at_a_time(codes, times, asked, found):
     assert orientation.get_codes(np.array(asked)).tolist() == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("turn", "beams", "found"),
@@ -283,6 +284,7 @@ def test_beams_by_orientation(tmp_path, turn, beams, found, engine):
         assert granule.notes == ()
 
 
+@pytest.mark.slow
 def test_orientation_that_changes_within_a_granule(tmp_path):
     path = written(tmp_path, segments=300, orientation="turning")
     both = read_granule(path, beams="all")
@@ -304,6 +306,7 @@ def test_orientation_that_changes_within_a_granule(tmp_path):
     assert both.transition_count + sum(map(len, both.tracks)) == 3 * 300 + 3 * 100
 
 
+@pytest.mark.slow
 def test_beam_type_that_contradicts_the_orientation_is_reported(tmp_path):
     import h5py
 
@@ -336,6 +339,7 @@ def test_beam_type_decides_where_there_is_no_orientation(tmp_path):
 # Reading
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("release", ["005", "006"])
 def test_both_layouts_against_the_simulated_truth(tmp_path, release, engine):
@@ -368,6 +372,7 @@ def test_both_layouts_against_the_simulated_truth(tmp_path, release, engine):
         assert dtypes == [np.float32, np.float32, np.float32, np.int8]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_fill_values_are_those_of_the_file(tmp_path, engine):
     """Not whatever is great: 150 m stays, and another fill value goes."""
@@ -385,6 +390,7 @@ def test_fill_values_are_those_of_the_file(tmp_path, engine):
     np.testing.assert_array_equal(track.value, expected)
 
 
+@pytest.mark.slow
 def test_longitudes_of_0_to_360_and_absurd_times(tmp_path):
     import h5py
 
@@ -401,6 +407,7 @@ def test_longitudes_of_0_to_360_and_absurd_times(tmp_path):
     assert (dropped["not finite position"], dropped["no time"]) == (1, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("absent", "beams", "line"),
@@ -447,6 +454,7 @@ def test_what_is_missing_is_reported_and_not_fatal(tmp_path, absent, beams, line
     np.testing.assert_array_equal(granule.tracks[0].time, whole.tracks[0].time)
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_never_0(tmp_path):
     group = "gt2l/freeboard_segment"
     absent = [f"{group}/heights", f"{group}/beam_fb_unc", f"{group}/beam_fb_quality_flag"]
@@ -460,6 +468,7 @@ def test_what_is_missing_is_never_0(tmp_path):
     assert not select_segments(track, Selection())[0].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("defect", "message"),
@@ -505,6 +514,7 @@ def test_other_things_are_refused(tmp_path, engine):
         read_granule(path, engine=engine)
 
 
+@pytest.mark.slow
 def test_options_that_are_not_possible(tmp_path):
     path = written(tmp_path, segments=9)
     with pytest.raises(InputError, match="strong, weak or all"):
@@ -515,6 +525,7 @@ def test_options_that_are_not_possible(tmp_path):
         read_granule(path, extras=["height"])
 
 
+@pytest.mark.slow
 def test_two_hundred_damaged_granules(tmp_path):
     """Each is read or refused with its name; nothing else is ever raised."""
     whole = written(tmp_path, segments=60, reach=20).read_bytes()
@@ -632,6 +643,7 @@ def test_selections_that_are_not_possible(wrong):
         Selection(**wrong)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(
@@ -673,6 +685,7 @@ def track_of_one(track: Track, index: int) -> Track:
 # Simulated granules
 
 
+@pytest.mark.slow
 def test_simulated_layout_is_that_of_a_true_file(real_data, tmp_path):
     import h5py
 
@@ -764,6 +777,7 @@ def test_simulated_ice_is_polar_and_has_everything(hemisphere):
     assert (held["height_segment_length_seg"] == FILL).any()
 
 
+@pytest.mark.slow
 def test_simulated_granules_depend_on_seed_pass_and_beam_alone(tmp_path):
     one = write_atl10(tmp_path / "one", PASS, segments=50).read_bytes()
     assert write_atl10(tmp_path / "two", PASS, segments=50).read_bytes() == one
@@ -834,6 +848,7 @@ def test_expected_grid_by_hand():
     assert found[360, 386] == pytest.approx((1, 0.5, 0, 7, 1))
 
 
+@pytest.mark.slow
 def test_reading_is_quick_and_whole(tmp_path):
     """20,000 segments a strong beam: what is written is what is read."""
     path = write_atl10(Path(tmp_path), PASS)

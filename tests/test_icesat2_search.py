@@ -313,6 +313,7 @@ def test_a_stopped_run_lists_the_rest(earthaccess, tmp_path):
     assert earthaccess.asked == []
 
 
+@pytest.mark.slow
 def test_accounts(earthaccess, tmp_path):
     found = found_all()
     earthaccess.account = {"netrc": "accepted"}

@@ -83,6 +83,7 @@ def test_no_pole_hole_in_the_south_or_where_the_pole_is_observed():
     assert not find_pole_hole(np.ones(utm.shape, bool), utm).any()
 
 
+@pytest.mark.slow
 def test_mask_file(tmp_path, capsys):
     folder = make_folder(tmp_path / "in")
     assert run(folder, tmp_path / "mask.nc") == 0
@@ -103,6 +104,7 @@ def test_mask_file(tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "mask.nc"]
 
 
+@pytest.mark.slow
 def test_rejected_days_are_named_and_not_counted(tmp_path, capsys):
     folder = make_folder(tmp_path / "in")
     run(folder, tmp_path / "whole.nc")
@@ -120,6 +122,7 @@ def test_rejected_days_are_named_and_not_counted(tmp_path, capsys):
     np.testing.assert_allclose(ratio, np.isnan(np.stack(kept)).mean(axis=0), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_known_bad_days_are_no_failure(tmp_path, capsys):
     folder = make_folder(tmp_path / "in", absent=())
     bad = tmp_path / "bad.yml"
@@ -182,6 +185,7 @@ def test_threshold_out_of_range_is_wrong_usage(tmp_path, capsys, value):
     assert "--threshold: expected a number" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_real_pole_hole(real_data, tmp_path, capsys):
     """Two real days: the hole of some 95 km radius is found, Greenland is land."""
     status = script.main(

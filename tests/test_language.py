@@ -1,5 +1,6 @@
 """How clearly the package names things; tests/language.py has the words and the counting."""
 
+import pytest
 from language import PACKAGE, measure_vague_names, measure_verbs
 
 
@@ -8,11 +9,13 @@ def write_package(folder, text):
     return folder
 
 
+@pytest.mark.slow
 def test_vague_names_are_rare():
     per_thousand, names = measure_vague_names(PACKAGE)
     assert per_thousand <= 9.5, names.most_common(20)
 
 
+@pytest.mark.slow
 def test_most_functions_start_with_a_verb():
     percent, without_verb = measure_verbs(PACKAGE)
     assert percent >= 84, without_verb

@@ -95,6 +95,7 @@ def at_import(tree: ast.Module):
         stack.extend(ast.iter_child_nodes(node))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda p: str(p.relative_to(ROOT)))
 def test_package_module_keeps_the_rules(path):
     tree = tree_of(path)
@@ -111,6 +112,7 @@ def test_package_module_keeps_the_rules(path):
     assert not (now & set(LAZY)) - allowed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PACKAGE + SCRIPTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_nothing_happens_at_import(path):
     for node in at_import(tree_of(path)):
@@ -122,6 +124,7 @@ def test_nothing_happens_at_import(path):
             assert inside_guard, f"line {node.lineno} runs at import: {text}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_module_without_a_noun(path):
     assert path.stem not in ("helpers", "common", "misc", "utils", "tools")
@@ -188,6 +191,7 @@ def test_options_are_the_parameters_of_the_stage(path):
             assert action.help, f"{action.dest} has no help"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["script", "command"])
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
 def test_help_is_light(path, form, tmp_path):
@@ -244,6 +248,7 @@ assert not done, done
 """
 
 
+@pytest.mark.slow
 def test_importing_everything_touches_nothing(tmp_path):
     """No folder, file, environment variable, network or process at import."""
     # _kernels is left out: numba looks for a place for its cache when it compiles a function.
@@ -281,6 +286,7 @@ def test_absent_package_of_the_front_door_is_named_with_the_command(monkeypatch)
         seaice.load_ocean_mask  # noqa: B018
 
 
+@pytest.mark.slow
 def test_rooms_use_rooms_below_them_without_circles(monkeypatch):
     monkeypatch.chdir(ROOT)
     # A process of its own: the linter puts folders on the path and sets up logging.

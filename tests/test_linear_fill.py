@@ -113,6 +113,7 @@ def slow_row(row, sea, limit):
     return np.where(sea, made, np.nan)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 4))
 def test_rows_and_columns_equal_the_plain_rule(seed, limit):

@@ -195,6 +195,7 @@ PLACES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preload", [False, True])
 @pytest.mark.parametrize("layout", [*TILED, *OTHER])
 def test_every_layout_gives_the_values_of_the_library(tmp_path, monkeypatch, layout, preload):
@@ -224,6 +225,7 @@ def test_big_endian_is_left_to_the_library(tmp_path):
     np.testing.assert_array_equal(dataset[1]["input_flags"], sought["input_flags"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["shuffle and deflate", "no filter", "two days deep"])
 def test_chunks_never_written_hold_the_fill_value(tmp_path, layout):
     path = write(tmp_path / "cube.nc", **(TILED | OTHER)[layout])
@@ -308,6 +310,7 @@ def ranges(length: int):
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     rows=ranges(ROWS),
@@ -322,6 +325,7 @@ def test_any_part_of_any_days_is_that_part(stored, rows, columns, days, threads)
         )
 
 
+@pytest.mark.slow
 @given(
     codes=st.lists(st.integers(0, 65535), min_size=12, max_size=12),
     with_land=st.booleans(),
@@ -396,6 +400,7 @@ def test_threads_do_every_job_once_and_raise_the_first_error(monkeypatch):
 # --- values of an item
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["shuffle and deflate", "zstd", "two days deep"])
 @pytest.mark.parametrize("preload", [False, True])
 @pytest.mark.parametrize(
@@ -422,6 +427,7 @@ def test_statistics_are_applied_as_in_float32_arithmetic(tmp_path, layout, prelo
         assert_same(dataset[index], [torch.from_numpy(e[:, np.newaxis].copy()) for e in expected])
 
 
+@pytest.mark.slow
 def test_a_batch_is_its_items(cube):
     everything = {"returns": list(PARTS), "patch_size": 9, "filled_weight": 0.5}
     for options in ({}, everything, {"transform": lambda item: (item[0] * 2, item[1].sum())}):
@@ -483,6 +489,7 @@ def test_adjoining_chunks_are_one_read(tmp_path, monkeypatch):
 # --- processes
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_workers_after_threads_have_worked_here(cube, monkeypatch):
     """Loaders without and with forked workers, batch by batch and item by item."""
@@ -608,6 +615,7 @@ def untouched(path: Path, change) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["shuffle and deflate", "zstd", "shuffle and zstd"])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_damaged_chunk_names_its_day(tmp_path, monkeypatch, layout, threads):
@@ -682,6 +690,7 @@ CODECS = {
 PACKED = {"scale_factor": 0.0001, "_FillValue": -32768}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("dtype", ["int16", "uint8"])
 @pytest.mark.parametrize("key", ["/", "."])
@@ -740,6 +749,7 @@ def test_a_group_that_changed_is_refused(tmp_path):
         codes_of(source, [0], slice(0, 1), slice(0, 1))
 
 
+@pytest.mark.slow
 def test_other_zarr_layouts_have_no_table(tmp_path):
     array = np.zeros((DAYS, ROWS, COLUMNS), np.uint8)
     group = zarr.create_group(str(tmp_path / "z"), zarr_format=3)

@@ -54,6 +54,7 @@ def test_a_hand_written_window():
     assert made.values[0, 0, 1] == pytest.approx((one * 1 + two * 4) / (one + two))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nx", "ny", "wraps"), [(5, 5, False), (3, 7, True), (1, 4, False)])
 def test_equals_the_plain_reference(nx, ny, wraps):
     field = gappy(wraps=wraps)
@@ -98,6 +99,7 @@ def test_growth_does_not_cross_land():
     np.testing.assert_array_equal(made.values[0, 0], [5, 5] + 5 * [np.nan])
 
 
+@pytest.mark.slow
 def test_threads_do_not_matter():
     field = gappy(shape=(1, 200, 90), share=0.8)
     made = []

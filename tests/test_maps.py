@@ -118,6 +118,7 @@ def test_published_corners(grid_id, longitude, latitude, x, y):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("grid", "kind"),
     [
@@ -151,6 +152,7 @@ def test_a_projection_that_does_not_fit_is_not_used(monkeypatch):
     np.testing.assert_allclose(there, snyder(15.6, 78.2, "north"), atol=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", [get_grid("n25000").crop(slice(0, 6), slice(0, 4)), LCC], ids=str)
 def test_every_cell_has_its_colour_up_to_its_edges(grid):
     grid = grid if grid.rows == 6 else grid.crop(slice(0, 6), slice(0, 4))
@@ -169,6 +171,7 @@ def test_every_cell_has_its_colour_up_to_its_edges(grid):
                 assert is_close(colour_at(picture, ax, x, y), ice(value)), (row, column, dx, dy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLACES)
 def test_a_cell_at_a_named_place_is_seen_there_and_only_there(name):
     grid_id, longitude, latitude = PLACES[name]
@@ -342,6 +345,7 @@ def texts_outside(figure):
     return [t.get_text() for t, b in boxes if b.x0 < 0 or b.y0 < 0 or b.x1 > width or b.y1 > height]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "grid", [get_grid("n25000"), get_grid("s25000"), get_grid("ease2n25000"), LCC, WGS]
 )
@@ -389,6 +393,7 @@ def grey(image):
 
 
 # Dots a cell: 10 to 0.4.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cells", "dpi"), [(40, 60), (40, 97), (150, 60), (350, 50), (350, 83), (700, 60)]
 )
@@ -413,6 +418,7 @@ def test_a_dot_whose_cell_has_a_value_is_never_grey(cells, dpi):
         assert np.abs(coloured - ice(20)).max() <= 6, "two colours mixed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dpi", [40, 60, 90])
 @pytest.mark.parametrize("with_land", [True, False])
 def test_a_strait_of_one_cell_is_seen_on_any_map(dpi, with_land):
@@ -435,6 +441,7 @@ def test_a_strait_of_one_cell_is_seen_on_any_map(dpi, with_land):
         assert grey(elsewhere).all()
 
 
+@pytest.mark.slow
 def test_a_dot_without_a_value_is_land_if_half_of_it_is():
     grid = get_grid("n3125")
     for every, expected in ((2, rgb(palette.LAND)), (12, None)):
@@ -462,6 +469,7 @@ def test_land_shows_no_value_in_any_frame():
         assert is_close(colour_at(picture, ax, grid.x[15], grid.y[10]), ice(percent))
 
 
+@pytest.mark.slow
 def test_cells_of_a_dot_show_their_mean_and_their_most_frequent_class():
     grid = get_grid("n3125")
     field = np.where(np.arange(grid.columns) % 2, 100, 40).astype(np.float32)
@@ -483,6 +491,7 @@ FIELDS = hnp.arrays(np.float64, (6, 7), elements=st.one_of(st.just(np.nan), st.f
 STARTS = st.sets(st.integers(1, 5)).map(lambda s: np.array(sorted({0, *s})))
 
 
+@pytest.mark.slow
 @given(FIELDS, STARTS, STARTS)
 def test_block_mean_is_that_of_the_known_cells(field, rows, columns):
     found = average_blocks(field, rows, columns)
@@ -742,6 +751,7 @@ def test_what_is_no_archive_leaves_nothing(no_natural_earth, tmp_path, body, rea
     assert list(no_natural_earth.folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_costs_the_patience_and_no_more(no_natural_earth):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -756,6 +766,7 @@ def test_a_server_that_never_answers_costs_the_patience_and_no_more(no_natural_e
     assert "\n" not in reason
 
 
+@pytest.mark.slow
 def test_a_server_that_trickles_is_left_too(monkeypatch):
     def trickle(url, timeout):
         class Response:

@@ -66,6 +66,7 @@ def of_one_channel(*, pretrained: bool) -> nn.Module:
     return nn.Conv2d(1, 4, 3)
 
 
+@pytest.mark.slow
 def test_unet_has_the_published_size():
     network = build_network("unet", channels=2, classes=2)
     assert parameters(network) == 1_942_450
@@ -123,6 +124,7 @@ def test_extra_channels_reach_the_output():
     assert not torch.equal(network(images), network(other))
 
 
+@pytest.mark.slow
 def test_frozen_backbone_neither_learns_nor_trains():
     network = build_network(
         "test_networks:make_tokens", channels=2, classes=2, frozen=True, trial_size=32

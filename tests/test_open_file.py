@@ -72,6 +72,7 @@ def test_a_call_that_opens_for_reading_is_recognised():
     assert not check("xr.Dataset(variables)") and not check("open_netcdf(path)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PACKAGE + SCRIPTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_only_open_file_opens_for_reading(path):
     if path == ROOT / "seaice" / "open_file.py":
@@ -92,6 +93,7 @@ def test_a_sound_file_opens(netcdf, kind):
         assert "z" in (file.variables if kind != "HDF5" else file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OPENERS)
 @pytest.mark.parametrize(
     ("spoil", "message"),

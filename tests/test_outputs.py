@@ -137,6 +137,7 @@ def error_of(capsys, script, *words):
     return said.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [

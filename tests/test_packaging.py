@@ -44,6 +44,7 @@ def imported_packages(path: Path) -> set[str]:
     return {NAMES.get(top, top).lower() for top in tops}
 
 
+@pytest.mark.slow
 def test_every_import_is_declared():
     optional = {NAMES.get(name, name).lower(): extra for name, extra in settings._EXTRAS.items()}
     imported = set().union(*map(imported_packages, (ROOT / "seaice").rglob("*.py"))) - {"seaice"}
@@ -68,6 +69,7 @@ def test_ranges_in_the_package_and_versions_in_the_lock():
     assert wanted <= locked
 
 
+@pytest.mark.slow
 def test_wheel(tmp_path):
     if int(version("setuptools").partition(".")[0]) < 77:
         pytest.skip("setuptools is too old to build the package")

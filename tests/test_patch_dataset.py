@@ -105,6 +105,7 @@ def test_augmentation_is_of_seed_pass_and_item(folder):
     assert first != [other[key][0].numpy().tobytes() for key in keys]
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(folder):
     rows = read_manifest(folder)
     data = PatchDataset(folder, rows, inputs="sar+amsr2", augment=True)
@@ -188,6 +189,7 @@ def rewrite(path: Path, **changes) -> None:
     np.savez(path, **content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -223,6 +225,7 @@ def test_damaged_patch(folder, tmp_path, content):
         read_patch(path, 16, with_amsr2=False)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_in_a_head_is_found_or_harmless(folder, tmp_path):
     whole = (folder / read_manifest(folder)[0].file).read_bytes()
     path = tmp_path / "x.npz"

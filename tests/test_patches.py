@@ -182,6 +182,7 @@ def test_random_numbers_are_of_the_scene():
 # Files
 
 
+@pytest.mark.slow
 def test_patch_holds_the_pixels_of_its_scene(folder, patches):
     rows = read_manifest(patches)
     for row in rows:
@@ -236,6 +237,7 @@ def test_manifest_tells_how_it_was_made(patches, folder):
     assert all(notes[scene]["patches"] == count for scene, count in counts.items())
 
 
+@pytest.mark.slow
 def test_four_workers_make_the_same_bytes(folder, patches, tmp_path):
     make_patches(input_dir=folder, output_dir=tmp_path, workers=4, **SMALL)
     assert files_of(tmp_path) == files_of(patches)
@@ -338,6 +340,7 @@ cut.make_patches(input_dir=Path(sys.argv[1]), output_dir=Path(sys.argv[2]), size
 """
 
 
+@pytest.mark.slow
 def test_a_kill_costs_one_scene(folder, patches, tmp_path, monkeypatch):
     run = subprocess.Popen(
         [sys.executable, "-c", KILLED, folder, tmp_path],
@@ -505,6 +508,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(folder, tmp_path, 
     assert not list(tmp_path.glob(".*.part"))
 
 
+@pytest.mark.slow
 def test_a_scene_that_comes_after_the_split_is_told(folder, patches, tmp_path, caplog):
     source, out = tmp_path / "in", tmp_path / "out"
     shutil.copytree(folder, source)

@@ -151,6 +151,7 @@ def geolocation(lat0, lon0, *, shape=(90, 110), turn=0.3, points=(5, 6)):
     return Geolocation(lines, samples, lat, lon, shape)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     st.one_of(st.floats(50, 90), st.floats(-90, -50)),
@@ -237,6 +238,7 @@ def test_geotiff_opens_in_its_place(scene, tmp_path):
 # Share of ice
 
 
+@pytest.mark.slow
 def test_shares_equal_a_slow_count(scene):
     """Cell by cell, with pyproj on the grid's own ellipsoid."""
     made, grid = mapped(scene), get_grid("n3125")
@@ -265,6 +267,7 @@ def test_shares_equal_a_slow_count(scene):
     assert np.isnan(fields["sea_ice_conc"][fields["pixel_count"] == 0]).all()
 
 
+@pytest.mark.slow
 def test_comparison_with_a_cube_by_hand(scene, tmp_path):
     made, grid = mapped(scene), get_grid("n6250")
     share = tmp_path / "share.nc"
@@ -308,6 +311,7 @@ def test_a_scene_beyond_the_grid(scene, tmp_path):
 # The stage
 
 
+@pytest.mark.slow
 def test_stage_makes_a_cf_map_and_keeps_it(scene, checkpoint, tmp_path):
     out = tmp_path / "maps"
     options = {"checkpoint": checkpoint, "scene": scene, "output_dir": out, "device": "cpu"}
@@ -352,6 +356,7 @@ def test_stage_makes_a_cf_map_and_keeps_it(scene, checkpoint, tmp_path):
     assert predict(**options, overlap=8, force=True).status == 0
 
 
+@pytest.mark.slow
 def test_maps_do_not_depend_on_the_batch_size(scene, checkpoint, tmp_path):
     found = []
     for size in (1, 7):
@@ -364,6 +369,7 @@ def test_maps_do_not_depend_on_the_batch_size(scene, checkpoint, tmp_path):
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_a_damaged_scene_of_a_folder_is_told_and_the_others_made(scenes, checkpoint, tmp_path):
     folder = tmp_path / "some"
     shutil.copytree(scenes / "train", folder)
@@ -394,6 +400,7 @@ def test_what_cannot_be_used(scene, checkpoint, tmp_path):
         predict(**options)
 
 
+@pytest.mark.slow
 def test_script_makes_maps_that_keep_the_conventions(scene, checkpoint, tmp_path, capsys):
     from compliance_checker.runner import CheckSuite, ComplianceChecker
 

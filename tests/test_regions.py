@@ -153,6 +153,7 @@ def test_netcdf_that_holds_no_regions(tmp_path):
         read_regions(str(path), N25)
 
 
+@pytest.mark.slow
 def test_regions_of_another_projection():
     # Halves of the northern hemisphere, east and west of Greenwich, on EASE-Grid 2.0.
     ease = get_grid("ease2n25000")
@@ -226,6 +227,7 @@ def test_what_is_neither_box_nor_file(text, message):
 METRES = st.floats(-5e6, 5e6)
 
 
+@pytest.mark.slow
 @given(west=METRES, width=st.floats(30e3, 2e6), south=METRES, height=st.floats(30e3, 2e6))
 def test_bounds_take_exactly_the_centres_within(west, width, south, height):
     east, north = west + width, south + height

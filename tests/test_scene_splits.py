@@ -66,6 +66,7 @@ def parts_of(split):
     return {part: set(getattr(split, part)) for part in PARTS}
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.datetimes(), st.sampled_from(["dmi", "cis"])), min_size=6, max_size=40, unique=True

@@ -157,6 +157,7 @@ def test_where_the_pole_is_not_observed_the_hole_lies_beside_it():
     assert gappy.observed[0][rows, columns].all()
 
 
+@pytest.mark.slow
 def test_orbits_are_what_the_dropped_orbits_alone_would_have_seen():
     gappy = polar_field(3)
     held_out = cut_gaps(gappy, ["orbits"], grid=GRID, settings=GapSettings(orbits=2))

@@ -91,6 +91,7 @@ def fakes(monkeypatch):
         monkeypatch.setitem(METHODS, cls.name, f"{__name__}:{cls.__name__}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own_process", [True, False])
 def test_no_method_sees_the_held_out_truth(own_process):
     gappy = ice(14)
@@ -105,6 +106,7 @@ def test_no_method_sees_the_held_out_truth(own_process):
         assert np.array_equal(a.flag, b.flag)
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_makes_the_same_and_tells_its_memory():
     gappy = ice(14)
     held_out = cut_gaps(gappy, ["outages"], settings=GapSettings(outage_days=(3,)))
@@ -116,6 +118,7 @@ def test_a_process_of_its_own_makes_the_same_and_tells_its_memory():
     assert apart.seconds > 0
 
 
+@pytest.mark.slow
 def test_peak_memory_is_that_of_this_process():
     before = peak_memory()
     block = np.ones(before // 8 + 8_000_000)
@@ -188,6 +191,7 @@ def test_what_a_method_refuses_is_told_and_the_others_go_on(fakes, tmp_path):
     assert {r["method"]: r["refused"] for r in rows}["breaks"].startswith("IndexError")
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_told(monkeypatch):
     # Out of range of the registry of a fresh process: the fake exists here alone.
     monkeypatch.setitem(METHODS, "ghost", "ghost:Ghost")
@@ -257,6 +261,7 @@ def test_the_csv_has_a_row_a_method_group_and_basis(scores, tmp_path):
     assert float(rows[0]["rmse"]) == scores.rows[0].measures.rmse
 
 
+@pytest.mark.slow
 def test_the_picture_is_drawn_on_a_plane_and_on_longitudes(scores, tmp_path):
     assert draw_scores(scores, tmp_path / "a.png", grid=GRID, title="ice", dpi=40) == []
     latitude, longitude = np.meshgrid(60 + 0.25 * np.arange(24), 0.5 * np.arange(20), indexing="ij")
@@ -331,6 +336,7 @@ def reader(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_the_stage_writes_table_record_and_picture(reader, tmp_path):
     report = score_gaps(
         input_file=tmp_path / "ice.nc",
@@ -354,6 +360,7 @@ def test_the_stage_writes_table_record_and_picture(reader, tmp_path):
     assert told["paired_differences"][0]["against"] == "hybrid"
 
 
+@pytest.mark.slow
 def test_the_stage_takes_cells_that_are_given(reader, tmp_path):
     chosen = np.zeros((40, 24, 20), np.uint8)
     chosen[5:9, 10:14, 3:9] = 1

@@ -300,6 +300,7 @@ print(download_scenes(output_dir=Path(sys.argv[1]), split="all").lines)
 """
 
 
+@pytest.mark.slow
 def test_true_package_against_a_local_server(tmp_path, bodies):
     pytest.importorskip("huggingface_hub", reason="the extra segmentation")
     where = f"datasets/{REPOSITORY}/resolve/main/"

@@ -67,6 +67,7 @@ def test_a_changed_byte_is_seen(trained, tmp_path):
         load_model(tmp_path / "bad.pt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -97,6 +98,7 @@ def test_weights_that_are_no_numbers(trained, tmp_path):
         load_model(tmp_path / "nan.pt")
 
 
+@pytest.mark.slow
 def test_a_cut_checkpoint_says_how_to_start_anew(folder, trained, tmp_path):
     shutil.copytree(trained, tmp_path / "cut")
     last = tmp_path / "cut" / "last.pt"
@@ -128,6 +130,7 @@ def test_weights_broken_by_the_last_update_are_not_kept(folder, tmp_path, monkey
     assert train(patch_dir=folder, output_dir=tmp_path, **settings).values["epochs"] == 2
 
 
+@pytest.mark.slow
 def test_validation_of_one_class(folder, tmp_path, caplog):
     copied = Path(shutil.copytree(folder, tmp_path / "copy"))
     for row in load_split(copied).select_rows("validation", read_manifest(copied)):
@@ -230,6 +233,7 @@ def scene(simulated, tmp_path) -> Path:
     return Path(shutil.copy(simulated, tmp_path))
 
 
+@pytest.mark.slow
 def test_no_part_of_an_earlier_map_is_taken_for_one_of_a_new_map(trained, scene, tmp_path, monkeypatch):
     out = tmp_path / "maps"
     options = {"checkpoint": trained / "best.pt", "scene": scene, "output_dir": out, "device": "cpu"}
@@ -251,6 +255,7 @@ def test_no_part_of_an_earlier_map_is_taken_for_one_of_a_new_map(trained, scene,
     assert "already there" not in predict(**options, overlap=0).lines[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
@@ -292,6 +297,7 @@ def test_r2_below_zero_is_seen():
     assert ax.get_ylim()[0] == 0
 
 
+@pytest.mark.slow
 def test_prediction_is_not_shown_where_the_chart_has_no_class(folder, trained, tmp_path, monkeypatch):
     from seaice.segmentation.figures.plot import plot
 

@@ -112,6 +112,7 @@ def test_concentration_counts_become_water_and_ice(threshold):
     np.testing.assert_array_equal(merge_classes(count_confusion(truth, made, 11), rule), wanted)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 1000))
 def test_r2_equals_its_definition(seed):

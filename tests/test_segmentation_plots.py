@@ -67,6 +67,7 @@ def dots(path):
 # Of files
 
 
+@pytest.mark.slow
 def test_curves_of_one_and_of_two_trainings(tmp_path):
     logs = [write_log(tmp_path / name / "log.csv") for name in ("one", "two")]
     report = plot(kind="curves", input_files=logs[:1], output_file=tmp_path / "one.png", dpi=60)
@@ -89,6 +90,7 @@ def test_what_curves_show(tmp_path):
     assert ax.get_ylim()[1] == pytest.approx(3)
 
 
+@pytest.mark.slow
 def test_efficiency_shows_means_intervals_and_seeds(tmp_path):
     ax = panels.make_figure(4, 3).subplots()
     lines = json.loads(write_study(tmp_path / "a" / "efficiency.json").read_text())["table"]
@@ -250,6 +252,7 @@ def trained(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_panels_and_embedding_of_a_model(trained, tmp_path):
     given = {"checkpoint": trained / "best.pt", "patch_dir": trained / "patches", "device": "cpu"}
     report = plot(kind="panels", output_file=tmp_path / "p.png", count=2, dpi=60, **given)
@@ -272,6 +275,7 @@ def test_panels_and_embedding_of_a_model(trained, tmp_path):
     assert 0.5 <= numbers["majority"] <= 1
 
 
+@pytest.mark.slow
 def test_a_model_of_another_split_and_a_map(trained, tmp_path):
     import torch
 

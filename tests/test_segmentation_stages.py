@@ -174,6 +174,7 @@ def test_chance_and_majority_are_expectations(folder):
     np.testing.assert_allclose(made["majority"][0][0], np.outer(there, [1, 0]))
 
 
+@pytest.mark.slow
 def test_concentration_has_r2(folder, tmp_path):
     train(patch_dir=folder, output_dir=tmp_path, task="sic-regression", **SMALL)
     report = evaluate(
@@ -186,6 +187,7 @@ def test_concentration_has_r2(folder, tmp_path):
 EFFICIENCY = {**SMALL, "fractions": (0.25, 1.0), "seeds": 2}
 
 
+@pytest.mark.slow
 def test_data_efficiency(folder, tmp_path, monkeypatch, caplog):
     caplog.set_level("INFO", "seaice")
     report = data_efficiency(patch_dir=folder, output_dir=tmp_path, **EFFICIENCY)
@@ -228,6 +230,7 @@ def test_data_efficiency(folder, tmp_path, monkeypatch, caplog):
         data_efficiency(patch_dir=folder, output_dir=tmp_path, **EFFICIENCY | {"batch_size": 2})
 
 
+@pytest.mark.slow
 def test_several_inputs_are_compared_by_seed(folder, tmp_path):
     both = EFFICIENCY | {"fractions": (1.0,), "inputs": ("sar", "sar+amsr2")}
     report = data_efficiency(patch_dir=folder, output_dir=tmp_path, **both)
@@ -247,6 +250,7 @@ def test_several_inputs_are_compared_by_seed(folder, tmp_path):
         data_efficiency(patch_dir=folder, output_dir=tmp_path, inputs=("sar", "sar"))
 
 
+@pytest.mark.slow
 def test_equal_epochs_train_a_part_less(folder, tmp_path):
     report = data_efficiency(
         patch_dir=folder, output_dir=tmp_path, equal="epochs", **EFFICIENCY | {"seeds": 1, "epochs": 1}
@@ -297,6 +301,7 @@ def no_classes(folder: Path, part: str) -> None:
         np.savez(folder / row.file, **content | {"sic": np.full((16, 16), 255, np.uint8)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["train", "validation", "test"])
 def test_no_valid_pixel(copied, trained, part):
     no_classes(copied, part)
@@ -306,6 +311,7 @@ def test_no_valid_pixel(copied, trained, part):
         train(patch_dir=copied, output_dir=copied / "out", **SMALL)
 
 
+@pytest.mark.slow
 def test_wrong_checkpoint(folder, trained, tmp_path):
     other, junk, evil, changed = (
         tmp_path / f"{name}.pt" for name in ("other", "junk", "evil", "changed")
@@ -416,6 +422,7 @@ def test_class_weights_balance_the_classes(folder, tmp_path):
     train(patch_dir=folder, output_dir=tmp_path, class_weights=True, **SMALL | {"epochs": 1})
 
 
+@pytest.mark.slow
 def test_stages_load_no_torch_and_are_keyword_only():
     names = "training.train", "study.evaluate", "study.data_efficiency"
     code = f"import sys\nfor n in {names}: __import__('seaice.segmentation.' + n)\n"

@@ -117,6 +117,7 @@ def test_southern_grid_mapping(tmp_path):
         assert mapping.spatial_ref.endswith('AUTHORITY["EPSG","3412"]]')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid_id", ["n25000", "s25000", "n12500", "s12500"])
 def test_netcdf_is_read_back_on_the_same_grid(tmp_path, grid_id):
     grid = grids.get_grid(grid_id)
@@ -134,6 +135,7 @@ def test_a_part_of_a_grid_is_read_back_in_its_place(tmp_path):
     np.testing.assert_array_equal(values, asymmetric(part))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid_id", ["n25000", "s25000"])
 def test_all_forms_hold_the_same_field(tmp_path, grid_id):
     pytest.importorskip("pyhdf")
@@ -264,6 +266,7 @@ def test_pole_hole_has_the_size_of_the_true_one():
         assert distance[~hole].min() > 90
 
 
+@pytest.mark.slow
 def test_pole_hole_breathes_within_the_limits_of_the_true_one():
     sea = SimulatedObservations(grids.get_grid("n6250"), dropped_half_orbits=0)
     distance = sea.grid.distance_to_pole() / 1000
@@ -277,6 +280,7 @@ def test_pole_hole_breathes_within_the_limits_of_the_true_one():
     assert max(sizes) - min(sizes) >= 5
 
 
+@pytest.mark.slow
 def test_without_losses_only_the_pole_and_low_latitudes_are_missed():
     grid = grids.get_grid("n12500")
     latitude = grid.longitude_latitude()[1]
@@ -290,6 +294,7 @@ def test_without_losses_only_the_pole_and_low_latitudes_are_missed():
         assert 1 <= large <= 4
 
 
+@pytest.mark.slow
 def test_gaps_are_where_the_true_files_have_them(real_data):
     files = names.find_files(real_data / "bremen")
     days = {f.day: read_day(f.path) for f in files if f.form == "nc"}
@@ -304,6 +309,7 @@ def test_gaps_are_where_the_true_files_have_them(real_data):
         assert (true & ours).sum() / (true | ours).sum() > 0.8
 
 
+@pytest.mark.slow
 def test_losing_half_orbits_opens_wedges():
     def missed(mean):
         sea = SimulatedObservations(COARSE, dropped_half_orbits=mean)
@@ -348,6 +354,7 @@ def test_truth_is_percent_with_true_zeros_and_hundreds(sea):
     assert 0.02 < ((inside > 0) & (inside < 80)).sum() / ice.sum() < 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_north_is_a_sea_among_continents_and_south_a_continent_in_a_sea(seed):
     for grid_id, share, pole_is_land in (("n25000", 0.50, False), ("s25000", 0.21, True)):
@@ -362,6 +369,7 @@ def test_north_is_a_sea_among_continents_and_south_a_continent_in_a_sea(seed):
             assert np.nanmin(truth[near]) > 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("grid_id", "most", "least"), [("n25000", 3, 9), ("s25000", 9, 2)])
 def test_ice_grows_and_melts_with_the_season(grid_id, most, least):
     sea = SyntheticSea(grids.get_grid(grid_id))
@@ -418,6 +426,7 @@ def test_filling_one_day_from_its_neighbours_in_time_makes_sense(sea):
     assert 0.2 < interpolated < 3
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_world_at_every_resolution():
     coarse = SyntheticSea(COARSE, seed=2)
     fine = SyntheticSea(grids.get_grid("n12500"), seed=2)
@@ -453,6 +462,7 @@ def test_coastal_dropouts_are_specks_that_move():
     assert (first & second).sum() < 0.3 * first.sum()
 
 
+@pytest.mark.slow
 def test_a_day_does_not_depend_on_the_days_asked_for_before():
     fresh = SimulatedObservations(COARSE, seed=9)
     walked = SimulatedObservations(COARSE, seed=9)
@@ -487,6 +497,7 @@ def test_only_bremen_grids_are_simulated():
 # ---- folders of days ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_folder_is_found_and_holds_what_was_promised(tmp_path):
     days = simulate_days(
         output_dir=tmp_path / "new" / "days",
@@ -509,6 +520,7 @@ def test_folder_is_found_and_holds_what_was_promised(tmp_path):
     assert np.nanmax(days.compute_truth("20200310")) == 100
 
 
+@pytest.mark.slow
 def test_same_seed_same_files_whatever_the_period(tmp_path):
     long = simulate_days(output_dir=tmp_path / "a", start_date=DAY, end_date=DAY + timedelta(days=3))
     short = simulate_days(
@@ -533,6 +545,7 @@ DEFECTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DEFECTS)
 def test_a_file_with_a_defect_is_rejected_for_its_reason(tmp_path, kind):
     days = simulate_days(output_dir=tmp_path, start_date=DAY, end_date=DAY, defects={DAY: kind})
@@ -562,6 +575,7 @@ def test_bad_requests_are_named_before_anything_is_written(tmp_path, arguments, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_an_absent_day_must_not_be_there_already(tmp_path):
     simulate_days(output_dir=tmp_path, start_date=DAY, end_date=DAY)
     with pytest.raises(InputError, match="expected no file for the absent day 2020-03-10, found"):

@@ -45,6 +45,7 @@ def test_twelve_scenes_see_all_seasons_and_both_services(tmp_path):
     assert {name.service for name in names} == {"dmi", "cis"}
 
 
+@pytest.mark.slow
 def test_layout_is_that_of_the_archive(made):
     import netCDF4
 
@@ -68,6 +69,7 @@ def test_layout_is_that_of_the_archive(made):
         assert set(file.variables) == {"SIC", "SOD", "FLOE"}
 
 
+@pytest.mark.slow
 def test_same_seed_same_scene_whatever_the_others(made, tmp_path):
     alone = scenes_in(tmp_path, scenes=1, test_scenes=1)
     for one, other in ((alone[0], made[0]), (alone[1], made[3])):
@@ -97,6 +99,7 @@ def best_threshold(values, ice):
     return max(scores)
 
 
+@pytest.mark.slow
 def test_no_threshold_parts_ice_and_water_but_temperatures_help():
     values, ice, warm = [], [], []
     for k, month in enumerate((1, 4, 7, 10)):
@@ -112,6 +115,7 @@ def test_no_threshold_parts_ice_and_water_but_temperatures_help():
     assert best_threshold(warm, ice) > 0.6
 
 
+@pytest.mark.slow
 def test_melt_lowers_the_contrast():
     """Texture of ice, within pixels of one incidence angle and far from water."""
 

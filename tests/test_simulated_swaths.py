@@ -156,6 +156,7 @@ def test_layout_of_l1r(tmp_path, granule):
 # ---- granules and the clock --------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("day", "leap"), [("2013-07-01", 8), ("2016-01-01", 9), ("2020-01-01", 10)])
 def test_scan_times_count_leap_seconds(tmp_path, day, leap):
     (one,) = granules(day)
@@ -229,6 +230,7 @@ def test_times_must_know_their_zone():
 # ---- the same scan in two files ----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_overlap_scans_are_those_of_the_neighbour(neighbours):
     (first, second), paths = neighbours
     (before, _), (after, attributes) = (contents(path) for path in paths)
@@ -251,6 +253,7 @@ def test_a_scan_is_the_same_wherever_a_run_begins(granule):
         assert values.tobytes() == part[name].values.tobytes(), name
 
 
+@pytest.mark.slow
 def test_same_bytes_whatever_is_written_first(tmp_path):
     one, other = granules("2020-03-01 00:00", 2)
     for folder, order in (("a", (one, other)), ("b", (other, one))):
@@ -296,6 +299,7 @@ def test_formula_of_this_test_gives_the_worked_example():
 
 
 # Without the formula: the distance is that of the coefficients times 4.474 km.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("frequency", "apart"),
     [("6.9", 5.235), ("7.3", 3.862), ("10.7", 4.773), ("18.7", 4.874), ("23.8", 4.856), ("36.5", 3.620)],
@@ -322,6 +326,7 @@ def test_co_registration_recovers_the_true_positions(neighbours, frequency, apar
     assert error.max() < apart + 0.02
 
 
+@pytest.mark.slow
 def test_spacing_and_width_of_the_swath(granule):
     a, b = (unit(*compute_true_positions(granule, horn)) for horn in ("89A", "89B"))
     assert a.shape == (len(b), 486, 3)
@@ -334,6 +339,7 @@ def test_spacing_and_width_of_the_swath(granule):
     assert kilometres(a, b) == pytest.approx(5.0)
 
 
+@pytest.mark.slow
 def test_the_antenna_looks_ahead_and_turns_to_the_left(granule):
     a = unit(*compute_true_positions(granule, "89A"))
     flight = a[1000, 243] - a[999, 243]
@@ -355,6 +361,7 @@ def test_the_swath_is_where_the_orbit_module_has_it():
     assert latitude[:, 242].max() == pytest.approx(81.81, abs=0.05), "the turning point"
 
 
+@pytest.mark.slow
 def test_close_to_a_true_granule(tmp_path):
     """Single values of GW1AM2_201307010942_035A, which a public reader's tests state.
 
@@ -384,6 +391,7 @@ def test_true_positions_of_a_short_granule_are_those_of_the_full_one(granule):
 # ---- values ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_temperatures_are_plausible(neighbours):
     found, _ = contents(neighbours[1][0])
     flags = found["Land_Ocean Flag 6 to 36"]
@@ -405,6 +413,7 @@ def test_temperatures_are_plausible(neighbours):
         assert 0.05 < (flag > 50).mean() < 0.6
 
 
+@pytest.mark.slow
 def test_a_channel_sees_the_ground_at_its_own_places(neighbours):
     """36.5 GHz lies 0.81 samples of 89A behind every second one, so nearer to the next."""
     found, _ = contents(neighbours[1][0])
@@ -417,6 +426,7 @@ def test_a_channel_sees_the_ground_at_its_own_places(neighbours):
     assert to_next < 0.7 * to_same
 
 
+@pytest.mark.slow
 def test_noise_is_that_of_the_instrument(neighbours):
     found, _ = contents(neighbours[1][0])
     inland = (found["Land_Ocean Flag 6 to 36"][:, 100:1900] == 100).all(0)
@@ -428,6 +438,7 @@ def test_noise_is_that_of_the_instrument(neighbours):
         assert noise[three].std() == pytest.approx(expected, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_sun_is_high_where_it_is_day(neighbours):
     (one, _), (path, _) = neighbours
     found, _ = contents(path)
@@ -454,6 +465,7 @@ def test_broken_files_cannot_be_opened(tmp_path, granule):
             h5py.File(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("product", ["L1SGBTBR_2220220", "L1SGRTBR_2220220"])
 def test_a_flipped_bit_breaks_one_channel(tmp_path, granule, product):
     path = spoilt(tmp_path, granule, "bit_flipped", product=product)
@@ -464,6 +476,7 @@ def test_a_flipped_bit_breaks_one_channel(tmp_path, granule, product):
         assert file["Scan Time"][:].shape == (100,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("defect", "lost"),
     [
@@ -483,6 +496,7 @@ def test_a_lost_channel(tmp_path, granule, short):
     assert set(contents(short)[0]) - set(found) == {MAIN}
 
 
+@pytest.mark.slow
 def test_all_missing_and_zeros(tmp_path, granule, short):
     sound, _ = contents(short)
     names = [name for name in sound if name.startswith("Brightness")]

@@ -15,6 +15,7 @@ from seaice.training.space_depth import (
 )
 
 
+@pytest.mark.slow
 @given(
     leading=st.lists(st.integers(1, 3), min_size=2, max_size=3),
     patch=st.tuples(st.integers(1, 4), st.integers(1, 4)),

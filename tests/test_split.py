@@ -57,6 +57,7 @@ def test_every_swath_is_in_one_part(count, size):
     assert len({part.ending for part in parts}) == len(parts)
 
 
+@pytest.mark.slow
 @given(
     seconds=st.lists(st.integers(0, 90 * 86400), min_size=1, max_size=30),
     by=st.sampled_from(["day", "month"]),
@@ -75,6 +76,7 @@ def names(folder):
     return sorted(p.name for p in folder.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_split_rerun_and_changed_source(tmp_path, layout, capsys):
     swaths = [make_swath(n) for n in range(5)]
@@ -115,6 +117,7 @@ def test_split_rerun_and_changed_source(tmp_path, layout, capsys):
         assert part[0].granule_id == swaths[-1].granule_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_hdf5_parts_hold_the_bytes_of_the_source(tmp_path, layout):
     swaths = [make_swath(n) for n in range(3)]
@@ -126,6 +129,7 @@ def test_hdf5_parts_hold_the_bytes_of_the_source(tmp_path, layout):
             assert stored_bytes(part, 0) == stored_bytes(whole, 2)
 
 
+@pytest.mark.slow
 def test_by_day_and_month_over_midnight(tmp_path):
     midnight = START + 31 * 86400
     starts = [midnight - 3000, midnight - 10, midnight, midnight + 3000, midnight - 4000]
@@ -190,6 +194,7 @@ def test_a_damaged_swath_stops_its_archive_with_a_clear_line(tmp_path, capsys):
     assert names(tmp_path / "o") == ["a_part_1of3.h5"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_full_disk(tmp_path, layout):
     source = write(tmp_path / "a.h5", [make_swath(n, scans=100) for n in range(4)])
@@ -207,6 +212,7 @@ def test_full_disk(tmp_path, layout):
     assert split_amsr_files.main(words) == 0
 
 
+@pytest.mark.slow
 def test_two_runs_at_once(tmp_path):
     source = write(tmp_path / "a.h5", [make_swath(n) for n in range(8)])
     reports = []
@@ -222,6 +228,7 @@ def test_two_runs_at_once(tmp_path):
     assert len(names(tmp_path / "o")) == 8
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow(tmp_path):
     base = np.random.default_rng(0).integers(12000, 27000, (1500, 243)).astype(np.uint16)
     swaths = [

@@ -50,6 +50,7 @@ def make(tmp_path):
     return made
 
 
+@pytest.mark.slow
 @given(
     days=st.integers(1, 500),
     gap=st.integers(0, 20),
@@ -98,6 +99,7 @@ def test_block_lengths_follow_the_shares():
 HALF = np.full((DAYS, ROWS, COLUMNS), 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "reach"),
     [

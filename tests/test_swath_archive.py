@@ -47,6 +47,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layout", "case"), list(product(LAYOUTS, CASES)))
 def test_round_trip(tmp_path, layout, case):
     swaths = [make_swath(number, **CASES[case]) for number in range(3)]
@@ -75,6 +76,7 @@ def test_missing_everything(tmp_path, layout):
         assert archive.entries[0]["lat_range"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("one", "other"), list(product(LAYOUTS, LAYOUTS)))
 def test_copy_from_layout_to_layout(tmp_path, one, other):
     swaths = [make_swath(n, channels=("36.5H", "89AV")) for n in range(2)]
@@ -264,6 +266,7 @@ def test_xarray_of_a_swath():
         swath.to_xarray()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_threads_forks_and_pickles(tmp_path, layout):
     swaths = [make_swath(n) for n in range(6)]
@@ -387,6 +390,7 @@ def measured(call: str) -> tuple[int, int, str]:
     return int(grown), int(status), done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BOMBS)
 def test_bombs_do_not_go_off(tmp_path, kind):
     path = bomb(tmp_path / "a.npz", *BOMBS[kind])
@@ -396,6 +400,7 @@ def test_bombs_do_not_go_off(tmp_path, kind):
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", [2, 5])
 def test_a_large_classic_archive_takes_little_memory(tmp_path, protocol):
     counts = np.random.default_rng(0).integers(12000, 27000, (1500, 243)).astype(np.int16)
@@ -443,6 +448,7 @@ def look(path: Path) -> None:
     assert report.lines
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(kind=st.sampled_from(["swath_array", "old"]), data=st.data())
 def test_no_damage_makes_a_traceback(samples, kind, data):
@@ -460,6 +466,7 @@ def test_no_damage_makes_a_traceback(samples, kind, data):
     look(path)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     name=st.sampled_from(["index.json", "swath_array.npy", "period.npy", "num_swaths.npy"]),
@@ -491,6 +498,7 @@ def test_no_foreign_member_makes_a_traceback(samples, name, content):
     look(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -516,6 +524,7 @@ def test_hostile_indices(tmp_path, text):
         assert_same(make_swath(), archive[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "header",
     [

@@ -103,6 +103,7 @@ def content(path):
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layout", "suffix"), [("swath_array", ".npz"), ("hdf5", ".h5")])
 def test_everything_arrives_in_order(served, master, granules, tmp_path, layout, suffix):
     server = served()
@@ -122,6 +123,7 @@ def test_everything_arrives_in_order(served, master, granules, tmp_path, layout,
     assert server.transports_opened <= 4, "sessions are kept"
 
 
+@pytest.mark.slow
 def test_threads_do_not_show(served, tmp_path):
     served()
     for threads in (1, 4):
@@ -129,6 +131,7 @@ def test_threads_do_not_show(served, tmp_path):
     assert content(tmp_path / "1" / f"{NAME}.h5") == content(tmp_path / "4" / f"{NAME}.h5")
 
 
+@pytest.mark.slow
 def test_channels_orbits_and_no_coordinates(served, granules, tmp_path):
     served()
     more = ["--channels", "18.7V", "36.5H", "89AV", "--no-coordinates", "--orbit", "D"]
@@ -141,6 +144,7 @@ def test_channels_orbits_and_no_coordinates(served, granules, tmp_path):
         assert swaths[0].positions == {}
 
 
+@pytest.mark.slow
 def test_passing_faults_cost_nothing(served, granules, tmp_path, capsys):
     ids = [g.granule_id for g in granules]
     kinds = ["drop", "stall", "truncated", "html", "denied", "flipped"]
@@ -155,6 +159,7 @@ def test_passing_faults_cost_nothing(served, granules, tmp_path, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_lasting_faults_are_named_and_a_rerun_completes(served, granules, tmp_path, capsys):
     ids = [g.granule_id for g in granules]
     server = served(Faults({ids[2]: ["absent!"], ids[4]: ["truncated!"], ids[7]: ["html!"]}))
@@ -179,6 +184,7 @@ def test_lasting_faults_are_named_and_a_rerun_completes(served, granules, tmp_pa
     assert all(fetched[name] for name in ids if name not in states)
 
 
+@pytest.mark.slow
 def test_a_complete_archive_is_not_asked_for_again(served, tmp_path, capsys):
     server = served()
     assert amsr2_processor.main(words(tmp_path)) == 0
@@ -189,6 +195,7 @@ def test_a_complete_archive_is_not_asked_for_again(served, tmp_path, capsys):
     assert (tmp_path / f"{NAME}.h5").read_bytes() == before and len(server.requests) == asked
 
 
+@pytest.mark.slow
 def test_what_came_since_is_added(served, products, granules, tmp_path, monkeypatch):
     served(listed=[p for p in products if p.granule_id != granules[5].granule_id])
     monkeypatch.setattr("seaice.swaths.collect.format_now", lambda: "2020-01-02T00:00:00.000Z")
@@ -200,6 +207,7 @@ def test_what_came_since_is_added(served, products, granules, tmp_path, monkeypa
     assert [server.opened(g.granule_id) for g in granules] == [0] * 5 + [1] + [0] * 4
 
 
+@pytest.mark.slow
 def test_a_broken_transfer_continues_where_it_broke(served, granules, tmp_path):
     name = granules[0].granule_id
     server = served(Faults({name: ["drop", "drop"]}))
@@ -208,6 +216,7 @@ def test_a_broken_transfer_continues_where_it_broke(served, granules, tmp_path):
     assert [entry[3] > 0 for entry in reads] == [False, True, True], "offsets"
 
 
+@pytest.mark.slow
 def test_a_drop_that_gets_further_is_no_failure_in_a_row(
     served, master, granules, tmp_path, monkeypatch
 ):
@@ -218,17 +227,20 @@ def test_a_drop_that_gets_further_is_no_failure_in_a_row(
     assert amsr2_processor.main(words(tmp_path, *more, end=granules[0].start)) == 0
 
 
+@pytest.mark.slow
 def test_fewer_connections_than_threads(served, tmp_path):
     server = served(Faults(max_connections=2))
     assert amsr2_processor.main(words(tmp_path, "--threads", "8")) == 0
     assert server.most_at_once == 2
 
 
+@pytest.mark.slow
 def test_a_login_refused_for_a_moment(served, tmp_path):
     served(Faults(banner_stall=1, login_stall=1, session_stall=1))
     assert amsr2_processor.main(words(tmp_path, "--timeout", "0.5")) == 0
 
 
+@pytest.mark.slow
 def test_a_wrong_password_ends_at_once_and_is_never_shown(served, tmp_path, capsys):
     server = served(password="another")
     assert amsr2_processor.main(words(tmp_path)) == 1
@@ -270,6 +282,7 @@ def _listed(count):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("catalogue", "words_of_it"),
     [
@@ -325,6 +338,7 @@ def test_nothing_in_the_period(served, tmp_path, capsys):
     assert "expected L1B granules from 2011-01-01" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_other_parameters_are_refused_and_nothing_is_lost(served, granules, tmp_path, capsys):
     served(Faults({granules[0].granule_id: ["absent!"]}))
     assert amsr2_processor.main(words(tmp_path)) == 1
@@ -348,6 +362,7 @@ def test_two_runs_at_once(served, tmp_path, capsys):
     assert server.requests == []
 
 
+@pytest.mark.slow
 def test_a_careful_run_stops_after_failures_in_a_row(served, granules, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("seaice.swaths.granule_worker._PAUSE", 0.01)
     monkeypatch.setattr("seaice.swaths.collect._MOST_FAILURES_IN_A_ROW", 3)
@@ -360,6 +375,7 @@ def test_a_careful_run_stops_after_failures_in_a_row(served, granules, tmp_path,
         assert len(swaths) == 1 and len(swaths.info["missing"]) == 9
 
 
+@pytest.mark.slow
 def test_granules_are_kept_on_request_and_used_again(served, granules, master, tmp_path):
     server = served()
     assert amsr2_processor.main(words(tmp_path, "--keep_hdf5")) == 0
@@ -375,6 +391,7 @@ def test_granules_are_kept_on_request_and_used_again(served, granules, master, t
     shutil.rmtree(tmp_path / "l1b")
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_fetched_again(served, granules, tmp_path, capsys):
     ids = [g.granule_id for g in granules]
     served(Faults({ids[0]: ["absent!"]}))
@@ -393,6 +410,7 @@ def test_a_damaged_checkpoint_is_fetched_again(served, granules, tmp_path, capsy
         assert [s.granule_id for s in swaths] == ids
 
 
+@pytest.mark.slow
 def test_from_a_folder(master, granules, tmp_path, capsys):
     folder = tmp_path / "l1b"
     shutil.copytree(master, folder)
@@ -444,6 +462,7 @@ def test_no_account(served, tmp_path, monkeypatch, capsys):
     assert server.transports_opened == 0
 
 
+@pytest.mark.slow
 def test_account_from_netrc_and_from_a_person(served, tmp_path, monkeypatch):
     served()
     monkeypatch.delenv("GPORTAL_USERNAME")
@@ -466,6 +485,7 @@ def test_account_from_netrc_and_from_a_person(served, tmp_path, monkeypatch):
     assert asked == [("G-Portal user name: ", False), ("G-Portal password: ", True)]
 
 
+@pytest.mark.slow
 def test_the_classic_questions(served, tmp_path, monkeypatch):
     served()
     answers = iter(["2020-01-01 00:00:00", "2020-01-01 08:29:59", "2", ""])
@@ -502,6 +522,7 @@ def process(server, folder, *more, before=""):
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(served, granules, tmp_path):
     """Kill -9 again and again: the same archive, and no granule is fetched after it was done."""
     server = served(Faults(slow_rate=300_000))
@@ -535,6 +556,7 @@ def test_killed_at_random_moments(served, granules, tmp_path):
     assert before == dict.fromkeys(ids, 1)
 
 
+@pytest.mark.slow
 def test_interrupted(served, tmp_path):
     server = served(Faults({}, session_stall=9))
     run = process(server, tmp_path, "--timeout", "30")
@@ -546,6 +568,7 @@ def test_interrupted(served, tmp_path):
     assert run.returncode == 130 and "interrupted" in err and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_is_named(served, master, tmp_path):
     server = served()
     limit = min(path.stat().st_size for path in master.iterdir()) // 2
@@ -559,6 +582,7 @@ def test_a_full_disk_stops_the_run_and_is_named(served, master, tmp_path):
     assert run.communicate(timeout=30) and run.returncode == 0, "with room the same command goes on"
 
 
+@pytest.mark.slow
 def test_importing_needs_no_network_and_no_account():
     code = (
         "import socket, sys; sys.path.insert(0, '.')\n"
@@ -570,6 +594,7 @@ def test_importing_needs_no_network_and_no_account():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env={"PATH": "/usr/bin"})
 
 
+@pytest.mark.slow
 def test_a_bad_granule_of_a_thread_that_was_turned_away_stops_nothing(
     served, granules, tmp_path, monkeypatch
 ):
@@ -591,12 +616,14 @@ def test_a_bad_granule_of_a_thread_that_was_turned_away_stops_nothing(
         assert [entry["granule_id"] for entry in swaths.info["missing"]] == [granules[0].granule_id]
 
 
+@pytest.mark.slow
 def test_a_rejected_account_is_tried_once(served, tmp_path):
     server = served(password="another")
     assert amsr2_processor.main(words(tmp_path, "--threads", "8")) == 1
     assert server.requests.count(("login", False)) == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_kept_granule_is_fetched_again(served, granules, tmp_path, caplog):
     server = served()
     assert amsr2_processor.main(words(tmp_path, "--keep_hdf5")) == 0
@@ -609,6 +636,7 @@ def test_a_damaged_kept_granule_is_fetched_again(served, granules, tmp_path, cap
     assert [server.opened(g.granule_id) for g in granules] == [1, 1, 1, 2] + [1] * 6
 
 
+@pytest.mark.slow
 def test_a_granule_goes_only_after_its_swath_is_safe(served, master, granules, tmp_path, monkeypatch):
     def full(checkpoints, swath):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -622,6 +650,7 @@ def test_a_granule_goes_only_after_its_swath_is_safe(served, master, granules, t
     assert server.bytes_read(name) == (master / f"{name}.h5").stat().st_size, "fetched once"
 
 
+@pytest.mark.slow
 def test_what_a_kill_left_beside_a_finished_archive_goes(served, tmp_path):
     served()
     assert amsr2_processor.main(words(tmp_path)) == 0
@@ -631,6 +660,7 @@ def test_what_a_kill_left_beside_a_finished_archive_goes(served, tmp_path):
     assert names_in(tmp_path) == [f"{NAME}.h5"]
 
 
+@pytest.mark.slow
 def test_nothing_new_leaves_the_archive_as_it_is(served, tmp_path, monkeypatch, capsys):
     server = served()
     monkeypatch.setattr("seaice.swaths.collect.format_now", lambda: "2020-01-02T00:00:00.000Z")
@@ -715,6 +745,7 @@ def test_borders_of_periods_within_the_minute_of_a_name(master, granules, tmp_pa
         assert bool(list(folder.glob("AMSR2*.h5"))) == expected
 
 
+@pytest.mark.slow
 def test_versions_and_copies_in_a_folder(master, granules, tmp_path):
     folder = tmp_path / "l1b"
     shutil.copytree(master, folder / "z")
@@ -741,6 +772,7 @@ def test_a_netrc_that_is_wrong_shows_no_word_of_it(served, tmp_path, monkeypatch
     assert SECRET not in err
 
 
+@pytest.mark.slow
 def test_an_answer_against_the_protocol_is_a_failure_of_that_granule(
     served, granules, tmp_path, monkeypatch
 ):
@@ -761,6 +793,7 @@ def test_an_answer_against_the_protocol_is_a_failure_of_that_granule(
     assert entry["granule_id"] == granules[1].granule_id and "Expected handle" in entry["reason"]
 
 
+@pytest.mark.slow
 def test_known_hosts_that_cannot_be_read_and_another_key(served, tmp_path, capsys):
     server = served()
     known = tmp_path / "home" / ".ssh" / "known_hosts"
@@ -788,6 +821,7 @@ def test_interrupted_at_the_questions(monkeypatch, capsys):
     assert caught.value.code == 130 and "interrupted" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_interrupted_in_a_long_pause(served, granules, tmp_path):
     server = served(Faults({granules[0].granule_id: ["denied!"]}))
     run = process(server, tmp_path, "--retry_delay", "300")

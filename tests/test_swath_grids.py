@@ -89,6 +89,7 @@ def slow_reference(paths, channel, day):
     return values, hours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["granules", "archive"])
 def test_equals_the_slow_reference(granules, archive, tmp_path, source):
     given = granules if source == "granules" else archive
@@ -111,6 +112,7 @@ def test_equals_the_slow_reference(granules, archive, tmp_path, source):
     assert np.isnan(found["brightness_temperature_36_5H"][empty]).all()
 
 
+@pytest.mark.slow
 def test_a_swath_over_midnight_stands_in_both_days_once(granules, tmp_path):
     """The day is that of the scan: no pixel twice, none lost."""
     assert run("--input", granules, "--output_dir", tmp_path) == 0
@@ -173,6 +175,7 @@ def test_readers_place_it_right(archive, tmp_path):
         assert float(near) == pytest.approx(float(data.values[row, column]))
 
 
+@pytest.mark.slow
 def test_run_again_and_with_other_parameters(archive, tmp_path, capsys):
     assert run("--input", archive, "--output_dir", tmp_path) == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -184,6 +187,7 @@ def test_run_again_and_with_other_parameters(archive, tmp_path, capsys):
     assert "already there" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_workers_and_inputs_given_twice_do_not_show(archive, granules, tmp_path):
     assert run("--input", archive, "--output_dir", tmp_path / "a", "--channels", "36.5H") == 0
     more = ["--workers", 2, "--channels", "36.5H"]
@@ -193,6 +197,7 @@ def test_workers_and_inputs_given_twice_do_not_show(archive, granules, tmp_path)
             np.testing.assert_array_equal(field, fields(tmp_path / "b" / path.name)[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["nearest", "gaussian"])
 def test_interpolated_by_pyresample(archive, tmp_path, way):
     pytest.importorskip("pyresample")
@@ -208,6 +213,7 @@ def test_interpolated_by_pyresample(archive, tmp_path, way):
     assert np.corrcoef(found[both], bucket[both])[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_archives_that_cannot_be_gridded(granules, archive, tmp_path, capsys):
     bare = tmp_path / "bare"
     words = ["--start", f"{START:%Y-%m-%d %H:%M}", "--end", f"{END:%Y-%m-%d %H:%M}", "--orbit", "D"]
@@ -245,6 +251,7 @@ def test_a_damaged_swath_is_named_and_the_rest_goes_on(granules, archive, tmp_pa
     assert len(list((tmp_path / "tb").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_damaged_swath_is_tried_again(archive, tmp_path, capsys):
     """What failed is not taken for done: the next run makes the file whole."""
     there = tmp_path / archive.name
@@ -277,6 +284,7 @@ def odd_swaths():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", range(4))
 def test_an_odd_swath_leaves_the_others_as_they_are(odd, tmp_path, capsys):
     swath, words = odd_swaths()[odd]

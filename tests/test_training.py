@@ -59,6 +59,7 @@ def log_of(folder: Path) -> list[list[str]]:
         return [line[:-1] for line in csv.reader(file)]  # the last column is the time it took
 
 
+@pytest.mark.slow
 def test_it_learns(folder, tmp_path):
     report = train(patch_dir=folder, output_dir=tmp_path / "new", **SMALL | {"epochs": 8})
     assert report.values["metrics"]["iou_mean"] > 0.85
@@ -84,6 +85,7 @@ def test_checkpoint_says_what_it_is(undisturbed):
     torch.testing.assert_close(made.sum(1), torch.ones(1, 16, 16))
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits_with_workers_or_without(folder, undisturbed, tmp_path):
     train(patch_dir=folder, output_dir=tmp_path, augment=True, workers=2, **SMALL)
     assert same_state(undisturbed / "last.pt", tmp_path / "last.pt")
@@ -121,6 +123,7 @@ train(patch_dir=Path(sys.argv[1]), output_dir=Path(sys.argv[2]), augment=True,
 """
 
 
+@pytest.mark.slow
 def test_killed_training_goes_on_to_the_same_end(folder, undisturbed, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", KILLED, folder, tmp_path], env={**os.environ, "PYTHONPATH": str(ROOT)}
@@ -134,6 +137,7 @@ def test_killed_training_goes_on_to_the_same_end(folder, undisturbed, tmp_path):
     assert same_state(undisturbed / "best.pt", tmp_path / "best.pt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [1, 2])
 def test_stop_between_epochs_or_between_checkpoints(folder, undisturbed, tmp_path, monkeypatch, stop_at):
     keep = Trainer._save_epoch
@@ -155,6 +159,7 @@ def test_stop_between_epochs_or_between_checkpoints(folder, undisturbed, tmp_pat
     assert same_state(undisturbed / "best.pt", tmp_path / "best.pt")
 
 
+@pytest.mark.slow
 def test_random_numbers_of_an_epoch_do_not_depend_on_a_stop(folder, tmp_path, monkeypatch):
     """With a network that drops features at random, and with other processes that read patches."""
     own = {"model": "test_networks:make_tokens", "mode": "finetune", "weights": "random"}
@@ -187,6 +192,7 @@ def test_updates_are_shared_out_over_the_epochs():
     assert [endless.find_updates(epoch, 7) for epoch in range(3)] == [(0, 7), (7, 14), (14, 21)]
 
 
+@pytest.mark.slow
 def test_equal_updates_for_any_fraction(folder, tmp_path):
     for fraction in (0.25, 1.0):
         report = train(
@@ -195,6 +201,7 @@ def test_equal_updates_for_any_fraction(folder, tmp_path):
         assert report.values["updates"] == 7 and report.values["patches"] == 16 * fraction
 
 
+@pytest.mark.slow
 def test_early_stopping(folder, tmp_path):
     # At such a rate nothing changes, so that no epoch is better than the first.
     settings = SMALL | {"learning_rate": 1e-12, "epochs": 6, "options": ("base=2", "depth=1")}
@@ -221,6 +228,7 @@ train(patch_dir=Path(sys.argv[1]), output_dir=Path(sys.argv[2] + "_spare"), devi
 """
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(folder, tmp_path, monkeypatch):
     """Without batch normalisation, which on a processor sees half a batch in each process."""
     monkeypatch.setattr(torch.nn, "BatchNorm2d", lambda width: torch.nn.GroupNorm(1, width))
@@ -245,6 +253,7 @@ def test_two_processes_train_as_one(folder, tmp_path, monkeypatch):
     np.testing.assert_allclose(made, wanted, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["sic", "sic-regression"])
 def test_concentration_is_learned(folder, tmp_path, task):
     report = train(

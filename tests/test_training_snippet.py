@@ -112,6 +112,7 @@ def test_the_parts_share_no_day(ran):
     assert ran["statistics"].periods == tuple(str(block) for block in ran["parts"]["train"])
 
 
+@pytest.mark.slow
 def test_the_loss_falls_when_training_goes_on(ran):
     model, loader, ocean = ran["model"], ran["loader"], ran["ocean"]
 
@@ -162,6 +163,7 @@ def test_the_scores_are_those_of_the_cells(ran):
     assert wrong["extent"] == pytest.approx(extent / days)
 
 
+@pytest.mark.slow
 def test_the_other_blocks_run(ran, capsys):
     _, *others = blocks_of_page()
     assert len(others) == 6
@@ -202,6 +204,7 @@ def test_the_snippet_of_the_readme_gives_an_item(folder, monkeypatch):
     assert names["inputs"].shape[1:] == (1, ROWS, COLUMNS)
 
 
+@pytest.mark.slow
 def test_the_snippets_of_the_stage_pages_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (swaths,) = blocks_of_page(page := PAGE.parent / "stages" / "amsr2-processor.md")

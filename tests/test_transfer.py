@@ -116,6 +116,7 @@ def test_plain_fetch(server, fetcher, tmp_path):
     assert asked.headers["User-Agent"].startswith("seaice-toolbox/")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -283,6 +284,7 @@ def test_an_uncertain_part_is_not_used(server, fetcher, tmp_path, note):
     assert ranges(server) == [None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("note", ["", '{"url": "http', "[1]", '{"url": "x", "size": "y"}', None])
 def test_a_torn_note_is_not_used(server, fetcher, tmp_path, note):
     (tmp_path / ".a.nc.part").write_bytes(OTHER[:5000])
@@ -391,6 +393,7 @@ def test_redirect_is_followed(server, fetcher, tmp_path):
     assert fetched.identity.url == server.url + NAME, "the address asked for, not a signed one"
 
 
+@pytest.mark.slow
 def test_redirect_without_end(server, fetcher, tmp_path):
     server.always.append(redirect("/" + NAME))
     with pytest.raises(TransferError, match="redirected without end"):
@@ -398,6 +401,7 @@ def test_redirect_without_end(server, fetcher, tmp_path):
     assert len(server.log) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("after", "least", "most"), [("1", 1.0, 3.0), ("date", 0.9, 4.0), ("3600", 0.4, 2.0)]
 )
@@ -423,6 +427,7 @@ def test_retry_after_in_the_past_is_no_wait():
     assert read_retry_after("Mon, 01 Jan 2024 12:00:30 GMT") == 0.0
 
 
+@pytest.mark.slow
 def test_retry_after_holds_for_the_other_workers_too(server, tmp_path):
     server.put("b.nc", OTHER)
     pauses = Pauses()
@@ -459,6 +464,7 @@ def test_the_next_host_is_asked_on_error_and_on_404(server, fetcher, tmp_path):
         assert fetched.identity.url == second.url + NAME
 
 
+@pytest.mark.slow
 def test_a_dead_first_host_does_not_cost_every_file_a_time_out(server, tmp_path):
     with serve() as dead:
         dead.always.append(silent(30))
@@ -472,9 +478,10 @@ def test_a_dead_first_host_does_not_cost_every_file_a_time_out(server, tmp_path)
         assert len(server.log) == 4
 
 
+@pytest.mark.slow
 def test_a_host_is_avoided_longer_with_each_silence_and_no_more_once_it_answers(caplog):
     caplog.set_level("INFO", logger="seaice")
-    pauses, policy = Pauses(), RetryPolicy(delay=0.04)
+    pauses, policy = Pauses(), RetryPolicy(delay=0.04, jitter=(0.5, 1.0))
     pauses.note_silence("http://a/1", policy, "no answer in time")
     assert pauses.is_avoided("http://a/2")
     assert not pauses.is_avoided("http://b/1")
@@ -532,6 +539,7 @@ def test_nobody_listens(fetcher, tmp_path):
     assert info.value.unreachable
 
 
+@pytest.mark.slow
 def test_a_beginning_without_network_is_not_tried_for_long(server, tmp_path):
     tries = []
     fetcher = Fetcher(policy=RetryPolicy(retries=9, delay=0.001, timeout=0.5))
@@ -557,6 +565,7 @@ def test_unusable_address(fetcher, tmp_path, url):
         fetcher.fetch([url], tmp_path / "a.nc")
 
 
+@pytest.mark.slow
 def test_password_reaches_neither_messages_nor_notes(server, fetcher, tmp_path, caplog):
     caplog.set_level("DEBUG", logger="seaice")
     url = server.url.replace("http://", "http://me:s3cret@") + NAME
@@ -613,6 +622,7 @@ def test_an_etag_means_nothing_at_another_host(server):
     assert not Identity("u", None).is_same_version(Identity("u", None))
 
 
+@pytest.mark.slow
 def test_stop_ends_a_transfer_and_a_wait(server, tmp_path):
     stop = threading.Event()
     fetcher = Fetcher(policy=RetryPolicy(retries=9, delay=60.0), stop=stop)
@@ -637,6 +647,7 @@ def test_one_writer_at_a_time(tmp_path):
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [0.2, 0.5])
 def test_killed_and_continued(server, fetcher, tmp_path, moment):
     """SIGKILL in the middle of the body, then once more: the same bytes."""
@@ -662,6 +673,7 @@ def test_killed_and_continued(server, fetcher, tmp_path, moment):
     assert_whole(path)
 
 
+@pytest.mark.slow
 def test_full_disk_keeps_what_came(server, fetcher, tmp_path):
     """A limit on the size of a file stands for a full disk."""
     code = (
@@ -696,6 +708,7 @@ MENU = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     faults=st.lists(st.tuples(st.sampled_from(sorted(MENU)), st.integers(0, len(BODY))), max_size=5),
@@ -774,6 +787,7 @@ def test_manifest_waits_for_another_writer(tmp_path):
     assert len(list(Manifest(tmp_path))) == 2
 
 
+@pytest.mark.slow
 def test_manifest_written_by_many_at_once(tmp_path):
     code = (
         "import sys; from pathlib import Path; from seaice.download.manifest import Manifest, Record\n"

@@ -199,6 +199,7 @@ def test_lists_of_lists_of_lists_take_no_time(tail):
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.slow
 def test_containers_in_themselves_and_deep_ones_are_no_harm(tmp_path, monkeypatch):
     monkeypatch.setattr(spill, "_MOST_VALUES", 1 << 18)
     itself = {}
@@ -265,6 +266,7 @@ def good():
     return [pickle.dumps(objects, protocol) for protocol in (2, 3, 4, 5)]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_no_bytes_make_anything_but_an_input_error(good, data):
@@ -280,6 +282,7 @@ def test_no_bytes_make_anything_but_an_input_error(good, data):
         assert "\n" not in str(error)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(

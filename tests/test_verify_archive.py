@@ -89,6 +89,7 @@ def places(latitude=70.0, longitude=0.0, shape=(20, 243)):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("swath", "problem"),
     [
@@ -129,6 +130,7 @@ def test_a_few_hot_pixels_are_no_problem(tmp_path):
     assert verify_archive.main([str(write(tmp_path / "a.h5", [one(counts={"36.5H": counts})]))]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_duplicates_by_name_and_by_content(tmp_path, layout, capsys):
     other = make_swath(9, start=START + 1)
@@ -159,6 +161,7 @@ def test_a_good_copy_of_a_damaged_swath_is_kept(tmp_path):
         assert archive.info["complete"] is True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("numbers", "complete"),
     [([0, 1, 2, 3], True), ([0, 1, 3], False), ([1, 2, 3], True), ([2, 3], False), ([0, 1], False)],
@@ -179,6 +182,7 @@ def test_one_direction_has_gaps_of_an_orbit(tmp_path):
     assert verify_archive.main([str(path)]) == 0
 
 
+@pytest.mark.slow
 def test_incomplete_by_its_index(tmp_path, capsys):
     missing = [{"granule_id": f"g{n}", "state": "failed", "reason": "time-out"} for n in range(10)]
     path = write(tmp_path / "a.h5", FOUR, complete=False, missing=missing)
@@ -193,6 +197,7 @@ def test_incomplete_by_its_index(tmp_path, capsys):
     assert "its description calls it incomplete" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "info",
     [
@@ -247,6 +252,7 @@ def test_repair_of_a_cut_classic_archive(tmp_path, kept):
             assert_same(before, after)
 
 
+@pytest.mark.slow
 def test_repair_of_a_flipped_classic_archive(tmp_path):
     path = write(tmp_path / "a.npz", FOUR, layout="swath_array")
     whole = path.read_bytes()
@@ -291,6 +297,7 @@ def test_a_malicious_archive_is_refused(tmp_path, capsys):
     assert not trap.exists()
 
 
+@pytest.mark.slow
 def test_pictures(tmp_path):
     from PIL import Image
 
@@ -369,6 +376,7 @@ for n in range(60):
 """
 
 
+@pytest.mark.slow
 def test_damaged_hdf5_archives_get_a_verdict(tmp_path):
     """In a process of its own: the library is of C."""
     path = write(tmp_path / "a.h5", FOUR[:2], layout="hdf5")

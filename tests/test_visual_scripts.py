@@ -152,6 +152,7 @@ def run(script, capsys, *given):
 # One day
 
 
+@pytest.mark.slow
 def test_day_is_drawn_where_it_is(files, capsys, tmp_path):
     status, out, err = run(visualization, capsys, "--input_file", files.day, "--dpi", DPI)
     assert (status, err) == (0, "")
@@ -166,6 +167,7 @@ def test_day_is_drawn_where_it_is(files, capsys, tmp_path):
         assert is_no_value(at(image, place))
 
 
+@pytest.mark.slow
 def test_land_mask_tells_land_from_missing(files, capsys, tmp_path):
     status, *_ = run(
         visualization, capsys, "--input_file", files.day, "--land_mask_file", files.mask,
@@ -179,6 +181,7 @@ def test_land_mask_tells_land_from_missing(files, capsys, tmp_path):
     assert is_no_value(at(image, POLE))
 
 
+@pytest.mark.slow
 def test_day_of_a_cube(files, capsys, tmp_path):
     status, out, _ = run(
         visualization, capsys, "--input_file", files.cube, "--date", "2024-01-10", "--dpi", DPI,
@@ -193,11 +196,13 @@ def test_day_of_a_cube(files, capsys, tmp_path):
     assert is_no_value(at(image, (160.0, 78.0)))
 
 
+@pytest.mark.slow
 def test_cube_of_one_day_needs_no_date(files, capsys, tmp_path):
     status, out, _ = run(visualization, capsys, "--input_file", files.one, "--dpi", DPI)
     assert (status, out.splitlines()[0]) == (0, "picture: one_20240110.png")
 
 
+@pytest.mark.slow
 def test_without_natural_earth_one_line_says_what_is_drawn(files, capsys):
     started = time.monotonic()
     status, out, err = run(
@@ -214,6 +219,7 @@ def test_without_natural_earth_one_line_says_what_is_drawn(files, capsys):
     assert out.splitlines()[1].startswith("coastlines: none, because Natural Earth is not in")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "level"), [(["--ice_edge"], 15), (["--ice_edge", "50"], 50), ([], None)]
 )
@@ -229,6 +235,7 @@ def test_ice_edge(files, capsys, monkeypatch, given, level):
     assert seen == ([] if level is None else [level])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["pdf", "svg", "jpg"])
 def test_kind_of_picture_follows_the_ending(files, capsys, tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
@@ -237,6 +244,7 @@ def test_kind_of_picture_follows_the_ending(files, capsys, tmp_path, suffix):
     assert start.startswith({"pdf": b"%PDF", "svg": b"<?xml", "jpg": b"\xff\xd8"}[suffix])
 
 
+@pytest.mark.slow
 def test_no_window_without_a_display_and_the_picture_is_there(files, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr("matplotlib.pyplot.get_backend", lambda: "agg")
     status, out, err = run(visualization, capsys, "--input_file", files.day, "--dpi", DPI, "--show")
@@ -248,6 +256,7 @@ def test_no_window_without_a_display_and_the_picture_is_there(files, capsys, tmp
     assert (tmp_path / f"{DAY[:-3]}.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_window_opens_only_when_asked(files, capsys, monkeypatch):
     from matplotlib import pyplot
 
@@ -265,6 +274,7 @@ def test_a_window_opens_only_when_asked(files, capsys, monkeypatch):
 # Mask
 
 
+@pytest.mark.slow
 def test_mask_shows_classes_and_share(files, capsys, tmp_path):
     status, out, _ = run(
         visualize_mask, capsys, "--input_file", files.mask, "--output_file", tmp_path / "m.png",
@@ -286,6 +296,7 @@ def test_mask_shows_classes_and_share(files, capsys, tmp_path):
         assert is_close(at(image, place, 1, **layout), expected, 12), share
 
 
+@pytest.mark.slow
 def test_mask_classes_are_read_by_meaning(files, capsys, tmp_path):
     other = tmp_path / "other.nc"
     other.write_bytes(files.mask.read_bytes())
@@ -313,6 +324,7 @@ def compare(files, capsys, *more, day="20240110"):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_left_is_raw_middle_is_filled_right_tells_how(files, capsys, tmp_path):
     status, out, err = compare(files, capsys)
     assert (status, err) == (0, "")
@@ -332,6 +344,7 @@ def test_left_is_raw_middle_is_filled_right_tells_how(files, capsys, tmp_path):
         assert is_close(at(image, GREENLAND, panel, **LAYOUT), rgb(palette.LAND))
 
 
+@pytest.mark.slow
 def test_shares_are_of_ocean_cells_and_add_up(files, capsys):
     _, out, _ = compare(files, capsys, "--coastlines", "none")
     ocean = int((files.surface != Surface.LAND).sum())
@@ -348,6 +361,7 @@ def test_shares_are_of_ocean_cells_and_add_up(files, capsys):
     assert "not made from this file" not in out
 
 
+@pytest.mark.slow
 def test_no_land_leaves_cells_without_a_value_visible(files, capsys, tmp_path):
     compare(files, capsys, "--no_land", "--coastlines", "none", "--output_file", tmp_path / "n.png")
     image = picture(tmp_path / "n.png")
@@ -355,6 +369,7 @@ def test_no_land_leaves_cells_without_a_value_visible(files, capsys, tmp_path):
         assert is_no_value(at(image, SIBERIA, panel, **LAYOUT))
 
 
+@pytest.mark.slow
 def test_no_land_has_one_entry_for_what_looks_alike(files):
     pair = read_comparison(files.day, files.cube, date(2024, 1, 10))
 
@@ -377,6 +392,7 @@ def test_no_land_has_one_entry_for_what_looks_alike(files):
     assert [e for e in with_land if e.startswith("not filled, ")]
 
 
+@pytest.mark.slow
 def test_a_damaged_natural_earth_does_not_stop_auto(files, tmp_path, capsys):
     folder = tmp_path / "cartopy" / "shapefiles" / "natural_earth" / "physical"
     folder.mkdir(parents=True)
@@ -393,6 +409,7 @@ def test_a_damaged_natural_earth_does_not_stop_auto(files, tmp_path, capsys):
     assert "ne_50m_land.shp is no readable shapefile" in said
 
 
+@pytest.mark.slow
 def test_another_file_than_the_cube_was_made_from_is_told(files, capsys, tmp_path):
     raw = files.raw.copy()
     block(raw, SVALBARD, 55)
@@ -407,6 +424,7 @@ def test_another_file_than_the_cube_was_made_from_is_told(files, capsys, tmp_pat
     )
 
 
+@pytest.mark.slow
 def test_flags_are_read_by_meaning(files, capsys, tmp_path):
     cube = tmp_path / "cube.nc"
     cube.write_bytes(files.cube.read_bytes())
@@ -446,6 +464,7 @@ def test_every_flag_and_surface_class_has_a_colour():
     assert len(set(colours)) == len(colours)
 
 
+@pytest.mark.slow
 def test_texts_of_the_comparison_stay_on_the_picture(files):
     pair = read_comparison(files.day, files.cube, date(2024, 1, 10))
     figure = visualize._draw_comparison(
@@ -542,6 +561,7 @@ def test_masks_that_are_none(files, capsys, tmp_path):
     assert message in refused(visualize_mask, capsys, "--input_file", odd)
 
 
+@pytest.mark.slow
 def test_real_day_has_greenland_and_the_pole_hole_where_they_are(real_data, capsys, tmp_path):
     path = real_data / "bremen" / "asi-AMSR2-n6250-20160417-v5.4.nc"
     run(visualization, capsys, "--input_file", path, "--dpi", 100, "--output_file", tmp_path / "r.png")
