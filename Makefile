@@ -59,7 +59,8 @@ lock:
 lowest:
 	$(PYTHON) -m venv .venv-lowest
 	grep -oE '"[A-Za-z0-9_-]+>=[0-9][^"]*"' pyproject.toml | tr -d '"' | sed 's/>=/==/' > .venv-lowest/lowest.txt
-	$(LOWEST) install -c .venv-lowest/lowest.txt -e ".[all]" hypothesis pytest pytest-randomly pytest-timeout pytest-xdist
+	$(LOWEST) install -c .venv-lowest/lowest.txt -e ".[all]" \
+		hypothesis pytest pytest-randomly pytest-timeout pytest-xdist rioxarray
 	MPLBACKEND=agg .venv-lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow" \
 		-W "ignore:Conversion of an array with ndim:DeprecationWarning" \
 		-W "ignore:numpy.ndarray size changed:RuntimeWarning"

@@ -163,7 +163,8 @@ def work_of(field, cache):
     )
     whole = np.where(field.observed, field.values, flat_start(field))
     whole[:, ~field.sea] = np.nan
-    return scattering._Work(field, cells, region, operator, whole, None, 0.5, None)
+    start = scattering._Start(whole, None, 0)
+    return scattering._Work(field, cells, region, operator, start, scattering.Scattering())
 
 
 def test_a_given_reference_sets_the_texture(cache):
