@@ -54,8 +54,8 @@ lock:
 	mv .venv-lock/requirements.txt requirements.txt
 	rm -rf .venv-lock
 
-# The quick tests with the lower bounds of pyproject.toml. Two warnings of that age are no faults: pyproj
-# tries what numpy deprecates, and netCDF4 was built with a newer numpy.
+# The quick tests with the lower bounds of pyproject.toml. Three warnings of that age are no faults: pyproj
+# and rioxarray try what numpy deprecates, and netCDF4 was built with a newer numpy.
 lowest:
 	$(PYTHON) -m venv .venv-lowest
 	grep -oE '"[A-Za-z0-9_-]+>=[0-9][^"]*"' pyproject.toml | tr -d '"' | sed 's/>=/==/' > .venv-lowest/lowest.txt
@@ -63,6 +63,7 @@ lowest:
 		hypothesis pytest pytest-randomly pytest-timeout pytest-xdist rioxarray
 	MPLBACKEND=agg .venv-lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow" \
 		-W "ignore:Conversion of an array with ndim:DeprecationWarning" \
+		-W "ignore:string or file could not be read:DeprecationWarning" \
 		-W "ignore:numpy.ndarray size changed:RuntimeWarning"
 
 clean:
