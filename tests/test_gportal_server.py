@@ -17,6 +17,8 @@ import requests
 from gportal_faults import KINDS, SEEN
 from gportal_server import PAGE, Faults, GPortalServer, Product, products_in
 
+from seaice.sources.amsr2.sftp import _request_rest
+
 FIRST = datetime(2020, 1, 31, 22, 3, 7, 125000, tzinfo=UTC)
 WAIT = 0.4  # seconds until a client gives up
 
@@ -90,7 +92,7 @@ def fetch(portal, product=ONE, offset=0):
         size = sftp.stat(product.path).st_size
         remote = sftp.open(product.path)
         remote.seek(offset)
-        remote.prefetch(size)
+        _request_rest(remote, size)  # its thread outlives a file cut short, silently
         return remote.read()
 
 
