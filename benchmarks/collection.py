@@ -108,7 +108,8 @@ def with_faults(folder: Path, output: Path, days: float, truth: dict[str, Any]) 
             lost = truth["held"].keys() - found["held"].keys() - found["missing"].keys()
             same = all(found["held"][name] == truth["held"][name] for name in found["held"])
             good &= not lost and same and found["complete"] == (not found["missing"])
-            good &= "Traceback" not in err and run.returncode == bool(found["missing"])
+            failed = any(line.startswith("failed: ") for line in err.splitlines())
+            good &= "Traceback" not in err and run.returncode == failed
             again = sum("trying again" in line for line in err.splitlines())
             print(
                 f"run {attempt}: {len(found['held'])} archived, {len(found['missing'])} named missing, "

@@ -1,8 +1,8 @@
 """What every script shares: parser, dates, logging, exit status.
 
 The only module of the package that knows argparse and the process: it prints,
-sets up logging and turns errors into exit statuses (0 all done, 1 something
-failed or is missing, 2 wrong usage, 130 interrupted).
+sets up logging and turns errors into exit statuses (0 done, 1 something failed,
+2 wrong usage, 130 interrupted; see :meth:`seaice.report.Report.exit_status`).
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 # Options of every stage that the stage function does not see.
-_NO_STAGE = ("help", "config", "write_config", "log_file", "quiet", "verbose")
+_NO_STAGE = ("help", "config", "write_config", "log_file", "quiet", "strict", "verbose")
 
 
 def _did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -258,6 +258,12 @@ def _prepared(parser: _Parser, stage: Stage | None) -> argparse.ArgumentParser:
             action="store_true",
             default=argparse.SUPPRESS,
             help="no progress and no messages but warnings and errors; results are printed",
+        )
+        add(
+            "--strict",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="exit status 1 also where absent days or rejected files are left out",
         )
         files = {
             "config": "take options from this TOML file; the command line wins over it",
@@ -563,16 +569,16 @@ def run(
     work = partial(_call, stage, options | fixed, names, make)
     if every["write_config"]:
         work = partial(_write_config, every["write_config"], program, options)
-    verbose, quiet = bool(every["verbose"]), bool(every["quiet"])
+    verbose, quiet, strict = (bool(every[name]) for name in ("verbose", "quiet", "strict"))
     try:
         with _logging(verbose=verbose, quiet=quiet, file=every["log_file"]):
             logger.debug("%s, seaice %s", program, seaice.__version__)
-            return _guarded(work, verbose=verbose)
+            return _guarded(work, verbose=verbose, strict=strict)
     except OSError as error:
         parser.error(f"--log_file: {_one_line(error)}")
 
 
-def _guarded(work: Callable[[], Report], *, verbose: bool) -> int:
+def _guarded(work: Callable[[], Report], *, verbose: bool, strict: bool) -> int:
     previous = {s: signal.signal(s, _interrupt) for s in _stop_signals()}
     try:
         report = work()
@@ -594,14 +600,16 @@ def _guarded(work: Callable[[], Report], *, verbose: bool) -> int:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+    for line in report.left_out:
+        _print(f"left out: {line}", logging.WARNING)
     for line in report.failed:
         _print(f"failed: {line}", logging.ERROR)
-    return report.status
+    return report.exit_status(strict=strict)
 
 
 def _print(line: str, level: int) -> None:
-    """Print a line to standard output, an error to standard error, and log it to the log file."""
-    print(line, file=sys.stderr if level >= logging.ERROR else sys.stdout)
+    """Print a line to standard output, from warnings on to standard error, and to the log file."""
+    print(line, file=sys.stderr if level >= logging.WARNING else sys.stdout)
     logger.log(level, "%s", line, extra={"printed": True})
 
 

@@ -24,22 +24,37 @@ class Report:
     lines : list of str
         What was done, for standard output.
     failed : list of str
-        What failed or is missing, one line each. With any line here the exit status is 1.
+        What failed, one line each: an output that was not written, or something that the same command
+        may bring when it is run again.
     outputs : list of Path
         Files that were written or were complete before.
     values : dict
         Numbers of the outcome by name, for callers in Python.
+    left_out : list of str
+        What the outputs leave out although it was expected, one line each: days that the source does not
+        have, files that were rejected. The outputs are written and record it.
     """
 
     lines: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     outputs: list[Path] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
-    @property
-    def status(self) -> int:
-        """Exit status: 0 all done, 1 something failed or is missing."""
-        return 1 if self.failed else 0
+    def exit_status(self, *, strict: bool = False) -> int:
+        """Exit status of every stage: 0 done, 1 something failed.
+
+        What is left out is no failure, so that a year with an absent day does not stop ``a && b``, make
+        and ``set -e``; with ``strict`` it is one. A stage whose result is a verdict (a check of archives
+        or of a cache) has 1 for a bad verdict.
+
+        Examples
+        --------
+        >>> remarked = Report(left_out=["2024-01-06: not upstream"])
+        >>> remarked.exit_status(), remarked.exit_status(strict=True)
+        (0, 1)
+        """
+        return 1 if self.failed or (strict and self.left_out) else 0
 
 
 class Progress:
@@ -127,6 +142,17 @@ def _duration(seconds: float) -> str:
         return f"{max(1, round(seconds))} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def format_count(count: int, noun: str) -> str:
+    """A number with its noun, in the plural unless it is 1.
+
+    Examples
+    --------
+    >>> format_count(1, "map"), format_count(0, "day"), format_count(2, "time step")
+    ('1 map', '0 days', '2 time steps')
+    """
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def listing(items: list[str], *, limit: int = 8) -> str:

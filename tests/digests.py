@@ -112,11 +112,11 @@ class Run:
         self.checkout, self.folder, self.left_out = checkout, folder, tuple(left_out)
         self.digests: dict[str, Digest] = {}
 
-    def scripts(self, *commands: str, status: int = 0) -> None:
-        """Run scripts as a user would, two at a time; SystemExit if one ends with another status."""
+    def scripts(self, *commands: str) -> None:
+        """Run scripts as a user would, two at a time; SystemExit if one fails."""
         with ThreadPoolExecutor(2) as pool:
             for command, ended in zip(commands, pool.map(self._script, commands), strict=True):
-                if ended.returncode != status:
+                if ended.returncode:
                     raise SystemExit(f"status {ended.returncode}: {command}\n{ended.stderr}")
 
     def _script(self, command: str) -> subprocess.CompletedProcess[str]:
@@ -231,8 +231,7 @@ def make_cubes(run: Run) -> None:
     import xarray
 
     period = f"--source_dir days --start_date {START} --end_date {END}"
-    # Status 1 tells of absent days.
-    run.scripts(f"create_mask.py {period} --output_file mask.nc", status=1)
+    run.scripts(f"create_mask.py {period} --output_file mask.nc")
     run.add_files("mask", run.folder / "mask.nc")
     make = f"consolidate_data.py {period} --land_mask_file mask.nc --output_file"
     cubes = {
@@ -242,7 +241,7 @@ def make_cubes(run: Run) -> None:
         "temporal.nc": "--method temporal --past_only",
         "gaussian.nc": "--method gaussian --compression none",
     }
-    run.scripts(*(f"{make} {name} {options}" for name, options in cubes.items()), status=1)
+    run.scripts(*(f"{make} {name} {options}" for name, options in cubes.items()))
     # From the pole to the ice edge, for what would take a while on all of the cube.
     with xarray.open_dataset(run.folder / "cube.nc", decode_times=False, mask_and_scale=False) as cube:
         strip = cube[["sea_ice_conc", "fill_flag", "surface", "crs"]]
@@ -251,7 +250,7 @@ def make_cubes(run: Run) -> None:
     field = "--input_file strip.nc --variable sea_ice_conc"
     run.scripts(f"fill_gaps.py calibrate {field} --seeds 1 --output_file errors.json")
     run.add_files("calibrated", run.folder / "errors.json")
-    run.scripts(f"{make} errors.nc --error_table errors.json", status=1)
+    run.scripts(f"{make} errors.nc --error_table errors.json")
     outputs = "--output_csv index.csv --output_file index.nc"
     run.scripts(f"ice_index.py --input_file cube.nc {outputs} --region box=160,220,120,180")
     for name in (*cubes, "errors.nc", "index.csv", "index.nc"):

@@ -79,7 +79,9 @@ def stage(*, start_date, end_date, size=3, fail=None):
         raise OSError(28, "No space left on device", "/data/x")
     if fail == "interrupt":
         raise KeyboardInterrupt
-    return Report([f"{start_date} {end_date} {size}"], ["day 3"] if fail == "some" else [])
+    report = Report([f"{start_date} {end_date} {size}"], ["day 3"] if fail == "some" else [])
+    report.left_out += ["day 4"] if fail == "absent" else []
+    return report
 
 
 def run(*words):
@@ -117,6 +119,14 @@ def test_hyphens_are_accepted(capsys):
 def test_status_and_one_line(capsys, fail, status, message):
     assert run("--fail", fail) == status
     assert capsys.readouterr().err == message
+
+
+def test_what_is_left_out_is_no_failure_unless_strict(tmp_path, capsys):
+    log = tmp_path / "a.log"
+    assert run("--fail", "absent", "--quiet", "--log_file", str(log)) == 0
+    assert capsys.readouterr().err == "left out: day 4\n"
+    assert "WARNING left out: day 4" in log.read_text()
+    assert run("--fail", "absent", "--strict") == 1
 
 
 def test_verbose_shows_the_traceback(capsys):

@@ -103,7 +103,7 @@ def test_fetches_every_day_of_both_hemispheres(server, bodies, tmp_path, capsys,
     assert contents(folder) == expected(bodies, grid_id)
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    counts = "6 downloaded, 0 already there, 0 failed or missing"
+    counts = "6 downloaded, 0 already there, 0 failed"
     assert lines[0] == f"{grid_id}, 2024-02-27 to 2024-03-03, 6 days: {counts}"
     assert lines[1].startswith(f"{sum(map(len, bodies[grid_id])) / 1e6:.1f} MB received in ")
     assert lines[2] == f"files and manifest.jsonl are in {folder}"
@@ -139,7 +139,7 @@ def test_the_same_command_again_asks_nothing(server, bodies, tmp_path, capsys):
     capsys.readouterr()
     assert download.main(arguments(server, tmp_path)) == 0
     assert len(server.log) == before
-    assert "6 days: 0 downloaded, 6 already there, 0 failed or missing" in capsys.readouterr().out
+    assert "6 days: 0 downloaded, 6 already there, 0 failed" in capsys.readouterr().out
     assert contents(tmp_path) == expected(bodies)
 
 
@@ -225,7 +225,7 @@ def test_a_bad_file_is_never_accepted(server, bodies, tmp_path, capsys, case):
     assert download.main(arguments(server, tmp_path)) == 1
     assert contents(tmp_path) == expected(bodies, days=[d for d in DAYS if d != DAYS[2]])
     out, err = capsys.readouterr()
-    assert "5 downloaded, 0 already there, 1 failed or missing" in out
+    assert "5 downloaded, 0 already there, 1 failed" in out
     (line,) = [text for text in err.splitlines() if text.startswith("failed: ")]
     assert line.startswith(f"failed: 2024-02-29: {reason}")
     assert line.endswith(f"({server.url}{url_path(DAYS[2])})")
@@ -267,7 +267,7 @@ def test_no_network_ends_soon_and_says_so(tmp_path, capsys):
     assert len(lines) == 2, "days with one reason are one line"
     assert "connection refused (http://127.0.0.1" in lines[0]
     assert lines[1].endswith(" days): not tried: no host gave an answer for 4 files in a row")
-    assert "366 days: 0 downloaded, 0 already there, 366 failed or missing" in out
+    assert "366 days: 0 downloaded, 0 already there, 366 failed" in out
     assert contents(tmp_path) == {}
 
 
@@ -306,23 +306,39 @@ def test_password_is_used_but_never_shown(server, tmp_path, capsys):
 def test_missing_days_are_listed_as_runs(server, tmp_path, capsys):
     for day in (DAYS[0], DAYS[1], DAYS[4]):
         del server.files["/" + url_path(day)]
-    assert download.main(arguments(server, tmp_path)) == 1
-    err = capsys.readouterr().err.splitlines()
-    assert [line for line in err if line.startswith("failed")] == [
-        "failed: 2024-02-27 to 2024-02-28 (2 days): not upstream: HTTP 404 Not Found "
+    assert download.main(arguments(server, tmp_path)) == 0
+    out, err = capsys.readouterr()
+    assert "3 downloaded, 0 already there, 3 not upstream, 0 failed" in out
+    assert [line for line in err.splitlines() if line.startswith(("failed", "left out"))] == [
+        "left out: 2024-02-27 to 2024-02-28 (2 days): not upstream: HTTP 404 Not Found "
         f"({server.url}{url_path(DAYS[0])})",
-        f"failed: 2024-03-02: not upstream: HTTP 404 Not Found ({server.url}{url_path(DAYS[4])})",
+        f"left out: 2024-03-02: not upstream: HTTP 404 Not Found ({server.url}{url_path(DAYS[4])})",
     ]
     assert len(server.requests_of(url_path(DAYS[0]))) == 1, "404 is not repeated"
     record = Manifest(tmp_path).get(file_of(DAYS[0]).name)
     assert record.absent
     assert record.size is None
+    lines = (tmp_path / "manifest.jsonl").read_text()
+    assert download.main(arguments(server, tmp_path, "--strict")) == 1
+    assert (tmp_path / "manifest.jsonl").read_text() == lines, "recorded once"
+
+
+def test_an_address_without_any_file_is_a_failure_and_no_absence(server, tmp_path, capsys):
+    wrong = f"{server.url}/elsewhere"
+    assert download.main(arguments(wrong, tmp_path)) == 1
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("failed")]
+    assert line.startswith(f"failed: not one file of n25000 was found at {wrong}: is the address right")
+    assert not (tmp_path / "manifest.jsonl").exists(), "nothing is recorded as absent"
+    assert download.main(arguments(server, tmp_path, end=FIRST)) == 0
+    del server.files["/" + url_path(DAYS[1])]
+    later = arguments(server, tmp_path, start=DAYS[1], end=DAYS[1])
+    assert download.main(later) == 0, "others have come from there"
 
 
 @pytest.mark.slow
 def test_a_day_published_late_is_fetched_by_the_same_command(server, bodies, tmp_path):
     stored = server.files.pop("/" + url_path(DAYS[-1]))
-    assert download.main(arguments(server, tmp_path)) == 1
+    assert download.main(arguments(server, tmp_path)) == 0
     server.files["/" + url_path(DAYS[-1])] = stored
     assert download.main(arguments(server, tmp_path)) == 0
     assert contents(tmp_path) == expected(bodies)
@@ -338,7 +354,7 @@ def test_days_known_to_be_absent_are_no_failure_and_asked_once(server, bodies, t
     ):
         assert download.main(argv) == 0, run
         out = capsys.readouterr().out
-        assert f"5 days: {line}, 3 absent upstream as known, 0 failed or missing" in out
+        assert f"5 days: {line}, 3 absent upstream as known, 0 failed" in out
         assert (
             "absent upstream, as known: 2013-05-11 to 2013-05-13 (3 days): AMSR2 delivered no data"
             in out
@@ -353,15 +369,16 @@ def test_the_trailing_edge_is_named_plainly(server, bodies, tmp_path, capsys, mo
     monkeypatch.setattr(fetch, "_today", lambda: DAYS[-1])
     for day in DAYS[3:]:
         del server.files["/" + url_path(day)]
-    assert download.main(arguments(server, tmp_path, end=DAYS[-1] + timedelta(days=3))) == 1
-    failed = [x for x in capsys.readouterr().err.splitlines() if x.startswith("failed")]
-    assert failed[0].startswith(
-        "failed: 2024-03-01 to 2024-03-03 (3 days): not published yet: a day appears early on the "
+    assert download.main(arguments(server, tmp_path, end=DAYS[-1] + timedelta(days=3))) == 0
+    lines = capsys.readouterr().err.splitlines()
+    future = "2024-03-04 to 2024-03-06 (3 days): in the future (today is 2024-03-03 UTC)"
+    assert lines[0].endswith(f"WARNING {future}"), "said before the work"
+    left_out = [line for line in lines if line.startswith("left out")]
+    assert left_out[0].startswith(
+        "left out: 2024-03-01 to 2024-03-03 (3 days): not published yet: a day appears early on the "
         "next day (UTC), run the same command later; HTTP 404"
     )
-    assert failed[1:] == [
-        "failed: 2024-03-04 to 2024-03-06 (3 days): in the future (today is 2024-03-03 UTC)"
-    ]
+    assert left_out[1:] == [f"left out: {future}"]
     assert len(server.log) == 6, "the future is not asked for"
 
 
@@ -396,10 +413,12 @@ def test_days_outside_the_record(server, tmp_path, capsys, more, start, end, tex
 def test_days_before_the_record_are_named_and_the_rest_is_fetched(server, bodies, tmp_path, capsys):
     server.put(url_path(date(2002, 6, 1)), bodies["n25000"][0])
     argv = arguments(server, tmp_path, start=date(2002, 5, 30), end=date(2002, 6, 1))
-    assert download.main(argv) == 1
+    assert download.main(argv) == 0
     out, err = capsys.readouterr()
-    assert "1 downloaded, 0 already there, 2 failed or missing" in out
-    assert "failed: 2002-05-30 to 2002-05-31 (2 days): before the first day of the AMSR-E record" in err
+    assert "1 downloaded, 0 already there, 2 not upstream, 0 failed" in out
+    assert (
+        "left out: 2002-05-30 to 2002-05-31 (2 days): before the first day of the AMSR-E record" in err
+    )
 
 
 def test_both_sensors_and_the_gap_between_them(server, bodies, tmp_path, capsys):
@@ -820,7 +839,7 @@ def test_from_python(server, bodies, tmp_path):
         grid="n25000",
         base_url=[server.url],
     )
-    assert report.status == 0
+    assert report.exit_status() == 0
     assert report.outputs == [tmp_path / file_of(day).name for day in DAYS[:2]]
     assert report.values["downloaded"] == 2
     assert report.values["bytes"] == sum(map(len, bodies["n25000"][:2]))

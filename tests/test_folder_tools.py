@@ -80,11 +80,11 @@ def test_dims_pass_over_files_that_cannot_be_read_and_name_them(folder, capsys):
     (folder / "asi-AMSR2-n25000-20231230-v5.4.nc").write_bytes(b"")
     bad = folder / "asi-AMSR2-n25000-20231231-v5.4.nc"
     bad.write_bytes(b"\x89HDF damaged")
-    assert dims.main(["--source_dir", str(folder)]) == 1
+    assert dims.main(["--source_dir", str(folder)]) == 0
     said = capsys.readouterr()
     assert "height (rows): 10" in said.out
     assert "20231230-v5.4.nc: the file is empty" in said.err
-    assert f"failed: {bad}: no readable NetCDF file" in said.err
+    assert f"left out: {bad}: no readable NetCDF file" in said.err
 
 
 def test_dims_name_every_grid_and_a_name_that_lies(folder, capsys):
@@ -94,7 +94,7 @@ def test_dims_name_every_grid_and_a_name_that_lies(folder, capsys):
     report = get_dims(source_dir=folder)
     assert report.values == {"height": 10, "width": 8}
     assert "grid: s25000 (332 x 316 cells of 25 km)" in report.lines
-    assert "the files named s12500 are on the grid s25000 (332 x 316 cells of 25 km)" in report.failed
+    assert "the files named s12500 are on the grid s25000 (332 x 316 cells of 25 km)" in report.left_out
 
 
 def test_dims_of_nothing(tmp_path, capsys):
@@ -120,7 +120,7 @@ def test_runs_of_days():
 def test_missing_cells_of_the_box_are_counted(folder, tmp_path, capsys):
     table = tmp_path / "table.csv"
     status = finder.main(["--source_dir", str(folder), *PERIOD, *BOX, "--output_csv", str(table)])
-    assert status == 1  # a damaged file is there
+    assert status == 0
     said = capsys.readouterr()
     lines = said.out.splitlines()
     assert lines[0].startswith("box rows 2:6, columns 3:8: 20 cells, land among them")
@@ -130,8 +130,8 @@ def test_missing_cells_of_the_box_are_counted(folder, tmp_path, capsys):
     assert "2024-01-04  rejected" in lines
     assert "2024-01-05          0     0.000" in lines
     assert "days with at least 0.1 percent missing: 2 of 3 readable: 2024-01-01, 2024-01-02" in lines
-    assert "absent, no file in the source folder: 2024-01-03" in lines
-    assert "failed: 2024-01-04 rejected (asi-AMSR2-n25000-20240104-v5.4.nc): no readable" in said.err
+    assert "left out: absent, no file in the source folder: 2024-01-03" in said.err
+    assert "left out: 2024-01-04 rejected (asi-AMSR2-n25000-20240104-v5.4.nc): no readable" in said.err
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["missing_cells"] for row in rows] == ["2", "20", "", "", "0"]
@@ -286,6 +286,6 @@ def test_no_readable_day_draws_nothing(tmp_path):
         source_dir=data, start_date=date(2024, 1, 1), end_date=date(2024, 1, 1),
         ymin=0, ymax=2, xmin=0, xmax=2, output_file=tmp_path / "box.png",
     )  # fmt: skip
-    assert f"2024-01-01 rejected ({path.name}): every cell is missing" in report.failed
+    assert f"2024-01-01 rejected ({path.name}): every cell is missing" in report.left_out
     assert f"no day can be read, so {tmp_path / 'box.png'} was not drawn" in report.failed
     assert not (tmp_path / "box.png").exists()

@@ -90,7 +90,7 @@ def test_mask_file(tmp_path, capsys):
     out, log = capsys.readouterr()
     assert "] 2024-01-06 absent (no file in the source folder)\n" in log
     assert "days read: 19 of 24" in out
-    assert "absent, no file in the source folder: 2024-01-06, 2024-01-12" in out
+    assert "left out: absent, no file in the source folder: 2024-01-06, 2024-01-12, " in log
     mask = read_mask(tmp_path / "mask.nc")
     present = np.stack([f for f in folder.fields if f is not None])
     np.testing.assert_allclose(mask.nan_ratio, np.isnan(present).mean(axis=0), atol=1e-6)
@@ -112,11 +112,11 @@ def test_rejected_days_are_named_and_not_counted(tmp_path, capsys):
     folder.file(8).write_text("<!DOCTYPE html><html>please log in</html>")
     folder.file(9).write_bytes(folder.file(9).read_bytes()[:9000])
     capsys.readouterr()
-    assert run(folder, tmp_path / "mask.nc") == 1
+    assert run(folder, tmp_path / "mask.nc") == 0
     shown = capsys.readouterr()
     assert "days read: 17 of 24" in shown.out
-    assert "failed: 2024-01-09 rejected (asi-AMSR2-n25000-20240109-v5.4.nc): a web page" in shown.err
-    assert "failed: 2024-01-10 rejected" in shown.err
+    assert "left out: 2024-01-09 rejected (asi-AMSR2-n25000-20240109-v5.4.nc): a web page" in shown.err
+    assert "left out: 2024-01-10 rejected" in shown.err
     ratio = read_mask(tmp_path / "mask.nc").nan_ratio
     kept = [f for i, f in enumerate(folder.fields) if f is not None and i != 9]
     np.testing.assert_allclose(ratio, np.isnan(np.stack(kept)).mean(axis=0), atol=1e-6)

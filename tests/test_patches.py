@@ -289,7 +289,7 @@ def test_second_run_makes_what_is_missing_damaged_or_changed(folder, patches, tm
     content[5000] ^= 1
     damaged.write_bytes(content)
     report = make_patches(input_dir=source, output_dir=out, **SMALL)
-    assert names == scenes[:2] and report.status == 0
+    assert names == scenes[:2] and report.exit_status() == 0
     assert files_of(out) == files_of(patches)
     names.clear()
     (path,) = source.rglob(f"{scenes[2]}.nc")
@@ -370,9 +370,9 @@ def test_bad_scenes_are_named_and_the_others_are_cut(folder, tmp_path):
     rewrite(paths[1], "nersc_sar_primary", np.full(SIZE, np.nan, np.float32))
     rewrite(paths[2], "distance_map", None)
     report = make_patches(input_dir=source, output_dir=tmp_path / "out", **SMALL)
-    assert report.status == 1 and len(report.failed) == 4
-    assert not any("\n" in line for line in report.failed)
-    text = " ".join(report.failed)
+    assert report.exit_status() == 0 and len(report.left_out) == 4
+    assert not any("\n" in line for line in report.left_out)
+    text = " ".join(report.left_out)
     for said in (
         "neither SIC nor",
         "finite nersc_sar_primary",
@@ -385,7 +385,8 @@ def test_bad_scenes_are_named_and_the_others_are_cut(folder, tmp_path):
 
 def test_scene_smaller_than_a_patch_is_told(folder, tmp_path):
     report = make_patches(input_dir=folder, output_dir=tmp_path)
-    assert len(report.failed) == 5 and "at least 224 x 224 pixels, found 160 x 190" in report.failed[0]
+    assert len(report.left_out) == 5 and report.failed == ["not one of 5 scenes gave a patch"]
+    assert "at least 224 x 224 pixels, found 160 x 190" in report.left_out[0]
     assert not (tmp_path / "patches.csv").exists()
 
 
@@ -436,9 +437,9 @@ def test_scenes_without_a_place_are_told_and_the_manifest_says_so(folder, patche
             rewrite(path, name, np.zeros(SIZE, np.float32))
     for _ in range(2):
         report = make_patches(input_dir=source, output_dir=out, **SMALL)
-        assert report.status == 1 and len(report.failed) == len(scenes)
-        assert "class in at least 30 percent" in report.failed[0]
-        assert str(list_scenes(source)[0]) in report.failed[0]
+        assert report.exit_status() == 1 and len(report.left_out) == len(scenes)
+        assert "class in at least 30 percent" in report.left_out[0]
+        assert str(list_scenes(source)[0]) in report.left_out[0]
         with pytest.raises(InputError, match="found an empty manifest"):
             read_manifest(out)
 
@@ -475,7 +476,7 @@ def test_a_link_to_a_scene_that_has_gone_costs_that_scene(folder, patches, tmp_p
     path.unlink()
     path.symlink_to(tmp_path / "gone.nc")
     report = make_patches(input_dir=source, output_dir=tmp_path / "out", **SMALL)
-    assert report.failed == [f"no such file: {path}"]
+    assert report.left_out == [f"no such file: {path}"]
     assert path.stem not in {row.scene for row in read_manifest(tmp_path / "out")}
 
 

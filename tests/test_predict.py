@@ -353,7 +353,7 @@ def test_stage_makes_a_cf_map_and_keeps_it(scene, checkpoint, tmp_path):
     assert {p: p.stat().st_mtime_ns for p in out.iterdir()} == files
     with pytest.raises(InputError, match="with another overlap; choose another"):
         predict(**options, overlap=8)
-    assert predict(**options, overlap=8, force=True).status == 0
+    assert predict(**options, overlap=8, force=True).exit_status() == 0
 
 
 @pytest.mark.slow

@@ -354,7 +354,9 @@ def test_the_stage_writes_table_record_and_picture(reader, tmp_path):
     assert reader[0].variable == "ice" and reader[0].start_date == date(2024, 10, 4)
     names = sorted(path.name for path in (tmp_path / "made").iterdir())
     assert names == ["scores.csv", "scores.json", "scores.png"]
-    assert report.status == 1 and report.failed[0].startswith("short: max_gap_days must be 0 to 9")
+    assert report.exit_status() == 1 and report.failed[0].startswith(
+        "short: max_gap_days must be 0 to 9"
+    )
     told = json.loads((tmp_path / "made" / "scores.json").read_text())
     assert told["methods"]["temporal"]["peak_memory_bytes"] > 20e6
     assert told["paired_differences"][0]["against"] == "hybrid"
@@ -372,7 +374,7 @@ def test_the_stage_takes_cells_that_are_given(reader, tmp_path):
         held_out_file=tmp_path / "points.npy",
         dpi=40,
     )
-    assert report.status == 0
+    assert report.exit_status() == 0
     assert report.values["scores"].held_out.kinds == ["given"]
     assert report.values["scores"].get_row("temporal").measures.held_out == chosen.sum()
 

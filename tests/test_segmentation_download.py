@@ -108,7 +108,7 @@ def test_everything_arrives_and_a_second_run_asks_for_nothing(tmp_path, hub):
     report = download_scenes(output_dir=tmp_path, split="all")
     assert files_below(tmp_path) == FILES["test"] | FILES["train"]
     assert (tmp_path / "metadata.csv").read_bytes() == TABLE
-    assert report.values == {"test": 2, "train": 4} and report.status == 0
+    assert report.values == {"test": 2, "train": 4} and report.exit_status() == 0
     assert not (tmp_path / ".archives").exists()
     hub.describe = None
     again = download_scenes(output_dir=tmp_path, split="all")

@@ -105,7 +105,7 @@ def test_a_cut_checkpoint_says_how_to_start_anew(folder, trained, tmp_path):
     last.write_bytes(last.read_bytes()[:5000])
     with pytest.raises(InputError, match=r"a damaged file: .*last\.pt .* with --no_resume"):
         train(patch_dir=folder, output_dir=tmp_path / "cut", **TINY)
-    assert train(patch_dir=folder, output_dir=tmp_path / "cut", resume=False, **TINY).status == 0
+    assert train(patch_dir=folder, output_dir=tmp_path / "cut", resume=False, **TINY).exit_status() == 0
 
 
 # Training

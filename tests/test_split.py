@@ -224,7 +224,7 @@ def test_two_runs_at_once(tmp_path):
         thread.join()
     for report in reports:
         assert all("is being written by" in line for line in report.failed)
-    assert split_archives(**work).status == 0
+    assert split_archives(**work).exit_status() == 0
     assert len(names(tmp_path / "o")) == 8
 
 

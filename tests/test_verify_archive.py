@@ -240,7 +240,7 @@ def test_repair_of_a_cut_classic_archive(tmp_path, kept):
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
     report = verify_archives(archives=[path], repair=True)
     check = report.values[str(path)]
-    assert report.status == 1
+    assert report.exit_status() == 1
     assert check.verdict == "DAMAGED"
     expected = int(kept * 4 + 0.1)
     with load_swaths(report.outputs[0]) as archive:
@@ -273,7 +273,7 @@ def test_repair_of_the_former_program(tmp_path):
     dictionaries[1] = {"metadata": {}}
     path = write_classic(tmp_path / "old.npz", [*dictionaries, dictionaries[0]])
     report = verify_archives(archives=[path], repair=True)
-    assert report.status == 1
+    assert report.exit_status() == 1
     with load_swaths(report.outputs[0]) as archive:
         assert len(archive) == 2
         np.testing.assert_array_equal(archive[1].counts["unknown"], dictionaries[2]["temperature"])

@@ -11,10 +11,8 @@ from IPython.core.magic import register_cell_magic
 
 @register_cell_magic
 def bash(line: str, cell: str) -> None:
-    """Run a cell with bash; a command that fails ends it, unless ``--no-raise-error`` is given."""
-    tolerant = "--no-raise-error" in line
-    options = [] if tolerant else ["-e"]
-    result = subprocess.run(["bash", *options, "-c", cell], capture_output=True, text=True)
+    """Run a cell with bash; a command that fails ends it."""
+    result = subprocess.run(["bash", "-e", "-c", cell], capture_output=True, text=True)
     print(result.stdout, end="")  # noqa: T201
-    if result.returncode and not tolerant:
+    if result.returncode:
         raise RuntimeError(f"exit status {result.returncode}: {result.stderr}")

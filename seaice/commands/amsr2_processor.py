@@ -3,8 +3,8 @@
 Searches G-Portal, fetches granules over SFTP in several threads, extracts the channels with
 times and co-registered positions, and deletes the granules. Every finished granule is safe
 on the disk at once: the same command continues after a kill or a failure. An archive that
-lacks granules is called ..._incomplete, lists them, and the exit status is 1. Without any
-option on a terminal it asks.
+lacks granules is called ..._incomplete and lists them; the exit status is 1 where they could not be
+fetched, and 0 where the server has none. Without any option on a terminal it asks.
 
 Examples
   python amsr2_processor.py --start 2020-01-01 --end 2020-01-31 --output_dir archive --layout hdf5

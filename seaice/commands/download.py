@@ -10,9 +10,9 @@ Examples
   python download.py --start_date 20240101 --end_date 20240131 -o data \
       --base_url https://mirror.example.org/bremen --base_url https://data.seaice.uni-bremen.de
 
-Exit status: 0 every day is there or known to be absent upstream, 1 some are missing (listed),
-2 wrong usage, 130 interrupted. manifest.jsonl in the folder records size, SHA-256, address
-and version of each file. Proxies and .netrc are taken from the environment.
+Exit status: 0 every day is there or not upstream (named, and asked for again by the next run),
+1 some could not be fetched, 2 wrong usage, 130 interrupted. manifest.jsonl in the folder records
+size, SHA-256, address and version of each file. Proxies and .netrc are taken from the environment.
 
 Please cite Spreen et al. (2008), doi:10.1029/2005JC003384, and acknowledge the University of
 Bremen when you use the data.

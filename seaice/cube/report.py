@@ -18,13 +18,13 @@ from seaice.report import Report, listing
 
 def report_complete(recipe: Recipe, days: DailyGrids, target: Target) -> Report:
     """The report of a run that found its cube complete; it has the lines of the run that wrote it."""
-    lines, failed = describe_days(_read_records(target, days))
+    lines, left_out = describe_days(_read_records(target, days))
     inputs = "the same inputs"
     if target.append:
         since = target.date_range.end - timedelta(days=2 * recipe.method.reach - 1)
         inputs += f" (present days before {since} were not compared)"
     head = f"{target.path}: complete already, made with the same parameters from {inputs}"
-    return Report([head, *lines], failed, [target.path])
+    return Report([head, *lines], outputs=[target.path], left_out=left_out)
 
 
 def report_written(
@@ -33,7 +33,7 @@ def report_written(
     """The report of a run that wrote days; the days it lists are those of the whole cube."""
     date_range, grid = target.date_range, recipe.grid
     records = _read_records(target, days)
-    lines, failed = describe_days(records)
+    lines, left_out = describe_days(records)
     statuses = Counter(record.status for record in records)
     head = [
         f"{target.path}: {len(date_range)} days {date_range} on {grid}",
@@ -54,7 +54,7 @@ def report_written(
     ends = _one_sided_ends(written, recipe, days, target)
     if ends:
         lines.append(f"filled from one side at the ends of the period: {listing(ends)}")
-    return Report(head + lines, failed, [target.path], {"cells": cells})
+    return Report(head + lines, [], [target.path], {"cells": cells}, left_out)
 
 
 def _count_cells(written: Sequence[FinishedDay]) -> dict[str, int]:

@@ -247,20 +247,19 @@ def describe_days(records: Iterable[DayRecord]) -> tuple[list[str], list[str]]:
     Returns
     -------
     lines : list of str
-        Lines for information.
-    failed : list of str
-        Lines about rejected days that are in no list of special days: their files should be
-        examined or fetched again.
+        Lines about days that are in a list of special days.
+    left_out : list of str
+        Lines about all others: their files should be fetched, or examined and fetched again.
     """
     lines: list[str] = []
-    failed: list[str] = []
-    absent: dict[str, list[str]] = {}
+    left_out: list[str] = []
+    absent: dict[tuple[bool, str], list[str]] = {}
     for record in records:
         if record.status == DayStatus.ABSENT:
-            absent.setdefault(record.reason, []).append(str(record.day))
+            absent.setdefault((record.is_special, record.reason), []).append(str(record.day))
         elif record.status == DayStatus.REJECTED:
             text = f"{record.day} rejected ({record.file}): {record.reason}"
-            (lines if record.is_special else failed).append(text)
-    for reason, days in absent.items():
-        lines.append(f"absent, {reason}: {listing(days)}")
-    return lines, failed
+            (lines if record.is_special else left_out).append(text)
+    for (is_special, reason), days in absent.items():
+        (lines if is_special else left_out).append(f"absent, {reason}: {listing(days)}")
+    return lines, left_out

@@ -62,7 +62,7 @@ def get_dims(*, source_dir: Path) -> Report:
     files = sorted(bremen.find_files(source_dir), key=lambda f: (f.day, str(f.path)))
     report = Report()
     empty = [f for f in files if f.path.stat().st_size == 0]
-    report.failed += [f"{f.path}: the file is empty" for f in empty]
+    report.left_out += [f"{f.path}: the file is empty" for f in empty]
     for grid_id in dict.fromkeys(f.grid_id for f in files):
         grid = _read_first_grid([f for f in files if f.grid_id == grid_id and f not in empty], report)
         if grid is None:
@@ -72,11 +72,11 @@ def get_dims(*, source_dir: Path) -> Report:
             report.lines += [f"height (rows): {grid.rows}", f"width (columns): {grid.columns}"]
         report.lines.append(f"grid: {grid}")
         if grid.id not in (grid_id, "custom"):
-            report.failed.append(f"the files named {grid_id} are on the grid {grid}")
+            report.left_out.append(f"the files named {grid_id} are on the grid {grid}")
     if not report.values:
         raise InputError(
             f"not one of the {len(files)} daily files in {source_dir} can be read "
-            f"({listing(report.failed, limit=1)}); fetch them again with download.py"
+            f"({listing(report.left_out, limit=1)}); fetch them again with download.py"
         )
     report.lines += _summarise_files(files)
     return report
@@ -87,7 +87,7 @@ def _read_first_grid(files: Sequence[bremen.DayFile], report: Report) -> Grid | 
         try:
             return read_grid_of(file.path)
         except InputError as error:
-            report.failed.append(f"{file.path}: {error}")
+            report.left_out.append(f"{file.path}: {error}")
     return None
 
 
@@ -287,9 +287,9 @@ def _report_days(days: Sequence[BoxDay], threshold_percent: float, report: Repor
         f"days with at least {threshold_percent:g} percent missing: {len(listed)} of {readable} "
         f"readable: {names}"
     )
-    lines, failed = describe_days(d.record for d in days)
+    lines, left_out = describe_days(d.record for d in days)
     report.lines += lines
-    report.failed += failed
+    report.left_out += left_out
     report.values |= {"days": list(days), "listed": [d.record.day for d in listed]}
 
 

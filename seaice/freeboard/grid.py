@@ -266,7 +266,7 @@ class _Run:
 
     def _merge(self, result: GranuleResult, report: Report, writer: PointsWriter) -> None:
         if result.error:
-            report.failed.append(result.error)
+            report.left_out.append(result.error)
             return
         self._names.append(result.name)
         for step, (value, uncertainty) in result.buckets.items():
@@ -290,7 +290,7 @@ class _Run:
             "kept": self._used,
             "dropped": dict(self._dropped),
             "granules": len(self._names),
-            "failed": len(report.failed),
+            "failed": len(report.left_out) + len(report.failed),
         }
         report.lines += self._summarise()
         if not self._used:

@@ -274,7 +274,7 @@ def _refuse_foreign(output_file: Path) -> None:
 def _report(
     output_file: Path, mask: Mask, records: list[DayRecord], period: DateRange, threshold: float
 ) -> Report:
-    lines, failed = describe_days(records)
+    lines, left_out = describe_days(records)
     used = sum(r.status == DayStatus.PRESENT for r in records)
     area = mask.grid.cell_area()
     counts = {c: int((mask.surface == c).sum()) for c in Surface}
@@ -299,4 +299,4 @@ def _report(
             "every cell is land: is the threshold right?" if counts[Surface.LAND] else "no land found"
         )
     values = {c.name.lower(): n for c, n in counts.items()} | {"days_used": used}
-    return Report(head + lines, failed, [output_file], values)
+    return Report(head + lines, [], [output_file], values, left_out)

@@ -434,7 +434,10 @@ class _Collection:
             "absent": states.count("absent"),
             "received": self._received,
         }
-        report.failed += _group_by_reason(missing)
+        # No further run mends what the server lacks, or what a folder lacks or holds damaged.
+        final = ("absent", "gap") if request.input_dir is None else ("absent", "gap", "failed")
+        report.left_out += _group_by_reason([entry for entry in missing if entry["state"] in final])
+        report.failed += _group_by_reason([entry for entry in missing if entry["state"] not in final])
         if not done:
             report.failed.append(f"no swath of {len(self._ids)} was collected; no archive is written")
             return report
@@ -446,7 +449,7 @@ class _Collection:
             text = f"lacks {lacking} of {len(self._ids)} granules: the same command continues"
             if not lacking:
                 text = "has gaps: add granules to the folder and run the same command again"
-            report.failed.append(f"{path.name} {text}")
+            (report.failed or report.left_out).append(f"{path.name} {text}")
         else:
             request.locate_archive(self._output_dir, complete=False).unlink(missing_ok=True)
             self.checkpoints.remove()

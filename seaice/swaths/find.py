@@ -161,6 +161,10 @@ def _identify(location: SwathLocation) -> tuple[Any, str]:
 def _list_files(inputs: Sequence[Path]) -> Iterator[Path]:
     for path in dict.fromkeys(inputs):
         if not path.is_dir():
+            if not path.exists():
+                raise InputError(
+                    f"expected archives, L1B granules or folders of them, found no such file: {path}"
+                )
             yield path
             continue
         files = sorted(file for file in path.rglob("*") if file.suffix in (".npz", ".h5"))

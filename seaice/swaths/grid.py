@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 
 Resample = Literal["bucket", "nearest", "gaussian"]
 RESAMPLES = ("bucket", "nearest", "gaussian")
+_NOTHING_USED = "no swath of the input could be used; nothing is written"
 
 # Radius in kilometres within which a pixel counts for a cell, by frequency: half the longer axis of
 # its footprint, and at least the distance of two pixels. JAXA, AMSR2 Data Users' Manual.
@@ -171,7 +172,7 @@ def grid_swaths(
     report = Report()
     try:
         chosen_channels = as_channels(channels or find_channels(input, _archives) or DEFAULT_CHANNELS)
-        listed, report.failed = find_swaths(input, chosen_channels, _archives)
+        listed, report.left_out = find_swaths(input, chosen_channels, _archives)
         names = tuple(channel.name for channel in chosen_channels)
         task = GriddingTask(grid, names, resample, output_dir)
         units = [
@@ -182,7 +183,8 @@ def grid_swaths(
             if orbit in ("both", direction)
         ]
         if not units:
-            if report.failed:
+            if report.left_out:
+                report.failed.append(_NOTHING_USED)
                 return report
             raise InputError("expected swaths of the days and orbits asked for, found none in the input")
         output_dir.mkdir(parents=True, exist_ok=True)
@@ -209,10 +211,12 @@ def _work(
 
         workers.do(grid_day, units, note_result)
     for _, result in sorted(results.items()):  # in the order of the days, whichever finished first
-        report.failed += result.problems
+        report.left_out += result.problems
         if result.path is not None:
             report.outputs.append(result.path)
             report.lines.append(f"{result.path}: {result.text}")
+    if report.left_out and not report.outputs:
+        report.failed.append(_NOTHING_USED)
 
 
 def grid_day(

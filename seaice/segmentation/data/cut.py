@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from seaice import InputError
-from seaice.report import Progress, Report, listing
+from seaice.report import Progress, Report, format_count, listing
 from seaice.runtime.atomic_write import exclusive
 from seaice.runtime.options import Count, Range, Share
 from seaice.runtime.workers import Engine
@@ -123,7 +123,7 @@ def make_patches(
         has_patches = any(record["patches"] for record in records.values())
         if has_patches or list_manifest_files(output_dir)[0].exists():
             report.outputs += write_manifest(settings, list(records.values()))
-    _summarise(report, records, cut_count, settings)
+    _summarise(report, records, cut_count, settings, len(paths))
     return report
 
 
@@ -152,7 +152,7 @@ def _cut_scenes(
                 progress.unit(f"{outcome.record['scene']}: {_format_counts([outcome.record])}")
 
             worker_group.do(cut_scene, [(settings, path) for path in outdated], record_outcome)
-    report.failed += [problems[number] for number in sorted(problems)]
+    report.left_out += [problems[number] for number in sorted(problems)]
     return len(outdated) - len(problems)
 
 
@@ -174,12 +174,16 @@ def cut_scene(settings: PatchSettings, path: Path) -> SceneOutcome:
 
 
 def _summarise(
-    report: Report, cut: Mapping[Path, dict[str, Any]], cut_count: int, settings: PatchSettings
+    report: Report,
+    cut: Mapping[Path, dict[str, Any]],
+    cut_count: int,
+    settings: PatchSettings,
+    scene_count: int,
 ) -> None:
     records = list(cut.values())
     rows = [row for record in records for row in record["patches"]]
     empty = [path for path, record in cut.items() if not record["patches"]]
-    report.failed += [
+    report.left_out += [
         f"expected a position where a patch of {settings.size} x {settings.size} pixels has SAR and "
         f"class in at least {100 * (1 - settings.max_invalid):g} percent and no missing brightness "
         f"temperature, found none: {path}; leave the scene out, or give a smaller --size"
@@ -204,6 +208,8 @@ def _summarise(
                 settings.output_dir,
                 listing(unassigned),
             )
+    else:
+        report.failed.append(f"not one of {format_count(scene_count, 'scene')} gave a patch")
 
 
 def _format_counts(records: Sequence[dict[str, Any]]) -> str:

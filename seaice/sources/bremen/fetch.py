@@ -30,7 +30,7 @@ from seaice.download.partial_file import (
     strip_login,
 )
 from seaice.grids import Grid
-from seaice.report import Progress, Report
+from seaice.report import Progress, Report, format_count
 from seaice.runtime.threads import work_off
 from seaice.settings import install_command
 from seaice.sources.bremen import names as bremen
@@ -43,6 +43,7 @@ from seaice.sources.bremen.worker import (
     DayWorker,
     Outcome,
     Task,
+    record_absence,
 )
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ _WORDS = {
     "unpublished": "not published yet",
     "failed": "failed",
 }
-_LOST = ("missing", "unpublished", "failed")
+_ABSENT = ("missing", "unpublished")
 
 
 def fetch_days(
@@ -123,8 +124,8 @@ def fetch_days(
     Returns
     -------
     Report
-        ``failed`` names every day asked for that is not there at the end, except those
-        known to be absent upstream.
+        ``left_out`` names the days that are not upstream, except those known to be absent there;
+        ``failed`` those that could not be fetched.
 
     Raises
     ------
@@ -149,12 +150,24 @@ def fetch_days(
     plan = make_plan(task, date_range, sensor=sensor, form=form)
     if len(plan.impossible) == len(date_range):
         raise InputError(f"nothing to fetch: {'; '.join(_group_by_reason(plan.impossible))}")
+    for line in _group_by_reason(plan.impossible):
+        logger.warning("%s", line)
     if dry_run:
         return _describe_plan(task, plan)
     _prepare_folder(task, plan)
     start = time.monotonic()
     outcomes, reason = _fetch_all(task, plan, threads=processes)
-    return _report(task, plan, outcomes, reason, seconds=time.monotonic() - start)
+    is_right_address = _has_any_file(task, plan, outcomes)
+    if is_right_address:
+        _record_absences(task, plan, outcomes)
+    report = _report(task, plan, outcomes, reason, seconds=time.monotonic() - start)
+    if not is_right_address and not report.failed and any(o.kind in _ABSENT for o in outcomes):
+        addresses = " and ".join(map(strip_login, task.hosts))
+        report.failed.append(
+            f"not one file of {plan.grid_id} was found at {addresses}: is the address right "
+            "(--base_url), the grid, the period?"
+        )
+    return report
 
 
 def _today() -> date:
@@ -203,7 +216,7 @@ def _describe_plan(task: Task, plan: Plan) -> Report:
         f"{task.folder}; {len(plan.recorded)} already there, {len(plan.absent)} known to be absent "
         "upstream"
     )
-    report.failed = _group_by_reason(plan.impossible)
+    report.left_out = _group_by_reason(plan.impossible)
     report.values = {"to_do": len(plan.to_do), "there": len(plan.recorded), "bytes": size}
     return report
 
@@ -261,6 +274,21 @@ def _fetch_all(task: Task, plan: Plan, *, threads: int) -> tuple[list[Outcome], 
     return outcomes, reason
 
 
+def _has_any_file(task: Task, plan: Plan, outcomes: Sequence[Outcome]) -> bool:
+    """Whether any file of the grid has ever come: an address without one may be a wrong one."""
+    if plan.recorded or any(outcome.kind in ("downloaded", "updated", "there") for outcome in outcomes):
+        return True
+    fetched = (DayFile.parse(record.name) for record in task.manifest if not record.absent)
+    return any(file is not None and file.grid_id == plan.grid_id for file in fetched)
+
+
+def _record_absences(task: Task, plan: Plan, outcomes: Sequence[Outcome]) -> None:
+    files = {file.day: file for file in plan.to_do}
+    for outcome in outcomes:
+        if outcome.everywhere:
+            record_absence(task.manifest, files[outcome.day])
+
+
 def _limit_silence(threads: int, *, any_answered: bool) -> int:
     """Return after how many files in a row without an answer a run ends.
 
@@ -281,15 +309,18 @@ def _report(task: Task, plan: Plan, outcomes: list[Outcome], reason: str, *, sec
     counts["absent"] += len(plan.absent)
     tried = {outcome.day for outcome in outcomes}
     not_tried = {f.day: f"not tried: {reason}" for f in plan.to_do if f.day not in tried}
-    lost = sum(counts[kind] for kind in _LOST) + len(not_tried) + len(plan.impossible)
+    absences = {o.day: _explain_outcome(o) for o in outcomes if o.kind in _ABSENT} | plan.impossible
+    failures = {o.day: o.text for o in outcomes if o.kind == "failed"} | not_tried
     received = sum(outcome.received for outcome in outcomes)
     summary = [f"{counts['downloaded']} downloaded", f"{counts['there']} already there"]
     if counts["updated"]:
         summary.append(f"{counts['updated']} changed upstream and fetched again")
     if counts["absent"]:
         summary.append(f"{counts['absent']} absent upstream as known")
-    summary.append(f"{lost} failed or missing")
-    days = f"{len(plan.date_range)} day{'s' if len(plan.date_range) > 1 else ''}"
+    if absences:
+        summary.append(f"{len(absences)} not upstream")
+    summary.append(f"{len(failures)} failed")
+    days = format_count(len(plan.date_range), "day")
     report.lines.append(f"{plan.grid_id}, {plan.date_range}, {days}: {', '.join(summary)}")
     if received:
         rate = _format_bytes(received / max(seconds, 1e-3))
@@ -298,12 +329,12 @@ def _report(task: Task, plan: Plan, outcomes: list[Outcome], reason: str, *, sec
         report.lines.append(f"files and {MANIFEST_NAME} are in {task.folder}")
     absent = plan.absent | {o.day: o.text for o in outcomes if o.kind == "absent"}
     report.lines += [f"absent upstream, as known: {line}" for line in _group_by_reason(absent)]
-    failed = {o.day: _explain_outcome(o) for o in outcomes if o.kind in _LOST}
-    report.failed = _group_by_reason(failed | not_tried | plan.impossible)
+    report.left_out = _group_by_reason(absences)
+    report.failed = _group_by_reason(failures)
     present = {o.day for o in outcomes if o.kind in ("downloaded", "updated", "there")}
     files = plan.recorded + [file for file in plan.to_do if file.day in present]
     report.outputs = [task.locate(file) for file in sorted(files, key=lambda f: f.day)]
-    report.values = {**counts, "failed": lost, "bytes": received}
+    report.values = {**counts, "failed": len(failures), "bytes": received}
     return report
 
 
@@ -313,9 +344,7 @@ def _explain_outcome(outcome: Outcome) -> str:
             f"not published yet: a day appears early on the next day (UTC), run the same command later; "
             f"{outcome.text}"
         )
-    if outcome.kind == "missing":
-        return f"not upstream: {outcome.text}"
-    return outcome.text
+    return f"not upstream: {outcome.text}"
 
 
 def _group_by_reason(reasons: dict[date, str]) -> list[str]:

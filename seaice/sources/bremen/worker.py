@@ -70,6 +70,8 @@ class Outcome:
         No host gave any answer.
     fatal : bool
         No other day can be written either.
+    everywhere : bool
+        Every host answered that it does not have the file.
     """
 
     day: date
@@ -78,6 +80,7 @@ class Outcome:
     received: int = 0
     unreachable: bool = False
     fatal: bool = False
+    everywhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -275,14 +278,18 @@ class DayWorker:
         task = self._task
         if has_file:
             return Outcome(file.day, "there", f"no longer upstream, the copy here is kept: {error}")
-        before = task.manifest.get(file.name)
-        if error.everywhere and (before is None or not before.absent):
-            task.manifest.add(Record(file.name, _format_now(), absent=True))
         if file.day in task.absent:
-            return Outcome(file.day, "absent", task.absent[file.day])
-        if task.today - file.day <= _PUBLISHED_WITHIN:
-            return Outcome(file.day, "unpublished", str(error))
-        return Outcome(file.day, "missing", str(error))
+            return Outcome(file.day, "absent", task.absent[file.day], everywhere=error.everywhere)
+        is_young = task.today - file.day <= _PUBLISHED_WITHIN
+        kind: Kind = "unpublished" if is_young else "missing"
+        return Outcome(file.day, kind, str(error), everywhere=error.everywhere)
+
+
+def record_absence(manifest: Manifest, file: DayFile) -> None:
+    """Record that no host has the file, once."""
+    before = manifest.get(file.name)
+    if before is None or not before.absent:
+        manifest.add(Record(file.name, _format_now(), absent=True))
 
 
 def _format_now() -> str:
