@@ -3,6 +3,8 @@
 import ast
 import io
 import os
+import struct
+from pathlib import Path
 
 import h5py
 import netCDF4
@@ -15,12 +17,13 @@ from seaice import InputError
 from seaice.open_file import (
     UnreadableFile,
     explain_damage,
-    heaps_are_whole,
+    hdf5_damage,
     open_hdf5,
     open_netcdf,
     open_xarray,
     open_zarr,
 )
+from seaice.open_file.checksum import append_checksum, compare_checksum
 from seaice.simulate import damage
 
 # The calls by which the libraries open a file, and the place of the mode among the arguments.
@@ -75,7 +78,7 @@ def test_a_call_that_opens_for_reading_is_recognised():
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PACKAGE + SCRIPTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_only_open_file_opens_for_reading(path):
-    if path == ROOT / "seaice" / "open_file.py":
+    if path == ROOT / "seaice" / "open_file" / "__init__.py":
         return
     tree = tree_of(path)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -164,19 +167,140 @@ def test_an_input_error_passes_unchanged(netcdf):
         raise InputError("the day is missing")
 
 
-def test_damaged_heaps_are_refused_where_asked_for(tmp_path):
+def break_heap(path):
+    """Give the first object of the first table of texts the length 0, as a flipped bit does."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"GCOL\x01\0\0\0") + 16
+    content[start : start + 16] = bytes(16)  # as the free rest that is nothing
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("kind", OPENERS)
+def test_a_table_of_texts_without_an_end_is_refused(netcdf, kind):
+    break_heap(netcdf)
+    with pytest.raises(
+        UnreadableFile, match=r"no readable \w+ file \(a table of texts in it is damaged\)"
+    ):
+        OPENERS[kind](netcdf)
+
+
+@pytest.mark.parametrize("kind", OPENERS)
+def test_of_a_large_file_only_what_is_read_is_looked_at(netcdf, kind, monkeypatch):
+    monkeypatch.setattr(hdf5_damage, "_SCANNED", 100)
+    OPENERS[kind](netcdf).close()
+    break_heap(netcdf)
+    with pytest.raises(UnreadableFile, match=r"a table of texts in it is damaged"):
+        OPENERS[kind](netcdf)
+
+
+def test_a_table_of_texts_that_was_given_up_is_no_damage(tmp_path):
     path = tmp_path / "texts.h5"
     with h5py.File(path, "w") as file:
         file.attrs["title"] = "a text of any length " * 5
-    assert heaps_are_whole(path)
-    content = bytearray(path.read_bytes())
-    start = content.index(b"GCOL")
-    content[start + 8 : start + 16] = (len(content) * 2).to_bytes(8, "little")
-    path.write_bytes(content)
-    with pytest.raises(
-        UnreadableFile, match=r"no readable HDF5 file \(a table of texts in it is damaged\)"
-    ):
-        open_hdf5(path, check_heaps=True)
+        del file.attrs["title"]
+    broken = path.read_bytes()
+    if b"GCOL" not in broken:  # the library may overwrite it
+        path.write_bytes(broken + b"GCOL\x01\0\0\0" + bytes(50))
+    else:
+        break_heap(path)
+    open_hdf5(path).close()
+
+
+def find_chunk_key(path):
+    """Where the index of z has the first row of its second chunk."""
+    with h5py.File(path) as file:
+        chunk = file["z"].id.get_chunk_info(1)
+    key = struct.pack("<IIQQ", chunk.size, 0, *chunk.chunk_offset, 0)
+    return path.read_bytes().index(key) + 8
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """A file of four deflated chunks of 4,096 numbers."""
+    path = tmp_path / "rows.nc"
+    with netCDF4.Dataset(path, "w") as dataset:
+        dataset.createDimension("x", 16384)
+        z = dataset.createVariable("z", "f4", ("x",), compression="zlib", chunksizes=[4096])
+        z[:] = np.random.default_rng(0).random(16384)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["NetCDF", "xarray"])
+@pytest.mark.parametrize("bit", [13, 16])  # to another chunk, and beyond the last one
+def test_a_chunk_that_the_index_does_not_list_is_damage(rows, kind, bit):
+    content = bytearray(rows.read_bytes())
+    content[find_chunk_key(rows) + bit // 8] ^= 1 << bit % 8
+    rows.write_bytes(content)
+    with pytest.raises(UnreadableFile, match=r"the index of the chunks of /z is damaged"):
+        OPENERS[kind](rows)
+
+
+def test_a_lost_chunk_is_told_from_one_that_was_never_written(rows, tmp_path):
+    sparse = tmp_path / "sparse.nc"
+    with netCDF4.Dataset(sparse, "w") as dataset:
+        dataset.createDimension("x", 16384)
+        z = dataset.createVariable("z", "f4", ("x",), compression="zlib", chunksizes=[4096])
+        z[4096:8192] = np.random.default_rng(0).random(4096)
+    with open_netcdf(sparse) as dataset:
+        assert dataset["z"][:].count() == 4096
+    content = bytearray(rows.read_bytes())
+    leaf = content.index(b"TREE")
+    assert content[leaf + 6] == 4
+    content[leaf + 6] = 3  # entries in use
+    rows.write_bytes(content)
+    with pytest.raises(UnreadableFile, match=r"chunks of /z are lost"):
+        open_netcdf(rows)
+
+
+def test_a_file_of_ours_is_compared_with_its_checksum(netcdf):
+    append_checksum(netcdf)
+    content = netcdf.read_bytes()
+    with open_netcdf(netcdf) as dataset:
+        assert dataset["z"].shape == (20000,)
+    for position in (40, 2100, len(content) - 45, len(content) - 17):
+        flipped = bytearray(content)
+        flipped[position] ^= 4
+        netcdf.write_bytes(flipped)
+        with pytest.raises(UnreadableFile, match="checksum"):
+            open_netcdf(netcdf)
+
+
+@pytest.mark.parametrize("library", ["netCDF4", "h5py"])
+def test_a_program_that_changes_a_file_takes_the_checksum_away(netcdf, library):
+    append_checksum(netcdf)
+    append_checksum(netcdf)
+    assert compare_checksum(netcdf)
+    if library == "netCDF4":
+        with netCDF4.Dataset(netcdf, "a") as dataset:
+            dataset["z"].units = "K"
+    else:
+        with h5py.File(netcdf, "r+") as file:
+            file["z"].attrs["units"] = np.bytes_("K")
+    assert not compare_checksum(netcdf)
+    with open_netcdf(netcdf) as dataset:
+        assert dataset["z"].units == "K"
+
+
+def test_a_zarr_group_of_ours_is_compared_with_its_checksum(tmp_path):
+    path = tmp_path / "c.zarr"
+    group = zarr.create_group(str(path), zarr_format=3)
+    group.create_array("z", data=np.arange(3), dimension_names=["x"], attributes={"scale_factor": 0.01})
+    append_checksum(path)
+    assert open_zarr(path)["z"].attrs["scale_factor"] == 0.01
+    file = path / "z" / "zarr.json"
+    file.write_bytes(file.read_bytes().replace(b"0.01", b"0.03"))
+    with pytest.raises(UnreadableFile, match=r"zarr\.json of z does not fit its checksum"):
+        open_zarr(path)
+    zarr.open_group(str(path), mode="r+")["z"].attrs["scale_factor"] = 0.02
+    assert open_zarr(path)["z"].attrs["scale_factor"] == 0.02
+
+
+@pytest.mark.parametrize("kind", OPENERS)
+def test_a_pipe_or_a_device_is_no_data_file(tmp_path, kind):
+    os.mkfifo(tmp_path / "day.nc")
+    for path in (tmp_path / "day.nc", Path("/dev/zero")):
+        with pytest.raises(UnreadableFile, match=r"expected an? .*, found a pipe or a device: "):
+            OPENERS[kind](path)
 
 
 def test_an_open_file_is_handed_on(netcdf):

@@ -196,7 +196,9 @@ def _write_cube(task: FillTask, target: Target, existing: ExistingCube | None, e
         target.container.check_packing(target.path, recipe.packing)
     try:
         fill_days(task, finished, DateRange(first, date_range.end), engine)
-        with atomic(target.path, verify=partial(_verify, target=target), locked=True) as part:
+        with atomic(
+            target.path, verify=partial(_verify, target=target), locked=True, checksum=True
+        ) as part:
             batches = _checked_batches(finished, recipe, date_range)
             target.write(part, recipe, days, batches, engine)
     except BaseException:

@@ -84,7 +84,7 @@ def write_filled(
         if "land_mask" not in dataset:
             dataset["land_mask"] = _make_land_mask(source)
         dataset.attrs = _make_global_attributes(source, filled, parameters, call)
-        with atomic_write.atomic(path, verify=_check_readable, locked=locked) as part:
+        with atomic_write.atomic(path, verify=_check_readable, locked=locked, checksum=True) as part:
             _write(dataset, part)
 
 

@@ -93,7 +93,7 @@ def write_gridded(
     starts = np.array([day_number(step.start) for step in steps])
     ends = np.array([day_number(step.end) + 1 for step in steps])
     with (
-        atomic_write.atomic(path, verify=_check_readable, locked=locked) as part,
+        atomic_write.atomic(path, verify=_check_readable, locked=locked, checksum=True) as part,
         netCDF4.Dataset(part, "w") as dataset,
     ):
         dataset.setncatts(dict(attributes))

@@ -131,7 +131,7 @@ def write_netcdf(series: IndexSeries, path: Path) -> None:
     """Write a CF time series with the dimensions time and region."""
     import netCDF4
 
-    with atomic(path) as temporary, netCDF4.Dataset(temporary, "w") as dataset:
+    with atomic(path, checksum=True) as temporary, netCDF4.Dataset(temporary, "w") as dataset:
         numbers = np.array([day_number(day) for day in series.dates], dtype=np.int32)
         cf.write_time(dataset, numbers)
         dataset.createDimension("region", len(series.regions))

@@ -131,7 +131,7 @@ def _create_mask(
         "threshold": threshold,
         "days_used": used,
     }
-    with atomic(output_file, verify=read_mask, locked=True) as temporary:
+    with atomic(output_file, verify=read_mask, locked=True, checksum=True) as temporary:
         write_mask(temporary, mask, parameters)
     return _report(output_file, mask, records, period, threshold)
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from seaice import InputError
+from seaice.open_file.checksum import append_checksum
 
 # An output of this ending is a folder.
 FOLDER_ENDING = ".zarr"
@@ -72,7 +73,11 @@ def exclusive(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic(
-    path: Path, *, verify: Callable[[Path], object] | None = None, locked: bool = False
+    path: Path,
+    *,
+    verify: Callable[[Path], object] | None = None,
+    locked: bool = False,
+    checksum: bool = False,
 ) -> Iterator[Path]:
     """Write a file, or a folder of that ending, so that it appears whole or not at all.
 
@@ -91,6 +96,9 @@ def atomic(
         Given the temporary sibling; raises if it is not what it should be.
     locked : bool
         The caller holds :func:`exclusive` for this path already.
+    checksum : bool
+        Append the checksum that our readers compare (:mod:`seaice.open_file.checksum`): for the
+        arrays of this toolbox, not for files of others.
 
     Raises
     ------
@@ -105,6 +113,8 @@ def atomic(
         _remove(temporary)  # what a killed run left; nobody else can be writing it
         try:
             yield temporary
+            if checksum:
+                append_checksum(temporary)
             _flush_all(temporary)
             if verify is not None:
                 verify(temporary)

@@ -102,7 +102,7 @@ def _list_charts(truth: SceneTruth) -> Variables:
 def _write_file(path: Path, variables: Variables, attributes: dict[str, Any]) -> None:
     import netCDF4
 
-    with atomic(path) as part, netCDF4.Dataset(part, "w") as dataset:
+    with atomic(path, checksum=True) as part, netCDF4.Dataset(part, "w") as dataset:
         dataset.setncatts(attributes)
         for name, (dimensions, values, variable_attributes) in variables.items():
             for dimension, length in zip(dimensions, values.shape, strict=True):

@@ -218,7 +218,7 @@ def _write_file(
         "latitude": (latitude, {"standard_name": "latitude", "units": "degrees_north"}),
         "longitude": (longitude, {"standard_name": "longitude", "units": "degrees_east"}),
     }
-    with atomic_write.atomic(path) as part, netCDF4.Dataset(part, "w") as dataset:
+    with atomic_write.atomic(path, checksum=True) as part, netCDF4.Dataset(part, "w") as dataset:
         dataset.Conventions = "CF-1.7, ACDD-1.3"
         dataset.title = "simulated sea surface temperature"
         for name, (values, attributes) in coordinates.items():

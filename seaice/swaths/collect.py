@@ -442,7 +442,7 @@ class _Collection:
             report.failed.append(f"no swath of {len(self._ids)} was collected; no archive is written")
             return report
         path = request.locate_archive(self._output_dir, complete=not missing)
-        with atomic_write.atomic(path, verify=check_readable, locked=not missing) as part:
+        with atomic_write.atomic(path, verify=check_readable, locked=not missing, checksum=True) as part:
             self.checkpoints.assemble(part, done, self._describe_archive(missing))
         if missing:
             lacking = len(self._ids) - len(done)

@@ -165,7 +165,7 @@ def _write(
     archive: SwathArchive, part: ArchivePart, path: Path, layout: str, info: dict[str, Any]
 ) -> None:
     with (
-        atomic_write.atomic(path, verify=check_readable) as temporary,
+        atomic_write.atomic(path, verify=check_readable, checksum=True) as temporary,
         create_archive(temporary, layout=layout, count=len(part.indices)) as writer,
     ):
         for index in part.indices:

@@ -177,7 +177,7 @@ def _repair(archive: SwathArchive, check: ArchiveCheck, folder: Path, report: Re
     granule_ids = {swath.granule_id for swath in swaths} - {""}
     lost = [swath for swath in check.swaths if swath.problems and swath.granule_id not in granule_ids]
     with (
-        atomic_write.atomic(path) as temporary,
+        atomic_write.atomic(path, checksum=True) as temporary,
         create_archive(temporary, layout=archive.layout, count=len(swaths)) as writer,
     ):
         for swath in swaths:

@@ -67,7 +67,7 @@ def write_cells(
         whole = (days.size, ids.size)
         if values.shape not in (whole, whole[1:]):
             raise InputError(f"expected {name} of shape {whole} or {whole[1:]}, found {values.shape}")
-    with atomic(path) as temporary, netCDF4.Dataset(temporary, "w") as dataset:
+    with atomic(path, checksum=True) as temporary, netCDF4.Dataset(temporary, "w") as dataset:
         dataset.setncatts({"Conventions": "CF-1.13", **(attributes or {})})
         dataset.createDimension("time", days.size)
         dataset.createDimension("cells", ids.size)

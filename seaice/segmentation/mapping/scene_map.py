@@ -99,7 +99,7 @@ def write_scene_map(
     """
     import netCDF4
 
-    with atomic(path, locked=locked) as part, netCDF4.Dataset(part, "w") as dataset:
+    with atomic(path, locked=locked, checksum=True) as part, netCDF4.Dataset(part, "w") as dataset:
         dataset.setncatts(dict(attributes))
         for name, count in zip(("line", "sample"), scene_map.surface.shape, strict=True):
             dataset.createDimension(name, count)

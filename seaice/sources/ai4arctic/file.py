@@ -50,7 +50,7 @@ def read_contents(path: Path) -> tuple[dict[str, tuple[int, ...]], tuple[str, ..
     InputError
         If the file is damaged or is not an HDF5 file.
     """
-    with explain_damage(path, "HDF5"), open_hdf5(path, check_heaps=True) as file:
+    with explain_damage(path, "HDF5"), open_hdf5(path) as file:
         # A variable without any value has None for a shape.
         shapes = {name: item.shape or () for name, item in file.items() if hasattr(item, "shape")}
         sar = SAR_CHANNELS[0]

@@ -115,7 +115,7 @@ def list_granules(folder: Path) -> list[Path]:
 def read_start(path: Path) -> datetime | None:
     """Read the UTC start in a granule, to the millisecond; None where it cannot be read."""
     try:
-        with open_hdf5(path, check_heaps=True) as file:
+        with open_hdf5(path) as file:
             return _Granule(path, file).read_time("ObservationStartDateTime")
     except DAMAGE:
         return None
@@ -154,7 +154,7 @@ def read_granule(
         If the file cannot be read, lacks a channel, or holds no scan; names the file.
     """
     requested = as_channels(channels)
-    with explain_damage(path, "HDF5"), open_hdf5(path, check_heaps=True) as file:
+    with explain_damage(path, "HDF5"), open_hdf5(path) as file:
         return _Granule(path, file).read_swath(requested, coordinates=coordinates, overlap=overlap)
 
 

@@ -73,7 +73,7 @@ def write_day(path: Path, concentration: np.ndarray, grid: Grid) -> None:
 
     values = _field_of(concentration, grid)
     mapping = _grid_mapping_attributes(grid)
-    with atomic(Path(path)) as temporary, netCDF4.Dataset(temporary, "w") as dataset:
+    with atomic(Path(path), checksum=True) as temporary, netCDF4.Dataset(temporary, "w") as dataset:
         for name, size in (("x", grid.columns), ("y", grid.rows)):
             dataset.createDimension(name, size)
         dataset.createVariable("polar_stereographic", "S1").setncatts(mapping)

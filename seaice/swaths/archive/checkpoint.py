@@ -175,7 +175,7 @@ class Checkpoints:
         """Write a swath to the disk and note it as done; returns the bytes of its file."""
         path = self._locate(swath.granule_id)
         with (
-            atomic_write.atomic(path) as part,
+            atomic_write.atomic(path, checksum=True) as part,
             create_archive(part, layout=_LAYOUT, count=1) as writer,
         ):
             writer.add(swath)

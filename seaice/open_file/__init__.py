@@ -2,13 +2,15 @@
 
 The libraries answer a web page under the name of a data file, a file cut short or a flipped
 bit with messages of their own, or never. Here every such file is an :class:`UnreadableFile`.
-Files are opened for writing by their writers (:mod:`seaice.runtime.atomic_write`).
+Before a library sees a file, its checksum is compared (:mod:`seaice.open_file.checksum`); a file without
+one, of another program or an earlier version, must have tables of texts that end, and every chunk
+that its index should list. Files are opened for writing by their writers
+(:mod:`seaice.runtime.atomic_write`).
 """
 
 from __future__ import annotations
 
-import mmap
-import struct
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from seaice import InputError
+from seaice.open_file import hdf5_damage
+from seaice.open_file.checksum import compare_checksum
 
 if TYPE_CHECKING:
     import h5py
@@ -74,19 +78,17 @@ def open_netcdf(path: Path) -> netCDF4.Dataset:
     import netCDF4
 
     with explain_damage(path, "NetCDF"):
+        _check_content(path)
         return netCDF4.Dataset(path)
 
 
-def open_hdf5(path: Path | BinaryIO, *, check_heaps: bool = False) -> h5py.File:
+def open_hdf5(path: Path | BinaryIO) -> h5py.File:
     """Open an HDF5 file for reading; the caller closes it, best with ``with``.
 
     Parameters
     ----------
     path : Path or binary file
         An open file, such as one on S3, is handed to the library as it is.
-    check_heaps : bool
-        Refuse a file whose text attributes would hold the library in an endless loop; see
-        :func:`heaps_are_whole`. Every byte is scanned, so ask for it with foreign files only.
 
     Raises
     ------
@@ -98,8 +100,7 @@ def open_hdf5(path: Path | BinaryIO, *, check_heaps: bool = False) -> h5py.File:
     if not isinstance(path, Path):
         return h5py.File(path, "r")
     with explain_damage(path, "HDF5"):
-        if check_heaps and not heaps_are_whole(path):
-            raise OSError("a table of texts in it is damaged")
+        _check_content(path, chunks=False)
         return h5py.File(path, "r")
 
 
@@ -114,6 +115,7 @@ def open_zarr(path: Path) -> zarr.Group:
     import zarr
 
     with explain_damage(path, "Zarr"):
+        compare_checksum(path)
         return zarr.open_group(str(path), mode="r", zarr_format=3)
 
 
@@ -140,6 +142,10 @@ def open_xarray(path: Path, *, decode: bool = True) -> xarray.Dataset:
     with explain_damage(path, "Zarr" if is_zarr else "NetCDF"), warnings.catch_warnings():
         # Two fill values in one variable, names of other conventions: nothing to act upon.
         warnings.simplefilter("ignore")
+        if is_zarr:
+            compare_checksum(path)
+        else:
+            _check_content(path)
         return xarray.open_dataset(
             path,
             engine="zarr" if is_zarr else "netcdf4",
@@ -181,7 +187,7 @@ def _unreadable(path: Path, kind: Format, error: BaseException) -> UnreadableFil
         reason = f"the file cannot be read ({refusal.strerror})"
         return UnreadableFile(f"{reason}: {path}; check its permissions", reason)
     if content:
-        advice = "" if content == _FOLDER else "; fetch it again"
+        advice = "; fetch it again" if path.is_file() else ""
         return UnreadableFile(f"expected {noun}, found {content}: {path}{advice}", f"found {content}")
     words = (isinstance(error, OSError) and error.strerror) or str(error)  # without number and path
     reason = " ".join(words.split())[:300] or type(error).__name__
@@ -189,13 +195,13 @@ def _unreadable(path: Path, kind: Format, error: BaseException) -> UnreadableFil
     return UnreadableFile(text, reason)
 
 
-_FOLDER = "a folder"
-
-
 def _other_content(path: Path) -> str:
     """What a path holds that is no data at all, in words; empty if it may be a data file."""
     if path.is_dir():
-        return _FOLDER
+        return "a folder"
+    if not path.is_file():
+        path.stat()
+        return "a pipe or a device"
     with path.open("rb") as file:
         start = file.read(512)
     if not start:
@@ -214,51 +220,17 @@ def is_web_page(start: bytes) -> bool:
     return b"<html" in start.lower() or b"<!doctype" in start.lower()
 
 
-# Damage that the HDF5 library does not survive. Attributes that are texts of any length lie in
-# global heaps. A heap with an object of length zero, as one flipped bit makes it, sends the library
-# into a loop without end that not even Ctrl-C interrupts. The layout is that of the HDF5 File Format
-# Specification 3.0 (The HDF Group), section III.E.
-_START = b"GCOL\x01\0\0\0"  # signature and version of a heap
-_LENGTH = struct.Struct("<Q")  # bytes of the whole heap; follows the start
-_OBJECT = struct.Struct("<HHIQ")  # head of an object: number, references, reserved, length
+def _check_content(path: Path, *, chunks: bool = True) -> None:
+    """Compare the checksum of a file; without one, look for the damage that its library does not see.
 
-
-def heaps_are_whole(path: Path) -> bool:
-    """Whether every global heap of an HDF5 file can be walked to its end.
-
-    Every byte of the file is scanned for the beginnings of heaps.
+    An HDF5 file may have thousands of datasets of which few are read; see :func:`check_chunks`.
 
     Raises
     ------
     OSError
-        If the file cannot be read.
+        If it is damaged, cannot be read, or is a device or a pipe, which may have no end.
     """
-    if not path.stat().st_size:
-        return True
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return all(_is_whole(content, start) for start in _starts(content))
-
-
-def _starts(content: mmap.mmap) -> Iterator[int]:
-    start = content.find(_START)
-    while start >= 0:
-        yield start
-        start = content.find(_START, start + 1)
-
-
-def _is_whole(content: mmap.mmap, start: int) -> bool:
-    position = start + len(_START)
-    if position + _LENGTH.size > len(content):
-        return False
-    end = start + _LENGTH.unpack_from(content, position)[0]
-    position += _LENGTH.size
-    if end > len(content):
-        return False
-    while position + _OBJECT.size <= end:
-        number, _, _, length = _OBJECT.unpack_from(content, position)
-        # Number 0 is the free rest, whose length counts its own head; others end at a multiple of 8.
-        step = _OBJECT.size + (length + 7) // 8 * 8 if number else length
-        if step < _OBJECT.size or position + step > end:
-            return False
-        position += step
-    return True
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("expected a regular file")
+    if not compare_checksum(path):
+        hdf5_damage.check_file(path, chunks=chunks)
