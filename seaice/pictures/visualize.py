@@ -224,9 +224,9 @@ def visualize_mask(
     figure, (left, right) = draw.make_map_panels(mask.grid, 2, height=6.5, top=1.15)
     draw.draw_classes(left, mask.surface, mask.grid, classes)
     ratio = draw.draw_ratio(right, mask.nan_ratio, mask.grid)
-    if coast.natural_earth is not None:
+    if coast.lines is not None:
         # A thin line, so that the class of coast cells can be seen.
-        draw.draw_coastlines(left, coast.natural_earth, paint=False, width=0.2)
+        draw.draw_coastlines(left, coast.lines, paint=False, width=0.2)
     draw.draw_outline(right, mask.land, mask.grid, colour=palette.MASK_EDGE)
     draw.draw_legend(right, [palette.make_line_swatch("edge of land in the mask", palette.MASK_EDGE)])
     draw.draw_scale_bar(left, mask.grid)
@@ -328,16 +328,16 @@ def _join_hatched(classes: Mapping[int, Swatch]) -> list[Swatch]:
 
 @dataclass(frozen=True)
 class _Coast:
-    """Coast of a map: Natural Earth, the outline of the mask, or none; and a line for the report."""
+    """Coast of a map: coastlines, the outline of the mask, or none; and a line for the report."""
 
-    natural_earth: Coastlines | None
+    lines: Coastlines | None
     draw_outline: bool
     note: str | None
 
     @property
     def has_polygons(self) -> bool:
         """Whether there are land areas to fill."""
-        return self.natural_earth is not None and bool(self.natural_earth.polygons)
+        return self.lines is not None and bool(self.lines.polygons)
 
 
 def _choose_coast(choice: Choice, grid: Grid, land: np.ndarray | None) -> _Coast:
@@ -347,17 +347,17 @@ def _choose_coast(choice: Choice, grid: Grid, land: np.ndarray | None) -> _Coast
             "--coastlines mask needs a land mask, which this file alone does not hold; "
             "give --land_mask_file"
         )
-    natural_earth, reason = find_coastlines(choice, grid)
-    if natural_earth is not None:
-        return _Coast(natural_earth, False, f"coastlines: {natural_earth.source}")
+    lines, reason = find_coastlines(choice, grid)
+    if lines is not None:
+        return _Coast(lines, False, f"coastlines: {lines.source}")
     draw_outline = choice != "none" and land is not None
     coast = "the outline of the land mask" if draw_outline else "none"
     return _Coast(None, draw_outline, f"coastlines: {coast}, because {reason}" if reason else None)
 
 
 def _draw_coast(ax: GeoAxes, day: MapDay | MapView, coast: _Coast, *, paint: bool) -> None:
-    if coast.natural_earth is not None:
-        draw.draw_coastlines(ax, coast.natural_earth, paint=paint)
+    if coast.lines is not None:
+        draw.draw_coastlines(ax, coast.lines, paint=paint)
     elif coast.draw_outline and day.land is not None:
         draw.draw_outline(ax, day.land, day.grid)
 

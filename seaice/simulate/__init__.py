@@ -1,8 +1,8 @@
 """Simulated files in the layout of the true archives, for trials and tests.
 
-Daily files of the University of Bremen, small, realistic and free of rights: coasts, a pack
-that grows, melts and drifts (:mod:`seaice.simulate.sea`), and gaps as a real orbit makes them
-(:mod:`seaice.swaths.orbit`). Granules of AMSR2 level 1 come from :mod:`seaice.simulate.amsr2`,
+Daily files of the University of Bremen, small, realistic and free of rights: a pack that grows, melts
+and drifts between the coasts of the Earth (:mod:`seaice.simulate.sea`), and gaps as a real orbit makes
+them (:mod:`seaice.swaths.orbit`). Granules of AMSR2 level 1 come from :mod:`seaice.simulate.amsr2`,
 those of ICESat-2 from :mod:`seaice.simulate.atl10`, SAR scenes with ice charts from
 :mod:`seaice.simulate.sar`.
 No value in these files was measured, and each says so.
@@ -101,7 +101,7 @@ _NARROWING = np.arange(0, 5.1, 0.5)
 
 
 class SimulatedObservations:
-    """An invented sea and the observations of it by a radiometer with a wide swath, day by day.
+    """Invented sea ice and the observations of it by a radiometer with a wide swath, day by day.
 
     A day depends on the seed and its date alone, not on the other days that are computed or on their
     order; in order it is faster.
@@ -111,7 +111,7 @@ class SimulatedObservations:
     grid : Grid
         A registered grid of the ``n`` or ``s`` family.
     seed : int, optional
-        Seed of the invented world and of the half orbits that are lost.
+        Seed of the invented ice and of the half orbits that are lost.
     dropped_half_orbits : float, optional
         Mean number of half orbits lost a day, of 29 or 30.
     outages : mapping of date to (float, float), optional
@@ -262,7 +262,7 @@ def simulate_days(
     grid : str, optional
         A grid of the ``n`` or ``s`` family.
     seed : int, optional
-        The same seed gives the same files, byte for byte, and the same world on every grid.
+        The same seed gives the same files, byte for byte, and the same ice on every grid.
     dropped_half_orbits : float, optional
         Mean number of half orbits lost a day. A few of them leave wedges at low latitudes
         and rarely touch the ice, since beyond 55 degrees the passes of day and night cover

@@ -1,10 +1,10 @@
 """Invented brightness temperatures everywhere on the globe, at any time, in every AMSR2 channel.
 
-Land, ice and weather are sums of plane waves through the sphere: smooth, the same at every
-resolution, and computed at any point on its own. The noise of a scan is a part of one endless
-stream of numbers. So the value of a footprint depends on seed, scan, position and channel alone.
-Nothing here was measured; levels follow the usual ones of ocean, ice and land at an
-incidence of 55 degrees.
+Land is that of the Earth (:mod:`seaice.drawing.gshhg`). Ice and weather are sums of plane waves through
+the sphere: smooth, the same at every resolution, and computed at any point on its own. The noise of a
+scan is a part of one endless stream of numbers. So the value of a footprint depends on seed, scan,
+position and channel alone. Nothing here was measured; levels follow the usual ones of ocean, ice and
+land at an incidence of 55 degrees.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from seaice.drawing.gshhg import compute_land_share
 from seaice.simulate.scan_geometry import (
     FREQUENCIES,
     SAMPLES,
@@ -110,12 +111,6 @@ class _Waves:
             (amplitudes * np.sqrt(2 / (amplitudes**2).sum())).astype(np.float32),
         )
 
-    @property
-    def steepness(self) -> float:
-        """Root mean square of the gradient, for each kilometre."""
-        squares = (self.vectors**2).sum(1) * self.amplitudes**2
-        return float(np.sqrt(squares.sum() / 2)) / EARTH_RADIUS
-
     def evaluate(self, x: np.ndarray, y: np.ndarray, z: np.ndarray, days: np.ndarray) -> np.ndarray:
         """Evaluate the sum at positions, float32 (scans, samples); ``days`` for each scan."""
         phases = np.mod(self.phases + self.rates * days[:, None], 2 * np.pi).astype(np.float32)
@@ -135,7 +130,6 @@ class _Waves:
 class _World:
     """The fields of one seed."""
 
-    ground: _Waves
     ice_edge: _Waves
     leads: _Waves
     age: _Waves
@@ -146,7 +140,6 @@ class _World:
     def draw(cls, seed: int) -> _World:
         rng = np.random.default_rng([seed, 30])
         return cls(
-            _Waves.draw(rng, 14, 16_000, 500, 0.8),
             _Waves.draw(rng, 4, 6_000, 900, 0.7, days=40),
             _Waves.draw(rng, 5, 500, 150, 0.2, days=6),
             _Waves.draw(rng, 3, 5_000, 800, 0.5),
@@ -190,8 +183,7 @@ def observe(
     world = _World.draw(seed)
     days = compute_days(scans)
     x, y, z = (part.astype(np.float32) for part in (footprints.x, footprints.y, footprints.z))
-    ground = _compute_elevation(world, x, y, z, days)
-    land = _ramp(ground / np.float32(world.ground.steepness * levels.footprint))
+    land = compute_land_share(*footprints.latitude_longitude(), footprint=levels.footprint)
     edge = world.ice_edge.evaluate(x, y, z, days)
     ice = _compute_ice(z, edge, days) * (1 - land)
     age = world.age.evaluate(x, y, z, days)
@@ -224,15 +216,6 @@ def _mix(base: float, difference: float, share: np.ndarray) -> np.ndarray:
 def _ramp(values: np.ndarray) -> np.ndarray:
     """From 0 at -0.5 to 1 at 0.5."""
     return np.clip(values + np.float32(0.5), 0, 1)
-
-
-def _compute_elevation(
-    world: _World, x: np.ndarray, y: np.ndarray, z: np.ndarray, days: np.ndarray
-) -> np.ndarray:
-    """Above 0 is land: 3 parts in 10 of the globe, the South Pole, and not the North Pole."""
-    polar_sea = np.clip((z - np.float32(0.96)) * 40, 0, 1)
-    polar_land = np.clip((np.float32(-0.92) - z) * 20, 0, 1)
-    return world.ground.evaluate(x, y, z, days) - np.float32(0.6) - 2 * polar_sea + 3 * polar_land
 
 
 def _compute_ice(z: np.ndarray, edge: np.ndarray, days: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""An invented polar sea: coasts, and an ice cover that grows, melts and drifts.
+"""A polar sea between the coasts of the Earth, with an invented ice cover that grows, melts and drifts.
 
-Every field is a sum of random octaves on the map projection in metres, so that one seed gives the
-same world at every resolution, and any day can be computed on its own. Nothing here was measured; the
-numbers are tuned to the look and the statistics of daily AMSR2 maps (share of ice, of exact 0 and 100
-percent, change from day to day).
+Every field of ice and weather is a sum of random octaves on the map projection in metres, so that one
+seed gives the same ice at every resolution, and any day can be computed on its own. No ice here was
+measured; the numbers are tuned to the look and the statistics of daily AMSR2 maps (share of ice, of
+exact 0 and 100 percent, change from day to day).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import date
 import numpy as np
 
 from seaice import InputError
+from seaice.drawing.gshhg import find_land
 from seaice.grids import Grid
 
 _MARGIN = 400_000.0  # metres of noise beyond the grid, from which moving patterns enter
@@ -60,8 +61,6 @@ class Pattern:
         return float((octave / self.coarsest) ** self.slope / np.sqrt(variance))
 
 
-_ELEVATION = Pattern(1, 1_600_000, 6_250, slope=1.05)
-_ISLANDS = Pattern(8, 200_000, 6_250, slope=0.9)
 _CLIMATE = Pattern(2, 1_600_000, 100_000, slope=1.0)
 _WEATHER = Pattern(3, 800_000, 200_000, slope=0.7, renewal=6, speed=12_000)
 _EDDIES = Pattern(4, 100_000, 6_250, slope=0.15, renewal=4, speed=7_000)
@@ -71,21 +70,20 @@ _AIR = Pattern(9, 200_000, 12_500, slope=0.4, renewal=1)  # clouds and wind: new
 
 @dataclass(frozen=True)
 class _Hemisphere:
-    """Properties of a hemisphere: shares of the cells, and days of the year."""
+    """Properties of a hemisphere: shares of the sea that are ice, and days of the year."""
 
-    land: float  # of the grid
-    least_ice: float  # of the sea
+    least_ice: float
     most_ice: float
     day_of_most: float
     day_of_least: float
 
 
-_NORTH = _Hemisphere(land=0.50, least_ice=0.085, most_ice=0.33, day_of_most=75, day_of_least=258)
-_SOUTH = _Hemisphere(land=0.21, least_ice=0.07, most_ice=0.39, day_of_most=265, day_of_least=52)
+_NORTH = _Hemisphere(least_ice=0.11, most_ice=0.355, day_of_most=75, day_of_least=258)
+_SOUTH = _Hemisphere(least_ice=0.07, most_ice=0.39, day_of_most=265, day_of_least=52)
 
 
 class SyntheticSea:
-    """The invented sea of one seed on one grid.
+    """The sea on one grid, with the invented ice of one seed.
 
     Parameters
     ----------
@@ -110,22 +108,8 @@ class SyntheticSea:
         north = grid.hemisphere == "north"
         self._hemisphere = _NORTH if north else _SOUTH
         radius, azimuth = _compute_polar_coordinates(grid)
-        elevation = self._make_field(_ELEVATION, 0)
-        elevation += (
-            _compute_northern_elevation(radius, azimuth)
-            if north
-            else _compute_southern_elevation(radius)
-        )
-        broken = (
-            _compute_sector(azimuth, -140, 35) + 0.6 * _compute_sector(azimuth, 20, 40)
-            if north
-            else _compute_sector(azimuth, 140, 40)
-        )
-        elevation += (0.12 + 0.6 * broken * _compute_step(radius, 900, 200)) * self._make_field(
-            _ISLANDS, 0
-        )
-        self.land = elevation > np.quantile(self._sample(elevation), 1 - self._hemisphere.land)
-        del elevation
+        longitude, latitude = grid.longitude_latitude()
+        self.land = find_land(latitude, longitude, step=grid.step)
         self._cold = -radius + 330 * self._make_field(_CLIMATE, 0)
         self._cold += (
             _compute_northern_currents(radius, azimuth) if north else _compute_southern_currents(azimuth)
@@ -315,26 +299,14 @@ def _compute_polar_coordinates(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     return np.hypot(x, y), np.degrees(np.arctan2(y, x))
 
 
-def _compute_northern_elevation(radius: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
-    """Continents around a polar ocean with a wide opening to one side and a strait opposite."""
-    ground = 1.6 * _compute_step(radius, 1900, 350) - 3.5 * (1 - _compute_step(radius, 900, 200))
-    ground -= 2.6 * _compute_sector(azimuth, -62, 30) * _compute_step(radius, 700, 300)
-    ground -= 2.2 * _compute_sector(azimuth, 142, 20) * _compute_step(radius, 2300, 300)
-    return ground
-
-
-def _compute_southern_elevation(radius: np.ndarray) -> np.ndarray:
-    """A continent around the pole."""
-    return 6 * (1 - _compute_step(radius, 2000, 350)) + 1.2 * (1 - _compute_step(radius, 2900, 250))
-
-
 def _compute_northern_currents(radius: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
     """Kilometres by which a warm or a cold current moves the ice edge."""
     outside = _compute_step(radius, 900, 300)
     return outside * (
-        -1100 * _compute_sector(azimuth, -42, 28)
-        + 450 * _compute_sector(azimuth, -100, 22)
-        + 500 * _compute_sector(azimuth, 115, 30)
+        -1100 * _compute_sector(azimuth, -42, 28)  # the North Atlantic Current
+        + 450 * _compute_sector(azimuth, -100, 22)  # Baffin Bay
+        + 800 * _compute_sector(azimuth, -136, 18)  # Hudson Bay
+        + 500 * _compute_sector(azimuth, 115, 30)  # the Sea of Okhotsk
     )
 
 

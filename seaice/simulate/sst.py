@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from seaice.dates import day_number
+from seaice.drawing.gshhg import find_land
 from seaice.runtime import atomic_write
 
 SCALE, OFFSET, FILL = 0.01, 273.15, -32768
 _WAVES = 240
+_METRES_OF_A_DEGREE = 111_120.0
 _SEA_BIT, _LAND_BIT, _LAKE_BIT, _ICE_BIT = 1, 2, 4, 8
 
 
@@ -63,7 +65,7 @@ def write_sst(
     latitude = np.arange(-90 + step / 2, 90, step)
     longitude = np.arange(-180 + step / 2, 180, step)
     east, north = np.meshgrid(longitude, latitude)
-    land = _find_land(north, east)
+    land = find_land(north, east, step=step * _METRES_OF_A_DEGREE)
     rng = np.random.default_rng(seed)
     waves, clouds, errors = (_Waves.draw(rng, slope) for slope in (1.6, 1.2, 1.0))
     truth = np.stack(
@@ -120,23 +122,6 @@ def _compute_mean(latitude: np.ndarray) -> np.ndarray:
     """Mean temperature by latitude, kelvin."""
     kelvin: np.ndarray = 271.0 + 29.0 * np.cos(np.radians(latitude)) ** 2
     return kelvin
-
-
-def _find_land(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Land of some round continents, which follow no real coast."""
-    land = latitude < -72
-    for north, east, radius in (
-        (45, 100, 32),
-        (5, 20, 25),
-        (50, -100, 25),
-        (-12, -60, 20),
-        (-25, 134, 14),
-    ):
-        phi, lam = np.radians(latitude), np.radians(longitude - east)
-        cosine = np.sin(phi) * np.sin(np.radians(north))
-        cosine += np.cos(phi) * np.cos(np.radians(north)) * np.cos(lam)
-        land = land | (cosine > np.cos(np.radians(radius)))
-    return land
 
 
 def _make_l3s(observed: np.ndarray, quality: np.ndarray) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
