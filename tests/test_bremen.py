@@ -1,19 +1,25 @@
 """University of Bremen files: names, places, listing, reading."""
 
+import io
+import os
+import struct
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import h5py
 import netCDF4
 import numpy as np
 import pytest
 from days import GRID, START, make_folder
+from PIL import Image
 
 from seaice import InputError
 from seaice.daily.folder import DailyGrids
 from seaice.dates import DateRange
 from seaice.flags import DayStatus
 from seaice.grids import get_grid
+from seaice.runtime.digests import digest_file
 from seaice.simulate import write_day
 from seaice.sources.bremen.hdf5_rows import read_rows
 from seaice.sources.bremen.names import (
@@ -175,7 +181,7 @@ def fields(tmp_path):
 def test_rows_are_read_past_the_library_bit_for_bit(fields):
     path, values = fields
     out = np.zeros(GRID.shape, np.float32)
-    assert read_rows(path, "z", out)
+    assert read_rows(path.read_bytes(), "z", out)
     np.testing.assert_array_equal(out.view(np.uint32), values.view(np.uint32))
     found, _ = read_day(path, out=out)
     assert found is out
@@ -211,7 +217,7 @@ def test_other_layouts_are_left_to_the_library(fields, layout, tmp_path):
         z.grid_mapping = "crs"
         z[:] = values
     out = np.zeros(GRID.shape, np.float32)
-    assert not read_rows(path, "z", out)
+    assert not read_rows(path.read_bytes(), "z", out)
     found, _ = read_day(path, out=out)
     np.testing.assert_array_equal(found, values)
 
@@ -222,10 +228,112 @@ def test_rows_never_written_and_damage_are_left_to_the_library(fields, tmp_path)
     content[-2000] ^= 0x10
     path.write_bytes(bytes(content))
     out = np.zeros(GRID.shape, np.float32)
-    assert not read_rows(path, "z", out)
+    assert not read_rows(path.read_bytes(), "z", out)
     with pytest.raises(RejectedDay, match="the data are damaged"):
         read_day(path, out=out)
-    assert not read_rows(tmp_path / "no.nc", "z", out)
+    assert not read_rows(b"no file", "z", out)
+
+
+def index_of_row(content: bytes, row: int) -> int:
+    """Where the index of the chunks of z has the number of a row."""
+    with h5py.File(io.BytesIO(content)) as file:
+        size = file["z"].id.get_chunk_info(row).size
+    return content.index(struct.pack("<IIQQQ", size, 0, row, 0, 0)) + 8
+
+
+def test_a_lost_row_is_damage_and_one_never_written_is_not(fields, tmp_path):
+    path, values = fields
+    h5py.File(path, "r+").close()  # a file of others has no checksum
+    content = bytearray(path.read_bytes())
+    content[index_of_row(bytes(content), 5)] ^= 1  # row 5 is listed as row 4
+    path.write_bytes(content)
+    with pytest.raises(RejectedDay, match=r"the data are damaged .*index of the chunks of /z"):
+        read_day(path)
+    sparse = tmp_path / "asi-AMSR2-n25000-20240103-v5.4.nc"
+    with netCDF4.Dataset(sparse, "w") as dataset:
+        for name, axis in (("x", GRID.x), ("y", GRID.y)):
+            dataset.createDimension(name, axis.size)
+            dataset.createVariable(name, "f8", (name,))[:] = axis
+        dataset.createVariable("crs", "i4").setncatts(GRID.to_cf())
+        layout = {"zlib": True, "chunksizes": (1, GRID.columns), "fill_value": np.nan}
+        z = dataset.createVariable("z", "f4", ("y", "x"), **layout)
+        z.grid_mapping = "crs"
+        z[:20] = values[:20]
+    np.testing.assert_array_equal(read_day(sparse)[0][:20], values[:20])
+    assert np.isnan(read_day(sparse)[0][20:]).all()
+
+
+def write_odd(path: Path, *, x="f8", x_dimensions=("x",), columns=GRID.columns, z="f4") -> None:
+    with netCDF4.Dataset(path, "w") as dataset:
+        dataset.createDimension("y", GRID.rows)
+        dataset.createDimension("x", columns)
+        dataset.createVariable("y", "f8", ("y",))[:] = GRID.y
+        axis = dataset.createVariable("x", x, x_dimensions)
+        if (x, x_dimensions, columns) == ("f8", ("x",), GRID.columns):
+            axis[:] = GRID.x
+        kind = dataset.createVLType(np.float32, "list") if z == "vlen" else z
+        dataset.createVariable("z", kind, ("y", "x"), chunksizes=(1, min(columns, 1000)))
+        dataset.createVariable("crs", "i4").setncatts(GRID.to_cf())
+        dataset["z"].grid_mapping = "crs"
+
+
+ODD = {
+    "scalar": {"x_dimensions": ()},
+    "text": {"x": str},
+    "characters": {"x": "S1"},
+    "two axes": {"x_dimensions": ("y", "x")},
+    "2^40 cells": {"columns": 1 << 40},
+    "2^36 cells": {"columns": 1 << 36},
+    "lists": {"z": "vlen"},
+    "texts": {"z": str},
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_odd_file_is_a_rejected_day(tmp_path, kind):
+    path = tmp_path / "asi-AMSR2-n25000-20240101-v5.4.nc"
+    write_odd(path, **ODD[kind])
+    for read in (read_day, read_grid_of):
+        if read is read_day or kind not in ("lists", "texts"):
+            with pytest.raises(RejectedDay, match=r"^expected"):
+                read(path)
+
+
+def test_a_pipe_a_device_and_a_huge_picture_are_rejected_days(tmp_path):
+    folder = make_folder(tmp_path, days=1, absent=())
+    os.mkfifo(tmp_path / "asi-AMSR2-n25000-20240102-v5.4.nc")
+    (tmp_path / "asi-AMSR2-n25000-20240103-v5.4.nc").symlink_to("/dev/zero")
+    picture = io.BytesIO()
+    Image.new("L", (8, 8)).save(picture, "TIFF")
+    content = bytearray(picture.getvalue())
+    for tag in (256, 257):  # width and length
+        at = content.index(struct.pack("<H", tag), 8)
+        content[at : at + 12] = struct.pack("<HHII", tag, 4, 1, 60000)
+    (tmp_path / "asi-AMSR2-n25000-20240104-v5.4.tif").write_bytes(content)
+    for day, reason in ((2, "a pipe or a device"), (3, "a pipe or a device"), (4, "3600000000|60000")):
+        path = next(tmp_path.glob(f"*2024010{day}*"))
+        with pytest.raises(RejectedDay, match=reason):
+            read_day(path)
+    days = DailyGrids(source_dir=tmp_path, period=DateRange(START, date(2024, 1, 4)))
+    records = [days.read(day)[1].status for day in days.period]
+    assert records[0] == DayStatus.PRESENT and DayStatus.PRESENT not in records[1:]
+    assert folder.file(0).exists()
+
+
+def test_values_and_digest_are_of_one_file(tmp_path, monkeypatch):
+    folder = make_folder(tmp_path, days=1, absent=())
+    digest = digest_file(folder.file(0))
+    replaced = np.full(GRID.shape, 50, np.float32)
+
+    def replace_and_read(*arguments, **options):
+        write_day(folder.file(0), replaced, GRID)
+        return read_day(*arguments, **options)
+
+    monkeypatch.setattr("seaice.daily.folder.read_day", replace_and_read)
+    days = DailyGrids(source_dir=tmp_path, period=DateRange(START, START))
+    values, record = days.read(START)
+    np.testing.assert_array_equal(values, folder.fields[0])
+    assert record.sha256 == digest != digest_file(folder.file(0))
 
 
 def rewrite(path: Path, change) -> None:

@@ -17,10 +17,11 @@ from seaice.dates import DateRange
 from seaice.flags import DayStatus
 from seaice.grids import Grid
 from seaice.report import listing
-from seaice.runtime.digests import digest_file
+from seaice.runtime.digests import digest_file, digest_parts
 from seaice.sources.bremen import names
 from seaice.sources.bremen.reader import (
     read_day,
+    read_file,
     read_grid_of,
 )
 
@@ -136,7 +137,7 @@ class DailyGrids:
         out : ndarray of float32, shape (rows, columns), optional
             An array that may be used for the result.
         with_digest : bool
-            Whether the record has the SHA-256 of the file, for which its bytes are read again.
+            Whether the record has the SHA-256 of the bytes that were read.
 
         Returns
         -------
@@ -156,13 +157,14 @@ class DailyGrids:
         reasons = []
         for file in files:
             try:
-                concentration, _ = read_day(file.path, grid=self._grid, out=out)
+                content = read_file(file.path)
+                concentration, _ = read_day(file.path, grid=self._grid, out=out, content=content)
             except names.RejectedDay as error:
                 reasons.append(str(error))
                 continue
             if reasons:
                 logger.warning("%s: %s is used, for %s: %s", day, file.path, files[0].path, reasons[0])
-            sha256 = _digest(file.path) if with_digest else ""
+            sha256 = digest_parts([content]) if with_digest else ""
             return concentration, DayRecord(day, DayStatus.PRESENT, file=file.path.name, sha256=sha256)
         return None, self._reject(day, reasons[0], is_special=False, with_digest=with_digest)
 

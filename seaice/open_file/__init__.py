@@ -10,6 +10,7 @@ that its index should list. Files are opened for writing by their writers
 
 from __future__ import annotations
 
+import os
 import stat
 import warnings
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from seaice import InputError
 from seaice.open_file import hdf5_damage
-from seaice.open_file.checksum import compare_checksum
+from seaice.open_file.checksum import compare_checksum, compare_content
 
 if TYPE_CHECKING:
     import h5py
@@ -57,12 +58,45 @@ class UnreadableFile(InputError):
         self.reason = reason
 
 
-def open_netcdf(path: Path) -> netCDF4.Dataset:
+def read_content(path: Path, *, most: int = 1 << 30) -> bytes:
+    """Read a whole file at once, so that its values and its digest are of the same bytes.
+
+    Parameters
+    ----------
+    path : Path
+    most : int
+        Bytes that it may have.
+
+    Raises
+    ------
+    UnreadableFile
+        If there is no such file, it may not be read, is larger, or is a pipe or a device.
+    """
+    try:
+        # A pipe would be waited for.
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableFile(f"expected a file, found {_PIPE}: {path}", f"found {_PIPE}")
+            if status.st_size > most:
+                reason = f"it has {status.st_size} bytes, more than any such file"
+                raise UnreadableFile(f"{path} cannot be read: {reason}", reason)
+            return file.read()
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror})"
+        raise UnreadableFile(f"{path} {reason}", reason) from None
+
+
+def open_netcdf(path: Path, *, content: bytes | None = None) -> netCDF4.Dataset:
     """Open a NetCDF file for reading; the caller closes it, best with ``with``.
 
     Parameters
     ----------
     path : Path
+    content : bytes, optional
+        What :func:`read_content` has read of it; the file is then not read again, and the indexes
+        of its chunks are left to the reader (:func:`seaice.open_file.hdf5_damage.check_content`).
 
     Raises
     ------
@@ -78,6 +112,10 @@ def open_netcdf(path: Path) -> netCDF4.Dataset:
     import netCDF4
 
     with explain_damage(path, "NetCDF"):
+        if content is not None:
+            if not compare_content(content):
+                hdf5_damage.check_content(content, chunks=False)
+            return netCDF4.Dataset(path.name, memory=content)
         _check_content(path)
         return netCDF4.Dataset(path)
 
@@ -174,6 +212,9 @@ def summarise_error(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
 
 
+_PIPE = "a pipe or a device"
+
+
 def _unreadable(path: Path, kind: Format, error: BaseException) -> UnreadableFile:
     """The error to raise for a file on which a library failed."""
     noun = {"NetCDF": "a NetCDF file", "HDF5": "an HDF5 file", "Zarr": "a Zarr group"}[kind]
@@ -201,7 +242,7 @@ def _other_content(path: Path) -> str:
         return "a folder"
     if not path.is_file():
         path.stat()
-        return "a pipe or a device"
+        return _PIPE
     with path.open("rb") as file:
         start = file.read(512)
     if not start:
@@ -223,7 +264,8 @@ def is_web_page(start: bytes) -> bool:
 def _check_content(path: Path, *, chunks: bool = True) -> None:
     """Compare the checksum of a file; without one, look for the damage that its library does not see.
 
-    An HDF5 file may have thousands of datasets of which few are read; see :func:`check_chunks`.
+    An HDF5 file may have thousands of datasets of which few are read; see
+    :func:`seaice.open_file.hdf5_damage.check_chunks`.
 
     Raises
     ------

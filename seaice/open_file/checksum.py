@@ -67,10 +67,11 @@ def compare_checksum(path: Path) -> bool:
     if not path.stat().st_size:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return _compare_content(content)
+        return compare_content(content)
 
 
-def _compare_content(content: Any) -> bool:
+def compare_content(content: bytes | mmap.mmap) -> bool:
+    """Compare the bytes of a file as :func:`compare_checksum` does."""
     from google_crc32c import value as crc32c
 
     if len(content) < _TAIL or content[-len(_MAGIC) :] != _MAGIC:

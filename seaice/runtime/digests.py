@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,8 +19,10 @@ def digest_file(path: Path) -> str:
     Raises
     ------
     OSError
-        If it cannot be read.
+        If it cannot be read, or is a pipe or a device, which may have no end.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "expected a file", str(path))
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

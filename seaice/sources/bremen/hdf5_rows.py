@@ -7,8 +7,8 @@ third of the time, bit for bit the same values.
 
 from __future__ import annotations
 
+import io
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,13 @@ _FILTERS = [2, 1]  # shuffle, then deflate
 _scratch = threading.local()  # one day of shuffled bytes a thread, used again and again
 
 
-def read_rows(path: Path, name: str, out: np.ndarray) -> bool:
+def read_rows(content: bytes, name: str, out: np.ndarray) -> bool:
     """Read a two-dimensional float32 dataset, deflated and shuffled, one row a chunk.
 
     Parameters
     ----------
-    path : Path
+    content : bytes
+        The file.
     name : str
         Name of the dataset in the root group.
     out : ndarray of float32, shape (rows, columns)
@@ -38,15 +39,16 @@ def read_rows(path: Path, name: str, out: np.ndarray) -> bool:
         use, and the library shall read the file or say what is wrong with it.
     """
     try:
-        with open_hdf5(path) as file:
+        with open_hdf5(io.BytesIO(content)) as file:
             dataset = file[name]
             if not _has_the_layout(dataset, out.shape):
                 return False
             chunks: list[Any] = []
             dataset.id.chunk_iter(chunks.append)
-        whole = len(chunks) == len(out) and not any(chunk.filter_mask for chunk in chunks)
-        return whole and _inflate(memoryview(path.read_bytes()), chunks, out)
-    except (OSError, KeyError, RuntimeError, ValueError):
+        rows = {chunk.chunk_offset[0] for chunk in chunks}
+        whole = len(rows) == len(chunks) == len(out) and not any(chunk.filter_mask for chunk in chunks)
+        return whole and _inflate(memoryview(content), chunks, out)
+    except (OSError, LookupError, RuntimeError, ValueError):
         return False
 
 

@@ -5,6 +5,10 @@ NetCDF through netCDF4, HDF4 through pyhdf (an extra), GeoTIFF through Pillow.
 
 from __future__ import annotations
 
+import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,13 @@ import numpy as np
 
 from seaice import InputError, grids
 from seaice.grids import Grid
-from seaice.open_file import UnreadableFile, open_netcdf
+from seaice.open_file import (
+    UnreadableFile,
+    hdf5_damage,
+    is_web_page,
+    open_netcdf,
+    read_content,
+)
 from seaice.settings import install_command
 from seaice.sources.bremen.hdf5_rows import read_rows
 from seaice.sources.bremen.names import (
@@ -23,11 +33,16 @@ from seaice.sources.bremen.names import (
 # Above this an observed 100 percent with rounding is no excuse any more.
 _TOLERANCE = 1e-3
 _PACKING = ("scale_factor", "add_offset", "_FillValue")
+_MOST_CELLS = 1 << 27  # of a day; the finest grid has a tenth
 _HDF4_DATASET = "ASI Ice Concentration"
 
 
 def read_day(
-    path: Path, *, grid: Grid | None = None, out: np.ndarray | None = None
+    path: Path,
+    *,
+    grid: Grid | None = None,
+    out: np.ndarray | None = None,
+    content: bytes | None = None,
 ) -> tuple[np.ndarray, Grid]:
     """Read one daily file and check that it can be used.
 
@@ -40,6 +55,8 @@ def read_day(
     out : ndarray of float32, shape (rows, columns), optional
         An array that may be used for the result (whoever reads many days saves memory and
         time with it); what it holds after an error is of no use.
+    content : bytes, optional
+        What :func:`read_file` has read of it: a digest of these bytes is one of the values.
 
     Returns
     -------
@@ -52,22 +69,28 @@ def read_day(
     Raises
     ------
     RejectedDay
-        If the file is no such file, is damaged, lies on another grid, or holds only
-        missing values, only zeros, or values outside 0..100. The message is the reason.
+        If the file is no such file, is damaged or odd in whatever way, lies on another grid, or
+        holds only missing values, only zeros, or values outside 0..100. The message is the reason.
     """
-    concentration, found = read_unjudged(path, grid=grid, out=out)
+    concentration, found = read_unjudged(path, grid=grid, out=out, content=content)
     _check_values(concentration)
     return concentration, found
 
 
 def read_unjudged(
-    path: Path, *, grid: Grid | None = None, out: np.ndarray | None = None
+    path: Path,
+    *,
+    grid: Grid | None = None,
+    out: np.ndarray | None = None,
+    content: bytes | None = None,
 ) -> tuple[np.ndarray, Grid]:
     """Read one daily file as :func:`read_day`, but do not check its values.
 
     For a download: a day that holds nothing but missing values is what upstream has.
     """
-    concentration, found = _read(Path(path), out)
+    path = Path(path)
+    with _reject_whatever_is_raised():
+        concentration, found = _read(path, read_file(path) if content is None else content, out)
     if grid is not None and not grid.same_cells(found):
         raise RejectedDay(f"on another grid: expected {grid}, found {found}")
     return concentration, found
@@ -76,32 +99,46 @@ def read_unjudged(
 def read_grid_of(path: Path) -> Grid:
     """Read only the grid of a daily file (see :func:`read_day` for errors)."""
     path = Path(path)
-    if path.suffix == ".nc":
-        with _open_netcdf(path) as dataset:
-            return _netcdf_grid(dataset)
-    return _read(path)[1]
+    with _reject_whatever_is_raised():
+        content = read_file(path)
+        if path.suffix == ".nc":
+            with _open_netcdf(path, content) as dataset:
+                return _netcdf_grid(dataset)
+        return _read(path, content)[1]
 
 
-def _read(path: Path, out: np.ndarray | None = None) -> tuple[np.ndarray, Grid]:
-    _check_content_type(path)
-    if path.suffix == ".nc":
-        return _read_netcdf(path, out)
-    reader = {".hdf": _read_hdf4, ".tif": _read_geotiff}.get(path.suffix)
-    if reader is None:
-        raise RejectedDay(f"expected a .nc, .hdf or .tif file, found {path.name}")
-    return reader(path)
-
-
-def _check_content_type(path: Path) -> None:
+def read_file(path: Path) -> bytes:
+    """Read the bytes of a daily file; RejectedDay if it cannot be one."""
     try:
-        with path.open("rb") as file:
-            head = file.read(512)
-    except OSError as error:
-        raise RejectedDay(f"cannot be read ({error.strerror})") from None
-    if not head:
+        content = read_content(path)
+    except UnreadableFile as error:
+        raise RejectedDay(error.reason) from None
+    if not content:
         raise RejectedDay("the file is empty")
-    if head.lstrip()[:1] == b"<" and b"<" in head[:64] and b"html" in head.lower():
+    if is_web_page(content[:512]) and content.lstrip()[:1] == b"<":
         raise RejectedDay("a web page (HTML) under the name of a data file")
+    return content
+
+
+@contextmanager
+def _reject_whatever_is_raised() -> Iterator[None]:
+    """Make whatever a library raises on an odd file the rejection of this day alone."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise RejectedDay(f"cannot be read ({type(error).__name__}: {_short(error)})") from None
+
+
+def _read(path: Path, content: bytes, out: np.ndarray | None = None) -> tuple[np.ndarray, Grid]:
+    if path.suffix == ".nc":
+        return _read_netcdf(path, content, out)
+    if path.suffix == ".hdf":
+        return _read_hdf4(path, content)
+    if path.suffix == ".tif":
+        return _read_geotiff(path, content)
+    raise RejectedDay(f"expected a .nc, .hdf or .tif file, found {path.name}")
 
 
 def _check_values(concentration: np.ndarray) -> None:
@@ -119,26 +156,27 @@ def _check_values(concentration: np.ndarray) -> None:
     np.clip(concentration, 0, 100, out=concentration)
 
 
-def _open_netcdf(path: Path) -> Any:
+def _open_netcdf(path: Path, content: bytes) -> Any:
     try:
-        return open_netcdf(path)
+        return open_netcdf(path, content=content)
     except UnreadableFile as error:
         raise RejectedDay(
             f"no readable NetCDF file, truncated or damaged ({error.reason[:120]})"
         ) from None
 
 
-def _read_netcdf(path: Path, out: np.ndarray | None) -> tuple[np.ndarray, Grid]:
-    with _open_netcdf(path) as dataset:
+def _read_netcdf(path: Path, content: bytes, out: np.ndarray | None) -> tuple[np.ndarray, Grid]:
+    with _open_netcdf(path, content) as dataset:
         grid = _netcdf_grid(dataset)
         variable = dataset.variables["z"]
         if variable.dimensions != ("y", "x"):
             raise RejectedDay(f"expected z(y, x), found z({', '.join(variable.dimensions)})")
         plain = _is_plain(variable)
-        if plain and out is not None and out.shape == grid.shape and read_rows(path, "z", out):
+        if plain and out is not None and out.shape == grid.shape and read_rows(content, "z", out):
             return out, grid
         variable.set_auto_maskandscale(not plain)
         try:
+            hdf5_damage.check_content(content, chunks=True)
             values = variable[:]
         except (OSError, RuntimeError) as error:
             raise RejectedDay(f"the data are damaged ({_short(error)})") from None
@@ -151,11 +189,16 @@ def _is_plain(variable: Any) -> bool:
     """Whether z is float32 with NaN for missing; InputError if it is not even numbers."""
     packing = {k: variable.getncattr(k) for k in variable.ncattrs() if k in _PACKING}
     texts = [k for k, v in packing.items() if not np.issubdtype(np.asarray(v).dtype, np.number)]
-    if texts or np.dtype(variable.dtype).kind not in "fiu":
+    if texts or np.dtype(variable.dtype).kind not in "fiu" or _is_of_any_length(variable):
         what = f"{texts[0]} as text" if texts else f"type {variable.dtype}"
         raise RejectedDay(f"expected numbers in z, found {what}")
     fill = packing.get("_FillValue", np.float32(np.nan))
     return bool(variable.dtype == np.float32 and not packing.keys() - {"_FillValue"} and np.isnan(fill))
+
+
+def _is_of_any_length(variable: Any) -> bool:
+    """Whether every cell of a variable is a list of its own."""
+    return not isinstance(variable.datatype, np.dtype)
 
 
 def _netcdf_grid(dataset: Any) -> Grid:
@@ -165,21 +208,30 @@ def _netcdf_grid(dataset: Any) -> Grid:
             f"expected variables x, y and z, found no {' and no '.join(missing)} "
             f"(the file holds {', '.join(dataset.variables) or 'nothing'})"
         )
-    name = getattr(dataset.variables["z"], "grid_mapping", "")
+    for name in ("x", "y"):
+        variable = dataset.variables[name]
+        is_axis = variable.ndim == 1 and np.dtype(variable.dtype).kind in "fiu"
+        if not is_axis or _is_of_any_length(variable):
+            raise RejectedDay(
+                f"expected numbers along one axis as {name}, found {variable.dtype} {variable.shape}"
+            )
+    x, y, z = (dataset.variables[name] for name in ("x", "y", "z"))
+    if max(math.prod(z.shape), x.size * y.size) > _MOST_CELLS:
+        raise RejectedDay(f"expected at most {_MOST_CELLS} cells, found {z.shape}")
+    name = getattr(z, "grid_mapping", "")
     attributes: dict[str, Any] = {}
     if name in dataset.variables:
         mapping = dataset.variables[name]
         attributes = {k: mapping.getncattr(k) for k in mapping.ncattrs()}
     try:
-        x, y = (grids.read_metres(dataset.variables[n]) for n in ("x", "y"))
-        return grids.recognise_grid(x, y, attributes)
+        return grids.recognise_grid(grids.read_metres(x), grids.read_metres(y), attributes)
     except (OSError, RuntimeError) as error:
         raise RejectedDay(f"the coordinates are damaged ({_short(error)})") from None
     except InputError as error:
         raise RejectedDay(str(error)) from None
 
 
-def _read_hdf4(path: Path) -> tuple[np.ndarray, Grid]:
+def _read_hdf4(path: Path, content: bytes) -> tuple[np.ndarray, Grid]:
     try:
         from pyhdf.error import HDF4Error
         from pyhdf.SD import SD
@@ -192,16 +244,20 @@ def _read_hdf4(path: Path) -> tuple[np.ndarray, Grid]:
         file = SD(str(path))
         values = np.asarray(file.select(_HDF4_DATASET).get(), dtype=np.float32)
         file.end()
+        if read_file(path) != content:  # the library reads the file by itself
+            raise RejectedDay("was replaced while it was read")
     except HDF4Error as error:
         raise RejectedDay(f"not a readable HDF4 file with '{_HDF4_DATASET}' ({_short(error)})") from None
     return values, _grid_by_name(path, values.shape)
 
 
-def _read_geotiff(path: Path) -> tuple[np.ndarray, Grid]:
+def _read_geotiff(path: Path, content: bytes) -> tuple[np.ndarray, Grid]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(content)) as image:
+            if math.prod(image.size) > _MOST_CELLS:
+                raise RejectedDay(f"expected at most {_MOST_CELLS} cells, found {image.size}")
             codes = np.array(image)
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
         raise RejectedDay(f"not a readable GeoTIFF, truncated or damaged ({_short(error)})") from None
