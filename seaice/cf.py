@@ -31,6 +31,19 @@ if TYPE_CHECKING:
 
 CONVENTIONS = "CF-1.11"
 
+# The global attribute that says what a file is, and its values by the stage that writes the file.
+KIND_ATTRIBUTE = "seaice_kind"
+KINDS: Mapping[str, str] = {
+    "collect_swaths": "swath archive",
+    "consolidate": "cube",
+    "create_mask": "mask",
+    "fill_field": "filled field",
+    "grid_freeboard": "freeboard grid",
+    "grid_swaths": "swath grid",
+    "ice_index": "extent series",
+    "predict": "scene map",
+}
+
 # Concentration is packed as int16 in steps of 0.0001 (0.01 percent): an observed value
 # comes back within half a step, 0.005 percent.
 CONCENTRATION_SCALE = 0.0001
@@ -372,7 +385,7 @@ def describe_file(
     Parameters
     ----------
     stage : str
-        Name of the stage function; goes into ``history``.
+        Name of the stage function; goes into ``history``, and says of which kind the file is.
     parameters : mapping
         Parameters that the values depend on; stored as JSON in ``parameters``, so that a later
         run can compare them with its own.
@@ -381,6 +394,7 @@ def describe_file(
     """
     return {
         "Conventions": CONVENTIONS,
+        KIND_ATTRIBUTE: KINDS.get(stage, stage),
         "title": title,
         "summary": summary,
         "institution": "made by the user of the seaice toolbox",

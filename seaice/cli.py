@@ -28,7 +28,7 @@ from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import seaice
 from seaice import InputError
@@ -36,9 +36,10 @@ from seaice.dates import (
     parse_date,
     parse_timestamp,
 )
-from seaice.report import Progress, Report
+from seaice.report import Progress, Report, make_printable
 from seaice.runtime.atomic_write import atomic
 from seaice.runtime.options import Option
+from seaice.runtime.output_kinds import OutputRefused, replace_any_kind
 from seaice.settings import install_command
 
 logger = logging.getLogger("seaice")
@@ -273,6 +274,13 @@ def _prepared(parser: _Parser, stage: Stage | None) -> argparse.ArgumentParser:
         for name, text in files.items():
             add(f"--{name}", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=text)
         parameters = inspect.signature(stage).parameters.values()
+        if "force" not in inspect.signature(stage).parameters:
+            add(
+                "--force",
+                action="store_true",
+                default=argparse.SUPPRESS,
+                help="replace an output even if a file of another kind has its name",
+            )
         parser.set_defaults(
             **{p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
         )
@@ -566,6 +574,9 @@ def run(
         if start is not None and end is not None and end < start:
             parser.error(f"--{last} {end} is before --{first} {start}: exchange them")
     make, names = options.pop("make_method", None), options.pop("method_parameters", ())
+    force = options.get("force", False)
+    if "force" not in inspect.signature(stage).parameters:
+        options.pop("force", None)
     work = partial(_call, stage, options | fixed, names, make)
     if every["write_config"]:
         work = partial(_write_config, every["write_config"], program, options)
@@ -573,20 +584,22 @@ def run(
     try:
         with _logging(verbose=verbose, quiet=quiet, file=every["log_file"]):
             logger.debug("%s, seaice %s", program, seaice.__version__)
-            return _guarded(work, verbose=verbose, strict=strict)
+            with replace_any_kind(force):
+                return _guarded(work, verbose=verbose, strict=strict)
     except OSError as error:
         parser.error(f"--log_file: {_one_line(error)}")
 
 
 def _guarded(work: Callable[[], Report], *, verbose: bool, strict: bool) -> int:
-    previous = {s: signal.signal(s, _interrupt) for s in _stop_signals()}
+    interrupt = _Interrupt()
+    previous = {s: signal.signal(s, interrupt) for s in _stop_signals()}
     try:
         report = work()
         for line in report.lines:
             _print(line, logging.INFO)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        _print("interrupted: no half-made output is left; run the same command again", logging.ERROR)
+        _print(f"interrupted: {_AFTER_INTERRUPTION}", logging.ERROR)
         return 130
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; silence the flush at exit too.
@@ -596,7 +609,7 @@ def _guarded(work: Callable[[], Report], *, verbose: bool, strict: bool) -> int:
         if verbose:
             logger.exception("failed")
         _print(in_form_of_caller(f"error: {_one_line(error)}"), logging.ERROR)
-        return 1
+        return 2 if isinstance(error, OutputRefused) else 1
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -609,6 +622,7 @@ def _guarded(work: Callable[[], Report], *, verbose: bool, strict: bool) -> int:
 
 def _print(line: str, level: int) -> None:
     """Print a line to standard output, from warnings on to standard error, and to the log file."""
+    line = make_printable(line)
     print(line, file=sys.stderr if level >= logging.WARNING else sys.stdout)
     logger.log(level, "%s", line, extra={"printed": True})
 
@@ -619,11 +633,23 @@ def _stop_signals() -> list[signal.Signals]:
     if threading.current_thread() is not threading.main_thread():
         return []
     # A closed tmux session or a batch system's stop shall clean up like Ctrl-C.
-    return [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    names = ["SIGTERM", "SIGHUP"]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        names.append("SIGINT")
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+class _Interrupt:
+    """Handler of signals that stop a stage: the first one does, the next ones let it clear up."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count in (1, _PATIENCE):
+            raise KeyboardInterrupt
+        os.write(2, b"clearing up; unfinished files stay if you interrupt this once more\n")
 
 
 def _one_line(error: Exception) -> str:
@@ -646,6 +672,24 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text} (unexpected; run again with --verbose for the details)"
 
 
+# Finished days and partial downloads may be kept beside an output, under hidden names.
+_AFTER_INTERRUPTION = "every output is whole or as it was before; run the same command again to go on"
+
+# Signals after which clearing up is broken off.
+_PATIENCE = 3
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Writes every record as one line that only its own text can be in; a traceback follows."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = make_printable(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        return "\n".join(map(make_printable, super().formatException(ei).split("\n")))
+
+
 @contextmanager
 def _logging(*, verbose: bool, quiet: bool, file: Path | None) -> Iterator[None]:
     """Log lines of the package to standard error, with UTC times, while a script runs."""
@@ -656,7 +700,9 @@ def _logging(*, verbose: bool, quiet: bool, file: Path | None) -> Iterator[None]
     handlers: list[logging.Handler] = [console]
     if file is not None:
         handlers.append(logging.FileHandler(file, encoding="utf-8"))
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
+    formatter = _PrintableFormatter(
+        "%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ"
+    )
     formatter.converter = time.gmtime
     before = logger.level, logger.propagate, Progress.shows_bar
     for handler in handlers:

@@ -155,6 +155,26 @@ def format_count(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
+def make_printable(text: str) -> str:
+    r"""Write what could steer a terminal or forge a line of a log as visible escapes.
+
+    Control characters, line and paragraph separators, and marks that turn the direction of writing
+    come from file names, identifiers and messages of other people's files and servers.
+
+    Examples
+    --------
+    >>> print(make_printable("granule \x1b[2J\nok 9"))
+    granule \x1b[2J\nok 9
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _PLAIN else repr(c)[1:-1] for c in text)
+
+
+# Not printable by the rules of Unicode, and harmless: blanks of other widths.
+_PLAIN = frozenset("\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}")
+
+
 def listing(items: list[str], *, limit: int = 8) -> str:
     """Join names with commas; of a long list the first ones, and how many more there are.
 

@@ -112,7 +112,12 @@ def test_hyphens_are_accepted(capsys):
             1,
             "error: No space left on device: /data/x; make space and run the same command again\n",
         ),
-        ("interrupt", 130, "interrupted: no half-made output is left; run the same command again\n"),
+        (
+            "interrupt",
+            130,
+            "interrupted: every output is whole or as it was before; run the same command again to "
+            "go on\n",
+        ),
         ("bug", 1, "error: KeyError: 'x' (unexpected; run again with --verbose for the details)\n"),
     ],
 )

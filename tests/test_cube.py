@@ -413,9 +413,11 @@ def test_cube_given_as_mask_and_foreign_output(case, tmp_path, capsys):
     assert "is no mask of create_mask.py" in capsys.readouterr().err
     target = tmp_path / "notes.nc"
     target.write_text("mine")
-    assert script.main(words(folder, target, *masked)) == 1
-    assert "exists and is no complete cube, so it is not touched" in capsys.readouterr().err
+    assert script.main(words(folder, target, *masked)) == 2
+    assert "notes.nc, a text, so it is not replaced" in capsys.readouterr().err
     assert target.read_text() == "mine"
+    assert script.main(words(folder, target, *masked, "--force")) == 0
+    assert CubeFile(target).dates
 
 
 def test_two_runs_on_one_output(case, tmp_path, capsys):

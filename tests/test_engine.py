@@ -1,11 +1,13 @@
 """Work on local processes and on dask: the same result, and dead workers' work done again."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import netCDF4
@@ -21,7 +23,7 @@ from seaice.cube.batches import FinishedBatches
 from seaice.cube.fill_days import (
     Superseded,
     announce,
-    fill_published_days,
+    fill_days_of_task,
     withdraw,
 )
 from seaice.runtime.workers import (
@@ -234,7 +236,26 @@ def test_work_of_a_run_that_is_over_is_refused(tmp_path):
     (tmp_path / "spool").mkdir()
     announce(tmp_path / "spool", "now")
     with pytest.raises(Superseded):
-        fill_published_days(tmp_path / "spool", "before", 1, 0, 1)
+        fill_days_of_task(tmp_path / "spool", "before", b"", 1, 0, 1)
     withdraw(tmp_path / "spool")
     with pytest.raises(Superseded):
-        fill_published_days(tmp_path / "spool", "now", 1, 0, 1)
+        fill_days_of_task(tmp_path / "spool", "now", b"", 1, 0, 1)
+
+
+class _Payload:
+    """Runs a command of its maker when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return open, (str(self.marker), "w")
+
+
+def test_no_pickle_of_a_folder_is_read(tmp_path):
+    """The name of the folder is predictable: another user may have put something there."""
+    announce(tmp_path, "now")
+    (tmp_path / "task.pickle").write_bytes(pickle.dumps(_Payload(tmp_path / "marker")))
+    with pytest.raises(zlib.error):
+        fill_days_of_task(tmp_path, "now", b"no task", 1, 0, 1)
+    assert not (tmp_path / "marker").exists()

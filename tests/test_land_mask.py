@@ -169,8 +169,9 @@ def test_a_foreign_file_is_not_replaced(tmp_path, capsys):
     folder = make_folder(tmp_path / "in", days=2, absent=())
     target = tmp_path / "thesis.nc"
     target.write_text("three years of work")
-    assert run(folder, target) == 1
-    assert "exists and is no mask, so it is not replaced" in capsys.readouterr().err
+    assert run(folder, target) == 2
+    message = capsys.readouterr().err
+    assert "expected a new file or a mask, found" in message and "a text, so it is not" in message
     assert target.read_text() == "three years of work"
 
 

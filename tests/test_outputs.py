@@ -130,8 +130,9 @@ def files(tmp_path):
 
 
 def error_of(capsys, script, *words):
-    assert script.main([str(word) for word in words]) == 1
+    status = script.main([str(word) for word in words])
     said = capsys.readouterr()
+    assert status == (2 if "so it is not replaced" in said.err else 1)
     assert said.out == ""
     assert said.err.count("\n") == 1, said.err  # no line of work before it
     return said.err

@@ -13,7 +13,7 @@ import contextlib
 import errno
 import json
 import logging
-import shutil
+import re
 import struct
 import uuid
 import zlib
@@ -37,6 +37,7 @@ from seaice.flags import DayStatus, FillFlag
 from seaice.runtime.atomic_write import (
     explain_full_disk,
     flush,
+    open_own_folder,
 )
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ logger = logging.getLogger(__name__)
 _MAGIC = b"ICEDAYS1"
 _TRAILER = struct.Struct("<QI8s")  # length and CRC-32 of the index, magic
 _SUFFIX = ".days"
+_BATCH_NAME = re.compile(r"\d{4}-\d\d-\d\d_\d{4}-\d\d-\d\d\.days")
+TOKEN_FILE = "run"
 
 
 @dataclass(frozen=True)
@@ -235,8 +238,8 @@ class FinishedBatches:
         list of Batch
             Batches that can be used, by day.
         """
-        self.path.mkdir(exist_ok=True)
-        for part in self.path.glob("*.part"):
+        open_own_folder(self.path)
+        for part in self._list_begun():
             part.unlink(missing_ok=True)
         usable: list[Batch] = []
         covered: set[int] = set()
@@ -256,7 +259,7 @@ class FinishedBatches:
 
     def paths(self) -> list[Path]:
         """The batch files, whole or not, by first day."""
-        return sorted(self.path.glob(f"*{_SUFFIX}"))
+        return sorted(p for p in self.path.glob(f"*{_SUFFIX}") if _BATCH_NAME.fullmatch(p.name))
 
     def batches(self) -> list[Batch]:
         """Every whole batch, by day."""
@@ -271,16 +274,27 @@ class FinishedBatches:
         """Clear up after a run that was stopped; returns the number of finished days that are kept."""
         kept = sum(len(batch.days) for batch in self.batches())
         if kept:
-            for path in self.path.iterdir():
-                if path.suffix != _SUFFIX:
-                    path.unlink(missing_ok=True)
+            for path in self._list_scratch():
+                path.unlink(missing_ok=True)
         else:
             self.remove()
         return kept
 
     def remove(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Remove the folder, unless somebody has put something else into it."""
+        for path in [*self.paths(), *self._list_scratch()]:
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+    def _list_scratch(self) -> list[Path]:
+        """Files that mean nothing once a run is over."""
+        earlier = self.path / "task.pickle"  # of version 0.1
+        return [*self._list_begun(), self.path / TOKEN_FILE, earlier]
+
+    def _list_begun(self) -> list[Path]:
+        """Batches that were not written to their end."""
+        return list(self.path.glob(f"{'[0-9a-f]' * 32}.part"))
 
 
 def runs(numbers: list[int]) -> list[tuple[int, int]]:

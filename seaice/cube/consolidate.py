@@ -133,7 +133,7 @@ def consolidate(
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, found {batch_size}")
     mask = read_mask(land_mask_file) if land_mask_file else None
-    with exclusive(output_file):
+    with exclusive(output_file, kind="cube", look_first=True):
         existing = read_existing(output_file, append=append, force=force)
         if append:
             date_range = extend_date_range(existing, date_range)

@@ -91,10 +91,10 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> ExistingCu
         if append:
             raise InputError(f"nothing to append to: {output_file} does not exist; run without --append")
         return None
+    if force and not append:
+        return None
     try:
         with CubeFile(output_file) as cube:
-            if force and not append:
-                return None
             return ExistingCube(
                 output_file,
                 DateRange(cube.dates[0], cube.dates[-1]),

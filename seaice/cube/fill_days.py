@@ -1,7 +1,7 @@
 """Filling the days of a cube: runs of days, filled, packed and kept as batches.
 
-A run of days is the unit of work. Where worker processes share the days, they find recipe and
-source pickled in the folder of the finished batches.
+A run of days is the unit of work. Where worker processes share the days, recipe and source go to
+them through the connection of their engine, never through a file that another user could replace.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import pickle
 import uuid
+import zlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from seaice.cube.batches import (
+    TOKEN_FILE,
     Batch,
     BatchWriter,
     FinishedBatches,
@@ -46,8 +48,6 @@ _BEHIND = 2
 # Spans for each worker: enough that all end at about the same time; each costs the reading of
 # the days within reach of its ends.
 _SPANS_PER_WORKER = 4
-_TASK_FILE = "task.pickle"
-_TOKEN_FILE = "run"
 
 
 class Superseded(RuntimeError):
@@ -120,15 +120,15 @@ def _share_days(
 ) -> None:
     """Let the workers of an engine fill the pending days."""
     token = uuid.uuid4().hex
-    with name_full_disk(finished.path):
-        (finished.path / _TASK_FILE).write_bytes(pickle.dumps(task))
+    # Small beside the days it stands for: it is sent with every run of days.
+    packed_task = zlib.compress(pickle.dumps(task), 1)
     announce(finished.path, token)
     gaps = runs(pending)
     parts = -(-_SPANS_PER_WORKER * engine.workers // len(gaps))
     # Few days: smaller batches, so that every worker gets some.
     size = min(task.batch_size, -(-len(pending) // engine.workers))
     cut = [span for a, b in gaps for span in split_days(a, b, parts=parts, multiple=size)]
-    units = [(finished.path, token, engine.threads, a, b) for a, b in cut]
+    units = [(finished.path, token, packed_task, engine.threads, a, b) for a, b in cut]
     waiting, reported = set(pending), set[Path]()
 
     def look() -> None:
@@ -142,7 +142,7 @@ def _share_days(
 
     try:
         with engine.start() as workers:
-            workers.do(fill_published_days, units, lambda i, nothing: look(), look)
+            workers.do(fill_days_of_task, units, lambda i, nothing: look(), look)
     finally:
         withdraw(finished.path)
 
@@ -217,8 +217,10 @@ class DayFiller:
                 del self._signatures[number]
 
 
-def fill_published_days(folder: Path, token: str, threads: int | None, first: int, last: int) -> None:
-    """Fill days of a published task in a process of its own.
+def fill_days_of_task(
+    folder: Path, token: str, packed_task: bytes, threads: int | None, first: int, last: int
+) -> None:
+    """Fill days of a task in a process of its own.
 
     Parameters
     ----------
@@ -226,6 +228,8 @@ def fill_published_days(folder: Path, token: str, threads: int | None, first: in
         Folder of the finished batches; the same for every machine.
     token : str
         Token of the run that asks. Work stops when the run is over.
+    packed_task : bytes
+        The :class:`FillTask`, pickled and deflated.
     threads : int, optional
         Threads to use.
     first, last : int
@@ -238,7 +242,7 @@ def fill_published_days(folder: Path, token: str, threads: int | None, first: in
     """
     check_current(folder, token)
     use_threads(threads)
-    filler = DayFiller(_task_of(folder, token), folder)
+    filler = DayFiller(_unpack_task(packed_task), folder)
     # A worker that died at these days may have finished some of them.
     done = {number for batch in FinishedBatches(folder).batches() for number in batch.numbers}
     for a, b in runs([number for number in range(first, last + 1) if number not in done]):
@@ -248,18 +252,18 @@ def fill_published_days(folder: Path, token: str, threads: int | None, first: in
 def announce(folder: Path, token: str) -> None:
     """Mark a run as the one whose workers may use a folder."""
     with name_full_disk(folder):
-        (folder / _TOKEN_FILE).write_text(token)
+        (folder / TOKEN_FILE).write_text(token)
 
 
 def withdraw(folder: Path) -> None:
     """Stop the workers that still use a folder."""
-    (folder / _TOKEN_FILE).unlink(missing_ok=True)
+    (folder / TOKEN_FILE).unlink(missing_ok=True)
 
 
 def check_current(folder: Path, token: str) -> None:
     """Raise Superseded if the run that asks is over."""
     try:
-        current = (folder / _TOKEN_FILE).read_text() == token
+        current = (folder / TOKEN_FILE).read_text() == token
     except FileNotFoundError:
         current = False
     if not current:
@@ -267,6 +271,6 @@ def check_current(folder: Path, token: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _task_of(folder: Path, token: str) -> FillTask:
-    task: FillTask = pickle.loads((folder / _TASK_FILE).read_bytes())
+def _unpack_task(packed_task: bytes) -> FillTask:
+    task: FillTask = pickle.loads(zlib.decompress(packed_task))
     return task

@@ -206,7 +206,10 @@ def find_missing(
         above the threshold.
     """
     check_outputs(
-        [Output("output_csv", output_csv, "table"), Output("output_file", output_file, "picture")],
+        [
+            Output("output_csv", output_csv, "table", ("date", "status", "reason")),
+            Output("output_file", output_file, "picture"),
+        ],
         [land_mask_file],
         is_daily_file=bremen.DayFile.parse,
     )

@@ -96,7 +96,7 @@ def fill_field(
         start_date=start_date,
         end_date=end_date,
     )
-    with exclusive(Path(output_file)):
+    with exclusive(Path(output_file), kind="filled field"):
         source = read_gappy(input_file, reading)
         arrays: dict[str, np.ndarray] = {}
         if reference_file is not None:

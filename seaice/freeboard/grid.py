@@ -160,7 +160,7 @@ def grid_freeboard(
         min_count=min_count,
         points=points,
     )
-    with atomic_write.exclusive(output_file):
+    with atomic_write.exclusive(output_file, kind="freeboard grid"):
         report = Report()
         # Opened before granules are fetched, so that a folder that does not exist shows at once.
         with PointsWriter(points) as writer:

@@ -271,7 +271,7 @@ def ice_index(
     region = region or []
     check_outputs(
         [
-            Output("output_csv", output_csv, "table"),
+            Output("output_csv", output_csv, "table", ("date", "region")),
             Output("output_file", output_file, "series"),
             Output("plot", plot, "picture"),
             Output("animation", animation, "animation"),

@@ -104,10 +104,9 @@ def create_mask(
         raise InputError(
             f"the output has the name of a daily file: {output_file}; choose another --output_file"
         )
-    _refuse_foreign(output_file)
     period = DateRange.parse(start_date, end_date)
     days = DailyGrids(source_dir=source_dir, period=period, grid_id=grid, bad_days_file=bad_days_file)
-    with exclusive(output_file):
+    with exclusive(output_file, kind="mask"):
         return _create_mask(days, period, output_file, threshold, engine)
 
 
@@ -258,17 +257,6 @@ def write_mask(path: Path, mask: Mask, parameters: dict[str, object]) -> None:
         cf.define_variable(dataset, "land_mask")[:] = mask.land.astype(np.uint8)
         cf.define_variable(dataset, "surface")[:] = mask.surface
         cf.define_variable(dataset, "nan_ratio")[:] = mask.nan_ratio
-
-
-def _refuse_foreign(output_file: Path) -> None:
-    if output_file.is_file():
-        try:
-            read_mask(output_file)
-        except InputError as error:
-            raise InputError(
-                f"{output_file} exists and is no mask, so it is not replaced ({error}); "
-                "remove it or choose another --output_file"
-            ) from None
 
 
 def _report(

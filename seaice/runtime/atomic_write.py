@@ -6,17 +6,19 @@ An output is a file, or a folder where its name ends in ``.zarr``.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import shutil
-import socket
+import stat
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from seaice import InputError
 from seaice.open_file.checksum import append_checksum
+from seaice.runtime.file_lock import LockHeld, hold_lock, locate_lock
+from seaice.runtime.output_kinds import check_replaceable, name_kind, recognise_kind
 
 # An output of this ending is a folder.
 FOLDER_ENDING = ".zarr"
@@ -27,48 +29,49 @@ class HeldByAnother(InputError):
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def exclusive(path: Path, *, kind: str = "", look_first: bool = False) -> Iterator[None]:
     """Hold the right to write ``path``; refuse while another process holds it.
 
-    The lock is the kernel's (flock on a sibling file), so a killed process leaves none.
+    A killed process leaves no lock that counts (:mod:`seaice.runtime.file_lock`).
     A folder that a killed process had moved aside and not yet replaced is put back.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str, optional
+        Kind of the output, a value of :data:`seaice.cf.KINDS`: a file of another kind is refused
+        now. Without it :func:`atomic` refuses only when the output is written.
+    look_first : bool
+        The caller first looks whether anything is to be done: where the folder may not be
+        written to there is no lock, and the first attempt to write fails.
 
     Raises
     ------
     HeldByAnother
         If another run holds it.
+    OutputRefused
+        If a file of another kind is there.
     InputError
         If there is no such folder, or a folder of that name.
     OSError
         If the folder may not be written to.
     """
     path = _resolve_output(path)
-    lock = path.with_name(f".{path.name}.lock")
-    while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
-            os.close(handle)
+            stack.enter_context(hold_lock(locate_lock(path)))
+        except LockHeld as holder:
             raise HeldByAnother(
                 f"{path} is being written by {holder}; wait for it or choose another output"
             ) from None
-        try:
-            current = os.stat(lock).st_ino == os.fstat(handle).st_ino
-        except FileNotFoundError:
-            current = False
-        if current:
-            break
-        os.close(handle)  # the former holder removed the file between our open and our lock
-    try:
-        os.ftruncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
-        _recover(path)
+        except OSError as error:
+            if not (look_first and error.errno in _MAY_NOT_WRITE):
+                raise
+        else:
+            _recover(path)
+        if kind:
+            check_replaceable(path, name_kind(kind))
         yield
-    finally:
-        lock.unlink(missing_ok=True)
-        os.close(handle)
 
 
 @contextmanager
@@ -78,13 +81,15 @@ def atomic(
     verify: Callable[[Path], object] | None = None,
     locked: bool = False,
     checksum: bool = False,
+    kind: str = "",
 ) -> Iterator[Path]:
     """Write a file, or a folder of that ending, so that it appears whole or not at all.
 
     Yields the path of a temporary sibling, which does not exist. On leaving, the sibling is
     flushed to the disk, checked by ``verify`` and renamed to ``path``; on any error it is
     removed and what stood at ``path`` before stays untouched. Only one process at a time
-    may do so. A symbolic link at ``path`` is followed, not replaced.
+    may do so. A symbolic link at ``path`` is followed, not replaced. A file of another kind than
+    what was written is never replaced (:mod:`seaice.runtime.output_kinds`).
 
     A folder cannot be replaced in one step: for a moment the earlier one stands aside under
     a hidden name. Who is killed then leaves it there, and :func:`exclusive` puts it back.
@@ -99,16 +104,20 @@ def atomic(
     checksum : bool
         Append the checksum that our readers compare (:mod:`seaice.open_file.checksum`): for the
         arrays of this toolbox, not for files of others.
+    kind : str, optional
+        As in :func:`exclusive`.
 
     Raises
     ------
+    OutputRefused
+        If a file of another kind is there.
     InputError
         If the folder is missing or another run writes the same file.
     OSError
         If the disk is full or the output cannot be written.
     """
     path = _resolve_output(path)
-    with nullcontext() if locked else exclusive(path):
+    with nullcontext() if locked else exclusive(path, kind=kind):
         temporary = _locate_temporary(path)
         _remove(temporary)  # what a killed run left; nobody else can be writing it
         try:
@@ -118,6 +127,8 @@ def atomic(
             _flush_all(temporary)
             if verify is not None:
                 verify(temporary)
+            if path.exists():
+                check_replaceable(path, recognise_kind(temporary))
             _replace(path, temporary)
         except BaseException as error:
             explanation = _explain_error(error, temporary)
@@ -151,6 +162,8 @@ def _resolve_output(path: Path) -> Path:
             )
     elif path.is_dir():
         raise InputError(f"expected a file name for the output, found a folder: {path}")
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise InputError(f"expected a file or nothing at the output, found a device or pipe: {path}")
     return path
 
 
@@ -185,7 +198,7 @@ def _recover(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -231,6 +244,8 @@ def explain_full_disk(error: BaseException, folder: Path) -> OSError:
     )
 
 
+_MAY_NOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS}
+
 # Every other file that is written to the same folder would meet these too.
 _DISK_TROUBLE = {
     errno.ENOSPC,
@@ -248,8 +263,43 @@ def is_disk_trouble(error: OSError) -> bool:
     return error.errno in _DISK_TROUBLE
 
 
+def open_own_folder(path: Path) -> None:
+    """Make a hidden folder for unfinished work, or take over the one that a stopped run has left.
+
+    Its name is predictable. In a folder that others may write to, one of them could have made it,
+    and put there what the work would be continued with.
+
+    Raises
+    ------
+    InputError
+        If it is a link or a file, belongs to another user, or others may write to it.
+    OSError
+        If it cannot be made.
+    """
+    try:
+        path.mkdir(mode=0o700)
+        return
+    except FileExistsError:
+        status = path.lstat()
+    # A new folder shows which owner and mode the file system gives: some know neither.
+    with tempfile.TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as probe:
+        new = os.stat(probe)
+    is_own = status.st_uid == new.st_uid
+    is_open = bool(status.st_mode & ~new.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    if not stat.S_ISDIR(status.st_mode) or not is_own or is_open:
+        nature = "a link or file" if not stat.S_ISDIR(status.st_mode) else "a folder of another user"
+        if stat.S_ISDIR(status.st_mode) and is_own:
+            nature = "a folder that others may write to"
+        raise InputError(
+            f"expected unfinished work of your own or nothing at {path}, found {nature}; look at it and "
+            "remove it, or choose another output"
+        )
+
+
 def flush(path: Path) -> None:
     """Have the kernel write a file, or the names in a folder, to the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folders
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seaice.runtime.atomic_write import atomic
+from seaice.runtime.file_lock import hold_file
 
 
 def write_json(path: Path, content: Mapping[str, Any], *, locked: bool = False) -> None:
@@ -37,7 +37,7 @@ def write_json(path: Path, content: Mapping[str, Any], *, locked: bool = False) 
 
 
 def append_line(path: Path, content: Mapping[str, Any]) -> None:
-    """Append an object as a line under a lock of the kernel, and have it written to the disk.
+    """Append an object as a line while no other process does, and have it written to the disk.
 
     Raises
     ------
@@ -45,18 +45,39 @@ def append_line(path: Path, content: Mapping[str, Any]) -> None:
         If it cannot be written whole; the file is then as it was before.
     """
     line = (json.dumps(content) + "\n").encode()
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        end = os.fstat(handle).st_size
-        if end and os.pread(handle, 1, end - 1) != b"\n":
-            line = b"\n" + line  # a killed run left half a line
-        if os.write(handle, line) != len(line):
-            os.ftruncate(handle, end)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        os.fsync(handle)
+        with hold_file(handle, path):
+            end = os.fstat(handle).st_size
+            if end and _read_last_byte(path, end) != b"\n":
+                line = b"\n" + line  # a killed run left half a line
+            if os.write(handle, line) != len(line):
+                os.ftruncate(handle, end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _read_last_byte(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(size - 1)
+        return file.read(1)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON of somebody else; ValueError also for what is nested too deeply to be read.
+
+    Examples
+    --------
+    >>> parse_json("[" * 100_000)
+    Traceback (most recent call last):
+    ValueError: nested too deeply
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def parse_lines(text: bytes) -> Iterator[dict[str, Any] | None]:
@@ -65,7 +86,7 @@ def parse_lines(text: bytes) -> Iterator[dict[str, Any] | None]:
         if not line.strip():
             continue
         try:
-            content = json.loads(line)
+            content = parse_json(line)
         except ValueError:
             content = None
         yield content if isinstance(content, dict) else None

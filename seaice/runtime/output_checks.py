@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from seaice import InputError
-from seaice.open_file import open_netcdf
+from seaice.runtime.output_kinds import FileKind, check_replaceable, name_kind
 
 Kind = Literal["table", "series", "picture", "animation"]
 
@@ -20,11 +20,18 @@ ENDINGS: dict[Kind, tuple[str, ...]] = {
     "animation": (".gif", ".mp4"),
 }
 
-# Variables by which a NetCDF file is recognised as a series of ice_index.py, a cube, a mask.
-_MARKS = {
-    "a series of ice_index.py": {"sea_ice_extent", "sea_ice_area", "region_name"},
-    "a cube": {"sea_ice_conc", "fill_flag"},
-    "a mask": {"surface", "nan_ratio"},
+# The kinds of file that may be replaced, by their endings.
+_PICTURES = {
+    ".gif": "a GIF picture",
+    ".jpeg": "a JPEG picture",
+    ".jpg": "a JPEG picture",
+    ".mp4": "a film",
+    ".pdf": "a PDF file",
+    ".png": "a PNG picture",
+    ".svg": "an SVG picture",
+    ".tif": "a TIFF picture",
+    ".tiff": "a TIFF picture",
+    ".webp": "a WebP picture",
 }
 
 
@@ -39,11 +46,14 @@ class Output(NamedTuple):
         None if it was not asked for.
     kind : {"table", "series", "picture", "animation"}
         Decides the endings it may have (see :data:`ENDINGS`).
+    columns : tuple of str
+        Some columns of a table, by which an earlier one is recognised.
     """
 
     option: str
     path: Path | None
     kind: Kind
+    columns: tuple[str, ...] = ()
 
 
 def check_outputs(
@@ -68,7 +78,7 @@ def check_outputs(
     InputError
         If an ending is not one of its kind, a folder is missing or may not be written to,
         an output is an input or has the name of a daily file, two outputs are the same
-        file, or a NetCDF file stands there that is no series.
+        file, or a file of another kind is there.
 
     Examples
     --------
@@ -76,7 +86,7 @@ def check_outputs(
     Traceback (most recent call last):
     seaice.InputError: --plot: expected an ending of .nc, found a.b; change the ending
     """
-    requested = [Output(o.option, Path(o.path), o.kind) for o in outputs if o.path is not None]
+    requested = [o._replace(path=Path(o.path)) for o in outputs if o.path is not None]
     for output in requested:
         _check_folder(output)
         _check_apart_from_inputs(output, [Path(i) for i in inputs if i is not None])
@@ -88,8 +98,8 @@ def check_outputs(
                 f"{second.path}, which are one; choose another name"
             )
     for output in requested:
-        if output.kind == "series":
-            _check_replaceable(output)
+        assert output.path is not None
+        check_replaceable(output.path, _expect_kind(output), option=output.option)
 
 
 def _check_folder(output: Output) -> None:
@@ -142,23 +152,11 @@ def _is_same_file(first: Path | None, second: Path | None) -> bool:
     return first.exists() and second.exists() and first.samefile(second)
 
 
-def _check_replaceable(output: Output) -> None:
-    path = output.path
-    assert path is not None
-    if not path.exists():
-        return
-    product = _recognise_product(path)
-    if product != "a series of ice_index.py":
-        raise InputError(
-            f"--{output.option}: expected a new file or a series of ice_index.py, found {path}, "
-            f"{product}, so it is not replaced; remove it or choose another name"
-        )
-
-
-def _recognise_product(path: Path) -> str:
-    try:
-        with open_netcdf(path) as dataset:
-            names = set(dataset.variables)
-    except InputError:
-        return "no readable NetCDF file"
-    return next((product for product, marks in _MARKS.items() if marks <= names), "another NetCDF file")
+def _expect_kind(output: Output) -> FileKind:
+    """The kind of file that an output replaces."""
+    if output.kind == "series":
+        return name_kind("extent series")
+    if output.kind == "table":
+        return FileKind("a table", frozenset(output.columns))
+    assert output.path is not None
+    return FileKind(_PICTURES[output.path.suffix.lower()])

@@ -21,6 +21,7 @@ from seaice.fields.read import read_gappy
 from seaice.gapfill.field import GappyField
 from seaice.report import Report
 from seaice.runtime import atomic_write
+from seaice.runtime.output_kinds import FileKind, check_replaceable
 from seaice.scoring.calibration import calibrate, described, judged_days, percent_of
 from seaice.scoring.score import digest_field
 
@@ -74,6 +75,7 @@ def calibrate_errors(
     output_file = Path(output_file)
     if output_file.suffix != ".json":
         raise InputError(f"--output_file: expected an ending of .json, found {output_file}")
+    check_replaceable(output_file, FileKind("a JSON file", frozenset({"made_of", "models"})))
     reading = ReadOptions(
         variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration,
         start_date, end_date,

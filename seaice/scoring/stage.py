@@ -265,7 +265,8 @@ def _check_places(output_dir: Path, dpi: int, *inputs: Path | None) -> None:
         raise InputError(f"expected a folder for --output_dir, found the file {output_dir}")
     output_dir.mkdir(parents=True, exist_ok=True)
     table, _, picture = (output_dir / name for name in NAMES)
-    asked = [Output("output_dir", table, "table"), Output("output_dir", picture, "picture")]
+    columns = ("method", "group", "name", "basis")
+    asked = [Output("output_dir", table, "table", columns), Output("output_dir", picture, "picture")]
     check_outputs(asked, inputs, is_daily_file=DayFile.parse)
 
 

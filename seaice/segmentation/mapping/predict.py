@@ -208,7 +208,7 @@ def _choose_tiles(
 def _map_and_report(settings: MappingSettings, path: Path, report: Report) -> None:
     files = _name_files(settings, path.stem)
     parameters = _list_parameters(settings, path)
-    with exclusive(files.scene):
+    with exclusive(files.scene, kind="scene map"):
         value = _read_existing(settings, files, parameters)
         status = "already there"
         if value is None:
