@@ -109,7 +109,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 # Options of every stage that the stage function does not see.
-_NO_STAGE = ("help", "config", "write_config", "log_file", "quiet", "strict", "verbose")
+_NO_STAGE = ("help", "config", "write_config", "log_file", "quiet", "replace", "strict", "verbose")
 
 
 def _did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -277,6 +277,7 @@ def _prepared(parser: _Parser, stage: Stage | None) -> argparse.ArgumentParser:
         if "force" not in inspect.signature(stage).parameters:
             add(
                 "--force",
+                dest="replace",
                 action="store_true",
                 default=argparse.SUPPRESS,
                 help="replace an output even if a file of another kind has its name",
@@ -574,9 +575,6 @@ def run(
         if start is not None and end is not None and end < start:
             parser.error(f"--{last} {end} is before --{first} {start}: exchange them")
     make, names = options.pop("make_method", None), options.pop("method_parameters", ())
-    force = options.get("force", False)
-    if "force" not in inspect.signature(stage).parameters:
-        options.pop("force", None)
     work = partial(_call, stage, options | fixed, names, make)
     if every["write_config"]:
         work = partial(_write_config, every["write_config"], program, options)
@@ -584,7 +582,8 @@ def run(
     try:
         with _logging(verbose=verbose, quiet=quiet, file=every["log_file"]):
             logger.debug("%s, seaice %s", program, seaice.__version__)
-            with replace_any_kind(force):
+            # Of a stage with a parameter of that name, or of any other.
+            with replace_any_kind(bool(options.get("force") or every["replace"])):
                 return _guarded(work, verbose=verbose, strict=strict)
     except OSError as error:
         parser.error(f"--log_file: {_one_line(error)}")
