@@ -7,6 +7,7 @@ attributes are complete from the start.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from seaice.flags import (
     Surface,
     flag_attributes,
 )
-from seaice.grids import Grid
+from seaice.grids import CellLayout, Grid
 
 if TYPE_CHECKING:
     import netCDF4
@@ -329,8 +330,8 @@ def write_grid(dataset: netCDF4.Dataset, grid: Grid, *, lat_lon: bool = False) -
         define_variable(dataset, "lon")[:] = longitude
 
 
-def read_grid(dataset: netCDF4.Dataset) -> Grid:
-    """Read the grid of a CF file that has coordinates x and y and a grid mapping.
+def read_layout(dataset: netCDF4.Dataset) -> CellLayout:
+    """Read the grid of a CF file that has coordinates x and y and a grid mapping, and its cell order.
 
     Raises
     ------
@@ -343,7 +344,103 @@ def read_grid(dataset: netCDF4.Dataset) -> Grid:
     mapping = next((v for v in dataset.variables.values() if "grid_mapping_name" in v.ncattrs()), None)
     attributes = {} if mapping is None else {k: mapping.getncattr(k) for k in mapping.ncattrs()}
     x, y = (grids.read_metres(dataset.variables[n]) for n in ("x", "y"))
-    return grids.recognise_grid(x, y, attributes)
+    return grids.recognise_layout(x, y, attributes)
+
+
+def read_grid(dataset: netCDF4.Dataset) -> Grid:
+    """Read the grid of a CF file whose cells are in the usual order, as this package writes them.
+
+    Raises
+    ------
+    InputError
+        If the file has no coordinate x or y, or one of them descends.
+    """
+    layout = read_layout(dataset)
+    if layout.turned_rows or layout.turned_columns:
+        raise InputError(
+            f"expected ascending coordinates in {dataset.filepath()}, found descending ones; "
+            "sort the file by x and y"
+        )
+    return layout.grid
+
+
+@dataclass(frozen=True)
+class ValuePacking:
+    """How a variable of a file stores its values: scale, offset, missing values and type.
+
+    Attributes
+    ----------
+    scale, offset : float
+        A value is ``stored * scale + offset``.
+    missing : tuple of float
+        Stored values that mean missing.
+    unsigned : bool
+        Whether signed integers of the file stand for unsigned ones.
+    """
+
+    scale: float = 1.0
+    offset: float = 0.0
+    missing: tuple[float, ...] = ()
+    unsigned: bool = False
+
+    @classmethod
+    def read(cls, attributes: Mapping[str, Any], name: str) -> ValuePacking:
+        """Read the packing of a variable from its CF attributes; InputError if they are no numbers.
+
+        Values in percent become fractions.
+        """
+        try:
+            scale, offset = (
+                float(np.asarray(attributes.get(attribute, usual)).item())
+                for attribute, usual in (("scale_factor", 1.0), ("add_offset", 0.0))
+            )
+            missing = tuple(
+                number
+                for attribute in ("_FillValue", "missing_value")
+                for number in np.atleast_1d(_as_number(attributes.get(attribute, ()))).tolist()
+            )
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the packing of {name} is no number ({error})") from None
+        if str(attributes.get("units", "1")).strip().lower() in _PERCENT:
+            scale, offset = scale / 100, offset / 100
+        unsigned = str(attributes.get("_Unsigned", "false")).lower() == "true"
+        return cls(scale, offset, tuple(dict.fromkeys(missing)), unsigned)
+
+    @property
+    def is_plain_scale(self) -> bool:
+        """Whether values are stored numbers times the scale, and one number means missing."""
+        return self.offset == 0 and len(self.missing) == 1 and not self.unsigned
+
+    def view(self, stored: np.ndarray) -> np.ndarray:
+        """Return stored numbers with the sign that they stand for."""
+        if self.unsigned and stored.dtype.kind == "i":
+            return stored.view(stored.dtype.str.replace("i", "u"))
+        return stored
+
+    def unpack(self, stored: np.ndarray) -> np.ndarray:
+        """Return stored numbers as values, a new array of float32 with NaN where they are missing."""
+        numbers = self.view(stored)
+        is_missing = [(stored == n) | (numbers == n) for n in self.missing]
+        if self.offset == 0 and stored.dtype.itemsize <= 2:
+            values = numbers * np.float32(self.scale)
+        else:
+            values = (numbers * np.float64(self.scale) + self.offset).astype(np.float32)
+        for cells in is_missing:
+            values[cells] = np.nan
+        return values
+
+
+_PERCENT = ("%", "percent", "percentage", "pct")
+
+
+def _as_number(value: Any) -> Any:
+    """Return an attribute as numbers; xarray writes fill values into Zarr as base64."""
+    if not isinstance(value, str):
+        return np.asarray(value, np.float64)
+    try:
+        return float(value)
+    except ValueError:
+        return np.frombuffer(base64.b64decode(value, validate=True), "<f8")
 
 
 def write_time(

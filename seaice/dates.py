@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from seaice import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 EPOCH = date(1970, 1, 1)
 
@@ -62,6 +66,66 @@ def day_number(day: date) -> int:
 def from_day_number(number: int) -> date:
     """Day that lies a number of days after 1970-01-01; the inverse of :func:`day_number`."""
     return EPOCH + timedelta(days=int(number))
+
+
+def read_days(values: np.ndarray, attributes: Mapping[str, Any]) -> list[date]:
+    """Read a time axis as calendar days, by its units and its calendar; the time of day is left out.
+
+    Parameters
+    ----------
+    values : ndarray, shape (days,)
+        The axis as stored.
+    attributes : mapping
+        CF attributes: ``units`` such as ``days since 1970-01-01``, and ``calendar``.
+
+    Raises
+    ------
+    InputError
+        If it is no axis of times, or its days are not in order, once each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> read_days(np.array([12.0, 36.0]), {"units": "hours since 2020-02-29"})
+    [datetime.date(2020, 2, 29), datetime.date(2020, 3, 1)]
+    """
+    units, calendar = str(attributes.get("units", "")), str(attributes.get("calendar", "standard"))
+    if values.ndim != 1 or values.dtype.kind not in "fiu":
+        raise InputError(f"expected a list of times, found {values.dtype} of shape {values.shape}")
+    numbers = values.tolist()
+    if any(number - number != 0 for number in numbers):  # NaN or infinite
+        raise InputError(f"of {values.size} times some are missing")
+    try:
+        if (
+            values.dtype.kind in "iu"
+            and units == "days since 1970-01-01"
+            and calendar in _REAL_CALENDARS
+        ):
+            days = [from_day_number(number) for number in numbers]
+        else:
+            days = _decode_days(values, units, calendar)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(
+            f"expected times such as days since 1970-01-01 of the real calendar, found {units!r} of "
+            f"the calendar {calendar!r} ({error})"
+        ) from None
+    for before, day in pairwise(days):
+        if day <= before:
+            raise InputError(
+                f"expected days in order, once each, found {day} after {before}; sort the file by time "
+                "and drop what is there twice"
+            )
+    return days
+
+
+_REAL_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
+
+
+def _decode_days(values: np.ndarray, units: str, calendar: str) -> list[date]:
+    import cftime
+
+    times = cftime.num2date(values, units, calendar, only_use_cftime_datetimes=True)
+    return [date(time.year, time.month, time.day) for time in times]
 
 
 @dataclass(frozen=True)

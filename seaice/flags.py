@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from seaice import InputError
+
 
 class Surface(IntEnum):
     """Surface class of a cell. Everything but LAND counts as ocean and is filled."""
@@ -90,14 +92,77 @@ def find_flag_value(attributes: Mapping[str, Any], meaning: str) -> int:
     ------
     KeyError
         If ``flag_meanings`` does not have the word.
+    InputError
+        If the attributes are no list of flags.
 
     Examples
     --------
     >>> find_flag_value(flag_attributes(Surface), "pole_hole")
     3
     """
-    meanings = str(attributes["flag_meanings"]).split()
-    values = np.atleast_1d(attributes["flag_values"])
-    if meaning not in meanings:
-        raise KeyError(f"no flag means {meaning!r}; the file has {', '.join(meanings)}")
-    return int(values[meanings.index(meaning)])
+    codes = read_flag_values(attributes)
+    if meaning not in codes:
+        raise KeyError(f"no flag means {meaning!r}; the file has {', '.join(codes)}")
+    return codes[meaning]
+
+
+def read_flag_values(attributes: Mapping[str, Any]) -> dict[str, int]:
+    """Read the numbers of all meanings of a file's flag variable; InputError if it tells none.
+
+    Examples
+    --------
+    >>> read_flag_values({"flag_values": "0b, 1b", "flag_meanings": "ocean land"})
+    {'ocean': 0, 'land': 1}
+    """
+    meanings = str(attributes.get("flag_meanings", "")).split()
+    stored = attributes.get("flag_values", ())
+    try:
+        if isinstance(stored, str):  # as some programs print a list
+            stored = [int(text.rstrip("bBuUsSlL")) for text in stored.replace(",", " ").split()]
+        # A file without unsigned bytes has -2 for 254.
+        values = [int(number) % 256 for number in np.atleast_1d(stored)]
+    except (TypeError, ValueError):
+        values = []
+    if not meanings or len(values) != len(meanings):
+        raise InputError(
+            f"expected flag_values and flag_meanings, found {len(values)} numbers for "
+            f"{len(meanings)} meanings"
+        )
+    return dict(zip(meanings, values, strict=True))
+
+
+def translate_surface(codes: np.ndarray, attributes: Mapping[str, Any]) -> np.ndarray:
+    """Translate the surface classes of a file to the codes of :class:`Surface`, by their meanings.
+
+    Parameters
+    ----------
+    codes : ndarray
+        As stored.
+    attributes : mapping
+        Attributes of the variable.
+
+    Returns
+    -------
+    ndarray of uint8, same shape
+
+    Raises
+    ------
+    InputError
+        If a code has no meaning, or one that is no surface class.
+    """
+    values = read_flag_values(attributes)
+    numbers = {value: Surface[name.upper()] for name, value in values.items() if name in _SURFACES}
+    present = np.unique(codes)
+    unexplained = [number for number in present.tolist() if number % 256 not in numbers]
+    if unexplained:
+        raise InputError(
+            f"its surface holds codes that its flag_meanings do not explain: "
+            f"{', '.join(f'{number:g}' for number in unexplained[:5])}"
+        )
+    table = np.zeros(256, np.uint8)
+    for value, surface in numbers.items():
+        table[value] = surface
+    return table[codes.astype(np.int64) % 256]
+
+
+_SURFACES = tuple(surface.name.lower() for surface in Surface)

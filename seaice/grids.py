@@ -6,7 +6,7 @@ Row 0 is always the smallest y, as in the University of Bremen files.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -346,13 +346,119 @@ def recognise_grid(x: np.ndarray, y: np.ndarray, attributes: Mapping[str, Any] |
     return custom
 
 
+@dataclass(frozen=True)
+class CellLayout:
+    """Order in which a file stores the cells of a grid.
+
+    Files of other programs may run from north to south, from east to west, or keep columns before
+    rows. A field read by :meth:`read` always has its rows from the smallest y on, its columns from
+    the smallest x on, and days before rows before columns.
+
+    Attributes
+    ----------
+    grid : Grid
+    turned_rows, turned_columns : bool
+        Whether y (x) descends in the file.
+    """
+
+    grid: Grid
+    turned_rows: bool = False
+    turned_columns: bool = False
+
+    def is_usual(self, dimensions: Sequence[str]) -> bool:
+        """Whether a variable of these dimensions is stored in the order in which it is read."""
+        gridded = "y" in dimensions or "x" in dimensions
+        turned = gridded and (self.turned_rows or self.turned_columns)
+        return not turned and list(dimensions) == _sort_dimensions(dimensions)
+
+    def read(
+        self,
+        dimensions: Sequence[str],
+        read_stored: Callable[[tuple[int | slice, ...]], np.ndarray],
+        parts: Mapping[str, int | slice],
+    ) -> np.ndarray:
+        """Read a part of a variable in the order time, y, x, each ascending.
+
+        Parameters
+        ----------
+        dimensions : sequence of str
+            Dimensions of the variable in the file: ``time``, ``y``, ``x`` or others.
+        read_stored : callable
+            Reads the part of the stored array that an index describes.
+        parts : mapping of str to int or slice
+            Part of each dimension, counted in the order of the result; all of those left out. The
+            parts of ``y`` and ``x`` are slices.
+        """
+        chosen = {d: parts.get(d, slice(None)) for d in dimensions}
+        if self.is_usual(dimensions):
+            return read_stored(tuple(chosen.values()))
+        backwards: set[str] = set()
+        sizes = {"y": self.grid.rows, "x": self.grid.columns}
+        for name, is_turned in (("y", self.turned_rows), ("x", self.turned_columns)):
+            part = chosen.get(name)
+            if is_turned and isinstance(part, slice):
+                chosen[name], is_backwards = _mirror_slice(part, sizes[name])
+                backwards |= {name} if is_backwards else set()
+        values = read_stored(tuple(chosen.values()))
+        stored = [d for d in dimensions if isinstance(chosen[d], slice)]
+        ordered = _sort_dimensions(stored)
+        values = values.transpose([stored.index(d) for d in ordered])
+        step = tuple(slice(None, None, -1 if d in backwards else 1) for d in ordered)
+        return np.ascontiguousarray(values[step])
+
+
+def _sort_dimensions(dimensions: Sequence[str]) -> list[str]:
+    """Sort dimensions: time, then rows, then columns, then all others in their order."""
+    rank = {"time": 0, "y": 1, "x": 2}
+    return sorted(dimensions, key=lambda d: rank.get(d, 3))
+
+
+def _mirror_slice(part: slice, size: int) -> tuple[slice, bool]:
+    """Return a slice of an axis as one of the same axis in the other direction.
+
+    Returns
+    -------
+    slice
+        With a positive step.
+    bool
+        Whether what it selects has to be turned round.
+    """
+    cells = range(*part.indices(size))
+    if not cells:
+        return slice(0, 0), False
+    low, high = sorted((size - 1 - cells[0], size - 1 - cells[-1]))
+    return slice(low, high + 1, abs(cells.step)), cells.step > 0
+
+
+def recognise_layout(
+    x: np.ndarray, y: np.ndarray, attributes: Mapping[str, Any] | None = None
+) -> CellLayout:
+    """Recognise a grid by its coordinates, whichever way they run.
+
+    Parameters and errors are those of :func:`recognise_grid`, but both coordinates may descend.
+    """
+    turned = [values.ndim == 1 and values.size > 1 and bool(values[0] > values[-1]) for values in (x, y)]
+    x, y = (v[::-1] if is_turned else v for v, is_turned in zip((x, y), turned, strict=True))
+    return CellLayout(recognise_grid(x, y, attributes), turned_rows=turned[1], turned_columns=turned[0])
+
+
+# Units of projected coordinates in metres.
+_METRES = {
+    **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
+    **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
+}
+# Numbers that are not larger and follow each other more closely may be kilometres: no map of the
+# Earth reaches further, and cells are not larger.
+_LARGEST_KILOMETRES, _LARGEST_STEP = 20_000.0, 200.0
+
+
 def read_metres(coordinate: Any) -> np.ndarray:
     """Read a coordinate variable of an open NetCDF file in metres.
 
     Parameters
     ----------
     coordinate : netCDF4.Variable or xarray.DataArray
-        Its ``units`` are metres, kilometres or not named (then metres).
+        Its ``units`` are metres, kilometres or not named.
 
     Returns
     -------
@@ -362,14 +468,27 @@ def read_metres(coordinate: Any) -> np.ndarray:
     Raises
     ------
     InputError
-        If it holds no numbers or its units are neither metres nor kilometres.
+        If it holds no numbers, its units are neither metres nor kilometres, or it names none and
+        its numbers could be kilometres.
     """
-    values = np.asarray(coordinate[:])
-    units = str(getattr(coordinate, "units", "m"))
-    factor = {"m": 1.0, "metre": 1.0, "meter": 1.0, "meters": 1.0, "metres": 1.0, "km": 1000.0}
-    if values.dtype.kind not in "fiu" or units not in factor:
-        raise InputError(f"expected {coordinate.name} in m or km, found {values.dtype} in {units!r}")
-    return values.astype(np.float64) * factor[units]
+    units = getattr(coordinate, "units", None)
+    return convert_to_metres(np.asarray(coordinate[:]), units, coordinate.name)
+
+
+def convert_to_metres(values: np.ndarray, units: Any, name: str) -> np.ndarray:
+    """Convert projected coordinates to metres; see :func:`read_metres`."""
+    text = "m" if units is None else str(units).strip()
+    if values.dtype.kind not in "fiu" or text.lower() not in _METRES:
+        raise InputError(f"expected {name} in m or km, found {values.dtype} in {text!r}")
+    metres = values.astype(np.float64) * _METRES[text.lower()]
+    if units is None and metres.ndim == 1 and metres.size > 1:
+        steps, largest = np.abs(np.diff(metres)), np.abs(metres).max()
+        if steps.max() <= _LARGEST_STEP and largest <= _LARGEST_KILOMETRES:
+            raise InputError(
+                f"{name} names no units: its steps of {steps.max():g} may be metres or kilometres; "
+                f"give {name} the attribute units, m or km"
+            )
+    return metres
 
 
 def _have_same_family(first: Grid, second: Grid) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from seaice import InputError
-from seaice.flags import Surface
+from seaice.flags import Surface, translate_surface
 from seaice.grids import Grid
 from seaice.open_file import explain_damage, open_netcdf
 
@@ -67,11 +67,24 @@ def read_mask(path: Path) -> Mask:
         missing = [n for n in ("surface", "land_mask", "nan_ratio") if n not in dataset.variables]
         if missing:
             raise InputError(f"{path} is no mask of create_mask.py: it lacks {', '.join(missing)}")
-        return Mask(
-            np.asarray(dataset["surface"][:]),
-            np.asarray(dataset["nan_ratio"][:]),
-            cf.read_grid(dataset),
-        )
+        layout = cf.read_layout(dataset)
+        fields = {}
+        for name in ("surface", "nan_ratio"):
+            variable = dataset[name]
+            if sorted(variable.dimensions) != ["x", "y"]:
+                raise InputError(
+                    f"{path}: expected {name}(y, x), found {name}({', '.join(variable.dimensions)})"
+                )
+            fields[name] = layout.read(variable.dimensions, variable.__getitem__, {})
+        attributes = {
+            name: {k: dataset[name].getncattr(k) for k in dataset[name].ncattrs()} for name in fields
+        }
+        try:
+            surface = translate_surface(fields["surface"], attributes["surface"])
+            packing = cf.ValuePacking.read(attributes["nan_ratio"], "nan_ratio")
+        except InputError as error:
+            raise InputError(f"{path} cannot be used as a mask: {error}") from None
+        return Mask(surface, packing.unpack(fields["nan_ratio"]), layout.grid)
 
 
 def find_pole_hole(always_missing: np.ndarray, grid: Grid) -> np.ndarray:

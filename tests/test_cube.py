@@ -502,12 +502,31 @@ def test_a_cube_is_not_replaced_by_a_poorer_one(case, tmp_path, capsys):
     assert script.main(words(folder, target, *masked, first=21)) == 1
     assert "give --append to extend it, another --output_file, or --force" in capsys.readouterr().err
     folder.file(3).unlink()
-    for more in (["--sigma", "6"], ["--end_date", "20240124"]):
-        assert script.main(words(folder, target, *masked, *more, last=20)) == 1
-        assert "files are no longer in the source folder (2024-01-04)" in capsys.readouterr().err
+    assert script.main(words(folder, target, *masked, "--end_date", "20240124", last=20)) == 1
+    assert "files are no longer in the source folder (2024-01-04)" in capsys.readouterr().err
     assert target.read_bytes() == before
     assert script.main(words(folder, target, *masked, "--force", first=21)) == 0
     assert len(shorter(target)) == 3
+
+
+def test_a_cube_of_other_parameters_is_not_replaced_without_force(case, tmp_path, capsys):
+    """The mask forgotten, or another method: what is there stays, and the message says what differs."""
+    folder, masked, path = case
+    target = tmp_path / "c.nc"
+    target.write_bytes(path.read_bytes())
+    before = target.read_bytes()
+    for given, difference in (
+        ([], "another land mask"),
+        ([*masked, "--method", "temporal"], "method departure -> temporal"),
+        ([*masked, "--compression", "none"], "compression zlib -> none"),
+        ([*masked, "--pole_hole", "keep"], "pole_hole fill -> keep"),
+    ):
+        assert script.main(words(folder, target, *given)) == 1
+        error = capsys.readouterr().err
+        assert difference in error
+        assert "is not replaced" in error
+        assert "--force" in error
+        assert target.read_bytes() == before
 
 
 def test_force_replaces_only_cubes(case, tmp_path, capsys):

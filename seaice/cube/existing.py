@@ -48,6 +48,8 @@ class ExistingCube:
         Signatures of the days outside the cube that were source values, by ISO date.
     lat_lon : bool
         Whether the cube has latitudes and longitudes.
+    is_as_written : bool
+        Whether axes and values are stored as this toolbox stores them, so that days can be added.
     """
 
     path: Path
@@ -60,6 +62,7 @@ class ExistingCube:
     digests: list[str]
     halo_signatures: dict[str, str]
     lat_lon: bool
+    is_as_written: bool
 
 
 def check_output(output_file: Path, land_mask_file: Path | None) -> None:
@@ -107,6 +110,7 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> ExistingCu
                 cube.texts("input_sha256"),
                 json.loads(cube.attributes.get("halo_inputs", "{}")),
                 cube.has("lat"),
+                cube.is_as_written,
             )
     except (InputError, IndexError, KeyError, ValueError) as error:
         raise InputError(
@@ -146,10 +150,15 @@ def first_stale_day(
             f"{existing.path} holds {old} on {existing.grid}, which {new} on {recipe.grid} would "
             "not replace; give --append to extend it, another --output_file, or --force"
         )
+    changed = _list_changes(existing, recipe)
+    if changed:
+        raise InputError(
+            f"{existing.path} was made with other parameters ({listing(changed)}) and is not replaced; "
+            "give the same ones, another --output_file, or --force"
+        )
     logger.info("looking for days whose input has changed since %s was made", existing.path)
     if (
         old == new
-        and are_same(existing.parameters, recipe.parameters)
         and (existing.lat_lon or not target.lat_lon)
         and not _changed_days(existing, days, since=old.start)
         and not _halo_changed(existing, days, target.date_range)
@@ -162,7 +171,7 @@ def first_stale_day(
 def _first_day_to_append(
     existing: ExistingCube, recipe: Recipe, days: DailyGrids, target: Target
 ) -> date | None:
-    _refuse_other_parameters(existing, recipe, target)
+    _refuse_append(existing, recipe, target)
     start, end = existing.date_range.start, existing.date_range.end
     reach = timedelta(days=recipe.method.reach)
     trailing = end - reach + timedelta(days=1)
@@ -184,19 +193,42 @@ def _first_day_to_append(
     return first
 
 
-def _refuse_other_parameters(existing: ExistingCube, recipe: Recipe, target: Target) -> None:
-    if not are_same(existing.parameters, recipe.parameters):
-        changed = [
-            "another land mask" if k == "surface_sha256" else f"{k} {existing.parameters.get(k)} -> {v}"
-            for k, v in recipe.parameters.items()
-            if str(existing.parameters.get(k)) != str(v)
-        ]
+def _refuse_append(existing: ExistingCube, recipe: Recipe, target: Target) -> None:
+    """Refuse to extend a cube with days that would not be as those it has."""
+    changed = _list_changes(existing, recipe)
+    if changed:
+        advice = "append with the same ones, or make a new cube"
+        if recipe.parameters.keys() - existing.parameters.keys():
+            advice = "an earlier version made it: extend it with that one, or make it again with --force"
         raise InputError(
-            f"{existing.path} was made with other parameters ({listing(changed)}); append with the "
-            "same ones, or make a new cube"
+            f"{existing.path} was made with other parameters ({listing(changed)}); {advice}"
+        )
+    if not existing.is_as_written:
+        raise InputError(
+            f"{existing.path} was stored again by another program, so no day can be added; make the "
+            "cube again with --force to extend it"
         )
     if target.lat_lon and not existing.lat_lon:
         raise InputError(f"{existing.path} has no lat and lon; make it again with --force --lat_lon")
+
+
+def _list_changes(existing: ExistingCube, recipe: Recipe) -> list[str]:
+    """List the parameters that would be others than those of the cube."""
+    old, new = existing.parameters, recipe.parameters
+    if are_same(old, new):
+        return []
+    return [
+        _NAMES_OF_PARAMETERS.get(name) or f"{name} {old.get(name, 'none')} -> {new.get(name, 'none')}"
+        for name in [*new, *(old.keys() - new.keys())]
+        if str(old.get(name)) != str(new.get(name))
+    ]
+
+
+# Parameters that are digests: their values say nothing to a reader.
+_NAMES_OF_PARAMETERS = {
+    "surface_sha256": "another land mask",
+    "error_table": "another table of expected errors",
+}
 
 
 def _changed_days(existing: ExistingCube, days: DailyGrids, *, since: date) -> list[date]:

@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -16,24 +17,26 @@ from seaice import (
     InputError,
     cf,
     grids,
+    open_file,
 )
+from seaice.cf import ValuePacking
 from seaice.cube.shards import (
     Layout,
     has_own_keys,
     own_layout,
     read_shard,
 )
-from seaice.dates import (
-    from_day_number,
-    parse_date,
-)
-from seaice.flags import Surface, find_flag_value
-from seaice.grids import Grid
+from seaice.dates import parse_date, read_days
+from seaice.flags import Surface, find_flag_value, read_flag_values, translate_surface
+from seaice.grids import CellLayout, Grid
 from seaice.open_file import explain_damage, open_netcdf, open_zarr
 from seaice.runtime.atomic_write import locate_replaced
 
 WHOLE = slice(None)
 Index = tuple[int | slice, ...]
+# Dimensions of a map and of days of maps, in the usual order.
+_MAP, _DAYS = ("y", "x"), ("time", "y", "x")
+_LOWEST, _HIGHEST = np.fmin.reduce, np.fmax.reduce
 # Errors by which a container reports bytes that cannot be read or decoded.
 DAMAGE = (OSError, RuntimeError)
 # Errors of zarr-python for the same; they become OSError.
@@ -86,19 +89,57 @@ class CubeFile:
                 f"{self.path} is no cube of consolidate_data.py: it lacks {', '.join(missing)}"
             )
         try:
-            self.dates: list[date] = [from_day_number(n) for n in self._container.read("time")]
-            self.grid: Grid = self._container.grid()
-            self.surface: np.ndarray = self._container.read("surface")
-        except DAMAGE as error:
+            self._read_content()
+        except InputError as error:
+            raise InputError(f"{self.path} cannot be used as a cube: {error}") from None
+        except open_file.DAMAGE as error:
             raise InputError(
                 f"{self.path} is damaged: its axes or surface cannot be read ({error}); make the "
                 "cube again with consolidate_data.py --force"
             ) from None
-        self.attributes: dict[str, Any] = self._container.attributes
-        packed = self._container.attributes_of("sea_ice_conc")
-        self._scale = np.float32(packed["scale_factor"])
-        self._fill = np.int16(packed["_FillValue"])
+
+    def _read_content(self) -> None:
+        container = self._container
+        self.dates: list[date] = read_days(container.read("time"), container.attributes_of("time"))
+        self._layout = container.layout()
+        self.grid: Grid = self._layout.grid
+        for name, expected in (("surface", _MAP), ("sea_ice_conc", _DAYS), ("fill_flag", _DAYS)):
+            dimensions = container.dimensions(name)
+            if sorted(dimensions) != sorted(expected):
+                raise InputError(
+                    f"expected {name}({', '.join(expected)}), found {name}({', '.join(dimensions)})"
+                )
+        attributes = container.attributes_of("surface")
+        self.surface: np.ndarray = translate_surface(self._read_part("surface"), attributes)
+        self.attributes: dict[str, Any] = container.attributes
+        self._packing = ValuePacking.read(container.attributes_of("sea_ice_conc"), "sea_ice_conc")
+        self._flag_values = read_flag_values(container.attributes_of("fill_flag"))
         self._number = {day: i for i, day in enumerate(self.dates)}
+
+    @property
+    def stores_plain_codes(self) -> bool:
+        """Whether cells are stored in the usual order, and concentration as numbers times a scale.
+
+        Then chunks of the file can be read without its library.
+        """
+        is_usual = all(
+            self._layout.is_usual(self._container.dimensions(name))
+            for name in ("sea_ice_conc", "fill_flag")
+        )
+        attributes = self._container.attributes_of("sea_ice_conc")
+        scale = float(np.asarray(attributes.get("scale_factor", 0)).item())
+        return is_usual and self._packing.is_plain_scale and self._packing.scale == scale
+
+    @property
+    def is_as_written(self) -> bool:
+        """Whether axes and values are stored as ``consolidate_data.py`` stores them."""
+        time = self._container.attributes_of("time")
+        return (
+            self.stores_plain_codes
+            and np.float32(self._packing.scale) == np.float32(cf.CONCENTRATION_SCALE)
+            and self._packing.missing == (cf.CONCENTRATION_FILL,)
+            and all(time.get(name) == cf.TIME_ATTRIBUTES[name] for name in ("units", "calendar"))
+        )
 
     @property
     def ocean(self) -> np.ndarray:
@@ -138,21 +179,45 @@ class CubeFile:
         rows, columns : slice
             Part of the grid; only that part is read.
         """
-        packed = self._read("sea_ice_conc", days, rows, columns)
-        values = packed * self._scale
-        values[packed == self._fill] = np.nan
+        stored = self._read("sea_ice_conc", days, rows, columns)
+        values = self._packing.unpack(stored)
+        if stored.dtype != np.int16 or not self._packing.is_plain_scale:
+            self._check_fractions(values, days)
         return values
+
+    def _check_fractions(self, values: np.ndarray, days: int | slice) -> None:
+        lowest, highest = (reduce(values, axis=None, initial=0) for reduce in (_LOWEST, _HIGHEST))
+        if lowest < -0.01 or highest > 1.01:
+            raise InputError(
+                f"{self.path}: expected sea_ice_conc as fractions 0 to 1, found {lowest:g} to "
+                f"{highest:g} at {self._name_days(days)}; give it the units it has, 1 or percent"
+            )
 
     def flags(self, days: int | slice, rows: slice = WHOLE, columns: slice = WHOLE) -> np.ndarray:
         """Codes of ``fill_flag``, uint8; read them with :meth:`flag_value`."""
-        return self._read("fill_flag", days, rows, columns)
+        codes = self._read("fill_flag", days, rows, columns)
+        if codes.dtype == np.uint8:
+            return codes
+        # Programs that insert days store flags as floats: a cell without a flag has no value.
+        codes = np.where(codes == codes, codes, self.flag_value("not_filled"))
+        return (codes.astype(np.int64) % 256).astype(np.uint8)
 
     def flag_value(self, meaning: str, variable: str = "fill_flag") -> int:
-        """The code that means ``meaning`` in this file (see :func:`seaice.flags.find_flag_value`)."""
-        return find_flag_value(self._container.attributes_of(variable), meaning)
+        """The code that means ``meaning``; KeyError if the file does not have it.
+
+        Of ``surface`` it is the code in :attr:`surface`, of other variables that of the file.
+        """
+        if variable == "surface":
+            return Surface[meaning.upper()]
+        if variable != "fill_flag":
+            return find_flag_value(self._container.attributes_of(variable), meaning)
+        if meaning not in self._flag_values:
+            codes = ", ".join(self._flag_values)
+            raise KeyError(f"no flag means {meaning!r}; the file has {codes}")
+        return self._flag_values[meaning]
 
     def variable(self, name: str, days: int | slice = WHOLE) -> np.ndarray:
-        """A stored array of any other variable, as stored; for texts see :meth:`texts`."""
+        """A stored array of another variable, cells in the usual order; for texts see :meth:`texts`."""
         return self._read(name, days)
 
     def texts(self, name: str) -> list[str]:
@@ -160,21 +225,27 @@ class CubeFile:
         try:
             return self._container.texts(name)
         except DAMAGE as error:
-            raise self._damaged(name, WHOLE, error) from None
+            raise self._make_damage_error(name, WHOLE, error) from None
 
-    def _read(self, name: str, *index: int | slice) -> np.ndarray:
+    def _read(
+        self, name: str, days: int | slice, rows: slice = WHOLE, columns: slice = WHOLE
+    ) -> np.ndarray:
         try:
-            return self._container.read(name, index)
+            return self._read_part(name, time=days, y=rows, x=columns)
         except DAMAGE as error:
-            raise self._damaged(name, index[0], error) from None
+            raise self._make_damage_error(name, days, error) from None
 
-    def _damaged(self, name: str, days: int | slice, error: Exception) -> InputError:
+    def _read_part(self, name: str, **parts: int | slice) -> np.ndarray:
+        read = partial(self._container.read, name)
+        return self._layout.read(self._container.dimensions(name), read, parts)
+
+    def _make_damage_error(self, name: str, days: int | slice, error: Exception) -> InputError:
         return InputError(
-            f"{self.path} is damaged: {name} cannot be read at {self._named_days(days)} "
+            f"{self.path} is damaged: {name} cannot be read at {self._name_days(days)} "
             f"({error}); make the cube again with consolidate_data.py --force"
         )
 
-    def _named_days(self, days: int | slice) -> str:
+    def _name_days(self, days: int | slice) -> str:
         chosen = self.dates[days] if isinstance(days, slice) else [self.dates[days]]
         return f"{chosen[0]} to {chosen[-1]}" if len(chosen) > 1 else str(chosen[0])
 
@@ -208,14 +279,17 @@ class Container(Protocol):
     def attributes_of(self, name: str) -> dict[str, Any]:
         """Attributes of a variable."""
 
+    def dimensions(self, name: str) -> tuple[str, ...]:
+        """Dimensions of a variable, in the order of its storage."""
+
     def read(self, name: str, index: Index = ()) -> np.ndarray:
         """A part of a variable as stored; one of ``DAMAGE`` if it cannot be read."""
 
     def texts(self, name: str) -> list[str]:
         """A text variable; one of ``DAMAGE`` if it cannot be read."""
 
-    def grid(self) -> Grid:
-        """The grid of the cube; one of ``DAMAGE`` if it cannot be read."""
+    def layout(self) -> CellLayout:
+        """The grid of the cube and the order of its cells; one of ``DAMAGE`` if it cannot be read."""
 
     def close(self) -> None:
         """Close the container; a second time does nothing."""
@@ -250,17 +324,24 @@ class NetCDFContainer:
         variable = self._dataset[name]
         return {k: variable.getncattr(k) for k in variable.ncattrs()}
 
+    def dimensions(self, name: str) -> tuple[str, ...]:
+        """Dimensions of a variable, in the order of its storage."""
+        return tuple(self._dataset[name].dimensions)
+
     def read(self, name: str, index: Index = ()) -> np.ndarray:
         """A part of a variable as stored."""
         return np.asarray(self._dataset[name][index or ...])
 
     def texts(self, name: str) -> list[str]:
-        """A variable of rows of characters."""
-        return [cf.decode_text(row) for row in self.read(name)]
+        """A variable of rows of characters, or of texts."""
+        rows = self.read(name)
+        if rows.dtype.kind == "S":
+            return [cf.decode_text(row) for row in rows]
+        return [str(text) for text in rows.tolist()]
 
-    def grid(self) -> Grid:
-        """The grid of the cube."""
-        return cf.read_grid(self._dataset)
+    def layout(self) -> CellLayout:
+        """The grid of the cube and the order of its cells."""
+        return cf.read_layout(self._dataset)
 
     def close(self) -> None:
         """Close the file."""
@@ -291,6 +372,11 @@ class ZarrContainer:
     def attributes_of(self, name: str) -> dict[str, Any]:
         """Attributes of an array."""
         return dict(self._arrays[name].attrs.asdict())
+
+    def dimensions(self, name: str) -> tuple[str, ...]:
+        """Dimensions of an array, in the order of its storage."""
+        metadata: Any = self._arrays[name].metadata
+        return tuple(map(str, metadata.dimension_names or ()))
 
     def read(self, name: str, index: Index = ()) -> np.ndarray:
         """A part of an array as stored."""
@@ -331,11 +417,15 @@ class ZarrContainer:
         """An array of strings."""
         return [str(text) for text in self.read(name).tolist()]
 
-    def grid(self) -> Grid:
-        """The grid of the cube."""
+    def layout(self) -> CellLayout:
+        """The grid of the cube and the order of its cells."""
         attributes = map(self.attributes_of, self._arrays)
         mapping = next((a for a in attributes if "grid_mapping_name" in a), None)
-        return grids.recognise_grid(self.read("x"), self.read("y"), mapping)
+        x, y = (
+            grids.convert_to_metres(self.read(name), self.attributes_of(name).get("units"), name)
+            for name in ("x", "y")
+        )
+        return grids.recognise_layout(x, y, mapping)
 
     def close(self) -> None:
         """Nothing is held open."""

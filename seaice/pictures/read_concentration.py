@@ -15,7 +15,7 @@ from seaice import InputError, masks
 from seaice.cube.file import CubeFile
 from seaice.drawing import palette
 from seaice.drawing.palette import Swatch
-from seaice.flags import FillFlag, find_flag_value
+from seaice.flags import FillFlag, Surface, find_flag_value
 from seaice.grids import Grid
 from seaice.masks import Mask, find_pole_hole
 from seaice.open_file import open_netcdf
@@ -143,7 +143,7 @@ def read_cube_day(cube: CubeFile, day: date | None) -> MapDay:
             )
         day = cube.dates[0]
     number = cube.index(day)
-    land = cube.surface == cube.flag_value("land", "surface")
+    land = cube.surface == Surface.LAND
     codes = [cube.flag_value(name) for name in ("observed", "land", "not_filled")]
     is_filled = ~np.isin(cube.flags(number), codes) & ~land
     filled_share = format_share(int(is_filled.sum()), int((~land).sum()))
@@ -153,7 +153,7 @@ def read_cube_day(cube: CubeFile, day: date | None) -> MapDay:
         date=day,
         source=f"{cube.path.name} · {cube.grid} · {filled_share} of ocean cells filled",
         land=land,
-        hole=cube.surface == cube.flag_value("pole_hole", "surface"),
+        hole=cube.surface == Surface.POLE_HOLE,
         missing="not filled",
     )
 
@@ -274,7 +274,7 @@ def read_comparison(original_file: Path, consolidated_file: Path, day: date) -> 
     with CubeFile(consolidated_file) as cube:
         filled = read_cube_day(cube, day)
         flags = cube.flags(cube.index(day))
-        ocean = cube.surface != cube.flag_value("land", "surface")
+        ocean = cube.surface != Surface.LAND
         classes = make_flag_swatches(cube, flags, ocean)
         observed_code, land_code = cube.flag_value("observed"), cube.flag_value("land")
     raw = read_daily(original_file, day, grid=filled.grid)

@@ -154,6 +154,8 @@ def _choose_source(cube: CubeFile, state: FileState, quantity: Quantity) -> Fram
     """Choose chunks read directly where the layout of the file allows it, else the NetCDF library."""
     # Absolute: the file is opened again when the process may be in another folder.
     path = Path(cube.path).absolute()
+    if not cube.stores_plain_codes:
+        return LibrarySource(path, state, quantity)
     list_chunks = list_zarr_chunks if path.is_dir() else list_netcdf_chunks
     table = list_chunks(path, _VARIABLES[quantity], state)
     dtype, shape = "|u1" if quantity == "flags" else "<i2", (len(cube.dates), *cube.grid.shape)

@@ -193,7 +193,8 @@ def _read_stored_counts(
     if not cube.has(name):
         return counts
     present = position >= 0
-    counts[present] = cube.variable(name)[position[present]]
+    # Programs that insert days store counts as floats, NaN on these days.
+    counts[present] = np.nan_to_num(cube.variable(name)[position[present]], nan=-1)
     if not is_whole_grid:
         counts[counts > 0] = -1
     return counts
