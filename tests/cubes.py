@@ -58,6 +58,7 @@ def write_cube(
     flags: np.ndarray | None = None,
     parameters: dict[str, Any] | None = None,
     counts: bool = True,
+    errors: np.ndarray | None = None,
 ) -> Path:
     """Write a valid cube with given values.
 
@@ -73,6 +74,8 @@ def write_cube(
         Codes of ``FillFlag``; by default see :func:`default_flags`.
     counts : bool
         Write the per-day counts too.
+    errors : ndarray, shape (time, rows, columns), optional
+        Expected errors as fractions, multiples of 0.005; NaN for none. By default the cube has none.
     """
     concentration = np.asarray(concentration, dtype=np.float64)
     land = surface == Surface.LAND
@@ -90,8 +93,9 @@ def write_cube(
         cf.define_variable(dataset, "sea_ice_conc")[:] = packed
         cf.define_variable(dataset, "fill_flag")[:] = flags
         cf.define_variable(dataset, "days_back_forward")[:] = np.zeros_like(flags)
-        none = np.full(flags.shape, cf.ERROR_FILL, np.int8)
-        cf.define_variable(dataset, "sea_ice_conc_error")[:] = none
+        steps = np.full(flags.shape, np.nan) if errors is None else errors / cf.ERROR_SCALE
+        codes = np.where(np.isnan(steps), cf.ERROR_FILL, np.rint(np.nan_to_num(steps)))
+        cf.define_variable(dataset, "sea_ice_conc_error")[:] = codes.astype(np.int8)
         cf.define_variable(dataset, "day_status")[:] = np.where(
             (flags == FillFlag.OBSERVED).any(axis=(1, 2)), DayStatus.PRESENT, DayStatus.ABSENT
         )

@@ -12,6 +12,7 @@ import numpy as np
 
 from seaice import cf
 from seaice.dates import day_number
+from seaice.ice_index.interval import LEVEL
 from seaice.runtime.atomic_write import atomic
 
 if TYPE_CHECKING:
@@ -23,9 +24,20 @@ MILLION = 1e6
 _COLUMNS: dict[str, tuple[str, dict[str, str]]] = {
     "extent": (
         "km2",
-        {"standard_name": "sea_ice_extent", "long_name": "area of the cells covered by sea ice"},
+        {
+            "standard_name": "sea_ice_extent",
+            "long_name": "area of the cells covered by sea ice",
+            "ancillary_variables": "extent_low extent_high",
+        },
     ),
-    "area": ("km2", {"standard_name": "sea_ice_area", "long_name": "area of the sea ice"}),
+    "area": (
+        "km2",
+        {
+            "standard_name": "sea_ice_area",
+            "long_name": "area of the sea ice",
+            "ancillary_variables": "area_low area_high",
+        },
+    ),
     "missing_area": (
         "km2",
         {"long_name": "area of the ocean cells without a value, neither ice nor water"},
@@ -38,6 +50,10 @@ _COLUMNS: dict[str, tuple[str, dict[str, str]]] = {
         "1",
         {"long_name": "share of the extent in cells that were not observed on the day"},
     ),
+    "extent_low": ("km2", {"long_name": "lower end of the 95 percent interval of the extent"}),
+    "extent_high": ("km2", {"long_name": "upper end of the 95 percent interval of the extent"}),
+    "area_low": ("km2", {"long_name": "lower end of the 95 percent interval of the area"}),
+    "area_high": ("km2", {"long_name": "upper end of the 95 percent interval of the area"}),
 }
 
 
@@ -53,6 +69,9 @@ class IndexSeries:
         km2; extent and area are NaN where a region has no value at all on a day.
     filled_share : ndarray of float64, shape (days, regions)
         Share of the extent in cells that were not observed, 0..1.
+    extent_low, extent_high, area_low, area_high : ndarray of float64, shape (days, regions)
+        Ends of the 95 percent intervals that the expected errors of filled cells make, km2; equal
+        to the value where all was observed, NaN where a cube has filled cells and no errors.
     threshold : float
         Concentration from which a cell is ice-covered, fraction.
     pole_hole, pole_hole_rule : str
@@ -68,6 +87,10 @@ class IndexSeries:
     missing_area: np.ndarray
     pole_hole_as_ice: np.ndarray
     filled_share: np.ndarray
+    extent_low: np.ndarray
+    extent_high: np.ndarray
+    area_low: np.ndarray
+    area_high: np.ndarray
     threshold: float
     pole_hole: str
     pole_hole_rule: str
@@ -97,11 +120,30 @@ class IndexSeries:
             share = self.filled_share[days_with_value, number]
             if np.isfinite(share).any():
                 text += f"; filled values carry {100 * np.nanmean(share):.1f} percent of the extent"
+            text += self._describe_interval(days_with_value, number)
             empty = len(self.dates) - days_with_value.size
             if empty:
                 text += f"; {empty} day{'s' * (empty != 1)} without any value"
             lines.append(text)
         return lines
+
+    def _describe_interval(self, days: np.ndarray, region: int) -> str:
+        """The day whose extent is least certain, as the end of a sentence; empty if all are certain."""
+        width = (self.extent_high - self.extent_low)[days, region]
+        unbounded = int(np.isnan(width).sum())
+        if unbounded:
+            return (
+                f"; {unbounded} filled day{'s' * (unbounded != 1)} without an interval: the cube has no "
+                "expected errors"
+            )
+        widest = int(width.argmax())
+        if not width[widest] > 0:
+            return ""
+        return (
+            f"; the widest 95 percent interval is that of {self.dates[days[widest]]}, "
+            f"{self.extent_low[days[widest], region] / MILLION:.3f} to "
+            f"{self.extent_high[days[widest], region] / MILLION:.3f}"
+        )
 
 
 def write_csv(series: IndexSeries, path: Path) -> None:
@@ -224,6 +266,7 @@ def _draw_region(ax: Axes, series: IndexSeries, number: int, *, small: bool) -> 
         else:
             ax.fill_between(days, extent, extent + missing, color="#c9c9c9", linewidth=0, label=label)
     _shade_filled_days(ax, days, series.filled_share[:, number])
+    _draw_intervals(ax, days, series, number)
     ax.plot(days, extent, color="#14304f", linewidth=1.5, marker=marker, label="extent")
     ax.plot(days, area, color="#3f8fc5", linewidth=1.5, marker=marker, label="area")
     ax.set_title(series.regions[number], fontsize=8 if small else 10)
@@ -239,6 +282,22 @@ def _draw_region(ax: Axes, series: IndexSeries, number: int, *, small: bool) -> 
     ax.tick_params(labelsize=7 if small else 9)
     ax.grid(color="#e4e4e4", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_intervals(ax: Axes, days: np.ndarray, series: IndexSeries, number: int) -> None:
+    """Draw the intervals of filled days as bands behind the lines."""
+    label = f"{100 * LEVEL:.0f} % interval where filled"
+    for name, colour in (("extent", "#9fb3cb"), ("area", "#a9d0ec")):
+        low, high = (getattr(series, f"{name}_{end}")[:, number] / MILLION for end in ("low", "high"))
+        if not np.nanmax((high - low)[np.isfinite(high)], initial=0) > 0:
+            continue
+        drawn = (
+            ax.vlines(days, low, high, color=colour, linewidth=3)
+            if len(days) == 1
+            else ax.fill_between(days, low, high, color=colour, linewidth=0)
+        )
+        if name == "extent":
+            drawn.set_label(label)
 
 
 def _shade_filled_days(ax: Axes, days: np.ndarray, filled_share: np.ndarray) -> None:

@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seaice import InputError
+from seaice import InputError, cf
 from seaice.cf import ICE_EDGE
 from seaice.cube.file import CubeFile
 from seaice.flags import Surface
+from seaice.ice_index.interval import ErrorBlocks, Interval, bound_sums, is_ice_covered
 from seaice.ice_index.series import (
     IndexSeries,
     draw_series,
@@ -51,9 +52,6 @@ POLE_HOLE_RULES: dict[str, str] = {
     "area, filled or not (convention of the Sea Ice Index)",
     "exclude": "pole hole left out of extent and area",
 }
-
-# A stored 0.15 is read as the float32 just below 0.15; it must count as 15 percent.
-_ROUNDING = 1e-6
 
 
 class IceIndex(NamedTuple):
@@ -128,7 +126,7 @@ def extent_and_area(
     assumed_ice = hole & {"filled": ~has_value, "ice": ~observed, "exclude": np.False_}[pole_hole_rule]
     left_out = hole if pole_hole_rule == "exclude" else assumed_ice
     used = has_value & ~left_out
-    ice = used & (concentration >= threshold - _ROUNDING)
+    ice = used & is_ice_covered(concentration, threshold)
 
     def sum_by_region(cells: np.ndarray, weight: np.ndarray = cell_area) -> np.ndarray:
         sums = np.bincount(region[cells].ravel(), weights=weight[cells].ravel(), minlength=count + 1)
@@ -212,8 +210,8 @@ def ice_edge_error(
     common = ~(np.isnan(forecast) | np.isnan(reference))
     if not common.any():
         return IceEdgeError(np.nan, np.nan, 0.0)
-    ice_forecast = forecast >= threshold - _ROUNDING
-    ice_reference = reference >= threshold - _ROUNDING
+    ice_forecast = is_ice_covered(forecast, threshold)
+    ice_reference = is_ice_covered(reference, threshold)
     return IceEdgeError(
         float(area[common & ice_forecast & ~ice_reference].sum()),
         float(area[common & ice_reference & ~ice_forecast].sum()),
@@ -311,35 +309,29 @@ def _compute_series(
     divisions = _read_divisions(cube, region)
     ocean = np.flatnonzero(cube.ocean)
     cell_area = cube.grid.cell_area().ravel()[ocean]
-    hole = (cube.surface == Surface.POLE_HOLE).ravel()[ocean]
     codes = [division.codes.ravel()[ocean] for division in divisions]
-    measured = cube.flag_value("observed")
+    regions = list(zip(codes, (len(division.names) for division in divisions), strict=True))
+    summing = _DaySums(
+        cube=cube,
+        cells=ocean,
+        cell_area=cell_area,
+        hole=(cube.surface == Surface.POLE_HOLE).ravel()[ocean],
+        blocks=ErrorBlocks.of(cube.grid.shape, ocean, kilometres=cube.grid.kilometres),
+        threshold=threshold,
+        pole_hole_rule=pole_hole,
+    )
     days: list[list[np.ndarray]] = []
     with Progress(total=len(numbers), label="days", logger=logger) as progress:
         for number in numbers:
-            concentration = cube.concentration(number).ravel()[ocean]
-            observed = cube.flags(number).ravel()[ocean] == measured
-            parts = [
-                extent_and_area(
-                    concentration,
-                    cell_area,
-                    region=code,
-                    count=len(division.names),
-                    observed=observed,
-                    pole_hole=hole,
-                    threshold=threshold,
-                    pole_hole_rule=pole_hole,
-                )
-                for code, division in zip(codes, divisions, strict=True)
-            ]
-            days.append([np.concatenate(columns) for columns in zip(*parts, strict=True)])
+            days.append(summing.sum_day(number, regions))
             extent = days[-1][0][0] / 1e6
             text = "without any value" if np.isnan(extent) else f"extent {extent:.3f} million km2"
             progress.unit(f"{cube.dates[number]} {text}")
+    names = IceIndex._fields + Interval._fields
     series = IndexSeries(
         dates=[cube.dates[number] for number in numbers],
         regions=[name for division in divisions for name in division.names],
-        **{f: np.stack([day[i] for day in days]) for i, f in enumerate(IceIndex._fields)},
+        **{name: np.stack([day[i] for day in days]) for i, name in enumerate(names)},
         threshold=threshold,
         pole_hole=pole_hole,
         pole_hole_rule=POLE_HOLE_RULES[pole_hole],
@@ -352,6 +344,67 @@ def _compute_series(
         if len(division.names) > 1 and not code.all()
     ]
     return series, notes
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DaySums:
+    """What the sums of every day of a cube share; arrays have the shape (ocean cells,)."""
+
+    cube: CubeFile
+    cells: np.ndarray
+    cell_area: np.ndarray
+    hole: np.ndarray
+    blocks: ErrorBlocks
+    threshold: float
+    pole_hole_rule: str
+
+    def sum_day(self, number: int, regions: Sequence[tuple[np.ndarray, int]]) -> list[np.ndarray]:
+        """Sums and intervals of a day: the fields of IceIndex and Interval over all regions.
+
+        ``regions`` has codes of the cells and their number for every division of the ocean.
+        """
+        concentration = self.cube.concentration(number).ravel()[self.cells]
+        measured = self.cube.flag_value("observed")
+        observed = self.cube.flags(number).ravel()[self.cells] == measured
+        is_filled = ~observed & ~np.isnan(concentration)
+        if self.pole_hole_rule != "filled":
+            is_filled &= ~self.hole
+        error = _read_error(self.cube, number, self.cells)
+        days = self.cube.variable("days_back_forward", number).ravel()[self.cells]
+        parts = []
+        for code, count in regions:
+            sums = extent_and_area(
+                concentration,
+                self.cell_area,
+                region=code,
+                count=count,
+                observed=observed,
+                pole_hole=self.hole,
+                threshold=self.threshold,
+                pole_hole_rule=self.pole_hole_rule,
+            )
+            interval = bound_sums(
+                sums.extent,
+                sums.area,
+                concentration=concentration,
+                cell_area=self.cell_area,
+                is_filled=is_filled,
+                error=error,
+                days_back_forward=days,
+                blocks=self.blocks,
+                region=code,
+                threshold=self.threshold,
+            )
+            parts.append([*sums, *interval])
+        return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+
+
+def _read_error(cube: CubeFile, number: int, cells: np.ndarray) -> np.ndarray | None:
+    """Expected errors of the filled values of a day, fraction; NaN where a cell has none."""
+    if not cube.has("sea_ice_conc_error"):
+        return None
+    packed = cube.variable("sea_ice_conc_error", number).ravel()[cells]
+    return np.where(packed == cf.ERROR_FILL, np.nan, packed * cf.ERROR_SCALE)
 
 
 def _read_divisions(cube: CubeFile, region: Sequence[str]) -> list[Regions]:
