@@ -316,7 +316,7 @@ def test_stage_makes_a_cf_map_and_keeps_it(scene, checkpoint, tmp_path):
     out = tmp_path / "maps"
     options = {"checkpoint": checkpoint, "scene": scene, "output_dir": out, "device": "cpu"}
     first = predict(**options, batch_size=3)
-    assert first.status == 0
+    assert first.exit_status() == 0
     stem = "20180109T074103_dmi_prep"
     assert sorted(p.name for p in out.iterdir()) == [
         f"{stem}_ice.nc",
