@@ -13,6 +13,7 @@ import difflib
 import errno
 import getpass
 import inspect
+import io
 import json
 import logging
 import math
@@ -48,8 +49,26 @@ Stage = Callable[..., Report]
 Commands = Mapping[str, tuple[Stage, str]]
 
 
+# The same thing has another name in another stage: a stage that has one of these options takes the
+# others for it. Those that name the input may be positional.
+_INPUTS = ("--input_file", "--input", "--input_dir", "--source_dir", "--cube_file")
+_SAME_OPTIONS = (
+    _INPUTS,
+    ("--cube_file", "--consolidated_file"),
+    ("--start_date", "--start"),
+    ("--end_date", "--end"),
+    ("--land_mask_file", "--mask_file"),
+    ("--workers", "--processes", "--threads"),
+    ("--retries", "--max_retries"),
+)
+_SHORT_OPTIONS = {"-i": _INPUTS, "-o": ("--output_file", "--output_dir"), "-f": ("--force",)}
+
+
 class _Parser(argparse.ArgumentParser):
     """Takes ``--start-date`` for ``--start_date``, no abbreviations, and options from a file."""
+
+    # The words of the command line, for messages.
+    _words: Sequence[str] = ()
 
     def format_help(self) -> str:
         return in_form_of_caller(super().format_help())
@@ -57,27 +76,103 @@ class _Parser(argparse.ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
         words = _with_underscores(list(sys.argv[1:] if args is None else args))
         if self._subparsers is None:
+            words = self._use_own_names(words)
             self._refuse_unknown(words)
             words = self._add_config(words)
+        else:
+            self._check_command(words)
+        self._words = words
         return super().parse_known_args(words, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """End with a message that names the word which is no option, where there is one."""
+        stray = message.removeprefix("unrecognized arguments: ").split()[:1]
+        if message.startswith("the following arguments are required") and self._subparsers is None:
+            stray = self._probe(list(self._words))[1][:1]
+        elif not message.startswith("unrecognized arguments: "):
+            stray = []
+        if stray:
+            nearest = difflib.get_close_matches(stray[0].lstrip("-"), self._list_names(), 1, 0.8)
+            advice = f"; did you mean --{nearest[0]}?" if nearest else ": no option stands before it"
+            message = f"unexpected word {stray[0]}{advice}"
+        super().error(message)
+
+    def _list_names(self) -> list[str]:
+        return [name[2:] for name in self._option_string_actions if name.startswith("--")]
+
+    def _use_own_names(self, words: list[str]) -> list[str]:
+        """Replace names that other stages have for an option by the name of this stage."""
+        end = words.index("--") if "--" in words else len(words)
+        own: list[str] = []
+        for word in words[:end]:
+            name, equals, value = word.partition("=")
+            if self._is_input_positional and name in ("-i", *_INPUTS):
+                own += [value] if equals else []
+            else:
+                own.append(self._own_name(name) + equals + value)
+        return own + words[end:]
+
+    @property
+    def _is_input_positional(self) -> bool:
+        return any(action.dest == "archives" for action in self._positionals._group_actions)
+
+    def _own_name(self, name: str) -> str:
+        """Name of this stage for an option of another one; the same name if there is none."""
+        if name in self._option_string_actions:
+            return name
+        groups = [_SHORT_OPTIONS.get(name, ()), *(group for group in _SAME_OPTIONS if name in group)]
+        own = {same for group in groups for same in group if same in self._option_string_actions}
+        return own.pop() if len(own) == 1 else name
 
     def _refuse_unknown(self, words: list[str]) -> None:
         options = [name for name in self._option_string_actions if name.startswith("--")]
         for word in words[: words.index("--") if "--" in words else None]:
             name = word.partition("=")[0]
             # argparse takes a word with a blank for a value, whatever its first character.
-            if name.startswith("--") and name not in options and " " not in word:
-                self.error(f"{name}: no such option{_did_you_mean(name, options)}")
+            if " " in word or not self._looks_unknown(name):
+                continue
+            self.error(f"{name}: no such option{_did_you_mean(name, options)}")
+
+    def _looks_unknown(self, name: str) -> bool:
+        """Whether a word looks like an option and is none; ``-odata`` is ``-o data``."""
+        if name in self._option_string_actions or not name.startswith("-") or name in ("-", "--"):
+            return False
+        if name.startswith("--") or name[:2] not in self._option_string_actions:
+            return not self._negative_number_matcher.match(name)
+        # -output_dir would be -o utput_dir.
+        nearest = difflib.get_close_matches(name[1:], self._list_names(), 1, 0.8)
+        return bool(nearest) and nearest[0][0] == name[1] and name[2:] != nearest[0]
+
+    def _check_command(self, words: list[str]) -> None:
+        """Refuse a line without a command, or with a word before it that is no option."""
+        commands = next(
+            list(action.choices or ())
+            for action in self._actions
+            if isinstance(action, argparse._SubParsersAction)
+        )
+        word = next((word for word in words if word not in self._option_string_actions), None)
+        if word in commands or {"-h", "--help"} & set(words[:1]):
+            return
+        names = ", ".join(commands)
+        if word is None:
+            self.error(f"expected a command out of {names}, found none")
+        if word.startswith("-"):
+            self.error(f"{word}: options stand behind the command ({names})")
+        nearest = difflib.get_close_matches(word, commands, 1)
+        advice = f"did you mean {nearest[0]}?" if nearest else f"expected one of {names}"
+        self.error(f"{word}: no such command; {advice}")
 
     def _add_config(self, words: list[str]) -> list[str]:
         """Add the options of the file ``--config`` that are not among the words themselves."""
-        own = self._given(words)
+        is_help = {"-h", "--help"} & set(words)
+        has_config = any(word.partition("=")[0] == "--config" for word in words)
+        own = vars(self._probe(words)[0]) if has_config and not is_help else {}
         if own.get("config") is None:
             return words
         actions = {action.dest: action for action in self._actions if action.dest not in _NO_STAGE}
         added: list[str] = []
         for key, value in self._read_config(own["config"]).items():
-            name = key.replace("-", "_")
+            name = self._own_name(f"--{key.replace('-', '_')}")[2:]
             if name not in actions:
                 self.error(f"{own['config']}: {key}: no such option{_did_you_mean(name, actions)}")
             if name not in own:
@@ -89,17 +184,15 @@ class _Parser(argparse.ArgumentParser):
         end = words.index("--") if "--" in words else len(words)
         return words[:end] + added + words[end:]
 
-    def _given(self, words: list[str]) -> dict[str, Any]:
-        """The options that are among the words, without any default."""
-        if {"-h", "--help"} & set(words) or not any(w.partition("=")[0] == "--config" for w in words):
-            return {}
+    def _probe(self, words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+        """The options that are among the words, without any default, and the words that are none."""
         probe = copy.deepcopy(self)
         probe._defaults = {}
         for action in probe._actions:
             action.required, action.default = False, argparse.SUPPRESS
             if not action.option_strings and action.nargs == "+":
                 action.nargs = "*"
-        return vars(argparse.ArgumentParser.parse_known_args(probe, words)[0])
+        return argparse.ArgumentParser.parse_known_args(probe, words)
 
     def _read_config(self, path: Path) -> dict[str, Any]:
         try:
@@ -113,9 +206,10 @@ _NO_STAGE = ("help", "config", "write_config", "log_file", "quiet", "replace", "
 
 
 def _did_you_mean(name: str, names: Iterable[str]) -> str:
-    dashes = "--" if name.startswith("--") else ""
+    dashes = "--" if name.startswith("-") else ""
     plain = [option.removeprefix("--") for option in names]
-    nearest = difflib.get_close_matches(name.removeprefix("--"), plain, n=1)
+    nearest = difflib.get_close_matches(name.lstrip("-"), plain, n=1)
+    nearest = nearest or [option for option in plain if option.startswith(name.lstrip("-"))]
     return f"; did you mean {dashes}{nearest[0]}?" if nearest else "; --help lists the options"
 
 
@@ -419,7 +513,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dask",
         metavar="ADDRESS",
-        help="share the days among the workers of this dask.distributed scheduler; «local» starts "
+        help="share the days among the workers of this dask.distributed scheduler; 'local' starts "
         "--workers of them here",
     )
 
@@ -564,6 +658,7 @@ def run(
     int
         The exit status.
     """
+    print_anything()
     options = vars(parser.parse_args(argv))
     every = {name: options.pop(name, None) for name in _NO_STAGE}
     program = parser.prog
@@ -587,6 +682,13 @@ def run(
                 return _guarded(work, verbose=verbose, strict=strict)
     except OSError as error:
         parser.error(f"--log_file: {_one_line(error)}")
+
+
+def print_anything() -> None:
+    """Let standard output take every character, escaped where its encoding has none of it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _guarded(work: Callable[[], Report], *, verbose: bool, strict: bool) -> int:

@@ -4,7 +4,12 @@ An option of the command line wins over an environment variable, which wins over
 Nothing happens on import; each function looks at the environment when it is called.
 """
 
+from __future__ import annotations
+
 import os
+import shlex
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -24,6 +29,47 @@ def bremen_hosts() -> list[str]:
 def gportal_account() -> tuple[str | None, str | None]:
     """User name and password of JAXA G-Portal: ``GPORTAL_USERNAME``, ``GPORTAL_PASSWORD``."""
     return os.environ.get("GPORTAL_USERNAME") or None, os.environ.get("GPORTAL_PASSWORD") or None
+
+
+# Packages without which nothing runs, by the names that are imported.
+REQUIRED = (
+    "google_crc32c",
+    "h5py",
+    "isal",
+    "matplotlib",
+    "netCDF4",
+    "numba",
+    "numcodecs",
+    "numpy",
+    "PIL",
+    "pyproj",
+    "yaml",
+    "requests",
+    "scipy",
+    "tqdm",
+    "urllib3",
+    "xarray",
+    "zarr",
+)
+
+
+def explain_installation() -> str:
+    """One line about what this Python lacks to run any stage, and what to type; empty if nothing."""
+    if sys.version_info < (3, 11):  # noqa: UP036, an older one comes as far as this line
+        return f"Python 3.11 or newer is needed, found {sys.version.split()[0]}: {sys.executable}"
+    if os.name != "posix":
+        return "Linux or macOS is needed; on Windows install and run the toolbox within WSL"
+    missing = [name for name in REQUIRED if find_spec(name) is None]
+    if not missing:
+        return ""
+    root = Path(__file__).resolve().parent.parent
+    advice = "python -m pip install ."
+    if (root / "pyproject.toml").is_file():
+        advice = f"python -m pip install {shlex.quote(str(root))}"
+    if (root / ".venv" / "bin" / "activate").is_file():
+        advice = f"source {shlex.quote(str(root / '.venv' / 'bin' / 'activate'))}"
+    names = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
+    return f"{names} not installed for {sys.executable}; type: {advice}"
 
 
 # The extra of pyproject.toml that installs a package which only some stages need.

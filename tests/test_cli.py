@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +18,7 @@ import pytest
 
 import seaice
 from seaice import InputError, cli, report
-from seaice.commands import main
+from seaice.commands import list_stages, main
 from seaice.dates import (
     DateRange,
     day_number,
@@ -149,7 +150,11 @@ def test_verbose_shows_the_traceback(capsys):
         (["--size", "two"], "expected a number, found 'two'"),
         (["--siz", "2"], "--siz: no such option; did you mean --size?"),
         (["--nothing"], "--nothing: no such option; --help lists the options"),
-        (["2"], "unrecognized arguments: 2"),
+        (["--si"], "--si: no such option; did you mean --size?"),
+        (["-size", "2"], "-size: no such option; did you mean --size?"),
+        (["-n", "2"], "-n: no such option; --help lists the options"),
+        (["2"], "unexpected word 2: no option stands before it"),
+        (["siz", "2"], "unexpected word siz; did you mean --size?"),
     ],
 )
 def test_wrong_usage_is_2(capsys, words, message):
@@ -157,6 +162,93 @@ def test_wrong_usage_is_2(capsys, words, message):
         run(*words)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["create_mask", "source_dir", "x"], "unexpected word source_dir; did you mean --source_dir?"),
+        (["download", "-output_dir", "x"], "-output_dir: no such option; did you mean --output_dir?"),
+        (["download", "-ouput_dir", "x"], "-ouput_dir: no such option; did you mean --output_dir?"),
+        (["segmentation", "trian"], "trian: no such command; did you mean train?"),
+        (
+            ["segmentation", "--patch_dir", "x", "train"],
+            "--patch_dir: options stand behind the command (",
+        ),
+        (["fill_gaps"], "expected a command out of fill, score, calibrate, found none"),
+        (
+            ["fill_gaps", "fill", "-imput_file", "x"],
+            "-imput_file: no such option; did you mean --input_fi",
+        ),
+        (
+            ["create_mask"],
+            "the following arguments are required: --start_date, --end_date, --output_file",
+        ),
+    ],
+)
+def test_the_word_that_is_wrong_is_named(capsys, words, message):
+    with pytest.raises(SystemExit) as stop:
+        import_module(f"seaice.commands.{words[0]}").main(words[1:])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+DATES = ["--start_date", "20240101", "--end_date", "20240102"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "words", "options"),
+    [
+        (
+            "create_mask",
+            ["-i", "a", "--start", "20240101", "--end=20240102", "-o", "b"],
+            {"source_dir": Path("a"), "start_date": date(2024, 1, 1), "output_file": Path("b")},
+        ),
+        (
+            "amsr2_processor",
+            ["--source-dir=a", *DATES, "--workers", "2", "--retries=3"],
+            {"input_dir": Path("a"), "threads": 2, "max_retries": 3},
+        ),
+        ("download", [*DATES, "-oa", "--threads", "2"], {"output_dir": Path("a"), "processes": 2}),
+        (
+            "consolidate_data",
+            ["--input_dir", "a", *DATES, "--mask_file", "m", "-o", "b"],
+            {"source_dir": Path("a"), "land_mask_file": Path("m")},
+        ),
+        ("cache_cube", ["--input_file", "a", "-o", "b"], {"cube_file": Path("a")}),
+        ("ice_index", ["--cube_file", "a"], {"input_file": Path("a")}),
+        ("verify_archive", ["--input", "a", "b"], {"archives": [Path("a"), Path("b")]}),
+        ("grid_swaths", ["--input_dir", "a", "-o", "b"], {"input": [Path("a")]}),
+        # An option of the stage itself is never another one's name.
+        (
+            "fill_gaps",
+            ["fill", "-i", "a", "-o", "b", "--method", "scattering", "--start", "s"],
+            {"input_file": Path("a"), "start_date": None, "start": "s"},
+        ),
+    ],
+)
+def test_names_of_other_stages_are_taken(stage, words, options):
+    parser = import_module(f"seaice.commands.{stage}").build_parser()
+    parsed = vars(parser.parse_args(words))
+    assert {name: parsed[name] for name in options} == options
+
+
+@pytest.mark.parametrize("stage", list_stages())
+def test_help_is_plain_ascii(stage, capsys):
+    with pytest.raises(SystemExit):
+        import_module(f"seaice.commands.{stage.replace('-', '_')}").main(["--help"])
+    assert capsys.readouterr().out.isascii()
+
+
+@pytest.mark.slow
+def test_a_terminal_of_ascii_gets_every_message(tmp_path):
+    words = [sys.executable, "get_dims.py", "--source_dir", f"{tmp_path}/møre"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and r"m\xf8re does not exist" in done.stderr
+    config = [*words, "--write_config", f"{tmp_path}/ø.toml"]
+    done = subprocess.run(config, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout) == (0, rf"wrote {tmp_path}/\xf8.toml" + "\n")
 
 
 @pytest.mark.slow

@@ -50,6 +50,7 @@ def test_every_import_is_declared():
     imported = set().union(*map(imported_packages, (ROOT / "seaice").rglob("*.py"))) - {"seaice"}
     needed = packages(PROJECT["dependencies"])
     assert imported == needed | optional.keys()
+    assert {NAMES.get(name, name).lower() for name in settings.REQUIRED} == needed
     for package, extra in optional.items():
         assert package in packages(EXTRAS[extra]), f"{extra} does not install {package}"
         assert package not in needed
@@ -67,6 +68,27 @@ def test_ranges_in_the_package_and_versions_in_the_lock():
     locked = {name.lower().replace("_", "-") for name in lock}
     wanted = packages(PROJECT["dependencies"] + EXTRAS["dev"] + EXTRAS["docs"]) - {"seaice-toolbox"}
     assert wanted <= locked
+
+
+def test_a_script_without_its_packages_says_in_one_line_what_to_type():
+    words = [sys.executable, "-S", "download.py", "--help"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert re.match(r"error: google_crc32c, h5py, isal and \d+ more not installed for ", done.stderr)
+    assert re.search(r"; type: (source .*activate|python -m pip install .*)\n$", done.stderr)
+
+
+def test_a_machine_that_cannot_run_it_is_told_so(monkeypatch, tmp_path):
+    assert settings.explain_installation() == ""
+    monkeypatch.setattr(settings, "REQUIRED", ("numpy", "no_such_package"))
+    monkeypatch.setattr(settings, "__file__", str(tmp_path / "seaice" / "settings.py"))
+    assert settings.explain_installation() == (
+        f"no_such_package not installed for {sys.executable}; type: python -m pip install ."
+    )
+    monkeypatch.setattr(settings.os, "name", "nt")
+    assert settings.explain_installation().startswith("Linux or macOS is needed; on Windows")
+    monkeypatch.setattr(settings.sys, "version_info", (3, 10, 1))
+    assert settings.explain_installation().startswith("Python 3.11 or newer is needed, found ")
 
 
 @pytest.mark.slow

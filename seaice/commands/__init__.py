@@ -13,6 +13,18 @@ from importlib import import_module
 from pathlib import Path
 
 import seaice
+from seaice.settings import explain_installation
+
+
+def check_installation() -> None:
+    """End with one line if no stage can run here."""
+    problem = explain_installation()
+    if problem:
+        sys.exit(f"error: {problem}")
+
+
+# Before a stage is imported, which would end with a traceback.
+check_installation()
 
 
 def list_stages() -> dict[str, str]:
@@ -26,6 +38,10 @@ def list_stages() -> dict[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage that the first word names; return the exit status."""
+    # Not before the installation was checked.
+    from seaice.cli import print_anything
+
+    print_anything()
     words = list(sys.argv[1:] if argv is None else argv)
     stages = list_stages()
     parser = argparse.ArgumentParser(
@@ -39,6 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"seaice {seaice.__version__}")
     if not words or words[0].startswith("-"):
+        nearest = difflib.get_close_matches(
+            words[0] if words else "-h", ("-h", "--help", "--version"), 1
+        )
+        if nearest and words and words[0] != nearest[0]:
+            parser.error(f"{words[0]}: no such option; did you mean {nearest[0]}?")
         parser.parse_args(words)
         parser.print_help()
         return 0

@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
             type=cli.moment(last=name == "end"),
             required=True,
             metavar="TIME",
-            help=f"{order} time, UTC: a date, or «YYYY-MM-DD HH:MM:SS»",
+            help=f"{order} time, UTC: a date, or 'YYYY-MM-DD HH:MM:SS'",
         )
     parser.add_argument(
         "-o",
