@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 # Between estimates of the time left.
 _ESTIMATE_SECONDS = 10
@@ -55,6 +58,31 @@ class Report:
         (0, 1)
         """
         return 1 if self.failed or (strict and self.left_out) else 0
+
+
+@contextmanager
+def add_picture(report: Report, path: Path) -> Iterator[None]:
+    """Draw a picture that comes with the results of a stage, and list it among the outputs.
+
+    The results do not depend on the picture: whatever goes wrong while it is drawn is a line of what is
+    left out, and the stage goes on.
+
+    Examples
+    --------
+    >>> report = Report()
+    >>> with add_picture(report, Path("scores.png")):
+    ...     raise ValueError("axis limits cannot be NaN")
+    >>> report.left_out, report.outputs
+    (['no picture scores.png: axis limits cannot be NaN'], [])
+    """
+    try:
+        yield
+    except Exception as error:
+        logger.debug("no picture %s", path, exc_info=True)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        report.left_out.append(f"no picture {path}: {reason}")
+    else:
+        report.outputs.append(path)
 
 
 class Progress:

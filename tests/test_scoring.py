@@ -288,6 +288,30 @@ def test_the_picture_is_drawn_on_a_plane_and_on_longitudes(scores, tmp_path):
         draw_scores(scores, tmp_path / "d.png", frame=0)
 
 
+@pytest.mark.slow
+def test_a_swath_without_positions_at_its_corners_is_drawn(scores, tmp_path):
+    rows, columns = np.meshgrid(np.arange(24.0), np.arange(20.0), indexing="ij")
+    # A track that runs north-west: rows of the swath follow no parallel. 0.1 degrees are 11.1 km.
+    latitude, longitude = 0.1 * (rows + columns), 0.1 * (columns - rows)
+    latitude[0, :3] = longitude[0, :3] = latitude[-1, -1] = longitude[-1, -1] = np.nan
+    swath = replace(scores, gappy=replace(scores.gappy, latitude=latitude, longitude=longitude))
+    assert measure_cell_size(swath, None) == pytest.approx((15.7, 15.7), abs=0.1)
+    assert draw_scores(swath, tmp_path / "swath.png", dpi=40) == []
+
+
+def test_a_picture_that_fails_does_not_fail_the_scores(scores, tmp_path, monkeypatch):
+    from seaice.scoring import pictures, stage
+
+    def fail(*_, **__):
+        raise ValueError("axis limits cannot be NaN")
+
+    monkeypatch.setattr(pictures, "draw_scores", fail)
+    report = stage._written(scores, tmp_path, {}, None, title="", frame=None, dpi=40)
+    assert report.left_out == [f"no picture {tmp_path / 'scores.png'}: axis limits cannot be NaN"]
+    assert (report.exit_status(), report.exit_status(strict=True)) == (0, 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.csv", "scores.json"]
+
+
 def test_words_become_parameters():
     made = method_parameters(["hybrid", "past=temporal"], ["past.past_only=true", "hybrid.sigma=3.5"])
     assert made == {

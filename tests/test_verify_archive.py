@@ -305,13 +305,26 @@ def test_pictures(tmp_path):
     path = write(tmp_path / "a.h5", [*FOUR, empty])
     words = [str(path), "--plot", "3", "--output_dir", str(tmp_path / "o"), "--dpi", "40"]
     assert verify_archive.main(words) == 0
-    with Image.open(tmp_path / "o/a_swaths.png") as image:
+    with Image.open(tmp_path / "o/a_h5_swaths.png") as image:
         assert image.size == (440, 248)
         assert len(image.convert("RGB").getcolors(1 << 20)) > 100
     damage_swath(path, FOUR[0])
     assert verify_archive.main([str(path), "--plot", "50", "--dpi", "40"]) == 1
-    with Image.open(tmp_path / "a_swaths.png") as image:
+    with Image.open(tmp_path / "a_h5_swaths.png") as image:
         assert image.size[1] == pytest.approx((4 * 1.9 + 0.5) * 40, abs=1)
+
+
+@pytest.mark.slow
+def test_pictures_of_two_layouts_and_of_every_channel(tmp_path, capsys):
+    from PIL import Image
+
+    two = make_swath(3, channels=("36.5V", "36.5H"))
+    archives = [write(tmp_path / name, [two]) for name in ("a.h5", "a.npz")]
+    verify_archive.main([*map(str, archives), "--plot", "3", "--dpi", "40"])
+    assert "a_h5_swaths.png: 1 swath, 2 channels" in capsys.readouterr().out
+    for name in ("a_h5_swaths.png", "a_npz_swaths.png"):
+        with Image.open(tmp_path / name) as image:
+            assert image.size[1] == pytest.approx((2 * 1.9 + 0.5) * 40, abs=1)
 
 
 def test_several_archives_and_usage(tmp_path, capsys):

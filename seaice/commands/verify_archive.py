@@ -32,7 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--plot",
         type=cli.between(0, 50, int),
         metavar="N",
-        help="draw N swaths of each archive into NAME_swaths.png (default %(default)s)",
+        help="draw N swaths of each archive into NAME_h5_swaths.png or NAME_npz_swaths.png "
+        "(default %(default)s)",
     )
     parser.add_argument(
         "-o",

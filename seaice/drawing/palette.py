@@ -134,3 +134,12 @@ def make_ratio_colormap() -> Colormap:
     return LinearSegmentedColormap.from_list("seaice_ratio", RATIO, N=256).with_extremes(
         bad=(0, 0, 0, 0)
     )
+
+
+def make_temperature_colormap() -> Colormap:
+    """Make the colour map of brightness temperatures, grey for NaN."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("seaice_temperature", TEMPERATURE, N=256).with_extremes(
+        bad=NO_VALUE
+    )

@@ -293,7 +293,8 @@ def is_globe(scores: Scores, grid: Grid | None) -> bool:
     latitude = scores.gappy.latitude
     if grid is not None or latitude is None:
         return False
-    return bool(scores.gappy.wraps or np.ptp(latitude) > _LARGEST_FLAT_EXTENT)
+    span = np.nanmax(latitude) - np.nanmin(latitude)
+    return bool(scores.gappy.wraps or span > _LARGEST_FLAT_EXTENT)
 
 
 def measure_cell_size(scores: Scores, grid: Grid | None) -> tuple[float, float]:
@@ -311,13 +312,15 @@ def measure_cell_size(scores: Scores, grid: Grid | None) -> tuple[float, float]:
         raise InputError("the field has no coordinates")
     if is_globe(scores, grid):
         raise InputError(
-            f"{np.ptp(latitude):.0f} degrees of latitude are no plane; score at most "
-            f"{_LARGEST_FLAT_EXTENT:g}"
+            f"{np.nanmax(latitude) - np.nanmin(latitude):.0f} degrees of latitude are no plane; score at "
+            f"most {_LARGEST_FLAT_EXTENT:g}"
         )
-    degree = 6371.0 * math.pi / 180
-    dy = float(np.abs(np.diff(latitude, axis=0)).mean())
-    dx = float(np.abs(np.diff(longitude, axis=1)).mean())
-    return dy * degree, dx * degree * math.cos(math.radians(float(latitude.mean())))
+    phi, lam = np.radians(latitude), np.radians(longitude)
+    unit = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
+    # Positions of swaths may be missing at corners, and their rows follow no parallel.
+    chords = (np.linalg.norm(np.diff(unit, axis=axis), axis=0) for axis in (1, 2))
+    dy, dx = (float(np.nanmean(2 * np.arcsin(chord / 2))) * 6371.0 for chord in chords)
+    return dy, dx
 
 
 def _make_tapers(scores: Scores) -> list[tuple[int, np.ndarray]]:
@@ -346,6 +349,8 @@ def _compute_extent(scores: Scores, grid: Grid | None) -> tuple[float, float, fl
     latitude, longitude = scores.gappy.latitude, scores.gappy.longitude
     if latitude is None or longitude is None:
         return None
+    if not np.array_equal(latitude, latitude[:, :1] + 0 * longitude[:1]):
+        return None  # a swath, drawn by its rows and columns
     # Row 0 is drawn at the bottom, whether latitudes ascend or descend.
     return (
         float(longitude[0, 0]), float(longitude[0, -1]), float(latitude[0, 0]), float(latitude[-1, 0]),

@@ -13,7 +13,7 @@ import numpy as np
 from seaice import InputError
 from seaice.gapfill.methods import check_name, method_class
 from seaice.open_file import open_netcdf
-from seaice.report import Report
+from seaice.report import Report, add_picture
 from seaice.runtime.options import Option, options_of
 from seaice.runtime.output_checks import (
     Output,
@@ -155,8 +155,8 @@ def _written(
     write_record(scores, record, where)
     report = Report(lines=format_table(scores), outputs=[table, record], values={"scores": scores})
     if scores.finished_runs:
-        report.lines += draw_scores(scores, picture, grid=grid, title=title, frame=frame, dpi=dpi)
-        report.outputs.append(picture)
+        with add_picture(report, picture):
+            report.lines += draw_scores(scores, picture, grid=grid, title=title, frame=frame, dpi=dpi)
     report.failed = [f"{r.label}: {r.refused}" for r in scores.runs if r.refused is not None]
     report.lines.append(f"written: {', '.join(map(str, report.outputs))}")
     return report

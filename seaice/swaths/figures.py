@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seaice.drawing import palette
 from seaice.runtime import atomic_write
 from seaice.sources.amsr2.swath import Swath
 
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 _WIDTH, _ROW_HEIGHT = 11.0, 1.9  # inches
+MOST_ROWS = 56  # of a picture: four swaths of 14 channels
 _PERCENTILES = (2, 98)  # of the temperatures, at the ends of the colours
 
 
 def draw_swath(ax: Axes, swath: Swath, *, channel: str | None = None) -> AxesImage:
     """Draw the brightness temperatures of a swath, with the flight direction from left to right.
 
-    Colours span the 2nd to the 98th percentile; missing pixels are grey.
+    Colours are those of maps of temperature and span the 2nd to the 98th percentile; missing pixels are
+    grey.
 
     Parameters
     ----------
@@ -36,15 +39,12 @@ def draw_swath(ax: Axes, swath: Swath, *, channel: str | None = None) -> AxesIma
     matplotlib.image.AxesImage
         For a colour bar in kelvin.
     """
-    from matplotlib import colormaps
-
     kelvin = np.rot90(swath.kelvin(channel))
     measured = kelvin[np.isfinite(kelvin)]
     low, high = np.percentile(measured, _PERCENTILES) if measured.size else (0.0, 1.0)
-    colours = colormaps["turbo"].with_extremes(bad="0.75")
     image = ax.imshow(
         kelvin,
-        cmap=colours,
+        cmap=palette.make_temperature_colormap(),
         vmin=low,
         vmax=max(high, low + 0.01),
         aspect="auto",
@@ -56,7 +56,7 @@ def draw_swath(ax: Axes, swath: Swath, *, channel: str | None = None) -> AxesIma
 
 
 def write_swath_sheet(path: Path, swaths: Sequence[Swath], *, dpi: int = 150) -> None:
-    """Write a picture of several swaths, one below the other.
+    """Write a picture of several swaths, one below the other, with a row for every channel.
 
     Parameters
     ----------
@@ -73,13 +73,13 @@ def write_swath_sheet(path: Path, swaths: Sequence[Swath], *, dpi: int = 150) ->
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(
-        figsize=(_WIDTH, _ROW_HEIGHT * len(swaths) + 0.5), layout="constrained", facecolor="white"
-    )
+    rows = [(swath, channel) for swath in swaths for channel in swath.channels]
+    height = _ROW_HEIGHT * len(rows) + 0.5
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(swaths), 1, squeeze=False)[:, 0]
-    for ax, swath in zip(axes, swaths, strict=True):
-        image = draw_swath(ax, swath)
+    axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    for ax, (swath, channel) in zip(axes, rows, strict=True):
+        image = draw_swath(ax, swath, channel=channel)
         figure.colorbar(image, ax=ax, pad=0.01).set_label("K", fontsize=8)
         ax.tick_params(labelsize=7)
     axes[-1].set_xlabel("scan", fontsize=8)

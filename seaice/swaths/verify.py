@@ -12,7 +12,7 @@ from seaice import (
     InputError,
     cf,
 )
-from seaice.report import Progress, Report, listing
+from seaice.report import Progress, Report, add_picture, format_count, listing
 from seaice.runtime import atomic_write
 from seaice.swaths.archive import (
     SwathArchive,
@@ -47,7 +47,8 @@ def verify_archives(
     repair : bool
         Write the good swaths of a damaged archive, each once, to ``NAME_repaired``.
     plot : int
-        Number of swaths of each archive, evenly spread, to draw into ``NAME_swaths.png``.
+        Number of swaths of each archive, evenly spread, to draw into
+        ``NAME_h5_swaths.png`` or ``NAME_npz_swaths.png``, a row for every channel.
     output_dir : Path, optional
         Folder for repaired archives and pictures; the folder of the archive by default.
     dpi : int
@@ -211,14 +212,18 @@ def _describe_repaired(
 def _draw(
     archive: SwathArchive, check: ArchiveCheck, folder: Path, count: int, dpi: int, report: Report
 ) -> None:
-    from seaice.swaths.figures import write_swath_sheet
+    from seaice.swaths.figures import MOST_ROWS, write_swath_sheet
 
     good = check.good
     if not good:
         report.lines.append("  no good swath to draw")
         return
-    numbers = np.unique(np.linspace(0, len(good) - 1, min(count, len(good))).round().astype(int))
-    path = folder / f"{archive.path.stem}_swaths.png"
-    write_swath_sheet(path, [archive[good[number].index] for number in numbers], dpi=dpi)
-    report.outputs.append(path)
-    report.lines.append(f"  {path}: {len(numbers)} swaths")
+    # Archives of two layouts may have the same name but for its ending.
+    path = folder / f"{archive.path.stem}_{archive.path.suffix[1:]}_swaths.png"
+    with add_picture(report, path):
+        channels = len(archive[good[0].index].channels)
+        count = min(count, len(good), max(1, MOST_ROWS // channels))
+        numbers = np.unique(np.linspace(0, len(good) - 1, count).round().astype(int))
+        write_swath_sheet(path, [archive[good[number].index] for number in numbers], dpi=dpi)
+        drawn = f"{format_count(len(numbers), 'swath')}, {format_count(channels, 'channel')}"
+        report.lines.append(f"  {path}: {drawn}")
