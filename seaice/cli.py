@@ -526,6 +526,15 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     add("--mask_file", type=Path, metavar="FILE", help="land and sea (default: that of the input)")
     add("--mask_variable", metavar="NAME", help="variable of the mask")
     add("--mask_means", choices=["sea", "land"], help="meaning of 1 in a mask that does not state it")
+    for surface in ("sea", "land"):
+        for noun in ("codes", "bits"):
+            add(
+                f"--{surface}_{noun}",
+                nargs="+",
+                type=int,
+                metavar="N",
+                help=f"{noun} of the mask that are {surface}, in place of what the mask says",
+            )
     add(
         "--quality_level",
         type=between(0, 5, int),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from enum import IntEnum
+from dataclasses import dataclass
+from enum import Enum, IntEnum
 from typing import Any
 
 import numpy as np
@@ -166,3 +168,171 @@ def translate_surface(codes: np.ndarray, attributes: Mapping[str, Any]) -> np.nd
 
 
 _SURFACES = tuple(surface.name.lower() for surface in Surface)
+
+
+# Surface classes of foreign files. Every provider has words of its own: «land_mask»,
+# «1_observation_over_land», «open-lake», «over_ocean». A word names a class if it consists of words for
+# that class and of words without a meaning of their own; «land_spillover_filter_applied» is no land.
+
+
+class SurfaceClass(Enum):
+    """Class of a cell as a word of a foreign file names it."""
+
+    SEA = "sea"
+    ICE = "ice"  # ice without a word for what is below it
+    LAND = "land"
+    LAKE = "lake"  # lakes, rivers and other inland water
+    OUTSIDE = "outside"  # beyond the Earth or the domain
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+
+
+_LAND = {
+    "coast", "coastal", "coastline", "coastlines", "continent", "glacier", "ground", "island",
+    "islands", "land", "landmask", "landmass", "sheet", "shelf", "shore", "shoreline", "shorelines",
+    "snow", "terrain",
+}  # fmt: skip
+_LAKE = {"fresh", "freshwater", "inland", "lake", "lakes", "pond", "reservoir", "river", "rivers"}
+# The hole in the observations about the pole is sea.
+_SEA = {
+    "hole", "marine", "ocean", "oceans", "openwater", "polehole", "sea", "seas", "seawater", "water",
+}  # fmt: skip
+_OUTSIDE = {"beyond", "off", "outside"}
+_MISSING = {
+    "fill", "invalid", "missing", "nodata", "unavailable", "unclassified", "undefined", "unobserved",
+}  # fmt: skip
+_NEGATIONS = {"no", "non", "not"}
+# Words that do not change the class of the words beside them.
+_FILLERS = {
+    "a", "about", "and", "area", "areas", "at", "be", "binary", "bodies", "body", "cell", "cells",
+    "class", "classification", "code", "contains", "continental", "cover", "covered", "data", "deep",
+    "domain", "earth", "ephemeral", "filled", "flag", "floating", "free", "grid", "has", "in", "is",
+    "mask", "masked", "mass", "moderate", "observation", "observations", "observed", "of", "on",
+    "only", "open", "optional", "or", "over", "permanent", "pixel", "pixels", "planet", "point",
+    "points", "pole", "rarely", "region", "salt", "shallow", "space", "surface", "the", "to", "type",
+    "valid", "value", "values", "with",
+}  # fmt: skip
+_ICE = {"ice", "icecovered", "seaice", "firstyear", "multiyear"}
+
+
+@dataclass(frozen=True)
+class SurfaceCodes:
+    """Codes or bits of a mask with their classes.
+
+    Attributes
+    ----------
+    classes : dict of int to SurfaceClass
+        Class of every code, or of every bit.
+    words : dict of int to str
+        Word of the file for every code or bit.
+    are_bits : bool
+        Whether the numbers are bits of which a cell may have several.
+    """
+
+    classes: dict[int, SurfaceClass]
+    words: dict[int, str]
+    are_bits: bool
+
+    @property
+    def tells_surface(self) -> bool:
+        """Whether a code tells sea from land."""
+        return bool(set(self.classes.values()) & {SurfaceClass.SEA, SurfaceClass.LAND})
+
+    def list_codes(self, *classes: SurfaceClass) -> list[int]:
+        """List the codes of some classes."""
+        return [code for code, surface in self.classes.items() if surface in classes]
+
+
+def classify_word(word: str) -> SurfaceClass:
+    """Return the class that a word of ``flag_meanings`` names.
+
+    Examples
+    --------
+    >>> [classify_word(word).value for word in ("land_mask", "open-lake", "not_land", "land_spillover")]
+    ['land', 'lake', 'sea', 'unknown']
+    """
+    tokens = _split_word(word)
+    known = _LAND | _LAKE | _SEA | _OUTSIDE | _MISSING | _NEGATIONS | _FILLERS | _ICE
+    if not tokens or not tokens <= known:
+        return SurfaceClass.UNKNOWN
+    if tokens & _NEGATIONS:
+        return _negate(tokens)
+    # "floating ice shelf" and "ice on land" are land; "lake ice" is lake; "sea ice" is sea.
+    for words, surface in (
+        (_MISSING, SurfaceClass.MISSING),
+        (_OUTSIDE, SurfaceClass.OUTSIDE),
+        (_LAKE, SurfaceClass.LAKE),
+        (_LAND, SurfaceClass.LAND),
+        (_SEA, SurfaceClass.SEA),
+        (_ICE, SurfaceClass.ICE),
+    ):
+        if tokens & words:
+            return surface
+    return SurfaceClass.UNKNOWN
+
+
+def _negate(tokens: set[str]) -> SurfaceClass:
+    """Return the class of a word such as «not land», «non ocean» or «no data»."""
+    if tokens & _LAND:
+        return SurfaceClass.SEA
+    if tokens & _SEA:
+        return SurfaceClass.LAND
+    is_absence = tokens & {"data", "value", "values", "observation", "observations"}
+    return SurfaceClass.MISSING if is_absence else SurfaceClass.UNKNOWN
+
+
+def _split_word(word: str) -> set[str]:
+    """Split a word at underscores, hyphens, spaces and capitals, without numbers."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", word)
+    return {token for token in re.split(r"[^a-z]+", spaced.lower()) if token}
+
+
+def read_surface_codes(attributes: Mapping[str, Any]) -> SurfaceCodes | None:
+    """Read the codes of a mask from ``flag_meanings`` with ``flag_values`` or ``flag_masks``.
+
+    Returns
+    -------
+    SurfaceCodes or None
+        None if the attributes do not give one word for every code.
+    """
+    text = str(attributes.get("flag_meanings", attributes.get("flag_mask_meanings", "")))
+    listed = [part.strip() for part in text.split(",")] if "," in text else text.split()
+    pairs = [re.fullmatch(r"(\d+)\s*[=:]\s*(.+)", part) for part in listed]
+    if listed and all(pairs):
+        # The words bear their codes themselves: «1=open-sea, 2=land, 13=open-lake with ice».
+        words = {int(pair[1]): pair[2] for pair in pairs if pair}
+        return SurfaceCodes({code: classify_word(word) for code, word in words.items()}, words, False)
+    values = _read_numbers(attributes.get("flag_values"))
+    bits = _read_numbers(attributes.get("flag_masks"))
+    # With both, a value is what a cell shows under its mask; values that it cannot show are codes.
+    are_bits = bool(bits) and not values
+    numbers = bits if are_bits else values
+    counted = [re.match(r"(\d+)_", word) for word in listed]
+    if are_bits and len(bits) != len(listed) and all(counted):
+        # One word more than masks: the words count the bits themselves, «1_observation_over_land».
+        numbers = [1 << int(count[1]) for count in counted if count]
+    if not numbers or len(numbers) != len(listed):
+        return None
+    words = dict(zip(numbers, listed, strict=True))
+    classes = {code: classify_word(word) for code, word in words.items()}
+    if not are_bits and _are_own_codes(words):
+        # In masks of this package the coast is the ocean beside the land.
+        classes[int(Surface.COAST)] = SurfaceClass.SEA
+    return SurfaceCodes(classes, words, are_bits)
+
+
+def _read_numbers(attribute: Any) -> list[int]:
+    """Read the numbers of an attribute, which some files write as text: «0b, 1b» or «0, 1»."""
+    if attribute is None:
+        return []
+    if isinstance(attribute, str):
+        parts = [re.sub(r"[a-zA-Z]+$", "", part) for part in re.split(r"[\s,]+", attribute.strip())]
+        return [int(part) for part in parts] if all(re.fullmatch(r"-?\d+", p) for p in parts) else []
+    numbers = np.atleast_1d(attribute)
+    return [int(number) for number in numbers] if numbers.dtype.kind in "iuf" else []
+
+
+def _are_own_codes(words: Mapping[int, str]) -> bool:
+    """Whether codes and words are those of :class:`Surface`, or some of them."""
+    own = {int(surface): surface.name.lower() for surface in Surface}
+    return all(own.get(code) == word.lower() for code, word in words.items())

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from seaice import InputError
+from seaice.fields.axes import FieldAxes
 from seaice.flags import FillFlag
 from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
 from seaice.gapfill.hybrid import Hybrid
@@ -345,6 +346,7 @@ class Source:
     grid: Grid | None = GRID
     is_concentration: bool = True
     attributes: dict = field(default_factory=lambda: {"long_name": "sea ice concentration"})
+    axes: FieldAxes = field(default_factory=lambda: FieldAxes.of_grid(GRID))
 
     def describe(self):
         return {"input_file": "ice.nc"}

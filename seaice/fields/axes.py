@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 from seaice import InputError, grids
 from seaice.dates import from_day_number
 from seaice.grids import Grid
+from seaice.open_file import summarise_error
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,8 +24,10 @@ _NAMES = {
     "projection_y_coordinate": ("y", "yc"),
     "projection_x_coordinate": ("x", "xc"),
 }
+_CF_AXES = {"time": "T", "projection_y_coordinate": "Y", "projection_x_coordinate": "X"}
 _MOST_DAYS = 2_900_000  # a little more than the days up to the year 9999
 _UNITS = {"latitude": "degrees_n", "longitude": "degrees_e"}
+_PROJECTED = ("projection_y_coordinate", "projection_x_coordinate")
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,15 @@ class FieldAxes:
     flipped : bool
         Whether row 0 of the file is the largest y of ``grid``. Rows are then turned round when a
         field is read or written, because row 0 of a :class:`seaice.grids.Grid` is the smallest y.
+    mirrored : bool
+        The same of columns: whether column 0 of the file is the largest x of ``grid``.
+    rows, columns : ndarray of float64 or None
+        Numbers along the two dimensions as stored, in metres where they are lengths; None if the file
+        has none.
+    variables : tuple of str
+        Names of the variables that hold times, rows and columns.
+    time_variable : str or None
+        Name of the variable with the times; None if there are none.
     """
 
     time: str | None
@@ -59,6 +72,22 @@ class FieldAxes:
     longitude: np.ndarray | None = None
     grid: Grid | None = None
     flipped: bool = False
+    mirrored: bool = False
+    rows: np.ndarray | None = None
+    columns: np.ndarray | None = None
+    variables: tuple[str, ...] = ()
+    time_variable: str | None = None
+
+    @classmethod
+    def of_grid(cls, grid: Grid) -> FieldAxes:
+        """Return the axes of one map on a grid, row 0 in the south."""
+        return cls(None, "y", "x", grid.shape, np.zeros(1), grid=grid)
+
+    @classmethod
+    def of_positions(cls, latitude: np.ndarray, longitude: np.ndarray) -> FieldAxes:
+        """Return the axes of one map with the positions of its cells, degrees (rows, columns)."""
+        rows, columns = latitude.shape
+        return cls(None, "y", "x", (rows, columns), np.zeros(1), latitude, longitude)
 
     @property
     def wraps(self) -> bool:
@@ -79,7 +108,7 @@ class FieldAxes:
         """
         if self.latitude is not None and self.longitude is not None:
             if self.latitude.ndim == 2:
-                return self.turn_rows(self.latitude), self.turn_rows(self.longitude)
+                return self.turn(self.latitude), self.turn(self.longitude)
             longitude, latitude = np.meshgrid(self.longitude, self.latitude)
             return latitude, longitude
         if self.grid is not None:
@@ -87,9 +116,9 @@ class FieldAxes:
             return latitude, longitude
         return None, None
 
-    def turn_rows(self, field: np.ndarray) -> np.ndarray:
-        """Turn rows (the last axis but one) from the order of the file to that of the grid, or back."""
-        return field[..., ::-1, :] if self.flipped else field
+    def turn(self, field: np.ndarray) -> np.ndarray:
+        """Turn maps (..., rows, columns) from the order of the file to that of the grid, or back."""
+        return field[..., :: -1 if self.flipped else 1, :: -1 if self.mirrored else 1]
 
     def select_maps(self, maps: slice) -> FieldAxes:
         """Return the axes of some of the maps."""
@@ -130,19 +159,44 @@ def read_axes(dataset: xr.Dataset, array: xr.DataArray, path: Path) -> FieldAxes
         sizes = ", ".join(f"{d} {n}" for d, n in array.sizes.items())
         raise InputError(f"{path}: expected {array.name} as (time, y, x) or (y, x), found ({sizes})")
     y, x = dimensions
-    shape = (array.sizes[y], array.sizes[x])
     # Some files have columns before rows. (In which direction rows run does not matter here.)
-    for y_quantity, x_quantity in (_UNITS, ("projection_y_coordinate", "projection_x_coordinate")):
+    for y_quantity, x_quantity in (tuple(_UNITS), _PROJECTED):
         if _is_axis_of(dataset, x, y_quantity) and _is_axis_of(dataset, y, x_quantity):
-            (y, x), shape = (x, y), shape[::-1]
+            y, x = x, y
             break
+    shape = (array.sizes[y], array.sizes[x])
     latitude, longitude = (_read_position(dataset, quantity, (y, x)) for quantity in _UNITS)
     if latitude is None or longitude is None:
         latitude = longitude = None
+    names = tuple(
+        _find_coordinate(dataset, dimension, quantity)
+        for dimension, quantity in zip((time, y, x), ("time", *_PROJECTED), strict=True)
+    )
+    (rows, has_metres), (columns, has_metres_too) = (_read_numbers(dataset, n) for n in names[1:])
     is_regular = latitude is not None and latitude.ndim == 1
-    grid, flipped = (None, False) if is_regular else _recognise_grid(dataset, array, y, x)
-    days = _read_days(dataset, array, time, path)
-    return FieldAxes(time, y, x, shape, days, latitude, longitude, grid, flipped)
+    grid, flipped, mirrored = None, False, False
+    if rows is not None and columns is not None and not is_regular:
+        if has_metres and has_metres_too:
+            grid, flipped, mirrored = _recognise_grid(dataset, array, rows, columns)
+        else:
+            # Kilometres without units, if they are those of a registered grid.
+            grid, flipped, mirrored = _recognise_grid(None, array, 1000 * rows, 1000 * columns)
+    return FieldAxes(
+        time=time,
+        y=y,
+        x=x,
+        shape=shape,
+        days=_read_days(dataset, array, time, names[0], path),
+        latitude=latitude,
+        longitude=longitude,
+        grid=grid,
+        flipped=flipped,
+        mirrored=mirrored,
+        rows=rows,
+        columns=columns,
+        variables=tuple(name for name in names if name is not None and name in dataset.variables),
+        time_variable=names[0] if names[0] in dataset.variables else None,
+    )
 
 
 def _find_time_dimension(dataset: xr.Dataset, array: xr.DataArray) -> str | None:
@@ -154,13 +208,50 @@ def _find_time_dimension(dataset: xr.Dataset, array: xr.DataArray) -> str | None
     return str(array.dims[0]) if is_numbered else None
 
 
-def _is_axis_of(dataset: xr.Dataset, dimension: str, quantity: str) -> bool:
-    """Whether a dimension is the axis of a quantity (a key of ``_NAMES``), by name or standard name."""
-    if dimension in _NAMES[quantity]:
+def _find_coordinate(dataset: xr.Dataset, dimension: str | None, quantity: str) -> str | None:
+    """Find the variable with the numbers along a dimension: its own, else one that says so.
+
+    Climate data records of NOAA and NSIDC have ``time(tdim)`` and ``ygrid(y)``.
+    """
+    if dimension is None or dimension in dataset.variables:
+        return dimension
+    for name, variable in dataset.variables.items():
+        if variable.dims == (dimension,) and _describes(variable, quantity):
+            return str(name)
+    return None
+
+
+def _describes(variable: Any, quantity: str) -> bool:
+    """Whether the attributes of a variable are those of a quantity (a key of ``_NAMES``)."""
+    attributes = variable.attrs
+    units = str(attributes.get("units", "")).lower().replace(" ", "_")
+    if attributes.get("standard_name") is not None:
+        return bool(attributes["standard_name"] == quantity)
+    if quantity in _UNITS:
+        return units.startswith(_UNITS[quantity])
+    if quantity == "time" and "_since_" in units:
         return True
-    if dimension not in dataset.coords:
-        return False
-    return dataset[dimension].attrs.get("standard_name") == quantity
+    is_angle = units.startswith(tuple(_UNITS.values()))
+    return attributes.get("axis") == _CF_AXES[quantity] and not is_angle
+
+
+def _is_axis_of(dataset: xr.Dataset, dimension: str, quantity: str) -> bool:
+    """Whether a dimension is the axis of a quantity (a key of ``_NAMES``), by name or attributes."""
+    if dimension.lower() in _NAMES[quantity]:
+        return True
+    name = _find_coordinate(dataset, dimension, quantity)
+    return name is not None and _describes(dataset.variables[name], quantity)
+
+
+def _read_numbers(dataset: xr.Dataset, name: str | None) -> tuple[np.ndarray | None, bool]:
+    """Read the numbers of a coordinate variable and whether they are metres; None without any."""
+    if name is None or name not in dataset.variables or dataset[name].ndim != 1:
+        return None, False
+    try:
+        return grids.read_metres(dataset[name]), True
+    except InputError:
+        values = np.asarray(dataset[name].values)
+        return (values.astype(np.float64) if values.dtype.kind in "fiu" else None), False
 
 
 def _read_position(dataset: xr.Dataset, quantity: str, dimensions: tuple[str, str]) -> np.ndarray | None:
@@ -182,17 +273,19 @@ def _read_position(dataset: xr.Dataset, quantity: str, dimensions: tuple[str, st
     return None
 
 
-def _read_days(dataset: xr.Dataset, array: xr.DataArray, time: str | None, path: Path) -> np.ndarray:
+def _read_days(
+    dataset: xr.Dataset, array: xr.DataArray, time: str | None, name: str | None, path: Path
+) -> np.ndarray:
     """Read the time of every map as days since 1970-01-01; maps without times are numbered from 0."""
     if time is None:
         return np.zeros(1)
-    if time not in dataset.coords:
+    if name is None or name not in dataset.variables:
         return np.arange(array.sizes[time], dtype=np.float64)
-    values = dataset[time].values
+    values = _decode_times(dataset, name, path)
     if values.dtype.kind in "fiu":
         if not (np.abs(values.astype(np.float64)) <= _MOST_DAYS).all():
             raise InputError(
-                f"{path}: {time} has no units and cannot be days; give it units such as "
+                f"{path}: {name} has no units and cannot be days; give it units such as "
                 "«days since 1970-01-01»"
             )
         return values.astype(np.float64)
@@ -205,17 +298,47 @@ def _read_days(dataset: xr.Dataset, array: xr.DataArray, time: str | None, path:
     return np.asarray(since / np.timedelta64(1, "D"), np.float64)
 
 
-def _recognise_grid(
-    dataset: xr.Dataset, array: xr.DataArray, y: str, x: str
-) -> tuple[Grid | None, bool]:
-    """Recognise the grid of projected coordinates, and whether row 0 of the file is the largest y."""
-    if y not in dataset.coords or x not in dataset.coords:
-        return None, False
-    mapping = array.attrs.get("grid_mapping", array.encoding.get("grid_mapping"))
-    attributes = dict(dataset[mapping].attrs) if mapping in dataset.variables else None
+def _decode_times(dataset: xr.Dataset, name: str, path: Path) -> np.ndarray:
+    """Decode the times of a variable by its units and calendar; numbers if it has no such units."""
+    import xarray as xr
+
+    variable = dataset[name].variable
+    units = str(variable.attrs.get("units", ""))
+    if units.lower().startswith(("month", "year", "season")):
+        raise InputError(
+            f"{path}: {name} counts in «{units}», whose lengths differ; write it as «days since» a date"
+        )
     try:
-        columns, rows = (grids.read_metres(dataset[name]) for name in (x, y))
-        flipped = rows.size > 1 and bool(rows[0] > rows[-1])
-        return grids.recognise_grid(columns, rows[::-1] if flipped else rows, attributes), flipped
-    except InputError:
-        return None, False  # coordinates in degrees, or cells that are not square
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            decoded = xr.decode_cf(
+                xr.Dataset({"t": variable.to_base_variable()}), decode_timedelta=False
+            )
+            return np.asarray(decoded["t"].values)
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path}: the times in {name} cannot be read with the units «{units}» "
+            f"({summarise_error(error)}); write it as «days since» a date"
+        ) from None
+
+
+def _recognise_grid(
+    dataset: xr.Dataset | None, array: xr.DataArray, rows: np.ndarray, columns: np.ndarray
+) -> tuple[Grid | None, bool, bool]:
+    """Recognise the grid of projected coordinates, and whether rows and columns descend in the file.
+
+    Without a dataset, and thus without its grid mapping, only registered grids are recognised.
+    """
+    mapping = array.attrs.get("grid_mapping", array.encoding.get("grid_mapping"))
+    attributes = {}
+    if dataset is not None and mapping in dataset.variables:
+        attributes = dict(dataset[mapping].attrs)
+    flipped, mirrored = (bool(n.size > 1 and n[0] > n[-1]) for n in (rows, columns))
+    x, y = columns[:: -1 if mirrored else 1], rows[:: -1 if flipped else 1]
+    # A grid mapping that describes no projection leaves the cells of a registered grid what they are.
+    for described in (attributes, None):
+        try:
+            return grids.recognise_grid(x, y, described), flipped, mirrored
+        except InputError:
+            continue  # coordinates in degrees, or cells that are not square
+    return None, False, False

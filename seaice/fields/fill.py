@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seaice import InputError
+from seaice.fields.alignment import match_cells
 from seaice.fields.options import (
     BEST_QUALITY,
     ReadOptions,
@@ -41,6 +43,10 @@ def fill_field(
     mask_file: Path | None = None,
     mask_variable: str | None = None,
     mask_means: Literal["sea", "land"] | None = None,
+    sea_codes: Sequence[int] = (),
+    land_codes: Sequence[int] = (),
+    sea_bits: Sequence[int] = (),
+    land_bits: Sequence[int] = (),
     quality_level: int = BEST_QUALITY,
     valid_range: tuple[float, float] | None = None,
     concentration: bool = False,
@@ -60,7 +66,9 @@ def fill_field(
         NetCDF file, or Zarr group if the name ends in ``.zarr``.
     method : FillingMethod
         How to fill; see :mod:`seaice.gapfill`.
-    variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
+    variable, mask_file, mask_variable, mask_means, sea_codes, land_codes, sea_bits, land_bits
+        See :class:`seaice.fields.options.ReadOptions`.
+    quality_level, valid_range, concentration
         See :class:`seaice.fields.options.ReadOptions`.
     start_date, end_date : date, optional
         First and last day to read.
@@ -90,6 +98,10 @@ def fill_field(
         mask_file=mask_file,
         mask_variable=mask_variable,
         mask_means=mask_means,
+        sea_codes=sea_codes,
+        land_codes=land_codes,
+        sea_bits=sea_bits,
+        land_bits=land_bits,
         quality_level=quality_level,
         valid_range=valid_range,
         concentration=concentration,
@@ -99,11 +111,12 @@ def fill_field(
     with exclusive(Path(output_file), kind="filled field"):
         source = read_gappy(input_file, reading)
         arrays: dict[str, np.ndarray] = {}
+        notes: list[str] = []
         if reference_file is not None:
             same_days = ReadOptions(
                 variable=reference_variable, quality_level=0, start_date=start_date, end_date=end_date
             )
-            method, values = _with_reference(method, Path(reference_file), same_days, source)
+            method, values, notes = _with_reference(method, Path(reference_file), same_days, source)
             arrays["reference_values"] = values
         filled = fill_maps(source.field, method, **arrays)
         recorded = {name: describe_array(array) for name, array in arrays.items()}
@@ -125,7 +138,7 @@ def fill_field(
             },
             locked=True,
         )
-    return _report(Path(output_file), source, filled, method.name)
+    return _report(Path(output_file), source, filled, method.name, notes)
 
 
 def _check_output(path: Path, inputs: list[Path | None]) -> None:
@@ -138,25 +151,29 @@ def _check_output(path: Path, inputs: list[Path | None]) -> None:
 
 def _with_reference(
     method: FillingMethod, path: Path, reading: ReadOptions, source: FieldSource
-) -> tuple[FillingMethod, np.ndarray]:
-    """The method that takes the maps of a reference file, and the maps in the unit of the field."""
+) -> tuple[FillingMethod, np.ndarray, list[str]]:
+    """Return the method that takes a reference, its maps on the cells of the field, and notes."""
     if not isinstance(method, Scattering):
         raise InputError(f"--reference_file: {method} matches no reference; scattering does")
     reference = read_gappy(path, reading)
-    expected, shape = source.field.values.shape, reference.field.values.shape
-    if shape[1:] != expected[1:] or shape[0] not in (1, expected[0]):
-        raise InputError(
-            f"{path}: expected 1 or {expected[0]} maps of {expected[1]} x {expected[2]} cells, found "
-            f"{shape[0]} of {shape[1]} x {shape[2]}; choose days, or put it on the cells of the field"
-        )
-    values = convert(reference.field.values, reference.field.units, source.field.units)
+    maps, expected = len(reference.field.values), len(source.field.values)
+    if maps not in (1, expected):
+        raise InputError(f"{path}: expected 1 or {expected} maps, found {maps}; choose days")
+    order = match_cells(reference.axes, source.axes, path, reference.variable)
+    values = order.arrange(reference.field.values)
+    values = convert(values, reference.field.units, source.field.units)
     if method.reference == Scattering.reference:  # not chosen by the user
         method = replace(method, reference="given")
     name = method.reference_name or f"{path.name}: {reference.variable}"
-    return replace(method, reference_name=name), values[0] if shape[0] == 1 else values
+    notes = [order.note] if order.note else []
+    if maps > 1 and (np.floor(reference.axes.days) != np.floor(source.axes.days)).any():
+        notes.append(f"{path} has other days than the field: its maps are taken one after the other")
+    return replace(method, reference_name=name), values[0] if maps == 1 else values, notes
 
 
-def _report(path: Path, source: FieldSource, filled: FieldFill, method: str) -> Report:
+def _report(
+    path: Path, source: FieldSource, filled: FieldFill, method: str, notes: Sequence[str]
+) -> Report:
     missing = int(source.field.missing.sum())
     new = np.isfinite(filled.values) & (filled.flag != FillFlag.OBSERVED)
     left = missing - int(new.sum())
@@ -164,7 +181,7 @@ def _report(path: Path, source: FieldSource, filled: FieldFill, method: str) -> 
         f"{path}: {source.variable}, {len(source.field.days)} maps, {int(new.sum())} of {missing} "
         f"missing sea cells filled by {method}" + (f", {left} left missing" if left else "")
     ]
-    lines += [f"  {note}" for note in source.notes]
+    lines += [f"  {note}" for note in (*source.notes, *notes)]
     lines += [f"  {name}: {_short(value)}" for name, value in filled.notes.items()]
     values = {"filled": int(new.sum()), "left": left, "notes": dict(filled.notes)}
     return Report(lines=lines, outputs=[path], values=values)

@@ -17,12 +17,26 @@ import numpy as np
 from seaice import InputError
 from seaice.dates import day_number
 from seaice.fields.axes import FieldAxes, read_axes
-from seaice.fields.mask import LAND_WORDS, SeaMask, find_sea
+from seaice.fields.mask import SeaMask, find_sea
+from seaice.fields.open import (
+    CONCENTRATION_NAMES,
+    decode_stored,
+    drop_fill_value,
+    is_zero_missing,
+    open_stored,
+)
 from seaice.fields.options import ReadOptions
-from seaice.flags import find_flag_value
+from seaice.fields.plausible import (
+    check_concentration,
+    drop_impossible_temperatures,
+    drop_undeclared_codes,
+    refuse_lone_code,
+)
+from seaice.flags import SurfaceClass, find_flag_value, read_surface_codes
 from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
-from seaice.open_file import open_xarray, summarise_error
+from seaice.open_file import summarise_error
+from seaice.units import normalise_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,6 +70,8 @@ class FieldSource:
         The sea cells and the origin of the mask.
     maps : slice
         Maps of the file that were read.
+    keeps_zero : bool
+        Whether 0 is a value although the file declares it as missing.
     notes : tuple of str
         Which values became missing and why, one sentence each.
     """
@@ -70,6 +86,7 @@ class FieldSource:
     is_concentration: bool
     sea: SeaMask
     maps: slice
+    keeps_zero: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -108,22 +125,47 @@ def read_gappy(path: Path, options: ReadOptions = ReadOptions()) -> FieldSource:
         mask has another shape, or the file has no map of the date range.
     """
     path = Path(path)
-    with open_xarray(path) as dataset:
+    with open_stored(path) as stored:
+        dataset = decode_stored(stored, path)
         name = choose_variable(dataset, path, options.variable)
+        notes: list[str] = []
+        is_concentration = options.concentration or _is_named_concentration(dataset[name])
+        # The error of a concentration has its standard name and a second word.
+        is_ice = is_concentration and " " not in str(dataset[name].attrs.get("standard_name", ""))
+        keeps_zero = is_ice and _keeps_zero(dataset[name], options, path, notes)
+        if keeps_zero:
+            drop_fill_value(stored[name])
+            dataset = decode_stored(stored, path)
+        elif is_zero_missing(dataset[name]):
+            notes.append(f"0 is declared as missing in {name}")
         array = dataset[name]
         axes = read_axes(dataset, array, path)
         maps = _select_maps(axes, options, path)
         array, axes = array.isel({axes.time: maps} if axes.time else {}), axes.select_maps(maps)
-        is_concentration = options.concentration or _is_named_concentration(array)
         values = read_maps(array, axes, path)
-        notes: list[str] = []
         limits = _choose_limits(array, options, is_concentration)
         land = _drop_codes(array, values, notes)
+        drop_undeclared_codes(values, array, dataset.attrs, notes)
+        has_own_limits = options.valid_range is not None
+        if not has_own_limits:
+            attributes = array.attrs
+            drop_impossible_temperatures(
+                values,
+                str(attributes.get("units", "1")),
+                str(attributes.get("standard_name", "")),
+                notes,
+            )
+            if is_ice:
+                notes += check_concentration(values, limits[1], axes, path, name)
         _drop_outside(values, limits, notes)
+        if not has_own_limits:
+            refuse_lone_code(values, path, name)
         _drop_poor_quality(dataset, axes, maps, values, options, notes)
         _drop_filled(dataset, name, axes, maps, values, notes)
+        if axes.time is not None and len(axes.days) > 1 and axes.time_variable is None:
+            notes.append(f"{axes.time} has no times: the maps count as days one after the other")
         attributes, encoding = dict(array.attrs), dict(array.encoding)
-        sea = find_sea(dataset, axes, values, land, options=options, input_file=path)
+        sea = find_sea(dataset, axes, values, land, options=options, input_file=path, variable=name)
         return FieldSource(
             field=GappyField(
                 values,
@@ -144,6 +186,7 @@ def read_gappy(path: Path, options: ReadOptions = ReadOptions()) -> FieldSource:
             is_concentration=is_concentration,
             sea=sea,
             maps=maps,
+            keeps_zero=keeps_zero,
             notes=tuple(notes + ([sea.note] if sea.note else [])),
         )
 
@@ -228,13 +271,31 @@ def read_maps(array: xr.DataArray, axes: FieldAxes, path: Path) -> np.ndarray:
     needs_float64 = has_offset or values.dtype == np.float64 or values.dtype.itemsize > 4
     values = np.array(values, np.float64 if needs_float64 else np.float32).reshape(-1, *axes.shape)
     values[~np.isfinite(values)] = np.nan
-    return axes.turn_rows(values)
+    return axes.turn(values)
 
 
 def _is_named_concentration(array: xr.DataArray) -> bool:
     """Whether the standard name of a variable is that of ice concentration."""
     standard = str(array.attrs.get("standard_name", ""))
-    return standard.split(" ")[0] in ("sea_ice_area_fraction", "sea_ice_concentration")
+    return standard.split(" ")[0] in CONCENTRATION_NAMES
+
+
+def _keeps_zero(array: xr.DataArray, options: ReadOptions, path: Path, notes: list[str]) -> bool:
+    """Whether 0 is a value of a concentration although it is declared as missing.
+
+    No ice is an observation, and where 0 also stands for a gap only the user can tell them apart.
+    """
+    if not is_zero_missing(array):
+        return False
+    if options.valid_range is None:
+        raise InputError(
+            f"{path}: {array.name} declares 0 as missing, which is also no ice; say --valid_range LOW "
+            "HIGH: LOW 0 if 0 is open water, above 0 if it is missing"
+        )
+    keeps_zero = options.valid_range[0] <= 0
+    if keeps_zero:
+        notes.append("0 is declared as missing and taken as no ice, as --valid_range says")
+    return keeps_zero
 
 
 def _choose_limits(
@@ -248,7 +309,7 @@ def _choose_limits(
         return low, high
     low, high = _read_limits(array)
     if is_concentration and not np.isfinite(high):
-        percent = str(array.attrs.get("units", "1")).strip() in ("%", "percent")
+        percent = normalise_name(str(array.attrs.get("units", "1"))) == "%"
         low, high = 0.0, 100.0 if percent else 1.0
     return low, high
 
@@ -302,17 +363,23 @@ def apply_unsigned(stored: np.ndarray, attributes: Mapping[str, Any]) -> np.ndar
 
 def _drop_codes(array: xr.DataArray, values: np.ndarray, notes: list[str]) -> np.ndarray | None:
     """Set flag codes among the data to NaN; return the cells whose code means land, or None."""
-    if not {"flag_values", "flag_meanings"} <= set(array.attrs):
+    codes = read_surface_codes(array.attrs)
+    if codes is None or codes.are_bits:
         return None
     scale, offset = _read_packing(array)
     land = np.zeros(values.shape[1:], bool)
-    words = str(array.attrs["flag_meanings"]).split()
-    for code, word in zip(np.atleast_1d(array.attrs["flag_values"]), words, strict=False):
+    is_missing = np.isnan(values)
+    fill = np.atleast_1d(array.encoding.get("_FillValue", np.nan))[0]
+    stored = np.dtype(array.encoding.get("dtype", np.float64))
+    for code, surface in codes.classes.items():
+        if code < 0 and str(array.encoding.get("_Unsigned", "")).lower() == "true":
+            code += 1 << (8 * stored.itemsize)
         has_code = np.isclose(values, float(code) * scale + offset, rtol=0, atol=abs(scale) / 4)
+        if surface in (SurfaceClass.LAND, SurfaceClass.LAKE, SurfaceClass.OUTSIDE):
+            # A code that is also the fill value is missing already.
+            land |= is_missing.all(axis=0) if fill == code else has_code.any(axis=0)
         values[has_code] = np.nan
-        if word.lower() in LAND_WORDS:
-            land |= has_code.any(axis=0)
-    notes.append(f"flag codes among the data are missing values: {', '.join(words)}")
+    notes.append(f"flag codes among the data are missing values: {', '.join(codes.words.values())}")
     return land if land.any() else None
 
 

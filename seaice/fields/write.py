@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seaice import InputError, cf, units
+from seaice.fields.open import drop_fill_value, open_stored
 from seaice.fields.read import FieldSource, apply_unsigned
 from seaice.flags import FillFlag, flag_attributes
 from seaice.gapfill.field import FieldFill
@@ -72,12 +73,14 @@ def write_filled(
     factor, _ = units.find_conversion(
         source_units, target_units or source_units
     )  # refused before the file is read again
-    with open_xarray(source.path, decode=False) as stored:
+    with open_stored(source.path) as stored:
+        if source.keeps_zero:
+            drop_fill_value(stored[source.variable])
         dataset = _copy_coordinates(stored, source)
         dataset[source.variable] = _make_values(stored, source, filled, source_units, target_units)
         dataset["fill_flag"] = _make_flags(source, filled)
         if filled.error is not None:
-            error = source.axes.turn_rows(filled.error) * factor
+            error = source.axes.turn(filled.error) * factor
             dataset[f"{source.variable}_error"] = _make_errors(
                 source, error, target_units or source_units
             )
@@ -93,7 +96,7 @@ def _copy_coordinates(stored: xr.Dataset, source: FieldSource) -> xr.Dataset:
     axes = source.axes
     attributes = stored[source.variable].attrs
     dimensions = {d for d in (axes.time, axes.y, axes.x) if d}
-    keep = {str(d) for d in dimensions if d in stored.variables}
+    keep = {str(d) for d in dimensions if d in stored.variables} | set(axes.variables)
     keep |= {stored[d].attrs["bounds"] for d in keep if stored[d].attrs.get("bounds") in stored}
     keep |= set(str(attributes.get("coordinates", "")).split()) & set(map(str, stored.variables))
     for name, variable in stored.variables.items():
@@ -134,7 +137,7 @@ def _list_dimensions(source: FieldSource) -> tuple[str, ...]:
 
 def _restore_shape(source: FieldSource, stack: np.ndarray) -> np.ndarray:
     """Bring a stack (time, y, x) to the dimensions and the order of rows of the file."""
-    stack = source.axes.turn_rows(stack)
+    stack = source.axes.turn(stack)
     return stack if source.axes.time else stack[0]
 
 
@@ -174,7 +177,7 @@ def _pack(stored: xr.Dataset, source: FieldSource, filled: FieldFill) -> tuple[n
     if axes.time:
         array = array.isel({axes.time: source.maps})
     array = array.squeeze([d for d in array.dims if d not in (axes.time, axes.y, axes.x)])
-    raw = axes.turn_rows(np.asarray(array.transpose(*_list_dimensions(source)).values))
+    raw = axes.turn(np.asarray(array.transpose(*_list_dimensions(source)).values))
     # NetCDF has no float16.
     dtype = raw.dtype if raw.dtype.itemsize > 2 or raw.dtype.kind != "f" else np.dtype(np.float32)
     raw = apply_unsigned(raw.reshape(filled.values.shape).astype(dtype, copy=False), array.attrs)
@@ -247,7 +250,7 @@ def _make_land_mask(source: FieldSource) -> xr.Variable:
 
     axes = source.axes
     attributes = {**cf.VARIABLES["land_mask"].attributes, **_copy_references(source)}
-    land = axes.turn_rows((~source.field.sea).astype(np.uint8))
+    land = axes.turn((~source.field.sea).astype(np.uint8))
     return xr.Variable((axes.y, axes.x), land, attributes)
 
 

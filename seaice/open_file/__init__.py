@@ -142,8 +142,14 @@ def open_hdf5(path: Path | BinaryIO) -> h5py.File:
         return h5py.File(path, "r")
 
 
-def open_zarr(path: Path) -> zarr.Group:
-    """Open a folder that is a Zarr v3 group for reading; there is nothing to close.
+def open_zarr(path: Path, *, zarr_format: Literal[2, 3] = 3) -> zarr.Group:
+    """Open a folder that is a Zarr group for reading; there is nothing to close.
+
+    Parameters
+    ----------
+    path : Path
+    zarr_format : {2, 3}
+        Version of the format that the group must have.
 
     Raises
     ------
@@ -154,7 +160,7 @@ def open_zarr(path: Path) -> zarr.Group:
 
     with explain_damage(path, "Zarr"):
         compare_checksum(path)
-        return zarr.open_group(str(path), mode="r", zarr_format=3)
+        return zarr.open_group(str(path), mode="r", zarr_format=zarr_format)
 
 
 def open_xarray(path: Path, *, decode: bool = True) -> xarray.Dataset:

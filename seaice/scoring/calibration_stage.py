@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -37,6 +38,10 @@ def calibrate_errors(
     mask_file: Path | None = None,
     mask_variable: str | None = None,
     mask_means: Literal["sea", "land"] | None = None,
+    sea_codes: Sequence[int] = (),
+    land_codes: Sequence[int] = (),
+    sea_bits: Sequence[int] = (),
+    land_bits: Sequence[int] = (),
     quality_level: int = BEST_QUALITY,
     valid_range: tuple[float, float] | None = None,
     concentration: bool = False,
@@ -54,7 +59,9 @@ def calibrate_errors(
         used, or any other stack of maps.
     output_file : Path
         JSON table, for ``--error_table`` of ``consolidate_data.py``.
-    variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
+    variable, mask_file, mask_variable, mask_means, sea_codes, land_codes, sea_bits, land_bits
+        See :class:`seaice.fields.options.ReadOptions`.
+    quality_level, valid_range, concentration
         See :class:`seaice.fields.options.ReadOptions`.
     start_date, end_date : date, optional
         First and last day to read.
@@ -77,8 +84,8 @@ def calibrate_errors(
         raise InputError(f"--output_file: expected an ending of .json, found {output_file}")
     check_replaceable(output_file, FileKind("a JSON file", frozenset({"made_of", "models"})))
     reading = ReadOptions(
-        variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration,
-        start_date, end_date,
+        variable, mask_file, mask_variable, mask_means, sea_codes, land_codes, sea_bits, land_bits,
+        quality_level, valid_range, concentration, start_date, end_date,
     )  # fmt: skip
     source = read_gappy(input_file, reading)
     if not source.is_concentration:

@@ -10,16 +10,25 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seaice import InputError
+from seaice.dates import from_day_number
+from seaice.fields.alignment import match_cells
+from seaice.fields.axes import FieldAxes, read_axes
+from seaice.fields.open import open_field
 from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
 from seaice.scoring.shapes import SHAPES, GapContext, GapSettings, GapShape
 
+if TYPE_CHECKING:
+    from seaice.fields.read import FieldSource
+
 _LARGEST_NUMBER = int(np.iinfo(np.uint16).max)
+_HELD_OUT = "held_out"  # variable of a file with cells to hold out
 
 
 @dataclass(frozen=True)
@@ -225,3 +234,86 @@ def count_days_missing(gappy: GappyField, held_out: HeldOut) -> np.ndarray:
             distance[ends[t] - counts[t] : ends[t]] += np.abs(days[t] - last_observed[is_cut])
             last_observed[np.isfinite(gappy.values[t]) & ~is_cut] = days[t]
     return np.clip(distance - 1, 1, _LARGEST_NUMBER).astype(np.uint16)
+
+
+def read_held_out(path: Path, source: FieldSource | None = None) -> np.ndarray:
+    """Read cells to hold out, bool (time, y, x).
+
+    Parameters
+    ----------
+    path : Path
+        ``.npy`` with a bool array (time, y, x) in the order of the file of the field, NetCDF with a
+        variable ``held_out``, or the folder of the DINEOF project's Alboran sample.
+    source : FieldSource, optional
+        The field, whose cells and days the result has. A file with positions is matched by the places
+        of its cells, one with times by its days. Without a field, the cells are as stored.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, holds something else, or lies on other cells.
+    """
+    path = Path(path)
+    if path.is_dir():
+        from seaice.sources.alboran import read_alboran
+
+        sample, cells = read_alboran(path)
+        assert sample.latitude is not None
+        assert sample.longitude is not None
+        axes = FieldAxes.of_positions(sample.latitude, sample.longitude)
+        axes = replace(axes, days=sample.days, time_variable="time")
+        return cells if source is None else _arrange_cells(cells, axes, source, path)
+    if not path.is_file():
+        raise InputError(f"no such file of cells to hold out: {path}; check held_out_file")
+    if path.suffix == ".npy":
+        cells = _check_cells(_load_array(path), path)
+        return cells if source is None else np.ascontiguousarray(source.axes.turn(cells))
+    with open_field(path) as dataset:
+        if _HELD_OUT not in dataset.variables:
+            raise InputError(f"{path} has no variable {_HELD_OUT} (time, y, x); name it so")
+        array = dataset[_HELD_OUT]
+        if source is None:
+            return _check_cells(np.asarray(array.values), path)
+        axes = read_axes(dataset, array, path)
+        order = (axes.y, axes.x) if axes.time is None else (axes.time, axes.y, axes.x)
+        extra = [d for d in array.dims if d not in order]
+        values = np.asarray(array.squeeze(extra).transpose(*order).values)
+    return _arrange_cells(
+        axes.turn(_check_cells(values.reshape(-1, *axes.shape), path)), axes, source, path
+    )
+
+
+def _load_array(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        raise InputError(
+            f"{path} cannot be read as cells to hold out ({error}); write it again"
+        ) from None
+
+
+def _check_cells(values: np.ndarray, path: Path) -> np.ndarray:
+    """Return where values are not 0; InputError if they are no flags of cells."""
+    if values.ndim != 3 or values.dtype.kind not in "biu":
+        raise InputError(
+            f"expected bool or integers (time, y, x) in {path}, found {values.dtype} of {values.shape}"
+        )
+    return np.asarray(values != 0)
+
+
+def _arrange_cells(cells: np.ndarray, axes: FieldAxes, source: FieldSource, path: Path) -> np.ndarray:
+    """Bring cells onto the cells of a field, and its days where both have times."""
+    cells = match_cells(axes, source.axes, path, _HELD_OUT).arrange(cells)
+    days, expected = axes.days, source.axes.days
+    if axes.time_variable is None or source.axes.time_variable is None:
+        return cells
+    if days.size == expected.size and np.abs(days - expected).max() < 1e-3:
+        return cells
+    numbers = {int(np.floor(day)): frame for frame, day in enumerate(days)}
+    absent = [day for day in np.floor(expected).astype(int) if int(day) not in numbers]
+    if absent:
+        raise InputError(
+            f"{path} has no cells to hold out for {from_day_number(absent[0])} and "
+            f"{len(absent) - 1} more days of the field; choose days with --start_date and --end_date"
+        )
+    return cells[[numbers[int(day)] for day in np.floor(expected)]]

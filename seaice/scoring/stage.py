@@ -12,14 +12,13 @@ import numpy as np
 
 from seaice import InputError
 from seaice.gapfill.methods import check_name, method_class
-from seaice.open_file import open_netcdf
 from seaice.report import Report, add_picture
 from seaice.runtime.options import Option, options_of
 from seaice.runtime.output_checks import (
     Output,
     check_outputs,
 )
-from seaice.scoring.gaps import cut_gaps
+from seaice.scoring.gaps import cut_gaps, read_held_out
 from seaice.scoring.score import Scores, score_fills
 from seaice.scoring.shapes import GapSettings
 from seaice.scoring.table import format_table, write_csv, write_record
@@ -36,6 +35,10 @@ def score_gaps(
     mask_file: Path | None = None,
     mask_variable: str | None = None,
     mask_means: Literal["sea", "land"] | None = None,
+    sea_codes: Sequence[int] = (),
+    land_codes: Sequence[int] = (),
+    sea_bits: Sequence[int] = (),
+    land_bits: Sequence[int] = (),
     quality_level: int = 5,
     valid_range: tuple[float, float] | None = None,
     concentration: bool = False,
@@ -68,7 +71,9 @@ def score_gaps(
         NetCDF file or Zarr group with one map or a stack of maps.
     output_dir : Path
         Made if it is not there.
-    variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration
+    variable, mask_file, mask_variable, mask_means, sea_codes, land_codes, sea_bits, land_bits
+        See :class:`seaice.fields.options.ReadOptions`.
+    quality_level, valid_range, concentration
         See :class:`seaice.fields.options.ReadOptions`.
     start_date, end_date : date, optional
         First and last day to read.
@@ -83,9 +88,9 @@ def score_gaps(
     outage_days, single_days, last_days, orbits, pole_radius, cloud_share, coast_cells, coast_share
         See :class:`seaice.scoring.shapes.GapSettings`.
     held_out_file : Path, optional
-        Cells to hold out: ``.npy`` with a bool array (time, y, x), NetCDF with a variable
-        ``held_out`` that is not 0 there, or the folder of the DINEOF project's Alboran sample for
-        its published cells. If no kinds are named, it is the only one.
+        Cells to hold out: ``.npy`` with a bool array (time, y, x) in the order of the input file,
+        NetCDF with a variable ``held_out`` that is not 0 there, or the folder of the DINEOF project's
+        Alboran sample for its published cells. If no kinds are named, it is the only one.
     picture_date : date, optional
         Day whose errors are drawn.
     seed : int
@@ -115,11 +120,11 @@ def score_gaps(
         coast_share,
     )  # fmt: skip
     reading = ReadOptions(
-        variable, mask_file, mask_variable, mask_means, quality_level, valid_range, concentration,
-        start_date, end_date,
+        variable, mask_file, mask_variable, mask_means, sea_codes, land_codes, sea_bits, land_bits,
+        quality_level, valid_range, concentration, start_date, end_date,
     )  # fmt: skip
     source = read_gappy(Path(input_file), reading)
-    given = None if held_out_file is None else read_held_out(held_out_file)
+    given = None if held_out_file is None else read_held_out(held_out_file, source)
     kinds = list(gaps) or (None if given is None else ["given"])
     held_out = cut_gaps(
         source.field, kinds, grid=source.grid, settings=settings, held_out_cells=given, seed=seed
@@ -215,47 +220,6 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def read_held_out(path: Path) -> np.ndarray:
-    """Read cells to hold out, bool (time, y, x).
-
-    Raises
-    ------
-    InputError
-        If the file is missing, unreadable or holds something else.
-    """
-    path = Path(path)
-    if path.is_dir():
-        from seaice.sources.alboran import read_alboran
-
-        return read_alboran(path)[1]
-    if not path.is_file():
-        raise InputError(f"no such file of cells to hold out: {path}; check held_out_file")
-    try:
-        found = _held_out_array(path)
-    except InputError:
-        raise
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
-        raise InputError(
-            f"{path} cannot be read as cells to hold out ({error}); write it again"
-        ) from None
-    if found.ndim != 3 or found.dtype.kind not in "biu":
-        raise InputError(
-            f"expected bool or integers (time, y, x) in {path}, found {found.dtype} of {found.shape}"
-        )
-    made: np.ndarray = found != 0
-    return made
-
-
-def _held_out_array(path: Path) -> np.ndarray:
-    if path.suffix == ".npy":
-        return np.asarray(np.load(path, allow_pickle=False))
-    with open_netcdf(path) as dataset:
-        dataset.set_auto_maskandscale(False)
-        if "held_out" not in dataset.variables:
-            raise InputError(f"{path} has no variable held_out (time, y, x); name it so")
-        return np.asarray(dataset["held_out"][:])
 
 
 def _check_places(output_dir: Path, dpi: int, *inputs: Path | None) -> None:
