@@ -581,7 +581,7 @@ def test_animations_that_cannot_be(cube, options, message):
 @pytest.mark.slow
 def test_an_interrupted_animation_leaves_nothing(cube, tmp_path, monkeypatch):
     path = tmp_path / "days.gif"
-    path.write_bytes(b"the former one")
+    path.write_bytes(b"GIF89a, the former one")
     frame = animation.DayPicture.draw_day
 
     def stops(self, number):
@@ -592,7 +592,7 @@ def test_an_interrupted_animation_leaves_nothing(cube, tmp_path, monkeypatch):
     monkeypatch.setattr(animation.DayPicture, "draw_day", stops)
     with pytest.raises(KeyboardInterrupt):
         animate(input_file=cube, output_file=path, pixels=120)
-    assert path.read_bytes() == b"the former one"
+    assert path.read_bytes() == b"GIF89a, the former one"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cube.nc", "days.gif"]
 
 

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import netCDF4
 import numpy as np
 import pytest
+import xarray as xr
 from cubes import small_grid, write_cube
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -188,6 +189,16 @@ def test_a_cube_without_errors_says_so(cube, tmp_path):
     report = ice_index(input_file=cube, plot=tmp_path / "index.png", pole_hole="exclude")
     assert np.isnan(report.values["series"].extent_low[:, 0]).tolist() == [False, True, False]
     assert any("without an interval: the cube has no expected errors" in line for line in report.lines)
+
+
+def test_a_cube_written_again_has_the_same_intervals(cube, tmp_path):
+    expected = ice_index(input_file=cube).values["series"]
+    with xr.open_dataset(cube) as dataset:
+        again = dataset.load().drop_encoding().drop_vars(["days_back_forward", "time_bnds"])
+    again.to_netcdf(tmp_path / "again.nc")
+    series = ice_index(input_file=tmp_path / "again.nc").values["series"]
+    for name in Interval._fields:
+        np.testing.assert_allclose(getattr(series, name), getattr(expected, name), rtol=1e-6)
 
 
 @pytest.mark.slow

@@ -216,6 +216,14 @@ class CubeFile:
             raise KeyError(f"no flag means {meaning!r}; the file has {codes}")
         return self._flag_values[meaning]
 
+    def standard_error(self, days: int | slice) -> np.ndarray | None:
+        """Expected standard error as a fraction, float32; NaN where observed, None without errors."""
+        name = "sea_ice_conc_error"
+        if not self.has(name):
+            return None
+        packing = ValuePacking.read(self._container.attributes_of(name), name)
+        return packing.unpack(self._read(name, days))
+
     def variable(self, name: str, days: int | slice = WHOLE) -> np.ndarray:
         """A stored array of another variable, cells in the usual order; for texts see :meth:`texts`."""
         return self._read(name, days)

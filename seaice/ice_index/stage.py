@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seaice import InputError, cf
+from seaice import InputError
 from seaice.cf import ICE_EDGE
 from seaice.cube.file import CubeFile
 from seaice.flags import Surface
@@ -369,8 +369,8 @@ class _DaySums:
         is_filled = ~observed & ~np.isnan(concentration)
         if self.pole_hole_rule != "filled":
             is_filled &= ~self.hole
-        error = _read_error(self.cube, number, self.cells)
-        days = self.cube.variable("days_back_forward", number).ravel()[self.cells]
+        error = self.cube.standard_error(number)
+        days = _read_days(self.cube, number).ravel()[self.cells]
         parts = []
         for code, count in regions:
             sums = extent_and_area(
@@ -389,7 +389,7 @@ class _DaySums:
                 concentration=concentration,
                 cell_area=self.cell_area,
                 is_filled=is_filled,
-                error=error,
+                error=None if error is None else error.ravel()[self.cells],
                 days_back_forward=days,
                 blocks=self.blocks,
                 region=code,
@@ -399,12 +399,11 @@ class _DaySums:
         return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
 
 
-def _read_error(cube: CubeFile, number: int, cells: np.ndarray) -> np.ndarray | None:
-    """Expected errors of the filled values of a day, fraction; NaN where a cell has none."""
-    if not cube.has("sea_ice_conc_error"):
-        return None
-    packed = cube.variable("sea_ice_conc_error", number).ravel()[cells]
-    return np.where(packed == cf.ERROR_FILL, np.nan, packed * cf.ERROR_SCALE)
+def _read_days(cube: CubeFile, number: int) -> np.ndarray:
+    """10 x days back + days forward, uint8; 0 where a cube does not tell them."""
+    if not cube.has("days_back_forward"):
+        return np.zeros(cube.grid.shape, np.uint8)
+    return np.nan_to_num(cube.variable("days_back_forward", number)).astype(np.uint8)
 
 
 def _read_divisions(cube: CubeFile, region: Sequence[str]) -> list[Regions]:
