@@ -14,6 +14,7 @@ from seaice.segmentation.networks.backbone import (
     ConvolutionalHead,
     as_feature_map,
     load_weights,
+    run_network,
 )
 from seaice.segmentation.networks.registry import (
     build_network,
@@ -216,6 +217,47 @@ def test_absent_library_names_the_command(monkeypatch, module, name, extra):
         build_network(name, channels=2, classes=2)
 
 
+def test_torchvision_of_another_build_is_explained(monkeypatch, tmp_path):
+    (tmp_path / "timm.py").write_text(
+        'raise RuntimeError("operator torchvision::nms does not exist\\nin a second line")'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    monkeypatch.setattr(torch, "__version__", "2.13.0+cpu")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.28.0+cu130")
+    with pytest.raises(InputError) as caught:
+        build_network("timm:resnet18", channels=2, classes=2)
+    assert str(caught.value) == (
+        "timm:resnet18 needs a torchvision that was built for this PyTorch, 2.13.0+cpu (operator "
+        "torchvision::nms does not exist in a second line): pip install --force-reinstall --no-deps "
+        "torchvision==0.28.0 --index-url https://download.pytorch.org/whl/cpu"
+    )
+
+
+class OfOneSize(torch.nn.Module):
+    """Takes images of 64 x 64 pixels only, as the vision transformers of timm do."""
+
+    error: type[Exception] = AssertionError
+
+    def forward(self, images):
+        if images.shape[-1] != 64:
+            raise self.error(f"Input height ({images.shape[-2]}) doesn't match model (64).")
+        return images.mean(dim=1, keepdim=True).repeat(1, 8, 1, 1)
+
+
+def test_a_model_of_one_size_says_which_and_what_to_do():
+    network = BackboneNetwork(OfOneSize(), width=8, channels=2, classes=2)
+    assert run_network(network, torch.zeros(2, 2, 64, 64)).shape == (2, 2, 64, 64)
+    message = (
+        r"no images of 32 x 48 pixels \(Input height \(32\) doesn't match .*\(--options img_size=32"
+    )
+    with pytest.raises(InputError, match=message):
+        run_network(network, torch.zeros(2, 2, 32, 48))
+    network.backbone.error = RuntimeError
+    with pytest.raises(RuntimeError, match="doesn't match"):
+        run_network(network, torch.zeros(2, 2, 32, 48))
+
+
 def test_names_need_no_torch():
     code = (
         "import sys; from seaice.segmentation.networks.registry import MODEL_NAMES, find_family\n"
@@ -241,15 +283,22 @@ def test_terramind_base():
     assert all(p.grad is None for p in network.backbone.parameters())
 
 
+def build_or_skip(name, **options):
+    """Build a network; skip the test where its library or the right torchvision is not there."""
+    try:
+        return build_network(name, **options)
+    except InputError as error:
+        if "pip install" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
 @pytest.mark.parametrize("name", ["timm:resnet18", "timm:swin_tiny_patch4_window7_224"])
 def test_timm_encoder(name):
-    pytest.importorskip("timm", reason="timm is not installed (the extra encoders)")
-    network = build_network(name, channels=16, classes=2, pretrained=False)
+    network = build_or_skip(name, channels=16, classes=2, pretrained=False)
     assert network(torch.randn(1, 16, 224, 224)).shape == (1, 2, 224, 224)
 
 
 def test_smp_model():
-    reason = "segmentation-models-pytorch is not installed (the extra encoders)"
-    pytest.importorskip("segmentation_models_pytorch", reason=reason)
-    network = build_network("smp:unet:resnet18", channels=16, classes=2)
+    network = build_or_skip("smp:unet:resnet18", channels=16, classes=2)
     assert network(torch.randn(2, 16, 64, 64)).shape == (2, 2, 64, 64)

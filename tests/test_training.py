@@ -1,7 +1,9 @@
 """Training: what it learns, going on after a stop as if there had been none, several processes."""
 
 import csv
+import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -101,6 +103,23 @@ def test_random_numbers_of_the_caller_are_left_alone(folder, tmp_path):
     torch.manual_seed(5)
     train(patch_dir=folder, output_dir=tmp_path, **SMALL | {"epochs": 1})
     assert torch.rand(1) == wanted
+
+
+@pytest.mark.slow
+def test_a_finished_training_goes_on_to_more_epochs(folder, undisturbed, tmp_path, caplog):
+    shutil.copytree(undisturbed, tmp_path / "more")
+    words = {"patch_dir": folder, "output_dir": tmp_path / "more", "augment": True}
+    report = train(**words, **SMALL | {"epochs": 4})
+    assert report.values["epochs"] == 4 and "3 of them before" in report.lines[2]
+    assert "going on to 4 epochs instead of 3" in caplog.text
+    lines = log_of(tmp_path / "more")
+    assert lines[:4] == log_of(undisturbed) and len(lines) == 5
+    expected = 1e-6 + (1 + math.cos(3 * math.pi / 4)) / 2 * (5e-3 - 1e-6)
+    assert float(lines[4][2]) == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(InputError, match=r"found one of epochs 4; choose another --output_dir"):
+        train(**words, **SMALL)
+    with pytest.raises(InputError, match="found one of epochs 4, updates None"):
+        train(**words, **SMALL | {"epochs": 5, "updates": 20})
 
 
 KILLED = """

@@ -94,6 +94,8 @@ def count_predictions(
     """
     import torch
 
+    from seaice.segmentation.networks.backbone import run_network
+
     table, size = torch.from_numpy(make_label_table(task, rule)), count_classes(task)
     counts = PatchCounts()
     was_training = network.training
@@ -102,7 +104,7 @@ def count_predictions(
         with torch.inference_mode():
             for images, sic in batches:
                 truth = table[sic.long()]
-                logits = network(images.to(device, non_blocking=True))
+                logits = run_network(network, images.to(device, non_blocking=True))
                 loss, weight = sum_losses(logits, truth.to(device), task)
                 counts.loss += float(loss)
                 counts.weight += float(weight)

@@ -13,6 +13,35 @@ from seaice import InputError
 from seaice.sources.ai4arctic.tables import SAR_COUNT
 
 
+def run_network(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Logits of a batch.
+
+    Raises
+    ------
+    InputError
+        If the network does not take images of this size, or the batch is too small for batch
+        normalisation.
+    """
+    try:
+        logits: torch.Tensor = network(images)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        if "more than 1 value per channel" in reason:
+            raise InputError(
+                f"expected several values in each feature for batch normalisation, found one in a batch "
+                f"of {len(images)} by process; give a larger batch_size, larger patches or less depth"
+            ) from None
+        # So say timm and segmentation-models-pytorch; others may say anything.
+        if not isinstance(error, AssertionError) and "Wrong input shape" not in reason:
+            raise
+        rows, columns = images.shape[-2:]
+        raise InputError(
+            f"this model takes no images of {rows} x {columns} pixels ({reason[:150]}); make it for "
+            f"them (--options img_size={rows} of many models of timm), or cut patches of another --size"
+        ) from None
+    return logits
+
+
 class ConvolutionalHead(nn.Sequential):
     """Two convolutions of 3 x 3 and one of 1 x 1, as on TerraMind in the published scores.
 

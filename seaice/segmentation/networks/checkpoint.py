@@ -160,8 +160,10 @@ class TrainedModel:
         """Predict images (B, channels, H, W); returns (B, K, H, W), see :func:`convert_logits`."""
         import torch
 
+        from seaice.segmentation.networks.backbone import run_network
+
         with torch.inference_mode():
-            return convert_logits(self.network(images), self.task)
+            return convert_logits(run_network(self.network, images), self.task)
 
 
 def load_model(path: Path, device: str = "cpu") -> TrainedModel:

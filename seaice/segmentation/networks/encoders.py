@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -18,6 +20,33 @@ from seaice.sources.ai4arctic.tables import SAR_COUNT
 
 # Pixels along a side of the image by which the features of an encoder are counted.
 _TRIAL_SIZE = 224
+
+
+def _import_library(library: str, name: str) -> ModuleType:
+    """Import the library of a network; InputError with the command that installs what is missing."""
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        package = library.replace("_", "-")
+        raise InputError(f"{name} needs {package} ({error}): {install_command(library)}") from None
+    except (RuntimeError, OSError) as error:
+        # torchvision that was built for another PyTorch: «operator torchvision::nms does not exist».
+        reason = " ".join(str(error).split())[:150]
+        raise InputError(
+            f"{name} needs a torchvision that was built for this PyTorch, {torch.__version__} "
+            f"({reason}): {_describe_torchvision()}"
+        ) from None
+
+
+def _describe_torchvision() -> str:
+    """Command that installs the torchvision of this build of PyTorch."""
+    _, _, build = str(torch.__version__).partition("+")
+    try:
+        companion = f"torchvision=={metadata.version('torchvision').partition('+')[0]}"
+    except metadata.PackageNotFoundError:
+        companion = "torchvision"
+    index = f" --index-url https://download.pytorch.org/whl/{build}" if build else ""
+    return f"pip install --force-reinstall --no-deps {companion}{index}"
 
 
 def build_timm(
@@ -50,10 +79,7 @@ def build_timm(
     InputError
         If timm is not installed or has no such encoder.
     """
-    try:
-        import timm
-    except ImportError as error:
-        raise InputError(f"{name} needs timm ({error}): {install_command('timm')}") from None
+    timm = _import_library("timm", name)
     levels = {} if level is None else {"out_indices": (level,)}
     try:
         backbone = timm.create_model(
@@ -118,12 +144,7 @@ def build_smp(
         If the library is not installed or has no such model, or a file of weights or a frozen
         encoder is asked for.
     """
-    try:
-        import segmentation_models_pytorch as smp
-    except ImportError as error:
-        raise InputError(
-            f"{name} needs segmentation-models-pytorch ({error}): {install_command('timm')}"
-        ) from None
+    smp = _import_library("segmentation_models_pytorch", name)
     if frozen or isinstance(pretrained, str):
         raise InputError(f"expected mode scratch or finetune without --weights for {name}")
     _, architecture, encoder = name.split(":")

@@ -39,6 +39,7 @@ from seaice.segmentation.evaluation.patch_counts import (
     count_predictions,
     summarise_table,
 )
+from seaice.segmentation.networks.backbone import run_network
 from seaice.segmentation.networks.checkpoint import (
     load_state,
     read_checkpoint,
@@ -328,7 +329,7 @@ class Trainer:
             None if weights is None else torch.from_numpy(weights).float().to(self.device)
         )
         with self._set_precision():
-            logits = _run_network(forward, images.to(self.device, non_blocking=True))
+            logits = run_network(forward, images.to(self.device, non_blocking=True))
         loss, weight = sum_losses(logits, truth, self.setup.task, weights_on_device)
         sums = np.array([float(loss.detach()), float(weight)])
         sums = self.processes.sum_over_processes(sums)
@@ -409,7 +410,7 @@ class Trainer:
         write_tensorboard(self.folder / "tensorboard", line)
 
     def _resume(self, path: Path) -> None:
-        """Continue from a checkpoint of the same settings.
+        """Continue from a checkpoint of the same settings; the number of epochs may be larger.
 
         Raises
         ------
@@ -419,6 +420,11 @@ class Trainer:
         checkpoint = read_checkpoint(path)
         settings, earlier = self.setup.metadata["settings"], checkpoint.get("settings", {})
         changed = [f"{key} {earlier.get(key)}" for key in settings if earlier.get(key) != settings[key]]
+        # A total of updates is spread over the epochs: other epochs would begin at other updates.
+        may_differ = self.plan.updates is None and checkpoint.get("epoch", 0) <= self.plan.epochs
+        is_extended = may_differ and changed == [f"epochs {earlier.get('epochs')}"]
+        if is_extended:
+            changed = []
         if changed or "optimizer" not in checkpoint:
             raise InputError(
                 f"expected a training with the same settings in {self.folder}, found one of "
@@ -430,17 +436,22 @@ class Trainer:
         self.scheduler.load_state_dict(checkpoint["scheduler"])
         self.scaler.load_state_dict(checkpoint["scaler"])
         self.history = list(checkpoint["history"])
+        if is_extended:
+            self._follow_other_cosine(earlier["epochs"])
 
-
-def _run_network(forward: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Logits of a batch; refuses batches that batch normalisation cannot use."""
-    try:
-        logits: torch.Tensor = forward(images)
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise InputError(
-            f"expected several values in each feature for batch normalisation, found one in a batch of "
-            f"{len(images)} by process; give a larger batch_size, larger patches or less depth"
-        ) from None
-    return logits
+    def _follow_other_cosine(self, earlier_epochs: int) -> None:
+        """Set the learning rate of the next epoch to that of a training with the epochs of the plan."""
+        scheduler, epochs = self.scheduler, self.plan.epochs
+        scheduler.T_max = epochs
+        share = (1 + math.cos(math.pi * self.epoch / epochs)) / 2
+        rate = scheduler.eta_min + share * (self.plan.learning_rate - scheduler.eta_min)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self.epoch < epochs:
+            logger.warning(
+                "going on to %d epochs instead of %d with the learning rate of the longer training: not "
+                "what %d epochs at once would have given",
+                epochs,
+                earlier_epochs,
+                epochs,
+            )
