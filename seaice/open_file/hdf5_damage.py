@@ -171,15 +171,19 @@ def _read_texts(content: bytes | mmap.mmap) -> bool:
     return has_all
 
 
-def check_chunks(dataset: Any, content: bytes | mmap.mmap) -> None:
+def check_chunks(
+    dataset: Any, content: bytes | mmap.mmap | None = None, *, written_whole: bool = False
+) -> None:
     """Check that the index of a dataset lists its chunks, each once, and that none was lost.
 
     Parameters
     ----------
     dataset : h5py.Dataset
         Any dataset; one that is not stored in chunks passes.
-    content : bytes or mmap
-        The file that it is in.
+    content : bytes or mmap, optional
+        The file that it is in, if it was opened from memory.
+    written_whole : bool
+        Whether every chunk was written, so that an absent one was lost.
 
     Raises
     ------
@@ -191,6 +195,7 @@ def check_chunks(dataset: Any, content: bytes | mmap.mmap) -> None:
     steps, filters = dataset.chunks, _list_filters(dataset)
     # Texts and lists of any length are stored as references, whose size is not that of the type.
     size = 0 if dataset.dtype.hasobject else math.prod(steps) * dataset.dtype.itemsize
+    end = len(content) if content is not None else Path(dataset.file.filename).stat().st_size
     chunks = _list_chunks(dataset)
     has_own_places = len({chunk.chunk_offset for chunk in chunks}) == len(chunks) and all(
         first % step == 0 and first < length
@@ -199,17 +204,15 @@ def check_chunks(dataset: Any, content: bytes | mmap.mmap) -> None:
     )
     if not (
         has_own_places
-        and all(chunk.byte_offset + chunk.size <= len(content) for chunk in chunks)
+        and all(chunk.byte_offset + chunk.size <= end for chunk in chunks)
         and (not size or all(_is_packed_as_said(chunk, filters, size) for chunk in chunks))
         and all(_is_found(dataset, chunk) for chunk in chunks[:_MOST_ATTEMPTS])
     ):
         raise OSError(f"the index of the chunks of {dataset.name} is damaged")
     needed = math.prod(-(-n // step) for n, step in zip(dataset.shape, steps, strict=True))
-    if (
-        size
-        and len(chunks) < needed
-        and _DEFLATE in filters
-        and _has_lost_chunk(dataset.file, content, size)
+    can_be_recognised = size and _DEFLATE in filters
+    if len(chunks) < needed and (
+        written_whole or (can_be_recognised and _has_lost_chunk(dataset.file, content, size))
     ):
         raise OSError(f"chunks of {dataset.name} are lost")
 
@@ -261,11 +264,16 @@ def _is_packed_as_said(chunk: Any, filters: list[int], size: int) -> bool:
     )
 
 
-def _has_lost_chunk(file: Any, content: bytes | mmap.mmap, size: int) -> bool:
+def _has_lost_chunk(file: Any, content: bytes | mmap.mmap | None, size: int) -> bool:
     """Whether a whole deflated chunk stands between those of the indexes.
 
     A chunk that was never written leaves nothing behind.
     """
+    if content is None:
+        with Path(file.filename).open("rb") as opened:
+            content = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        with content:
+            return _has_lost_chunk(file, content, size)
     chunks = [chunk for dataset in _list_chunked(file) for chunk in _list_chunks(dataset)]
     spans = sorted((chunk.byte_offset, chunk.byte_offset + chunk.size) for chunk in chunks)
     bounds = [0, *(bound for span in spans for bound in span), len(content)]

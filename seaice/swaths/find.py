@@ -144,8 +144,9 @@ def find_swaths(
                     newest[key] = swath
         except InputError as error:
             problems.append(str(error))
-        except OSError as error:
-            problems.append(f"the archive cannot be read ({error.strerror or error}): {path}")
+        except Exception as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            problems.append(f"the archive cannot be read ({' '.join(str(reason).split())}): {path}")
     listed = sorted(newest.values(), key=lambda swath: (swath.start, swath.location.granule_id))
     return listed, problems
 
@@ -196,6 +197,8 @@ def _list_swaths(
             swath = _parse_entry(entry, path, index, channels)
         except InputError as error:
             refused[str(error)] += 1
+        except (TypeError, ValueError, AttributeError, OverflowError):
+            refused[f"the metadata of swaths are none: {path}"] += 1
         else:
             yield swath
     for reason, count in refused.items():
@@ -263,7 +266,7 @@ def find_channels(inputs: Sequence[Path], archives: OpenArchives) -> list[str]:
         if GranuleName.parse(path.name) is None:
             try:
                 entries = archives.get(path).entries
-            except (InputError, OSError):  # find_swaths reports it
+            except Exception:  # find_swaths reports it
                 continue
             if entries:
                 names = [str(name) for name in entries[0].get("channels") or []]

@@ -35,7 +35,7 @@ from seaice.sources.amsr2.swath import (
     Swath,
     get_temperature_name,
 )
-from seaice.swaths.archive import REFERENCES, SOURCE, format_period
+from seaice.swaths.archive import REFERENCES, SOURCE, describe_failure, format_period
 from seaice.swaths.find import (
     OpenArchives,
     SwathLocation,
@@ -238,8 +238,8 @@ def grid_day(
             swath = _archives.read(location, task.channels)
             used += gridder.add(swath, midnight)
             readable.append(name)
-        except InputError as error:
-            problems.append(str(error))
+        except Exception as error:
+            problems.append(describe_failure(location.path, error))
     if not used:
         return FinishedGrid(None, "no scan of this day on the grid", tuple(problems))
     fields = gridder.compute_fields()

@@ -22,6 +22,7 @@ from seaice.swaths.archive import (
     SwathArchive,
     check_readable,
     create_archive,
+    describe_failure,
     inherit_info,
     load_swaths,
 )
@@ -103,8 +104,10 @@ def split_archives(
                 part_layout = archive.layout if layout == "same" else layout
                 parts = list(plan_parts(archive, chunk_size=chunk_size, by=by))
                 _split(archive, parts, output_dir, part_layout, report)
-        except InputError as error:
-            report.failed.append(str(error))
+        except OSError:  # such as a full disk: no other part could be written either
+            raise
+        except Exception as error:
+            report.failed.append(describe_failure(path, error))
     return report
 
 
@@ -169,8 +172,18 @@ def _write(
         create_archive(temporary, layout=layout, count=len(part.indices)) as writer,
     ):
         for index in part.indices:
-            archive[index]  # compares the checksum, which a copy does not
-            writer.copy(archive, index)
+            try:
+                archive[index]  # compares the checksum, which a copy does not
+                writer.copy(archive, index)
+            except OSError:
+                raise
+            except Exception as error:
+                name = archive.entries[index].get("granule_id") or "without a name"
+                raise InputError(
+                    f"swath {index} ({name}) of {archive.path} cannot be copied: "
+                    f"{describe_failure(archive.path, error)}; write the good ones with verify_archive.py "
+                    "--repair"
+                ) from None
         writer.finish(info)
 
 

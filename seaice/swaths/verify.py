@@ -17,6 +17,7 @@ from seaice.runtime import atomic_write
 from seaice.swaths.archive import (
     SwathArchive,
     create_archive,
+    describe_failure,
     inherit_info,
     load_swaths,
 )
@@ -74,6 +75,10 @@ def verify_archives(
         except OSError as error:
             report.failed.append(f"{path} cannot be read: {error.strerror or error}")
             continue
+        except Exception as error:
+            report.lines.append(f"{path}: DAMAGED")
+            report.failed.append(describe_failure(path, error))
+            continue
         with archive:
             check = report.values[str(path)] = check_archive(archive)
             _report_check(archive, check, report)
@@ -83,8 +88,10 @@ def verify_archives(
                     _repair(archive, check, folder, report)
                 if plot:
                     _draw(archive, check, folder, plot, dpi, report)
-            except InputError as error:  # such as another run that writes the same file
-                report.failed.append(str(error))
+            except OSError:
+                raise
+            except Exception as error:  # such as another run that writes the same file
+                report.failed.append(describe_failure(path, error))
     return report
 
 
@@ -104,9 +111,9 @@ def _check_entry(archive: SwathArchive, index: int) -> SwathCheck:
     metadata = archive.entries[index]
     try:
         return check_swath(archive[index], index, metadata)
-    except (InputError, ValueError, TypeError, OSError) as error:
+    except Exception as error:
         # The metadata of a damaged or foreign file may be of any kind.
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()) or type(error).__name__
         return SwathCheck(index, str(metadata.get("granule_id") or ""), problems=(reason,))
 
 

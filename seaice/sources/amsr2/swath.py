@@ -50,6 +50,9 @@ class Positions:
     longitude: np.ndarray
     method: str = UNKNOWN
 
+    def __repr__(self) -> str:
+        return f"<positions of {' x '.join(map(str, self.latitude.shape))} pixels: {self.method}>"
+
 
 @dataclass(frozen=True)
 class Swath:
@@ -87,6 +90,14 @@ class Swath:
     granule_id: str = ""
     orbit_type: str = "U"
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        scans, pixels = self.shape if self.counts else (0, 0)
+        start = self.start_time
+        return (
+            f"<swath {self.granule_id or 'without a name'}: {', '.join(self.counts) or 'no channel'}, "
+            f"{scans} scans of {pixels} pixels, from {as_text(start) if start else 'an unknown time'}>"
+        )
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from seaice.swaths.archive.base import (
     SUFFIXES,
     ArchiveWriter,
     SwathArchive,
+    describe_failure,
     find_period,
     inherit_info,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "SwathArchive",
     "check_readable",
     "create_archive",
+    "describe_failure",
     "find_period",
     "format_period",
     "inherit_info",

@@ -33,6 +33,7 @@ MOST_SWATHS = 1 << 17  # twelve years of half orbits
 LARGEST_INDEX = 1 << 26  # bytes; ten times the index of twelve years
 LARGEST_ARRAY = 1 << 28  # bytes; the largest array of a half orbit has 16 MB
 _MOST_VALUES = 1 << 22  # of an index
+_DEEPEST_NOTE = 64  # containers within containers
 
 
 class SwathArchive(Sequence[Swath]):
@@ -67,6 +68,10 @@ class SwathArchive(Sequence[Swath]):
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def __repr__(self) -> str:
+        swaths = f"{len(self)} swath{'s' * (len(self) != 1)}"
+        return f"<swath archive {self.path.name}: {self.layout}, {swaths}>"
 
     @overload
     def __getitem__(self, index: int) -> Swath: ...
@@ -119,6 +124,14 @@ def find_period(archive: SwathArchive) -> tuple[datetime, datetime] | None:
             pass
     name = ArchiveName.parse(archive.path.name)
     return (name.start, name.end) if name else None
+
+
+def describe_failure(path: Path, error: Exception) -> str:
+    """Say in one line which file failed, and why; also where a library raised the error."""
+    reason = " ".join(str(error).split())
+    if isinstance(error, InputError):
+        return reason if path.name in reason else f"{path}: {reason}"
+    return f"{path} cannot be read ({type(error).__name__}: {reason[:200]})"
 
 
 def make_index(
@@ -175,6 +188,25 @@ def parse_json(content: bytes, label: str) -> Any:
     if sum(map(content.count, (b",", b"[", b"{"))) > _MOST_VALUES:
         raise InputError(f"refused: {label} holds more than {_MOST_VALUES} values")
     try:
-        return json.loads(content, parse_constant=lambda _: None)
+        value = json.loads(content, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         raise InputError(f"damaged: {label} cannot be read ({error})") from None
+    if not _is_shallow(value):
+        raise InputError(f"refused: {label} holds notes within notes without end")
+    return value
+
+
+def _is_shallow(value: Any) -> bool:
+    """Whether a value of JSON can be copied and written again, which is done container by container."""
+    level = [value]
+    for _ in range(_DEEPEST_NOTE):
+        containers = [item for item in level if isinstance(item, dict | list)]
+        if not containers:
+            return True
+        level = [
+            item
+            for container in containers
+            for item in (container.values() if isinstance(container, dict) else container)
+            if isinstance(item, dict | list)
+        ]
+    return not level

@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import date, time
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
@@ -28,7 +28,6 @@ from seaice import InputError
 from seaice.sources.amsr2.swath import (
     TIME_UNITS,
     Swath,
-    as_text,
     from_parts,
 )
 from seaice.swaths.archive.base import (
@@ -323,7 +322,7 @@ def _to_json(value: Any, budget: list[int]) -> Any:
     if budget[0] < 0:
         raise RecursionError
     if isinstance(value, SpilledArray):
-        is_long = math.prod(value.shape) > _FEW_NUMBERS
+        is_long = math.prod(max(1, length) for length in value.shape) > _FEW_NUMBERS
         return None if is_long else _to_json(value.load().tolist(), budget)
     if isinstance(value, dict):
         return {str(key): _to_json(item, budget) for key, item in value.items()}
@@ -331,8 +330,8 @@ def _to_json(value: Any, budget: list[int]) -> Any:
         return [_to_json(item, budget) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, datetime):
-        return as_text(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
     if isinstance(value, bytes | bytearray):
         return value.decode("utf-8", "replace")
     return value if value is None or isinstance(value, str | int) else str(value)

@@ -17,6 +17,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.open_file import UnreadableFile, open_hdf5
+from seaice.open_file.hdf5_damage import check_chunks
 from seaice.sources.amsr2.swath import (
     FILL_VALUE,
     LATITUDE,
@@ -42,6 +43,10 @@ from seaice.swaths.archive.base import (
 
 _DEFLATE_LEVEL = 1
 _METADATA = "metadata"
+_LONGEST_NAME = 200  # characters of the name of a group
+# Measurements never shrink as much as this when they are deflated, fill values in some swaths apart.
+_MOST_INFLATION = 128
+_FREE_INFLATION = 1 << 26  # bytes that any archive may inflate to
 _CF_TIME = TIME_UNITS.replace("T", " ").removesuffix("Z")
 
 
@@ -89,8 +94,8 @@ class Hdf5Writer:
         _describe_group(group, metadata)
 
     def _create_group(self, metadata: Mapping[str, Any]) -> Any:
-        name = str(metadata.get("granule_id") or f"swath_{len(self._entries):05d}")
-        while name in self._file:
+        name = _name_group(metadata) or f"swath_{len(self._entries):05d}"
+        while name in self._file or name == INDEX:
             name += "_again"  # an archive may hold a granule twice: verify_archive.py reports it
         self._entries.append({**metadata, "group": name})
         return self._file.create_group(name, track_order=True)
@@ -103,7 +108,7 @@ class Hdf5Writer:
         self._file.attrs["Conventions"] = "CF-1.11"
         for key in ("title", "period", "source", "institution", "history", "references", "complete"):
             if key in info:
-                self._file.attrs[key] = str(info[key])
+                self._file.attrs[key] = _make_storable(str(info[key]))
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -111,6 +116,17 @@ class Hdf5Writer:
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
+
+
+def _name_group(metadata: Mapping[str, Any]) -> str:
+    """Name of the group of a swath: its granule id, as far as HDF5 can name a group so."""
+    name = _make_storable(str(metadata.get("granule_id") or "")).replace("/", "_")
+    return name[:_LONGEST_NAME] if name.strip(".") else ""
+
+
+def _make_storable(text: str) -> str:
+    """A text without what HDF5 cannot store in one: zeros, and halves of characters."""
+    return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")
 
 
 class Hdf5Archive(SwathArchive):
@@ -130,6 +146,8 @@ class Hdf5Archive(SwathArchive):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._size = path.stat().st_size
+        self._bytes, self._counted = 0, set[int]()  # of the arrays of swaths that were read, inflated
         try:
             self._file = open_hdf5(path)
         except UnreadableFile as error:
@@ -173,7 +191,7 @@ class Hdf5Archive(SwathArchive):
         import h5py
 
         group = self.get_group(index)
-        datasets = {}
+        datasets: dict[str, Any] = {}
         for name in group:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise InputError(f"refused: {name} of {group.name} is a link: {self.path}")
@@ -181,11 +199,19 @@ class Hdf5Archive(SwathArchive):
                 datasets[name] = group[name]
                 if group[name].nbytes > LARGEST_ARRAY:
                     raise InputError(f"expected at most {LARGEST_ARRAY} bytes of {name}: {self.path}")
+        if index not in self._counted:
+            self._counted.add(index)
+            self._bytes += sum(dataset.nbytes for dataset in datasets.values())
+        if self._bytes > _MOST_INFLATION * self._size + _FREE_INFLATION:
+            raise InputError(f"refused: {self.path} inflates to far more than measurements would")
         return datasets
 
     def _read(self, index: int) -> Swath:
         try:
-            arrays = {name: dataset[:] for name, dataset in self._list_datasets(index).items()}
+            datasets = self._list_datasets(index)
+            for dataset in datasets.values():
+                check_chunks(dataset, written_whole=True)
+            arrays = {name: dataset[:] for name, dataset in datasets.items()}
         except (OSError, RuntimeError, KeyError, AttributeError, ValueError, TypeError) as error:
             if isinstance(error, InputError):
                 raise
@@ -254,8 +280,8 @@ def _compress(array: np.ndarray) -> bytes:
 def _describe_group(group: Any, metadata: Mapping[str, Any]) -> None:
     """Write the metadata, the CF attributes and the dimensions of a swath into its group."""
     group.attrs["Conventions"] = "CF-1.11"
-    group.attrs["granule_id"] = str(metadata.get("granule_id") or "")
-    group.attrs["orbit_type"] = str(metadata.get("orbit_type") or "U")
+    group.attrs["granule_id"] = _make_storable(str(metadata.get("granule_id") or ""))
+    group.attrs["orbit_type"] = _make_storable(str(metadata.get("orbit_type") or "U"))
     group.attrs[_METADATA] = json.dumps(metadata, allow_nan=False)
     for name in list(group):
         attributes = _make_attributes(group, name, metadata)

@@ -14,6 +14,7 @@ import math
 import pickletools
 import re
 from collections.abc import Callable
+from datetime import date, datetime, time, timedelta, timezone
 from typing import IO, Any, cast
 
 import numpy as np
@@ -39,7 +40,37 @@ _SCALAR = {"numpy.core.multiarray scalar", "numpy._core.multiarray scalar"}
 _FROM_BUFFER = {"numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer"}
 _ARRAY, _DTYPE, _ORDERED = "numpy ndarray", "numpy dtype", "collections OrderedDict"
 _ENCODE, _EMPTY_BYTES = "_codecs encode", "__builtin__ bytes"  # how protocol 2 writes bytes
-_ALLOWED = _RECONSTRUCT | _SCALAR | _FROM_BUFFER | {_ARRAY, _DTYPE, _ORDERED, _ENCODE, _EMPTY_BYTES}
+# Values that metadata may hold beside numbers and texts. Their arguments are all that they hold.
+_VALUES: dict[str, Callable[..., Any]] = {
+    "datetime datetime": datetime,
+    "datetime date": date,
+    "datetime time": time,
+    "datetime timedelta": timedelta,
+    "datetime timezone": timezone,
+    "decimal Decimal": lambda text: _check_text(text),
+    "fractions Fraction": lambda text: _check_text(text),
+    "collections defaultdict": lambda _=None: {},
+}
+_VALUES |= {
+    f"{module} {name}": function
+    for module in ("builtins", "__builtin__")
+    for name, function in (
+        ("set", lambda items=(): _list_items(items)),
+        ("frozenset", lambda items=(): _list_items(items)),
+        ("complex", lambda real, imaginary: str(complex(real, imaginary))),
+    )
+}
+_VALUES |= {
+    f"{module} {name}": lambda *parts: "/".join(map(_check_text, parts)).replace("//", "/", 1)
+    for module in ("pathlib", "pathlib._local")
+    for name in ("PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath")
+}
+# Types that are only named, as the type of a column or of the items of a dictionary.
+_TYPES = re.compile(
+    r"(builtins|__builtin__) (int|float|str|list|dict|bool)|numpy (u?int|float|bool)\d*_?"
+)
+_ALLOWED = _RECONSTRUCT | _SCALAR | _FROM_BUFFER | set(_VALUES)
+_ALLOWED |= {_ARRAY, _DTYPE, _ORDERED, _ENCODE, _EMPTY_BYTES}
 
 
 class RefusedPickle(InputError):
@@ -212,7 +243,7 @@ class SafeUnpickler:
         self._push(tuple(_complete(item) for item in items))
 
     def _push_global(self, name: str) -> None:
-        if name not in _ALLOWED:
+        if name not in _ALLOWED and not _TYPES.fullmatch(name):
             raise RefusedPickle(
                 f"refused: the pickle asks to import «{_escape(name)}», which may run "
                 "anything: only numpy arrays, numbers, texts and plain containers are read"
@@ -254,6 +285,8 @@ class SafeUnpickler:
                 _check_shape(shape),
                 _check_text(order),
             )
+        if function in _VALUES:
+            return _VALUES[function](*arguments)
         raise RefusedPickle(f"refused: the pickle calls {function}")
 
     def _build(self, _: Any) -> None:
@@ -317,16 +350,28 @@ def _check_text(value: Any) -> str:
     return value
 
 
+def _list_items(items: Any) -> list[Any]:
+    if not isinstance(items, list | tuple):
+        raise ValueError("a set of something else than items")
+    return [_complete(item) for item in items]
+
+
 def _check_bytes(content: Any) -> bytes:
     if not isinstance(content, bytes | bytearray):
         raise ValueError("an array without bytes")
     return content if isinstance(content, bytes) else bytes(content)
 
 
+def _count_with_empty(shape: tuple[int, ...]) -> int:
+    """Numbers that an array would have if no axis was empty."""
+    return math.prod(max(1, length) for length in shape)
+
+
 def _check_shape(shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, tuple) or len(shape) > 8:
         raise ValueError("a shape that cannot be")
-    if not all(isinstance(n, int) and 0 <= n < 1 << 40 for n in shape):
+    # An array without numbers may have an axis of any length, which a list of lists would have, too.
+    if not all(isinstance(n, int) and n >= 0 for n in shape) or _count_with_empty(shape) > LARGEST_ARRAY:
         raise ValueError("a shape that cannot be")
     return shape
 
@@ -382,6 +427,9 @@ _ACTIONS: dict[str, Callable[[SafeUnpickler, Any], Any]] = {
     "APPEND": lambda unpickler, _: unpickler._append([unpickler._pop()]),
     "APPENDS": lambda unpickler, _: unpickler._append(unpickler._pop_items()),
     "EMPTY_DICT": lambda unpickler, _: unpickler._push({}),
+    "EMPTY_SET": lambda unpickler, _: unpickler._push([]),
+    "ADDITEMS": lambda unpickler, _: unpickler._append(unpickler._pop_items()),
+    "FROZENSET": lambda unpickler, _: unpickler._push(_list_items(unpickler._pop_items())),
     "SETITEM": lambda unpickler, _: unpickler._set([unpickler._pop(), unpickler._pop()][::-1]),
     "SETITEMS": lambda unpickler, _: unpickler._set(unpickler._pop_items()),
     "GLOBAL": SafeUnpickler._push_global,
