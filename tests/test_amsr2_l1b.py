@@ -11,7 +11,7 @@ from seaice import InputError
 from seaice.simulate import compute_true_positions, list_simulated_granules, write_granule
 from seaice.sources.amsr2.l1b import (
     GranuleName,
-    list_granules,
+    find_granules,
     read_granule,
     read_start,
     take_every_second,
@@ -273,9 +273,11 @@ def test_listing_a_folder(tmp_path, plain):
     (folder / plain.name).touch()
     (folder / "notes.txt").touch()
     (folder / f"{plain.name}.part").touch()
-    assert list_granules(tmp_path) == [folder / plain.name]
+    granules, left_out = find_granules(tmp_path)
+    assert list(granules) == [folder / plain.name]
+    assert len(left_out) == 1 and f"{plain.name}.part" in left_out[0]
     with pytest.raises(InputError, match="found none"):
-        list_granules(tmp_path / "absent")
+        find_granules(tmp_path / "absent")
 
 
 def test_texts_whose_damage_sends_the_library_into_a_loop(path):

@@ -494,8 +494,8 @@ def test_the_classic_questions(served, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEAICE_DATA_DIR", raising=False)
     assert amsr2_processor.main() == 0
-    with load_swaths(tmp_path / "data" / f"{NAME}.npz") as swaths:
-        assert swaths.layout == "swath_array" and len(swaths) == 10
+    with load_swaths(tmp_path / "data" / f"{NAME}.h5") as swaths:
+        assert swaths.layout == "hdf5" and len(swaths) == 10
     monkeypatch.setattr(cli, "asker", lambda: None)
     with pytest.raises(SystemExit) as caught:
         amsr2_processor.main()

@@ -7,7 +7,7 @@ lacks granules is called ..._incomplete and lists them; the exit status is 1 whe
 fetched, and 0 where the server has none. Without any option on a terminal it asks.
 
 Examples
-  python amsr2_processor.py --start 2020-01-01 --end 2020-01-31 --output_dir archive --layout hdf5
+  python amsr2_processor.py --start 2020-01-01 --end 2020-01-31 --output_dir archive
   python amsr2_processor.py --start "2020-01-01 00:00:00" --end "2020-01-01 06:00:00"
   python amsr2_processor.py --start 20200101 --end 20200131 --output_dir archive --robust
   python amsr2_processor.py --start 20200101 --end 20200107 --output_dir archive --input_dir l1b
@@ -67,8 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--layout",
         choices=LAYOUTS,
-        help="the classic pickled npz, or HDF5 that opens swath by swath, with a CF group for each "
-        "(default %(default)s)",
+        help="HDF5 that opens swath by swath, with a CF group for each, or the classic pickled npz "
+        "for programs that expect it (default %(default)s)",
     )
     parser.add_argument("--orbit", choices=("A", "D", "both"), help="half orbits (default %(default)s)")
     parser.add_argument(

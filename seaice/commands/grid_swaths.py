@@ -5,7 +5,7 @@ the cell that holds its centre: mean, standard deviation, number and mean time o
 
 Examples
   python grid_swaths.py --input archive --output_dir tb --grid n12500
-  python grid_swaths.py --input archive/AMSR2_swaths_20200101_000000_to_20200131_235959.npz \
+  python grid_swaths.py --input archive/AMSR2_swaths_20200101_000000_to_20200131_235959.h5 \
       --output_dir tb --grid ease2n12500 --channels 36.5H --orbit A --workers 2
   python grid_swaths.py --input l1b --output_dir tb --grid s12500 --channels 89AH --resample nearest
 """

@@ -4,8 +4,8 @@ Reads and writes every layout, one swath in memory at a time. Parts are called a
 with _part_XofY, the day or the month at the end. A part that is there already stays.
 
 Examples
-  python split_amsr_files.py --input archive/AMSR2_swaths_*.npz --output_dir parts --chunk_size 500
-  python split_amsr_files.py --input archive/AMSR2_swaths_*.npz --output_dir days --by day --layout hdf5
+  python split_amsr_files.py --input archive/AMSR2_swaths_*.h5 --output_dir parts --chunk_size 500
+  python split_amsr_files.py --input archive/AMSR2_swaths_*.h5 --output_dir days --by day --layout swath_array
 """
 
 import argparse

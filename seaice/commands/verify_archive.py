@@ -6,9 +6,9 @@ archive has no times its completeness is unknown, which is no failure. A classic
 nothing of what its pickle says.
 
 Examples
-  python verify_archive.py archive/AMSR2_swaths_20200101_000000_to_20200107_235959.npz
-  python verify_archive.py archive/*.npz --plot 5 --output_dir pictures
-  python verify_archive.py damaged.npz --repair
+  python verify_archive.py archive/AMSR2_swaths_20200101_000000_to_20200107_235959.h5
+  python verify_archive.py archive/*.h5 --plot 5 --output_dir pictures
+  python verify_archive.py damaged.h5 --repair
 """
 
 import argparse

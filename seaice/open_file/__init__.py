@@ -120,13 +120,16 @@ def open_netcdf(path: Path, *, content: bytes | None = None) -> netCDF4.Dataset:
         return netCDF4.Dataset(path)
 
 
-def open_hdf5(path: Path | BinaryIO) -> h5py.File:
+def open_hdf5(path: Path | BinaryIO, *, for_names: bool = False) -> h5py.File:
     """Open an HDF5 file for reading; the caller closes it, best with ``with``.
 
     Parameters
     ----------
     path : Path or binary file
         An open file, such as one on S3, is handed to the library as it is.
+    for_names : bool
+        Only the names of datasets and groups will be read: the content is not checked, which of a
+        large file takes a while.
 
     Raises
     ------
@@ -138,7 +141,8 @@ def open_hdf5(path: Path | BinaryIO) -> h5py.File:
     if not isinstance(path, Path):
         return h5py.File(path, "r")
     with explain_damage(path, "HDF5"):
-        _check_content(path, chunks=False)
+        if not for_names or not path.is_file():
+            _check_content(path, chunks=False)
         return h5py.File(path, "r")
 
 

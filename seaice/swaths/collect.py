@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,9 +33,8 @@ from seaice.sources.amsr2.catalogue import (
 from seaice.sources.amsr2.channels import as_channels
 from seaice.sources.amsr2.l1b import (
     DEFAULT_CHANNELS,
-    GranuleName,
     Overlap,
-    list_granules,
+    find_granules,
     read_start,
 )
 from seaice.sources.amsr2.sftp import LoginGate
@@ -55,6 +53,7 @@ from seaice.swaths.archive.checkpoint import (
     NOT_TRIED,
     Checkpoints,
     locate_checkpoints,
+    remove_checkpoints,
 )
 from seaice.swaths.granule_worker import (
     CollectionTask,
@@ -80,7 +79,7 @@ def collect_swaths(
     input_dir: Path | None = None,
     channels: Sequence[str] = DEFAULT_CHANNELS,
     coordinates: bool = True,
-    layout: Layout = "swath_array",
+    layout: Layout = "hdf5",
     orbit: Orbit = "both",
     bbox: Sequence[float] | None = None,
     overlap: Overlap = "trim",
@@ -112,7 +111,7 @@ def collect_swaths(
         Such as "36.5H"; see :data:`seaice.sources.amsr2.channels.CHANNELS`.
     coordinates : bool
         Also store positions, co-registered for every frequency.
-    layout : {"swath_array", "hdf5"}
+    layout : {"hdf5", "swath_array"}
         See :mod:`seaice.swaths.archive`.
     orbit : {"A", "D", "both"}
         Ascending or descending half orbits.
@@ -166,7 +165,8 @@ def collect_swaths(
         finished = find_finished_archive(request, output_dir)
         if finished and finished.is_settled:
             return _report_finished(request, output_dir, finished)
-        listed = list_requested_granules(request, retry_policy)
+        left_out: list[str] = []
+        listed = list_requested_granules(request, retry_policy, left_out)
         if finished and finished.holds(listed):
             return _report_finished(request, output_dir, finished)
         gate = None
@@ -186,7 +186,9 @@ def collect_swaths(
         collection.work(
             task, threads=1 if robust else min(threads, MOST_THREADS), interval=save_interval
         )
-        return collection.finish()
+        report = collection.finish()
+        report.left_out += left_out
+        return report
 
 
 def _make_folder(folder: Path) -> Path:
@@ -312,7 +314,7 @@ def find_finished_archive(request: Request, output_dir: Path) -> FinishedArchive
 def _report_finished(request: Request, output_dir: Path, finished: FinishedArchive) -> Report:
     """Report of a run without work; what a killed run left beside the archive is removed."""
     request.locate_archive(output_dir, complete=False).unlink(missing_ok=True)
-    shutil.rmtree(locate_checkpoints(finished.path), ignore_errors=True)
+    remove_checkpoints(locate_checkpoints(finished.path))
     count = len(finished.granule_ids)
     report = Report(outputs=[finished.path])
     report.values |= {"listed": count, "done": count, "failed": 0, "absent": 0, "received": 0}
@@ -320,8 +322,12 @@ def _report_finished(request: Request, output_dir: Path, finished: FinishedArchi
     return report
 
 
-def list_requested_granules(request: Request, retry_policy: RetryPolicy) -> list[Listed]:
+def list_requested_granules(
+    request: Request, retry_policy: RetryPolicy, left_out: list[str]
+) -> list[Listed]:
     """Granules of a request in order of time, from the catalogue or from the input folder.
+
+    Files of the folder that look like granules and cannot be read as such go to ``left_out``.
 
     Raises
     ------
@@ -338,22 +344,24 @@ def list_requested_granules(request: Request, retry_policy: RetryPolicy) -> list
         )
         origin = "G-Portal"
     else:
-        listed = select_newest(_list_folder(request, request.input_dir))
+        listed = select_newest(_list_folder(request, request.input_dir, left_out))
+        for reason in left_out:
+            logger.warning("left out: %s", reason)
         origin = str(request.input_dir)
     if not listed:
         raise InputError(
             f"expected L1B granules from {request.start:%Y-%m-%d %H:%M:%S} to "
             f"{request.end:%Y-%m-%d %H:%M:%S} (orbit: {request.orbit}), found none in "
-            f"{origin}; AMSR2 begins on 2012-07-02"
+            f"{origin}; {listing(left_out) if left_out else 'AMSR2 begins on 2012-07-02'}"
         )
     return listed
 
 
-def _list_folder(request: Request, folder: Path) -> Iterator[Listed]:
+def _list_folder(request: Request, folder: Path, left_out: list[str]) -> Iterator[Listed]:
     borders = {timestamp.replace(second=0) for timestamp in (request.start, request.end)}
-    for path in list_granules(folder):
-        name = GranuleName.parse(path.name)
-        assert name is not None
+    granules, unusable = find_granules(folder)
+    left_out += unusable
+    for path, name in granules.items():
         start = name.start
         if start in borders:  # the name has the minute only; the file has the second
             start = (read_start(path) or start).replace(microsecond=0)

@@ -13,6 +13,9 @@ from seaice import InputError
 from seaice.sources.amsr2.channels import Channel
 from seaice.sources.amsr2.l1b import (
     GranuleName,
+    identify_granule,
+    is_granule,
+    looks_like_granule,
     read_granule,
 )
 from seaice.sources.amsr2.swath import (
@@ -23,6 +26,8 @@ from seaice.sources.amsr2.swath import (
 )
 from seaice.swaths.archive import (
     SwathArchive,
+    is_archive,
+    is_hdf5,
     load_swaths,
 )
 
@@ -168,7 +173,11 @@ def _list_files(inputs: Sequence[Path]) -> Iterator[Path]:
                 )
             yield path
             continue
-        files = sorted(file for file in path.rglob("*") if file.suffix in (".npz", ".h5"))
+        files = sorted(
+            file
+            for file in path.rglob("*")
+            if file.is_file() and (file.suffix.lower() == ".npz" or looks_like_granule(file))
+        )
         # Hidden folders hold the checkpoints of a collection.
         visible = [
             file
@@ -184,8 +193,8 @@ def _list_swaths(
     path: Path, channels: Sequence[Channel], archives: OpenArchives, problems: list[str]
 ) -> Iterator[ListedSwath]:
     """The usable swaths of a file; reasons why others cannot be used go to ``problems``."""
-    name = GranuleName.parse(path.name)
-    if name is not None:
+    if _may_be_granule(path):
+        name = identify_granule(path)
         # The name gives the minute of the first scan; the times of the scans are read later.
         location = SwathLocation(path, None, name.granule_id)
         yield ListedSwath(location, name.start, name.start + _HALF_ORBIT, name.orbit_type)
@@ -204,6 +213,14 @@ def _list_swaths(
     for reason, count in refused.items():
         is_partial = count < len(entries)
         problems.append(f"{reason} ({count} of {len(entries)} swaths)" if is_partial else reason)
+
+
+def _may_be_granule(path: Path) -> bool:
+    """Whether a file is no archive, by what it holds; by its name where it cannot be opened."""
+    is_named = GranuleName.parse(path.name) is not None
+    if not is_hdf5(path):
+        return is_named
+    return not is_archive(path) and (is_named or bool(is_granule(path)))
 
 
 def _parse_entry(
@@ -263,7 +280,7 @@ def group_by_day(
 def find_channels(inputs: Sequence[Path], archives: OpenArchives) -> list[str]:
     """Channels of the first archive that has swaths; empty if there is no such archive."""
     for path in _list_files(inputs):
-        if GranuleName.parse(path.name) is None:
+        if not _may_be_granule(path):
             try:
                 entries = archives.get(path).entries
             except Exception:  # find_swaths reports it

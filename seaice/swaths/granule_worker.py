@@ -132,6 +132,9 @@ class GranuleWorker:
             # A full disk stops every other granule too.
             fatal = is_disk_trouble(error)
             outcome = GranuleOutcome(granule.granule_id, "failed", text, fatal=fatal)
+        except Exception as error:  # a library's, on an odd file
+            text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            outcome = GranuleOutcome(granule.granule_id, "failed", text)
         if outcome is not None and outcome.fatal:
             task.stop.set()  # before this thread takes another granule
         if task.careful and not task.stop.is_set():

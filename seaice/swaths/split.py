@@ -181,8 +181,8 @@ def _write(
                 name = archive.entries[index].get("granule_id") or "without a name"
                 raise InputError(
                     f"swath {index} ({name}) of {archive.path} cannot be copied: "
-                    f"{describe_failure(archive.path, error)}; write the good ones with verify_archive.py "
-                    "--repair"
+                    f"{describe_failure(archive.path, error)}; write the good ones with "
+                    "verify_archive.py --repair"
                 ) from None
         writer.finish(info)
 

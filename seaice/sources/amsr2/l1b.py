@@ -20,6 +20,7 @@ import numpy as np
 from seaice import InputError
 from seaice.leap_seconds import convert_tai93_to_utc
 from seaice.open_file import DAMAGE, explain_damage, open_hdf5
+from seaice.open_file.hdf5_damage import check_chunks
 from seaice.sources.amsr2.channels import (
     LOW_FREQUENCIES,
     Channel,
@@ -44,6 +45,10 @@ Overlap = Literal["trim", "keep"]
 _NAME = re.compile(
     r"GW1AM2_(?P<start>\d{12})_(?P<path>\d{3})(?P<orbit>[AD])_L1\w\wBTBR_(?P<version>\d{7})$"
 )
+
+_RESAMPLED = re.compile(r"_L1\w\wRTBR_")
+_BEGINNING = "GW1AM2_"
+_ENDINGS = (".h5", ".hdf5", ".he5", ".hdf")
 
 # Of the co-registration of low frequencies with 89A, see :func:`coregister`.
 _COEFFICIENT = re.compile(r"(\d+)G-(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)$")
@@ -96,8 +101,16 @@ class GranuleName:
         return cls(granule_id, start, int(match["path"]), match["orbit"], match["version"])
 
 
-def list_granules(folder: Path) -> list[Path]:
-    """Level 1B files of a folder and those below it, by name.
+def find_granules(folder: Path) -> tuple[dict[Path, GranuleName], list[str]]:
+    """Find the Level 1B files of a folder and those below it, by name.
+
+    A file under another name is recognised by the id that it holds.
+
+    Returns
+    -------
+    granules : dict of Path to GranuleName
+    left_out : list of str
+        Files that look like granules and are none that can be read, with the reason.
 
     Raises
     ------
@@ -106,10 +119,59 @@ def list_granules(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"expected a folder of AMSR2 L1B granules, found none: {folder}")
-    paths = [
-        path for path in folder.rglob("GW1AM2_*.h5") if GranuleName.parse(path.name) and path.is_file()
-    ]
-    return sorted(paths, key=lambda path: (path.name, path))
+    granules: dict[Path, GranuleName] = {}
+    left_out = []
+    for path in sorted(folder.rglob("*"), key=lambda path: (path.name, path)):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if is_hidden or not path.is_file() or not looks_like_granule(path):
+            continue
+        try:
+            granules[path] = identify_granule(path)
+        except InputError as error:
+            left_out.append(str(error))
+    return granules, left_out
+
+
+def looks_like_granule(path: Path) -> bool:
+    """Whether a file has the ending of an HDF5 file, or a name that begins as those of granules."""
+    return path.suffix.lower() in _ENDINGS or path.name.upper().startswith(_BEGINNING)
+
+
+def identify_granule(path: Path) -> GranuleName:
+    """Read which Level 1B granule a file is: by its name, else by the id in it.
+
+    Raises
+    ------
+    InputError
+        If it is none; the message says what it is.
+    """
+    name = GranuleName.parse(path.name)
+    if name is not None and is_granule(path) is not False:  # who reads it says why it cannot be opened
+        return name
+    with explain_damage(path, "HDF5"), open_hdf5(path) as file:
+        granule = _Granule(path, file)
+        granule_id, product = (granule.read_text(key) or "" for key in ("GranuleID", "ProductName"))
+    if "L1R" in product or _RESAMPLED.search(granule_id or path.name):
+        raise InputError(
+            f"expected a granule of Level 1B (L1SGBTBR), found one of Level 1R, whose channels are "
+            f"resampled to common positions: {path}; order L1B"
+        )
+    name = GranuleName.parse(granule_id)
+    if name is None:
+        raise InputError(f"expected an AMSR2 L1B granule, found another HDF5 file: {path}")
+    return name
+
+
+def is_granule(path: Path) -> bool | None:
+    """Whether an HDF5 file holds brightness temperatures by channel; None if it cannot be opened.
+
+    Only the names in it are read.
+    """
+    try:
+        with open_hdf5(path, for_names=True) as file:
+            return any(name.startswith("Brightness Temperature") for name in file)
+    except InputError:
+        return None
 
 
 def read_start(path: Path) -> datetime | None:
@@ -184,8 +246,8 @@ class _Granule:
             granule_id=self._read_granule_id(),
             orbit_type=self._read_orbit_type(),
             details={
-                "start_time": self._read_text("ObservationStartDateTime"),
-                "end_time": self._read_text("ObservationEndDateTime"),
+                "start_time": self.read_text("ObservationStartDateTime"),
+                "end_time": self.read_text("ObservationEndDateTime"),
                 "product_version": self._read_version(),
                 "overlap_scans_trimmed": [rows.start, scans - rows.stop],
                 "missing_count": sum(missing.values()),
@@ -204,9 +266,10 @@ class _Granule:
                 f"expected the dataset «{name}», found {', '.join(like) or 'nothing alike'} in "
                 f"{self.path}: is it an L1B granule?"
             )
+        check_chunks(self.file[name])
         return self.file[name]
 
-    def _read_text(self, name: str) -> str | None:
+    def read_text(self, name: str) -> str | None:
         """Read a global attribute, an array of one string, as text; None where it is absent."""
         if name not in self.file.attrs:
             return None
@@ -218,17 +281,17 @@ class _Granule:
 
     def _read_granule_id(self) -> str:
         """Read the id that the file itself gives; its name may have been changed."""
-        name = GranuleName.parse(self._read_text("GranuleID") or "") or self.name
+        name = GranuleName.parse(self.read_text("GranuleID") or "") or self.name
         return name.granule_id if name else self.path.name.partition(".")[0]
 
     def _read_orbit_type(self) -> str:
-        direction = (self._read_text("OrbitDirection") or "").upper()[:1]
+        direction = (self.read_text("OrbitDirection") or "").upper()[:1]
         if direction in ("A", "D"):
             return direction
         return self.name.orbit_type if self.name else "U"
 
     def _read_version(self) -> str:
-        version = self._read_text("ProductVersion")
+        version = self.read_text("ProductVersion")
         return version or (self.name.version[0] if self.name else "")
 
     def _read_scale(self, dataset: str) -> float:
@@ -256,7 +319,7 @@ class _Granule:
     def _read_scan_times(self, scans: int) -> np.ndarray:
         if "Scan Time" not in self.file:
             return np.full(scans, np.nan)
-        times = np.asarray(self.file["Scan Time"][:], np.float64)
+        times = np.asarray(self._get_dataset("Scan Time")[:], np.float64)
         if times.shape != (scans,):
             raise InputError(f"expected {scans} scan times, found {times.shape}: {self.path}")
         return times
@@ -272,7 +335,7 @@ class _Granule:
     def read_time(self, name: str) -> datetime | None:
         """Read a global attribute as UTC time; None where it is absent or no time."""
         try:
-            return as_utc(self._read_text(name) or "")
+            return as_utc(self.read_text(name) or "")
         except ValueError:
             return None
 
@@ -296,7 +359,7 @@ class _Granule:
 
     def _read_number(self, name: str) -> int | None:
         try:
-            return int(float(self._read_text(name) or ""))
+            return int(float(self.read_text(name) or ""))
         except ValueError:
             return None
 
@@ -324,7 +387,7 @@ class _Granule:
         return positions
 
     def _read_coefficients(self, name: str) -> dict[str, float]:
-        return parse_coefficients(self._read_text(f"CoRegistrationParameter{name}") or "")
+        return parse_coefficients(self.read_text(f"CoRegistrationParameter{name}") or "")
 
     def _read_horn_positions(self, horn: str, scans: int, rows: slice) -> tuple[np.ndarray, np.ndarray]:
         """Read latitude and longitude of an 89 GHz horn; NaN where they are no coordinates."""

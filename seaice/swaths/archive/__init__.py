@@ -9,7 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from seaice import InputError
+from seaice.open_file import open_hdf5
+from seaice.open_file.hdf5_damage import SIGNATURE
 from seaice.swaths.archive.base import (
+    INDEX,
     LAYOUTS,
     REFERENCES,
     SOURCE,
@@ -39,10 +42,10 @@ __all__ = [
     "find_period",
     "format_period",
     "inherit_info",
+    "is_archive",
+    "is_hdf5",
     "load_swaths",
 ]
-
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 def load_swaths(
@@ -82,16 +85,37 @@ def load_swaths(
     from seaice.swaths.archive.hdf5 import Hdf5Archive
 
     path = Path(path)
+    if is_hdf5(path):
+        return Hdf5Archive(path)
+    return ClassicArchive(path, salvage=salvage, spill_dir=Path(spill_dir) if spill_dir else None)
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file begins as HDF5 files do.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is a folder, a pipe or a device.
+    """
     try:
+        if not path.is_file() and not path.is_dir() and path.exists():
+            raise InputError(f"expected a swath archive, found a pipe or a device: {path}")
         with path.open("rb") as file:
-            signature = file.read(len(_HDF5_SIGNATURE))
+            return file.read(len(SIGNATURE)) == SIGNATURE
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(
             f"expected a swath archive, found {str(error.strerror).lower()}: {path}"
         ) from None
-    if signature == _HDF5_SIGNATURE:
-        return Hdf5Archive(path)
-    return ClassicArchive(path, salvage=salvage, spill_dir=Path(spill_dir) if spill_dir else None)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether an HDF5 file has the index of an archive; a file that cannot be opened has none."""
+    try:
+        with open_hdf5(path, for_names=True) as file:
+            return INDEX in file
+    except InputError:
+        return False
 
 
 def check_readable(path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
+import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +26,7 @@ from seaice.runtime.json_files import (
     parse_lines,
     write_json,
 )
+from seaice.sources.amsr2.l1b import GranuleName
 from seaice.sources.amsr2.swath import Swath
 from seaice.swaths.archive import (
     SUFFIXES,
@@ -39,6 +40,7 @@ State = Literal["done", "failed", "absent"]
 _JOURNAL, _PARAMETERS = "journal.jsonl", "parameters.json"
 _LAYOUT = "hdf5"  # of the archives of one swath
 _SUFFIX = SUFFIXES[_LAYOUT]
+_UNFINISHED = re.compile(r"^\.(?=.*\.(part|lock))|\.part(\.\w+)?$|\.lock$")
 NOT_TRIED = "not tried"  # the reason of a granule that the run has not come to
 
 
@@ -68,7 +70,28 @@ class JournalEntry:
 
 def locate_checkpoints(archive: Path) -> Path:
     """Folder of the finished swaths of an archive while it is collected."""
-    return archive.with_name(f".{archive.stem}.swaths")
+    return archive.with_name(f".{archive.name}.swaths")
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the folder with all that a collection writes into it; other files in it are left."""
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for file in folder.iterdir():
+        if _is_own(file):
+            file.unlink(missing_ok=True)
+    try:
+        folder.rmdir()
+    except OSError:
+        logger.warning("%s holds files of others and is left", folder)
+
+
+def _is_own(file: Path) -> bool:
+    """Whether a file in the folder has a name that a collection gives: also of a killed write."""
+    name = _UNFINISHED.sub("", file.name)
+    return name in (_JOURNAL, _PARAMETERS) or bool(
+        name.endswith(_SUFFIX) and GranuleName.parse(name.removesuffix(_SUFFIX))
+    )
 
 
 class Checkpoints:
@@ -122,7 +145,7 @@ class Checkpoints:
             )
 
     def _list_files(self) -> list[Path]:
-        return list(self.folder.glob(f"*{_SUFFIX}"))
+        return [file for file in self.folder.glob(f"*{_SUFFIX}") if _is_own(file)]
 
     def _read_journal(self) -> None:
         try:
@@ -140,7 +163,8 @@ class Checkpoints:
     def _compare_with_files(self) -> None:
         """Drop lines of the journal whose file differs; add a line for a whole file without one."""
         for unfinished in self.folder.glob(".*.part*"):
-            unfinished.unlink()  # of a killed run: nobody else may write here
+            if _is_own(unfinished):
+                unfinished.unlink()  # of a killed run: nobody else may write here
         sizes = {path.stem: path.stat().st_size for path in self._list_files()}
         for name, entry in list(self._entries.items()):
             if entry.state == "done" and sizes.get(name) != entry.size:
@@ -231,4 +255,4 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Remove the folder, once the archive is complete."""
-        shutil.rmtree(self.folder)
+        remove_checkpoints(self.folder)
