@@ -34,12 +34,13 @@ from seaice.swaths.archive import load_swaths
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 RUNNER = """
-import json, sys
+import json, os, sys
 sys.path.insert(0, sys.argv[1])
 import gportal, gportal.http_client
 said = json.loads(sys.argv[2])
 gportal.http_client.BASE_URL = said["http_url"]
 gportal.SFTP.HOST, gportal.SFTP.PORT = said["sftp_host"], said["sftp_port"]
+os.environ["GPORTAL_HOST_KEY"] = said["host_key"]
 import amsr2_processor
 sys.exit(amsr2_processor.main(sys.argv[3:]))
 """

@@ -31,6 +31,11 @@ def gportal_account() -> tuple[str | None, str | None]:
     return os.environ.get("GPORTAL_USERNAME") or None, os.environ.get("GPORTAL_PASSWORD") or None
 
 
+def gportal_host_key() -> str | None:
+    """Fingerprint of the SFTP server of G-Portal that is accepted: ``GPORTAL_HOST_KEY``."""
+    return os.environ.get("GPORTAL_HOST_KEY") or None
+
+
 # Packages without which nothing runs, by the names that are imported.
 REQUIRED = (
     "google_crc32c",

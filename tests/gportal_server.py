@@ -132,9 +132,12 @@ class GPortalServer:
         before = gportal.http_client.BASE_URL, gportal.SFTP.HOST, gportal.SFTP.PORT
         gportal.http_client.BASE_URL = self.http_url
         gportal.SFTP.HOST, gportal.SFTP.PORT = self.sftp_host, self.sftp_port
+        accepted = os.environ.get("GPORTAL_HOST_KEY", "")
+        os.environ["GPORTAL_HOST_KEY"] = self.host_key.fingerprint
         try:
             yield
         finally:
+            os.environ["GPORTAL_HOST_KEY"] = accepted
             gportal.http_client.BASE_URL, gportal.SFTP.HOST, gportal.SFTP.PORT = before
 
     def connections_open(self) -> int:
@@ -413,6 +416,7 @@ def main() -> None:
             "http_url": portal.http_url,
             "sftp_host": portal.sftp_host,
             "sftp_port": portal.sftp_port,
+            "host_key": portal.host_key.fingerprint,
         }
         print(json.dumps(said), flush=True)
         sys.stdin.read()

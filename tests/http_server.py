@@ -229,6 +229,18 @@ def page(text: bytes = b"<!DOCTYPE html><html><body>Please log in</body></html>"
     return answer
 
 
+def raw(answer: bytes) -> Fault:
+    """Send these bytes, status line and headers and all, and close."""
+
+    def send(reply: Reply) -> bool:
+        reply.handler.asked.status = 200
+        reply.handler.wfile.write(answer)
+        reply.handler.close_connection = True
+        return True
+
+    return send
+
+
 def redirect(location: str) -> Fault:
     return status(302, Location=location)
 

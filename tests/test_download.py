@@ -240,6 +240,25 @@ def test_a_login_page_after_a_redirect_is_not_data(server, tmp_path, capsys):
     assert contents(tmp_path) == {}
 
 
+def test_no_answer_whatever_it_is_ends_the_run(server, bodies, tmp_path, capsys, monkeypatch):
+    """Also where a library raises what nobody has foreseen."""
+    server.fault(url_path(DAYS[1]), status(302, Location="http://[::bad"))
+    answers = []
+
+    def unforeseen(path, file, grid):
+        answers.append(file.day)
+        if file.day == DAYS[3]:
+            raise KeyError("x\x1b[2J\nforged line")
+
+    monkeypatch.setattr("seaice.sources.bremen.worker.check_content", unforeseen)
+    assert download.main(arguments(server, tmp_path)) == 1
+    assert contents(tmp_path) == expected(bodies, days=[DAYS[n] for n in (0, 2, 4, 5)])
+    assert [line.partition(" (http")[0] for line in capsys.readouterr().err.splitlines()][-2:] == [
+        "failed: 2024-02-28: not a usable address or answer (ValueError)",
+        r"failed: 2024-03-01: unexpected KeyError: 'x\x1b[2J\nforged line'",
+    ]
+
+
 @pytest.mark.slow
 def test_lasting_trouble_is_listed_and_the_rest_fetched(server, bodies, tmp_path, capsys):
     server.fault(url_path(DAYS[1]), *[status(500)] * 9)

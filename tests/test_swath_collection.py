@@ -30,6 +30,7 @@ from seaice.swaths.archive import load_swaths
 ROOT = Path(__file__).resolve().parent.parent
 START = datetime(2020, 1, 1, 0, 0, tzinfo=UTC)
 END = datetime(2020, 1, 1, 8, 29, 59, tzinfo=UTC)
+SOON = START + timedelta(hours=2)
 NAME = "AMSR2_swaths_20200101_000000_to_20200101_082959"
 SECRET = "s3cret-w0rd"
 QUICK = RetryPolicy(retries=0, timeout=2)
@@ -793,21 +794,78 @@ def test_an_answer_against_the_protocol_is_a_failure_of_that_granule(
     assert entry["granule_id"] == granules[1].granule_id and "Expected handle" in entry["reason"]
 
 
-@pytest.mark.slow
-def test_known_hosts_that_cannot_be_read_and_another_key(served, tmp_path, capsys):
-    server = served()
-    known = tmp_path / "home" / ".ssh" / "known_hosts"
-    known.parent.mkdir(parents=True)
-    host = f"[{server.sftp_host}]:{server.sftp_port}"
-    known.write_text(f"{host} ssh-rsa x\n")
-    assert amsr2_processor.main(words(tmp_path / "a")) == 0
-    assert "the server's key is not compared" in capsys.readouterr().err
+def known_lines(server, kind):
+    """A file of known hosts in which the server's key is known, revoked, missing or another one."""
     import paramiko
 
-    other = paramiko.ECDSAKey.generate()
-    known.write_text(f"{host} {other.get_name()} {other.get_base64()}\n")
-    assert amsr2_processor.main(words(tmp_path / "b")) == 1
-    assert "shows another host key" in capsys.readouterr().err
+    host, key = f"[{server.sftp_host}]:{server.sftp_port}", server.host_key
+    own = f"{key.get_name()} {key.get_base64()}"
+    other, rsa = paramiko.ECDSAKey.generate(), paramiko.RSAKey.generate(1024)
+    another = f"{other.get_name()} {other.get_base64()}"
+    of_another_type = f"ssh-rsa {rsa.get_base64()}"
+    lines = {
+        "own": f"# comment\n{host},example.org {own} comment\n",
+        "hashed": f"{paramiko.HostKeys.hash_host(host)} {own}\n",
+        "pattern": f"[127.0.0.?]:* {own}\n",
+        "own of two": f"{host} {of_another_type}\n{host} {own}\n",
+        "none": "",
+        "another port": f"[{server.sftp_host}]:1 {own}\n",
+        "excluded": f"[127.0.0.*]:*,!{host} {own}\n",
+        "unreadable line": f"{host} ssh-rsa x\n{host} {key.get_name()}\n",
+        "authority": f"@cert-authority {host} {own}\n",
+        "another key": f"{host} {another}\n",
+        "another type": f"{host} {of_another_type}\n",
+        "revoked": f"{host} {own}\n@revoked * {own}\n",
+    }
+    return lines[kind]
+
+
+REFUSED = {
+    "none": "which nothing here vouches for",
+    "another port": "which nothing here vouches for",
+    "excluded": "which nothing here vouches for",
+    "unreadable line": "which nothing here vouches for",
+    "authority": "which nothing here vouches for",
+    "another key": "another host key than the one in",
+    "another type": "another host key than the one in",
+    "revoked": "is revoked",
+}
+
+
+@pytest.mark.parametrize("kind", ["own", "hashed", "pattern", "own of two", *REFUSED])
+def test_no_password_goes_to_a_server_that_is_not_known(served, tmp_path, capsys, monkeypatch, kind):
+    server = served()
+    monkeypatch.setenv("GPORTAL_HOST_KEY", "")
+    known = tmp_path / "home" / ".ssh" / "known_hosts"
+    known.parent.mkdir(parents=True)
+    known.write_text(known_lines(server, kind))
+    status = amsr2_processor.main(words(tmp_path / "out", "--threads", "1", end=SOON))
+    err = capsys.readouterr().err
+    logins = [entry for entry in server.requests if entry[0] == "login"]
+    assert (status, bool(logins)) == ((1, False) if kind in REFUSED else (0, True))
+    if kind in REFUSED:
+        assert REFUSED[kind] in err and server.host_key.fingerprint in err
+        assert "Traceback" not in err and "unexpected" not in err
+
+
+def test_an_accepted_host_key(served, tmp_path, capsys, monkeypatch):
+    server = served()
+    monkeypatch.setenv("GPORTAL_HOST_KEY", "")
+    other = f"SHA256:{'A' * 43}"
+    for accepted, status, message in (
+        (server.host_key.fingerprint, 0, ""),
+        (other, 1, "which is not the accepted one"),
+        ("SHA256:abc", 1, "expected the fingerprint of a host key"),
+    ):
+        argv = words(tmp_path / accepted[-5:].replace("/", "x"), "--accept_host_key", accepted, end=SOON)
+        assert amsr2_processor.main(argv) == status
+        assert message in capsys.readouterr().err
+    known = tmp_path / "home" / ".ssh" / "known_hosts"
+    known.mkdir(parents=True)  # cannot be read
+    accepted = ["--accept_host_key", server.host_key.fingerprint]
+    assert amsr2_processor.main(words(tmp_path / "c", *accepted, end=SOON)) == 0
+    assert amsr2_processor.main(words(tmp_path / "d", end=SOON)) == 1
+    assert "cannot be read (Is a directory)" in capsys.readouterr().err
 
 
 def test_interrupted_at_the_questions(monkeypatch, capsys):

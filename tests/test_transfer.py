@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import gzip
 import hashlib
 import json
 import os
@@ -11,11 +12,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+import requests
 from http_server import (
     change,
     closed_port,
@@ -23,6 +26,7 @@ from http_server import (
     drop,
     pace,
     page,
+    raw,
     redirect,
     reset,
     serve,
@@ -54,7 +58,7 @@ from seaice.download.partial_file import (
     PartialFile,
     strip_login,
 )
-from seaice.download.responses import read_retry_after
+from seaice.download.responses import Refused, read_retry_after, refuse_downgrade
 from seaice.download.retry import GaveUp, RetryPolicy, Stopped, retry
 from seaice.runtime.threads import work_off
 
@@ -366,8 +370,6 @@ def test_chunked_without_length(server, fetcher, tmp_path):
 
 
 def test_packed_though_identity_was_asked(server, fetcher, tmp_path):
-    import gzip
-
     def packed(reply):
         reply.stored = type(reply.stored)(gzip.compress(BODY))
         reply.extra["Content-Encoding"] = "gzip"
@@ -377,6 +379,88 @@ def test_packed_though_identity_was_asked(server, fetcher, tmp_path):
     fetched = fetcher.fetch([server.url + NAME], tmp_path / "a.nc")
     assert_whole(tmp_path / "a.nc")
     assert fetched.identity == Identity(server.url + NAME, len(BODY))
+
+
+@pytest.mark.parametrize(
+    ("headers", "outcome"),
+    [
+        (f"Content-Length: {'9' * 5000}", "whole"),  # no number that Python reads
+        (f"Content-Length: {10**17}", "no such file has so many"),
+        (f"Retry-After: {'9' * 5000}", "HTTP 503"),
+        ("Retry-After: Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "HTTP 503"),
+        (f"Content-Range: bytes {'0' * 5000}-1/2", "whole"),
+        ("Location: http://[::bad", "not a usable address"),
+        ("Location: //\x80", "not a usable address"),
+        ("Content-Encoding: br", "packed as br"),
+        ("Content-Encoding: gzip, gzip, gzip", "packed as gzip, gzip, gzip"),
+        (f"X: {'y' * 70_000}", "connection"),
+        ("\r\n".join(f"X{n}: y" for n in range(300)), "connection"),
+    ],
+    ids=lambda value: value[:30],
+)
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # requests leaves a socket
+def test_headers_that_nobody_expects(server, fetcher, tmp_path, headers, outcome):
+    """Each is a reason at this host; none ends the run."""
+    status = "302 Found" if "Location" in headers else "503 Sorry" if "Retry" in headers else "200 OK"
+    answer = raw(f"HTTP/1.1 {status}\r\n{headers}\r\nConnection: close\r\n\r\n".encode("latin-1") + BODY)
+    server.fault(NAME, *[answer] * 9)
+    path = tmp_path / "a.nc"
+    if outcome == "whole":
+        fetcher.fetch([server.url + NAME], path)
+        assert_whole(path)
+        return
+    with pytest.raises(TransferError, match=outcome):
+        fetcher.fetch([server.url + NAME], path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_body_without_end_is_refused_and_does_not_stay(server, fetcher, tmp_path, packed):
+    body = gzip.compress(bytes(50_000_000)) if packed else b"x" * 3_000_000
+    head = "Content-Encoding: gzip\r\n" * packed + 'ETag: "1"\r\n' + "Connection: close\r\n\r\n"
+    server.fault(NAME, raw(f"HTTP/1.1 200 OK\r\n{head}".encode() + body))
+    with pytest.raises(TransferError, match="more than 1000000 bytes came"):
+        fetcher.fetch([server.url + NAME], tmp_path / "a.nc", limit=1_000_000)
+    assert not list(tmp_path.iterdir())
+    assert len(server.log) == 1
+
+
+def test_a_part_that_cannot_be_continued_is_not_kept(server, fetcher, tmp_path):
+    server.always.append(change(validators=False, stop_after=1000))
+    with pytest.raises(TransferError, match=r"the body ended after|broke within"):
+        fetcher.fetch([server.url + NAME], tmp_path / "a.nc")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_under_the_name_of_the_part_is_not_followed(server, fetcher, tmp_path):
+    target = tmp_path / "thesis"
+    target.write_text("three years of work")
+    (tmp_path / ".a.nc.part").symlink_to(target)
+    fetcher.fetch([server.url + NAME], tmp_path / "a.nc")
+    assert target.read_text() == "three years of work"
+    assert (tmp_path / "a.nc").read_bytes() == BODY and not (tmp_path / "a.nc").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("address", "location", "is_refused"),
+    [
+        ("https://a.org/x", "http://a.org/x", True),
+        ("https://a.org/x", "HTTP://b.org/x", True),
+        ("https://a.org/x", "ftp://b.org/x", True),
+        ("https://a.org/x", "/y", False),
+        ("https://a.org/x", "//b.org/y", False),
+        ("http://a.org/x", "http://b.org/x", False),
+        ("http://a.org/x", "https://b.org/x", False),
+    ],
+)
+def test_no_redirect_leaves_https(address, location, is_refused):
+    response = requests.Response()
+    response.status_code, response.url = 302, address
+    response.headers["Location"] = location
+    with pytest.raises(Refused) if is_refused else nullcontext():
+        refuse_downgrade(response)
 
 
 def test_an_unasked_part_is_refused(server, fetcher, tmp_path):

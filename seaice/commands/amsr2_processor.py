@@ -13,7 +13,8 @@ Examples
   python amsr2_processor.py --start 20200101 --end 20200107 --output_dir archive --input_dir l1b
 
 An account (free, https://gportal.jaxa.jp) is taken from GPORTAL_USERNAME and GPORTAL_PASSWORD,
-else from ~/.netrc (machine ftp.gportal.jaxa.jp), else asked for on a terminal.
+else from ~/.netrc (machine ftp.gportal.jaxa.jp), else asked for on a terminal. It is sent only to
+a server whose key is in ~/.ssh/known_hosts or is accepted by --accept_host_key.
 """
 
 import argparse
@@ -101,6 +102,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--robust",
         action="store_true",
         help="one granule at a time, a pause after each, stop after 10 failures in a row",
+    )
+    parser.add_argument(
+        "--accept_host_key",
+        default=settings.gportal_host_key(),
+        metavar="SHA256:...",
+        help="fingerprint of the key of the server that you have compared (default: the environment's "
+        "GPORTAL_HOST_KEY); without it the server must be in ~/.ssh/known_hosts",
     )
     parser.add_argument("--keep_hdf5", action="store_true", help="keep the granules in OUTPUT_DIR/l1b")
     return parser

@@ -37,8 +37,10 @@ from seaice.download.responses import (
     Refused,
     Transient,
     explain,
+    explain_unusable,
     judge_answer,
     read_identity,
+    refuse_downgrade,
 )
 from seaice.download.retry import RetryPolicy, Stopped, pause
 from seaice.runtime.atomic_write import (
@@ -55,6 +57,7 @@ logger = logging.getLogger(__name__)
 Check = Callable[[Path], object]
 
 _CHUNK = 64 * 1024
+LONGEST_FILE = 1 << 40  # bytes
 _CONNECT_TIMEOUT = 10.0  # seconds; a host that runs answers the handshake well within
 # A body slower than this over one time-out is stalled, though no single read timed out.
 _LEAST_BYTES_PER_SECOND = 100
@@ -127,10 +130,11 @@ class Fetcher:
         self._policy = policy
         self._pauses = pauses or Pauses()
         self._stop = stop or threading.Event()
-        self._received = 0
+        self._received, self._limit = 0, LONGEST_FILE
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"seaice-toolbox/{seaice.__version__}"
         self._session.max_redirects = 5
+        self._session.hooks["response"].append(refuse_downgrade)
         # A packed body has another length than the file and cannot be continued.
         self._session.headers["Accept-Encoding"] = "identity"
 
@@ -146,6 +150,7 @@ class Fetcher:
         check: Check | None = None,
         local: Identity | None = None,
         fresh: bool = False,
+        limit: int = LONGEST_FILE,
     ) -> Fetched | None:
         """Fetch one file from the first host that has it; hold :func:`claim_file` meanwhile.
 
@@ -163,6 +168,8 @@ class Fetcher:
             The version already at ``path``; only another one is fetched.
         fresh : bool
             Do not continue a partial file.
+        limit : int
+            Bytes that no such file can have: more are refused, whatever a server announces.
 
         Returns
         -------
@@ -176,7 +183,7 @@ class Fetcher:
         OSError
             If the file cannot be written.
         """
-        self._received = 0
+        self._received, self._limit = 0, limit
         partial = PartialFile(path)
         if fresh:
             partial.discard()
@@ -221,14 +228,26 @@ class Fetcher:
                 offset, identity = 0, read_identity(url, response)
                 if local is not None and local.is_same_version(identity):
                     return None
+                if identity.size is not None and identity.size > self._limit:
+                    raise Refused(f"{identity.size} bytes are announced; no such file has so many")
                 partial.begin(identity)
-            with partial.path.open("ab") as file:
-                self._stream(response, file)
+            self._receive(response, partial, identity)
         _verify(partial, identity, check, continued=offset > 0)
         identity = replace(identity, size=partial.size)
         digest = digest_file(partial.path)
         partial.finish()
         return Fetched(identity, digest, self._received, offset)
+
+    def _receive(self, response: requests.Response, partial: PartialFile, identity: Identity) -> None:
+        """Append the body to the partial file; what cannot be continued is not kept."""
+        try:
+            with partial.append() as file:
+                self._stream(response, file, room=self._limit - partial.size)
+        except BaseException as error:
+            has_no_end = isinstance(error, OSError) and identity.size is None
+            if has_no_end or isinstance(error, Refused) or not identity.validator:
+                partial.discard()
+            raise
 
     @contextmanager
     def _ask(self, url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
@@ -239,11 +258,13 @@ class Fetcher:
             response = self._session.get(url, headers=headers, stream=True, timeout=timeout)
         except requests.RequestException as error:
             raise explain(error) from None
+        except (ValueError, LookupError, ArithmeticError) as error:  # an address that no parser takes
+            raise explain_unusable(error) from None
         self._pauses.note_answer(url)
         with response:
             yield response
 
-    def _stream(self, response: requests.Response, file: BinaryIO) -> None:
+    def _stream(self, response: requests.Response, file: BinaryIO, *, room: int) -> None:
         from urllib3.exceptions import HTTPError, ReadTimeoutError
 
         start, count = time.monotonic(), 0
@@ -258,6 +279,9 @@ class Fetcher:
                 raise Transient("the connection broke within the body") from None
             if not data:
                 return
+            room -= len(data)
+            if room < 0:
+                raise Refused(f"more than {self._limit} bytes came; no such file has so many")
             file.write(data)
             self._received += len(data)
             count += len(data)
@@ -268,6 +292,18 @@ class Fetcher:
                 start, count = time.monotonic(), 0
 
 
+def _check_content(check: Check, path: Path) -> None:
+    """Call a check; whatever a library raises on the content is a reason against it."""
+    try:
+        check(path)
+    except (InputError, OSError):
+        raise
+    except Exception as error:
+        logger.debug("%s", path, exc_info=True)
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"unexpected {type(error).__name__}: {reason}") from error
+
+
 def _verify(partial: PartialFile, identity: Identity, check: Check | None, *, continued: bool) -> None:
     size = partial.size
     if identity.size is not None and size < identity.size:
@@ -276,7 +312,7 @@ def _verify(partial: PartialFile, identity: Identity, check: Check | None, *, co
         if identity.size is not None and size > identity.size:
             raise InputError(f"{size} bytes came where {identity.size} were announced")
         if check is not None:
-            check(partial.path)
+            _check_content(check, partial.path)
     except InputError as error:
         partial.discard()
         if continued:  # the fault may lie in the old part

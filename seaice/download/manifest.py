@@ -116,8 +116,16 @@ class Manifest:
             try:
                 parts = (content or {}).items()
                 record = Record(**{key: value for key, value in parts if key in record_fields})
+                if not _has_right_types(record):
+                    raise TypeError("values of other types")
                 self._records[record.name] = record
             except TypeError:
                 damaged += 1
         if damaged:
             logger.warning("%s: %d damaged lines left out", self.path, damaged)
+
+
+def _has_right_types(record: Record) -> bool:
+    texts = (record.name, record.time, record.sha256, record.url, record.last_modified, record.etag)
+    has_size = record.size is None or (isinstance(record.size, int) and record.size >= 0)
+    return has_size and isinstance(record.absent, bool) and all(isinstance(text, str) for text in texts)

@@ -6,9 +6,11 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 from seaice.runtime.atomic_write import flush
+from seaice.runtime.json_files import parse_json
 
 
 def strip_login(url: str) -> str:
@@ -92,9 +94,13 @@ class PartialFile:
         """Return the bytes to continue from and their version at ``url``; (0, None) to start over."""
         size = self.size
         try:
-            identity = Identity(**json.loads(self._note.read_text(encoding="utf-8")))
+            identity = Identity(**parse_json(self._note.read_text(encoding="utf-8")))
             complete = identity.size is not None and size >= identity.size
         except (FileNotFoundError, ValueError, TypeError):  # none, or torn by a kill
+            return 0, None
+        if not all(
+            isinstance(text, str) for text in (identity.url, identity.etag, identity.last_modified)
+        ):
             return 0, None
         if size == 0 or complete or identity.url != strip_login(url) or not identity.validator:
             return 0, None
@@ -102,8 +108,14 @@ class PartialFile:
 
     def begin(self, identity: Identity) -> None:
         """Empty the file, then note the version that comes; a kill in between cannot mix versions."""
-        self.path.write_bytes(b"")
+        self.discard()  # links too: nothing else is emptied
+        with _open_own(self.path, os.O_EXCL):
+            pass
         self._note.write_text(json.dumps(asdict(identity)), encoding="utf-8")
+
+    def append(self) -> BinaryIO:
+        """Open the file for appending."""
+        return _open_own(self.path, os.O_APPEND)
 
     def discard(self) -> None:
         """Remove both files."""
@@ -116,3 +128,9 @@ class PartialFile:
         os.replace(self.path, self._final)
         self._note.unlink(missing_ok=True)
         flush(self._final.parent)
+
+
+def _open_own(path: Path, flags: int) -> BinaryIO:
+    """Open a file for writing; a link of that name is not followed."""
+    flags |= os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags, 0o644), "ab" if flags & os.O_APPEND else "wb")

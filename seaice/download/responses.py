@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 from seaice.download.partial_file import (
     Identity,
@@ -15,6 +16,11 @@ from seaice.download.partial_file import (
 
 if TYPE_CHECKING:
     import requests
+
+
+# Encodings of a body that it may come in though none was asked for; a bomb of others is worse.
+_PACKINGS = ("", "identity", "gzip", "x-gzip", "deflate")
+_LONGEST_REASON = 100  # characters of a phrase of a server in messages
 
 
 class Refused(Exception):
@@ -69,9 +75,9 @@ def read_retry_after(value: str | None, *, current_time: datetime | None = None)
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, ArithmeticError, LookupError):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - (current_time or datetime.now(UTC))).total_seconds())
 
 
@@ -84,7 +90,7 @@ def read_identity(url: str, response: requests.Response) -> Identity:
     size = headers.get("Content-Length", "")
     return Identity(
         strip_login(url),
-        int(size) if re.fullmatch(r"[0-9]+", size) else None,
+        int(size) if re.fullmatch(r"[0-9]{1,18}", size) else None,
         headers.get("ETag", ""),
         headers.get("Last-Modified", ""),
     )
@@ -106,13 +112,16 @@ def judge_answer(response: requests.Response, offset: int, part: Identity | None
     NotThere, Refused, Transient
     """
     status = response.status_code
+    packing = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if status in (200, 206) and packing not in _PACKINGS:
+        raise Refused(f"the body is packed as {packing[:_LONGEST_REASON]}, which was not asked for")
     if status == 200:
         return
     if status == 206 and part is not None:
         if _is_continuation(response, offset, part):
             return
         raise Transient("the rest does not fit the partial file: starting over", at_once=True)
-    text = f"HTTP {status} {response.reason or ''}".rstrip()
+    text = f"HTTP {status} {(response.reason or '')[:_LONGEST_REASON]}".rstrip()
     if status in (404, 410):
         raise NotThere(text)
     if status == 416 and part is not None:
@@ -124,7 +133,9 @@ def judge_answer(response: requests.Response, offset: int, part: Identity | None
 
 def _is_continuation(response: requests.Response, offset: int, part: Identity) -> bool:
     headers = response.headers
-    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", headers.get("Content-Range", "").strip())
+    match = re.fullmatch(
+        r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", headers.get("Content-Range", "").strip()
+    )
     if match is None or int(match[1]) != offset:
         return False
     if match[3] != "*" and part.size not in (None, int(match[3])):
@@ -165,7 +176,21 @@ def explain(error: requests.RequestException) -> Refused | Transient:
         return Transient("the connection failed", answered=False)
     if isinstance(error, requests.TooManyRedirects):
         return Refused("redirected without end")
+    return explain_unusable(error)
+
+
+def explain_unusable(error: Exception) -> Refused:
+    """Put an address or answer that cannot be used in words, without the address."""
     return Refused(f"not a usable address or answer ({type(error).__name__})")
+
+
+def refuse_downgrade(response: requests.Response, **options: object) -> None:
+    """Follow no redirect from https to http, where anybody on the way could change the file."""
+    if not response.is_redirect or urlsplit(response.url).scheme != "https":
+        return
+    target = urljoin(response.url, response.headers["location"])
+    if urlsplit(target).scheme != "https":
+        raise Refused("redirected from https to http, which is not followed")
 
 
 def _iterate_causes(error: BaseException) -> Iterator[BaseException]:

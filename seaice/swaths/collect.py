@@ -92,6 +92,7 @@ def collect_swaths(
     keep_hdf5: bool = False,
     username: str | None = None,
     password: str | None = None,
+    accept_host_key: str | None = None,
     ask: Callable[[str, bool], str] | None = None,
 ) -> Report:
     """Collect the AMSR2 L1B swaths of a period into one archive.
@@ -135,6 +136,8 @@ def collect_swaths(
         Move the granules to ``output_dir/l1b`` instead of deleting them.
     username, password : str, optional
         G-Portal account; else from ~/.netrc, else asked for.
+    accept_host_key : str, optional
+        Fingerprint (``SHA256:...``) of the key of the server, where ~/.ssh/known_hosts has none.
     ask : callable, optional
         Asks a person; its arguments are the question and whether the answer is secret.
 
@@ -171,7 +174,8 @@ def collect_swaths(
             return _report_finished(request, output_dir, finished)
         gate = None
         if input_dir is None:
-            gate = LoginGate(*find_account(username, password, ask=ask), timeout=timeout)
+            account = find_account(username, password, ask=ask)
+            gate = LoginGate(*account, timeout=timeout, accepted_key=accept_host_key)
         collection = _Collection(request, output_dir, listed)
         task = CollectionTask(
             checkpoints=collection.checkpoints,

@@ -13,14 +13,17 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from seaice import InputError
 from seaice.download.retry import Stopped
+from seaice.sources.amsr2.host_keys import HostKeys
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 _BLOCK = 1 << 15  # what a broken connection can lose
 _WINDOW = 1 << 23  # bytes under way before the server must be answered
@@ -33,7 +36,7 @@ class Refused(Exception):
 
 
 class LoginRefused(InputError):
-    """The server does not know the account."""
+    """The server does not know the account, or shows a key that is not known."""
 
 
 class Absent(Exception):
@@ -55,12 +58,17 @@ class LoginGate:
     username, password : str
     timeout : float
         Longest silence, seconds.
+    accepted_key : str or None
+        Fingerprint of a host key that the user accepts (:mod:`seaice.sources.amsr2.host_keys`).
     """
 
-    def __init__(self, username: str, password: str, *, timeout: float) -> None:
+    def __init__(
+        self, username: str, password: str, *, timeout: float, accepted_key: str | None = None
+    ) -> None:
         self.username = username
         self.password = password
         self.timeout = timeout
+        self.accepted_key = accepted_key
         self._lock = threading.Lock()
         self._first_login = threading.Lock()
         self._open = self._opening = self._refusals = 0
@@ -222,6 +230,7 @@ class Session:
         import paramiko
 
         host, port, gate = gportal.SFTP.HOST, gportal.SFTP.PORT, self._gate
+        host_keys = _explain_keys(lambda: HostKeys(host, port, gate.accepted_key))
         try:
             connection = socket.create_connection((host, port), timeout=gate.timeout)
         except OSError as error:
@@ -230,7 +239,7 @@ class Session:
         try:
             transport = paramiko.Transport(connection, default_window_size=_WINDOW)
             _silence_log(transport)
-            self._log_in(transport, host, port)
+            self._log_in(transport, host, host_keys)
             client = _open_sftp(transport, gate.timeout)
         except BaseException as error:
             if transport is None:
@@ -249,12 +258,14 @@ class Session:
         gate.count_opened()
         return client
 
-    def _log_in(self, transport: Any, host: str, port: int) -> None:
+    def _log_in(self, transport: Any, host: str, host_keys: HostKeys) -> None:
         timeout = self._gate.timeout
+        options = transport.get_security_options()
+        options.key_types = host_keys.sort_algorithms(options.key_types)
         transport.banner_timeout = transport.auth_timeout = timeout
         transport.start_client(timeout=timeout)
         key = transport.get_remote_server_key()
-        _compare_key(f"[{host}]:{port}", key)
+        _explain_keys(lambda: host_keys.check(key))
         self._gate.note_key(host, key)
         transport.auth_password(self._gate.username, self._gate.password)
 
@@ -316,22 +327,12 @@ def _silence_log(transport: Any) -> None:
     transport.set_log_channel(name)
 
 
-def _compare_key(name: str, key: Any) -> None:
-    """Refuse a server whose key is not the one in the user's known_hosts."""
-    import paramiko
-
-    path = Path("~/.ssh/known_hosts").expanduser()
+def _explain_keys(compare: Callable[[], Result]) -> Result:
+    """Call a function; what it refuses ends the run before the password is sent."""
     try:
-        keys = paramiko.HostKeys(str(path)).lookup(name)
-    except (OSError, ValueError, paramiko.hostkeys.InvalidHostKey) as error:
-        if not isinstance(error, FileNotFoundError):
-            logger.warning("%s cannot be read; the server's key is not compared", path)
-        return
-    if keys and key.get_name() in keys and keys[key.get_name()] != key:
-        raise LoginRefused(
-            f"{name} shows another host key than the one in {path}: it may be somebody else; remove the "
-            "line there only if you know that the server has a new key"
-        )
+        return compare()
+    except InputError as error:
+        raise LoginRefused(str(error)) from None
 
 
 @contextlib.contextmanager

@@ -50,6 +50,10 @@ Kind = Literal["downloaded", "updated", "there", "absent", "missing", "unpublish
 # The netCDF, HDF5 and HDF4 libraries are not safe to use from several threads.
 _LIBRARY_LOCK = threading.Lock()
 
+# Real files have less than one byte a cell; coordinates and attributes come on top.
+_MOST_BYTES_PER_CELL = 16
+_MOST_OTHER_BYTES = 1 << 24
+
 # A day appears early on the next day; two days later it is overdue.
 _PUBLISHED_WITHIN = timedelta(days=2)
 
@@ -190,6 +194,10 @@ class DayWorker:
                 self._task.stop.set()
             location = self._task.folder if fatal else self._task.locate(file)
             return Outcome(file.day, "failed", f"{error.strerror or error}: {location}", fatal=fatal)
+        except Exception as error:  # whatever an answer was made of: the other days are fetched
+            logger.debug("%s", file.name, exc_info=True)
+            reason = " ".join(str(error).split())[:200]
+            return Outcome(file.day, "failed", f"unexpected {type(error).__name__}: {reason}")
 
     def _do(self, file: DayFile) -> Outcome:
         task = self._task
@@ -205,6 +213,7 @@ class DayWorker:
                 check=lambda part: check_content(part, file, task.grid),
                 local=local,
                 fresh=task.force,
+                limit=_MOST_BYTES_PER_CELL * task.grid.rows * task.grid.columns + _MOST_OTHER_BYTES,
             )
         except AbsentUpstream as error:
             return self._note_absence(file, error, has_file=has_file)
