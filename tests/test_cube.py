@@ -521,7 +521,7 @@ def test_a_cube_of_other_parameters_is_not_replaced_without_force(case, tmp_path
         ([*masked, "--compression", "none"], "compression zlib -> none"),
         ([*masked, "--pole_hole", "keep"], "pole_hole fill -> keep"),
     ):
-        assert script.main(words(folder, target, *given)) == 1
+        assert script.main(words(folder, target, *given)) == 2
         error = capsys.readouterr().err
         assert difference in error
         assert "is not replaced" in error
@@ -529,14 +529,13 @@ def test_a_cube_of_other_parameters_is_not_replaced_without_force(case, tmp_path
         assert target.read_bytes() == before
 
 
-def test_force_replaces_only_cubes(case, tmp_path, capsys):
+def test_force_replaces_neither_the_mask_it_reads_nor_daily_files(case, tmp_path, capsys):
     folder, masked, _ = case
     mask = Path(masked[1])
     own = tmp_path / "mask.nc"
     own.write_bytes(mask.read_bytes())
     for output, mask_file, message in (
         (own, own, "the output would replace the mask"),
-        (own, mask, "exists and is no complete cube"),
         (tmp_path / folder.file(2).name, mask, "the output has the name of a daily file"),
     ):
         given = ["--land_mask_file", str(mask_file), "--force"]

@@ -23,6 +23,7 @@ from seaice.dates import DateRange
 from seaice.flags import DayStatus
 from seaice.grids import Grid
 from seaice.report import listing
+from seaice.runtime.output_kinds import OutputRefused
 from seaice.sources.bremen.names import DayFile
 
 logger = logging.getLogger(__name__)
@@ -146,13 +147,13 @@ def first_stale_day(
         return _first_day_to_append(existing, recipe, days, target)
     old, new = existing.date_range, target.date_range
     if old.start < new.start or old.end > new.end or not existing.grid.same_cells(recipe.grid):
-        raise InputError(
+        raise OutputRefused(
             f"{existing.path} holds {old} on {existing.grid}, which {new} on {recipe.grid} would "
             "not replace; give --append to extend it, another --output_file, or --force"
         )
     changed = _list_changes(existing, recipe)
     if changed:
-        raise InputError(
+        raise OutputRefused(
             f"{existing.path} was made with other parameters ({listing(changed)}) and is not replaced; "
             "give the same ones, another --output_file, or --force"
         )
