@@ -499,7 +499,7 @@ def test_a_cube_is_not_replaced_by_a_poorer_one(case, tmp_path, capsys):
     assert script.main(words(folder, target, *masked, last=20)) == 0
     before = target.read_bytes()
     capsys.readouterr()
-    assert script.main(words(folder, target, *masked, first=21)) == 1
+    assert script.main(words(folder, target, *masked, first=21)) == 2
     assert "give --append to extend it, another --output_file, or --force" in capsys.readouterr().err
     folder.file(3).unlink()
     assert script.main(words(folder, target, *masked, "--end_date", "20240124", last=20)) == 1
