@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seaice import InputError, grids
-from seaice.grids import Grid
+from seaice.flags import SurfaceClass, classify_word
+from seaice.grids import CellLayout, Grid
 from seaice.open_file import open_netcdf
 from seaice.report import listing
 
@@ -51,11 +52,9 @@ _FLAT_FILES: dict[str, tuple[dict[int, str], frozenset[int]]] = {
     "n25000": (ARCTIC_SEAS, frozenset({0, 20, 21})),
     "s25000": (ANTARCTIC_SECTORS, frozenset({0, 11, 12})),
 }
-# Meanings that NSIDC-0780 and similar files give to cells that belong to no sea.
-_NO_SEA = {
-    "land", "coast", "lake", "fresh_free_water", "ice_on_land", "floating_ice_shelf",
-    "ocean_disconnected", "off_earth",
-}  # fmt: skip
+# Classes of cells that belong to no sea, and a word of NSIDC-0780 for such cells.
+_NO_SEA = (SurfaceClass.LAND, SurfaceClass.LAKE, SurfaceClass.OUTSIDE, SurfaceClass.MISSING)
+_DISCONNECTED = "ocean_disconnected"
 _NETCDF4_SIGNATURE, _NETCDF3_SIGNATURE = b"\x89HDF", b"CDF"
 
 
@@ -287,10 +286,10 @@ def _read_netcdf(path: Path, name: str | None) -> tuple[Mapping[int, str], np.nd
         dataset.set_auto_maskandscale(False)
         variable = _choose_variable(dataset, path, name)
         attributes = _read_attributes(variable)
-        codes = np.asarray(variable[:])
+        layout = _read_layout(dataset, path, str(attributes.get("grid_mapping", "")))
+        codes = layout.read(variable.dimensions, lambda part: np.asarray(variable[part]), {})
         if codes.dtype == np.int8:  # NetCDF-3 files have no unsigned byte
             codes = codes.view(np.uint8)
-        grid, south_first = _read_grid(dataset, path, str(attributes.get("grid_mapping", "")))
         name = variable.name
     fill = attributes.get("_FillValue", attributes.get("missing_value"))
     if fill is not None:
@@ -301,7 +300,7 @@ def _read_netcdf(path: Path, name: str | None) -> tuple[Mapping[int, str], np.nd
             f"{codes.max()}"
         )
     codes = codes.astype(np.uint8)
-    return _name_codes(codes, attributes), codes if south_first else codes[::-1], grid
+    return _name_codes(codes, attributes), codes, layout.grid
 
 
 def _read_attributes(variable: netCDF4.Variable) -> dict[str, Any]:
@@ -313,7 +312,7 @@ def _choose_variable(dataset: netCDF4.Dataset, path: Path, name: str | None) -> 
     suitable = [
         candidate
         for candidate, variable in dataset.variables.items()
-        if variable.dimensions == ("y", "x") and getattr(variable.dtype, "kind", "") in "iu"
+        if sorted(variable.dimensions) == ["x", "y"] and getattr(variable.dtype, "kind", "") in "iu"
     ]
     if name is not None and name not in suitable:
         raise InputError(f"{path} has no region variable {name!r}; it has {listing(suitable) or 'none'}")
@@ -326,18 +325,17 @@ def _choose_variable(dataset: netCDF4.Dataset, path: Path, name: str | None) -> 
     return dataset.variables[name or usual]
 
 
-def _read_grid(dataset: netCDF4.Dataset, path: Path, mapping: str) -> tuple[Grid, bool]:
-    """Read the grid of a region file, and whether its first row lies in the south."""
+def _read_layout(dataset: netCDF4.Dataset, path: Path, mapping: str) -> CellLayout:
+    """Read the grid of a region file and the order of its cells."""
     missing = [name for name in ("x", "y") if name not in dataset.variables]
     if missing:
         raise InputError(f"{path}: expected coordinates x and y, found no {' and no '.join(missing)}")
-    x, y = (np.asarray(dataset.variables[name][:], dtype=np.float64) for name in ("x", "y"))
-    south_first = bool(y[-1] > y[0])
     attributes: dict[str, Any] = {}
     if mapping in dataset.variables:
         attributes = _read_attributes(dataset.variables[mapping])
     try:
-        return grids.recognise_grid(x, y if south_first else y[::-1], attributes), south_first
+        x, y = (grids.read_metres(dataset.variables[name]) for name in ("x", "y"))
+        return grids.recognise_layout(x, y, attributes)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
@@ -351,7 +349,7 @@ def _name_codes(codes: np.ndarray, attributes: Mapping[str, Any]) -> dict[int, s
         return {
             value: meaning.replace("_", " ")
             for value, meaning in zip(values, meanings, strict=True)
-            if value in present and meaning not in _NO_SEA
+            if value in present and classify_word(meaning) not in _NO_SEA and meaning != _DISCONNECTED
         }
     return {value: f"region {value}" for value in sorted(present - {0})}
 

@@ -116,7 +116,9 @@ def test_days_against_the_slow_reference(folder, tmp_path):
     with netCDF4.Dataset(tmp_path / "f.nc") as dataset:
         assert dataset["time"][:].tolist() == [19023, 19024]
         assert dataset["time_bnds"][:].tolist() == [[19023, 19024], [19024, 19025]]
-        assert dataset["freeboard_mean"].standard_name == "sea_ice_freeboard"
+        assert "standard_name" not in dataset["freeboard_mean"].ncattrs(), (
+            "snow and ice, no freeboard of ice"
+        )
         assert dataset.Conventions == "CF-1.11" and "ATL10-01_" in dataset.input_granules
         assert dataset["crs"].grid_mapping_name == "lambert_azimuthal_equal_area"
 
@@ -256,6 +258,108 @@ def test_areas(tmp_path):
     path.write_text("not json")
     with pytest.raises(InputError, match="expected GeoJSON"):
         read_area(str(path), None)
+
+
+def write_geojson(path, *rings):
+    """A file with a polygon for each ring, which is closed here."""
+    polygons = [[[*ring, ring[0]]] for ring in rings]
+    path.write_text(json.dumps({"type": "MultiPolygon", "coordinates": polygons}))
+    return str(path)
+
+
+def test_polygons_that_are_split_at_180_degrees_belong_together(tmp_path):
+    east = [[162, -79], [180, -79], [180, -75], [162, -75]]
+    west = [[-180, -79], [-156, -79], [-156, -75], [-180, -75]]
+    for rings in ((east, west), (west, east)):
+        ross = read_area(write_geojson(tmp_path / "ross.geojson", *rings), None)
+        assert ross.width == 42
+        assert ross.catalogue_bbox == (162, -79, -156, -75)
+        longitudes = np.array([161.0, 163, 179, -179, -157, -155, 0])
+        inside = ross.contains(np.full(7, -77.0), longitudes)
+        assert "".join(map(str, inside.astype(int))) == "0111100"
+        assert ross.crop(get_grid("ease2s25000")).rows < 40
+    apart = read_area(
+        write_geojson(
+            tmp_path / "a.geojson", [[0, 70], [10, 70], [5, 80]], [[90, 70], [99, 70], [95, 80]]
+        ),
+        None,
+    )
+    assert apart.bbox == (0, 70, 99, 80)
+
+
+def test_a_ring_round_the_pole_is_no_sliver(tmp_path):
+    parallel = [[longitude, -75] for longitude in range(-180, 181, 10)]
+    wavy = [[longitude, -75 + longitude % 3] for longitude in range(-180, 180, 10)]
+    for ring in (parallel, wavy):
+        with pytest.raises(InputError, match="goes round the pole but encloses almost nothing"):
+            read_area(write_geojson(tmp_path / "cap.geojson", ring), None)
+    for closed in (
+        [*parallel, [180, -90], [-180, -90]],
+        [*parallel, *([longitude, -70] for longitude in range(180, -181, -10))],
+        [*parallel, [180, -60], [-180, -60]],
+    ):
+        area = read_area(write_geojson(tmp_path / "cap.geojson", closed), None)
+        assert area.width == 360
+
+
+def test_errors_of_a_region_name_its_file(tmp_path):
+    metres = [[1e5, 2e5], [3e5, 2e5], [3e5, 4e5]]
+    with pytest.raises(InputError, match=r"metres.geojson: expected longitudes .* and latitudes"):
+        read_area(write_geojson(tmp_path / "metres.geojson", metres), None)
+    with pytest.raises(InputError, match="found none with an area"):
+        read_area(write_geojson(tmp_path / "line.geojson", [[0, 60], [10, 60], [5, 60]]), None)
+
+
+@pytest.mark.slow
+def test_a_granule_in_several_files_is_counted_once(tmp_path):
+    """A granule, subsets of it and renamed copies give together what the granule gives."""
+    whole, several = tmp_path / "whole", tmp_path / "several"
+    for folder in (whole, several):
+        folder.mkdir()
+    first = list_simulated_passes(START, END)[0]
+    path = write_atl10(whole, first, segments=120, reach=2000.0)
+    (several / path.name).write_bytes(path.read_bytes())
+    (several / f"processed_{path.name}").write_bytes(path.read_bytes())
+    (several / f"123_{path.stem}.H5").write_bytes(path.read_bytes())
+    (several / "mine.hdf5").write_bytes(path.read_bytes())
+    half = several / f"{path.stem}_half.h5"
+    half.write_bytes(path.read_bytes())
+    with h5py.File(half, "a") as file:
+        for beam in ("gt1l", "gt1r"):
+            del file[beam]
+    (several / "notes.h5").write_text("no granule")
+    (several / f"{path.name}.gz").write_text("packed")
+    reports = []
+    for folder in (whole, several):
+        report = seaice.freeboard.grid.grid_freeboard(
+            input_dir=folder, output_file=tmp_path / f"{folder.name}.nc", grid="ease2n25000"
+        )
+        reports.append(report)
+    for name in ("segments", "kept", "dropped", "granules"):
+        assert reports[0].values[name] == reports[1].values[name], name
+    one, other = fields(tmp_path / "whole.nc"), fields(tmp_path / "several.nc")
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], name)
+    assert any("in several files of one granule, taken once" in line for line in reports[1].lines)
+    assert [line.split(":")[0].rpartition("/")[2] for line in reports[1].left_out] == [
+        f"{path.name}.gz",
+        "notes.h5",
+    ]
+
+
+@pytest.mark.slow
+def test_the_grid_is_that_of_the_granules(tmp_path, capsys):
+    passes = list_simulated_passes(START, END)
+    write_atl10(tmp_path, passes[0], segments=50, reach=2000.0)
+    words = ["--input_dir", str(tmp_path), "--output_file", str(tmp_path / "f.nc"), "--period", "all"]
+    assert grid_freeboard.main(words) == 0
+    with netCDF4.Dataset(tmp_path / "f.nc") as dataset:
+        assert dataset.grid_id == "ease2n6250"
+    assert grid_freeboard.main([*words, "--grid", "ease2s25000", "--force"]) == 1
+    assert "no grid is written (ease2s25000, south)" in capsys.readouterr().err
+    (tmp_path / "ATL10-02_20220301000000_00010101_006_01.h5").touch()
+    assert grid_freeboard.main([*words, "--force"]) == 1
+    assert "granules of one hemisphere, found north and south" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["ease2n25000", "n25000", "s25000", "ease2s25000"])

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import netCDF4
 import numpy as np
 import pytest
 
@@ -181,6 +182,13 @@ def write_box(path):
 def test_file_of_cells_comes_back(tmp_path):
     cells = write_box(tmp_path / "cells.nc")
     nside, ids, days, variables = healpix_file.read_cells(tmp_path / "cells.nc")
+    with netCDF4.Dataset(tmp_path / "cells.nc") as dataset:
+        assert dataset["mean"].units == "degree_Celsius"
+        assert dataset["points"].units == "1"
+    plain = tmp_path / "plain.nc"
+    healpix_file.write_cells(plain, nside=32, ids=ids, variables={"mean": variables["mean"]}, days=days)
+    with netCDF4.Dataset(plain) as dataset:
+        assert "units" not in dataset["mean"].ncattrs(), "nobody named any"
     assert nside == 32 and days.tolist() == [19000.5]
     assert np.array_equal(ids, cells.ids)
     assert np.array_equal(variables["mean"], cells.values, equal_nan=True)

@@ -73,7 +73,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--release", help="release of the product, for the search (default %(default)s)")
     parser.add_argument(
-        "--grid", metavar="GRID", help="such as ease2n6250, ease2s25000, n12500 (default %(default)s)"
+        "--grid",
+        metavar="GRID",
+        help="such as ease2n25000, s12500 (default: ease2n6250 or ease2s6250, as the area or granules)",
     )
     for name, (choices, text) in CHOICES.items():
         parser.add_argument(f"--{name}", choices=choices, help=f"{text} (default %(default)s)")

@@ -333,12 +333,11 @@ def _recognise_grid(
     attributes = {}
     if dataset is not None and mapping in dataset.variables:
         attributes = dict(dataset[mapping].attrs)
-    flipped, mirrored = (bool(n.size > 1 and n[0] > n[-1]) for n in (rows, columns))
-    x, y = columns[:: -1 if mirrored else 1], rows[:: -1 if flipped else 1]
     # A grid mapping that describes no projection leaves the cells of a registered grid what they are.
     for described in (attributes, None):
         try:
-            return grids.recognise_grid(x, y, described), flipped, mirrored
+            layout = grids.recognise_layout(columns, rows, described)
         except InputError:
             continue  # coordinates in degrees, or cells that are not square
+        return layout.grid, layout.turned_rows, layout.turned_columns
     return None, False, False

@@ -157,9 +157,20 @@ def _read_geojson(path: Path) -> Area:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         shapes = [shapely.geometry.shape(geometry) for geometry in _list_geometries(content) if geometry]
-        polygons = [part for part in shapes if part.geom_type in ("Polygon", "MultiPolygon")]
+        polygons = [
+            polygon
+            for part in shapes
+            if part.geom_type in ("Polygon", "MultiPolygon")
+            for polygon in getattr(part, "geoms", (part,))
+            if not polygon.is_empty
+        ]
+        for polygon in polygons:
+            _check_polygon(polygon, path)
+        turned = _bring_together(polygons)
         # The inside of a polygon that crosses itself is ambiguous: its parts are joined.
-        shape = shapely.union_all([shapely.make_valid(polygon) for polygon in polygons])
+        shape = shapely.union_all([shapely.make_valid(polygon) for polygon in turned])
+    except InputError:
+        raise
     except FileNotFoundError:
         names = ", ".join(NAMED_AREAS)
         raise InputError(f"expected a region out of {names}, or a GeoJSON file, found {path}") from None
@@ -175,10 +186,58 @@ def _read_geojson(path: Path) -> Area:
         raise InputError(
             f"expected GeoJSON with polygons, found something else ({reason}): {path}"
         ) from None
-    if shape.is_empty:
-        raise InputError(f"expected GeoJSON with polygons, found none: {path}")
+    if not shape.area > 0:
+        raise InputError(f"expected GeoJSON with polygons, found none with an area: {path}")
     west, south, east, north = shape.bounds
-    return Area(path.stem, _check_bbox((west, south, east, north)), shape)
+    return Area(path.stem, (west, south, east, north), shape)
+
+
+def _check_polygon(polygon: Any, path: Path) -> None:
+    """Refuse a polygon that is not in degrees, or whose ring goes round a pole without enclosing it.
+
+    Polygons lie in the plane of longitude and latitude. There the last edge of a ring round the pole
+    runs back over all longitudes, and almost nothing lies inside.
+    """
+    west, south, east, north = polygon.bounds
+    if not (-180 <= west <= east <= 360 and -90 <= south <= north <= 90):
+        raise InputError(
+            f"{path}: expected longitudes from -180 to 360 and latitudes from -90 to 90 degrees, found "
+            f"{west:g} to {east:g} and {south:g} to {north:g}"
+        )
+    longitude, latitude = np.asarray(polygon.exterior.coords)[:, :2].T
+    steps = np.diff(longitude)
+    is_at_pole = (np.abs(latitude[1:]) > 89.9) & (np.abs(latitude[:-1]) > 89.9)
+    turns = np.where(is_at_pole, steps, (steps + 180) % 360 - 180).sum() / 360
+    if round(turns) != 0 and polygon.area <= 0.5 * (east - west) * (north - south):
+        pole = 90 if north > 0 else -90
+        raise InputError(
+            f"{path}: a ring goes round the pole but encloses almost nothing in longitude and latitude; "
+            f"draw it on to -180 {pole} and 180 {pole}, or give --bbox"
+        )
+
+
+def _bring_together(polygons: Sequence[Any]) -> list[Any]:
+    """Turn polygons by whole circles so that together they reach over the fewest degrees.
+
+    GeoJSON (RFC 7946) splits a polygon at 180 degrees: one part ends there, the other begins at -180.
+    """
+    from shapely.affinity import translate
+
+    bounds = [(polygon.bounds[0], polygon.bounds[2]) for polygon in polygons]
+    best, width = 0.0, np.inf
+    for start, _ in bounds:
+        # Where all polygons begin at this longitude or east of it, they end here:
+        end = max((west - start) % 360 + east - west for west, east in bounds)
+        # Of equal widths the first is taken, with the longitudes of the file where they fit.
+        if end < width - 1e-9:
+            best, width = start, end
+    shifts = [best + (west - best) % 360 - west for west, _ in bounds]
+    if best + width > 360:
+        shifts = [shift - 360 for shift in shifts]
+    return [
+        translate(polygon, xoff=shift) if shift else polygon
+        for polygon, shift in zip(polygons, shifts, strict=True)
+    ]
 
 
 def _list_geometries(content: Any) -> Iterator[Any]:

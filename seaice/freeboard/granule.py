@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -24,6 +24,7 @@ from seaice.grids import Grid
 from seaice.runtime import atomic_write
 from seaice.settings import install_command
 from seaice.sources.icesat2.tracks import (
+    Granule,
     Selection,
     Track,
     select_segments,
@@ -92,11 +93,15 @@ class GranuleResult:
     ----------
     name : str
     error : str
-        Why the granule could not be read; empty if it was.
+        Why a file of the granule could not be read; empty if all were.
     text : str
         Line for the log.
+    is_read : bool
+        Whether a file of the granule was read.
     segments, used : int
         Number of segments in the granule, and of those in the sums.
+    repeated : int
+        Number of segments that were in another file of the granule already.
     dropped : dict of str to int
         Number of segments by the filter that dropped them.
     buckets : dict of int to (Buckets, Buckets)
@@ -110,8 +115,10 @@ class GranuleResult:
     name: str
     error: str = ""
     text: str = ""
+    is_read: bool = False
     segments: int = 0
     used: int = 0
+    repeated: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     buckets: dict[int, tuple[Buckets, Buckets]] = field(default_factory=dict)
     times: tuple[float, float] | None = None
@@ -119,37 +126,87 @@ class GranuleResult:
 
 
 def grid_granule(task: GranuleTask, source: Any) -> GranuleResult:
-    """Read a granule and sum its segments, the unit of work; the result names a failure.
+    """Read a granule and sum its segments, the unit of work; the result names failures.
 
     Parameters
     ----------
     task : GranuleTask
-    source : Path or CloudGranule
+    source : Path, CloudGranule or GranuleFiles
+        Of several files of one granule every segment is taken once.
     """
-    from seaice.sources.icesat2.granule import read_granule
-
-    name = str(getattr(source, "stem", None) or source.name).removesuffix(".h5")
-    try:
-        extras = task.selection.extras
-        granule = read_granule(source, beams=task.beams, engine=task.engine, extras=extras)
-    except InputError as error:
-        return GranuleResult(name, error=str(error), text=f"failed: {error}")
-    result = GranuleResult(granule.name)
-    if granule.transition_count:
-        result.dropped["the spacecraft turned"] = granule.transition_count
-        result.segments += granule.transition_count
+    result: GranuleResult | None = None
+    errors: list[str] = []
+    texts: list[str] = []
     sums: _Sums = {}
-    for track in granule.tracks:
-        _add_track(track, task, result, sums)
+    seen: dict[str, np.ndarray] = {}  # times of the segments of each beam
+    for file in getattr(source, "paths", (source,)):
+        name = str(getattr(file, "stem", None) or file.name).removesuffix(".h5")
+        try:
+            granule = _read(file, task)
+        except InputError as error:
+            errors.append(str(error))
+            continue
+        result = result or GranuleResult(granule.name)
+        texts.append(_add_granule(granule, task, result, sums, seen))
+        if granule.name != result.name:
+            texts[-1] = f"{granule.name}: {texts[-1]}"
+    text = "; ".join([*texts, *(f"failed: {error}" for error in errors)])
+    if result is None:
+        return GranuleResult(name, error="; ".join(errors), text=text)
+    result.error, result.text = "; ".join(errors), text
     result.buckets = {
         step: (values.get_buckets(), uncertainties.get_buckets())
         for step, (values, uncertainties) in sums.items()
     }
-    beams = ", ".join(track.beam for track in granule.tracks) or "no beam of this kind"
-    result.text = f"{beams}: {result.used} of {result.segments} segments"
-    if granule.notes:
-        result.text += f" ({'; '.join(granule.notes)})"
     return result
+
+
+def _read(source: Any, task: GranuleTask) -> Granule:
+    from seaice.sources.icesat2.granule import read_granule
+
+    extras = task.selection.extras
+    return read_granule(source, beams=task.beams, engine=task.engine, extras=extras)
+
+
+def _add_granule(
+    granule: Granule,
+    task: GranuleTask,
+    result: GranuleResult,
+    sums: _Sums,
+    seen: dict[str, np.ndarray],
+) -> str:
+    """Add the segments of a file that no file of its granule had before; return a line for the log."""
+    result.is_read = True
+    if granule.transition_count:
+        name = "the spacecraft turned"
+        result.dropped[name] = result.dropped.get(name, 0) + granule.transition_count
+        result.segments += granule.transition_count
+    segments, used, repeated = result.segments, result.used, 0
+    times: dict[str, list[np.ndarray]] = {}
+    for track in granule.tracks:
+        is_new = ~np.isin(track.time, seen.get(track.beam, ()))
+        times.setdefault(track.beam, []).append(track.time)
+        repeated += len(track) - int(is_new.sum())
+        _add_track(track if is_new.all() else _cut(track, is_new), task, result, sums)
+    for beam, parts in times.items():
+        seen[beam] = np.concatenate([seen.get(beam, np.empty(0)), *parts])
+    beams = ", ".join(track.beam for track in granule.tracks) or "no beam of this kind"
+    text = f"{beams}: {result.used - used} of {result.segments - segments} segments"
+    notes = list(granule.notes)
+    if repeated:
+        result.repeated += repeated
+        notes.append(f"{repeated} more are those of another file of this granule")
+    return f"{text} ({'; '.join(notes)})" if notes else text
+
+
+def _cut(track: Track, chosen: np.ndarray) -> Track:
+    """Return a track with some of its segments."""
+    arrays = {
+        field.name: array[chosen]
+        for field in fields(track)
+        if isinstance(array := getattr(track, field.name), np.ndarray)
+    }
+    return replace(track, **arrays)
 
 
 def _add_track(track: Track, task: GranuleTask, result: GranuleResult, sums: _Sums) -> None:

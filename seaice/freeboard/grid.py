@@ -42,10 +42,11 @@ from seaice.gridding.file import (
     list_months,
     write_gridded,
 )
-from seaice.grids import get_grid
+from seaice.grids import Grid, get_grid
 from seaice.report import Progress, Report
 from seaice.runtime import atomic_write
 from seaice.runtime.workers import Engine
+from seaice.sources.icesat2.names import GranuleFiles, GranuleName, read_folder
 from seaice.sources.icesat2.tracks import Selection
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ logger = logging.getLogger(__name__)
 PeriodName = Literal["day", "month", "all"]
 PERIODS = ("day", "month", "all")
 
+# Grids of the two hemispheres where the user names none.
+_GRIDS = {"north": "ease2n6250", "south": "ease2s6250"}
 _REFERENCES = (
     "ATL10 doi:10.5067/ATLAS/ATL10.006; ATL07 doi:10.5067/ATLAS/ATL07.006; "
     "ATL20 doi:10.5067/ATLAS/ATL20.004"
@@ -71,7 +74,7 @@ def grid_freeboard(
     download_dir: Path = Path("data/icesat2"),
     product: Literal["ATL10", "ATL07"] = "ATL10",
     release: str = "006",
-    grid: str = "ease2s6250",
+    grid: str | None = None,
     period: PeriodName = "day",
     beams: Literal["strong", "weak", "all"] = "strong",
     surface: Literal["ice", "lead", "all"] = "all",
@@ -105,8 +108,9 @@ def grid_freeboard(
         Freeboard, or heights above the mean sea surface.
     release : str
         Release of the product, for the search.
-    grid : str
-        Id of a registered grid.
+    grid : str, optional
+        Id of a registered grid; by default ``ease2n6250`` or ``ease2s6250``, by the hemisphere of the
+        area or else of the granules.
     period : {"day", "month", "all"}
         Time steps: UTC days, calendar months, or one for all.
     beams : {"strong", "weak", "all"}
@@ -142,45 +146,87 @@ def grid_freeboard(
     selection = Selection(surface=surface, max_quality=max_quality, preset=preset)
     if cloud and input_dir is not None:
         raise InputError("expected --input_dir or --cloud, found both: granules of a folder or on S3")
-    area, target = read_area(region, bbox), get_grid(grid)
-    run = _Run(
-        task=GranuleTask(
-            grid=area.crop(target) if area else target,
-            period=period,
-            beams=beams,
-            selection=selection,
-            engine=engine,
-            area=area,
-            first=start_date,
-            last=end_date,
-            points=points is not None,
-        ),
-        product=product,
-        output_file=output_file,
-        min_count=min_count,
-        points=points,
-    )
+    area = read_area(region, bbox)
+    grid = grid or _choose_grid(area)
+    if grid is not None:
+        _cut_grid(grid, area)  # refused before anything is read or fetched
     with atomic_write.exclusive(output_file, kind="freeboard grid"):
         report = Report()
         # Opened before granules are fetched, so that a folder that does not exist shows at once.
         with PointsWriter(points) as writer:
             if input_dir is not None:
-                sources: Sequence[Any] = _list_folder(input_dir, product)
+                sources: Sequence[Any] = _list_folder(input_dir, product, report)
             else:
                 query = _Query(product, release, area, start_date, end_date, cloud, download_dir)
                 sources = query.obtain_granules(report)
+            task = GranuleTask(
+                grid=_cut_grid(grid or _choose_grid_of(sources), area),
+                period=period,
+                beams=beams,
+                selection=selection,
+                engine=engine,
+                area=area,
+                first=start_date,
+                last=end_date,
+                points=points is not None,
+            )
+            run = _Run(
+                task=task,
+                product=product,
+                output_file=output_file,
+                min_count=min_count,
+                points=points,
+            )
             run.work(sources, Engine(workers, dask), report, writer)
         run.write(report)
     return report
 
 
-def _list_folder(folder: Path, product: Literal["ATL10", "ATL07"]) -> list[Path]:
-    from seaice.sources.icesat2.names import list_granules
+def _cut_grid(name: str, area: Area | None) -> Grid:
+    grid = get_grid(name)
+    return area.crop(grid) if area else grid
 
-    granules = list_granules(folder, product=product)
-    if not granules:
-        raise InputError(f"expected {product} granules, found none in {folder}")
-    return granules
+
+def _choose_grid(area: Area | None) -> str | None:
+    """Choose the grid of the hemisphere that holds an area; None if both hold some of it."""
+    if area is None or area.bbox[1] * area.bbox[3] < 0:
+        return None
+    return _GRIDS["north" if area.bbox[3] > 0 else "south"]
+
+
+def _choose_grid_of(sources: Sequence[Any]) -> str:
+    """Choose the grid of the hemisphere of granules.
+
+    Raises
+    ------
+    InputError
+        If there are granules of both hemispheres.
+    """
+    parsed = [
+        source.name if isinstance(source, GranuleFiles) else GranuleName.parse(source.name)
+        for source in sources
+    ]
+    hemispheres = {name.hemisphere for name in parsed if name is not None}
+    if len(hemispheres) != 1:
+        raise InputError(
+            f"expected granules of one hemisphere, found {' and '.join(sorted(hemispheres)) or 'none'}; "
+            f"choose with --grid {_GRIDS['north']} or {_GRIDS['south']}"
+        )
+    return _GRIDS[hemispheres.pop()]
+
+
+def _list_folder(
+    folder: Path, product: Literal["ATL10", "ATL07"], report: Report
+) -> tuple[GranuleFiles, ...]:
+    """List the granules of a folder; files that are none by name or content go to the report."""
+    listed = read_folder(folder, product=product)
+    for path in listed.unrecognised:
+        report.left_out.append(f"{path}: no granule of ICESat-2 by its name or its content")
+    if not listed.granules:
+        count = len(listed.unrecognised)
+        more = f", {count} files are not recognised, such as {listed.unrecognised[0]}" if count else ""
+        raise InputError(f"expected {product} granules, found none in {folder}{more}")
+    return listed.granules
 
 
 @dataclass(frozen=True)
@@ -217,7 +263,8 @@ class _Query:
         )
         if not granules:
             raise InputError(
-                f"expected {self.product} granules from {self.start} to {self.end}, NASA lists none"
+                f"expected {self.product} granules of release {self.release} from {self.start} to "
+                f"{self.end}, NASA lists none; another release may have them (--release)"
             )
         logger.info("%d granules of %s found", len(granules), self.product)
         if self.cloud:
@@ -241,7 +288,7 @@ class _Run:
         self._values: dict[int, MergeTree] = {}
         self._uncertainties: dict[int, MergeTree] = {}
         self._dropped: dict[str, int] = {}
-        self._segments = self._used = 0
+        self._segments = self._used = self._repeated = 0
         self._names: list[str] = []  # of the granules that could be read
         self._times: list[tuple[float, float]] = []  # of the first and last segment of a granule
 
@@ -267,6 +314,7 @@ class _Run:
     def _merge(self, result: GranuleResult, report: Report, writer: PointsWriter) -> None:
         if result.error:
             report.left_out.append(result.error)
+        if not result.is_read:
             return
         self._names.append(result.name)
         for step, (value, uncertainty) in result.buckets.items():
@@ -275,6 +323,7 @@ class _Run:
         for name, count in result.dropped.items():
             self._dropped[name] = self._dropped.get(name, 0) + count
         self._segments += result.segments
+        self._repeated += result.repeated
         self._used += result.used
         if result.times is not None:
             self._times.append(result.times)
@@ -295,7 +344,8 @@ class _Run:
         report.lines += self._summarise()
         if not self._used:
             report.failed.append(
-                f"no segment of {self._segments} is left after the filters; no grid is written"
+                f"no segment of {self._segments} is left after the filters; no grid is written "
+                f"({self._task.grid.id}, {self._task.grid.hemisphere})"
             )
             return
         steps = self._list_steps()
@@ -335,6 +385,8 @@ class _Run:
     def _summarise(self) -> list[str]:
         lines = [f"{len(self._names)} granules, {self._segments} segments, {self._used} used"]
         lines += [f"  dropped: {name}: {count}" for name, count in self._dropped.items() if count]
+        if self._repeated:
+            lines.append(f"  in several files of one granule, taken once: {self._repeated}")
         if self._times:
             first, last = min(time for time, _ in self._times), max(time for _, time in self._times)
             lines.append(f"  segments used from {_format_time(first)} to {_format_time(last)} UTC")
@@ -353,7 +405,9 @@ class _Run:
             "min_count": self._min_count,
             "area": task.area.name if task.area else None,
         }
-        quantity = "sea ice freeboard" if self._product == "ATL10" else "sea ice surface heights"
+        quantity = (
+            "total freeboard of sea ice" if self._product == "ATL10" else "sea ice surface heights"
+        )
         return {
             **cf.describe_file(
                 title=f"ICESat-2 {quantity} on the grid {task.grid.id}",

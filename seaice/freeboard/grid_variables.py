@@ -8,11 +8,10 @@ from seaice.gridding.file import describe_count, describe_statistic
 
 def define_freeboard_variables(product: str = "ATL10") -> tuple[Variable, ...]:
     """Variables of a grid of freeboard (ATL10) or of heights above the mean sea surface (ATL07)."""
-    noun, quantity = "freeboard", "sea ice freeboard"
-    standard_name = {"standard_name": "sea_ice_freeboard"}
+    # ICESat-2 measures the upper surface. The standard name sea_ice_freeboard is for that of the ice.
+    noun, quantity = "freeboard", "total freeboard: of snow and ice above the water"
     if product == "ATL07":
         noun, quantity = "height", "surface height above the mean sea surface"
-        standard_name = {}
     weighted = "area: time: {} (weighted by segment length)"
     ancillary = f"{noun}_std {noun}_uncertainty segment_count segment_length_mean track_count"
     return (
@@ -22,7 +21,6 @@ def define_freeboard_variables(product: str = "ATL10") -> tuple[Variable, ...]:
             "m",
             cell_methods=weighted.format("mean"),
             ancillary_variables=ancillary,
-            **standard_name,
         ),
         describe_statistic(
             f"{noun}_std",

@@ -49,7 +49,8 @@ def write_cells(
     days : ndarray of float64, shape (time,)
         Days since 1970-01-01.
     variable_attributes : mapping of str to mapping, optional
-        Attributes by variable, such as ``units`` and ``long_name``.
+        Attributes by variable, such as ``units`` and ``long_name``. Without them only whole numbers
+        have ``units``.
     attributes : mapping, optional
         Attributes of the file.
 
@@ -82,7 +83,8 @@ def write_cells(
                 name, values.dtype, dimensions, compression="zlib", complevel=1, **fill
             )
             own = (variable_attributes or {}).get(name, {})
-            variable.setncatts({"units": "1", "long_name": name, **own, "grid_mapping": "crs"})
+            units = {} if values.dtype.kind == "f" else {"units": "1"}  # only of a count it is known
+            variable.setncatts({**units, "long_name": name, **own, "grid_mapping": "crs"})
             variable[:] = values
 
 

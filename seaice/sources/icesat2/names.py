@@ -1,4 +1,4 @@
-"""File names of ICESat-2 sea ice granules, and the granules of a folder."""
+"""Names of ICESat-2 sea ice granules, by the file name or the content, and the granules of a folder."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from seaice import InputError
+from seaice.open_file import DAMAGE, open_hdf5
 from seaice.sources.icesat2.tracks import Product
+
+if TYPE_CHECKING:
+    import h5py
 
 logger = logging.getLogger(__name__)
 
+# Endings of HDF5 files, in small letters.
+ENDINGS = (".h5", ".hdf5", ".he5", ".hdf")
 _NAME = re.compile(
-    r"(?:processed_)?ATL(?P<product>07|10)-(?P<hemisphere>0[12])_(?P<start>\d{14})_"
+    r"(?:.*[^A-Za-z0-9])?ATL(?P<product>07|10)-(?P<hemisphere>0[12])_(?P<start>\d{14})_"
     r"(?P<track>\d{4})(?P<cycle>\d{2})(?P<region>\d{2})_(?P<release>\d{3})_(?P<version>\d{2})"
     r"(?:_.*)?$"
 )
@@ -54,7 +60,7 @@ class GranuleName:
 
     @classmethod
     def parse(cls, name: str) -> GranuleName | None:
-        """Parse a file name, with or without ``.h5``; None if it is not the name of a granule.
+        """Parse a file name, with or without an ending; None if it is not the name of a granule.
 
         Examples
         --------
@@ -62,7 +68,7 @@ class GranuleName:
         >>> name.ground_track, name.cycle, name.release, name.hemisphere
         (253, 14, '006', 'north')
         """
-        stem = name.removesuffix(".h5")
+        stem = _remove_ending(name)
         match = _NAME.match(stem)
         if not match:
             return None
@@ -87,21 +93,48 @@ class GranuleName:
         return self.product, self.hemisphere, self.start, self.ground_track
 
 
-def list_granules(folder: Path, *, product: Product = "ATL10") -> list[Path]:
-    """List the granules of a folder and of the folders below it, the newest version of each.
+@dataclass(frozen=True)
+class GranuleFiles:
+    """The files of one granule: itself, or subsets that a service has cut out of it.
 
-    Files of the same version all stay, because a subsetting service may have cut one granule into
-    several. Of several files with the same name the first is listed.
+    Attributes
+    ----------
+    name : GranuleName
+        Name of the first file.
+    paths : tuple of Path
+    """
+
+    name: GranuleName
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class GranuleFolder:
+    """The granules of a folder and of the folders below it.
+
+    Attributes
+    ----------
+    granules : tuple of GranuleFiles
+        The newest version of each granule, in the order of their start and name.
+    unrecognised : tuple of Path
+        HDF5 files and files with ATL07 or ATL10 in their name that are no granule by name or content.
+    """
+
+    granules: tuple[GranuleFiles, ...]
+    unrecognised: tuple[Path, ...]
+
+
+def read_folder(folder: Path, *, product: Product = "ATL10") -> GranuleFolder:
+    """Find the granules of a folder and of the folders below it.
+
+    A granule is recognised by the name of its file, which may have a prefix and any ending of HDF5, or
+    by what the file says of itself. Files of the same version all stay, because a subsetting service may
+    have cut one granule into several. Of several files with the same name the first is listed.
 
     Parameters
     ----------
     folder : Path
     product : {"ATL10", "ATL07"}
-
-    Returns
-    -------
-    list of Path
-        In the order of their start and name.
 
     Raises
     ------
@@ -110,19 +143,92 @@ def list_granules(folder: Path, *, product: Product = "ATL10") -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"expected a folder of {product} granules, found none: {folder}")
-    parsed = [(GranuleName.parse(path.name), path) for path in folder.rglob("*.h5")]
-    granules = [(name, path) for name, path in parsed if name is not None and name.product == product]
-    granules.sort(key=lambda granule: (granule[0].start, granule[1].name, granule[1]))
-    newest = set(select_newest_versions([name for name, _ in granules]))
+    named: list[tuple[GranuleName, Path]] = []
+    unrecognised: list[Path] = []
+    for path in sorted(folder.rglob("*")):
+        is_hdf5 = path.suffix.lower() in ENDINGS
+        if not path.is_file() or not (is_hdf5 or re.search("ATL(07|10)", path.name)):
+            continue
+        name = (GranuleName.parse(path.name) or _read_name(path)) if is_hdf5 else None
+        if name is None:
+            unrecognised.append(path)
+        elif name.product == product:
+            named.append((name, path))
+    named.sort(key=lambda granule: (granule[0].start, granule[1].name, granule[1]))
+    newest = set(select_newest_versions([name for name, _ in named]))
     listed: dict[str, Path] = {}
-    for name, path in granules:
+    groups: dict[object, list[tuple[GranuleName, Path]]] = {}
+    for name, path in named:
         if name not in newest:
             logger.info("%s: left out, there is a newer version of it", path)
-        elif name.name in listed:
-            logger.info("%s: left out, it is the same as %s", path, listed[name.name])
+        elif path.name in listed:
+            logger.info("%s: left out, it is the same as %s", path, listed[path.name])
         else:
-            listed[name.name] = path
-    return list(listed.values())
+            listed[path.name] = path
+            groups.setdefault(name.measurement, []).append((name, path))
+    granules = tuple(
+        GranuleFiles(files[0][0], tuple(path for _, path in files)) for files in groups.values()
+    )
+    return GranuleFolder(granules, tuple(unrecognised))
+
+
+def list_granules(folder: Path, *, product: Product = "ATL10") -> list[Path]:
+    """List the files of the granules that :func:`read_folder` finds, in the order of start and name."""
+    return [path for files in read_folder(folder, product=product).granules for path in files.paths]
+
+
+def _remove_ending(name: str) -> str:
+    stem, dot, ending = name.rpartition(".")
+    return stem if f"{dot}{ending}".lower() in ENDINGS else name
+
+
+def _read_name(path: Path) -> GranuleName | None:
+    """Read the name of a granule from what its file says of itself; None if it says nothing."""
+    import h5py
+
+    try:
+        with open_hdf5(path) as file:
+            identification = file.get("METADATA/DatasetIdentification")
+            if isinstance(identification, h5py.Group):
+                name = GranuleName.parse(_decode(identification.attrs.get("fileName", "")))
+                if name is not None:
+                    return name
+            return GranuleName.parse(_compose_name(file))
+    except (InputError, *DAMAGE):
+        return None
+
+
+def _compose_name(file: h5py.File) -> str:
+    """Compose the name that a granule should have from its ancillary data.
+
+    A file without positions, start or number of the ground track has no name, which raises one of the
+    errors of damage.
+    """
+    texts = {
+        n: _decode(file[f"ancillary_data/{n}"][0]) for n in ("granule_start_utc", "release", "version")
+    }
+    track, cycle = (int(file[f"ancillary_data/start_{name}"][0]) for name in ("rgt", "cycle"))
+    beams = [group for name, group in file.items() if re.fullmatch("gt[123][lr]", name)]
+    layouts = {"freeboard_segment": "10", "freeboard_beam_segment": "10", "sea_ice_segments": "07"}
+    products = [layouts[name] for beam in beams for name in beam if name in layouts]
+    latitudes = [
+        float(beam[f"{name}/{position}latitude"][0])
+        for beam in beams
+        for name in beam
+        for position in ("", "beam_freeboard/")
+        if name in layouts and f"{name}/{position}latitude" in beam
+    ]
+    start = re.sub(r"\D", "", texts["granule_start_utc"])[:14]
+    hemisphere = "01" if latitudes[0] > 0 else "02"
+    return (
+        f"ATL{products[0]}-{hemisphere}_{start}_{track:04d}{cycle:02d}01_{texts['release']}_"
+        f"{texts['version']}"
+    )
+
+
+def _decode(text: bytes | str) -> str:
+    decoded = text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
+    return decoded.strip("\0 ")
 
 
 def select_newest_versions(names: list[GranuleName]) -> list[GranuleName]:
