@@ -397,7 +397,7 @@ def test_a_damaged_checkpoint_is_fetched_again(served, granules, tmp_path, capsy
     ids = [g.granule_id for g in granules]
     served(Faults({ids[0]: ["absent!"]}))
     assert amsr2_processor.main(words(tmp_path)) == 0
-    path = tmp_path / f".{NAME}.swaths" / f"{ids[3]}.h5"
+    path = tmp_path / f".{NAME}.h5.swaths" / f"{ids[3]}.h5"
     flipped = bytearray(path.read_bytes())
     flipped[len(flipped) // 3] ^= 8
     path.write_bytes(flipped)
@@ -542,7 +542,7 @@ def test_killed_at_random_moments(served, granules, tmp_path):
                 run.send_signal(signal.SIGKILL)
                 kills += 1
         _, err = run.communicate()
-        journal = out / f".{NAME}.swaths" / "journal.jsonl"
+        journal = out / f".{NAME}.h5.swaths" / "journal.jsonl"
         now = {name: server.opened(name) for name in ids}
         assert all(now[name] == opened for name, opened in done.items()), "done is not fetched again"
         if run.returncode == 0:
@@ -656,7 +656,7 @@ def test_what_a_kill_left_beside_a_finished_archive_goes(served, tmp_path):
     served()
     assert amsr2_processor.main(words(tmp_path)) == 0
     (tmp_path / f"{NAME}_incomplete.h5").touch()
-    (tmp_path / f".{NAME}.swaths").mkdir()
+    (tmp_path / f".{NAME}.h5.swaths").mkdir()
     assert amsr2_processor.main(words(tmp_path)) == 0
     assert names_in(tmp_path) == [f"{NAME}.h5"]
 

@@ -5,7 +5,7 @@ with _part_XofY, the day or the month at the end. A part that is there already s
 
 Examples
   python split_amsr_files.py --input archive/AMSR2_swaths_*.h5 --output_dir parts --chunk_size 500
-  python split_amsr_files.py --input archive/AMSR2_swaths_*.h5 --output_dir days --by day --layout swath_array
+  python split_amsr_files.py --input archive/AMSR2_*.h5 --output_dir days --by day --layout swath_array
 """
 
 import argparse

@@ -57,6 +57,7 @@ _MARKS = {
     "extent series": {"sea_ice_extent", "sea_ice_area", "region_name"},
     "cube": {"sea_ice_conc", "fill_flag"},
     "mask": {"surface", "nan_ratio"},
+    "swath archive": {"index.json"},
 }
 _SIGNATURES = {
     "a PNG picture": rb"\x89PNG\r\n\x1a\n",

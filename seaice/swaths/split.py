@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,8 +14,10 @@ from seaice import (
     InputError,
     cf,
 )
+from seaice.open_file import open_hdf5
 from seaice.report import Progress, Report
 from seaice.runtime import atomic_write
+from seaice.runtime.output_kinds import replace_any_kind
 from seaice.sources.amsr2.swath import as_utc
 from seaice.swaths.archive import (
     LAYOUTS,
@@ -24,6 +27,7 @@ from seaice.swaths.archive import (
     create_archive,
     describe_failure,
     inherit_info,
+    is_hdf5,
     load_swaths,
 )
 
@@ -168,6 +172,7 @@ def _write(
     archive: SwathArchive, part: ArchivePart, path: Path, layout: str, info: dict[str, Any]
 ) -> None:
     with (
+        replace_any_kind(path.exists() and _is_damaged(path)),
         atomic_write.atomic(path, verify=check_readable, checksum=True) as temporary,
         create_archive(temporary, layout=layout, count=len(part.indices)) as writer,
     ):
@@ -185,6 +190,18 @@ def _write(
                     "verify_archive.py --repair"
                 ) from None
         writer.finish(info)
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether a file begins as an archive and cannot be opened: what is left of a part."""
+    if is_hdf5(path):
+        try:
+            open_hdf5(path).close()
+        except InputError:
+            return True
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04" and not zipfile.is_zipfile(path)
 
 
 def _describe_part(archive: SwathArchive, part: ArchivePart, number: int, count: int) -> dict[str, Any]:
