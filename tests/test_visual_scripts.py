@@ -550,7 +550,7 @@ def test_masks_that_are_none(files, capsys, tmp_path):
     odd.write_bytes(files.mask.read_bytes())
     with netCDF4.Dataset(odd, "a") as dataset:
         dataset["surface"][0, 0] = 77
-    message = "its surface holds codes its flag_meanings do not explain: [77]"
+    message = "its surface holds codes that its flag_meanings do not explain: 77"
     assert message in refused(visualize_mask, capsys, "--input_file", odd)
 
 

@@ -127,7 +127,7 @@ def atomic(
             _flush_all(temporary)
             if verify is not None:
                 verify(temporary)
-            if path.exists():
+            if path.exists() and not path.name.startswith("."):  # a hidden file is a record of ours
                 check_replaceable(path, recognise_kind(temporary))
             _replace(path, temporary)
         except BaseException as error:
