@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -241,3 +241,14 @@ def _parse_text(text: str) -> date | datetime:
         except ValueError:
             raise InputError(f"expected YYYY-MM-DD HH:MM:SS (UTC), found {text!r}") from None
     return parse_date(text)
+
+
+def format_runs(days: Sequence[date]) -> list[str]:
+    """Format days in order as runs: ``2024-01-01`` or ``2024-01-03 to 2024-01-09``."""
+    members = set(days)
+    starts = [day for day in days if day - timedelta(days=1) not in members]
+    ends = [day for day in days if day + timedelta(days=1) not in members]
+    return [
+        str(start) if start == end else f"{start} to {end}"
+        for start, end in zip(starts, ends, strict=True)
+    ]

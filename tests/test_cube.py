@@ -254,7 +254,7 @@ def test_second_run_finds_it_done_and_a_changed_input_makes_it_again(case, tmp_p
 def test_without_a_mask_the_cost_is_told(case, tmp_path, capsys):
     folder, _, _ = case
     assert script.main(words(folder, tmp_path / "c.nc")) == 0
-    assert "up to 175 km of coast get invented values" in capsys.readouterr().out
+    assert "up to 175 km of coast get invented values" in capsys.readouterr().err
     with CubeFile(tmp_path / "c.nc") as cube:
         assert cube.ocean.all()
         assert (cube.flags(0)[folder.land] == FillFlag.SPACETIME_GAUSSIAN).any()
@@ -614,7 +614,11 @@ def test_append_takes_the_mask_of_the_cube(case, tmp_path, capsys):
     assert script.main(words(folder, target, *masked, last=20)) == 0
     assert script.main(words(folder, target, "--append")) == 0
     assert_same_cube(path, target)
-    assert "no --land_mask_file" not in capsys.readouterr().out
+    assert "no --land_mask_file" not in capsys.readouterr().err
+    assert script.main(words(folder, tmp_path / "d.nc", last=20)) == 0
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert "WARNING 5 of 21 days without a file in " in first, "said before the work"
+    assert "WARNING no --land_mask_file, so land counts as ocean" in second
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Looking at a folder of daily files: sizes, and missing data in a box."""
 
 import csv
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -10,11 +10,12 @@ from PIL import Image
 import find_several_data_in_target_area as finder
 import get_dims as dims
 from seaice import InputError
+from seaice.daily.folder import DailyGrids
 from seaice.daily.inspect import (
-    _format_runs,
     find_missing,
     get_dims,
 )
+from seaice.dates import DateRange, format_runs
 from seaice.grids import get_grid
 from seaice.simulate import write_day
 
@@ -110,8 +111,21 @@ def test_dims_of_nothing(tmp_path, capsys):
 def test_runs_of_days():
     first = date(2024, 2, 28)
     days = [first + timedelta(days=n) for n in (0, 1, 2, 4, 6, 7)]
-    assert _format_runs(days) == ["2024-02-28 to 2024-03-01", "2024-03-03", "2024-03-05 to 2024-03-06"]
-    assert _format_runs([]) == []
+    assert format_runs(days) == ["2024-02-28 to 2024-03-01", "2024-03-03", "2024-03-05 to 2024-03-06"]
+    assert format_runs([]) == []
+
+
+def test_days_without_a_file_are_told_before_the_work(folder, caplog):
+    DailyGrids(source_dir=folder, period=DateRange(date(2024, 1, 1), date(2124, 1, 5)))
+    (line,) = caplog.messages
+    today = datetime.now(UTC).date()
+    assert line == (
+        f"36525 of 36529 days without a file in {folder}: 2024-01-03, 2024-01-06 to 2124-01-05; it "
+        f"ends in the future (today is {today})"
+    )
+    caplog.clear()
+    DailyGrids(source_dir=folder, period=DateRange(date(2024, 1, 1), date(2024, 1, 2)))
+    assert caplog.messages == []
 
 
 # --- missing data in a box --------------------------------------------------------------

@@ -150,10 +150,9 @@ def consolidate(
         packing = _choose_packing(output_file, compression, days.grid.shape, append=append)
         recipe = Recipe(method, days.grid, surface, pole_hole, halo, table, packing)
         target = Target(output_file, date_range, lat_lon, append, land_mask_file)
-        report = _write_cube(FillTask(recipe, days, batch_size), target, existing, engine)
         if not ground:
-            report.lines.append(_describe_missing_mask(recipe))
-        return report
+            logger.warning("%s", _describe_missing_mask(recipe))
+        return _write_cube(FillTask(recipe, days, batch_size), target, existing, engine)
 
 
 def _choose_packing(

@@ -7,16 +7,16 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 
 from seaice import InputError
-from seaice.dates import DateRange
+from seaice.dates import DateRange, format_runs
 from seaice.flags import DayStatus
 from seaice.grids import Grid
-from seaice.report import listing
+from seaice.report import format_count, listing
 from seaice.runtime.digests import digest_file, digest_parts
 from seaice.sources.bremen import names
 from seaice.sources.bremen.reader import (
@@ -106,6 +106,23 @@ class DailyGrids:
             )
         self._grid = grid or file_grid
         self.source_dir = Path(source_dir)
+        self._warn_of_absent_days()
+
+    def _warn_of_absent_days(self) -> None:
+        """Say before the work how many days have no file: the folder or the period may be a wrong one."""
+        absent = [d for d in self.period if d not in self._candidates and d not in self._special.absent]
+        if absent:
+            runs = listing(format_runs(absent), limit=3)
+            today = datetime.now(UTC).date()
+            future = f"; it ends in the future (today is {today})" if self.period.end > today else ""
+            logger.warning(
+                "%d of %s without a file in %s: %s%s",
+                len(absent),
+                format_count(len(self.period), "day"),
+                self.source_dir,
+                runs,
+                future,
+            )
 
     def select(self, period: DateRange) -> DailyGrids:
         """Select the days of a shorter date range, for example for another process."""

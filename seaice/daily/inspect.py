@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from seaice.daily.folder import (
     DayRecord,
     describe_days,
 )
-from seaice.dates import DateRange
+from seaice.dates import DateRange, format_runs
 from seaice.grids import Grid
 from seaice.masks import Mask, read_mask
 from seaice.regions import Box
@@ -106,19 +106,8 @@ def _summarise_files(files: Sequence[bremen.DayFile]) -> list[str]:
     absent = [day for day in period if day not in days]
     lines.append(f"files: {len(files)}, first day {period.start}, last day {period.end}")
     if absent:
-        lines.append(f"days without a file in between: {len(absent)} ({listing(_format_runs(absent))})")
+        lines.append(f"days without a file in between: {len(absent)} ({listing(format_runs(absent))})")
     return lines
-
-
-def _format_runs(days: Sequence[date]) -> list[str]:
-    """Format days in order as runs: ``2024-01-01`` or ``2024-01-03 to 2024-01-09``."""
-    members = set(days)
-    starts = [day for day in days if day - timedelta(days=1) not in members]
-    ends = [day for day in days if day + timedelta(days=1) not in members]
-    return [
-        str(start) if start == end else f"{start} to {end}"
-        for start, end in zip(starts, ends, strict=True)
-    ]
 
 
 @dataclass(frozen=True)
