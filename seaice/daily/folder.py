@@ -109,7 +109,7 @@ class DailyGrids:
         self._warn_of_absent_days()
 
     def _warn_of_absent_days(self) -> None:
-        """Say before the work how many days have no file: the folder or the period may be a wrong one."""
+        """Say before the work how many days have no file: the folder or the period may be wrong."""
         absent = [d for d in self.period if d not in self._candidates and d not in self._special.absent]
         if absent:
             runs = listing(format_runs(absent), limit=3)
