@@ -20,6 +20,15 @@ logger = logging.getLogger(__name__)
 _BLOCK = 1 << 20
 # Bytes left free on the disk beside a member, for other programs that write to it.
 _SPARE = 64 << 20
+# Types of members that describe the next one, and the most bytes of such a description.
+_DESCRIPTIONS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+_LONGEST_DESCRIPTION = 1 << 20
 
 
 class UnpackedFile(NamedTuple):
@@ -38,6 +47,15 @@ class UnpackedFile(NamedTuple):
     name: str
     size: int
     sha256: str
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose own description is of a reasonable size: the library reads it as a whole."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if self.type in _DESCRIPTIONS and self.size > _LONGEST_DESCRIPTION:
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc]
 
 
 class JoinedFile(io.RawIOBase):
@@ -126,7 +144,7 @@ def unpack_archive(
             JoinedFile(parts) as raw,
             io.BufferedReader(raw, _BLOCK) as joined,
             igzip.IGzipFile(fileobj=joined, mode="rb") as plain,
-            tarfile.open(fileobj=plain, mode="r|", bufsize=_BLOCK) as archive,
+            tarfile.open(fileobj=plain, mode="r|", bufsize=_BLOCK, tarinfo=_Member) as archive,
         ):
             for entry in archive:
                 name = _check_name(entry, parts)

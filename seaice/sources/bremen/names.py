@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from seaice import InputError
 from seaice.dates import (
@@ -138,26 +138,57 @@ def read_special_days(extra: Path | None = None) -> SpecialDays:
     """
     import yaml
 
-    days = SpecialDays({}, {})
+    days, count = SpecialDays({}, {}), 0
     for path in (Path(__file__).with_name("special_days.yml"), extra):
         if path is None:
             continue
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            content = _load_yaml(path) or {}
             unknown = set(content) - {"absent", "bad"}
             if unknown:
                 raise KeyError(f"unknown list {sorted(map(str, unknown))[0]!r}")
             for kind, reasons in (("absent", days.absent), ("bad", days.bad)):
                 for entry in content.get(kind) or ():
                     first = parse_date(entry["first"])
-                    for day in DateRange(first, parse_date(entry.get("last", first))):
-                        reasons[day] = str(entry["reason"])
+                    date_range = DateRange(first, parse_date(entry.get("last", first)))
+                    count += len(date_range)
+                    if count > _MOST_SPECIAL_DAYS:
+                        raise ValueError(f"more than {_MOST_SPECIAL_DAYS} days, all entries together")
+                    reasons.update(dict.fromkeys(date_range, str(entry["reason"])[:_LONGEST_REASON]))
         except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise InputError(
                 f"{path}: expected lists 'absent' and 'bad' of entries with first, last and reason "
                 f"({' '.join(str(error).split())})"
             ) from None
     return days
+
+
+# A list of days that is longer is no such list; the record of satellites has fewer days.
+_MOST_SPECIAL_DAYS = 50_000
+_LONGEST_LIST = 1 << 22  # bytes
+_LONGEST_REASON = 500  # characters
+
+
+def _load_yaml(path: Path) -> Any:
+    """Load a YAML file of somebody else, without what makes a small file a huge object."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Takes no aliases but those of single values, whose copies cost nothing."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            is_alias = self.check_event(yaml.AliasEvent)  # type: ignore[no-untyped-call]
+            node = super().compose_node(parent, index)
+            if is_alias and not isinstance(node, yaml.ScalarNode):
+                raise ValueError("aliases of lists and mappings are not taken")
+            return node
+
+    if path.stat().st_size > _LONGEST_LIST:
+        raise ValueError(f"the file has more than {_LONGEST_LIST} bytes")
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def find_files(source_dir: Path) -> list[DayFile]:
