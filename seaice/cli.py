@@ -797,7 +797,8 @@ class _PrintableFormatter(logging.Formatter):
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:
-        return "\n".join(map(make_printable, super().formatException(ei).split("\n")))
+        # Indented: no line of a message can pass for a record.
+        return "\n".join(f"  {make_printable(x)}" for x in super().formatException(ei).split("\n"))
 
 
 @contextmanager

@@ -143,3 +143,19 @@ def test_exclusive_is_free_again_after_use(tmp_path):
         with exclusive(tmp_path / "x"):
             time.sleep(0)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "NetCDF: HDF error",
+        "[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0",
+        "PytorchStreamWriter failed writing file data/1: file write failed",
+    ],
+)
+def test_every_library_that_meets_a_full_disk_names_the_folder(tmp_path, message):
+    with pytest.raises(OSError) as error, atomic(tmp_path / "a.pt") as part:
+        part.write_bytes(b"half")
+        raise RuntimeError(message)
+    assert error.value.filename == str(tmp_path) and "is full" in str(error.value)
+    assert names(tmp_path) == []

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import time
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -76,6 +77,36 @@ def test_name_grammar(name):
 )
 def test_places(name, path):
     assert DayFile.parse(name).url_path == path
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("bad:\n" + "- {first: 0001-01-01, last: 9999-12-31, reason: x}\n" * 30, "more than 50000"),
+        ("absent:\n" + "- {first: 1950-01-01, last: 2050-12-31, reason: x}\n" * 3, "more than 50000"),
+        ("bad: [&a [x, x], &b [*a, *a], *b]", "aliases of lists and mappings"),
+        ("bad: &b [{first: 2024-01-01, reason: x}]\nabsent: *b", "aliases of lists and mappings"),
+        ("[" * 20_000, "nested too deeply"),
+        ("#" * (5 << 20), "more than 4194304 bytes"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_lists_of_days_without_end(tmp_path, text, reason):
+    path = tmp_path / "days.yml"
+    path.write_text(text)
+    begin = time.monotonic()
+    with pytest.raises(InputError, match=reason):
+        read_special_days(path)
+    assert time.monotonic() - begin < 3
+
+
+def test_a_reason_may_be_named_twice(tmp_path):
+    path = tmp_path / "days.yml"
+    path.write_text(
+        "bad:\n- {first: 2024-01-01, reason: &r no calibration}\n- {first: 2024-01-03, reason: *r}\n"
+    )
+    bad = read_special_days(path).bad
+    assert bad[date(2024, 1, 1)] == bad[date(2024, 1, 3)] == "no calibration"
 
 
 def test_special_days():

@@ -606,3 +606,52 @@ def test_seaice_answers_unknown_stages_with_the_nearest(capsys):
         main(["consolidate"])
     assert stop.value.code == 2
     assert "consolidate: no such stage; did you mean consolidate-data?" in capsys.readouterr().err
+
+
+def test_foreign_text_reaches_terminal_and_log_with_escapes(tmp_path, capsys):
+    """A granule, a server or a file of somebody else may hold anything."""
+    foreign = "x\x1b[2J\r\n2024-01-01T00:00:00Z ERROR forged \u202e\x9b31m"
+    log = tmp_path / "run.log"
+
+    def stage(*, fail: bool = False) -> Report:
+        cli.logger.warning("%s", foreign)
+        try:
+            raise RuntimeError(foreign)
+        except RuntimeError:
+            cli.logger.exception("inner")
+        if fail:
+            raise InputError(foreign)
+        return Report([foreign], [foreign], left_out=[foreign])
+
+    for words in ([], ["--fail"]):
+        parser = cli.make_parser("x", stage)
+        parser.add_argument("--fail", action="store_true", help="x")
+        cli.run(parser, stage, [*words, "--log_file", str(log)])
+    out, err = capsys.readouterr()
+    for text in (out, err, log.read_text(encoding="utf-8")):
+        assert "forged" in text
+        assert all(c.isprintable() or c == "\n" for c in text)
+        assert not [line for line in text.splitlines() if line.startswith("2024-01-01")]
+
+
+@pytest.mark.slow
+def test_a_second_interrupt_lets_the_first_one_clear_up(tmp_path):
+    code = (
+        "import os, signal, sys; from pathlib import Path; from seaice import cli\n"
+        "from seaice.runtime import atomic_write; from seaice.report import Report\n"
+        "remove = atomic_write._remove\n"
+        "def again(path):\n"
+        "    if path.exists(): os.kill(os.getpid(), signal.SIGINT)\n"
+        "    remove(path)\n"
+        "atomic_write._remove = again\n"
+        "def stage():\n"
+        "    with atomic_write.atomic(Path(sys.argv[1])) as part:\n"
+        "        part.mkdir(); (part / 'zarr.json').touch(); os.kill(os.getpid(), signal.SIGINT)\n"
+        "raise SystemExit(cli.run(cli.make_parser('x', stage), stage, []))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.zarr")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 130
+    assert "clearing up" in done.stderr and "interrupted: every output is whole" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import multiprocessing
@@ -514,3 +515,26 @@ def test_workers_read_what_this_process_reads(cube, folder, context):
 
 def test_utils_offers_it():
     assert utils.cache_cube is cache_cube
+
+
+@pytest.mark.parametrize(
+    "array", ["../cube.nc", "/etc/hostname", "cube.nc", ["x"], "concentration-/../../x"]
+)
+def test_a_description_names_an_array_in_its_own_folder(cube, folder, array):
+    cache_cube(cube_file=cube, output_dir=folder)
+    path = folder / DESCRIPTION_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"array": array}))
+    with pytest.raises(InputError, match=r"cache\.json describes (no cache|a cache of another version)"):
+        CacheDescription.read(folder)
+
+
+def test_a_complete_cache_needs_no_right_to_write(cube, folder, monkeypatch):
+    """Root may write anywhere, so that the lock is refused here."""
+    cache_cube(cube_file=cube, output_dir=folder)
+
+    def refuse(lock):
+        raise PermissionError(errno.EACCES, "Permission denied", str(lock))
+
+    monkeypatch.setattr("seaice.runtime.file_lock._open_lock", refuse)
+    report = cache_cube(cube_file=cube, output_dir=folder)
+    assert report.lines[0].endswith("complete already, made of the same cube")

@@ -1,5 +1,6 @@
 """Archives in parts, unpacked on the way: safe, resumable, checked."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -217,6 +218,17 @@ def test_members_that_are_not_safe_stop_the_run(tmp_path, hub, bad):
         download_scenes(output_dir=tmp_path / "in")
     assert files_below(tmp_path / "in") == FILES["test"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_of_gigabytes_is_not_read(tmp_path, kind):
+    """The library would take it into memory as a whole."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, 6 << 30
+    path = tmp_path / "x.tar.gz"
+    path.write_bytes(gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20)))
+    with pytest.raises(InputError, match="a header of 6442450944 bytes"):
+        unpack_archive([path], tmp_path, is_unpacked=lambda *_: False, report_file=lambda m: None)
 
 
 def test_an_absolute_path_is_refused_by_itself(tmp_path):

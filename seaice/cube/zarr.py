@@ -29,7 +29,9 @@ from seaice.cube.packing import Packing
 from seaice.cube.shards import (
     CHUNK_KEYS,
     Layout,
+    layout_of,
     own_layout,
+    read_index,
     write_shard,
 )
 from seaice.dates import day_number
@@ -60,6 +62,8 @@ _UNWRITTEN: dict[str, Any] = {
     "f4": np.nan,
     "f8": np.nan,
 }
+
+_GZIP_START = b"\x1f\x8b\x08"  # signature and method; flags and four bytes of time follow
 
 GRIDDED = tuple(n for n, v in cf.VARIABLES.items() if v.dimensions == ("time", "y", "x"))
 TABLE = tuple(n for n, v in cf.VARIABLES.items() if v.dimensions[0] == "time" and n not in GRIDDED)
@@ -122,6 +126,7 @@ def create(
     _write_group(path, {**attributes, "grid_id": grid.id})
     with Cube(path) as cube:
         cube._begin_days(day_number(start), slice(0, days))
+    _clear_times(path, [name for name in make.names if name not in GRIDDED])
 
 
 class _Maker:
@@ -134,6 +139,7 @@ class _Maker:
         self._sizes = {"time": days, "bnds": 2, "y": grid.rows, "x": grid.columns}
         self._tile = cf.choose_chunk_shape(grid.shape)
         self._codec = CODECS[compression]
+        self.names: list[str] = []
         self._lat_lon = lat_lon
 
     def of_table(self, name: str) -> zarr.Array[Any]:
@@ -158,6 +164,7 @@ class _Maker:
             attributes["_FillValue"] = fill
         shape = tuple(self._sizes[d] for d in dimensions)
         chunks, shards = self._chunks(dimensions)
+        self.names.append(name)
         array = self._group.create_array(
             name,
             shape=shape,
@@ -279,6 +286,7 @@ class Cube:
             width = cf.TEXT_WIDTHS.get(name)
             texts = [_cut(str(text), width) for text in rows] if width else []
             self._arrays[name][first:last] = np.array(texts, object) if width else np.asarray(rows)
+        _clear_times(self.path, ["time", "time_bnds", *TABLE])
 
     def resize(self, days: int) -> None:
         """Lengthen the time axis; the new days are missing until they are put.
@@ -374,6 +382,30 @@ def _write_group(path: Path, attributes: Mapping[str, Any]) -> None:
     temporary = path / ".zarr.json.part"
     temporary.write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
     os.replace(temporary, path / "zarr.json")
+
+
+def _clear_times(path: Path, names: Sequence[str]) -> None:
+    """Set the time of writing to zero in the gzip headers that the Zarr library has written.
+
+    With them two cubes of the same content would differ in their bytes. Checksums are of the content
+    behind the headers, and of the index of a shard.
+    """
+    for name in names:
+        stored = json.loads((path / name / "zarr.json").read_text(encoding="utf-8"))
+        layout = layout_of(stored) if stored["codecs"][0]["name"] == "sharding_indexed" else None
+        for chunk in sorted((path / name).glob("c*")):
+            content = bytearray(chunk.read_bytes())
+            starts = [0]
+            if layout is not None:
+                with chunk.open("rb") as file:
+                    index = read_index(file.fileno(), layout.tiles[0] * layout.tiles[1], chunk)
+                starts = [offset for offset in index[:, 0].tolist() if offset >= 0]
+            for start in starts:
+                if content[start : start + 3] == _GZIP_START:
+                    content[start + 4 : start + 8] = bytes(4)
+            temporary = chunk.with_name(f".{chunk.name}.part")
+            temporary.write_bytes(content)
+            os.replace(temporary, chunk)
 
 
 def _order(metadata: Path) -> int:

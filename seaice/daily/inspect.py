@@ -23,7 +23,7 @@ from seaice.dates import DateRange, format_runs
 from seaice.grids import Grid
 from seaice.masks import Mask, read_mask
 from seaice.regions import Box
-from seaice.report import Progress, Report, listing
+from seaice.report import Progress, Report, add_picture, listing
 from seaice.runtime.atomic_write import atomic
 from seaice.runtime.output_checks import (
     Output,
@@ -239,8 +239,9 @@ def find_missing(
         if first is None:
             report.failed.append(f"no day can be read, so {output_file} was not drawn")
         else:
-            draw_box(*first, box, daily.grid, mask, Path(output_file))
-            _add_output(report, output_file)
+            with add_picture(report, Path(output_file)):
+                draw_box(*first, box, daily.grid, mask, Path(output_file))
+                report.lines.append(f"wrote {output_file}")
     return report
 
 

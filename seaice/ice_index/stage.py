@@ -33,7 +33,7 @@ from seaice.pictures.animation import (
     select_days,
 )
 from seaice.regions import Regions, find_region_file, read_regions
-from seaice.report import Progress, Report, listing
+from seaice.report import Progress, Report, add_picture, listing
 from seaice.runtime.output_checks import (
     Output,
     check_outputs,
@@ -283,22 +283,26 @@ def ice_index(
         days = select_days(cube, start_date, end_date)
         series, notes = _compute_series(cube, days, region, threshold=threshold, pole_hole=pole_hole)
     report = Report(lines=series.summarise() + notes, values={"series": series})
-    for write, path in ((write_csv, output_csv), (write_netcdf, output_file), (draw_series, plot)):
+    for write, path in ((write_csv, output_csv), (write_netcdf, output_file)):
         if path is not None:
             write(series, Path(path))
             report.outputs.append(Path(path))
             report.lines.append(f"wrote {path}")
+    if plot is not None:
+        with add_picture(report, Path(plot)):
+            draw_series(series, Path(plot))
+            report.lines.append(f"wrote {plot}")
     if animation is not None:
-        moving = animate(
-            input_file=input_file,
-            output_file=animation,
-            start_date=start_date,
-            end_date=end_date,
-            fps=fps,
-            pixels=pixels,
-        )
-        report.outputs += moving.outputs
-        report.lines += moving.lines
+        with add_picture(report, Path(animation)):
+            moving = animate(
+                input_file=input_file,
+                output_file=animation,
+                start_date=start_date,
+                end_date=end_date,
+                fps=fps,
+                pixels=pixels,
+            )
+            report.lines += moving.lines
     return report
 
 

@@ -215,17 +215,18 @@ def _flush_all(path: Path) -> None:
         flush(path)
 
 
-def _explain_error(error: BaseException, temporary: Path) -> BaseException:
-    """Return an error that names the cause where the disk is full; otherwise the error itself.
+# What the libraries of NetCDF, HDF5 and torch say where a file cannot be written to its end.
+_WRITING_FAILED = r"HDF|PytorchStreamWriter|inline_container|file write failed|iostream error"
 
-    The NetCDF library only says «HDF error» then.
-    """
+
+def _explain_error(error: BaseException, temporary: Path) -> BaseException:
+    """Return an error that names the cause where the disk is full; otherwise the error itself."""
     # h5py has the number in its text only.
     number = re.search(r"errno = (\d+)", str(error))
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     if isinstance(error, RuntimeError) and number and int(number[1]) in full:
         return explain_full_disk(OSError(int(number[1]), os.strerror(int(number[1]))), temporary.parent)
-    if isinstance(error, RuntimeError) and "HDF" in str(error):
+    if isinstance(error, RuntimeError) and re.search(_WRITING_FAILED, str(error)):
         return explain_full_disk(error, temporary.parent)
     if isinstance(error, OSError) and error.errno in full:
         return explain_full_disk(error, temporary.parent)

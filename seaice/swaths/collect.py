@@ -164,7 +164,8 @@ def collect_swaths(
     )
     request.check()
     retry_policy = RetryPolicy(retries=max_retries, delay=retry_delay, timeout=timeout)
-    with atomic_write.exclusive(request.locate_archive(_make_folder(output_dir))):
+    archive = request.locate_archive(_make_folder(output_dir))
+    with atomic_write.exclusive(archive, look_first=True):
         finished = find_finished_archive(request, output_dir)
         if finished and finished.is_settled:
             return _report_finished(request, output_dir, finished)

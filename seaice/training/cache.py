@@ -7,7 +7,6 @@ the operating system keeps one copy for all. Flags are not in the cache; they ar
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import time
@@ -31,7 +30,7 @@ from seaice.runtime.atomic_write import (
     atomic,
     exclusive,
 )
-from seaice.runtime.json_files import write_json
+from seaice.runtime.json_files import parse_json, write_json
 from seaice.runtime.threads import allowed_processors
 from seaice.training.chunks.arrays import ArrayCoverage, ArraySource, MappedFile
 from seaice.training.chunks.encodings import ENCODINGS
@@ -105,10 +104,13 @@ class CacheDescription:
         """Read the description in a folder; InputError if there is none or it cannot be used."""
         path = folder / DESCRIPTION_FILE
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = parse_json(path.read_text(encoding="utf-8"))
             lists = {name: tuple(stored[name]) for name in ("shape", "days", "crc32")}
             description = cls(**stored | lists)
             is_readable = description.format == _FORMAT and description.dtype in ENCODINGS
+            # A name in the folder: whatever else a description of somebody else may say.
+            is_readable &= Path(description.array).name == description.array
+            is_readable &= description.array.startswith(_ARRAY_PREFIX)
             is_readable &= len(description.days) == len(description.crc32) == description.shape[0]
         except FileNotFoundError:
             raise InputError(f"no cache in {folder}; make it with cache_cube.py") from None
@@ -327,7 +329,7 @@ def _hold_folder(folder: Path) -> Iterator[None]:
             f"expected a new or empty folder for the cache, found {listing(sorted(names))} in {folder}; "
             "choose another folder"
         )
-    with exclusive(folder / DESCRIPTION_FILE):
+    with exclusive(folder / DESCRIPTION_FILE, look_first=True):
         yield
 
 

@@ -94,7 +94,7 @@ def download_scenes(
     output_dir.mkdir(parents=True, exist_ok=True)
     parts = ["test", "train"] if split == "all" else [split]
     report = Report(outputs=[output_dir / part for part in parts])
-    with exclusive(output_dir / _TABLE):
+    with exclusive(output_dir / _TABLE, look_first=True):
         manifest = Manifest(output_dir)
         missing = [part for part in parts if not is_complete(output_dir, part, manifest)]
         if missing or not (output_dir / _TABLE).is_file():

@@ -192,7 +192,8 @@ class DayWorker:
             fatal = is_disk_trouble(error)
             if fatal:  # here, or this thread would begin another day before anyone hears of it
                 self._task.stop.set()
-            location = self._task.folder if fatal else self._task.locate(file)
+            # The full disk may be that of temporary files.
+            location = error.filename or (self._task.folder if fatal else self._task.locate(file))
             return Outcome(file.day, "failed", f"{error.strerror or error}: {location}", fatal=fatal)
         except Exception as error:  # whatever an answer was made of: the other days are fetched
             logger.debug("%s", file.name, exc_info=True)
