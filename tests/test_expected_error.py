@@ -251,6 +251,19 @@ def test_days_without_a_value_at_the_end_take_no_part(tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_absent_days_at_the_end_of_a_part_take_no_part(tmp_path, capsys):
+    values = drifting(days=45).values
+    values[26:31] = np.nan  # the last days of those that judge, in a short record
+    path = written(tmp_path / "c.nc", values)
+    words = ["calibrate", "--input_file", str(path), "--output_file", str(tmp_path / "t.json")]
+    assert fill_gaps.main([*words, "--seeds", "1"]) == 0
+    values[15:30] = np.nan
+    written(path, values[:, :1, :1])
+    assert fill_gaps.main([*words, "--seeds", "1", "--force"]) == 1
+    assert "expected at least 40 days" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_the_script_makes_a_table(tmp_path, capsys):
     path = written(tmp_path / "c.nc", drifting(days=45).values)
     words = ["calibrate", "--input_file", str(path), "--output_file", str(tmp_path / "t.json")]

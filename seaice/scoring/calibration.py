@@ -6,6 +6,7 @@ the errors within one and within two expected errors, 68 and 95 percent for a no
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from seaice import InputError
 from seaice.flags import FillFlag
 from seaice.gapfill import DailyMethod, Filled
 from seaice.gapfill.expected_error import HIGH, LOW, NONE, STEP, ErrorTable, of_day, terms_of
@@ -22,6 +24,8 @@ from seaice.gapfill.pole_hole import fill_pole_hole
 from seaice.grids import Grid
 from seaice.scoring.gaps import cut_gaps
 from seaice.scoring.shapes import GapSettings
+
+logger = logging.getLogger(__name__)
 
 FLAGS = (
     FillFlag.TEMPORAL_TWO_SIDED,
@@ -126,16 +130,28 @@ def _samples(
 ) -> dict[FillFlag, Sample]:
     """Held-out cells of every way of filling, from all methods, kinds of gaps and seeds."""
     found: dict[FillFlag, list[Sample]] = {}
+    parts = [_trim(part) for part in parts]
     for percent, seed, (kinds, lengths) in product(parts, seeds, _GAPS):
         usable = [k for k in kinds if grid is not None or k not in ("orbits", "pole_hole")]
         if not usable or sum(lengths) + 10 > len(percent.days):
             continue
         settings = GapSettings(outage_days=lengths or (1,), single_days=2, orbits=8)
-        held_out = cut_gaps(percent, usable, grid=grid, settings=settings, seed=seed)
+        try:
+            held_out = cut_gaps(percent, usable, grid=grid, settings=settings, seed=seed)
+        except InputError as error:
+            # A short part may lack what one kind of gap needs, such as ice on its last days.
+            logger.info("%s of seed %d: left out, %s", " and ".join(usable), seed, error)
+            continue
         for method in daily_methods().values():
             for flag, sample in _of_method(percent, held_out.mask, method(), table):
                 found.setdefault(flag, []).append(sample)
     return {flag: _joined(found[flag]) for flag in FLAGS if flag in found}
+
+
+def _trim(percent: GappyField) -> GappyField:
+    """Return a part without the empty days at its ends, into which no gap can be cut."""
+    days = np.flatnonzero([percent.observed[day].any() for day in range(len(percent.days))])
+    return percent.only(slice(int(days[0]), int(days[-1]) + 1)) if days.size else percent
 
 
 def _of_method(

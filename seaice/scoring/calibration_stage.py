@@ -101,9 +101,16 @@ def calibrate_errors(
     percent = _daily(percent)
     days = percent.days
     table, rows = calibrate(percent, grid=source.grid, seeds=range(seeds), fit_share=fit_share)
-    if not table.models:
-        raise InputError(f"{input_file}: no gaps could be cut and filled; give a field with more ice")
     judged = days[judged_days(len(days), fit_share)]
+    if not table.models or not rows:
+        part = (
+            f"that judge ({_span(judged)})"
+            if table.models
+            else f"beside {_span(judged)}, that are fitted"
+        )
+        raise InputError(
+            f"{input_file}: no gaps could be cut into the days {part}; give more days with values"
+        )
     made_of = {
         "field": f"{source.path.name}: {source.variable}",
         "title": str(source.file_attributes.get("title", "")),

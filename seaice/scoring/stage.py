@@ -44,7 +44,7 @@ def score_gaps(
     concentration: bool = False,
     start_date: date | None = None,
     end_date: date | None = None,
-    methods: Sequence[str] = ("temporal", "gaussian", "hybrid"),
+    methods: Sequence[str] = ("departure", "temporal", "gaussian", "hybrid"),
     parameters: Sequence[str] = (),
     against: str | None = None,
     gaps: Sequence[str] = (),
