@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import netCDF4
 import numpy as np
@@ -12,6 +12,7 @@ from pyproj import Transformer
 
 import amsr2_processor
 import grid_swaths
+from seaice.gridding.file import TimeStep, describe_statistic, write_gridded
 from seaice.grids import get_grid
 from seaice.simulate import list_simulated_granules, write_granule
 from seaice.sources.amsr2.l1b import read_granule
@@ -154,8 +155,32 @@ def test_all_channels_of_an_archive_and_its_attributes(archive, tmp_path):
         assert variable.units_metadata == "temperature: on_scale"
         assert "36_5H" in dataset["observation_time"].long_name, "of which channel"
         assert dataset.Conventions == "CF-1.11" and dataset.orbit_direction == "descending"
+        assert variable.coordinates == "orbit"
+        assert dataset["orbit"][:].tobytes() == b"descending"
         assert dataset.input_granules.count("GW1AM2_20200301") >= 5
         assert dataset["time_bnds"][0].tolist() == [18322, 18323]
+
+
+def test_ascending_and_descending_files_open_together(tmp_path):
+    import xarray
+
+    grid = GRID.crop(slice(0, 2), slice(0, 3))
+    opened = []
+    for number, direction in enumerate(("ascending", "descending")):
+        write_gridded(
+            tmp_path / f"{direction}.nc",
+            grid=grid,
+            steps=[TimeStep(date(2020, 3, 1), date(2020, 3, 1))],
+            variables=[describe_statistic("tb", "temperature", "K", cell_methods="area: mean")],
+            fields=lambda _, number=number: {"tb": np.full(grid.shape, 200.0 + number)},
+            attributes={},
+            labels={"orbit": direction},
+        )
+        with xarray.open_dataset(tmp_path / f"{direction}.nc") as dataset:
+            opened.append(dataset.load())
+    together = xarray.concat(opened, "orbit")
+    assert together.orbit.values.tolist() == ["ascending", "descending"]
+    assert (together.tb.sel(orbit="descending") == 201).all()
 
 
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")

@@ -65,6 +65,7 @@ def write_gridded(
     variables: Sequence[Variable],
     fields: Callable[[int], Mapping[str, np.ndarray]],
     attributes: Mapping[str, Any],
+    labels: Mapping[str, str] | None = None,
     locked: bool = False,
 ) -> None:
     """Write a file, one time step in memory at a time.
@@ -80,6 +81,9 @@ def write_gridded(
         columns); NaN where there is no value.
     attributes : mapping
         Global attributes.
+    labels : mapping of str to str, optional
+        Texts that hold for the whole file, by name. They are scalar coordinates, along which files can
+        be put together.
     locked : bool
         The caller holds :func:`seaice.runtime.atomic_write.exclusive` for this path.
 
@@ -100,6 +104,13 @@ def write_gridded(
         cf.write_grid(dataset, grid)
         cf.write_time(dataset, starts, ends)
         stored = {variable.name: cf.define_variable(dataset, variable) for variable in variables}
+        for name, text in (labels or {}).items():
+            dataset.createDimension(f"{name}_text", len(text))
+            label = dataset.createVariable(name, "S1", (f"{name}_text",))
+            label.setncattr("_Encoding", "utf-8")
+            label[:] = cf.encode_text(text, len(text))
+        for variable in stored.values() if labels else ():
+            variable.setncattr("coordinates", " ".join(labels or ()))
         for number in range(len(steps)):
             for name, field in fields(number).items():
                 stored[name][number] = _convert(field, stored[name].dtype)

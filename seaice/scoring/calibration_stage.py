@@ -103,13 +103,9 @@ def calibrate_errors(
     table, rows = calibrate(percent, grid=source.grid, seeds=range(seeds), fit_share=fit_share)
     judged = days[judged_days(len(days), fit_share)]
     if not table.models or not rows:
-        part = (
-            f"that judge ({_span(judged)})"
-            if table.models
-            else f"beside {_span(judged)}, that are fitted"
-        )
+        which = f"that judge ({_span(judged)})" if table.models else f"beside {_span(judged)}"
         raise InputError(
-            f"{input_file}: no gaps could be cut into the days {part}; give more days with values"
+            f"{input_file}: no gaps could be cut into the days {which}; give more days with values"
         )
     made_of = {
         "field": f"{source.path.name}: {source.variable}",

@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 
 Resample = Literal["bucket", "nearest", "gaussian"]
 RESAMPLES = ("bucket", "nearest", "gaussian")
+_DIRECTIONS = {"A": "ascending", "D": "descending", "U": "unknown"}
 _NOTHING_USED = "no swath of the input could be used; nothing is written"
 
 # Radius in kilometres within which a pixel counts for a cell, by frequency: half the longer axis of
@@ -252,6 +253,7 @@ def grid_day(
         variables=define_temperature_variables(task.channels, statistics=task.resample == "bucket"),
         fields=lambda _: fields,
         attributes=attributes,
+        labels={"orbit": _DIRECTIONS[orbit]},
     )
     text = f"{used} of {len(locations)} swaths, {gridder.summarise()}"
     return FinishedGrid(path, text, tuple(problems))
@@ -423,12 +425,11 @@ def _import_pyresample() -> tuple[Any, Any]:
 def _make_attributes(
     task: GriddingTask, day: date, orbit: str, granules: list[str]
 ) -> Mapping[str, Any]:
-    directions = {"A": "ascending", "D": "descending", "U": "unknown"}
     first = datetime(day.year, day.month, day.day, tzinfo=UTC)
     return {
         **cf.describe_file(
             title=f"AMSR2 brightness temperatures on the grid {task.grid}",
-            summary=f"Pixels of {directions[orbit]} half orbits scanned on one UTC day, by grid cell.",
+            summary=f"Pixels of {_DIRECTIONS[orbit]} half orbits scanned on one UTC day, by grid cell.",
             source=SOURCE,
             stage="grid_swaths",
             parameters=task.parameters,
@@ -437,7 +438,7 @@ def _make_attributes(
         ),
         "platform": "GCOM-W1",
         "instrument": "AMSR2",
-        "orbit_direction": directions[orbit],
+        "orbit_direction": _DIRECTIONS[orbit],
         "time_coverage": format_period(first, first.replace(hour=23, minute=59, second=59)),
         "input_granules": " ".join(granules),
     }
