@@ -148,6 +148,9 @@ def test_zero_percent_in_zarr_2_is_an_observation(tmp_path, fill, attribute):
     source = read_gappy(path)
     assert np.isfinite(source.field.values[maps == 0]).all()
     assert np.isnan(source.field.values[maps == 255]).all()
+    assert any("in Zarr and taken as a value" in n for n in source.notes) == (
+        fill == 0 and not attribute
+    )
     assert source.field.longitude[0, 0] == 0
     output = tmp_path / "out.nc"
     fill_field(input_file=path, output_file=output, method=make_method("temporal"))

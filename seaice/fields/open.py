@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _POSITIONS = ("latitude", "longitude", "time", "projection_x_coordinate", "projection_y_coordinate")
 _FLAG_ATTRIBUTES = {"flag_values", "flag_masks", "flag_meanings"}
+UNASKED_FILL = "unasked_fill_value"  # in the encoding of a variable whose fill value was put aside
 CONCENTRATION_NAMES = ("sea_ice_area_fraction", "sea_ice_concentration")
 
 
@@ -44,6 +45,7 @@ def open_stored(path: Path) -> xr.Dataset:
                 variable.attrs["_FillValue"] = variable.dtype.type(own)
             elif own is None and variable.attrs["_FillValue"] == 0 and _has_meaning_at_zero(variable):
                 del variable.attrs["_FillValue"]
+                variable.encoding[UNASKED_FILL] = 0
     return dataset
 
 

@@ -105,12 +105,11 @@ def refuse_lone_code(values: np.ndarray, path: Path, variable: str) -> None:
     InputError
         If it occurs in several cells and the file does not declare it.
     """
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return
-    for code in (float(finite.min()), float(finite.max())):
+    # No array is made where no code occurs, which is nearly always.
+    for code in (float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))):
         if not any(np.isclose(code, usual, rtol=1e-6) for usual in _USUAL_CODES):
             continue
+        finite = values[np.isfinite(values)]
         others = finite[~np.isclose(finite, code, rtol=1e-6)]
         count = finite.size - others.size
         if count < 2 or not others.size:

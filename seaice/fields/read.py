@@ -20,6 +20,7 @@ from seaice.fields.axes import FieldAxes, read_axes
 from seaice.fields.mask import SeaMask, find_sea
 from seaice.fields.open import (
     CONCENTRATION_NAMES,
+    UNASKED_FILL,
     decode_stored,
     drop_fill_value,
     is_zero_missing,
@@ -136,6 +137,8 @@ def read_gappy(path: Path, options: ReadOptions = ReadOptions()) -> FieldSource:
         if keeps_zero:
             drop_fill_value(stored[name])
             dataset = decode_stored(stored, path)
+        elif UNASKED_FILL in stored[name].encoding:
+            notes.append(f"0 is the fill value of {name} in Zarr and taken as a value")
         elif is_zero_missing(dataset[name]):
             notes.append(f"0 is declared as missing in {name}")
         array = dataset[name]
