@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
-from test_maps import colour_at, is_close, rgb, texts_outside
+from test_maps import colour_at, ice, is_close, rgb, texts_outside
 
 import visualization
 import visualize_mask
@@ -48,7 +48,11 @@ from seaice.pictures.field_map import (
     crop_to_data,
     widen,
 )
+from seaice.pictures.foreign_field import find_undeclared_codes, read_foreign_field
+from seaice.pictures.read_concentration import read_map_day
 from seaice.pictures.read_field import read_field
+from seaice.pictures.study_area import StudyArea
+from seaice.simulate import write_day
 from seaice.swaths.grid_variables import define_temperature_variables
 
 DPI = 60
@@ -343,8 +347,8 @@ def test_other_variables_of_a_cube(capsys, tmp_path):
     plain = draw(capsys, tmp_path / "c.nc", "--date", "20240110")
     named = draw(capsys, tmp_path / "c.nc", "--date", "20240110", "--variable", "sea_ice_conc")
     np.testing.assert_array_equal(plain[0], named[0])
-    said = refused(capsys, tmp_path / "c.nc", "--date", "20240110", "--vmax", "50")
-    assert "--vmax does not fit a concentration, drawn from 0 to 100 percent" in said
+    said = refused(capsys, tmp_path / "c.nc", "--date", "20240110", "--extent", "data")
+    assert "--extent does not fit a concentration, drawn on its whole grid or a study area" in said
 
 
 @pytest.mark.slow
@@ -374,8 +378,8 @@ def test_what_cannot_be_drawn(capsys, tmp_path):
         ([path, "--coastlines", "mask"], "--coastlines mask needs a land mask"),
         ([path, "--land_mask_file", path], "is no mask of create_mask.py"),
         ([empty, "--coastlines", "none"], "no cell of freeboard_mean has a value in 2022-01-07"),
-        ([other], "other.nc cannot be drawn: "),
-        ([other, "--variable", "a"], "no map called 'a'; it holds no variable (time, y, x) or (y, x)"),
+        ([other], "expected one field, found none"),
+        ([other, "--variable", "a"], "other.nc"),
         ([broken], "broken.nc cannot be drawn: no readable NetCDF file, truncated or damaged"),
     ):
         assert message in refused(capsys, *words), words
@@ -415,3 +419,129 @@ def test_examples_of_the_help_run(capsys, tmp_path):
         status = visualization.main([*shlex.split(line), "--dpi", str(DPI), "--coastlines", "none"])
         assert status == 0, capsys.readouterr().err
     assert len(list(tmp_path.glob("*.png"))) == 3
+
+
+@pytest.mark.slow
+def test_maps_of_expected_errors_and_of_days_say_what_is_observed(capsys, tmp_path):
+    grid = get_grid("n25000").crop(slice(100, 160), slice(80, 140))
+    flags = np.full((1, *grid.shape), FillFlag.OBSERVED, np.uint8)
+    flags[0, 30:] = FillFlag.DEPARTURE_TWO_SIDED
+    flags[0, :5] = FillFlag.LAND
+    flags[0, -2:] = FillFlag.NOT_FILLED
+    surface = np.where(flags[0] == FillFlag.LAND, Surface.LAND, Surface.OCEAN).astype(np.uint8)
+    path = tmp_path / "c.nc"
+    write_cube(
+        path,
+        dates=["20240110"],
+        concentration=np.ones(flags.shape),
+        surface=surface,
+        grid=grid,
+        flags=flags,
+    )
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset.set_auto_maskandscale(False)
+        packed = np.zeros(flags.shape, np.uint8)
+        packed[0, 30:40], packed[0, 40:-2] = 63, 9  # 6 days back and 3 forward; 9 forward alone
+        error = np.full(flags.shape, -1, np.int8)
+        error[0, 30:-2], error[0, 50, :30] = 1, 12
+        for name, values, attributes in (
+            ("days_back_forward", packed, {"long_name": "days to the observations"}),
+            (
+                "sea_ice_conc_error",
+                error,
+                {"scale_factor": 0.005, "long_name": "expected standard error"},
+            ),
+        ):
+            if name not in dataset.variables:
+                fill = -1 if values.dtype == np.int8 else None
+                dataset.createVariable(name, values.dtype, ("time", "y", "x"), fill_value=fill)
+            dataset[name].setncatts(attributes)
+            dataset[name][:] = values
+    days = read_field(path, "days_back_forward", None)
+    assert np.unique(days.values[days.has_value]).tolist() == [3.0, 9.0]
+    errors = read_field(path, "sea_ice_conc_error", None)
+    scale = choose_scale(errors)
+    assert (scale.low, scale.high) == (0.0, 0.06), "nearly all are 0.005, the others are to be seen"
+    for field in (days, errors):
+        _, ax = field_map.make_field_figure(crop_to_data(field, "grid"))
+        swatches, _ = field_map.draw_field_values(ax, crop_to_data(field, "grid"))
+        assert [swatch.label for swatch in swatches] == ["observed", "no value"]
+
+
+def write_latitude_longitude(path, values, **attributes):
+    """A map (latitude, longitude) of cells of 2 degrees from 60 N and 10 E."""
+    with netCDF4.Dataset(path, "w") as dataset:
+        for name, first, count in (
+            ("latitude", 61, values.shape[0]),
+            ("longitude", 11, values.shape[1]),
+        ):
+            dataset.createDimension(name, count)
+            axis = dataset.createVariable(name, "f8", (name,))
+            axis.units = "degrees_north" if name == "latitude" else "degrees_east"
+            axis[:] = first + 2.0 * np.arange(count)
+        variable = dataset.createVariable("thickness", values.dtype, ("latitude", "longitude"))
+        variable.setncatts({"units": "m", "long_name": "ice thickness"})
+        variable[:] = values
+        dataset.setncatts(attributes)
+
+
+def test_codes_that_a_file_does_not_declare_are_no_values(tmp_path):
+    field = np.repeat(np.arange(100, dtype=np.int16), 3).reshape(10, 30)
+    field[0, :12], field[9, :15] = 2540, 2550  # land and missing, as the Sea Ice Index has them
+    write_latitude_longitude(tmp_path / "a.nc", field)
+    found = read_foreign_field(tmp_path / "a.nc", None, None)
+    assert np.nanmax(found.values) == 99 and np.isnan(found.values).sum() == 27
+    assert [note for note in found.notes if note.startswith("2540, 2550 lie far from all other values")]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.append(np.arange(1000.0), 1e6),  # one large value is a value
+        np.append(np.arange(1000.0), np.full(50, 1500.0)),  # nearer than the others are wide
+        np.repeat([0.0, 1000.0], 50),
+        np.full(30, np.nan),
+    ],
+)
+def test_what_may_be_a_value_stays_one(values):
+    assert find_undeclared_codes(values) == []
+
+
+@pytest.mark.slow
+def test_a_field_of_latitude_and_longitude_is_drawn_where_it_lies(capsys, tmp_path):
+    field = np.linspace(0, 3, 300, dtype=np.float32).reshape(10, 30)
+    write_latitude_longitude(tmp_path / "a.nc", field, title="Simulated thickness")
+    found = read_foreign_field(tmp_path / "a.nc", "thickness", None)
+    np.testing.assert_array_equal(found.values, field)
+    longitude, latitude = found.grid.longitude_latitude()
+    np.testing.assert_allclose(longitude[0], 11 + 2 * np.arange(30), atol=1e-6)
+    np.testing.assert_allclose(latitude[:, 0], 61 + 2 * np.arange(10), atol=0.2)
+    assert found.source.startswith("SIMULATED DATA, no observation · a.nc · 10 x 30 cells")
+    _, _, out = draw(capsys, tmp_path / "a.nc", "--bbox", 20, 62, 50, 74, "--title", "A study area")
+    assert "thickness: " in out
+    for more, message in (
+        (["--bbox", 20, 62, 50, 74, "--region", "arctic"], "expected --region or --bbox, found both"),
+        (["--bbox", 20, 62, 50, 74, "--extent", "data"], "--extent does not fit a study area"),
+        (["--bbox", -120, 62, -100, 74], "lies beyond the grid"),
+    ):
+        assert message in refused(capsys, tmp_path / "a.nc", *more)
+
+
+@pytest.mark.slow
+def test_a_study_area_of_a_concentration(capsys, tmp_path):
+    grid = get_grid("n25000")
+    write_day(tmp_path / "asi-AMSR2-n25000-20240110-v5.4.nc", np.full(grid.shape, 70, np.float32), grid)
+    bounds = ["--bounds", 0, 500000, -1000000, -500000]
+    path = tmp_path / "asi-AMSR2-n25000-20240110-v5.4.nc"
+    day = read_map_day(path, None, None)
+    assert day.source.startswith("SIMULATED DATA, no observation · ")
+    part = day.cut(*StudyArea(bounds=bounds[1:]).find_cells(grid))
+    assert part.grid.extent == (0.0, 500000.0, -1000000.0, -500000.0)
+    image, *_ = draw(capsys, path, *bounds, "--vmin", 50, "--vmax", 90)
+    colours = image.reshape(-1, 3)
+    assert (np.abs(colours - ice(50)).max(axis=1) <= 6).mean() > 0.2, "70 is between 50 and 90"
+    assert "expected --vmin below --vmax" in refused(capsys, path, "--vmin", 60, "--vmax", 50)
+    cells = StudyArea(bbox=(-10, 74, 40, 82)).find_cells(grid)
+    longitude, latitude = grid.longitude_latitude()
+    inside = (longitude > -10) & (longitude < 40) & (latitude > 74) & (latitude < 82)
+    assert inside[cells].sum() == inside.sum()

@@ -7,6 +7,8 @@ Examples
   python visualization.py --input_file data/asi-AMSR2-n3125-20240417-v5.4.nc \
       --land_mask_file land_mask.nc --ice_edge --output_file april.pdf
   python visualization.py --input_file cube.nc --date 20240417 --coastlines mask
+  python visualization.py --input_file cube.nc --date 20240417 --bbox -10 74 40 82 --vmin 50 \
+      --title "Ice around Svalbard"
   python visualization.py --input_file freeboard.nc --date 2022-01-07 --output_file map.png
   python visualization.py --input_file freeboard.nc --date 2022-01-07 --variable segment_count
   python visualization.py --input_file tb/AMSR2_TB_n12500_20200101_A.nc \
@@ -62,7 +64,24 @@ def build_parser() -> argparse.ArgumentParser:
         "where that is at most half of the grid)",
     )
     for name, order in (("--vmin", "first"), ("--vmax", "last")):
-        add(name, type=cli.between(-1e12, 1e12), help=f"{order} value of the colours of statistics")
+        add(name, type=cli.between(-1e12, 1e12), help=f"{order} value of the colours")
+    area = parser.add_argument_group("a study area").add_argument
+    area(
+        "--bbox",
+        nargs=4,
+        type=cli.between(-180, 360),
+        metavar=("WEST", "SOUTH", "EAST", "NORTH"),
+        help="degrees; the map shows the cells around it",
+    )
+    area(
+        "--bounds",
+        nargs=4,
+        type=float,
+        metavar=("WEST", "EAST", "SOUTH", "NORTH"),
+        help="metres in the projection of the file",
+    )
+    area("--region", metavar="NAME", help="arctic, antarctic, ross_sea or a GeoJSON file")
+    add("--title", help="title, instead of what is drawn and its day")
     add("--dpi", type=cli.at_least(20), help="dots per inch (default %(default)s)")
     add("--show", action="store_true", help="also open a window")
     return parser

@@ -148,7 +148,12 @@ def make_map_panels(
 
 
 def draw_concentration(
-    ax: GeoAxes, concentration: np.ndarray, grid: Grid, land: np.ndarray | None = None
+    ax: GeoAxes,
+    concentration: np.ndarray,
+    grid: Grid,
+    land: np.ndarray | None = None,
+    *,
+    limits: tuple[float, float] = (0.0, 100.0),
 ) -> AxesImage:
     """Draw sea ice concentration on a map.
 
@@ -162,6 +167,8 @@ def draw_concentration(
     land : ndarray of bool, shape (rows, columns), optional
         True over land, where no value is shown. If cells are smaller than dots, a dot shows land
         only if none of its cells has a value.
+    limits : (float, float)
+        Percent of the first and of the last colour.
 
     Returns
     -------
@@ -172,7 +179,15 @@ def draw_concentration(
     draw_no_value(ax, grid)
     if land is not None:
         draw_land(ax, land, grid)
-    return _draw_values(ax, concentration, grid, palette.make_ice_colormap(), 100, land=land)
+    colormap: Any = palette.make_ice_colormap()
+    arrows = {
+        (False, False): "neither",
+        (True, False): "min",
+        (False, True): "max",
+        (True, True): "both",
+    }
+    colormap.colorbar_extend = arrows[limits[0] > 0, limits[1] < 100]
+    return _draw_values(ax, concentration, grid, colormap, limits, land=land)
 
 
 def draw_frame(image: AxesImage, concentration: np.ndarray, *, title: str | None = None) -> list[Any]:
@@ -219,10 +234,10 @@ def draw_no_value(ax: GeoAxes, grid: Grid) -> None:
     ax.add_patch(patch)
 
 
-def draw_land(ax: GeoAxes, land: np.ndarray, grid: Grid) -> AxesImage:
+def draw_land(ax: GeoAxes, land: np.ndarray, grid: Grid, *, colour: str = palette.LAND) -> AxesImage:
     """Draw the land of a mask below the field, which covers it wherever it has a value."""
     _check_shape(land, grid)
-    return _draw_class_numbers(ax, np.where(land, 0, -1), grid, [palette.LAND], zorder=_LAND_ORDER)
+    return _draw_class_numbers(ax, np.where(land, 0, -1), grid, [colour], zorder=_LAND_ORDER)
 
 
 def draw_classes(ax: GeoAxes, codes: np.ndarray, grid: Grid, classes: Mapping[int, Swatch]) -> AxesImage:
@@ -253,7 +268,7 @@ def draw_ratio(ax: GeoAxes, ratio: np.ndarray, grid: Grid) -> AxesImage:
     """Draw the share of days on which every cell is missing, 0..1."""
     _check_shape(ratio, grid)
     draw_no_value(ax, grid)
-    return _draw_values(ax, ratio, grid, palette.make_ratio_colormap(), 1)
+    return _draw_values(ax, ratio, grid, palette.make_ratio_colormap(), (0, 1))
 
 
 def _draw_class_numbers(
@@ -279,7 +294,7 @@ def _draw_values(
     field: np.ndarray,
     grid: Grid,
     colormap: Colormap,
-    largest: float,
+    limits: tuple[float, float],
     land: np.ndarray | None = None,
 ) -> AxesImage:
     from matplotlib.colors import Normalize
@@ -291,7 +306,7 @@ def _draw_values(
         average_blocks,
         land=land,
         cmap=colormap,
-        norm=Normalize(0, largest),
+        norm=Normalize(*limits),
         zorder=_FIELD_ORDER,
     )
 

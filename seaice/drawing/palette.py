@@ -88,30 +88,31 @@ def make_line_swatch(label: str, colour: str) -> Swatch:
 
 
 LAND_SWATCH = Swatch("land", LAND)
-NO_OBSERVATION_SWATCH = Swatch("no observation", NO_OBSERVATION)
 
+# Classes differ by 13 or more in CIELAB, for readers with any deficiency of colour vision too: a test
+# computes the differences of every pair.
 SURFACE: dict[str, Swatch] = {
-    Surface.OCEAN.name.lower(): Swatch("ocean", "#1f5f99"),
+    Surface.OCEAN.name.lower(): Swatch("ocean", "#033a66"),
     Surface.LAND.name.lower(): LAND_SWATCH,
-    Surface.COAST.name.lower(): Swatch("coast (ocean beside land)", "#5fd0c5"),
-    Surface.POLE_HOLE.name.lower(): Swatch("pole hole", "#b0489f"),
+    Surface.COAST.name.lower(): Swatch("coast (ocean beside land)", "#56d5d6"),
+    Surface.POLE_HOLE.name.lower(): Swatch("pole hole", "#b24aa1"),
     Surface.RARELY_OBSERVED_OCEAN.name.lower(): Swatch("rarely observed ocean", "#f2a541"),
 }
 
 FILL: dict[str, Swatch] = {
     FillFlag.OBSERVED.name.lower(): Swatch("observed", "#e8eef2"),
-    FillFlag.TEMPORAL_TWO_SIDED.name.lower(): Swatch("time, both sides", "#5cb0e0"),
-    FillFlag.TEMPORAL_ONE_SIDED.name.lower(): Swatch("time, one side", "#0b4f8a"),
-    FillFlag.DEPARTURE_TWO_SIDED.name.lower(): Swatch("time + neighbours", "#7fd1ae"),
+    FillFlag.TEMPORAL_TWO_SIDED.name.lower(): Swatch("time, both sides", "#5aaddd"),
+    FillFlag.TEMPORAL_ONE_SIDED.name.lower(): Swatch("time, one side", "#004177"),
+    FillFlag.DEPARTURE_TWO_SIDED.name.lower(): Swatch("time + neighbours", "#90cbd3"),
     FillFlag.DEPARTURE_ONE_SIDED.name.lower(): Swatch("one side + neighbours", "#1f7a5c"),
     FillFlag.SPACETIME_GAUSSIAN.name.lower(): Swatch("space-time Gaussian", "#e8921f"),
-    FillFlag.POLE_HOLE.name.lower(): Swatch("pole hole", "#b0489f"),
+    FillFlag.POLE_HOLE.name.lower(): Swatch("pole hole", "#b24aa1"),
     FillFlag.NOT_FILLED.name.lower(): make_no_value_swatch("not filled"),
     FillFlag.LAND.name.lower(): LAND_SWATCH,
 }
 
 # Colours for classes that are not listed above, such as a filling method of a later version.
-SPARE = ("#2f9e62", "#d6406b", "#f0dc4e", "#7a5c3e", "#14756b", "#9c8cd9")
+SPARE = ("#39a262", "#c8376c", "#f0dc4e", "#7a5c3e", "#14756b", "#918ad8")
 
 
 def make_ice_colormap() -> Colormap:

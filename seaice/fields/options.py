@@ -42,6 +42,8 @@ class ReadOptions:
         end of the valid range is then full ice.
     start_date, end_date : date, optional
         First and last day, in UTC; by default all maps of the file are read.
+    keep_filled : bool
+        Whether values that an earlier run filled are kept, as for a picture.
     """
 
     variable: str | None = None
@@ -57,6 +59,7 @@ class ReadOptions:
     concentration: bool = False
     start_date: date | None = None
     end_date: date | None = None
+    keep_filled: bool = False
 
     @property
     def names_surface(self) -> bool:

@@ -164,7 +164,8 @@ def read_gappy(path: Path, options: ReadOptions = ReadOptions()) -> FieldSource:
         if not has_own_limits:
             refuse_lone_code(values, path, name)
         _drop_poor_quality(dataset, axes, maps, values, options, notes)
-        _drop_filled(dataset, name, axes, maps, values, notes)
+        if not options.keep_filled:
+            _drop_filled(dataset, name, axes, maps, values, notes)
         if axes.time is not None and len(axes.days) > 1 and axes.time_variable is None:
             notes.append(f"{axes.time} has no times: the maps count as days one after the other")
         attributes, encoding = dict(array.attrs), dict(array.encoding)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PERCENTILES = (2, 98)
 _MOST_COLOURED_COUNTS = 8  # counts up to this get a colour each
 _LABEL_LENGTH = 76  # characters that fit beside the bar
+_TEMPERATURE_UNITS = ("K", "kelvin", "degC", "celsius", "Celsius", "degree_Celsius", "degrees_Celsius")
 
 
 @dataclass(frozen=True)
@@ -133,13 +134,16 @@ def _choose_by_kind(field: MapField, values: np.ndarray) -> ColourScale:
     attributes = field.attributes
     if attributes.get("standard_name") == "sea_ice_area_fraction" or field.name == "sea_ice_conc":
         factor = 1.0 if field.units in ("%", "percent") else 100.0
-        return ColourScale(palette.ICE, (0.0, 100.0), "sea ice concentration (%)", factor=factor)
+        name = re.split("[,;]", field.long_name)[0]
+        is_concentration = "concentration" in field.long_name.lower() or "long_name" not in attributes
+        label = "sea ice concentration" if is_concentration or len(name) > _LABEL_LENGTH else name
+        return ColourScale(palette.ICE, (0.0, 100.0), f"{label} (%)", factor=factor)
     if field.is_count:
         return _choose_count_scale(values, label)
     if np.array_equal(np.atleast_1d(attributes.get("valid_range", ())), (0, 1)):
         return ColourScale(palette.RATIO, (0.0, 1.0), label)
     if "standard_deviation" in str(attributes.get("cell_methods")) or re.search(
-        "_(std|uncertainty)$", field.name
+        "_(std|uncertainty|error)$", field.name
     ):
         return ColourScale(
             palette.SPREAD, (0.0, round_range(0.0, _compute_percentiles(values)[1])[1]), label
@@ -147,12 +151,14 @@ def _choose_by_kind(field: MapField, values: np.ndarray) -> ColourScale:
     if field.units in ("h", "hours"):
         first, last = round_range(*_compute_percentiles(values))
         return ColourScale(palette.HOURS, (first, min(last, 24.0) if first < 24 else last), label)
-    colours = palette.TEMPERATURE if field.units in ("K", "kelvin") else palette.FREEBOARD
+    colours = palette.TEMPERATURE if field.units in _TEMPERATURE_UNITS else palette.FREEBOARD
     return ColourScale(colours, round_range(*_compute_percentiles(values)), label)
 
 
 def _compute_percentiles(values: np.ndarray) -> tuple[float, float]:
     low, high = np.percentile(values, _PERCENTILES)
+    if low == high:  # nearly all values are the same, and the others are what is to be seen
+        low, high = values.min(), values.max()
     return float(low), float(high)
 
 

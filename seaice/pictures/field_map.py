@@ -111,8 +111,17 @@ def crop_to_data(field: MapField, extent: Extent | None = None) -> MapView:
     is_small = grid.rows * grid.columns <= _LARGEST_CROP * field.grid.rows * field.grid.columns
     if extent is None and not is_small:
         return MapView(field, field.grid)
-    land = None if field.land is None else field.land[part]
-    return MapView(replace(field, values=field.values[part], grid=grid, land=land), field.grid)
+    return MapView(cut_field(field, *part), field.grid)
+
+
+def cut_field(field: MapField, rows: slice, columns: slice) -> MapField:
+    """Cut the part of a field in a range of rows and of columns."""
+    land, observed = (
+        None if cells is None else cells[rows, columns] for cells in (field.land, field.observed)
+    )
+    values = field.values[rows, columns]
+    grid = field.grid.crop(rows, columns)
+    return replace(field, values=values, grid=grid, land=land, observed=observed)
 
 
 def _place_window(first: int, last: int, length: int, cells: int) -> slice:
@@ -122,14 +131,19 @@ def _place_window(first: int, last: int, length: int, cells: int) -> slice:
     return slice(start, start + length)
 
 
-def make_field_figure(view: MapView) -> tuple[Figure, GeoAxes]:
-    """Make a figure with an empty map of the part and its title."""
+def make_field_figure(view: MapView, *, title: str | None = None) -> tuple[Figure, GeoAxes]:
+    """Make a figure with an empty map of the part and its title, by default that of the field."""
     west, east, south, north = view.grid.extent
     aspect = (east - west) / (north - south)
     height = min(REFERENCE_HEIGHT, 1.2 * REFERENCE_HEIGHT / aspect)
     # Width of the map at a text scale of 1: letters grow with the map.
     width = height * aspect / compute_text_scale(max(height, height * aspect), 1)
-    title, subtitle = _make_titles(view, width + 0.6)
+    own_title, subtitle = _make_titles(view, width + 0.6)
+    if title is None:
+        title = own_title
+    else:
+        title = _wrap_text(title, (width + 0.6) / _TITLE_LETTER)
+        subtitle = f"{own_title}\n{subtitle}"
     extra = 0.21 * title.count("\n") + 0.14 * subtitle.count("\n")
     figure, (ax,) = draw.make_map_panels(view.grid, 1, top=0.85 + extra)
     draw.draw_title(ax, title, subtitle)
@@ -160,7 +174,10 @@ def _wrap_text(text: str, letters: float) -> str:
 def draw_field_values(
     ax: GeoAxes, view: MapView, *, vmin: float | None = None, vmax: float | None = None
 ) -> tuple[list[Swatch], list[str]]:
-    """Draw the values of a field with a colour bar; cells without observation are light grey.
+    """Draw the values of a field with a colour bar; cells without a value are light grey.
+
+    Of a cube, the light grey cells are those that were observed: only filled values have an expected
+    error or days to an observation. Other cells without a value are hatched.
 
     If several cells lie in one dot of the picture, the dot shows the mean of those with a value. If
     few cells have a value and they are too small to be seen, they are drawn wider, but never over
@@ -174,7 +191,7 @@ def draw_field_values(
         Description of the map, for the report.
     """
     scale = choose_scale(view.field, vmin=vmin, vmax=vmax)
-    _draw_no_observation(ax, view.grid)
+    swatches = _draw_empty_cells(ax, view.field)
     if view.land is not None:
         draw.draw_land(ax, view.land, view.grid)
     widening = 0
@@ -196,7 +213,7 @@ def draw_field_values(
     if scale.ticks is not None:
         bar.set_ticks(list(scale.ticks), labels=[f"{tick:,g}" for tick in scale.ticks])
         bar.minorticks_off()
-    return [palette.NO_OBSERVATION_SWATCH], _describe_map(view, scale, 2 * widening + 1)
+    return swatches, _describe_map(view, scale, 2 * widening + 1)
 
 
 def _describe_map(view: MapView, scale: ColourScale, width: int) -> list[str]:
@@ -277,13 +294,24 @@ def widen(values: np.ndarray, distance: int) -> np.ndarray:
     return wide
 
 
-def _draw_no_observation(ax: GeoAxes, grid: Grid) -> None:
+def _draw_empty_cells(ax: GeoAxes, field: MapField) -> list[Swatch]:
+    """Draw what lies below the values, and return the legend entries of cells without one."""
     from matplotlib.patches import Rectangle
 
-    west, east, south, north = grid.extent
+    empty = ~field.has_value if field.land is None else ~field.has_value & ~field.land
+    if field.observed is not None:
+        draw.draw_no_value(ax, field.grid)
+        draw.draw_land(ax, field.observed, field.grid, colour=palette.NO_OBSERVATION)
+        entries = [
+            (empty & field.observed, Swatch("observed", palette.NO_OBSERVATION)),
+            (empty & ~field.observed, palette.make_no_value_swatch(field.missing)),
+        ]
+        return [swatch for cells, swatch in entries if cells.any()]
+    west, east, south, north = field.grid.extent
     ax.add_patch(
         Rectangle(
             (west, south), east - west, north - south, facecolor=palette.NO_OBSERVATION,
             edgecolor="none", linewidth=0, zorder=_BACKGROUND_ORDER,
         )
     )  # fmt: skip
+    return [Swatch(field.missing, palette.NO_OBSERVATION)] if empty.any() else []

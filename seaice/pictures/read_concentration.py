@@ -15,6 +15,7 @@ from seaice import InputError, masks
 from seaice.cube.file import CubeFile
 from seaice.drawing import palette
 from seaice.drawing.palette import Swatch
+from seaice.drawing.source import describe_source
 from seaice.flags import FillFlag, Surface, find_flag_value
 from seaice.grids import Grid
 from seaice.masks import Mask, find_pole_hole
@@ -55,6 +56,16 @@ class MapDay:
     hole: np.ndarray
     missing: str
 
+    def cut(self, rows: slice, columns: slice) -> MapDay:
+        """Cut the part in a range of rows and of columns."""
+        return replace(
+            self,
+            concentration=self.concentration[rows, columns],
+            grid=self.grid.crop(rows, columns),
+            land=None if self.land is None else self.land[rows, columns],
+            hole=self.hole[rows, columns],
+        )
+
 
 def recognise_kind(path: Path) -> FileKind:
     """Recognise by its content whether a file is a daily file, a cube, a mask or another gridded file.
@@ -67,7 +78,9 @@ def recognise_kind(path: Path) -> FileKind:
     if not path.exists():
         raise InputError(f"no such file: {path}")
     if path.suffix == ".zarr" or (path / "zarr.json").is_file():
-        return "cube"  # a damaged folder is reported by the reader of cubes
+        # A damaged cube is reported by the reader of cubes.
+        is_cube = not path.is_dir() or any((path / name).exists() for name in ("fill_flag", "surface"))
+        return "cube" if is_cube or not any(path.iterdir()) else "gridded"
     if path.is_dir():
         raise InputError(f"expected a file, found the folder {path}")
     if not _has_netcdf_signature(path):
@@ -75,11 +88,12 @@ def recognise_kind(path: Path) -> FileKind:
     try:
         with open_netcdf(path) as dataset:
             names = set(dataset.variables)
-            if "fill_flag" in names:
+            if {"fill_flag", "sea_ice_conc"} <= names:
                 return "cube"
             if "nan_ratio" in names:
                 return "mask"
-            return "gridded" if is_gridded(dataset) else "daily"
+            is_daily = "z" in names or DayFile.parse(path.name) is not None
+            return "gridded" if is_gridded(dataset) or not is_daily else "daily"
     except (InputError, OSError, RuntimeError):
         return "daily"  # a damaged file is reported by the reader of daily files
 
@@ -115,6 +129,7 @@ def read_daily(
 ) -> MapDay:
     """Read a daily file; InputError if its name has another date than ``day``."""
     name = DayFile.parse(path.name)
+    attributes = _read_attributes(path)
     if name is not None and day not in (None, name.day):
         raise InputError(f"{path} is of {name.day}, --date says {day}; change one of them")
     try:
@@ -126,11 +141,22 @@ def read_daily(
         concentration=concentration,
         grid=grid,
         date=name.day if name else day,
-        source=f"{product} · {grid}",
+        source=describe_source(attributes, f"{product} · {grid}"),
         land=None if land_mask_file is None else read_land(land_mask_file, path, grid),
         hole=find_pole_hole(np.isnan(concentration), grid),
         missing="not observed",
     )
+
+
+def _read_attributes(path: Path) -> dict[str, Any]:
+    """Read the global attributes of a daily file; empty for other forms than NetCDF."""
+    if not _has_netcdf_signature(path):
+        return {}
+    try:
+        with open_netcdf(path) as dataset:
+            return {name: dataset.getncattr(name) for name in dataset.ncattrs()}
+    except (InputError, OSError, RuntimeError):
+        return {}  # a damaged file is reported by the reader of daily files
 
 
 def read_cube_day(cube: CubeFile, day: date | None) -> MapDay:
@@ -151,7 +177,9 @@ def read_cube_day(cube: CubeFile, day: date | None) -> MapDay:
         concentration=cube.concentration(number) * np.float32(100),
         grid=cube.grid,
         date=day,
-        source=f"{cube.path.name} · {cube.grid} · {filled_share} of ocean cells filled",
+        source=describe_source(
+            cube.attributes, f"{cube.path.name} · {cube.grid} · {filled_share} of ocean cells filled"
+        ),
         land=land,
         hole=cube.surface == Surface.POLE_HOLE,
         missing="not filled",
@@ -311,13 +339,14 @@ def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:
     with open_netcdf(path) as dataset:
         attributes = {k: dataset["surface"].getncattr(k) for k in dataset["surface"].ncattrs()}
         parameters = json.loads(getattr(dataset, "parameters", "{}"))
+        file_attributes = {name: dataset.getncattr(name) for name in dataset.ncattrs()}
     classes = _make_surface_swatches(path, mask.surface, attributes)
     parts = [path.name, str(mask.grid)]
     if "days_used" in parameters:
         parts.append(f"{parameters['days_used']} days read")
     if "threshold" in parameters:
         parts.append(f"land: missing on {100 * parameters['threshold']:g} % of them or more")
-    return mask, classes, " · ".join(parts)
+    return mask, classes, describe_source(file_attributes, " · ".join(parts))
 
 
 def _make_surface_swatches(

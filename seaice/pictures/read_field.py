@@ -16,6 +16,8 @@ from seaice import (
     cf,
     masks,
 )
+from seaice.drawing.source import describe_source
+from seaice.flags import find_flag_value
 from seaice.gridding.file import TimeStep
 from seaice.grids import Grid
 from seaice.open_file import open_netcdf, summarise_error
@@ -26,6 +28,7 @@ _MAIN_NAMES = (
     r"freeboard_mean", r"height_mean", r"brightness_temperature_(?!.*_(std|count)$).*",
     r"sea_ice_conc", r"surface", r"land_mask",
 )  # fmt: skip
+_PACKED_DAYS = "days_back_forward"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,12 @@ class MapField:
         Whether it is the variable that is drawn by default.
     land : ndarray of bool, shape (rows, columns), or None
         Land; None if no mask was read.
+    observed : ndarray of bool, shape (rows, columns), or None
+        Cells of a cube that were observed; None for any other file.
+    missing : str
+        Meaning of a cell without a value, for the legend.
+    notes : tuple of str
+        Lines for the report, such as codes that became missing.
     """
 
     name: str
@@ -62,6 +71,9 @@ class MapField:
     is_count: bool = False
     is_main: bool = True
     land: np.ndarray | None = field(default=None, repr=False)
+    observed: np.ndarray | None = field(default=None, repr=False)
+    missing: str = "no observation"
+    notes: tuple[str, ...] = ()
 
     @property
     def long_name(self) -> str:
@@ -128,10 +140,21 @@ def is_gridded(dataset: Any) -> bool:
     return has_time or "surface" in names or "land_mask" in names
 
 
+def is_own_grid(path: Path, variable: str | None) -> bool:
+    """Whether :func:`read_field` reads a variable: on a grid of this toolbox, or a flag variable."""
+    if not path.is_file():
+        return False
+    with open_netcdf(path) as dataset:
+        names = _list_maps(dataset)
+        if variable in names and "status_flag" in getattr(dataset[variable], "standard_name", ""):
+            return True
+        return bool(names) and hasattr(dataset, "grid_id")
+
+
 def read_field(
     path: Path, variable: str | None, day: date | None, land_mask_file: Path | None = None
 ) -> MapField:
-    """Read one variable of a gridded file at one time step.
+    """Read one variable of a gridded file of this toolbox at one time step.
 
     Parameters
     ----------
@@ -155,6 +178,7 @@ def read_field(
         name, is_main = _choose_variable(dataset, path, variable)
         stored = dataset.variables[name]
         attributes = {key: stored.getncattr(key) for key in stored.ncattrs()}
+        file_attributes = {key: dataset.getncattr(key) for key in dataset.ncattrs()}
         grid = cf.read_grid(dataset)
         step: TimeStep | None = None
         index: tuple[int, ...] = ()
@@ -166,19 +190,47 @@ def read_field(
             raise InputError(f"{name} of {path} has no time; leave --date out")
         is_count = stored.dtype.kind in "iu" and not {"scale_factor", "flag_values"} & set(attributes)
         values = _read_values(stored, index, grid, path, raw="flag_values" in attributes)
+        land, observed = _read_origin(dataset, name, index, grid, path)
     if is_count and re.search(r"(^|_)count$", name):
         values[values == 0] = np.nan
+    if name == _PACKED_DAYS:
+        values = _find_nearest_days(values)
+        attributes |= {
+            "long_name": "days to the nearest observation used by a fill in time",
+            "units": "days",
+        }
     return MapField(
         name=name,
         values=values,
         grid=grid,
         step=step,
         attributes=attributes,
-        source=f"{path.name} · {grid}",
+        source=describe_source(file_attributes, f"{path.name} · {grid}"),
         is_count=is_count,
         is_main=is_main,
-        land=None if land_mask_file is None else read_land(land_mask_file, path, grid),
+        land=land if land_mask_file is None else read_land(land_mask_file, path, grid),
+        observed=observed,
+        missing="no observation" if observed is None else "no value",
     )
+
+
+def _read_origin(
+    dataset: Any, name: str, index: tuple[int, ...], grid: Grid, path: Path
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Read which cells are land and which were observed from the flags of a cube; None without flags."""
+    flag = dataset.variables.get("fill_flag")
+    if name == "fill_flag" or not index or flag is None or flag.ndim != 3:
+        return None, None
+    codes = _read_values(flag, index, grid, path, raw=True)
+    attributes = {key: flag.getncattr(key) for key in flag.ncattrs()}
+    land, observed = (codes == find_flag_value(attributes, word) for word in ("land", "observed"))
+    return land, observed
+
+
+def _find_nearest_days(packed: np.ndarray) -> np.ndarray:
+    """Find the days to the nearest observation in 10 x days back + days forward; NaN for 0."""
+    back, forward = np.divmod(np.where(packed > 0, packed, np.nan), 10)
+    return np.fmin(np.where(back > 0, back, np.nan), np.where(forward > 0, forward, np.nan))
 
 
 def _list_maps(dataset: Any) -> list[str]:

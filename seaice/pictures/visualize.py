@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,12 @@ from seaice.pictures.field_map import (
     Extent,
     MapView,
     crop_to_data,
+    cut_field,
     draw_field_classes,
     draw_field_values,
     make_field_figure,
 )
+from seaice.pictures.foreign_field import read_foreign_field
 from seaice.pictures.read_concentration import (
     DayComparison,
     MapDay,
@@ -32,7 +34,8 @@ from seaice.pictures.read_concentration import (
     read_surface,
     recognise_kind,
 )
-from seaice.pictures.read_field import MapField, read_field
+from seaice.pictures.read_field import MapField, is_own_grid, read_field
+from seaice.pictures.study_area import StudyArea
 from seaice.report import Report
 from seaice.runtime.atomic_write import atomic
 from seaice.runtime.output_checks import (
@@ -58,6 +61,10 @@ def visualize(
     extent: Extent | None = None,
     vmin: float | None = None,
     vmax: float | None = None,
+    bbox: Sequence[float] | None = None,
+    bounds: Sequence[float] | None = None,
+    region: str | None = None,
+    title: str | None = None,
     dpi: int = 300,
     show: bool = False,
 ) -> Report:
@@ -84,8 +91,12 @@ def visualize(
         Part of the grid that the map of a gridded file shows; see
         :func:`seaice.pictures.field_map.crop_to_data`.
     vmin, vmax : float, optional
-        First and last value of the colours of a gridded file; see
+        First and last value of the colours, percent for a concentration; see
         :func:`seaice.pictures.colour_scale.choose_scale`.
+    bbox, bounds, region
+        Study area; see :class:`seaice.pictures.study_area.StudyArea`. By default the whole map.
+    title : str, optional
+        Title, instead of the name of what is drawn and its day.
     dpi : int
         Dots per inch of the picture.
     show : bool
@@ -102,18 +113,33 @@ def visualize(
     _check_picture(output_file or Path("map.png"), dpi, input_file, land_mask_file)
     kind = recognise_kind(input_file)
     common: dict[str, Any] = {"coastlines": coastlines, "dpi": dpi, "show": show}
-    field_options = {"extent": extent, "vmin": vmin, "vmax": vmax}
+    area = StudyArea(bbox=bbox, bounds=bounds, region=region)
+    limits = {"vmin": vmin, "vmax": vmax}
     if kind == "gridded" or variable not in (None, "sea_ice_conc"):
         _refuse_options("gridded statistics", ice_edge=ice_edge)
-        field = read_field(input_file, variable, date, land_mask_file)
-        return _visualize_field(field, input_file, output_file, field_options, **common)
+        read = read_field if is_own_grid(input_file, variable) else read_foreign_field
+        field = read(input_file, variable, date, land_mask_file)
+        if area.is_set:
+            _refuse_options("a study area", extent=extent)
+            field = cut_field(field, *area.find_cells(field.grid))
+            extent = "grid"
+        options = {"extent": extent, "title": title, **limits}
+        return _visualize_field(field, input_file, output_file, options, **common)
     if kind == "mask":
-        options = {"date": date, "land_mask_file": land_mask_file, "ice_edge": ice_edge}
-        _refuse_options("a mask", variable=variable, **options, **field_options)
+        needless = {"date": date, "land_mask_file": land_mask_file, "ice_edge": ice_edge}
+        place = {"bbox": bbox, "bounds": bounds, "region": region, "title": title, "extent": extent}
+        _refuse_options("a mask", variable=variable, **needless, **limits, **place)
         return visualize_mask(input_file=input_file, output_file=output_file, **common)
-    _refuse_options("a concentration, drawn from 0 to 100 percent on its whole grid", **field_options)
+    _refuse_options("a concentration, drawn on its whole grid or a study area", extent=extent)
+    colours = (0.0 if vmin is None else vmin, 100.0 if vmax is None else vmax)
+    if not colours[0] < colours[1]:
+        raise InputError(
+            f"expected --vmin below --vmax, found {colours[0]:g} to {colours[1]:g}; change one"
+        )
     day = read_map_day(input_file, date, land_mask_file)
-    return _visualize_day(day, input_file, output_file, ice_edge, **common)
+    day = day.cut(*area.find_cells(day.grid)) if area.is_set else day
+    choices = {"ice_edge": ice_edge, "limits": colours, "title": title}
+    return _visualize_day(day, input_file, output_file, choices, **common)
 
 
 def _refuse_options(kind: str, **options: object) -> None:
@@ -127,7 +153,7 @@ def _visualize_day(
     day: MapDay,
     input_file: Path,
     output_file: Path | None,
-    ice_edge: float | None,
+    options: Mapping[str, Any],
     *,
     coastlines: Choice,
     dpi: int,
@@ -138,14 +164,18 @@ def _visualize_day(
         output_file = _make_default_name(input_file, stamp)
     coast = _choose_coast(coastlines, day.grid, day.land)
     figure, ax = draw.make_map_figure(day.grid)
-    image = draw.draw_concentration(ax, day.concentration, day.grid, day.land)
+    image = draw.draw_concentration(ax, day.concentration, day.grid, day.land, limits=options["limits"])
     swatches = _draw_coast_and_hole(ax, day, coast)
-    if ice_edge is not None:
-        swatches.append(draw.draw_ice_edge(ax, day.concentration, day.grid, level=ice_edge))
+    if options["ice_edge"] is not None:
+        swatches.append(draw.draw_ice_edge(ax, day.concentration, day.grid, level=options["ice_edge"]))
     draw.draw_scale_bar(ax, day.grid)
     draw.draw_colorbar(ax, image)
     draw.draw_legend(ax, swatches)
-    draw.draw_title(ax, f"Sea ice concentration, {day.date or input_file.name}", day.source)
+    name = f"Sea ice concentration, {day.date or input_file.name}"
+    if options["title"] is None:
+        draw.draw_title(ax, name, day.source)
+    else:
+        draw.draw_title(ax, options["title"], f"{name}\n{day.source}")
     return _save(figure, output_file, coast, dpi=dpi, show=show)
 
 
@@ -175,7 +205,7 @@ def _visualize_field(
     limits = {"vmin": options["vmin"], "vmax": options["vmax"]}
     view = crop_to_data(field, options["extent"])
     coast = _choose_coast(coastlines, view.grid, view.land)
-    figure, ax = make_field_figure(view)
+    figure, ax = make_field_figure(view, title=options["title"])
     if field.flags is None:
         swatches, description = draw_field_values(ax, view, **limits)
     else:
@@ -188,7 +218,7 @@ def _visualize_field(
     draw.draw_scale_bar(ax, view.grid)
     draw.draw_legend(ax, swatches)
     report = _save(figure, output_file, coast, dpi=dpi, show=show)
-    report.lines += description
+    report.lines += [*description, *field.notes]
     return report
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # When all colours are used, they are used again with the next of the styles.
-LINE_COLOURS = ("#0b4f8a", "#e8921f", "#2f9e62", "#b0489f", "#7a5c3e", "#5cb0e0", "#d6406b")
+LINE_COLOURS = ("#004075", "#e8921f", "#189a69", "#b34ba2", "#7a5c3c", "#5db1e1", "#e94962")
 _STYLES = ("-", "--", ":")
 
 

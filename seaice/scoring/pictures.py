@@ -312,8 +312,8 @@ def measure_cell_size(scores: Scores, grid: Grid | None) -> tuple[float, float]:
         raise InputError("the field has no coordinates")
     if is_globe(scores, grid):
         raise InputError(
-            f"{np.nanmax(latitude) - np.nanmin(latitude):.0f} degrees of latitude are no plane; score at "
-            f"most {_LARGEST_FLAT_EXTENT:g}"
+            f"{np.nanmax(latitude) - np.nanmin(latitude):.0f} degrees of latitude are no plane; "
+            f"score at most {_LARGEST_FLAT_EXTENT:g}"
         )
     phi, lam = np.radians(latitude), np.radians(longitude)
     unit = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])

@@ -268,9 +268,15 @@ def draw_chart(ax: Axes, sic: np.ndarray) -> AxesImage:
     return _draw_ice_percent(ax, percent)
 
 
-def draw_percent(ax: Axes, values: np.ndarray) -> AxesImage:
-    """Draw probability or concentration 0..1 (lines, samples) in percent; NaN is no value."""
-    return _draw_ice_percent(ax, 100 * np.ma.masked_invalid(values))
+def draw_percent(ax: Axes, values: np.ndarray, *, land: np.ndarray | None = None) -> AxesImage:
+    """Draw probability or concentration 0..1 (lines, samples) in percent; NaN is no value, or land."""
+    image = _draw_ice_percent(ax, 100 * np.ma.masked_invalid(values))
+    if land is not None and land.any():
+        from matplotlib.colors import ListedColormap
+
+        below = np.ma.masked_equal(land.astype(np.uint8), 0)
+        _draw_image(ax, below, cmap=ListedColormap([palette.LAND]), zorder=image.get_zorder() - 0.5)
+    return image
 
 
 def _draw_ice_percent(ax: Axes, percent: np.ma.MaskedArray) -> AxesImage:

@@ -24,7 +24,7 @@ from seaice.segmentation.figures.patches import (
     draw_embedding_figure,
     draw_panels_figure,
 )
-from seaice.segmentation.mapping.scene_map import read_scene_map
+from seaice.segmentation.mapping.scene_map import LAND, read_scene_map
 from seaice.segmentation.training.log import LOG_FILE, read_log
 from seaice.sources.bremen.names import DayFile
 
@@ -226,7 +226,8 @@ def _draw_scene(path: Path, report: Report) -> Figure:
     axes[0].set_title("water and ice", fontsize=_TITLE - 1)
     panels.draw_legend(figure, present)
     for ax, name in zip(axes[1:], names, strict=True):
-        image = panels.draw_percent(ax, panels.thin_image(scene_map.layers[name]))
+        values = panels.thin_image(scene_map.layers[name])
+        image = panels.draw_percent(ax, values, land=codes == LAND)
         ax.set_title(name.replace("_", " "), fontsize=_TITLE - 1)
         panels.draw_colour_bar(figure, image, "percent", ax=ax, shrink=0.9, pad=0.02)
     panels.draw_compass(axes[0], scene_map.positions)
