@@ -217,6 +217,10 @@ class Grid:
         The ellipsoids are not compared: files of one product name either Hughes 1980 or
         WGS 84 for the same projected coordinates. These lie at most 150 m apart.
         """
+        return self._has_same_numbers(other) and _lie_alike(self.projection, other.projection)
+
+    def _has_same_numbers(self, other: Grid) -> bool:
+        """Whether both grids have the same projected coordinates, whatever meridian points down."""
         tolerance = 0.01 * self.step
         return (
             self.shape == other.shape
@@ -334,8 +338,14 @@ def recognise_grid(x: np.ndarray, y: np.ndarray, attributes: Mapping[str, Any] |
     for grid_id in list_grid_ids():
         registered = get_grid(grid_id)
         candidate = custom if projection else replace(custom, projection=registered.projection)
-        if registered.same_cells(candidate) and _have_same_family(registered, candidate):
+        if not registered._has_same_numbers(candidate) or not _have_same_family(registered, candidate):
+            continue
+        if _lie_alike(registered.projection, candidate.projection):
             matches.append(replace(registered, projection=candidate.projection))
+        elif grid_id[0] in "ns":
+            # The edges of these grids belong to one projection. Some files of NSIDC name the meridian
+            # at the top, 135 degrees, where that at the bottom is meant.
+            matches.append(registered)
     if len(matches) == 1:
         return matches[0]
     if projection is None:
@@ -489,6 +499,28 @@ def convert_to_metres(values: np.ndarray, units: Any, name: str) -> np.ndarray:
                 f"give {name} the attribute units, m or km"
             )
     return metres
+
+
+def _lie_alike(first: str, second: str) -> bool:
+    """Whether two projections put the same numbers at the same place, ellipsoids aside."""
+    one, other = _describe_projection(first), _describe_projection(second)
+    if one.get("grid_mapping_name") != other.get("grid_mapping_name"):
+        return False
+    for name in (
+        "straight_vertical_longitude_from_pole",
+        "longitude_of_projection_origin",
+        "latitude_of_projection_origin",
+        "standard_parallel",
+    ):
+        degrees, expected = one.get(name), other.get(name)
+        if isinstance(degrees, int | float) and isinstance(expected, int | float):
+            difference = abs(degrees - expected) % 360
+            if min(difference, 360 - difference) > 0.01:
+                return False
+    return all(
+        abs(float(one.get(name, 0)) - float(other.get(name, 0))) < 1
+        for name in ("false_easting", "false_northing")
+    )
 
 
 def _have_same_family(first: Grid, second: Grid) -> bool:

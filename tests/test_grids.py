@@ -165,3 +165,29 @@ def test_false_easting_and_poles_elsewhere():
     assert ups.distance_to_pole().min() == pytest.approx(np.hypot(500, 500))
     assert ups.cell_area() == pytest.approx(1 / 0.994**2, rel=1e-3)
     assert Grid("custom", 4, 4, 1000, 0, 0, "EPSG:3035").distance_to_pole() is None
+
+
+def test_the_same_numbers_about_another_meridian_are_another_place():
+    """Only the polar stereographic grids of NSIDC tell their projection by their edges."""
+
+    def read(grid, meridian):
+        attributes = grid.to_cf()
+        for name in ("crs_wkt", "projected_crs_name"):
+            attributes.pop(name, None)
+        for name in ("straight_vertical_longitude_from_pole", "longitude_of_projection_origin"):
+            if name in attributes:
+                attributes[name] = meridian
+        return recognise_grid(grid.x, grid.y, attributes)
+
+    ease, stereographic = get_grid("ease2n25000"), get_grid("n25000")
+    assert read(ease, 0.0).same_cells(ease)
+    turned = read(ease, -45.0)
+    assert turned.id == "custom"
+    assert not turned.same_cells(ease)
+    assert not ease.same_cells(turned)
+    part = stereographic.crop(slice(10, 20), slice(30, 50))
+    assert read(part, -45.0).same_cells(part)
+    assert not read(part, 0.0).same_cells(part)
+    trap = read(stereographic, 135.0)
+    assert trap.same_cells(stereographic)
+    np.testing.assert_allclose(trap.longitude_latitude(), stereographic.longitude_latitude(), atol=0.01)
