@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -23,6 +22,7 @@ from seaice.dates import DateRange
 from seaice.flags import DayStatus
 from seaice.grids import Grid
 from seaice.report import listing
+from seaice.runtime.json_files import parse_json
 from seaice.runtime.output_kinds import OutputRefused
 from seaice.sources.bremen.names import DayFile
 
@@ -109,7 +109,7 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> ExistingCu
                 cube.variable("day_status"),
                 cube.texts("input_file"),
                 cube.texts("input_sha256"),
-                json.loads(cube.attributes.get("halo_inputs", "{}")),
+                parse_json(cube.attributes.get("halo_inputs", "{}")),
                 cube.has("lat"),
                 cube.is_as_written,
             )

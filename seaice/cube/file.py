@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Sequence
 from datetime import date
@@ -31,6 +30,7 @@ from seaice.flags import Surface, find_flag_value, read_flag_values, translate_s
 from seaice.grids import CellLayout, Grid
 from seaice.open_file import explain_damage, open_netcdf, open_zarr
 from seaice.runtime.atomic_write import locate_replaced
+from seaice.runtime.json_files import parse_json
 
 WHOLE = slice(None)
 Index = tuple[int | slice, ...]
@@ -150,7 +150,7 @@ class CubeFile:
     def parameters(self) -> dict[str, Any]:
         """The parameters the cube was made with; InputError if the file has none."""
         try:
-            return dict(json.loads(self.attributes["parameters"]))
+            return dict(parse_json(self.attributes["parameters"]))
         except (KeyError, TypeError, ValueError):
             raise InputError(f"{self.path} does not tell the parameters it was made with") from None
 
@@ -448,7 +448,7 @@ def _check_group(path: Path) -> None:
         folder = "a folder without zarr.json" if any(path.iterdir()) else "an empty folder"
         raise InputError(f"expected a cube, found {folder}: {path}; {advice}")
     try:
-        kind = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["node_type"]
+        kind = parse_json((path / "zarr.json").read_text(encoding="utf-8"))["node_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is damaged: its zarr.json cannot be read ({error}); make the cube again with "

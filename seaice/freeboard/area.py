@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from seaice import InputError
 from seaice.gridding import project
 from seaice.grids import Grid
+from seaice.runtime.json_files import parse_json
 
 # Name -> west, south, east, north in degrees.
 NAMED_AREAS = {
@@ -155,7 +155,7 @@ def _read_geojson(path: Path) -> Area:
     import shapely
 
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         shapes = [shapely.geometry.shape(geometry) for geometry in _list_geometries(content) if geometry]
         polygons = [
             polygon

@@ -23,6 +23,7 @@ from seaice import InputError
 from seaice.flags import FillFlag
 from seaice.gapfill import Filled
 from seaice.runtime.digests import digest_parts
+from seaice.runtime.json_files import parse_json
 from seaice.runtime.threads import each_band
 
 TERMS = (
@@ -105,7 +106,7 @@ def _packaged() -> ErrorTable:
 
 def _read(path: Path) -> ErrorTable:
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = parse_json(path.read_text(encoding="utf-8"))
         models = {
             FillFlag[name.upper()]: np.array(
                 [[kinds[kind][term] for term in TERMS] for kind in ("mixture", "pure")], np.float64

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -21,6 +20,7 @@ from seaice.grids import Grid
 from seaice.masks import Mask, find_pole_hole
 from seaice.open_file import open_netcdf
 from seaice.pictures.read_field import is_gridded, read_land
+from seaice.runtime.json_files import parse_json
 from seaice.sources.bremen.names import DayFile, RejectedDay
 from seaice.sources.bremen.reader import read_day
 
@@ -338,7 +338,7 @@ def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:
     mask = masks.read_mask(path)
     with open_netcdf(path) as dataset:
         attributes = {k: dataset["surface"].getncattr(k) for k in dataset["surface"].ncattrs()}
-        parameters = json.loads(getattr(dataset, "parameters", "{}"))
+        parameters = parse_json(getattr(dataset, "parameters", "{}"))
         file_attributes = {name: dataset.getncattr(name) for name in dataset.ncattrs()}
     classes = _make_surface_swatches(path, mask.surface, attributes)
     parts = [path.name, str(mask.grid)]

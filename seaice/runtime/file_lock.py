@@ -171,47 +171,47 @@ def _read_start_time(process: int) -> str:
 @contextmanager
 def _hold_own_file(lock: Path) -> Iterator[None]:
     """Hold a lock by a file that only one process can make; :class:`LockHeld` if another holds it."""
-    held = lock.with_suffix(".held")
+    own_lock = lock.with_suffix(".held")
     note = f"{_describe_this_process()}key {uuid.uuid4().hex}\n".encode()
     while True:
         try:
-            handle = os.open(held, _FLAGS | os.O_EXCL, 0o644)
+            handle = os.open(own_lock, _FLAGS | os.O_EXCL, 0o644)
             break
         except FileExistsError:
-            _remove_left_behind(held)
+            _remove_left_behind(own_lock)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(note)
         yield
     finally:
-        if _read_note(held) in (note, b""):
-            held.unlink(missing_ok=True)
+        if _read_note(own_lock) in (note, b""):
+            own_lock.unlink(missing_ok=True)
 
 
-def _remove_left_behind(held: Path) -> None:
+def _remove_left_behind(own_lock: Path) -> None:
     """Remove the lock file of a process that has ended; LockHeld if it may still run."""
-    note = _read_note(held)
+    note = _read_note(own_lock)
     for _ in range(_ATTEMPTS):
         if note is None:
             return  # its holder has just removed it
         if note:
             break
         time.sleep(_WAIT)  # just made: its holder has not written its name yet
-        note = _read_note(held)
+        note = _read_note(own_lock)
     if note and not note.startswith(b"process "):
-        raise _refuse(held)
+        raise _refuse(own_lock)
     if not note or not _has_ended(note):
         raise LockHeld(
             f"{_read_holder(note or b'')} (this file system has no locks of the kernel: if that process "
-            f"has ended, remove {held})"
+            f"has ended, remove {own_lock})"
         )
     # Of two processes that come here at once one moves the file; what it moved is looked at again.
-    aside = held.with_name(f"{held.name}.{uuid.uuid4().hex}")
+    aside = own_lock.with_name(f"{own_lock.name}.{uuid.uuid4().hex}")
     with suppress(FileNotFoundError):
-        held.rename(aside)
+        own_lock.rename(aside)
         if _read_note(aside) != note:
             with suppress(OSError):
-                os.link(aside, held)
+                os.link(aside, own_lock)
         aside.unlink()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from seaice.dates import (
 from seaice.gapfill.departure import Departure
 from seaice.gapfill.methods import recorded_method
 from seaice.runtime.digests import sort_by_digest
-from seaice.runtime.json_files import write_json
+from seaice.runtime.json_files import parse_json, write_json
 from seaice.training.windows import (
     check_blocks,
     check_count,
@@ -277,7 +276,7 @@ class Statistics:
         if not path.is_file():
             raise InputError(f"no such statistics file: {path}; save it with Statistics.save")
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = parse_json(path.read_text(encoding="utf-8"))
             return cls(**{**stored, "periods": tuple(stored["periods"])})
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} is no file of Statistics.save ({error})") from None

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import seaice
 from seaice import InputError
 from seaice.runtime.atomic_write import atomic
-from seaice.runtime.json_files import write_json
+from seaice.runtime.json_files import parse_json, write_json
 from seaice.segmentation.data.patch_positions import (
     MIXED,
     DrawSettings,
@@ -172,7 +171,7 @@ def read_scene_notes(folder: Path) -> dict[str, dict[str, Any]]:
     """
     path = Path(folder) / "patches.json"
     try:
-        notes = json.loads(path.read_text(encoding="utf-8"))["scenes"]
+        notes = parse_json(path.read_text(encoding="utf-8"))["scenes"]
         return {str(scene): dict(note) for scene, note in notes.items()}
     except FileNotFoundError:
         return {}

@@ -19,6 +19,7 @@ from seaice.runtime.atomic_write import (
     exclusive,
 )
 from seaice.runtime.digests import digest_parts, sort_by_digest
+from seaice.runtime.json_files import parse_json
 from seaice.runtime.options import Range, Share
 from seaice.segmentation.data.patch_manifest import (
     PatchRow,
@@ -374,7 +375,7 @@ def list_unassigned(folder: Path, scenes: Sequence[str]) -> list[str]:
     """List scenes that the split of a folder does not mention: in no part, and not left out either."""
     try:
         split = load_split(folder)
-        left_out = json.loads((folder / _NOTE).read_text(encoding="utf-8")).get("left_out", [])
+        left_out = parse_json((folder / _NOTE).read_text(encoding="utf-8")).get("left_out", [])
     except (InputError, FileNotFoundError):
         return []
     assigned = {name.partition("_patch")[0] for part in PARTS for name in getattr(split, part)}
@@ -392,7 +393,7 @@ def load_split(patch_dir: Path) -> Split:
     folder = Path(patch_dir)
     try:
         lists = [tuple((folder / f"{part}.txt").read_text(encoding="utf-8").split()) for part in PARTS]
-        note = json.loads((folder / _NOTE).read_text(encoding="utf-8"))
+        note = parse_json((folder / _NOTE).read_text(encoding="utf-8"))
         split = Split(lists[0], lists[1], lists[2], note["split"])
     except FileNotFoundError as error:
         raise InputError(f"no split: {error.filename}; make it with segmentation.py split") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -13,6 +12,7 @@ from seaice import InputError
 from seaice.drawing import palette
 from seaice.report import Report
 from seaice.runtime.atomic_write import atomic
+from seaice.runtime.json_files import parse_json
 from seaice.runtime.options import Count, Range
 from seaice.runtime.output_checks import (
     Output,
@@ -167,7 +167,7 @@ def _draw_curves(named: Mapping[str, Path], report: Report) -> Figure:
 def _read_study(path: Path, score: str) -> tuple[dict[str, list[dict[str, Any]]], dict[str, float], str]:
     """Read ``efficiency.json``: lines by inputs, the score of every baseline, and a description."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         table, lines = content["table"], dict[str, list[dict[str, Any]]]()
         for line in table:
             lines.setdefault(line["inputs"], []).extend([line] * (line["score"] == score))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from seaice import (
 from seaice.drawing import palette
 from seaice.open_file import open_netcdf
 from seaice.runtime.atomic_write import atomic
+from seaice.runtime.json_files import parse_json
 from seaice.segmentation.data.labels import (
     ICE,
     WATER,
@@ -227,8 +227,8 @@ def read_parameters(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Read the parameters and the numbers of a map; None if there is no map, or it lacks them."""
     try:
         with open_netcdf(path) as dataset:
-            parameters = json.loads(dataset.getncattr("parameters"))
-            numbers = json.loads(dataset.getncattr("numbers"))
+            parameters = parse_json(dataset.getncattr("parameters"))
+            numbers = parse_json(dataset.getncattr("numbers"))
     except (OSError, RuntimeError, AttributeError, ValueError):
         return None
     if not isinstance(parameters, dict) or not isinstance(numbers, dict):

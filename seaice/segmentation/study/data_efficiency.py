@@ -20,7 +20,7 @@ from seaice.runtime.atomic_write import (
     exclusive,
 )
 from seaice.runtime.digests import digest_file
-from seaice.runtime.json_files import write_json
+from seaice.runtime.json_files import parse_json, write_json
 from seaice.runtime.options import Count, Range, Share
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import read_manifest
@@ -228,7 +228,7 @@ def _train_and_score(
 def _read_result(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Read the result of a finished run; refuses one of other settings."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         earlier = content["settings"] | {"split": content["split"]}
         result: dict[str, Any] = content["result"]
         missing = {"scores", "patches", "updates"} - set(result)

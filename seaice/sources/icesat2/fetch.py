@@ -21,9 +21,9 @@ from seaice.download.retry import (
 )
 from seaice.open_file import UnreadableFile, is_web_page, open_hdf5
 from seaice.runtime.atomic_write import (
-    HeldByAnother,
     exclusive,
     flush,
+    is_disk_trouble,
 )
 from seaice.runtime.threads import work_off
 from seaice.sources.icesat2.backends import SIGNATURE
@@ -176,7 +176,9 @@ def _fetch(
         return str(end.error)
     except Stopped:
         return _STOPPED
-    except HeldByAnother as error:
+    except (InputError, OSError) as error:  # another run holds it, or the disk
+        if isinstance(error, OSError) and is_disk_trouble(error):
+            stop.set()
         return str(error)
     logger.info("%s: fetched", granule.file_name)
     return None

@@ -23,6 +23,7 @@ from seaice.dates import format_timestamp
 from seaice.runtime import atomic_write
 from seaice.runtime.json_files import (
     append_line,
+    parse_json,
     parse_lines,
     write_json,
 )
@@ -123,10 +124,10 @@ class Checkpoints:
 
     def _open_folder(self, parameters: dict[str, Any]) -> None:
         """Create the folder, or compare its parameters."""
-        self.folder.mkdir(exist_ok=True)
+        atomic_write.open_own_folder(self.folder)
         parameter_file = self.folder / _PARAMETERS
         try:
-            earlier = json.loads(parameter_file.read_text(encoding="utf-8"))
+            earlier = parse_json(parameter_file.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):  # new, or killed at the very beginning
             earlier = None
         if earlier is None and not self._list_files():

@@ -6,7 +6,6 @@ specification). Only metadata and indexes are read here, without the zarr librar
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from seaice.cube.shards import (
     layout_of,
     read_index,
 )
+from seaice.runtime.json_files import parse_json
 from seaice.training.chunks.table import ChunkDamage, ChunkLocations, Tiling
 from seaice.training.chunks.watched_file import FileState, WatchedFile, make_changed_cube_error
 
@@ -101,7 +101,7 @@ def list_zarr_chunks(path: Path, name: str, state: FileState) -> ZarrChunkTable 
         tiles are compressed otherwise than with zstd or gzip, or the metadata cannot be read.
     """
     try:
-        stored = json.loads((path / name / "zarr.json").read_text(encoding="utf-8"))
+        stored = parse_json((path / name / "zarr.json").read_text(encoding="utf-8"))
         layout, separator = layout_of(stored), key_separator(stored)
         tiling = _read_tiling(name, stored, layout) if layout else None
     except (OSError, ValueError, KeyError, TypeError, IndexError):
