@@ -655,3 +655,24 @@ def test_a_second_interrupt_lets_the_first_one_clear_up(tmp_path):
     assert done.returncode == 130
     assert "clearing up" in done.stderr and "interrupted: every output is whole" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_modules_are_loaded_is_one_line(tmp_path):
+    """A module of a stage is replaced by one that Ctrl-C meets."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'seaice.sources.bremen.fetch': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "download.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+    )
+    assert done.returncode == -signal.SIGINT  # 130 for a shell
+    assert done.stderr == "interrupted: nothing was begun\n"

@@ -1,5 +1,6 @@
 """consolidate_data: content, invariance, append, bad input, opening elsewhere."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -405,6 +406,18 @@ def test_mask_of_another_grid(case, tmp_path, capsys):
     more = ["--land_mask_file", str(tmp_path / "m.nc")]
     assert script.main(words(folder, tmp_path / "c.nc", *more)) == 1
     assert "make a mask from files of the same grid" in capsys.readouterr().err
+
+
+def test_a_complete_cube_needs_no_right_to_write(case, tmp_path, capsys, monkeypatch):
+    """Root may write anywhere, so that the lock is refused here."""
+    folder, masked, path = case
+
+    def refuse(lock):
+        raise PermissionError(errno.EACCES, "Permission denied", str(lock))
+
+    monkeypatch.setattr("seaice.runtime.file_lock._open_lock", refuse)
+    assert script.main(words(folder, path, *masked)) == 0
+    assert "complete already" in capsys.readouterr().out
 
 
 def test_cube_given_as_mask_and_foreign_output(case, tmp_path, capsys):

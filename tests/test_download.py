@@ -771,6 +771,15 @@ def test_full_disk_stops_the_run_and_the_rest_is_named(server, bodies, tmp_path)
     assert contents(tmp_path) == expected(bodies)
 
 
+def test_a_full_disk_of_temporary_files_is_named(server, tmp_path, capsys, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device", "/scratch/tmp1")
+
+    monkeypatch.setattr("seaice.sources.bremen.worker.tempfile.TemporaryDirectory", full)
+    assert download.main(arguments(server, tmp_path, end=FIRST)) == 1
+    assert "failed: 2024-02-27: No space left on device: /scratch/tmp1" in capsys.readouterr().err
+
+
 def test_output_below_a_file(server, tmp_path, capsys):
     (tmp_path / "file").write_text("x")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):

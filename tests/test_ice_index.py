@@ -578,6 +578,20 @@ def test_animations_that_cannot_be(cube, options, message):
         animate(input_file=cube, **options)
 
 
+@pytest.mark.parametrize("broken", ["draw_series", "animate"])
+def test_a_picture_that_fails_costs_no_data(cube, tmp_path, monkeypatch, capsys, broken):
+    def fail(*arguments, **options):
+        raise ValueError("axis limits cannot be NaN or Inf")
+
+    monkeypatch.setattr(f"seaice.ice_index.stage.{broken}", fail)
+    outputs = {name: tmp_path / f"index.{name}" for name in ("csv", "nc", "png", "gif")}
+    argv = ["--input_file", cube, "--output_csv", outputs["csv"], "--output_file", outputs["nc"]]
+    argv += ["--plot", outputs["png"]] if broken == "draw_series" else ["--animation", outputs["gif"]]
+    assert script.main([str(word) for word in argv]) == 0
+    assert "left out: no picture" in capsys.readouterr().err
+    assert outputs["csv"].stat().st_size and outputs["nc"].stat().st_size
+
+
 @pytest.mark.slow
 def test_an_interrupted_animation_leaves_nothing(cube, tmp_path, monkeypatch):
     path = tmp_path / "days.gif"

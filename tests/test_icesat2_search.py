@@ -304,6 +304,15 @@ def test_what_stood_there_stays_until_a_better_one_has_come(earthaccess, tmp_pat
     assert old.read_text() == "something older"
 
 
+def test_a_lock_that_is_none_fails_one_granule_alone(earthaccess, archive, tmp_path):
+    granules = found_all()
+    (tmp_path / f".{granules[0].file_name}.lock").symlink_to(tmp_path / "thesis")
+    result = fetch_granules(granules, tmp_path, retry_policy=QUICK)
+    assert len(result.paths) == len(granules) - 1
+    assert len(result.failed) == 1 and "found a link or another file" in result.failed[0]
+    assert not (tmp_path / "thesis").exists()
+
+
 def test_a_stopped_run_lists_the_rest(earthaccess, tmp_path):
     stop = threading.Event()
     stop.set()

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from types import TracebackType
 
 import seaice
 from seaice.settings import explain_installation
@@ -23,6 +24,18 @@ def check_installation() -> None:
         sys.exit(f"error: {problem}")
 
 
+def _report_interruption(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Say in one line that the program was interrupted while its parts were loaded."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("interrupted: nothing was begun\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+if sys.excepthook is sys.__excepthook__:  # not in a notebook or a debugger
+    sys.excepthook = _report_interruption
 # Before a stage is imported, which would end with a traceback.
 check_installation()
 
