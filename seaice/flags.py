@@ -238,6 +238,17 @@ class SurfaceCodes:
         """Whether a code tells sea from land."""
         return bool(set(self.classes.values()) & {SurfaceClass.SEA, SurfaceClass.LAND})
 
+    def explains_as_bits(self, codes: np.ndarray) -> bool:
+        """Whether the listed numbers are bits, although the file lists them as values.
+
+        These are 1, 2, 4 at least, and some of the codes are sums of them.
+        """
+        listed = list(self.classes)
+        if self.are_bits or len(listed) < 3 or not all(n > 0 and n & (n - 1) == 0 for n in listed):
+            return False
+        numbers = np.unique(codes).astype(np.int64)
+        return bool((numbers & ~sum(listed) == 0).all() and not np.isin(numbers, listed).all())
+
     def list_codes(self, *classes: SurfaceClass) -> list[int]:
         """List the codes of some classes."""
         return [code for code, surface in self.classes.items() if surface in classes]
@@ -305,8 +316,8 @@ def read_surface_codes(attributes: Mapping[str, Any]) -> SurfaceCodes | None:
     values = _read_numbers(attributes.get("flag_values"))
     bits = _read_numbers(attributes.get("flag_masks"))
     # With both, a value is what a cell shows under its mask; values that it cannot show are codes.
-    are_bits = bool(bits) and not values
-    numbers = bits if are_bits else values
+    are_bits = bool(bits) and not values and all(bit > 0 and bit & (bit - 1) == 0 for bit in bits)
+    numbers = values or bits
     counted = [re.match(r"(\d+)_", word) for word in listed]
     if are_bits and len(bits) != len(listed) and all(counted):
         # One word more than masks: the words count the bits themselves, «1_observation_over_land».

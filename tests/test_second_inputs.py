@@ -199,3 +199,30 @@ def test_coordinates_in_kilometres_are_those_of_the_grid(tmp_path):
         assert axes.grid is not None
         assert axes.grid.same_cells(grid)
         assert axes.flipped
+
+
+def test_a_field_with_descending_columns_keeps_its_order_in_the_output(tmp_path):
+    grid = get_grid("n25000").crop(slice(0, 6), slice(0, 8))
+    values = np.arange(48, dtype=np.float32).reshape(6, 8)
+    values[2, 3] = np.nan
+    path, output = tmp_path / "f.nc", tmp_path / "out.nc"
+    with netCDF4.Dataset(path, "w") as dataset:
+        for name, numbers in (("y", grid.y[::-1]), ("x", grid.x[::-1])):
+            dataset.createDimension(name, numbers.size)
+            coordinate = dataset.createVariable(name, "f8", (name,))
+            coordinate.units = "m"
+            coordinate[:] = numbers
+        dataset.createVariable("crs", "i4", ()).setncatts(grid.to_cf())
+        stored = dataset.createVariable("v", "f4", ("y", "x"))
+        stored.grid_mapping = "crs"
+        stored[:] = values
+    source = read_gappy(path)
+    np.testing.assert_array_equal(source.field.values[0], values[::-1, ::-1])
+    fill_field(input_file=path, output_file=output, method=make_method("linear"))
+    with netCDF4.Dataset(output) as dataset:
+        filled = np.ma.filled(dataset["v"][:], np.nan)
+        flag = np.asarray(dataset["fill_flag"][:])
+        np.testing.assert_array_equal(dataset["x"][:], grid.x[::-1])
+    np.testing.assert_array_equal(np.argwhere(flag != 0), [[2, 3]])
+    assert filled[2, 3] == pytest.approx(2 * 8 + 3)
+    np.testing.assert_array_equal(np.delete(filled, 2 * 8 + 3), np.delete(values, 2 * 8 + 3))

@@ -59,6 +59,9 @@ MUR = {"flag_meanings": "1=open-sea, 2=land, 5=open-lake, 9=open-sea with ice, 1
 GHRSST = {"flag_meanings": "sea land lake ice", "flag_masks": [1, 2, 4, 8]}
 ACSPO = {"flag_meanings": "microwave land ice lake river", "flag_masks": [1, 2, 4, 8, 16]}
 NSIDC = {"flag_meanings": "ocean valid_ice coast land lake", "flag_values": [0, 1, 2, 3, 4]}
+# Bits that are listed as values, and values that are listed as masks.
+VALUES = {"flag_meanings": "sea land lake ice", "flag_values": [1, 2, 4, 8]}
+MASKS = {"flag_meanings": "sea land lake", "flag_masks": [1, 2, 3]}
 LAND_SHARE = {"standard_name": "land_area_fraction", "units": "%"}
 
 
@@ -79,9 +82,11 @@ def read_sea(tmp_path, codes, attributes, dtype="i2", **options):
         (GHRSST, [1, 2, 5, 9, 3], "10011"),
         (ACSPO, [0, 2, 4, 8, 17], "10100"),
         (NSIDC, [0, 1, 2, 3, 4], "11000"),
+        (VALUES, [1, 2, 5, 9, 1], "10011"),
+        (MASKS, [1, 2, 3, 1, 1], "10011"),
         (LAND_SHARE, [0, 20, 49, 50, 100], "11100"),
     ],
-    ids=["MUR", "GHRSST", "ACSPO", "NSIDC", "share of land"],
+    ids=["MUR", "GHRSST", "ACSPO", "NSIDC", "bits as values", "values as masks", "share of land"],
 )
 def test_masks_of_providers_are_read_by_meaning(tmp_path, attributes, codes, sea):
     assert read_sea(tmp_path, codes, attributes)[0] == sea
@@ -112,9 +117,10 @@ def test_the_user_may_name_codes_or_bits(tmp_path):
 
 
 def test_codes_that_the_file_does_not_explain_are_no_ocean(tmp_path):
-    few = {"flag_meanings": "ocean land", "flag_values": [0, 1]}
-    with pytest.raises(InputError, match=r"2 cells have numbers without a meaning \(7\)"):
-        read_sea(tmp_path, [0, 1, 0, 7, 0], few)
+    for codes, unknown in (([0, 1], 7), ([1, 2], 3)):
+        few = {"flag_meanings": "ocean land", "flag_values": codes}
+        with pytest.raises(InputError, match=rf"2 cells have numbers without a meaning \({unknown}\)"):
+            read_sea(tmp_path, [codes[0], codes[1], codes[0], unknown, codes[0]], few)
 
 
 def test_a_mask_on_several_depths_is_read_at_the_surface(tmp_path):

@@ -303,7 +303,7 @@ def _select_sea(
         one = explained.classes.get(1)
         meaning = {SurfaceClass.SEA: "sea", SurfaceClass.LAND: "land"}.get(one or SurfaceClass.UNKNOWN)
         if options.mask_means in (None, meaning):
-            if explained.are_bits:
+            if explained.are_bits or explained.explains_as_bits(codes[~is_missing]):
                 return _select_by_bits(codes.astype(np.int64), explained)
             return _select_by_codes(codes, is_missing, explained, mask_name)
     is_sea_large = _STANDARD_MASKS.get(str(attributes.get("standard_name", "")))
