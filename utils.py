@@ -10,7 +10,7 @@ Examples
 
     dataset = ConsolidatedSICDataset("cube.nc", 20240101, 20241231, input_length=7, pred_length=3)
     inputs, targets = dataset[0]
-    ocean = load_ocean_mask("mask.nc")  # 1 = ocean: inputs * ocean sets land to 0
+    ocean = load_ocean_mask("land_mask.nc")  # 1 = ocean: inputs * ocean sets land to 0
 """
 
 from typing import Any

@@ -272,13 +272,13 @@ def describe_days(records: Iterable[DayRecord]) -> tuple[list[str], list[str]]:
     """
     lines: list[str] = []
     left_out: list[str] = []
-    absent: dict[tuple[bool, str], list[str]] = {}
+    absent: dict[tuple[bool, str], list[date]] = {}
     for record in records:
         if record.status == DayStatus.ABSENT:
-            absent.setdefault((record.is_special, record.reason), []).append(str(record.day))
+            absent.setdefault((record.is_special, record.reason), []).append(record.day)
         elif record.status == DayStatus.REJECTED:
             text = f"{record.day} rejected ({record.file}): {record.reason}"
             (lines if record.is_special else left_out).append(text)
     for (is_special, reason), days in absent.items():
-        (lines if is_special else left_out).append(f"absent, {reason}: {listing(days)}")
+        (lines if is_special else left_out).append(f"absent, {reason}: {listing(format_runs(days))}")
     return lines, left_out
