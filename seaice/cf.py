@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -46,7 +51,8 @@ KINDS: Mapping[str, str] = {
 }
 
 # Concentration is packed as int16 in steps of 0.0001 (0.01 percent): an observed value
-# comes back within half a step, 0.005 percent.
+# comes back within half a step, 0.005 percent. In files the scale is a float32: with a double xarray
+# would open the values as doubles, of twice the size.
 CONCENTRATION_SCALE = 0.0001
 CONCENTRATION_FILL = -32768
 # Smallest concentration of an ice-covered cell: the ice edge of maps, of extent and of scores.
@@ -55,6 +61,8 @@ ICE_EDGE = 0.15
 ERROR_SCALE = 0.005
 ERROR_FILL = -1
 
+KEYWORDS = "EARTH SCIENCE > CRYOSPHERE > SEA ICE"
+CONCENTRATION_KEYWORDS = f"{KEYWORDS} > SEA ICE CONCENTRATION"
 BREMEN_REFERENCES = (
     "Spreen, G., L. Kaleschke, G. Heygster (2008), Sea ice remote sensing using AMSR-E 89-GHz "
     "channels, J. Geophys. Res. 113, C02S03, doi:10.1029/2005JC003384; Melsheimer, C. (2019), "
@@ -103,7 +111,7 @@ _TABLE = (
             "long_name": "sea ice concentration, gaps filled",
             "units": "1",
             "cell_methods": "time: mean",
-            "scale_factor": CONCENTRATION_SCALE,
+            "scale_factor": np.float32(CONCENTRATION_SCALE),
             "valid_range": np.array([0, 10000], dtype=np.int16),
             "ancillary_variables": "fill_flag days_back_forward sea_ice_conc_error",
         },
@@ -138,7 +146,7 @@ _TABLE = (
             "standard_name": "sea_ice_area_fraction standard_error",
             "long_name": "expected standard error of filled sea ice concentration",
             "units": "1",
-            "scale_factor": ERROR_SCALE,
+            "scale_factor": np.float32(ERROR_SCALE),
             "valid_range": np.array([0, 127], dtype=np.int8),
             "comment": "missing where the value was observed: the error of the observation is not told",
         },
@@ -476,6 +484,9 @@ def describe_file(
     parameters: Mapping[str, Any],
     references: str,
     call: Mapping[str, Any] | None = None,
+    grid: Grid | None = None,
+    keywords: str = KEYWORDS,
+    processing_level: str = "Level 3",
 ) -> dict[str, Any]:
     """Describe an output file by global attributes, with history and parameters.
 
@@ -488,6 +499,10 @@ def describe_file(
         run can compare them with its own.
     call : mapping, optional
         Further arguments of the stage (folders, dates); they go into ``history`` only.
+    grid : Grid, optional
+        Grid of the values, for the bounds.
+    keywords, processing_level : str
+        Attributes of the Attribute Convention for Data Discovery (ACDD 1.3).
     """
     return {
         "Conventions": CONVENTIONS,
@@ -500,6 +515,96 @@ def describe_file(
         "history": format_history(stage, {**(call or {}), **parameters}),
         "parameters": json.dumps(parameters, default=str, sort_keys=True),
         "software_version": f"seaice {seaice.__version__}",
+        "keywords": keywords,
+        "keywords_vocabulary": "GCMD Science Keywords",
+        "license": "that of the inputs, see source and references",
+        "processing_level": processing_level,
+        "date_created": format_timestamp(datetime.now(UTC)),
+        **({} if grid is None else describe_bounds(grid)),
+        **(_command.get() or Command()).creator,
+    }
+
+
+class Command(NamedTuple):
+    """The command line that a stage was called with.
+
+    Attributes
+    ----------
+    words : str
+        Program and options; empty where a stage is called from Python.
+    creator : dict of str to str
+        ACDD attributes of the person who makes the files.
+    """
+
+    words: str = ""
+    creator: Mapping[str, str] = MappingProxyType({})
+
+
+_command: ContextVar[Command | None] = ContextVar("command", default=None)
+
+
+@contextmanager
+def record_command(words: Sequence[str], creator: str | None = None) -> Iterator[None]:
+    """Let the files that are written within name this command in their history, and their creator.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Program and options. Logins in addresses are left out.
+    creator : str, optional
+        ``Name`` or ``Name <mail>``.
+    """
+    name, _, mail = (creator or "").partition("<")
+    described = {"creator_name": name.strip(), "creator_email": mail.strip(" >")}
+    line = re.sub(r"//[^/@\s]*@", "//", shlex.join(words))
+    token = _command.set(Command(line, {k: text for k, text in described.items() if text}))
+    try:
+        yield
+    finally:
+        _command.reset(token)
+
+
+def describe_bounds(grid: Grid) -> dict[str, Any]:
+    """Describe the outer edges of a grid by ACDD attributes: latitudes, longitudes, and a polygon.
+
+    Where the grid crosses 180 degrees, the smallest longitude is the western one and larger than the
+    other.
+
+    Examples
+    --------
+    >>> bounds = describe_bounds(grids.get_grid("n25000"))
+    >>> bounds["geospatial_lat_max"], bounds["geospatial_lon_min"], bounds["geospatial_lon_max"]
+    (90.0, -180.0, 180.0)
+    >>> round(bounds["geospatial_lat_min"], 2)
+    30.98
+    """
+    west, east, south, north = grid.extent
+    x, y = np.linspace(west, east, 201), np.linspace(south, north, 201)
+    ring_x = np.concatenate([x, np.full(201, east), x[::-1], np.full(201, west)])
+    ring_y = np.concatenate([np.full(201, south), y, np.full(201, north), y[::-1]])
+    longitude, latitude = grid.transform_to_degrees(ring_x, ring_y)
+    finite = np.isfinite(longitude)
+    longitude, latitude = longitude[finite], latitude[finite]
+    corners = ((west, south), (east, south), (east, north), (west, north), (west, south))
+    bounds: dict[str, Any] = {
+        "geospatial_bounds": f"POLYGON (({', '.join(f'{a:.15g} {b:.15g}' for a, b in corners)}))",
+        "geospatial_bounds_crs": grid.projection,
+    }
+    if not latitude.size:
+        return bounds
+    turned = np.unwrap(longitude, period=360)
+    lowest, highest = float(latitude.min()), float(latitude.max())
+    west_most, east_most = float(turned.min()), float(turned.max())
+    if abs(turned[-1] - turned[0]) > 180:  # the ring goes round the pole
+        west_most, east_most = -180.0, 180.0
+        lowest, highest = (lowest, 90.0) if grid.hemisphere == "north" else (-90.0, highest)
+    elif east_most > 180 or west_most < -180:
+        west_most, east_most = ((degrees + 180) % 360 - 180 for degrees in (west_most, east_most))
+    return bounds | {
+        "geospatial_lat_min": lowest,
+        "geospatial_lat_max": highest,
+        "geospatial_lon_min": west_most,
+        "geospatial_lon_max": east_most,
     }
 
 
@@ -512,10 +617,14 @@ def add_history(attributes: Mapping[str, Any], old_history: str) -> dict[str, An
 
 
 def format_history(stage: str, parameters: Mapping[str, Any]) -> str:
-    """Format a line of ``history``: UTC time, program, version, and the stage with its arguments."""
+    """Format a line of ``history``: UTC time, program, version, and the command line.
+
+    Where a stage is called from Python, the line has the stage with its arguments instead.
+    """
     timestamp = format_timestamp(datetime.now(UTC))
     call = ", ".join(f"{k}={v}" for k, v in parameters.items())
-    line = f"{timestamp} seaice {seaice.__version__} {stage}({call})"
+    words = (_command.get() or Command()).words or f"{stage}({call})"
+    line = f"{timestamp} seaice {seaice.__version__} {words}"
     return line.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -32,7 +32,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import seaice
-from seaice import InputError
+from seaice import InputError, cf
 from seaice.dates import (
     parse_date,
     parse_timestamp,
@@ -202,7 +202,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 # Options of every stage that the stage function does not see.
-_NO_STAGE = ("help", "config", "write_config", "log_file", "quiet", "replace", "strict", "verbose")
+_NO_STAGE = (
+    "help", "config", "write_config", "creator", "log_file", "quiet", "replace", "strict", "verbose",
+)  # fmt: skip
 
 
 def _did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -367,6 +369,12 @@ def _prepared(parser: _Parser, stage: Stage | None) -> argparse.ArgumentParser:
         }
         for name, text in files.items():
             add(f"--{name}", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=text)
+        add(
+            "--creator",
+            default=argparse.SUPPRESS,
+            metavar="NAME",
+            help="who makes the files, 'NAME' or 'NAME <MAIL>', for their attributes",
+        )
         parameters = inspect.signature(stage).parameters.values()
         if "force" not in inspect.signature(stage).parameters:
             add(
@@ -687,7 +695,11 @@ def run(
         with _logging(verbose=verbose, quiet=quiet, file=every["log_file"]):
             logger.debug("%s, seaice %s", program, seaice.__version__)
             # Of a stage with a parameter of that name, or of any other.
-            with replace_any_kind(bool(options.get("force") or every["replace"])):
+            words = [*parser.prog.split(), *(sys.argv[1:] if argv is None else argv)]
+            with (
+                replace_any_kind(bool(options.get("force") or every["replace"])),
+                cf.record_command(words, every["creator"]),
+            ):
                 return _guarded(work, verbose=verbose, strict=strict)
     except OSError as error:
         parser.error(f"--log_file: {_one_line(error)}")

@@ -135,12 +135,15 @@ class Grid:
         longitude, latitude : ndarray of float64, shape (rows, columns)
             Degrees east (-180..180) and degrees north, on the ellipsoid of the projection.
         """
+        return self.transform_to_degrees(*np.meshgrid(self.x, self.y))
+
+    def transform_to_degrees(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return longitude and latitude of points of the projection, in degrees."""
         from pyproj import Transformer
 
         crs = self.crs
         transformer = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
-        xs, ys = np.meshgrid(self.x, self.y)
-        longitude, latitude = transformer.transform(xs, ys)
+        longitude, latitude = transformer.transform(x, y)
         return longitude, latitude
 
     def cell_area(self) -> np.ndarray:

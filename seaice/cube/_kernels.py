@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from seaice.flags import FillFlag
+from seaice.runtime.compiled_loops import compile_loop
 
 NOT_FILLED = int(FillFlag.NOT_FILLED)
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def pack(values, flag, hole, corner, steps, fill_value, words, counts):  # type: ignore[no-untyped-def]
     """Round values to whole steps (``steps`` a unit), and count cells by flag.
 
@@ -39,7 +39,7 @@ def pack(values, flag, hole, corner, steps, fill_value, words, counts):  # type:
                 counts[0, code] += 1
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def shuffle(words, octets):  # type: ignore[no-untyped-def]
     """Write all low bytes of the words, then all high bytes, as HDF5's shuffle filter does.
 
@@ -53,7 +53,7 @@ def shuffle(words, octets):  # type: ignore[no-untyped-def]
         octets[flat.size + k] = (flat[k] >> 8) & 0xFF
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def cut(field, corner, octets):  # type: ignore[no-untyped-def]
     """Copy the tile of ``field`` uint8 that begins at ``corner``; 0 where it overhangs."""
     bottom = min(octets.shape[0], field.shape[0] - corner[0])

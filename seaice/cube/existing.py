@@ -18,6 +18,7 @@ from seaice.cube.file import CubeFile
 from seaice.cube.recipe import Recipe, are_same
 from seaice.cube.target import Target, halo_inputs
 from seaice.daily.folder import DailyGrids
+from seaice.daily.neighbours import NEIGHBOUR_DAYS
 from seaice.dates import DateRange
 from seaice.flags import DayStatus
 from seaice.grids import Grid
@@ -178,7 +179,8 @@ def _first_day_to_append(
     trailing = end - reach + timedelta(days=1)
     logger.info("looking for days whose input has changed since %s was made", existing.path)
     always = [start] if _halo_changed(existing, days, target.date_range) else []
-    always += [trailing] if target.date_range.end > end else []
+    if target.date_range.end > end:
+        always += [trailing, *(day - reach for day in _days_judged_otherwise(existing, days))]
     # An append trusts the digests of days it does not read again: they may be many. Those it
     # reads again it compares, and goes back further if they have changed.
     since = trailing - reach
@@ -248,6 +250,12 @@ def _changed_days(existing: ExistingCube, days: DailyGrids, *, since: date) -> l
         elif day >= since and days.digest(day) != existing.digests[i]:
             changed.append(day)
     return changed
+
+
+def _days_judged_otherwise(existing: ExistingCube, days: DailyGrids) -> list[date]:
+    """Days at the end of the cube that are judged otherwise now that days after them are there."""
+    last = list(enumerate(existing.date_range))[-NEIGHBOUR_DAYS:]
+    return [day for i, day in last if days.read(day, with_digest=False)[1].status != existing.status[i]]
 
 
 def _halo_changed(existing: ExistingCube, days: DailyGrids, date_range: DateRange) -> bool:

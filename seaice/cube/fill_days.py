@@ -34,6 +34,7 @@ from seaice.cube.batches import (
 from seaice.cube.packing import pack_day
 from seaice.cube.recipe import Recipe
 from seaice.daily.folder import DailyGrids, DayRecord
+from seaice.daily.neighbours import NEIGHBOUR_DAYS
 from seaice.dates import DateRange, day_number, from_day_number
 from seaice.gapfill import Filled, expected_error
 from seaice.gapfill.stream import FillStream
@@ -73,7 +74,8 @@ class FillTask:
 
     def inputs_of(self, first: int, last: int) -> range:
         """The days whose files a run of days depends on."""
-        source, reach = self.days.period, self.recipe.method.reach
+        # A day is judged by those around it.
+        source, reach = self.days.period, self.recipe.method.reach + NEIGHBOUR_DAYS
         begin = max(day_number(source.start), first - reach)
         return range(begin, min(day_number(source.end), last + reach) + 1)
 
@@ -186,7 +188,7 @@ class DayFiller:
                     while behind:
                         report(behind.popleft().result())
                     batch.commit(self._made_of(begin, end))
-                self._forget(end + 1 - recipe.method.reach)
+                self._forget(end + 1 - recipe.method.reach - NEIGHBOUR_DAYS)
 
     def _read(self, number: int, frame: np.ndarray) -> None:
         days, day = self._task.days, from_day_number(number)
@@ -208,8 +210,13 @@ class DayFiller:
         inputs = self._task.inputs_of(first, last)
         return {
             "fingerprint": self._recipe.fingerprint,
-            "inputs": {iso(number): self._signatures[number] for number in inputs},
+            "inputs": {iso(number): self._sign(number) for number in inputs},
         }
+
+    def _sign(self, number: int) -> str:
+        """Signature of a day as it was read; days that only judge others may not have been read."""
+        signature = self._signatures.get(number)
+        return signature or self._task.days.make_signature(from_day_number(number))
 
     def _forget(self, before: int) -> None:
         for number in list(self._signatures):  # a copy: the reader goes on adding

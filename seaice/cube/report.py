@@ -18,7 +18,7 @@ from seaice.report import Report, listing
 
 def report_complete(recipe: Recipe, days: DailyGrids, target: Target) -> Report:
     """The report of a run that found its cube complete; it has the lines of the run that wrote it."""
-    lines, left_out = describe_days(_read_records(target, days))
+    lines, left_out = describe_days(_read_records(target, days), days.unnamed)
     inputs = "the same inputs"
     if target.append:
         since = target.date_range.end - timedelta(days=2 * recipe.method.reach - 1)
@@ -33,7 +33,7 @@ def report_written(
     """The report of a run that wrote days; the days it lists are those of the whole cube."""
     date_range, grid = target.date_range, recipe.grid
     records = _read_records(target, days)
-    lines, left_out = describe_days(records)
+    lines, left_out = describe_days(records, days.unnamed)
     statuses = Counter(record.status for record in records)
     head = [
         f"{target.path}: {len(date_range)} days {date_range} on {grid}",

@@ -16,9 +16,10 @@ from seaice import cf
 from seaice.cube import netcdf
 from seaice.cube import zarr as cube_zarr
 from seaice.cube.batches import Batch, FinishedDay
+from seaice.cube.file import CubeFile
 from seaice.cube.fill_days import announce, check_current, withdraw
 from seaice.cube.recipe import Recipe
-from seaice.daily.folder import DailyGrids
+from seaice.daily.folder import DailyGrids, DayRecord, describe_source
 from seaice.dates import DateRange, day_number
 from seaice.flags import FillFlag
 from seaice.runtime.workers import Engine
@@ -52,13 +53,18 @@ class Target:
         """The module that writes cubes of this ending."""
         return container_of(self.path)
 
-    def attributes(self, recipe: Recipe, days: DailyGrids) -> dict[str, Any]:
-        """Global attributes of the cube."""
+    def attributes(
+        self, recipe: Recipe, days: DailyGrids, records: Sequence[DayRecord]
+    ) -> dict[str, Any]:
+        """Global attributes of the cube; ``records`` are those of the days to write."""
+        earlier = ""
+        if self.append:
+            with CubeFile(self.path) as cube:
+                earlier = str(cube.attributes.get("source", ""))
         attributes = cf.describe_file(
             title="Daily sea ice concentration, gaps filled and flagged",
             summary="Every day of the period on one grid. Each value carries a flag that says whether "
             "it was observed or how it was filled; land and what could not be filled is missing.",
-            source="daily ASI sea ice concentration grids from AMSR2 and AMSR-E, University of Bremen",
             stage="consolidate",
             parameters=recipe.parameters,
             call={
@@ -67,7 +73,10 @@ class Target:
                 "end_date": self.date_range.end,
                 "land_mask_file": self.land_mask_file,
             },
-            references=cf.BREMEN_REFERENCES,
+            grid=recipe.grid,
+            processing_level="Level 4",
+            keywords=cf.CONCENTRATION_KEYWORDS,
+            **describe_source(records, earlier),
         )
         attributes["time_coverage_start"] = f"{self.date_range.start}T00:00:00Z"
         attributes["time_coverage_end"] = f"{self.date_range.end}T23:59:59Z"
@@ -98,7 +107,8 @@ class Target:
         engine : Engine
             Its workers write the days of a Zarr cube, where each day has files of its own.
         """
-        attributes = self.attributes(recipe, days)
+        records = [day.record for batch in batches for day in batch.days]
+        attributes = self.attributes(recipe, days, records)
         if self.append:
             self.container.clone(self.path, part)
         else:

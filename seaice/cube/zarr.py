@@ -197,7 +197,9 @@ def stored_whole(array: zarr.Array[Any]) -> zarr.Array[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value of an attribute in a type of JSON."""
+    """A value of an attribute in a type of JSON; 0.0001 stays 0.0001, not its nearest float32."""
+    if isinstance(value, np.float32):
+        return float(str(value))
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 

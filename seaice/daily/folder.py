@@ -5,14 +5,22 @@ from __future__ import annotations
 import copy
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from seaice import InputError
+from seaice import InputError, cf
+from seaice.daily.neighbours import (
+    NEIGHBOUR_DAYS,
+    DaySample,
+    exceeds_limit,
+    measure_vanished_share,
+    sample_day,
+)
 from seaice.dates import DateRange, format_runs
 from seaice.flags import DayStatus
 from seaice.grids import Grid
@@ -20,6 +28,8 @@ from seaice.report import format_count, listing
 from seaice.runtime.digests import digest_file, digest_parts
 from seaice.sources.bremen import names
 from seaice.sources.bremen.reader import (
+    SIMULATED_MARK,
+    identify_file,
     read_day,
     read_file,
     read_grid_of,
@@ -44,6 +54,8 @@ class DayRecord:
         Name of the file of the day; empty if there is none.
     sha256 : str
         Digest of that file, hexadecimal; empty if it was not requested.
+    is_simulated : bool
+        Whether the file says that its values are simulated.
     """
 
     day: date
@@ -52,6 +64,7 @@ class DayRecord:
     is_special: bool = False
     file: str = ""
     sha256: str = ""
+    is_simulated: bool = False
 
 
 class DailyGrids:
@@ -88,12 +101,20 @@ class DailyGrids:
         self._special = names.read_special_days(bad_days_file)
         named_grid = grid_id or (grid.id if grid is not None and _is_in_file_names(grid) else None)
         # Absolute: the days may be read by another process, in another folder.
-        listed = names.list_days(Path(source_dir), period, grid_id=named_grid)
+        listed, self.unnamed = names.list_days_and_unnamed(
+            Path(source_dir), period, identify=identify_file, grid_id=named_grid
+        )
+        for line in describe_unnamed(self.unnamed):
+            logger.warning(line)
         self._candidates = {
             day: [replace(file, path=file.path.absolute()) for file in files]
             for day, files in listed.items()
         }
         self.files = {day: files[0] for day, files in self._candidates.items()}
+        # Files of the days around, also where only some days are selected: which worker reads a day
+        # must not matter.
+        self._around = self._candidates
+        self._samples: dict[date, DaySample | None] = {}
         file_grid = _find_usual_grid([file.path for file in self.files.values()])
         if grid is not None and file_grid is not None and not grid.same_cells(file_grid):
             # Of a day with several files another one may be on the grid.
@@ -127,10 +148,13 @@ class DailyGrids:
     def select(self, period: DateRange) -> DailyGrids:
         """Select the days of a shorter date range, for example for another process."""
         part = copy.copy(self)
-        part.period = period
+        part.period, part._samples = period, {}
         part._candidates = {d: files for d, files in self._candidates.items() if d in period}
         part.files = {day: files[0] for day, files in part._candidates.items()}
         return part
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_samples": {}}
 
     @property
     def grid(self) -> Grid:
@@ -175,15 +199,63 @@ class DailyGrids:
         for file in files:
             try:
                 content = read_file(file.path)
-                concentration, _ = read_day(file.path, grid=self._grid, out=out, content=content)
+                concentration, grid = read_day(file.path, grid=self._grid, out=out, content=content)
+                self._check_neighbours(day, sample_day(concentration, grid))
             except names.RejectedDay as error:
                 reasons.append(str(error))
                 continue
             if reasons:
                 logger.warning("%s: %s is used, for %s: %s", day, file.path, files[0].path, reasons[0])
             sha256 = digest_parts([content]) if with_digest else ""
-            return concentration, DayRecord(day, DayStatus.PRESENT, file=file.path.name, sha256=sha256)
+            record = DayRecord(
+                day,
+                DayStatus.PRESENT,
+                file=file.path.name,
+                sha256=sha256,
+                is_simulated=SIMULATED_MARK in content,
+            )
+            return concentration, record
         return None, self._reject(day, reasons[0], is_special=False, with_digest=with_digest)
+
+    def _check_neighbours(self, day: date, sample: DaySample) -> None:
+        """Reject a day on which the ice around it is gone; see :mod:`seaice.daily.neighbours`."""
+        self._keep_sample(day, sample)
+        before = self._sample_days(day, -1, NEIGHBOUR_DAYS)
+        sides = [before or self._sample_days(day, 1, 1)]
+        if not sides[0] or not exceeds_limit(measure_vanished_share(sample, *sides), one_sided=False):
+            return
+        after = self._sample_days(day, 1, NEIGHBOUR_DAYS)
+        sides = [side for side in (before, after) if side]
+        share = measure_vanished_share(sample, *sides)
+        if exceeds_limit(share, one_sided=len(sides) == 1):
+            raise names.RejectedDay(
+                f"{share:.0%} of the ice of the days around is exactly 0 percent on this day alone"
+            )
+
+    def _sample_days(self, day: date, step: int, count: int) -> list[DaySample]:
+        """Samples of the days before (step -1) or after (step 1) a day that have a readable file."""
+        days = [day + timedelta(days=step * number) for number in range(1, count + 1)]
+        return [sample for near_day in days if (sample := self._sample_day(near_day)) is not None]
+
+    def _sample_day(self, day: date) -> DaySample | None:
+        if day not in self._around or day in self._special.bad:
+            return None
+        if day not in self._samples:
+            sample = None
+            for file in self._around[day]:
+                try:
+                    sample = sample_day(*read_day(file.path, grid=self._grid))
+                    break
+                except names.RejectedDay:
+                    continue
+            self._keep_sample(day, sample)
+        return self._samples[day]
+
+    def _keep_sample(self, day: date, sample: DaySample | None) -> None:
+        """Keep the sample of a day, and forget those that are far from it."""
+        for far_day in [d for d in self._samples if abs(d - day).days > 2 * NEIGHBOUR_DAYS]:
+            self._samples.pop(far_day, None)
+        self._samples[day] = sample
 
     def _reject(self, day: date, reason: str, *, is_special: bool, with_digest: bool) -> DayRecord:
         name, sha256 = self.files[day].path.name, self.digest(day) if with_digest else ""
@@ -260,8 +332,45 @@ def _find_usual_grid(paths: list[Path], *, sample: int = 5) -> Grid | None:
     return counts.most_common(1)[0][0] if counts else None
 
 
-def describe_days(records: Iterable[DayRecord]) -> tuple[list[str], list[str]]:
-    """Describe the days that are not present.
+# Sources of daily grids in global attributes, and what is cited for them.
+_SOURCES = {
+    False: "daily ASI sea ice concentration grids from AMSR2 and AMSR-E, University of Bremen",
+    True: "simulated daily sea ice concentration grids (seaice.simulate), no observation",
+}
+
+
+def describe_source(records: Iterable[DayRecord], earlier: str = "") -> dict[str, Any]:
+    """Describe where the values of some days come from, as global attributes.
+
+    Parameters
+    ----------
+    records : iterable of DayRecord
+    earlier : str
+        The attribute ``source`` of a file that the days are added to.
+    """
+    kinds = {record.is_simulated for record in records if record.status == DayStatus.PRESENT}
+    kinds |= {kind for kind, text in _SOURCES.items() if text in earlier}
+    kinds = kinds or {False}
+    return {
+        "source": "; ".join(text for kind, text in _SOURCES.items() if kind in kinds),
+        "references": cf.BREMEN_REFERENCES if False in kinds else "none: the values are simulated",
+    }
+
+
+def describe_unnamed(paths: Sequence[Path]) -> list[str]:
+    """Describe files that seem to be daily ones, but whose day is not known: one line, or none."""
+    if not paths:
+        return []
+    return [
+        f"{len(paths)} files seem to be daily ones and are not used, as neither name nor content tells "
+        f"the day ({listing([path.name for path in paths])}); name them asi-AMSR2-GRID-YYYYMMDD-v5.4.nc"
+    ]
+
+
+def describe_days(
+    records: Iterable[DayRecord], unnamed: Sequence[Path] = ()
+) -> tuple[list[str], list[str]]:
+    """Describe the days that are not present, and files that may be of such days.
 
     Returns
     -------
@@ -281,4 +390,4 @@ def describe_days(records: Iterable[DayRecord]) -> tuple[list[str], list[str]]:
             (lines if record.is_special else left_out).append(text)
     for (is_special, reason), days in absent.items():
         (lines if is_special else left_out).append(f"absent, {reason}: {listing(format_runs(days))}")
-    return lines, left_out
+    return lines, left_out + describe_unnamed(unnamed)

@@ -18,6 +18,7 @@ from seaice.daily.folder import (
     DailyGrids,
     DayRecord,
     describe_days,
+    describe_unnamed,
 )
 from seaice.dates import DateRange, format_runs
 from seaice.grids import Grid
@@ -30,7 +31,7 @@ from seaice.runtime.output_checks import (
     check_outputs,
 )
 from seaice.sources.bremen import names as bremen
-from seaice.sources.bremen.reader import read_grid_of
+from seaice.sources.bremen.reader import identify_file, read_grid_of
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -59,8 +60,9 @@ def get_dims(*, source_dir: Path) -> Report:
     InputError
         If there is no daily file, or none can be read.
     """
-    files = sorted(bremen.find_files(source_dir), key=lambda f: (f.day, str(f.path)))
-    report = Report()
+    listed_files, unnamed = bremen.find_files(source_dir, identify_file)
+    files = sorted(listed_files, key=lambda f: (f.day, str(f.path)))
+    report = Report(left_out=describe_unnamed(unnamed))
     empty = [f for f in files if f.path.stat().st_size == 0]
     report.left_out += [f"{f.path}: the file is empty" for f in empty]
     for grid_id in dict.fromkeys(f.grid_id for f in files):
@@ -231,7 +233,7 @@ def find_missing(
         else "cells, land among them (give --land_mask_file to leave it out)"
     )
     report = Report(lines=[f"box {box}: {cells} {noun}"])
-    _report_days(days, threshold_percent, report)
+    _report_days(days, threshold_percent, daily.unnamed, report)
     if output_csv is not None:
         write_csv(days, threshold_percent, Path(output_csv))
         _add_output(report, output_csv)
@@ -271,7 +273,9 @@ def _format_day(day: BoxDay) -> str:
     return f"{day.record.day}  {day.missing:9d}  {day.percent:8.3f}"
 
 
-def _report_days(days: Sequence[BoxDay], threshold_percent: float, report: Report) -> None:
+def _report_days(
+    days: Sequence[BoxDay], threshold_percent: float, unnamed: Sequence[Path], report: Report
+) -> None:
     report.lines += ["day         missing    percent", *(_format_day(day) for day in days)]
     listed = [d for d in days if d.percent is not None and d.percent >= threshold_percent]
     names = ", ".join(str(d.record.day) for d in listed) or "none"
@@ -280,7 +284,7 @@ def _report_days(days: Sequence[BoxDay], threshold_percent: float, report: Repor
         f"days with at least {threshold_percent:g} percent missing: {len(listed)} of {readable} "
         f"readable: {names}"
     )
-    lines, left_out = describe_days(d.record for d in days)
+    lines, left_out = describe_days((d.record for d in days), unnamed)
     report.lines += lines
     report.left_out += left_out
     report.values |= {"days": list(days), "listed": [d.record.day for d in listed]}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from seaice.gapfill._kernels import has_value_in_time
+from seaice.runtime.compiled_loops import compile_loop
 
 # Logarithms of 1 to 256: days, changes and distances are whole numbers.
 LOGARITHM = np.log(np.arange(1.0, 257.0))
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def distance_in_time_filled(flag, distance):  # type: ignore[no-untyped-def]
     """Steps along rows and columns to the nearest cell observed or filled in time, at most 255.
 
@@ -37,7 +37,7 @@ def distance_in_time_filled(flag, distance):  # type: ignore[no-untyped-def]
             distance[y, x] = min(d, 255)
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def _roughness(values, y, x):  # type: ignore[no-untyped-def]
     """Standard deviation of the values in the 3 x 3 cells about a cell."""
     n, first, total, squares = 0, 0.0, 0.0, 0.0
@@ -54,7 +54,7 @@ def _roughness(values, y, x):  # type: ignore[no-untyped-def]
     return np.sqrt(max(0.0, squares / n - mean * mean))
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def error_terms(values, days, change, distance, y, x, terms):  # type: ignore[no-untyped-def]
     """The terms of one filled cell (:data:`seaice.gapfill.expected_error.TERMS`)."""
     back, forward = days[y, x] // 10, days[y, x] % 10
@@ -78,7 +78,7 @@ def error_terms(values, days, change, distance, y, x, terms):  # type: ignore[no
     terms[11] = LOGARITHM[distance[y, x]]
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def expected_error(  # type: ignore[no-untyped-def]
     y0, y1, values, flag, days, change, distance, models, has_model, low, high, step, most, none, out
 ):
@@ -100,7 +100,7 @@ def expected_error(  # type: ignore[no-untyped-def]
             out[y, x] = np.uint8(min(max(steps, 1.0), most))
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def error_terms_of(values, days, change, distance, cells, terms):  # type: ignore[no-untyped-def]
     """The terms of the ``cells`` (n, 2)."""
     for i in range(cells.shape[0]):

@@ -13,9 +13,9 @@ compiled to one instruction. Sums are in float64, values and flags stay float32 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from seaice.flags import FillFlag
+from seaice.runtime.compiled_loops import compile_loop
 
 # Side of the squares of cells that are filled at a time: their sources stay in the processor's cache.
 TILE = 32
@@ -29,13 +29,13 @@ DEPARTURE_ONE_SIDED = int(FillFlag.DEPARTURE_ONE_SIDED)
 LAND, NOT_FILLED = int(FillFlag.LAND), int(FillFlag.NOT_FILLED)
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def has_value_in_time(code):  # type: ignore[no-untyped-def]
     """Whether a cell of this flag is observed or filled in time (codes 0, 1, 2, 10 and 11)."""
     return code <= ONE_SIDED or code in (DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED)
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def flag_raw_day(y0, y1, ocean, values, flag, days, change):  # type: ignore[no-untyped-def]
     """Flag observed, land and missing cells of a raw frame, and make land missing."""
     for y in range(y0, y1):
@@ -50,7 +50,7 @@ def flag_raw_day(y0, y1, ocean, values, flag, days, change):  # type: ignore[no-
                 flag[y, x] = OBSERVED if v == v else NOT_FILLED
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def temporal(  # type: ignore[no-untyped-def]
     y0, y1, values, flag, days, change, order, t, max_gap, one_sided, past_only
 ):
@@ -89,7 +89,7 @@ def temporal(  # type: ignore[no-untyped-def]
                 days[here, y, x] = f
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def _distance_to_observed(flag, order, t, step, limit, y, x):  # type: ignore[no-untyped-def]
     """Days to the nearest observed value of a cell in one direction; 0 if there is none."""
     for k in range(1, limit + 1):
@@ -98,7 +98,7 @@ def _distance_to_observed(flag, order, t, step, limit, y, x):  # type: ignore[no
     return 0
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def _spread(values, flag, day, y, x, beside):  # type: ignore[no-untyped-def]
     """Mean of the observed cells at and around an observed one, weighted by rows and columns."""
     total, weight = np.float64(values[day, y, x]), 1.0
@@ -113,7 +113,7 @@ def _spread(values, flag, day, y, x, beside):  # type: ignore[no-untyped-def]
     return total / weight
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def _any_observed(flag, top, bottom, left, right):  # type: ignore[no-untyped-def]
     for y in range(max(0, top), min(flag.shape[0], bottom)):
         for x in range(max(0, left), min(flag.shape[1], right)):
@@ -122,7 +122,7 @@ def _any_observed(flag, top, bottom, left, right):  # type: ignore[no-untyped-de
     return False
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def _departure_beside(  # type: ignore[no-untyped-def]
     values, flag, here, before, after, share, y, x, weight_s
 ):
@@ -146,7 +146,7 @@ def _departure_beside(  # type: ignore[no-untyped-def]
     return total, weight, low, high
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def departure(  # type: ignore[no-untyped-def]
     y0, y1, values, flag, days, change, order, t, limits, past_only, beside, weight_s, shrinkage
 ):
@@ -202,7 +202,7 @@ def departure(  # type: ignore[no-untyped-def]
                     change[here, y, x] = np.uint8(min(abs(n - p) + 0.5, 255.0))
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def _box_to_fill(may_fill, flag, y0, y1, x0, x1):  # type: ignore[no-untyped-def]
     """Bounding box of the cells to fill within a tile; empty if top >= bottom."""
     top, bottom, left, right = y1, y0 - 1, x1, x0 - 1
@@ -214,7 +214,7 @@ def _box_to_fill(may_fill, flag, y0, y1, x0, x1):  # type: ignore[no-untyped-def
     return top, bottom + 1, left, right + 1
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def _gaussian_box(  # type: ignore[no-untyped-def]
     values, flag, order, t, lead, may_fill, weight_t, weight_s, box, smallest
 ):
@@ -257,7 +257,7 @@ def _gaussian_box(  # type: ignore[no-untyped-def]
                 flag[here, y, x] = GAUSSIAN
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def gaussian(  # type: ignore[no-untyped-def]
     y0, y1, values, flag, order, t, past_only, may_fill, weight_t, weight_s, smallest
 ):
@@ -278,7 +278,7 @@ def gaussian(  # type: ignore[no-untyped-def]
                 _gaussian_box(values, flag, order, t, lead, may_fill, weight_t, weight_s, box, smallest)
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def pole_hole(values, flag, hole, cells, filled):  # type: ignore[no-untyped-def]
     """Inverse-distance-squared mean of the valid ``cells`` (n, 2) for every missing hole cell.
 

@@ -15,6 +15,8 @@ import math
 import numpy as np
 from numba import njit
 
+from seaice.runtime.compiled_loops import compile_loop
+
 EQUAL_AREA, STEREOGRAPHIC = 0, 1  # kinds of projection
 OUTSIDE, NO_POSITION = -1, -2  # cells of points beyond the grid, and of points without position
 # The binary logarithm of the number of neighbouring cells that one thread owns. So neighbours stay
@@ -144,7 +146,7 @@ def _project_point(
     return east + radius * sine, north - pole * radius * cosine
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@compile_loop(error_model="numpy")
 def project(
     lat: np.ndarray,
     lon: np.ndarray,
@@ -179,7 +181,7 @@ def _find_cell(
     return np.int32(row * columns + column) if inside else np.int32(OUTSIDE)
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@compile_loop(error_model="numpy")
 def locate_cells(
     lat: np.ndarray,
     lon: np.ndarray,
@@ -206,7 +208,7 @@ def locate_cells(
         cells[i] = cell if has_position else np.int32(NO_POSITION)
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@compile_loop(error_model="numpy")
 def locate_projected_cells(
     x: np.ndarray,
     y: np.ndarray,
@@ -252,7 +254,7 @@ def _combine(
     table[slot, HIGHEST] = max(table[slot, HIGHEST], highest)
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@compile_loop(error_model="numpy")
 def add(
     cells: np.ndarray,
     values: np.ndarray,
@@ -339,7 +341,7 @@ def add(
     return used
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+@compile_loop(error_model="numpy")
 def merge(
     cells_a: np.ndarray,
     table_a: np.ndarray,

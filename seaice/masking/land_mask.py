@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from seaice.daily.folder import (
     DailyGrids,
     DayRecord,
     describe_days,
+    describe_source,
 )
 from seaice.dates import (
     DateRange,
@@ -131,8 +132,8 @@ def _create_mask(
         "days_used": used,
     }
     with atomic(output_file, verify=read_mask, locked=True, checksum=True) as temporary:
-        write_mask(temporary, mask, parameters)
-    return _report(output_file, mask, records, period, threshold)
+        write_mask(temporary, mask, parameters, records)
+    return _report(output_file, mask, records, days.unnamed, period, threshold)
 
 
 def _count_missing(
@@ -237,8 +238,20 @@ def classify(missing: np.ndarray, days: int, grid: Grid, *, threshold: float = 0
     return surface
 
 
-def write_mask(path: Path, mask: Mask, parameters: dict[str, object]) -> None:
-    """Write a mask file (see :class:`seaice.masks.Mask`); ``parameters`` go into the history."""
+def write_mask(
+    path: Path, mask: Mask, parameters: dict[str, object], records: Sequence[DayRecord] = ()
+) -> None:
+    """Write a mask file.
+
+    Parameters
+    ----------
+    path : Path
+    mask : Mask
+    parameters : dict
+        Stored as JSON.
+    records : sequence of DayRecord
+        Days that it was made from; they tell its source.
+    """
     import netCDF4
 
     with netCDF4.Dataset(path, "w") as dataset:
@@ -247,10 +260,11 @@ def write_mask(path: Path, mask: Mask, parameters: dict[str, object]) -> None:
                 title="Sea ice surface mask",
                 summary="Land, coast, pole hole and ocean cells of a daily sea ice concentration "
                 "grid, told apart by how often they are missing",
-                source="daily ASI sea ice concentration grids, University of Bremen",
                 stage="create_mask",
                 parameters=parameters,
-                references=cf.BREMEN_REFERENCES,
+                grid=mask.grid,
+                processing_level="Level 4",
+                **describe_source(records),
             )
         )
         cf.write_grid(dataset, mask.grid)
@@ -260,9 +274,14 @@ def write_mask(path: Path, mask: Mask, parameters: dict[str, object]) -> None:
 
 
 def _report(
-    output_file: Path, mask: Mask, records: list[DayRecord], period: DateRange, threshold: float
+    output_file: Path,
+    mask: Mask,
+    records: list[DayRecord],
+    unnamed: Sequence[Path],
+    period: DateRange,
+    threshold: float,
 ) -> Report:
-    lines, left_out = describe_days(records)
+    lines, left_out = describe_days(records, unnamed)
     used = sum(r.status == DayStatus.PRESENT for r in records)
     area = mask.grid.cell_area()
     counts = {c: int((mask.surface == c).sum()) for c in Surface}

@@ -168,14 +168,15 @@ def cache_cube(
         days = _choose_days(cube, start_date, end_date)
         if verify:
             return _verify(folder, cube, state)
-        with _hold_folder(folder):
-            if (folder / DESCRIPTION_FILE).exists() and not force:
-                description = _read_checked(folder, cube, state)
-                _check_same_content(folder, description, dtype, days)
-                outcome = f"{folder}: complete already, made of the same cube"
-            else:
-                description = _build(folder, cube, state, dtype, days)
-                outcome = f"{folder}: made of {cube.path}"
+        description = None if force else _read_complete(folder, cube, state, dtype, days)
+        outcome = f"{folder}: complete already, made of the same cube"
+        if description is None:
+            with _hold_folder(folder):
+                # Another process may have made it before the lock was free.
+                description = None if force else _read_complete(folder, cube, state, dtype, days)
+                if description is None:
+                    description = _build(folder, cube, state, dtype, days)
+                    outcome = f"{folder}: made of {cube.path}"
     size = description.array_bytes
     error = ENCODINGS[dtype].largest_error
     content = f"{len(days)} days {days[0]} to {days[-1]} on {cube.grid} as {dtype}, {size / 1e6:.1f} MB"
@@ -271,6 +272,17 @@ def _read_checked(folder: Path, cube: CubeFile, state: FileState) -> CacheDescri
             f"{path} is cut off: expected {description.array_bytes} bytes, found {size}; {_ADVICE}"
         )
     _check_same_cube(folder, description, cube, state)
+    return description
+
+
+def _read_complete(
+    folder: Path, cube: CubeFile, state: FileState, dtype: str, days: Sequence[date]
+) -> CacheDescription | None:
+    """Read the description of the cache of these days without a lock; None if there is no cache."""
+    if not (folder / DESCRIPTION_FILE).exists():
+        return None
+    description = _read_checked(folder, cube, state)
+    _check_same_content(folder, description, dtype, days)
     return description
 
 

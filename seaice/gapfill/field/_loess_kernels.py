@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from seaice.runtime.compiled_loops import compile_loop
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def tricube_window(weights, reach_y, reach_x):  # type: ignore[no-untyped-def]
     """Tricube weights (2 reach + 1 rows and columns) of the distance sqrt((dx/nx)^2 + (dy/ny)^2)."""
     for i in range(weights.shape[0]):
@@ -16,7 +17,7 @@ def tricube_window(weights, reach_y, reach_x):  # type: ignore[no-untyped-def]
             weights[i, j] = (1.0 - d * d * d) ** 3 if d < 1.0 else 0.0
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def _loess_sums(values, present, y, x0, x1, weights, plane, sums):  # type: ignore[no-untyped-def]
     """Weighted moments of the present cells around the cells x0 to x1 of row y.
 
@@ -49,7 +50,7 @@ def _loess_sums(values, present, y, x0, x1, weights, plane, sums):  # type: igno
                     sums[8, i] += wy * v[i]
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def _plane_at_centre(s):  # type: ignore[no-untyped-def]
     """Value at the centre of the weighted plane through the moments; the mean where there is none."""
     mean, mx, my = s[1] / s[0], s[2] / s[0], s[3] / s[0]
@@ -63,7 +64,7 @@ def _plane_at_centre(s):  # type: ignore[no-untyped-def]
     return mean - slope_x * mx - slope_y * my
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def loess(y0, y1, values, present, wanted, weights, plane, filled):  # type: ignore[no-untyped-def]
     """Tricube-weighted mean or plane of the present cells around every wanted cell of one map.
 

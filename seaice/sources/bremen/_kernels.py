@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from seaice.runtime.compiled_loops import compile_loop
 
 
-@njit(nogil=True, cache=True)
+@compile_loop
 def unshuffle(y0, y1, shuffled, words):  # type: ignore[no-untyped-def]
     """Undo HDF5's shuffle filter of rows of 4-byte values.
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from seaice import InputError
 from seaice.dates import (
@@ -33,9 +33,18 @@ VERSION = "5.4"
 FIRST_DAY: dict[Sensor, date] = {"AMSR-E": date(2002, 6, 1), "AMSR2": date(2012, 7, 2)}
 LAST_DAY: dict[Sensor, date] = {"AMSR-E": date(2011, 10, 4), "AMSR2": date.max}
 
+# Not every copy keeps small letters and endings.
 _NAME = re.compile(
     r"asi-(?P<sensor>AMSR2-)?(?P<grid>[ns]\d{4,5})-(?P<day>\d{8})"
-    r"-v(?P<version>\d+(?:\.\d+)?)\.(?P<form>nc|hdf|tif)"
+    r"-v(?P<version>\d+(?:\.\d+)?)\.(?P<form>nc4?|hdf|tiff?)",
+    re.IGNORECASE,
+)
+_FORMS: dict[str, Form] = {"nc": "nc", "nc4": "nc", "hdf": "hdf", "tif": "tif", "tiff": "tif"}
+# Names of files that may be daily ones although they do not follow the grammar.
+_ALMOST = re.compile(
+    r"(asi[-_].*|.*(?<!\d)(19|20)\d{6}(?!\d).*)"
+    r"\.(nc4?|hdf5?|h5|he5|tiff?)(\.(gz|bz2|xz|zip|zst|Z))?",
+    re.IGNORECASE,
 )
 _PREFERENCE: dict[str, int] = {"nc": 2, "hdf": 1, "tif": 0}
 _REGION = {
@@ -81,10 +90,10 @@ class DayFile:
             return None
         return cls(
             sensor="AMSR2" if match["sensor"] else "AMSR-E",
-            grid_id=match["grid"],
+            grid_id=match["grid"].lower(),
             day=day,
             version=match["version"],
-            form=match["form"],  # type: ignore[arg-type]
+            form=_FORMS[match["form"].lower()],
             path=folder / name,
         )
 
@@ -191,8 +200,41 @@ def _load_yaml(path: Path) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def find_files(source_dir: Path) -> list[DayFile]:
+def find_name(text: str, *, path: Path) -> DayFile | None:
+    """Find the name of a daily file in a text, such as the history of a file at ``path``."""
+    match = _NAME.search(text)
+    file = None if match is None else DayFile.parse(match[0])
+    return None if file is None else replace(file, path=path)
+
+
+class FolderListing(NamedTuple):
+    """Daily files below a folder.
+
+    Attributes
+    ----------
+    files : list of DayFile
+        Those whose name or content tells the day and the grid.
+    unnamed : list of Path
+        Those that seem to be daily files, but neither name nor content tells the day.
+    """
+
+    files: list[DayFile]
+    unnamed: list[Path]
+
+
+# Tells from the content of a file under another name which daily file it is: None where the content
+# does not say; LookupError if it is no daily file at all.
+Identify = Callable[[Path], DayFile | None]
+
+
+def find_files(source_dir: Path, identify: Identify) -> FolderListing:
     """Find every daily file below a folder, of any grid, form and day.
+
+    Parameters
+    ----------
+    source_dir : Path
+    identify : callable
+        Reads day and grid from the content of files under other names.
 
     Raises
     ------
@@ -203,19 +245,42 @@ def find_files(source_dir: Path) -> list[DayFile]:
     if not source_dir.is_dir():
         state = "is a file" if source_dir.exists() else "does not exist"
         raise InputError(f"expected a folder of daily files, but {source_dir} {state}")
-    files = list(_walk(source_dir))
+    files: list[DayFile] = []
+    unnamed: list[Path] = []
+    for path in _walk(source_dir):
+        file = DayFile.parse(path.name, folder=path.parent)
+        if file is None and _ALMOST.fullmatch(path.name) and not path.name.startswith("."):
+            try:
+                file = identify(path)
+            except LookupError:
+                continue
+            if file is None:
+                unnamed.append(path)
+        if file is not None:
+            files.append(file)
     if not files:
+        nearly = ""
+        if unnamed:
+            listed = listing([path.name for path in unnamed])
+            nearly = f"; {len(unnamed)} files have nearly such a name ({listed}): name them so"
         raise InputError(
-            f"no daily file (asi-AMSR2-GRID-YYYYMMDD-v5.4.nc) in {source_dir} or below; "
+            f"no daily file (asi-AMSR2-GRID-YYYYMMDD-v5.4.nc) in {source_dir} or below{nearly}; "
             "give the folder download.py wrote to"
         )
-    return files
+    return FolderListing(files, unnamed)
 
 
 def list_days(
     source_dir: Path, period: DateRange, *, grid_id: str | None = None
 ) -> dict[date, list[DayFile]]:
-    """Find the daily files of a period below a folder.
+    """Find the files that are named as daily files of a period; see :func:`list_days_and_unnamed`."""
+    return list_days_and_unnamed(source_dir, period, identify=lambda path: None, grid_id=grid_id)[0]
+
+
+def list_days_and_unnamed(
+    source_dir: Path, period: DateRange, *, identify: Identify, grid_id: str | None = None
+) -> tuple[dict[date, list[DayFile]], list[Path]]:
+    """Find the daily files of a period below a folder, and files that may be such.
 
     Where several files hold one day, the best comes first: NetCDF before HDF4 before
     GeoTIFF, then the higher version, then the first path in alphabetical order.
@@ -225,12 +290,17 @@ def list_days(
     source_dir : Path
         Searched with all its subfolders.
     period : DateRange
+    identify : callable
+        See :func:`find_files`.
     grid_id : str, optional
         Take files of this grid only. Required where the folder holds several.
 
     Returns
     -------
-    dict of date to list of DayFile, in order of date
+    days : dict of date to list of DayFile
+        In order of date.
+    unnamed : list of Path
+        Files that seem to be of a day of the period that no file of ``days`` is of.
 
     Raises
     ------
@@ -238,7 +308,7 @@ def list_days(
         If the folder is missing, holds no daily file, none of the period or grid, or
         several grids and ``grid_id`` is not given.
     """
-    files = find_files(source_dir)
+    files, unnamed = find_files(source_dir, identify)
     inside = [f for f in files if f.day in period]
     selected = [f for f in inside if grid_id in (None, f.grid_id)]
     if not selected:
@@ -258,10 +328,24 @@ def list_days(
     for file in sorted(selected, key=lambda f: (f.day, str(f.path))):
         days.setdefault(file.day, []).append(file)
     # The sort is stable: files of one rank stay in alphabetical order.
-    return {day: sorted(files, key=DayFile.rank, reverse=True) for day, files in days.items()}
+    ordered = {day: sorted(files, key=DayFile.rank, reverse=True) for day, files in days.items()}
+    return ordered, [path for path in unnamed if _may_fill_a_gap(path, period, ordered.keys())]
 
 
-def _walk(source_dir: Path) -> Iterable[DayFile]:
+def _may_fill_a_gap(path: Path, period: DateRange, days: Collection[date]) -> bool:
+    """Whether a file may be of a day of a period that is not among ``days``."""
+    match = _ANY_DAY.search(path.name)
+    try:
+        day = parse_date(match[0]) if match else None
+    except InputError:
+        day = None
+    return day is None or (day in period and day not in days)
+
+
+_ANY_DAY = re.compile(r"(?<!\d)(19|20)\d{6}(?!\d)")
+
+
+def _walk(source_dir: Path) -> Iterable[Path]:
     def refuse(error: OSError) -> None:
         raise InputError(f"a folder cannot be read: {error.filename} ({error.strerror})")
 
@@ -274,6 +358,4 @@ def _walk(source_dir: Path) -> Iterable[DayFile]:
         visited.add(real)
         subfolders.sort()
         for name in sorted(names):
-            file = DayFile.parse(name, folder=Path(folder))
-            if file is not None:
-                yield file
+            yield Path(folder, name)

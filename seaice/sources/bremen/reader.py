@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seaice import InputError, grids
-from seaice.grids import Grid
+from seaice.dates import read_days
+from seaice.grids import CellLayout, Grid
 from seaice.open_file import (
+    DAMAGE,
     UnreadableFile,
     hdf5_damage,
     is_web_page,
@@ -24,16 +28,25 @@ from seaice.open_file import (
     read_content,
 )
 from seaice.settings import install_command
+from seaice.sources.bremen import names
 from seaice.sources.bremen.hdf5_rows import read_rows
 from seaice.sources.bremen.names import (
     DayFile,
+    Form,
     RejectedDay,
 )
 
 # Above this an observed 100 percent with rounding is no excuse any more.
 _TOLERANCE = 1e-3
+# So many cells of at most one percent of ice, and none with more, are no sea.
+_MANY_CELLS = 20
+# Of the cells of a whole grid, at least half are land or pole hole, and more than that on no grid are
+# open water.
+_LARGEST_ZERO_SHARE = 0.4
 _PACKING = ("scale_factor", "add_offset", "_FillValue")
 _MOST_CELLS = 1 << 27  # of a day; the finest grid has a tenth
+# Every simulated file has this word among its attributes, which no form compresses.
+SIMULATED_MARK = b"SIMULATED"
 _HDF4_DATASET = "ASI Ice Concentration"
 
 
@@ -73,7 +86,7 @@ def read_day(
         holds only missing values, only zeros, or values outside 0..100. The message is the reason.
     """
     concentration, found = read_unjudged(path, grid=grid, out=out, content=content)
-    _check_values(concentration)
+    _check_values(concentration, found)
     return concentration, found
 
 
@@ -101,9 +114,9 @@ def read_grid_of(path: Path) -> Grid:
     path = Path(path)
     with _reject_whatever_is_raised():
         content = read_file(path)
-        if path.suffix == ".nc":
+        if _find_form(path, content) == "nc":
             with _open_netcdf(path, content) as dataset:
-                return _netcdf_grid(dataset)
+                return _read_layout(dataset).grid
         return _read(path, content)[1]
 
 
@@ -131,17 +144,88 @@ def _reject_whatever_is_raised() -> Iterator[None]:
         raise RejectedDay(f"cannot be read ({type(error).__name__}: {_short(error)})") from None
 
 
+def identify_file(path: Path) -> DayFile | None:
+    """Tell from its content which daily file a file of another name is.
+
+    The day is that of its ``time``, or of the name in its ``history``; the real files have their own
+    name there.
+
+    Returns
+    -------
+    DayFile or None
+        None if the content does not tell the day.
+
+    Raises
+    ------
+    LookupError
+        If it is no daily file.
+    """
+    named = re.match(r"asi[-_]", path.name, re.IGNORECASE)
+    try:
+        content = read_content(path)
+        if _find_form(path, content) != "nc":
+            raise RejectedDay("no NetCDF file")
+        with _open_netcdf(path, content) as dataset:
+            grid = _read_layout(dataset).grid
+            history = str(getattr(dataset, "history", ""))
+            file = names.find_name(history, path=path)
+            day = _read_day_of(dataset)
+    except (InputError, *DAMAGE):
+        if named:
+            return None
+        raise LookupError(f"{path} is no daily file") from None
+    if day is None:
+        return file
+    # Parts of a grid are named as the whole of it.
+    grid_id = f"{grid.hemisphere[0]}{grid.step:.0f}" if file is None else file.grid_id
+    return DayFile("AMSR2", grid_id, day, "0", "nc", path)
+
+
+def _read_day_of(dataset: Any) -> date | None:
+    """Read the day of a file that has a time; None if it has none, or several."""
+    if "time" not in dataset.variables or dataset.variables["time"].size != 1:
+        return None
+    time = dataset.variables["time"]
+    try:
+        values = np.atleast_1d(np.ma.filled(time[:], np.nan) if time.dtype.kind == "f" else time[:])
+        return read_days(np.asarray(values), {k: time.getncattr(k) for k in time.ncattrs()})[0]
+    except InputError:
+        return None
+
+
+# First bytes of the forms. HDF5 and NetCDF-3 are NetCDF.
+_SIGNATURES: dict[bytes, Form] = {
+    b"\x89HDF": "nc",
+    b"CDF": "nc",
+    b"\x0e\x03\x13\x01": "hdf",
+    b"II*\0": "tif",
+    b"MM\0*": "tif",
+}
+
+
+def _find_form(path: Path, content: bytes) -> Form | None:
+    """Find the form of a daily file by its ending, else by its first bytes."""
+    file = DayFile.parse(path.name)
+    if file is not None:
+        return file.form
+    by_ending: dict[str, Form] = {".nc": "nc", ".hdf": "hdf", ".tif": "tif"}
+    if path.suffix in by_ending:
+        return by_ending[path.suffix]
+    return next((form for start, form in _SIGNATURES.items() if content.startswith(start)), None)
+
+
 def _read(path: Path, content: bytes, out: np.ndarray | None = None) -> tuple[np.ndarray, Grid]:
-    if path.suffix == ".nc":
+    form = _find_form(path, content)
+    if form == "nc":
         return _read_netcdf(path, content, out)
-    if path.suffix == ".hdf":
+    if form == "hdf":
         return _read_hdf4(path, content)
-    if path.suffix == ".tif":
+    if form == "tif":
         return _read_geotiff(path, content)
     raise RejectedDay(f"expected a .nc, .hdf or .tif file, found {path.name}")
 
 
-def _check_values(concentration: np.ndarray) -> None:
+def _check_values(concentration: np.ndarray, grid: Grid) -> None:
     lowest = np.fmin.reduce(concentration, axis=None)
     highest = np.fmax.reduce(concentration, axis=None)
     if np.isnan(lowest):
@@ -153,6 +237,12 @@ def _check_values(concentration: np.ndarray) -> None:
         )
     if highest <= 0:
         raise RejectedDay("every observed cell is exactly 0 percent")
+    if highest <= 1 + _TOLERANCE and np.count_nonzero(concentration > 0) >= _MANY_CELLS:
+        raise RejectedDay(f"no value above {highest:.3g} percent: fractions 0 to 1, not percent")
+    if grid.id in grids.list_grid_ids() and not np.isnan(concentration).any():
+        zeros = np.count_nonzero(concentration <= 0) / concentration.size
+        if zeros > _LARGEST_ZERO_SHARE:
+            raise RejectedDay(f"no cell is missing and {zeros:.0%} are 0 percent: 0 stands for missing")
     np.clip(concentration, 0, 100, out=concentration)
 
 
@@ -167,22 +257,37 @@ def _open_netcdf(path: Path, content: bytes) -> Any:
 
 def _read_netcdf(path: Path, content: bytes, out: np.ndarray | None) -> tuple[np.ndarray, Grid]:
     with _open_netcdf(path, content) as dataset:
-        grid = _netcdf_grid(dataset)
-        variable = dataset.variables["z"]
-        if variable.dimensions != ("y", "x"):
+        layout = _read_layout(dataset)
+        variable, grid = dataset.variables["z"], layout.grid
+        single = [d for d in variable.dimensions if d not in ("y", "x")]
+        if sorted(set(variable.dimensions) - set(single)) != ["x", "y"] or any(
+            len(dataset.dimensions[d]) != 1 for d in single
+        ):
             raise RejectedDay(f"expected z(y, x), found z({', '.join(variable.dimensions)})")
+        _check_day(path, dataset)
         plain = _is_plain(variable)
-        if plain and out is not None and out.shape == grid.shape and read_rows(content, "z", out):
+        is_usual = layout.is_usual(variable.dimensions) and not single
+        fits = plain and is_usual and out is not None and out.shape == grid.shape
+        if fits and out is not None and read_rows(content, "z", out):
             return out, grid
         variable.set_auto_maskandscale(not plain)
+
+        def read_stored(index: tuple[int | slice, ...]) -> np.ndarray:
+            values = variable[index]
+            return values if plain else np.ma.filled(values.astype(np.float32), np.nan)
+
         try:
             hdf5_damage.check_content(content, chunks=True)
-            values = variable[:]
+            return layout.read(variable.dimensions, read_stored, dict.fromkeys(single, 0)), grid
         except (OSError, RuntimeError) as error:
             raise RejectedDay(f"the data are damaged ({_short(error)})") from None
-    if not plain:
-        values = np.ma.filled(values.astype(np.float32), np.nan)
-    return values, grid
+
+
+def _check_day(path: Path, dataset: Any) -> None:
+    """Reject a file whose time says another day than its name."""
+    file, day = DayFile.parse(path.name), _read_day_of(dataset)
+    if file is not None and day is not None and day != file.day:
+        raise RejectedDay(f"its name says {file.day}, its time {day}")
 
 
 def _is_plain(variable: Any) -> bool:
@@ -193,6 +298,10 @@ def _is_plain(variable: Any) -> bool:
         what = f"{texts[0]} as text" if texts else f"type {variable.dtype}"
         raise RejectedDay(f"expected numbers in z, found {what}")
     fill = packing.get("_FillValue", np.float32(np.nan))
+    missing = [fill] + [variable.getncattr(k) for k in variable.ncattrs() if k == "missing_value"]
+    scale, offset = packing.get("scale_factor", 1), packing.get("add_offset", 0)
+    if any((np.asarray(number, np.float64) * scale + offset == 0).any() for number in missing):
+        raise RejectedDay("its attributes say that 0 percent is missing, which is open water")
     return bool(variable.dtype == np.float32 and not packing.keys() - {"_FillValue"} and np.isnan(fill))
 
 
@@ -201,7 +310,7 @@ def _is_of_any_length(variable: Any) -> bool:
     return not isinstance(variable.datatype, np.dtype)
 
 
-def _netcdf_grid(dataset: Any) -> Grid:
+def _read_layout(dataset: Any) -> CellLayout:
     missing = [name for name in ("x", "y", "z") if name not in dataset.variables]
     if missing:
         raise RejectedDay(
@@ -224,7 +333,7 @@ def _netcdf_grid(dataset: Any) -> Grid:
         mapping = dataset.variables[name]
         attributes = {k: mapping.getncattr(k) for k in mapping.ncattrs()}
     try:
-        return grids.recognise_grid(grids.read_metres(x), grids.read_metres(y), attributes)
+        return grids.recognise_layout(grids.read_metres(x), grids.read_metres(y), attributes)
     except (OSError, RuntimeError) as error:
         raise RejectedDay(f"the coordinates are damaged ({_short(error)})") from None
     except InputError as error:
@@ -258,14 +367,51 @@ def _read_geotiff(path: Path, content: bytes) -> tuple[np.ndarray, Grid]:
         with Image.open(io.BytesIO(content)) as image:
             if math.prod(image.size) > _MOST_CELLS:
                 raise RejectedDay(f"expected at most {_MOST_CELLS} cells, found {image.size}")
-            codes = np.array(image)
+            codes, tags = np.array(image), dict(getattr(image, "tag_v2", {}))
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
         raise RejectedDay(f"not a readable GeoTIFF, truncated or damaged ({_short(error)})") from None
     if codes.ndim != 2 or codes.dtype != np.uint8:
         raise RejectedDay(f"expected one band of 8 bits, found {codes.shape} {codes.dtype}")
-    values = codes[::-1].astype(np.float32)  # a GeoTIFF has its first row in the north
+    grid = _grid_by_name(path, codes.shape)
+    # Without a position, as by far the most: the first row is in the north.
+    layout = _read_geotiff_layout(tags, grid) or CellLayout(grid, turned_rows=True)
+    values = layout.read(("y", "x"), codes.__getitem__, {}).astype(np.float32)
     values[values > 100] = np.nan  # codes above 100: land (120) and no data
-    return values, _grid_by_name(path, values.shape)
+    return values, grid
+
+
+def _read_geotiff_layout(tags: Mapping[int, Any], grid: Grid) -> CellLayout | None:
+    """Read the cell order of a GeoTIFF of a grid from its tags; None if they tell no position.
+
+    Tags and their meaning: OGC GeoTIFF 1.1, section 7 and annex B.6.
+    """
+    if _TRANSFORMATION in tags:
+        xx, xy, _, x0, yx, yy, _, y0 = (float(number) for number in tags[_TRANSFORMATION][:8])
+    elif _PIXEL_SCALE in tags and _TIE_POINT in tags:
+        column, row, _, x0, y0 = (float(number) for number in tags[_TIE_POINT][:5])
+        xx, yy, xy, yx = float(tags[_PIXEL_SCALE][0]), -float(tags[_PIXEL_SCALE][1]), 0.0, 0.0
+        x0, y0 = x0 - column * xx, y0 - row * yy
+    else:
+        return None
+    keys = list(tags.get(_GEO_KEYS, ()))
+    is_point = any(keys[i] == _RASTER_TYPE and keys[i + 3] == 2 for i in range(4, len(keys) - 3, 4))
+    centre = 0.0 if is_point else 0.5
+    if xy or yx or not xx or not yy:
+        raise RejectedDay("its cells are turned against the axes of the map projection")
+    x, y = x0 + (np.arange(grid.columns) + centre) * xx, y0 + (np.arange(grid.rows) + centre) * yy
+    layout = CellLayout(grid, turned_rows=yy < 0, turned_columns=xx < 0)
+    tolerance = 0.75 * grid.step  # some programs name corners where others name centres
+    x, y = x[:: -1 if xx < 0 else 1], y[:: -1 if yy < 0 else 1]
+    if np.abs(x - grid.x).max() > tolerance or np.abs(y - grid.y).max() > tolerance:
+        raise RejectedDay(
+            f"on another grid: expected {grid}, found cells of {abs(xx):g} x {abs(yy):g} m from "
+            f"x {x[0]:g}, y {y[0]:g}"
+        )
+    return layout
+
+
+_PIXEL_SCALE, _TIE_POINT, _TRANSFORMATION, _GEO_KEYS = 33550, 33922, 34264, 34735
+_RASTER_TYPE = 1025  # its value is 1 where positions are those of corners, 2 where of centres
 
 
 def _grid_by_name(path: Path, shape: tuple[int, ...]) -> Grid:

@@ -193,6 +193,7 @@ def write_day_geotiff(path: Path, concentration: np.ndarray, grid: Grid) -> None
         (3072, 3413 if grid.hemisphere == "north" else 3976),  # ProjectedCSType
     )
     tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[_IMAGE_DESCRIPTION] = "SIMULATED, no observation"
     for tag, kind, numbers in (
         (33550, TiffTags.DOUBLE, (grid.step, grid.step, 0.0)),
         (33922, TiffTags.DOUBLE, (0.0, 0.0, 0.0, west, north, 0.0)),
@@ -202,6 +203,9 @@ def write_day_geotiff(path: Path, concentration: np.ndarray, grid: Grid) -> None
         tags[tag] = numbers
     with atomic(Path(path)) as temporary:
         image.save(temporary, format="TIFF", tiffinfo=tags, compression="tiff_lzw")
+
+
+_IMAGE_DESCRIPTION = 270
 
 
 def _geokeys(keys: Iterable[tuple[int, int]]) -> list[int]:

@@ -9,7 +9,9 @@ so several threads may run them at the same time.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
+from numba import types
+
+from seaice.runtime.compiled_loops import compile_loop
 
 _RECTANGLE = (types.int64,) * 6  # row, column, to_row, to_column, height, width
 
@@ -31,16 +33,14 @@ _FLAGS = _make_read_only(types.uint8, 2)
 _BYTES = _make_read_only(types.uint8, 1)
 
 
-@njit(
-    [
+@compile_loop(
+    signatures=[
         _make_signature(types.float32, _CODES),
         _make_signature(types.uint16, _CODES),
         _make_signature(types.uint8, _CODES),
         _make_signature(types.float32, _FLAGS),
         _make_signature(types.uint8, _FLAGS),
     ],
-    nogil=True,
-    cache=True,
 )
 def look_up(  # type: ignore[no-untyped-def]
     codes, table, out, row, column, to_row, to_column, height, width, land, land_value, with_land
@@ -62,14 +62,12 @@ def look_up(  # type: ignore[no-untyped-def]
                 out_row[x] = land_value if land_row[x] else out_row[x]
 
 
-@njit(
-    [
+@compile_loop(
+    signatures=[
         _make_signature(types.float32, _BYTES, types.int64),
         _make_signature(types.uint16, _BYTES, types.int64),
         _make_signature(types.uint8, _BYTES, types.int64),
     ],
-    nogil=True,
-    cache=True,
 )
 def look_up_shuffled(  # type: ignore[no-untyped-def]
     shuffled,
