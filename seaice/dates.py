@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 EPOCH = date(1970, 1, 1)
+_TIME_OF_DAY = re.compile(r"\d{2}(:\d{2}){0,2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})?")
 
 
 def parse_date(value: Any) -> date:
@@ -38,16 +40,19 @@ def parse_date(value: Any) -> date:
     --------
     >>> parse_date(20240229)
     datetime.date(2024, 2, 29)
-    >>> parse_date("2024-02-29")
+    >>> parse_date("2024-02-29 00:00:00")
     datetime.date(2024, 2, 29)
     """
     if isinstance(value, datetime):
         return value.date()
     if isinstance(value, date):
         return value
-    text = str(value)
-    if "T" in text:  # numpy.datetime64 and pandas print ISO 8601 with a time
-        text = text.split("T", 1)[0]
+    # numpy.datetime64 and pandas print a time behind a T, or a blank.
+    text, separator, time_of_day = str(value).strip().partition("T")
+    if not separator:
+        text, separator, time_of_day = text.partition(" ")
+        if separator and not _TIME_OF_DAY.fullmatch(time_of_day):
+            raise InputError(f"expected a date as YYYYMMDD or YYYY-MM-DD, found {str(value)!r}")
     digits = text.replace("-", "")
     has_date_form = len(text) == 8 or (len(text) == 10 and text[4] == text[7] == "-")
     if has_date_form and len(digits) == 8 and digits.isascii() and digits.isdigit():

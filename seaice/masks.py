@@ -38,6 +38,10 @@ class Mask:
     nan_ratio: np.ndarray
     grid: Grid
 
+    def __repr__(self) -> str:
+        cells = int(np.count_nonzero(self.land))
+        return f"Mask({self.grid}: {cells} of {self.surface.size} cells are land)"
+
     @property
     def land(self) -> np.ndarray:
         """Whether a cell is land, bool (rows, columns)."""

@@ -542,16 +542,17 @@ def test_a_cube_of_other_parameters_is_not_replaced_without_force(case, tmp_path
         assert target.read_bytes() == before
 
 
-def test_force_replaces_neither_the_mask_it_reads_nor_daily_files(case, tmp_path, capsys):
+def test_an_output_of_another_kind_or_in_use_is_refused(case, tmp_path, capsys):
     folder, masked, _ = case
     mask = Path(masked[1])
     own = tmp_path / "mask.nc"
     own.write_bytes(mask.read_bytes())
-    for output, mask_file, message in (
-        (own, own, "the output would replace the mask"),
-        (tmp_path / folder.file(2).name, mask, "the output has the name of a daily file"),
+    for output, mask_file, force, message in (
+        (own, own, ["--force"], "the output would replace the mask"),
+        (own, mask, [], "exists and is no complete cube"),
+        (tmp_path / folder.file(2).name, mask, ["--force"], "the output has the name of a daily file"),
     ):
-        given = ["--land_mask_file", str(mask_file), "--force"]
+        given = ["--land_mask_file", str(mask_file), *force]
         assert script.main(words(folder, output, *given)) == 1
         assert message in capsys.readouterr().err
     assert own.read_bytes() == mask.read_bytes()

@@ -455,6 +455,20 @@ def test_a_cube_replaced_meanwhile_is_noticed(cube, folder, monkeypatch):
 # --- the script, the processes
 
 
+def test_a_complete_cache_needs_no_lock(cube, folder, capsys, monkeypatch):
+    """It is said to be there also where nothing can be written, such as a folder shared by all."""
+    words = ["--cube_file", str(cube), "--output_dir", str(folder)]
+    assert script.main(words) == 0
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(cache, "exclusive", refuse)
+    assert script.main(words) == 0
+    assert "complete already, made of the same cube" in capsys.readouterr().out
+    assert script.main([*words, "--force"]) == 1
+
+
 def test_the_script(cube, folder, capsys):
     words = ["--cube_file", str(cube), "--output_dir", str(folder)]
     assert script.main(words) == 0

@@ -37,12 +37,20 @@ def case(tmp_path_factory):
 
 def told(attributes: dict) -> dict:
     """Global attributes without the time of making."""
-    return {k: v for k, v in attributes.items() if k != "history"}
+    return {k: v for k, v in attributes.items() if k not in ("history", "date_created")}
+
+
+def assert_equal_values(one: xr.Dataset, other: xr.Dataset) -> None:
+    """Stored numbers are the same; xarray unpacks with a float32 here, and a double from JSON."""
+    packed = ["sea_ice_conc", "sea_ice_conc_error"]
+    xr.testing.assert_equal(one.drop_vars(packed), other.drop_vars(packed))
+    for name in packed:
+        xr.testing.assert_allclose(one[name], other[name].astype("f4"), rtol=0, atol=1e-7)
 
 
 def assert_equal_content(netcdf: Path, zarr: Path) -> None:
     with xr.open_dataset(netcdf) as a, xr.open_zarr(zarr) as b:
-        xr.testing.assert_equal(a, b)
+        assert_equal_values(a, b)
         assert told(a.attrs) == told(b.attrs)
         for name in a.variables:
             x, y = ({k: np.asarray(v).tolist() for k, v in d[name].attrs.items()} for d in (a, b))
@@ -58,7 +66,7 @@ def test_equal_content(case, tmp_path, compression):
     assert script.main(words(folder, tmp_path / "c.nc", *masked, "--lat_lon")) == 0
     assert names(tmp_path) == ["c.nc", "c.zarr"]
     with xr.open_dataset(tmp_path / "c.nc") as a, xr.open_zarr(target) as b:
-        xr.testing.assert_equal(a, b)
+        assert_equal_values(a, b)
     target = tmp_path / "d.zarr"
     assert script.main(words(folder, target, *masked, "--compression", compression)) == 0
     assert_equal_content(top / f"{compression}.nc", target)
@@ -88,7 +96,7 @@ def test_append_to_a_zarr_cube(case, tmp_path, more):
         for name in ("sea_ice_conc", "fill_flag", "days_back_forward", "day_status"):
             np.testing.assert_array_equal(a.variable(name), b.variable(name))
         assert a.texts("input_sha256") == b.texts("input_sha256")
-        assert b.attributes["history"].count("consolidate(") == 2
+        assert b.attributes["history"].count("--output_file") == 2
 
 
 @pytest.mark.slow

@@ -212,6 +212,32 @@ def test_an_item_is_the_callers_own(cube):
         assert dataset[0][0].max() <= 1
 
 
+def test_a_dataset_in_a_notebook(cube):
+    dataset = dataset_of(cube, 3, 2)
+    assert len(repr(dataset)) < 250
+    assert f"{len(dataset)} samples of 3 input and 2 target days" in repr(dataset)
+    inputs, targets = dataset.sample_days(1)
+    expected = [f"{day:%Y%m%d}" for day in (*inputs, *targets)]
+    assert expected == [str(day) for day in dataset.GetTimes()[1]]
+    assert (len(inputs), len(targets)) == (3, 2)
+    for item, alone in zip(dataset[0:2], (dataset[0], dataset[1]), strict=True):
+        assert all(bool((one == other).all()) for one, other in zip(item, alone, strict=True))
+    with pytest.raises(InputError, match=r"expected the number of a sample, 0 to .* found '2024-02-20'"):
+        dataset["2024-02-20"]
+
+
+def test_a_cube_in_a_notebook(cube):
+    with CubeFile(cube) as opened:
+        fourth = opened.dates[3]
+        assert repr(opened).startswith(f"CubeFile({str(cube)!r}: {len(opened.dates)} days {day(0)} to")
+        expected = opened.concentration(3)
+        for form in (str(fourth), f"{fourth} 00:00:00", fourth, np.datetime64(fourth), np.int64(3)):
+            np.testing.assert_array_equal(opened.concentration(form), expected)
+            np.testing.assert_array_equal(opened.flags(form), opened.flags(3))
+        with pytest.raises(InputError, match="has no 1999-01-01: it reaches from"):
+            opened.concentration("1999-01-01")
+
+
 def test_index_from_the_end_and_beyond(cube):
     dataset = dataset_of(cube)
     assert torch.equal(dataset[-1][0], dataset[len(dataset) - 1][0])

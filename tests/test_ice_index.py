@@ -666,3 +666,8 @@ def test_arctic_winter_of_2025(real_data, tmp_path):
     parts, whole = series.extent[:, 1:].sum(axis=1), series.extent[:, 0]
     assert (parts <= whole + 1).all()
     assert (parts > 0.98 * whole).all()
+
+
+def test_several_days_at_once_are_refused():
+    with pytest.raises(InputError, match=r"expected cell_area .* \(3, 2, 2\), found \(2, 2\)"):
+        extent_and_area(np.zeros((3, 2, 2)), np.ones((2, 2)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from seaice.flags import FillFlag
-from seaice.runtime.compiled_loops import compile_loop
+from seaice.runtime.compiled_kernels import compile_loop
 
 NOT_FILLED = int(FillFlag.NOT_FILLED)
 

@@ -168,22 +168,37 @@ class CubeFile:
         return self._number[date_of_day]
 
     def concentration(
-        self, days: int | slice, rows: slice = WHOLE, columns: slice = WHOLE
+        self, days: int | slice | date | str, rows: slice = WHOLE, columns: slice = WHOLE
     ) -> np.ndarray:
         """Concentration as a fraction 0..1, float32; NaN over land and where there is no value.
 
         Parameters
         ----------
-        days : int or slice
-            Positions on the time axis.
+        days : int, slice, date or str
+            Positions on the time axis, or a day in any form :func:`seaice.dates.parse_date` accepts
+            but a number.
         rows, columns : slice
-            Part of the grid; only that part is read.
+            Part of the grid; only that part is read. Row 0 is in the south: ``imshow`` needs
+            ``origin="lower"``.
         """
+        days = self._locate(days)
         stored = self._read("sea_ice_conc", days, rows, columns)
         values = self._packing.unpack(stored)
         if stored.dtype != np.int16 or not self._packing.is_plain_scale:
             self._check_fractions(values, days)
         return values
+
+    def _locate(self, days: Any) -> int | slice:
+        """Positions on the time axis of an argument ``days``."""
+        if isinstance(days, slice) or hasattr(days, "__index__"):
+            return days  # type: ignore[no-any-return]
+        return self.index(days)
+
+    def __repr__(self) -> str:
+        days = f"{len(self.dates)} days"
+        if self.dates:
+            days += f" {self.dates[0]} to {self.dates[-1]}"
+        return f"CubeFile({str(self.path)!r}: {days} on {self.grid})"
 
     def _check_fractions(self, values: np.ndarray, days: int | slice) -> None:
         lowest, highest = (reduce(values, axis=None, initial=0) for reduce in (_LOWEST, _HIGHEST))
@@ -193,9 +208,11 @@ class CubeFile:
                 f"{highest:g} at {self._name_days(days)}; give it the units it has, 1 or percent"
             )
 
-    def flags(self, days: int | slice, rows: slice = WHOLE, columns: slice = WHOLE) -> np.ndarray:
-        """Codes of ``fill_flag``, uint8; read them with :meth:`flag_value`."""
-        codes = self._read("fill_flag", days, rows, columns)
+    def flags(
+        self, days: int | slice | date | str, rows: slice = WHOLE, columns: slice = WHOLE
+    ) -> np.ndarray:
+        """Codes of ``fill_flag``, uint8, as :meth:`concentration`; read them with :meth:`flag_value`."""
+        codes = self._read("fill_flag", self._locate(days), rows, columns)
         if codes.dtype == np.uint8:
             return codes
         # Programs that insert days store flags as floats: a cell without a flag has no value.

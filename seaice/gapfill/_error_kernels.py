@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from seaice.gapfill._kernels import has_value_in_time
-from seaice.runtime.compiled_loops import compile_loop
+from seaice.runtime.compiled_kernels import compile_loop
 
 # Logarithms of 1 to 256: days, changes and distances are whole numbers.
 LOGARITHM = np.log(np.arange(1.0, 257.0))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from seaice.flags import FillFlag
-from seaice.runtime.compiled_loops import compile_loop
+from seaice.runtime.compiled_kernels import compile_loop
 
 # Side of the squares of cells that are filled at a time: their sources stay in the processor's cache.
 TILE = 32

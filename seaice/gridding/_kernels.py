@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numba import njit
 
-from seaice.runtime.compiled_loops import compile_loop
+from seaice.runtime.compiled_kernels import compile_loop
 
 EQUAL_AREA, STEREOGRAPHIC = 0, 1  # kinds of projection
 OUTSIDE, NO_POSITION = -1, -2  # cells of points beyond the grid, and of points without position

@@ -119,6 +119,12 @@ def extent_and_area(
     >>> [float(v[0]) for v in (day.extent, day.area, day.missing_area)]
     [200.0, 105.0, 100.0]
     """
+    for name, array in (("cell_area", cell_area), ("region", region), ("observed", observed)):
+        if array is not None and np.shape(array) != concentration.shape:
+            raise InputError(
+                f"expected {name} in the shape of the concentration of one day, "
+                f"{concentration.shape}, found {np.shape(array)}; give one day at a time"
+            )
     has_value = ~np.isnan(concentration)
     observed = has_value if observed is None else observed & has_value
     region = np.ones(concentration.shape, dtype=np.intp) if region is None else region

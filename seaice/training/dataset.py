@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import operator
 from collections.abc import Callable, Sequence
+from datetime import date
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -352,8 +353,23 @@ class ConsolidatedSICDataset(Dataset[Any]):
     def __len__(self) -> int:
         return len(self._positions)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return the item of a sample, or the list of the items of a slice."""
+        if isinstance(index, slice):
+            return self.__getitems__(range(*index.indices(len(self))))
         return self.__getitems__([index])[0]
+
+    def __repr__(self) -> str:
+        inputs, targets = self.window.input_length, self.window.pred_length
+        samples = f"{len(self)} samples of {inputs} input and {targets} target days"
+        patches = "" if self._patch is None else f", in patches of {self._patch[0]} x {self._patch[1]}"
+        place = f"{self.date_range} on {self.grid}{patches}"
+        return f"ConsolidatedSICDataset({self.path.name!r}: {samples}, {place})"
+
+    def sample_days(self, index: int) -> tuple[list[date], list[date]]:
+        """Return the input days and the target days of a sample; nothing is read."""
+        days = [parse_date(number) for number in self._dates[self._check_index(index)].tolist()]
+        return days[: self.window.input_length], days[self.window.input_length :]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Return the items of a training batch; a chunk that several of them need is decoded once."""
@@ -363,7 +379,13 @@ class ConsolidatedSICDataset(Dataset[Any]):
         return items if self._transform is None else [self._transform(item) for item in items]
 
     def _check_index(self, index: int) -> int:
-        number = operator.index(index)
+        try:
+            number = operator.index(index)
+        except TypeError:
+            raise InputError(
+                f"expected the number of a sample, 0 to {len(self) - 1}, found {index!r}; "
+                "GetTimes() lists the days of all samples, sample_days(number) those of one"
+            ) from None
         number += len(self) if number < 0 else 0
         if not 0 <= number < len(self):
             raise IndexError(f"sample {index} of {len(self)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seaice.runtime.compiled_loops import compile_loop
+from seaice.runtime.compiled_kernels import compile_loop
 
 
 @compile_loop

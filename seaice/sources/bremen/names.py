@@ -262,10 +262,10 @@ def find_files(source_dir: Path, identify: Identify) -> FolderListing:
         nearly = ""
         if unnamed:
             listed = listing([path.name for path in unnamed])
-            nearly = f"; {len(unnamed)} files have nearly such a name ({listed}): name them so"
+            nearly = f"; {len(unnamed)} files have nearly such a name ({listed})"
         raise InputError(
-            f"no daily file (asi-AMSR2-GRID-YYYYMMDD-v5.4.nc) in {source_dir} or below{nearly}; "
-            "give the folder download.py wrote to"
+            f"no daily file (asi-AMSR2-GRID-YYYYMMDD-v5.4.nc) in {source_dir} or below; "
+            f"give the folder download.py wrote to{nearly}"
         )
     return FolderListing(files, unnamed)
 

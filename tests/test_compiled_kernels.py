@@ -11,11 +11,11 @@ import numba
 import numpy as np
 import pytest
 
-from seaice.runtime import compiled_loops
+from seaice.runtime import compiled_kernels
 
 SOURCE = """
 from numba import float64, types
-from seaice.runtime.compiled_loops import compile_loop
+from seaice.runtime.compiled_kernels import compile_loop
 
 @compile_loop
 def add_up(values):
@@ -34,7 +34,7 @@ VALUES = np.arange(5.0)
 @pytest.fixture
 def source(tmp_path, monkeypatch):
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(compiled_loops, "_warned", [])
+    monkeypatch.setattr(compiled_kernels, "_warned", [])
     path = tmp_path / "loops.py"
     path.write_text(SOURCE)
     return path
@@ -75,7 +75,7 @@ def test_a_damaged_cache_is_passed_over(source, tmp_path, caplog, ending, damage
 
 
 def test_no_folder_to_write_to(source, monkeypatch, caplog):
-    monkeypatch.setattr(compiled_loops.FunctionCache._impl_class, "_locator_classes", [])
+    monkeypatch.setattr(compiled_kernels.FunctionCache._impl_class, "_locator_classes", [])
     load(source)
     (warning,) = [record.getMessage() for record in caplog.records]
     assert "cannot cache function" in warning
@@ -86,7 +86,7 @@ def test_a_full_disk(source, monkeypatch, caplog):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(compiled_loops.IndexDataCacheFile, "_open_for_write", refuse)
+    monkeypatch.setattr(compiled_kernels.IndexDataCacheFile, "_open_for_write", refuse)
     load(source)
     (warning,) = [record.getMessage() for record in caplog.records]
     assert "No space left on device" in warning
