@@ -127,9 +127,9 @@ _REAL_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 
 
 def _decode_days(values: np.ndarray, units: str, calendar: str) -> list[date]:
-    import cftime
+    import netCDF4
 
-    times = cftime.num2date(values, units, calendar, only_use_cftime_datetimes=True)
+    times: Any = netCDF4.num2date(values, units, calendar, only_use_cftime_datetimes=True)
     return [date(time.year, time.month, time.day) for time in times]
 
 

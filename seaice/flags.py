@@ -154,6 +154,10 @@ def translate_surface(codes: np.ndarray, attributes: Mapping[str, Any]) -> np.nd
     """
     values = read_flag_values(attributes)
     numbers = {value: Surface[name.upper()] for name, value in values.items() if name in _SURFACES}
+    # As this toolbox writes them: no cell has to be looked at twice.
+    is_usual = codes.dtype == np.uint8 and list(numbers) == list(map(int, numbers.values()))
+    if is_usual and list(numbers) == list(range(len(numbers))) and codes.max(initial=0) < len(numbers):
+        return codes
     present = np.unique(codes)
     unexplained = [number for number in present.tolist() if number % 256 not in numbers]
     if unexplained:

@@ -100,7 +100,7 @@ def write_gridded(
         atomic_write.atomic(path, verify=_check_readable, locked=locked, checksum=True) as part,
         netCDF4.Dataset(part, "w") as dataset,
     ):
-        dataset.setncatts(dict(attributes))
+        dataset.setncatts({**attributes, **cf.describe_bounds(grid)})
         cf.write_grid(dataset, grid)
         cf.write_time(dataset, starts, ends)
         stored = {variable.name: cf.define_variable(dataset, variable) for variable in variables}

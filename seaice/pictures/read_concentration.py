@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from seaice.cube.file import CubeFile
 from seaice.drawing import palette
 from seaice.drawing.palette import Swatch
 from seaice.drawing.source import describe_source
-from seaice.flags import FillFlag, Surface, find_flag_value
+from seaice.flags import FillFlag, Surface
 from seaice.grids import Grid
 from seaice.masks import Mask, find_pole_hole
 from seaice.open_file import open_netcdf
@@ -337,10 +336,9 @@ def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:
         raise InputError(f"expected a mask of create_mask.py, found no mask: {path}; {advice}")
     mask = masks.read_mask(path)
     with open_netcdf(path) as dataset:
-        attributes = {k: dataset["surface"].getncattr(k) for k in dataset["surface"].ncattrs()}
         parameters = parse_json(getattr(dataset, "parameters", "{}"))
         file_attributes = {name: dataset.getncattr(name) for name in dataset.ncattrs()}
-    classes = _make_surface_swatches(path, mask.surface, attributes)
+    classes = _make_surface_swatches(mask.surface)
     parts = [path.name, str(mask.grid)]
     if "days_used" in parameters:
         parts.append(f"{parameters['days_used']} days read")
@@ -349,20 +347,14 @@ def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:
     return mask, classes, describe_source(file_attributes, " · ".join(parts))
 
 
-def _make_surface_swatches(
-    path: Path, surface: np.ndarray, attributes: Mapping[str, Any]
-) -> dict[int, Swatch]:
+def _make_surface_swatches(surface: np.ndarray) -> dict[int, Swatch]:
     counts = _count_codes(surface)
-    classes = {}
-    for name, swatch in palette.SURFACE.items():
-        try:
-            code = find_flag_value(attributes, name)
-        except KeyError:
-            continue  # the file does not have this class
-        if code in counts:
-            label = f"{swatch.label}, {format_share(counts[code], surface.size)}"
-            classes[code] = replace(swatch, label=label)
-    unknown = sorted(set(counts) - set(classes))
-    if unknown:
-        raise InputError(f"{path}: its surface holds codes its flag_meanings do not explain: {unknown}")
-    return classes
+    codes = {name: int(Surface[name.upper()]) for name in palette.SURFACE}
+    return {
+        code: replace(
+            palette.SURFACE[name],
+            label=f"{palette.SURFACE[name].label}, {format_share(counts[code], surface.size)}",
+        )
+        for name, code in codes.items()
+        if code in counts
+    }
