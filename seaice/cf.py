@@ -277,7 +277,8 @@ def define_variable(
     compression : str, optional
         Compression of gridded variables; None for none.
     level : int
-        Level of the compression.
+        Level of the compression; 0: chunks that were only copied, in the wrapping of level 1, which
+        has a checksum.
 
     Returns
     -------
@@ -291,8 +292,8 @@ def define_variable(
         options["chunksizes"] = [*[1] * (len(row.dimensions) - 2), *tile]
         if compression:
             # Shuffling helps deflate; zstd does as well without and is read faster.
-            shuffle = compression == "zlib" and row.dtype not in ("u1", "i1")
-            options |= {"compression": compression, "complevel": level, "shuffle": shuffle}
+            shuffle = compression == "zlib" and level > 0 and row.dtype not in ("u1", "i1")
+            options |= {"compression": compression, "complevel": max(1, level), "shuffle": shuffle}
     elif "time" in row.dimensions:
         options["chunksizes"] = [1024] + [len(dataset.dimensions[d]) for d in row.dimensions[1:]]
     variable = dataset.createVariable(

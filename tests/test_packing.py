@@ -35,8 +35,9 @@ def some_day(shape, seed=0) -> tuple[Filled, np.ndarray]:
 
 def unpacked(packing: Packing, chunk: bytes, words: bool) -> np.ndarray:
     """The tile in a chunk, by the standard library where it can."""
-    inflate = {"zlib": gzip.decompress if packing.zarr else zlib.decompress, "zstd": zstd.decompress}
-    octets = np.frombuffer(inflate.get(packing.compression, bytes)(chunk), np.uint8)
+    inflate = gzip.decompress if packing.zarr else zlib.decompress  # of "none" too: a checked copy
+    inflate = zstd.decompress if packing.compression == "zstd" else inflate
+    octets = np.frombuffer(inflate(chunk), np.uint8)
     if not words:
         return octets.reshape(packing.tile)
     if packing.shuffled:

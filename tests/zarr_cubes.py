@@ -48,7 +48,7 @@ def encoded(field: np.ndarray, compression: str) -> list[bytes]:
         from numcodecs.zstd import Zstd
 
         return [Zstd(level=1).encode(tile) for tile in tiles]
-    return [gzip.compress(tile, 1, mtime=0) for tile in tiles] if compression == "zlib" else tiles
+    return [gzip.compress(tile, 1 if compression == "zlib" else 0, mtime=0) for tile in tiles]
 
 
 def tables(dataset: netCDF4.Dataset, first: int, last: int) -> dict:

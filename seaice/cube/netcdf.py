@@ -29,8 +29,8 @@ _FILTERS = {
     ("zlib", False): [1],
     ("zstd", True): [32015],
     ("zstd", False): [32015],
-    ("none", True): [],
-    ("none", False): [],
+    ("none", True): [1],
+    ("none", False): [1],
 }
 
 
@@ -58,9 +58,11 @@ def create(
         dataset.createDimension("text", cf.TEXT_WIDTHS["input_file"])
         dataset.createDimension("digest", cf.TEXT_WIDTHS["input_sha256"])
         cf.define_variable(dataset, "surface")[:] = surface
-        codec = None if compression == "none" else compression
+        level = 0 if compression == "none" else 1
         for name in PACKED:
-            cf.define_variable(dataset, name, compression=codec)
+            cf.define_variable(
+                dataset, name, compression="zlib" if compression == "none" else compression, level=level
+            )
         for name in (*PER_DAY, *cf.TEXT_WIDTHS):
             cf.define_variable(dataset, name)
 

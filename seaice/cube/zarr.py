@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 CODECS: dict[str, dict[str, Any]] = {
     "zstd": {"name": "zstd", "configuration": {"level": 1, "checksum": True}},
     "zlib": {"name": "gzip", "configuration": {"level": 1}},
-    "none": {},
+    "none": {"name": "gzip", "configuration": {"level": 0}},  # copies, with a checksum
 }
 
 # A file of every 1024 days and variable: an append rewrites the last one.

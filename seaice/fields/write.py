@@ -29,6 +29,7 @@ _PACKING_ATTRIBUTES = ("_FillValue", "missing_value", "scale_factor", "add_offse
 _RANGE_ATTRIBUTES = (
     "valid_range", "valid_min", "valid_max", "flag_values", "flag_meanings", "actual_range",
 )  # fmt: skip
+_CHECKED_ZSTD = {"name": "zstd", "configuration": {"level": 1, "checksum": True}}
 # The default fill values of the NetCDF library.
 _FILL: dict[str, Any] = {"f4": np.float32(9.96921e36), "f8": np.float64(9.969209968386869e36)}
 
@@ -289,7 +290,8 @@ def _write(dataset: xr.Dataset, part: Path) -> None:
             # Consolidated metadata are not part of the Zarr 3 specification yet, hence a warning;
             # without them xarray warns everybody who opens the group.
             warnings.simplefilter("ignore")
-            dataset.to_zarr(part, mode="w", consolidated=True, zarr_format=3)
+            checked = {name: {"compressors": [_CHECKED_ZSTD]} for name in dataset.variables}
+            dataset.to_zarr(part, mode="w", consolidated=True, zarr_format=3, encoding=checked)
         return
     encoding = {}
     for name, variable in dataset.variables.items():

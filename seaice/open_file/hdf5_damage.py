@@ -192,10 +192,16 @@ def check_chunks(
     """
     if dataset.chunks is None or not dataset.size:
         return
+    if content is None:
+        with (
+            Path(dataset.file.filename).open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        ):
+            check_chunks(dataset, mapped, written_whole=written_whole)
+        return
     steps, filters = dataset.chunks, _list_filters(dataset)
     # Texts and lists of any length are stored as references, whose size is not that of the type.
     size = 0 if dataset.dtype.hasobject else math.prod(steps) * dataset.dtype.itemsize
-    end = len(content) if content is not None else Path(dataset.file.filename).stat().st_size
     chunks = _list_chunks(dataset)
     has_own_places = len({chunk.chunk_offset for chunk in chunks}) == len(chunks) and all(
         first % step == 0 and first < length
@@ -204,9 +210,9 @@ def check_chunks(
     )
     if not (
         has_own_places
-        and all(chunk.byte_offset + chunk.size <= end for chunk in chunks)
+        and all(chunk.byte_offset + chunk.size <= len(content) for chunk in chunks)
         and (not size or all(_is_packed_as_said(chunk, filters, size) for chunk in chunks))
-        and all(_is_found(dataset, chunk) for chunk in chunks[:_MOST_ATTEMPTS])
+        and all(_is_found(dataset, chunk, content) for chunk in chunks[:_MOST_ATTEMPTS])
     ):
         raise OSError(f"the index of the chunks of {dataset.name} is damaged")
     needed = math.prod(-(-n // step) for n, step in zip(dataset.shape, steps, strict=True))
@@ -242,10 +248,13 @@ def _list_filters(dataset: Any) -> list[int]:
     return [creation.get_filter(number)[0] for number in range(creation.get_nfilters())]
 
 
-def _is_found(dataset: Any, chunk: Any) -> bool:
+def _is_found(dataset: Any, chunk: Any, content: bytes | mmap.mmap) -> bool:
     """Whether reading, which searches the index, comes to the chunk that is listed."""
-    located = dataset.id.get_chunk_info_by_coord(chunk.chunk_offset)
-    return bool(located.byte_offset == chunk.byte_offset)
+    try:
+        _, stored = dataset.id.read_direct_chunk(chunk.chunk_offset)
+    except (OSError, RuntimeError):
+        return False
+    return bool(stored == content[chunk.byte_offset : chunk.byte_offset + chunk.size])
 
 
 def _is_packed_as_said(chunk: Any, filters: list[int], size: int) -> bool:
@@ -264,16 +273,11 @@ def _is_packed_as_said(chunk: Any, filters: list[int], size: int) -> bool:
     )
 
 
-def _has_lost_chunk(file: Any, content: bytes | mmap.mmap | None, size: int) -> bool:
+def _has_lost_chunk(file: Any, content: bytes | mmap.mmap, size: int) -> bool:
     """Whether a whole deflated chunk stands between those of the indexes.
 
     A chunk that was never written leaves nothing behind.
     """
-    if content is None:
-        with Path(file.filename).open("rb") as opened:
-            content = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-        with content:
-            return _has_lost_chunk(file, content, size)
     chunks = [chunk for dataset in _list_chunked(file) for chunk in _list_chunks(dataset)]
     spans = sorted((chunk.byte_offset, chunk.byte_offset + chunk.size) for chunk in chunks)
     bounds = [0, *(bound for span in spans for bound in span), len(content)]

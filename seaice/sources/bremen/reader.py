@@ -266,10 +266,10 @@ def _read_netcdf(path: Path, content: bytes, out: np.ndarray | None) -> tuple[np
             raise RejectedDay(f"expected z(y, x), found z({', '.join(variable.dimensions)})")
         _check_day(path, dataset)
         plain = _is_plain(variable)
-        is_usual = layout.is_usual(variable.dimensions) and not single
-        fits = plain and is_usual and out is not None and out.shape == grid.shape
-        if fits and out is not None and read_rows(content, "z", out):
-            return out, grid
+        if plain and layout.is_usual(variable.dimensions) and not single:
+            rows = np.empty(grid.shape, np.float32) if out is None or out.shape != grid.shape else out
+            if read_rows(content, "z", rows):
+                return rows, grid
         variable.set_auto_maskandscale(not plain)
 
         def read_stored(index: tuple[int | slice, ...]) -> np.ndarray:
