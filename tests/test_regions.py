@@ -287,3 +287,24 @@ def test_named_places_lie_in_their_seas(real_data):
             x, y = transformer.transform(longitude, latitude)
             row, column = int((y - grid.south) // grid.step), int((x - grid.west) // grid.step)
             assert regions.names[regions.codes[row, column] - 1] == sea
+
+
+def test_a_region_file_in_kilometres_with_columns_first(tmp_path):
+    """Order and units of the axes are read; words of land and lakes are no regions."""
+    grid = get_grid("n25000")
+    codes = np.zeros(grid.shape, np.uint8)
+    codes[10:20, 30:60], codes[0, 0], codes[0, 1] = 3, 7, 8
+    path = tmp_path / "regions.nc"
+    with netCDF4.Dataset(path, "w") as dataset:
+        for name, numbers in (("x", grid.x[::-1]), ("y", grid.y)):
+            dataset.createDimension(name, numbers.size)
+            axis = dataset.createVariable(name, "f8", (name,))
+            axis.units = "km"
+            axis[:] = numbers / 1000
+        region = dataset.createVariable("region", "u1", ("x", "y"))
+        region.flag_values = np.array([3, 7, 8], np.uint8)
+        region.flag_meanings = "Fram_Strait land_mask lakes"
+        region[:] = codes[:, ::-1].T
+    regions = read_regions(str(path), grid)
+    assert regions.names == ("Fram Strait",)
+    np.testing.assert_array_equal(regions.codes, codes == 3)

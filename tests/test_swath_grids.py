@@ -244,7 +244,7 @@ def test_archives_that_cannot_be_gridded(granules, archive, tmp_path, capsys):
     words = ["--start", f"{START:%Y-%m-%d %H:%M}", "--end", f"{END:%Y-%m-%d %H:%M}", "--orbit", "D"]
     argv = [*words, "--no_coordinates", "--output_dir", str(bare), "--input_dir", str(granules)]
     assert amsr2_processor.main(argv) == 0
-    (path,) = bare.glob("*.npz")
+    (path,) = bare.glob("AMSR2_temp_only_*.h5")
     assert run("--input", path, "--output_dir", tmp_path / "tb") == 1
     err = capsys.readouterr().err
     assert "carries no positions of 36.5 GHz" in err and "--coordinates" in err
