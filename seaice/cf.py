@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
 CONVENTIONS = "CF-1.11"
 
+# Global attributes that tell what the data of a file are.
+_TELLING = (
+    "title", "summary", "source", "comment", "info", "author", "description", "grid_information",
+)  # fmt: skip
+
 # The global attribute that says what a file is, and its values by the stage that writes the file.
 KIND_ATTRIBUTE = "seaice_kind"
 KINDS: Mapping[str, str] = {
@@ -607,6 +612,19 @@ def describe_bounds(grid: Grid) -> dict[str, Any]:
         "geospatial_lon_min": west_most,
         "geospatial_lon_max": east_most,
     }
+
+
+def is_simulated(attributes: Mapping[str, Any]) -> bool:
+    """Whether the global attributes of a file say that its data are simulated.
+
+    ``history`` and ``parameters`` do not count: they hold names of folders.
+
+    Examples
+    --------
+    >>> is_simulated({"info": "SIMULATED sea ice concentration"}), is_simulated({"source": "AMSR2"})
+    (True, False)
+    """
+    return "simulat" in " ".join(str(attributes.get(name, "")) for name in _TELLING).lower()
 
 
 def add_history(attributes: Mapping[str, Any], old_history: str) -> dict[str, Any]:

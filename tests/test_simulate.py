@@ -641,3 +641,18 @@ def test_an_absent_day_must_not_be_there_already(tmp_path):
 
 def test_day_numbers_agree_with_the_orbit():
     assert all(np.floor(h.start) == day_number(DAY) for h in orbit.list_half_orbits(DAY))
+
+
+@pytest.mark.slow
+def test_what_is_made_of_simulated_days_says_so(tmp_path):
+    from seaice.cf import is_simulated
+    from seaice.cube.consolidate import consolidate
+    from seaice.masking.land_mask import create_mask
+
+    simulate_days(output_dir=tmp_path / "days", start_date=DAY, end_date=DAY + timedelta(days=1), seed=1)
+    days = {"source_dir": tmp_path / "days", "start_date": DAY, "end_date": DAY + timedelta(days=1)}
+    create_mask(**days, output_file=tmp_path / "mask.nc")
+    consolidate(**days, land_mask_file=tmp_path / "mask.nc", output_file=tmp_path / "cube.nc")
+    for name in ("mask.nc", "cube.nc"):
+        with netCDF4.Dataset(tmp_path / name) as dataset:
+            assert is_simulated({"source": dataset.source}), name

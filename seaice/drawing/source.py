@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seaice.cf import is_simulated
+
 SIMULATED = "SIMULATED DATA, no observation"
-# Attributes of a file that tell what its data are; history and parameters hold names of folders, too.
-_TELLING = (
-    "title", "summary", "source", "comment", "info", "author", "description", "grid_information",
-)  # fmt: skip
 
 
 def describe_source(attributes: Mapping[str, Any], text: str) -> str:
@@ -22,5 +20,4 @@ def describe_source(attributes: Mapping[str, Any], text: str) -> str:
     >>> describe_source({"source": "AMSR2"}, "cube.nc")
     'cube.nc'
     """
-    words = " ".join(str(attributes.get(name, "")) for name in _TELLING).lower()
-    return f"{SIMULATED} · {text}" if "simulat" in words else text
+    return f"{SIMULATED} · {text}" if is_simulated(attributes) else text

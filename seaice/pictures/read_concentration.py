@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from seaice.open_file import open_netcdf
 from seaice.pictures.read_field import is_gridded, read_land
 from seaice.runtime.json_files import parse_json
 from seaice.sources.bremen.names import DayFile, RejectedDay
-from seaice.sources.bremen.reader import read_day
+from seaice.sources.bremen.reader import read_attributes, read_day
 
 FileKind = Literal["daily", "cube", "mask", "gridded"]
 
@@ -128,7 +128,7 @@ def read_daily(
 ) -> MapDay:
     """Read a daily file; InputError if its name has another date than ``day``."""
     name = DayFile.parse(path.name)
-    attributes = _read_attributes(path)
+    attributes = read_attributes(path)
     if name is not None and day not in (None, name.day):
         raise InputError(f"{path} is of {name.day}, --date says {day}; change one of them")
     try:
@@ -145,17 +145,6 @@ def read_daily(
         hole=find_pole_hole(np.isnan(concentration), grid),
         missing="not observed",
     )
-
-
-def _read_attributes(path: Path) -> dict[str, Any]:
-    """Read the global attributes of a daily file; empty for other forms than NetCDF."""
-    if not _has_netcdf_signature(path):
-        return {}
-    try:
-        with open_netcdf(path) as dataset:
-            return {name: dataset.getncattr(name) for name in dataset.ncattrs()}
-    except (InputError, OSError, RuntimeError):
-        return {}  # a damaged file is reported by the reader of daily files
 
 
 def read_cube_day(cube: CubeFile, day: date | None) -> MapDay:

@@ -14,6 +14,7 @@ from seaice import InputError
 from seaice.drawing import draw, palette
 from seaice.drawing.coastlines import Choice, Coastlines, find_coastlines
 from seaice.drawing.palette import Swatch
+from seaice.drawing.source import describe_source
 from seaice.grids import Grid
 from seaice.pictures.field_map import (
     EXTENTS,
@@ -43,6 +44,7 @@ from seaice.runtime.output_checks import (
     check_outputs,
 )
 from seaice.sources.bremen.names import DayFile
+from seaice.sources.bremen.reader import read_attributes
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -312,7 +314,10 @@ def compare(
     draw.draw_heading(
         figure,
         f"Sea ice concentration before and after filling, {date}",
-        f"{original_file.name} · {consolidated_file.name} · {comparison.raw.grid}",
+        describe_source(
+            read_attributes(original_file),
+            f"{original_file.name} · {consolidated_file.name} · {comparison.raw.grid}",
+        ),
     )
     report = _save(figure, output_file, coast, dpi=dpi, show=show)
     report.lines += comparison.describe()

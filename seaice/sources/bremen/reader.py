@@ -50,6 +50,15 @@ SIMULATED_MARK = b"SIMULATED"
 _HDF4_DATASET = "ASI Ice Concentration"
 
 
+def read_attributes(path: Path) -> dict[str, Any]:
+    """Read the global attributes of a daily file; empty if the file is no NetCDF or damaged."""
+    try:
+        with open_netcdf(path) as dataset:
+            return {name: dataset.getncattr(name) for name in dataset.ncattrs()}
+    except (InputError, OSError, RuntimeError):
+        return {}
+
+
 def read_day(
     path: Path,
     *,
