@@ -122,7 +122,8 @@ def _report_check(archive: SwathArchive, check: ArchiveCheck, report: Report) ->
     path, swaths = archive.path, check.swaths
     bad = [swath for swath in swaths if swath.problems]
     report.lines += [
-        f"{path}: {archive.layout}, {len(swaths)} swaths, {path.stat().st_size / 1e6:.1f} MB",
+        f"{path}: {archive.layout}, {format_count(len(swaths), 'swath')}, "
+        f"{path.stat().st_size / 1e6:.1f} MB",
         f"  valid {len(check.good)}, damaged {len(bad)}, success rate {check.success_rate:.1%}",
     ]
     if check.good:
@@ -193,7 +194,8 @@ def _repair(archive: SwathArchive, check: ArchiveCheck, folder: Path, report: Re
         writer.finish(_describe_repaired(archive, check, lost))
     report.outputs.append(path)
     report.lines.append(
-        f"  {path}: {len(swaths)} swaths, {len(lost)} damaged and {len(repeated)} repeated left out"
+        f"  {path}: {format_count(len(swaths), 'swath')}, {len(lost)} damaged and {len(repeated)} "
+        "repeated left out"
     )
 
 
