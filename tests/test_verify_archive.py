@@ -230,7 +230,7 @@ def test_repair_of_an_hdf5_archive(tmp_path, capsys):
         assert archive.info["complete"] is False
         (lost,) = archive.info["missing"]
         assert (lost["granule_id"], lost["state"]) == (FOUR[2].granule_id, "damaged")
-        assert "verify_archives" in archive.info["history"]
+        assert "--repair" in archive.info["history"]
         assert stored_bytes(archive, 2) == stored_bytes(before, 3)
 
 
