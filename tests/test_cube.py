@@ -542,17 +542,31 @@ def test_a_cube_of_other_parameters_is_not_replaced_without_force(case, tmp_path
         assert target.read_bytes() == before
 
 
-def test_an_output_of_another_kind_or_in_use_is_refused(case, tmp_path, capsys):
+def test_a_cube_of_an_earlier_version_is_not_extended(case, tmp_path, capsys):
+    """Whichever method is asked for: it does not store all parameters of today."""
+    folder, masked, path = case
+    old = tmp_path / "old.nc"
+    old.write_bytes(path.read_bytes())
+    with netCDF4.Dataset(old, "r+") as dataset:
+        parameters = json.loads(dataset.parameters)
+        del parameters["error_table"]
+        dataset.parameters = json.dumps(parameters)
+    for method in ("departure", "hybrid"):
+        assert script.main(words(folder, old, *masked, "--append", "--method", method)) == 1
+        error = capsys.readouterr().err
+        assert "an earlier version made it: extend it with that one, or make it again with" in error
+
+
+def test_force_replaces_neither_the_mask_it_reads_nor_daily_files(case, tmp_path, capsys):
     folder, masked, _ = case
     mask = Path(masked[1])
     own = tmp_path / "mask.nc"
     own.write_bytes(mask.read_bytes())
-    for output, mask_file, force, message in (
-        (own, own, ["--force"], "the output would replace the mask"),
-        (own, mask, [], "exists and is no complete cube"),
-        (tmp_path / folder.file(2).name, mask, ["--force"], "the output has the name of a daily file"),
+    for output, mask_file, message in (
+        (own, own, "the output would replace the mask"),
+        (tmp_path / folder.file(2).name, mask, "the output has the name of a daily file"),
     ):
-        given = ["--land_mask_file", str(mask_file), *force]
+        given = ["--land_mask_file", str(mask_file), "--force"]
         assert script.main(words(folder, output, *given)) == 1
         assert message in capsys.readouterr().err
     assert own.read_bytes() == mask.read_bytes()
