@@ -791,6 +791,8 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         command = install_command(error.name or "")
         return text if not error.name or command in text else f"{error.name} is not installed: {command}"
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory ({text}); choose fewer days or a part of the grid"
     return f"{type(error).__name__}: {text} (unexpected; run again with --verbose for the details)"
 
 

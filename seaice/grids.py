@@ -266,6 +266,11 @@ class Grid:
         """Return the attributes of the CF grid-mapping variable."""
         return dict(_describe_projection(self.projection))
 
+    def describe_place(self) -> str:
+        """Describe the cells and where they lie, for messages about two grids that look alike."""
+        half = {"n": "north", "s": "south"}.get(self.hemisphere, self.hemisphere)
+        return f"{self} from x {self.west / 1000:g} km and y {self.south / 1000:g} km in the {half}"
+
     def __str__(self) -> str:
         return f"{self.id} ({self.rows} x {self.columns} cells of {self.kilometres:g} km)"
 

@@ -13,7 +13,7 @@ import numpy as np
 from seaice import InputError, grids
 from seaice.flags import SurfaceClass, classify_word
 from seaice.grids import CellLayout, Grid
-from seaice.open_file import open_netcdf
+from seaice.open_file import open_netcdf, read_content
 from seaice.report import listing
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def _number_regions(names: Mapping[int, str], codes: np.ndarray) -> Regions:
 
 def _read_flat_file(path: Path) -> tuple[Mapping[int, str], np.ndarray, Grid]:
     """Read a region file without a header: names by code, codes with row 0 in the south, and grid."""
-    data = path.read_bytes()
+    data = read_content(path)
     for grid_id, (names, no_region_codes) in _FLAT_FILES.items():
         grid = grids.get_grid(grid_id)
         cells = grid.rows * grid.columns

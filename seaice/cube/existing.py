@@ -24,6 +24,7 @@ from seaice.flags import DayStatus
 from seaice.grids import Grid
 from seaice.report import listing
 from seaice.runtime.json_files import parse_json
+from seaice.runtime.output_checks import resolve_links
 from seaice.runtime.output_kinds import OutputRefused
 from seaice.sources.bremen.names import DayFile
 
@@ -75,14 +76,15 @@ def check_output(output_file: Path, land_mask_file: Path | None) -> None:
     InputError
         If the output is no ``.nc`` or ``.zarr``, or is the mask, or bears the name of a daily file.
     """
-    if output_file.resolve().suffix != output_file.suffix:
+    target = resolve_links(output_file)
+    if target.suffix != output_file.suffix:
         raise InputError(
-            f"the output {output_file} is a link to a file of another kind, {output_file.resolve()}; "
+            f"the output {output_file} is a link to a file of another kind, {target}; "
             "choose another --output_file"
         )
     if output_file.suffix not in (".nc", ".zarr"):
         raise InputError(f"expected an output name that ends in .nc or .zarr, found {output_file}")
-    if land_mask_file is not None and output_file.resolve() == Path(land_mask_file).resolve():
+    if land_mask_file is not None and target == resolve_links(Path(land_mask_file)):
         raise InputError(f"the output would replace the mask: {output_file}; choose another name")
     if DayFile.parse(output_file.name) is not None:
         raise InputError(

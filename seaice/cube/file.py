@@ -31,6 +31,7 @@ from seaice.grids import CellLayout, Grid
 from seaice.open_file import explain_damage, open_netcdf, open_zarr
 from seaice.runtime.atomic_write import locate_replaced
 from seaice.runtime.json_files import parse_json
+from seaice.runtime.output_checks import resolve_links
 
 WHOLE = slice(None)
 Index = tuple[int | slice, ...]
@@ -287,7 +288,7 @@ class CubeFile:
 
 def _left_aside(path: Path) -> str:
     """What to do about a cube that is not there."""
-    left = locate_replaced(path.resolve())
+    left = locate_replaced(resolve_links(path))
     if left.is_dir():
         return f", but {left}, which a killed run moved aside; run consolidate_data.py again"
     return "; make it with consolidate_data.py"

@@ -122,8 +122,8 @@ class DailyGrids:
             file_grid = _find_usual_grid(second_choices) or file_grid
         if grid is not None and file_grid is not None and not grid.same_cells(file_grid):
             raise InputError(
-                f"the mask or cube is on {grid}, but the files in {source_dir} are on {file_grid}; "
-                "make a mask from files of the same grid"
+                f"the mask or cube is on {grid.describe_place()}, but the files in {source_dir} are on "
+                f"{file_grid.describe_place()}; make a mask from files of the same grid"
             )
         self._grid = grid or file_grid
         self.source_dir = Path(source_dir)

@@ -29,6 +29,7 @@ from seaice.gapfill.sphere.scattering import Scattering
 from seaice.report import Report
 from seaice.runtime.atomic_write import exclusive
 from seaice.runtime.digests import describe_array
+from seaice.runtime.output_checks import resolve_links
 from seaice.units import convert
 
 ENDINGS = (".nc", ".nc4", ".zarr")
@@ -145,7 +146,7 @@ def _check_output(path: Path, inputs: list[Path | None]) -> None:
     if path.suffix not in ENDINGS:
         raise InputError(f"--output_file: expected an ending of {', '.join(ENDINGS)}, found {path}")
     for given in inputs:
-        if given is not None and Path(given).resolve() == path.resolve():
+        if given is not None and resolve_links(Path(given)) == resolve_links(path):
             raise InputError(f"--output_file: {path} is read by this run; choose another name")
 
 

@@ -238,7 +238,7 @@ def _read_from_variable(
         raise InputError(f"{path} has no variable {name!r} for the mask; it holds {names}")
     array = _take_surface(dataset, dataset[name])
     mask_axes = read_axes(dataset, array, path)
-    codes, is_missing = _read_numbers(array, mask_axes)
+    codes, is_missing = _read_numbers(array, mask_axes, path)
     codes, is_missing = mask_axes.turn(codes), mask_axes.turn(is_missing)
     order_note = ""
     if not (is_input and (mask_axes.y, mask_axes.x) == (axes.y, axes.x)):
@@ -260,7 +260,7 @@ def _take_surface(dataset: xr.Dataset, array: xr.DataArray) -> xr.DataArray:
     return array
 
 
-def _read_numbers(array: xr.DataArray, axes: FieldAxes) -> tuple[np.ndarray, np.ndarray]:
+def _read_numbers(array: xr.DataArray, axes: FieldAxes, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read the numbers of a mask, float64 (rows, columns) as stored, and where they are missing.
 
     A fill value that the attributes explain is a code like any other.
@@ -268,7 +268,11 @@ def _read_numbers(array: xr.DataArray, axes: FieldAxes) -> tuple[np.ndarray, np.
     extra = [d for d in array.dims if d not in (axes.time, axes.y, axes.x)]
     array = array.squeeze(extra)
     order = (axes.y, axes.x) if axes.time is None else (axes.time, axes.y, axes.x)
-    maps = np.asarray(array.transpose(*order).values, np.float64).reshape(-1, *axes.shape)
+    try:
+        maps = np.asarray(array.transpose(*order).values, np.float64).reshape(-1, *axes.shape)
+    except MemoryError:
+        shape = " x ".join(map(str, array.shape))
+        raise InputError(f"{path}: {array.name} of {shape} values does not fit into memory") from None
     fill = array.encoding.get("_FillValue")
     explained = read_surface_codes(array.attrs)
     is_binary = array.attrs.get("standard_name") in ("land_binary_mask", "sea_binary_mask")

@@ -265,6 +265,12 @@ def read_maps(array: xr.DataArray, axes: FieldAxes, path: Path) -> np.ndarray:
     order = (axes.y, axes.x) if axes.time is None else (axes.time, axes.y, axes.x)
     try:
         values = np.asarray(array.transpose(*order).values)
+    except MemoryError:
+        shape = " x ".join(map(str, array.shape))
+        raise InputError(
+            f"{path}: {array.name} of {shape} values does not fit into memory; "
+            "choose fewer days with --start_date and --end_date, or cut a part out"
+        ) from None
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{path} is damaged: {array.name} cannot be read ({summarise_error(error)})"

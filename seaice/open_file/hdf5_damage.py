@@ -71,6 +71,7 @@ def check_content(content: bytes | mmap.mmap, *, chunks: bool) -> None:
         _read_texts(content)
     if chunks and len(content) <= _SEARCHED:
         with h5py.File(_GuardedFile(content), "r") as file:
+            _refuse_external(file)
             for dataset in _list_chunked(file):
                 check_chunks(dataset, content)
 
@@ -221,6 +222,17 @@ def check_chunks(
         written_whole or (can_be_recognised and _has_lost_chunk(dataset.file, content, size))
     ):
         raise OSError(f"chunks of {dataset.name} are lost")
+
+
+def _refuse_external(file: Any) -> None:
+    """Refuse values that lie in a file of another name, whatever is in it."""
+    import h5py
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.external:
+            raise OSError(f"the values of {name} lie in another file, {item.external[0][0]}")
+
+    file.visititems(visit)
 
 
 def _list_chunked(file: Any) -> list[Any]:

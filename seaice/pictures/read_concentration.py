@@ -76,6 +76,8 @@ def recognise_kind(path: Path) -> FileKind:
     """
     if not path.exists():
         raise InputError(f"no such file: {path}")
+    if not path.is_file() and not path.is_dir():
+        raise InputError(f"expected a file, found a pipe or a device: {path}")  # which is waited for
     if path.suffix == ".zarr" or (path / "zarr.json").is_file():
         # A damaged cube is reported by the reader of cubes.
         is_cube = not path.is_dir() or any((path / name).exists() for name in ("fill_flag", "surface"))

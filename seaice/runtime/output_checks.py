@@ -110,7 +110,7 @@ def _check_folder(output: Output) -> None:
             f"--{output.option}: expected an ending of {', '.join(endings[:-1])}"
             f"{' or ' if endings[1:] else ''}{endings[-1]}, found {path}; change the ending"
         )
-    folder = path.resolve().parent
+    folder = resolve_links(path).parent
     if not folder.is_dir():
         raise InputError(
             f"--{output.option}: the folder of the output does not exist: {path.parent}; make it first"
@@ -137,17 +137,31 @@ def _check_apart_from_inputs(output: Output, inputs: Sequence[Path]) -> None:
 def _check_name(output: Output, is_daily_file: Callable[[str], object]) -> None:
     path = output.path
     assert path is not None
-    if any(is_daily_file(name) for name in (path.name, path.resolve().name)):
+    if any(is_daily_file(name) for name in (path.name, resolve_links(path).name)):
         raise InputError(
             f"--{output.option}: expected a name of its own, found {path}, the name of a daily file; "
             "choose another name"
         )
 
 
+def resolve_links(path: Path) -> Path:
+    """Follow the links of a path.
+
+    Raises
+    ------
+    InputError
+        If they lead round in a circle.
+    """
+    try:
+        return path.resolve()
+    except (RuntimeError, OSError):  # Python 3.13 has an OSError
+        raise InputError(f"expected a file, found a link that leads to itself: {path}") from None
+
+
 def _is_same_file(first: Path | None, second: Path | None) -> bool:
     """Whether two names stand for one file, through links of either kind too."""
     assert first is not None and second is not None
-    if first.resolve() == second.resolve():
+    if resolve_links(first) == resolve_links(second):
         return True
     return first.exists() and second.exists() and first.samefile(second)
 
