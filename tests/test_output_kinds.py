@@ -19,6 +19,7 @@ from seaice.gapfill.temporal import Temporal
 from seaice.masking.land_mask import write_mask
 from seaice.masks import Mask
 from seaice.runtime.atomic_write import atomic, exclusive
+from seaice.runtime.output_checks import Output, check_outputs
 from seaice.runtime.output_kinds import (
     FileKind,
     OutputRefused,
@@ -202,6 +203,35 @@ def test_no_stage_replaces_a_file_of_another_kind(files, tmp_path, capsys, stage
     if stage != "freeboard":
         assert script.main([*words, "--output_file", str(tmp_path / "notes.nc"), "--force"]) == 0
         assert recognise_kind(tmp_path / "notes.nc") == recognise_kind(tmp_path / own)
+
+
+@pytest.mark.parametrize("ending", [".png", ".pdf", ".svg", ".jpg", ".tif", ".webp"])
+def test_a_picture_replaces_a_picture_of_its_format_alone(tmp_path, ending):
+    from matplotlib.figure import Figure
+
+    path = tmp_path / f"a{ending}"
+    for _ in range(2):
+        check_outputs([Output("plot", path, "picture")])
+        with atomic(path) as part:
+            Figure(figsize=(1, 1)).savefig(part, format=ending[1:])
+    content = path.read_bytes()
+    for other in (ending for ending in (".png", ".svg") if ending != path.suffix):
+        path.rename(path.with_suffix(other))
+        with pytest.raises(OutputRefused):
+            check_outputs([Output("plot", path.with_suffix(other), "picture")])
+        path.with_suffix(other).rename(path)
+    assert path.read_bytes() == content
+    path.write_text("notes")
+    with pytest.raises(OutputRefused):
+        check_outputs([Output("plot", path, "picture")])
+
+
+def test_a_list_may_become_empty(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"scene": 1}\n')
+    with atomic(path) as part:
+        part.touch()
+    assert path.read_bytes() == b""
 
 
 def test_kinds_with_names_in_common_are_one():

@@ -850,6 +850,21 @@ def test_manifest_outlives_a_torn_line(tmp_path, caplog):
     assert json.loads(manifest.path.read_text().splitlines()[-1])["name"] == "c.nc"
 
 
+def test_manifest_outlives_lines_that_are_no_records(tmp_path, caplog):
+    Manifest(tmp_path).add(Record("a.nc", "2024-01-01T00:00:00Z", size=5))
+    lines = [
+        '{"a":' * 50_000, '{"name": "b", "time": "", "size": ' + "9" * 5000 + "}",
+        '{"name": ["b"], "time": ""}', '{"name": "b", "time": "", "size": "5"}',
+        '{"name": "b", "time": "", "size": -1}', '{"name": "b", "time": null}',
+        '{"name": "b", "time": "", "absent": 1}', '"b"', "5", "null",
+    ]  # fmt: skip
+    with (tmp_path / "manifest.jsonl").open("a") as file:
+        file.write("\n".join(lines) + "\n")
+    manifest = Manifest(tmp_path)
+    assert [record.name for record in manifest] == ["a.nc"]
+    assert f"{len(lines)} damaged lines left out" in caplog.text
+
+
 def test_manifest_sees_the_lines_of_others(tmp_path):
     one, two = Manifest(tmp_path), Manifest(tmp_path)
     two.add(Record("a.nc", "t", size=1))

@@ -18,7 +18,7 @@ from pathlib import Path
 from seaice import InputError
 from seaice.open_file.checksum import append_checksum
 from seaice.runtime.file_lock import LockHeld, hold_lock, locate_lock
-from seaice.runtime.output_kinds import check_replaceable, name_kind, recognise_kind
+from seaice.runtime.output_kinds import EMPTY, check_replaceable, name_kind, recognise_kind
 
 # An output of this ending is a folder.
 FOLDER_ENDING = ".zarr"
@@ -128,7 +128,9 @@ def atomic(
             if verify is not None:
                 verify(temporary)
             if path.exists() and not path.name.startswith("."):  # a hidden file is a record of ours
-                check_replaceable(path, recognise_kind(temporary))
+                written = recognise_kind(temporary)
+                if written != EMPTY:  # a list that has become empty
+                    check_replaceable(path, written)
             _replace(path, temporary)
         except BaseException as error:
             explanation = _explain_error(error, temporary)

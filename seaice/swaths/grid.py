@@ -24,6 +24,7 @@ from seaice.gridding.file import (
 from seaice.grids import Grid, get_grid
 from seaice.open_file import open_netcdf
 from seaice.report import Progress, Report
+from seaice.runtime.output_kinds import check_replaceable, name_kind
 from seaice.runtime.workers import Engine
 from seaice.settings import install_command
 from seaice.sources.amsr2.channels import (
@@ -189,6 +190,8 @@ def grid_swaths(
                 return report
             raise InputError("expected swaths of the days and orbits asked for, found none in the input")
         output_dir.mkdir(parents=True, exist_ok=True)
+        for _, day, direction, _ in units:
+            check_replaceable(task.locate_file(day, direction), name_kind("swath grid"))
         _work(units, report, Engine(workers, dask))
     finally:
         _archives.close()

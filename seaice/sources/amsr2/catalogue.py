@@ -43,6 +43,10 @@ _LONGEST_GRANULE = timedelta(hours=1)
 _FIRST_GRANULE = datetime(2012, 7, 2, 23, 18, tzinfo=UTC)
 
 
+# Raised while an answer is taken apart that is JSON of another form, or none, or too deep.
+_NO_LIST = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+
 class CatalogueError(InputError):
     """The catalogue gives no usable answer; the message is the reason."""
 
@@ -193,7 +197,7 @@ def _iterate_granules(
             logger.warning("what is no L1B granule is left out of the catalogue: %s", listing(foreign))
     except CatalogueError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # JSON that is none, too
+    except _NO_LIST as error:
         raise CatalogueError(
             f"the G-Portal catalogue answers something that is no list of granules ({_explain(error)})"
         ) from error

@@ -57,10 +57,12 @@ def explain_network_errors(service: str) -> Iterator[None]:
 
     try:
         yield
-    except requests.RequestException as error:
+    except (InputError, FileNotFoundError):
+        raise
+    except (requests.RequestException, OSError) as error:
         reason = " ".join(str(error).split())[:150]
         raise InputError(f"no answer from {service} ({reason}); try again later") from error
-    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+    except (RuntimeError, LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:150]
         raise InputError(f"{service} gives no usable answer ({reason})") from error
 

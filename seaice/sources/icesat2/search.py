@@ -160,7 +160,7 @@ def find_granules(
         query["bounding_box"] = tuple(bbox)
     with explain_network_errors("the catalogue of NASA (CMR)"):
         answers = import_earthaccess().search_data(count=-1, **query)
-        listed = [_parse_answer(answer) for answer in answers]
+        listed = [_parse_any_answer(answer) for answer in answers]
     by_name: dict[str, ListedGranule] = {}
     for granule in listed:
         # Two archives may list the same granule; the one on S3 can be read in both ways.
@@ -168,6 +168,16 @@ def find_granules(
             by_name[granule.file_name] = granule
     newest = select_newest_versions([granule.name for granule in by_name.values()])
     return [by_name[f"{name.name}.h5"] for name in newest]
+
+
+def _parse_any_answer(answer: Any) -> ListedGranule | None:
+    """Parse a granule of earthaccess; None, and a warning, if its entry is not as it should be."""
+    try:
+        return _parse_answer(answer)
+    except Exception as error:  # the other granules are wanted all the same
+        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        logger.warning("the catalogue lists a granule that cannot be understood (%s)", reason)
+        return None
 
 
 def _parse_answer(answer: Any) -> ListedGranule | None:
