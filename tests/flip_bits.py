@@ -97,10 +97,11 @@ def read_archive(path: Path) -> dict[str, str]:
 def read_field(path: Path) -> dict[str, str]:
     from seaice.fields.options import ReadOptions
     from seaice.fields.read import read_gappy
-    from seaice.open_file import open_xarray
+    from seaice.open_file import explain_damage, open_xarray
 
     source = read_gappy(path, ReadOptions(variable="sea_surface_temperature"))
-    with open_xarray(path, decode=False) as dataset:
+    kind = "Zarr" if path.is_dir() else "NetCDF"
+    with explain_damage(path, kind), open_xarray(path, decode=False) as dataset:
         flags = dataset["fill_flag"].values
     axes = (source.axes.latitude, source.axes.longitude)
     return digest(values=source.field.values, days=source.field.days, flags=flags, places=repr(axes))
@@ -220,7 +221,7 @@ def answer_questions() -> None:
             text = str(error)
             answer = {"refused": text} if "\n" not in text else {"crash": f"several lines: {text}"}
         except BaseException:
-            answer = {"crash": traceback.format_exc(limit=-4)}
+            answer = {"crash": traceback.format_exc(limit=-12)}
         channel.write(json.dumps(answer) + "\n")
 
 

@@ -4,6 +4,7 @@ import ast
 import io
 import os
 import struct
+from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
@@ -321,3 +322,49 @@ def test_zarr_groups(tmp_path):
     (path / "zarr.json").write_text("{")
     with pytest.raises(UnreadableFile, match=r"c\.zarr is no readable Zarr group \(.+\); fetch or make"):
         open_zarr(path)
+
+
+def write_reader_samples(folder):
+    """A file of every reader by the name of the reader, which takes its path."""
+    from days import make_folder
+    from swaths import make_swath, write
+
+    from seaice.cube.file import CubeFile
+    from seaice.fields.read import read_gappy
+    from seaice.masks import read_mask
+    from seaice.pictures.read_field import read_field
+    from seaice.simulate import list_simulated_granules, write_granule
+    from seaice.sources.amsr2.l1b import read_granule
+    from seaice.sources.bremen.reader import read_day, read_grid_of
+    from seaice.swaths.archive import load_swaths
+    from seaice.training.dataset import ConsolidatedSICDataset
+
+    day = make_folder(folder, days=1, absent=()).file(0)
+    start = datetime(2020, 3, 1, tzinfo=UTC)
+    granule = write_granule(folder, list_simulated_granules(start, start.replace(hour=2))[0], scans=3)
+    archive = write(folder / "a.h5", [make_swath()])
+    return {
+        "day": (day, read_day),
+        "grid of a day": (day, read_grid_of),
+        "mask": (day, read_mask),
+        "cube": (day, CubeFile),
+        "Dataset": (day, lambda p: ConsolidatedSICDataset(p, "2024-01-01", "2024-01-02", 1, 1)),
+        "field": (day, read_gappy),
+        "gridded": (day, lambda p: read_field(p, "z", None)),
+        "granule": (granule, read_granule),
+        "archive": (archive, load_swaths),
+    }
+
+
+READERS = ("day", "grid of a day", "mask", "cube", "Dataset", "field", "gridded", "granule", "archive")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_no_reader_meets_a_table_of_texts_without_an_end(tmp_path, reader):
+    path, read = write_reader_samples(tmp_path)[reader]
+    with h5py.File(path, "r+") as file:  # as of another program: without our checksum
+        file.attrs["note"] = "a text of any length " * 3
+    break_heap(path)
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert "a table of texts in it is damaged" in str(caught.value) and "\n" not in str(caught.value)

@@ -14,6 +14,7 @@ from seaice.fields.alignment import match_cells
 from seaice.fields.axes import FieldAxes, read_axes
 from seaice.fields.open import open_field
 from seaice.flags import SurfaceClass, SurfaceCodes, read_surface_codes
+from seaice.open_file import explain_damage
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -236,7 +237,8 @@ def _read_from_variable(
     if name not in dataset.variables:
         names = ", ".join(map(str, dataset.data_vars))
         raise InputError(f"{path} has no variable {name!r} for the mask; it holds {names}")
-    array = _take_surface(dataset, dataset[name])
+    with explain_damage(path, "Zarr" if path.is_dir() else "NetCDF"):
+        array = _take_surface(dataset, dataset[name]).load()
     mask_axes = read_axes(dataset, array, path)
     codes, is_missing = _read_numbers(array, mask_axes, path)
     codes, is_missing = mask_axes.turn(codes), mask_axes.turn(is_missing)

@@ -18,7 +18,7 @@ from seaice.fields.open import drop_fill_value, open_stored
 from seaice.fields.read import FieldSource, apply_unsigned
 from seaice.flags import FillFlag, flag_attributes
 from seaice.gapfill.field import FieldFill
-from seaice.open_file import open_xarray
+from seaice.open_file import explain_damage, open_xarray
 from seaice.runtime import atomic_write
 
 if TYPE_CHECKING:
@@ -77,8 +77,10 @@ def write_filled(
     with open_stored(source.path) as stored:
         if source.keeps_zero:
             drop_fill_value(stored[source.variable])
-        dataset = _copy_coordinates(stored, source)
-        dataset[source.variable] = _make_values(stored, source, filled, source_units, target_units)
+        with explain_damage(source.path, "Zarr" if source.path.is_dir() else "NetCDF"):
+            dataset = _copy_coordinates(stored, source)
+            values = _make_values(stored, source, filled, source_units, target_units)
+        dataset[source.variable] = values
         dataset["fill_flag"] = _make_flags(source, filled)
         if filled.error is not None:
             error = source.axes.turn(filled.error) * factor
