@@ -63,11 +63,11 @@ class HostKeys:
                 f"expected the fingerprint of a host key as SHA256: and 43 letters and digits, found "
                 f"{accepted!r}; ssh-keygen -lf prints it"
             )
-        self._known = list(self._read_known())
+        self._lines = list(self._read_keys())
 
     def sort_algorithms(self, algorithms: tuple[str, ...]) -> tuple[str, ...]:
         """Put those of the known keys first: a server may have keys of several types."""
-        names = {known.key.get_name() for known in self._known if not known.marker}
+        names = {line.key.get_name() for line in self._lines if not line.marker}
         if "ssh-rsa" in names:
             names.update(_RSA_ALGORITHMS)
         return tuple(sorted(algorithms, key=lambda name: name not in names))
@@ -75,16 +75,16 @@ class HostKeys:
     def check(self, key: Any) -> None:
         """Refuse a key that is revoked, another one than the known ones, or unknown; InputError."""
         shown = f"{self._name} shows the host key {key.get_name()} {key.fingerprint}"
-        for known in self._known:
-            if known.marker == "@revoked" and known.key == key:
+        for line in self._lines:
+            if line.marker == "@revoked" and line.key == key:
                 raise InputError(
-                    f"{shown}, which {known.path} says is revoked: it may be somebody else, nothing was "
+                    f"{shown}, which {line.path} says is revoked: it may be somebody else, nothing was "
                     "sent"
                 )
         if key.fingerprint == self._accepted:
             return
-        plain = [known for known in self._known if not known.marker]
-        if any(known.key == key for known in plain):
+        plain = [line for line in self._lines if not line.marker]
+        if any(line.key == key for line in plain):
             return
         if self._accepted:
             raise InputError(
@@ -103,15 +103,15 @@ class HostKeys:
             "GPORTAL_HOST_KEY to it, or add the server to ~/.ssh/known_hosts"
         )
 
-    def _read_known(self) -> Iterator[_KnownKey]:
+    def _read_keys(self) -> Iterator[_KnownKey]:
         from paramiko.hostkeys import HostKeyEntry
 
         for name in _KNOWN_HOSTS:
             path = Path(name).expanduser()
             for number, line in enumerate(self._read_lines(path), 1):
-                marker, _, rest = line.partition(" ") if line.startswith("@") else ("", "", line)
+                marker, _, fields = line.partition(" ") if line.startswith("@") else ("", "", line)
                 try:
-                    entry = HostKeyEntry.from_line(re.sub(r"\s+", " ", rest.strip()), number)
+                    entry = HostKeyEntry.from_line(re.sub(r"\s+", " ", fields.strip()), number)
                 except Exception:  # paramiko raises whatever its parsers of keys do
                     logger.warning("%s: line %d cannot be read and counts as no key", path, number)
                     continue
