@@ -349,5 +349,5 @@ def _read_numbers(attribute: Any) -> list[int]:
 
 def _are_own_codes(words: Mapping[int, str]) -> bool:
     """Whether codes and words are those of :class:`Surface`, or some of them."""
-    own = {int(surface): surface.name.lower() for surface in Surface}
-    return all(own.get(code) == word.lower() for code, word in words.items())
+    expected = {int(surface): surface.name.lower() for surface in Surface}
+    return all(expected.get(code) == word.lower() for code, word in words.items())

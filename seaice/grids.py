@@ -511,8 +511,8 @@ def convert_to_metres(values: np.ndarray, units: Any, name: str) -> np.ndarray:
 
 def _lie_alike(first: str, second: str) -> bool:
     """Whether two projections put the same numbers at the same place, ellipsoids aside."""
-    one, other = _describe_projection(first), _describe_projection(second)
-    if one.get("grid_mapping_name") != other.get("grid_mapping_name"):
+    attributes, expected_attributes = _describe_projection(first), _describe_projection(second)
+    if attributes.get("grid_mapping_name") != expected_attributes.get("grid_mapping_name"):
         return False
     for name in (
         "straight_vertical_longitude_from_pole",
@@ -520,13 +520,13 @@ def _lie_alike(first: str, second: str) -> bool:
         "latitude_of_projection_origin",
         "standard_parallel",
     ):
-        degrees, expected = one.get(name), other.get(name)
+        degrees, expected = attributes.get(name), expected_attributes.get(name)
         if isinstance(degrees, int | float) and isinstance(expected, int | float):
             difference = abs(degrees - expected) % 360
             if min(difference, 360 - difference) > 0.01:
                 return False
     return all(
-        abs(float(one.get(name, 0)) - float(other.get(name, 0))) < 1
+        abs(float(attributes.get(name, 0)) - float(expected_attributes.get(name, 0))) < 1
         for name in ("false_easting", "false_northing")
     )
 

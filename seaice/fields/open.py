@@ -40,10 +40,12 @@ def open_stored(path: Path) -> xr.Dataset:
         for name, variable in dataset.variables.items():
             if "_FillValue" not in variable.attrs or str(name) not in group:
                 continue
-            own = group[str(name)].attrs.get("_FillValue")
-            if own is not None and variable.dtype.kind in "fiu":
-                variable.attrs["_FillValue"] = variable.dtype.type(own)
-            elif own is None and variable.attrs["_FillValue"] == 0 and _has_meaning_at_zero(variable):
+            declared = group[str(name)].attrs.get("_FillValue")
+            if declared is not None and variable.dtype.kind in "fiu":
+                variable.attrs["_FillValue"] = variable.dtype.type(declared)
+            elif (
+                declared is None and variable.attrs["_FillValue"] == 0 and _has_meaning_at_zero(variable)
+            ):
                 del variable.attrs["_FillValue"]
                 variable.encoding[UNASKED_FILL] = 0
     return dataset

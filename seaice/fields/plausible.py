@@ -149,11 +149,11 @@ def check_concentration(
         If some maps are fractions among percent, or percent among fractions.
     """
     maps = range(len(values))
-    other, advice = ("fractions", "0 1") if full > 1 else ("percent", "0 100")
+    unit, advice = ("fractions", "0 1") if full > 1 else ("percent", "0 100")
     suspects = [n for n in maps if (_is_fraction if full > 1 else _is_percent)(values, n, full)]
     if suspects:
         raise InputError(
-            f"{path}: {variable} of {_list_days(axes, suspects)} looks like {other}, where full ice is "
+            f"{path}: {variable} of {_list_days(axes, suspects)} looks like {unit}, where full ice is "
             f"{full:g}; "
             + (
                 f"if that is so, say --valid_range {advice}"

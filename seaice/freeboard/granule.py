@@ -138,7 +138,7 @@ def grid_granule(task: GranuleTask, source: Any) -> GranuleResult:
     errors: list[str] = []
     texts: list[str] = []
     sums: _Sums = {}
-    seen: dict[str, np.ndarray] = {}  # times of the segments of each beam
+    earlier_times: dict[str, np.ndarray] = {}  # times of the segments of each beam
     for file in getattr(source, "paths", (source,)):
         name = str(getattr(file, "stem", None) or file.name).removesuffix(".h5")
         try:
@@ -147,7 +147,7 @@ def grid_granule(task: GranuleTask, source: Any) -> GranuleResult:
             errors.append(str(error))
             continue
         result = result or GranuleResult(granule.name)
-        texts.append(_add_granule(granule, task, result, sums, seen))
+        texts.append(_add_granule(granule, task, result, sums, earlier_times))
         if granule.name != result.name:
             texts[-1] = f"{granule.name}: {texts[-1]}"
     text = "; ".join([*texts, *(f"failed: {error}" for error in errors)])
@@ -173,7 +173,7 @@ def _add_granule(
     task: GranuleTask,
     result: GranuleResult,
     sums: _Sums,
-    seen: dict[str, np.ndarray],
+    earlier_times: dict[str, np.ndarray],
 ) -> str:
     """Add the segments of a file that no file of its granule had before; return a line for the log."""
     result.is_read = True
@@ -184,12 +184,12 @@ def _add_granule(
     segments, used, repeated = result.segments, result.used, 0
     times: dict[str, list[np.ndarray]] = {}
     for track in granule.tracks:
-        is_new = ~np.isin(track.time, seen.get(track.beam, ()))
+        is_new = ~np.isin(track.time, earlier_times.get(track.beam, ()))
         times.setdefault(track.beam, []).append(track.time)
         repeated += len(track) - int(is_new.sum())
         _add_track(track if is_new.all() else _cut(track, is_new), task, result, sums)
     for beam, parts in times.items():
-        seen[beam] = np.concatenate([seen.get(beam, np.empty(0)), *parts])
+        earlier_times[beam] = np.concatenate([earlier_times.get(beam, np.empty(0)), *parts])
     beams = ", ".join(track.beam for track in granule.tracks) or "no beam of this kind"
     text = f"{beams}: {result.used - used} of {result.segments - segments} segments"
     notes = list(granule.notes)
@@ -199,10 +199,10 @@ def _add_granule(
     return f"{text} ({'; '.join(notes)})" if notes else text
 
 
-def _cut(track: Track, chosen: np.ndarray) -> Track:
+def _cut(track: Track, mask: np.ndarray) -> Track:
     """Return a track with some of its segments."""
     arrays = {
-        field.name: array[chosen]
+        field.name: array[mask]
         for field in fields(track)
         if isinstance(array := getattr(track, field.name), np.ndarray)
     }
