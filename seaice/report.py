@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -201,6 +202,14 @@ def make_printable(text: str) -> str:
 
 # Not printable by the rules of Unicode, and harmless: blanks of other widths.
 _PLAIN = frozenset("\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}")
+
+
+def describe_contents(folder: Path) -> str:
+    """Describe what a folder holds in which nothing was recognised, for a message."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    names = [make_printable(str(path)) for path in sorted(islice(paths, 1000))]
+    count = format_count(len(names), "file") if len(names) < 1000 else "many files"
+    return f"it holds {count} ({listing(names, limit=3)})" if names else "it holds no file"
 
 
 def listing(items: list[str], *, limit: int = 8) -> str:

@@ -250,8 +250,7 @@ def test_only_files_of_nearly_the_right_name(tmp_path, capsys):
     words = ["--source_dir", str(tmp_path), "--start_date", "20240101", "--end_date", "20240109"]
     assert script.main([*words, "--output_file", str(tmp_path / "c.nc")]) == 1
     assert (
-        "1 files have nearly such a name (asi-AMSR2-n25000-20240106-v5.4_clean"
-        in capsys.readouterr().err
+        "1 file of nearly such a name (asi-AMSR2-n25000-20240106-v5.4_clean" in capsys.readouterr().err
     )
 
 

@@ -155,7 +155,7 @@ def test_bad_list_of_bad_days(tmp_path, capsys, content, message):
 def test_few_days_are_called_few(tmp_path, capsys):
     folder = make_folder(tmp_path / "in", days=3, absent=())
     assert run(folder, tmp_path / "mask.nc") == 0
-    assert "only 3 days were read" in capsys.readouterr().out
+    assert "only 3 days could be read" in capsys.readouterr().out
 
 
 def test_nothing_usable_writes_nothing(tmp_path, capsys):

@@ -42,7 +42,7 @@ from seaice.gapfill.expected_error import read_table
 from seaice.gapfill.gaussian import Gaussian
 from seaice.grids import Grid
 from seaice.masks import assume_pole_hole, read_mask
-from seaice.report import Report
+from seaice.report import Report, format_count
 from seaice.runtime.atomic_write import atomic, clear, exclusive
 from seaice.runtime.workers import Engine
 
@@ -203,7 +203,8 @@ def _write_cube(task: FillTask, target: Target, existing: ExistingCube | None, e
     except BaseException:
         kept = finished.leave()
         if kept:
-            logger.info("%d finished days are kept in %s; the same command goes on", kept, finished.path)
+            text = format_count(kept, "finished day")
+            logger.info("%s in %s; the same command goes on", text, finished.path)
         raise
     finished.remove()
     written = [day for batch in batches for day in batch.days]

@@ -13,7 +13,7 @@ from seaice.cube.target import Target
 from seaice.daily.folder import DailyGrids, DayRecord, describe_days
 from seaice.flags import DayStatus, FillFlag
 from seaice.gapfill.temporal import Temporal
-from seaice.report import Report, listing
+from seaice.report import Report, format_count, listing
 
 
 def report_complete(recipe: Recipe, days: DailyGrids, target: Target) -> Report:
@@ -36,7 +36,7 @@ def report_written(
     lines, left_out = describe_days(records, days.unnamed)
     statuses = Counter(record.status for record in records)
     head = [
-        f"{target.path}: {len(date_range)} days {date_range} on {grid}",
+        f"{target.path}: {format_count(len(date_range), 'day')} {date_range} on {grid}",
         f"days: {statuses[DayStatus.PRESENT]} present, {statuses[DayStatus.ABSENT]} absent, "
         f"{statuses[DayStatus.REJECTED]} rejected",
         f"fill {recipe.method.name}: {recipe.method.describe(grid.kilometres)}",

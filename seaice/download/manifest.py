@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from seaice.download.partial_file import Identity
+from seaice.report import format_count
 from seaice.runtime.json_files import (
     append_line,
     parse_lines,
@@ -122,7 +123,7 @@ class Manifest:
             except TypeError:
                 damaged += 1
         if damaged:
-            logger.warning("%s: %d damaged lines left out", self.path, damaged)
+            logger.warning("%s: %s left out", self.path, format_count(damaged, "damaged line"))
 
 
 def _has_right_types(record: Record) -> bool:

@@ -26,7 +26,7 @@ from seaice.gapfill import FillingMethod
 from seaice.gapfill.field import FieldFill
 from seaice.gapfill.methods import fill_maps
 from seaice.gapfill.sphere.scattering import Scattering
-from seaice.report import Report
+from seaice.report import Report, format_count
 from seaice.runtime.atomic_write import exclusive
 from seaice.runtime.digests import describe_array
 from seaice.runtime.output_checks import resolve_links
@@ -179,7 +179,8 @@ def _report(
     new = np.isfinite(filled.values) & (filled.flag != FillFlag.OBSERVED)
     left = missing - int(new.sum())
     lines = [
-        f"{path}: {source.variable}, {len(source.field.days)} maps, {int(new.sum())} of {missing} "
+        f"{path}: {source.variable}, {format_count(len(source.field.days), 'map')}, "
+        f"{int(new.sum())} of {missing} "
         f"missing sea cells filled by {method}" + (f", {left} left missing" if left else "")
     ]
     lines += [f"  {note}" for note in (*source.notes, *notes)]

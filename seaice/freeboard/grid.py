@@ -43,7 +43,7 @@ from seaice.gridding.file import (
     write_gridded,
 )
 from seaice.grids import Grid, get_grid
-from seaice.report import Progress, Report
+from seaice.report import Progress, Report, describe_contents, format_count
 from seaice.runtime import atomic_write
 from seaice.runtime.workers import Engine
 from seaice.sources.icesat2.names import GranuleFiles, GranuleName, read_folder
@@ -224,8 +224,15 @@ def _list_folder(
         report.left_out.append(f"{path}: no granule of ICESat-2 by its name or its content")
     if not listed.granules:
         count = len(listed.unrecognised)
-        more = f", {count} files are not recognised, such as {listed.unrecognised[0]}" if count else ""
-        raise InputError(f"expected {product} granules, found none in {folder}{more}")
+        more = (
+            f", {format_count(count, 'file')} not recognised, such as {listed.unrecognised[0]}"
+            if count
+            else ""
+        )
+        raise InputError(
+            f"expected {product} granules, found none in "
+            f"{folder}{more or f': {describe_contents(folder)}'}"
+        )
     return listed.granules
 
 
@@ -266,7 +273,7 @@ class _Query:
                 f"expected {self.product} granules of release {self.release} from {self.start} to "
                 f"{self.end}, NASA lists none; another release may have them (--release)"
             )
-        logger.info("%d granules of %s found", len(granules), self.product)
+        logger.info("%s of %s found", format_count(len(granules), "granule"), self.product)
         if self.cloud:
             return open_in_place(granules)
         fetched = fetch_granules(granules, self.folder)
@@ -371,7 +378,7 @@ class _Run:
         )
         report.outputs.append(self._output_file)
         size = self._output_file.stat().st_size / 1e6
-        count = f"{len(steps)} time step{'s' * (len(steps) != 1)}"
+        count = format_count(len(steps), "time step")
         report.lines.append(f"{self._output_file}: {count}, {size:.1f} MB")
 
     def _list_steps(self) -> list[TimeStep]:

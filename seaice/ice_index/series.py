@@ -13,6 +13,7 @@ import numpy as np
 from seaice import cf
 from seaice.dates import day_number
 from seaice.ice_index.interval import LEVEL
+from seaice.report import format_count
 from seaice.runtime.atomic_write import atomic
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class IndexSeries:
             text += self._describe_interval(days_with_value, number)
             empty = len(self.dates) - days_with_value.size
             if empty:
-                text += f"; {empty} day{'s' * (empty != 1)} without any value"
+                text += f"; {format_count(empty, 'day')} without any value"
             lines.append(text)
         return lines
 
@@ -133,7 +134,7 @@ class IndexSeries:
         unbounded = int(np.isnan(width).sum())
         if unbounded:
             return (
-                f"; {unbounded} filled day{'s' * (unbounded != 1)} without an interval: the cube has no "
+                f"; {format_count(unbounded, 'filled day')} without an interval: the cube has no "
                 "expected errors"
             )
         widest = int(width.argmax())

@@ -34,7 +34,7 @@ from seaice.masks import (
     find_pole_hole,
     read_mask,
 )
-from seaice.report import Progress, Report
+from seaice.report import Progress, Report, format_count
 from seaice.runtime.atomic_write import (
     atomic,
     exclusive,
@@ -298,7 +298,8 @@ def _report(
         )
     if used < FEW_DAYS:
         lines.append(
-            f"only {used} days were read: a cell that happened to be missing on all of them is called "
+            f"only {format_count(used, 'day')} could be read: a cell that happened to be missing on "
+            f"all of them is called "
             f"land; use {FEW_DAYS} days or more"
         )
     if counts[Surface.LAND] in (0, mask.surface.size):

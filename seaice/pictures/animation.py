@@ -22,7 +22,7 @@ from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.flags import Surface
 from seaice.grids import Grid
-from seaice.report import Progress, Report
+from seaice.report import Progress, Report, format_count
 from seaice.runtime.atomic_write import atomic
 from seaice.runtime.output_checks import (
     Output,
@@ -88,7 +88,10 @@ def animate(
                     progress.unit(str(cube.dates[position]))
     size = output_file.stat().st_size / 1e6
     width, height = picture.size
-    line = f"wrote {output_file}: {len(days)} frames of {width} x {height} pixels, {size:.1f} MB"
+    line = (
+        f"wrote {output_file}: {format_count(len(days), 'frame')} of {width} x {height} "
+        f"pixels, {size:.1f} MB"
+    )
     return Report(lines=[line], outputs=[output_file])
 
 

@@ -19,6 +19,7 @@ from seaice.grids import Grid
 from seaice.masks import Mask, find_pole_hole
 from seaice.open_file import open_netcdf
 from seaice.pictures.read_field import is_gridded, read_land
+from seaice.report import format_count
 from seaice.runtime.json_files import parse_json
 from seaice.sources.bremen.names import DayFile, RejectedDay
 from seaice.sources.bremen.reader import read_attributes, read_day
@@ -332,7 +333,7 @@ def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:
     classes = _make_surface_swatches(mask.surface)
     parts = [path.name, str(mask.grid)]
     if "days_used" in parameters:
-        parts.append(f"{parameters['days_used']} days read")
+        parts.append(f"{format_count(parameters['days_used'], 'day')} read")
     if "threshold" in parameters:
         parts.append(f"land: missing on {100 * parameters['threshold']:g} % of them or more")
     return mask, classes, describe_source(file_attributes, " · ".join(parts))

@@ -21,6 +21,7 @@ from seaice.flags import find_flag_value
 from seaice.gridding.file import TimeStep
 from seaice.grids import Grid
 from seaice.open_file import open_netcdf, summarise_error
+from seaice.report import format_count
 
 # The variable that is drawn by default, in order of preference: by standard name, else by name.
 _MAIN_STANDARD_NAMES = ("sea_ice_freeboard", "brightness_temperature", "sea_ice_area_fraction")
@@ -294,7 +295,7 @@ def _make_step(start: datetime, end: datetime) -> TimeStep:
 
 def _choose_step(steps: list[TimeStep], path: Path, day: date | None) -> int:
     """Choose the shortest step that holds a day, by its index; without a day the only step."""
-    content = f"{len(steps)} time steps" if len(steps) != 1 else "one time step"
+    content = format_count(len(steps), "time step")
     if len(steps) > 6:
         content += f" from {describe_step(steps[0])} to {describe_step(steps[-1])}"
     elif steps:

@@ -18,7 +18,7 @@ from seaice import (
 )
 from seaice.dates import parse_timestamp
 from seaice.download.retry import RetryPolicy
-from seaice.report import Progress, Report, listing
+from seaice.report import Progress, Report, describe_contents, format_count, listing
 from seaice.runtime import atomic_write
 from seaice.runtime.threads import work_off
 from seaice.sources.amsr2.catalogue import (
@@ -323,7 +323,7 @@ def _report_finished(request: Request, output_dir: Path, finished: FinishedArchi
     count = len(finished.granule_ids)
     report = Report(outputs=[finished.path])
     report.values |= {"listed": count, "done": count, "failed": 0, "absent": 0, "received": 0}
-    report.lines.append(f"{finished.path}: complete already, {count} swaths")
+    report.lines.append(f"{finished.path}: complete already, {format_count(count, 'swath')}")
     return report
 
 
@@ -352,7 +352,7 @@ def list_requested_granules(
         listed = select_newest(_list_folder(request, request.input_dir, left_out))
         for reason in left_out:
             logger.warning("left out: %s", reason)
-        origin = str(request.input_dir)
+        origin = f"{request.input_dir} ({describe_contents(request.input_dir)})"
     if not listed:
         raise InputError(
             f"expected L1B granules from {request.start:%Y-%m-%d %H:%M:%S} to "
@@ -404,7 +404,7 @@ class _Collection:
             granule for granule in self._listed if not self.checkpoints.is_done(granule.granule_id)
         ]
         done = len(self._listed) - len(waiting)
-        logger.info("%d granules listed, %d of them done before", len(self._listed), done)
+        logger.info("%s listed, %d done before", format_count(len(self._listed), "granule"), done)
         interim = _InterimLog(total=len(self._listed), done=done, interval=interval)
         failures_in_a_row = 0
         with (

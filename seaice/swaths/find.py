@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seaice import InputError
+from seaice.report import describe_contents
 from seaice.sources.amsr2.channels import Channel
 from seaice.sources.amsr2.l1b import (
     GranuleName,
@@ -185,7 +186,10 @@ def _list_files(inputs: Sequence[Path]) -> Iterator[Path]:
             if not any(part.startswith(".") for part in file.relative_to(path).parts)
         ]
         if not visible:
-            raise InputError(f"expected archives (.npz, .h5) or L1B granules, found none in {path}")
+            raise InputError(
+                f"expected archives (.npz, .h5) or L1B granules, found none in {path}: "
+                f"{describe_contents(path)}"
+            )
         yield from visible
 
 

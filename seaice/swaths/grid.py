@@ -23,7 +23,7 @@ from seaice.gridding.file import (
 )
 from seaice.grids import Grid, get_grid
 from seaice.open_file import open_netcdf
-from seaice.report import Progress, Report
+from seaice.report import Progress, Report, format_count
 from seaice.runtime.output_kinds import check_replaceable, name_kind
 from seaice.runtime.workers import Engine
 from seaice.settings import install_command
@@ -230,7 +230,7 @@ def grid_day(
     path = task.locate_file(day, orbit)
     granules = [location.granule_id or location.path.name for location in locations]
     if _is_done(path, task, granules):
-        return FinishedGrid(path, f"{len(granules)} swaths, already there")
+        return FinishedGrid(path, f"{format_count(len(granules), 'swath')}, already there")
     grid, problems = get_grid(task.grid), []
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
     gridder = (

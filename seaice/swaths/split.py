@@ -15,7 +15,7 @@ from seaice import (
     cf,
 )
 from seaice.open_file import open_hdf5
-from seaice.report import Progress, Report
+from seaice.report import Progress, Report, format_count
 from seaice.runtime import atomic_write
 from seaice.runtime.output_kinds import replace_any_kind
 from seaice.sources.amsr2.swath import as_utc
@@ -164,8 +164,8 @@ def _split(
                 detail = f"{path.stat().st_size / 1e6:.1f} MB"
             report.outputs.append(path)
             report.values["parts"] += 1
-            progress.unit(f"{path.name}: {len(part.indices)} swaths, {detail}")
-            report.lines.append(f"{path}: {len(part.indices)} swaths, {detail}")
+            progress.unit(f"{path.name}: {format_count(len(part.indices), 'swath')}, {detail}")
+            report.lines.append(f"{path}: {format_count(len(part.indices), 'swath')}, {detail}")
 
 
 def _write(

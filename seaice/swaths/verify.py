@@ -138,7 +138,7 @@ def _report_check(archive: SwathArchive, check: ArchiveCheck, report: Report) ->
     ]
     if check.missing:
         count = len(check.missing)
-        failed.append(f"lacks {count} granule{'s' * (count != 1)}: {listing(check.missing)}")
+        failed.append(f"lacks {format_count(count, 'granule')}: {listing(check.missing)}")
     elif check.gaps:
         spans = [f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}" for start, end in check.gaps]
         failed.append(f"no swath begins within {listing(spans)} (UTC)")

@@ -24,7 +24,7 @@ import seaice
 from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.dates import DateRange
-from seaice.report import Progress, Report, listing
+from seaice.report import Progress, Report, format_count, listing
 from seaice.runtime.atomic_write import (
     HeldByAnother,
     atomic,
@@ -179,7 +179,10 @@ def cache_cube(
                     outcome = f"{folder}: made of {cube.path}"
     size = description.array_bytes
     error = ENCODINGS[dtype].largest_error
-    content = f"{len(days)} days {days[0]} to {days[-1]} on {cube.grid} as {dtype}, {size / 1e6:.1f} MB"
+    content = (
+        f"{format_count(len(days), 'day')} {days[0]} to {days[-1]} on {cube.grid} as {dtype}, "
+        f"{size / 1e6:.1f} MB"
+    )
     return Report(
         lines=[outcome, content, f"largest error of a value: {error:.3g} percent"],
         outputs=[folder / DESCRIPTION_FILE, folder / description.array],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from seaice import InputError
-from seaice.report import Report, listing
+from seaice.report import Report, format_count, listing
 from seaice.runtime.atomic_write import exclusive
 from seaice.runtime.digests import digest_file
 from seaice.runtime.json_files import write_json
@@ -399,7 +399,7 @@ def _make_report(
         f"{trained:,} trained, on {len(rows)} patches of "
         f"{listing(sorted({row.scene for row in rows}), limit=3)}",
         trainer.setup.rule.describe(),
-        f"{len(history)} epochs, {history[-1]['updates']:.0f} updates ({ending})"
+        f"{format_count(len(history), 'epoch')}, {history[-1]['updates']:.0f} updates ({ending})"
         + (f", {earlier_epochs} of them before" if earlier_epochs else ""),
         f"{folder / BEST_FILE}: epoch {best['epoch']:.0f}, validation {score} {best[score]:.4f}",
     ]

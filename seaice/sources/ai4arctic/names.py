@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from seaice import InputError
+from seaice.report import describe_contents
 from seaice.sources.ai4arctic.tables import TEST_SCENES
 
 Service = Literal["dmi", "cis"]
@@ -129,7 +130,7 @@ def list_scenes(folder: Path) -> list[Path]:
     if not paths:
         raise InputError(
             f"expected scenes named YYYYMMDDThhmmss_dmi_prep.nc or ..._cis_prep.nc, found none in "
-            f"{folder}; fetch them with segmentation.py download"
+            f"{folder} ({describe_contents(folder)}); fetch them with segmentation.py download"
         )
     return [paths[name] for name in sorted(paths)]
 

@@ -212,7 +212,8 @@ def _describe_plan(task: Task, plan: Plan) -> Report:
     report = Report(lines=[strip_login(task.list_urls(file)[0]) for file in plan.to_do])
     size = estimate_bytes(task, plan)
     report.lines.append(
-        f"would ask for {len(plan.to_do)} files (at most about {_format_bytes(size)}) for "
+        f"would ask for {format_count(len(plan.to_do), 'file')} (at most about "
+        f"{_format_bytes(size)}) for "
         f"{task.folder}; {len(plan.recorded)} already there, {len(plan.absent)} known to be absent "
         "upstream"
     )
@@ -230,8 +231,9 @@ def _prepare_folder(task: Task, plan: Plan) -> None:
     # The estimate is good to a factor of two: refuse only what is certain not to fit.
     if need / 2 > free:
         raise InputError(
-            f"{len(plan.to_do)} files need about {_format_bytes(need)}, {task.folder} has "
-            f"{_format_bytes(free)} free; make space, choose another --output_dir or a shorter period"
+            f"{format_count(len(plan.to_do), 'file')} need about {_format_bytes(need)}, {task.folder} "
+            f"has {_format_bytes(free)} free; make space, choose another --output_dir or "
+            "a shorter period"
         )
     if need > free:
         logger.warning(
@@ -240,8 +242,8 @@ def _prepare_folder(task: Task, plan: Plan) -> None:
             _format_bytes(free),
         )
     logger.info(
-        "%d files to ask for, about %s, %s free; %d already there, %d known to be absent upstream",
-        len(plan.to_do),
+        "%s to ask for, about %s, %s free; %d already there, %d known to be absent upstream",
+        format_count(len(plan.to_do), "file"),
         _format_bytes(need),
         _format_bytes(free),
         len(plan.recorded),

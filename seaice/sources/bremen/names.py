@@ -21,7 +21,7 @@ from seaice.dates import (
     DateRange,
     parse_date,
 )
-from seaice.report import listing
+from seaice.report import describe_contents, format_count, listing
 
 logger = logging.getLogger(__name__)
 
@@ -259,10 +259,10 @@ def find_files(source_dir: Path, identify: Identify) -> FolderListing:
         if file is not None:
             files.append(file)
     if not files:
-        nearly = ""
+        nearly = f"; {describe_contents(source_dir)}"
         if unnamed:
             listed = listing([path.name for path in unnamed])
-            nearly = f"; {len(unnamed)} files have nearly such a name ({listed})"
+            nearly = f"; {format_count(len(unnamed), 'file')} of nearly such a name ({listed})"
         raise InputError(
             f"no daily file (asi-AMSR2-GRID-YYYYMMDD-v5.4.nc) in {source_dir} or below; "
             f"give the folder download.py wrote to{nearly}"

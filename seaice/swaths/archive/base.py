@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self, overload
 
 from seaice import InputError
 from seaice.cf import add_history
+from seaice.report import format_count
 from seaice.sources.amsr2.swath import (
     Swath,
     as_utc,
@@ -70,7 +71,7 @@ class SwathArchive(Sequence[Swath]):
         return len(self.entries)
 
     def __repr__(self) -> str:
-        swaths = f"{len(self)} swath{'s' * (len(self) != 1)}"
+        swaths = format_count(len(self), "swath")
         return f"<swath archive {self.path.name}: {self.layout}, {swaths}>"
 
     @overload
