@@ -24,6 +24,7 @@ from seaice.daily.neighbours import (
 from seaice.dates import DateRange, format_runs
 from seaice.flags import DayStatus
 from seaice.grids import Grid
+from seaice.open_file import LARGEST_FILE
 from seaice.report import format_count, listing
 from seaice.runtime.digests import digest_file, digest_parts
 from seaice.sources.bremen import names
@@ -304,7 +305,8 @@ class DailyGrids:
 
 def _digest(path: Path) -> str:
     try:
-        return digest_file(path)
+        # One too large to be read as a day would take hours.
+        return digest_file(path) if path.stat().st_size <= LARGEST_FILE else ""
     except OSError:
         return ""
 

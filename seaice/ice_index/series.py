@@ -79,6 +79,8 @@ class IndexSeries:
         Name of the convention for the pole hole, and its meaning as a sentence.
     source, references : str
         Name of the cube, and the publications to cite.
+    is_simulated : bool
+        Whether the cube says that its data are simulated.
     """
 
     dates: list[date]
@@ -97,6 +99,7 @@ class IndexSeries:
     pole_hole_rule: str
     source: str
     references: str
+    is_simulated: bool = False
 
     def summarise(self) -> list[str]:
         """Lines for a report: the range of the extent by region, and the share of filled values."""
@@ -212,7 +215,7 @@ def write_netcdf(series: IndexSeries, path: Path) -> None:
                 title="Daily sea ice extent and area",
                 summary="Sums over true cell areas. A cell without a value counts neither as ice nor as "
                 f"water: see missing_area. Convention: {series.pole_hole_rule}.",
-                source=f"sea ice concentration of {series.source}",
+                source=f"{'simulated ' * series.is_simulated}sea ice concentration of {series.source}",
                 stage="ice_index",
                 parameters=parameters,
                 references=series.references,
@@ -245,6 +248,7 @@ def draw_series(series: IndexSeries, path: Path) -> None:
     figure.suptitle(f"Sea ice extent and area, {period}", fontsize=12)
     handles, labels = panels.flat[0].get_legend_handles_labels()
     note = f"ice-covered from {100 * series.threshold:g} %; {series.pole_hole_rule}; {series.source}"
+    note += "; simulated data" * series.is_simulated
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8,
                   frameon=False, title=note, title_fontsize=7)  # fmt: skip
     with atomic(path) as temporary:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seaice import InputError
+from seaice import InputError, cf
 from seaice.cf import ICE_EDGE
 from seaice.cube.file import CubeFile
 from seaice.flags import Surface
@@ -76,6 +76,9 @@ class IceIndex(NamedTuple):
     filled_share: np.ndarray
 
 
+_LARGEST_FRACTION = 1.5  # retrievals overshoot 1 a little; percent lies far above
+
+
 def extent_and_area(
     concentration: np.ndarray,
     cell_area: np.ndarray,
@@ -119,6 +122,12 @@ def extent_and_area(
     >>> [float(v[0]) for v in (day.extent, day.area, day.missing_area)]
     [200.0, 105.0, 100.0]
     """
+    concentration = np.ma.filled(concentration, np.nan)
+    if concentration.dtype.kind == "f" and (concentration > _LARGEST_FRACTION).any():
+        raise InputError(
+            f"expected concentration as fractions of 1, found up to {np.nanmax(concentration):g}; "
+            "divide percent by 100"
+        )
     for name, array in (("cell_area", cell_area), ("region", region), ("observed", observed)):
         if array is not None and np.shape(array) != concentration.shape:
             raise InputError(
@@ -347,6 +356,7 @@ def _compute_series(
         pole_hole_rule=POLE_HOLE_RULES[pole_hole],
         source=cube.path.name,
         references=str(cube.attributes.get("references", "")),
+        is_simulated=cf.is_simulated(cube.attributes),
     )
     notes = [
         f"{text}: {cell_area[code == 0].sum() / 1e6:.3f} million km2 of ocean lie in none of its regions"

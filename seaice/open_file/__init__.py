@@ -58,7 +58,10 @@ class UnreadableFile(InputError):
         self.reason = reason
 
 
-def read_content(path: Path, *, most: int = 1 << 30) -> bytes:
+LARGEST_FILE = 1 << 30  # bytes of a file that is read at once
+
+
+def read_content(path: Path, *, most: int = LARGEST_FILE) -> bytes:
     """Read a whole file at once, so that its values and its digest are of the same bytes.
 
     Parameters

@@ -43,9 +43,11 @@ _FORMS: dict[str, Form] = {"nc": "nc", "nc4": "nc", "hdf": "hdf", "tif": "tif", 
 # Names of files that may be daily ones although they do not follow the grammar.
 _ALMOST = re.compile(
     r"(asi[-_].*|.*(?<!\d)(19|20)\d{6}(?!\d).*)"
-    r"\.(nc4?|hdf5?|h5|he5|tiff?)(\.(gz|bz2|xz|zip|zst|Z))?",
+    r"\.(nc4?|hdf5?|h5|he5|tiff?)(\.(gz|bz2|xz|zip|zst|Z|bak|old|orig|tmp)|~)?",
     re.IGNORECASE,
 )
+# Archives, in which days may be packed.
+_PACKED = re.compile(r".*\.(tar(\.(gz|bz2|xz|zst))?|tgz|zip|7z|rar)", re.IGNORECASE)
 _PREFERENCE: dict[str, int] = {"nc": 2, "hdf": 1, "tif": 0}
 _REGION = {
     "n6250": "Arctic",
@@ -249,7 +251,9 @@ def find_files(source_dir: Path, identify: Identify) -> FolderListing:
     unnamed: list[Path] = []
     for path in _walk(source_dir):
         file = DayFile.parse(path.name, folder=path.parent)
-        if file is None and _ALMOST.fullmatch(path.name) and not path.name.startswith("."):
+        if file is None and _PACKED.fullmatch(path.name):
+            unnamed.append(path)
+        elif file is None and _is_almost_named(path):
             try:
                 file = identify(path)
             except LookupError:
@@ -268,6 +272,17 @@ def find_files(source_dir: Path, identify: Identify) -> FolderListing:
             f"give the folder download.py wrote to{nearly}"
         )
     return FolderListing(files, unnamed)
+
+
+def _is_almost_named(path: Path) -> bool:
+    """Whether a file may be a daily one by its name, or by its name and that of its folder."""
+    if path.name.startswith("."):
+        return False
+    in_folder_of_day = _ANY_DAY.fullmatch(path.parent.name) is not None
+    return (
+        _ALMOST.fullmatch(f"{path.parent.name}_{path.name}" if in_folder_of_day else path.name)
+        is not None
+    )
 
 
 def list_days(
