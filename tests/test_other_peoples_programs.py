@@ -813,7 +813,7 @@ def test_a_series_with_its_picture_needs_no_home(base, tmp_path, environment):
     assert (tmp_path / "i.csv").read_text() == (base / "index.csv").read_text()
 
 
-@pytest.mark.parametrize("package", ["netCDF4", "h5py", "numba", "yaml", "tqdm", "pyproj"])
+@pytest.mark.parametrize("package", ["netCDF4", "h5py", "numba", "numpy", "yaml", "tqdm", "pyproj"])
 @pytest.mark.parametrize("kind", ["absent", "broken"])
 def test_a_required_package_that_cannot_be_imported_is_one_line(base, tmp_path, package, kind):
     raised = {
@@ -834,4 +834,4 @@ def test_a_required_package_that_cannot_be_imported_is_one_line(base, tmp_path, 
     assert "Traceback" not in ended.stderr, ended.stderr[-600:]
     line = ended.stderr.strip().splitlines()[-1]
     assert package in line or "libexample" in line, line
-    assert kind == "broken" or "pip install" in line or "make" in line, line
+    assert kind == "broken" or "install" in line or "make" in line, line

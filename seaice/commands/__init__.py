@@ -27,9 +27,13 @@ def check_installation() -> None:
 def _report_interruption(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Say in one line that the program was interrupted while its parts were loaded."""
+    """Say in one line what stopped the program while its parts were loaded."""
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write("interrupted: nothing was begun\n")
+    elif isinstance(error, ImportError):
+        text = " ".join(str(error).split())
+        package = f"{error.name.partition('.')[0]} cannot" if error.name else "a package cannot"
+        sys.stderr.write(f"error: {package} be imported ({text}); install it again\n")
     else:
         sys.__excepthook__(kind, error, trace)
 
