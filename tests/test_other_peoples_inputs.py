@@ -164,6 +164,7 @@ def compare_cube(base: Path, truth: np.ndarray, path: Path) -> None:
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The data type")
 def test_a_zarr_copy_by_xarray_in_other_chunks_gives_the_same_series(base, truth, tmp_path):
     for format_number in (2, 3):
