@@ -142,7 +142,7 @@ def test_an_interruption_keeps_what_is_finished(case, tmp_path):
                 break
         said = process.stderr.read()
         assert process.wait() == 130
-    assert "10 finished days are kept" in said
+    assert "10 finished days in" in said
     assert "run the same command again" in said
     assert names(tmp_path) == [".c.nc.days"]
     assert script.main(words(folder, target, *masked)) == 0

@@ -740,7 +740,7 @@ def test_estimate_learns_from_the_manifest_and_counts_what_is_there(server, bodi
     capsys.readouterr()
     assert download.main(arguments(server, tmp_path, "--dry_run")) == 0
     out = capsys.readouterr().out
-    assert f"would ask for 1 files (at most about {np.mean(sizes[:5]) / 1e3:.0f} kB)" in out
+    assert f"would ask for 1 file (at most about {np.mean(sizes[:5]) / 1e3:.0f} kB)" in out
     assert "5 already there" in out
     assert download.main(arguments(server, tmp_path, "--dry_run", "--force", end=DAYS[4])) == 0
     assert "would ask for 5 files (at most about 0 kB)" in capsys.readouterr().out.replace(

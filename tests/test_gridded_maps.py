@@ -233,7 +233,7 @@ def test_a_file_of_one_long_step_needs_no_date(capsys, tmp_path):
         steps=[TimeStep(date(2021, 11, 2), date(2022, 3, 1))],
     )
     assert draw(capsys, path)[1] == "all_20211102_20220301.png"
-    assert "it holds one time step: 2021-11-02 to 2022-03-01" in refused(
+    assert "it holds 1 time step: 2021-11-02 to 2022-03-01" in refused(
         capsys, path, "--date", "20220302"
     )
 

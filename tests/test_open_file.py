@@ -79,7 +79,7 @@ def test_a_call_that_opens_for_reading_is_recognised():
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PACKAGE + SCRIPTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_only_open_file_opens_for_reading(path):
-    if path == ROOT / "seaice" / "open_file" / "__init__.py":
+    if path.parent == ROOT / "seaice" / "open_file":
         return
     tree = tree_of(path)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]

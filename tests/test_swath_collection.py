@@ -95,10 +95,13 @@ def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+_TIMES = ("history", "catalogue_asked", "date_created")
+
+
 def content(path):
     """Everything in an archive but when it was made."""
     with load_swaths(path) as swaths:
-        info = {k: v for k, v in swaths.info.items() if k not in ("history", "catalogue_asked")}
+        info = {k: v for k, v in swaths.info.items() if k not in _TIMES}
         return info, [
             (s.summarise(), {k: a.tobytes() for k, a in s.name_arrays().items()}) for s in swaths
         ]

@@ -846,7 +846,7 @@ def test_manifest_outlives_a_torn_line(tmp_path, caplog):
     again = Manifest(tmp_path)
     again.add(Record("c.nc", "t", size=2))
     assert [r.name for r in Manifest(tmp_path)] == ["a.nc", "c.nc"]
-    assert "manifest.jsonl: 1 damaged lines left out" in caplog.text
+    assert "manifest.jsonl: 1 damaged line left out" in caplog.text
     assert json.loads(manifest.path.read_text().splitlines()[-1])["name"] == "c.nc"
 
 

@@ -127,7 +127,8 @@ def atomic(
             _flush_all(temporary)
             if verify is not None:
                 verify(temporary)
-            if path.exists() and not path.name.startswith("."):  # a hidden file is a record of ours
+            is_record = path.name.startswith(".") or path.parent.name.startswith(".")
+            if path.exists() and not is_record:  # what is hidden are records of ours
                 written = recognise_kind(temporary)
                 if written != EMPTY:  # a list that has become empty
                     check_replaceable(path, written)

@@ -200,7 +200,7 @@ def _name_first_member(path: Path) -> frozenset[str]:
         with zipfile.ZipFile(path) as archive:
             return frozenset(name.rpartition("/")[2] for name in archive.namelist()[:1])
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return frozenset({"damaged"})
+        return frozenset()
 
 
 def _is_own_parquet(path: Path) -> bool:

@@ -173,6 +173,8 @@ class Checkpoints:
                     "%s: the journal lists another size; it is fetched again", self._locate(name)
                 )
                 del self._entries[name]
+                if sizes.pop(name, None) is not None:
+                    self._locate(name).unlink()
         for name in sizes.keys() - {e.granule_id for e in self._entries.values() if e.state == "done"}:
             try:
                 with load_swaths(self._locate(name)) as swaths:
