@@ -93,6 +93,22 @@ def test_fractions_among_percent_are_refused(tmp_path):
         read_gappy(write_maps(tmp_path, make_ramp(), {**ICE, "units": "1"}))
 
 
+@pytest.mark.parametrize("factor", [10, 2.55])
+def test_tenths_of_a_percent_called_percent_are_refused(tmp_path, factor):
+    maps = np.clip(make_ramp(), 60, None) * factor
+    with pytest.raises(InputError, match=r"of v lie outside 0 to 100, up to .*--valid_range"):
+        read_gappy(write_maps(tmp_path, maps, ICE))
+    options = ReadOptions(valid_range=(0, 100 * factor))
+    assert read_gappy(write_maps(tmp_path, maps, ICE), options).field.observed.all()
+
+
+def test_codes_in_most_cells_are_no_other_unit(tmp_path):
+    maps = make_ramp()
+    maps[:, :7] = 120
+    source = read_gappy(write_maps(tmp_path, maps, ICE))
+    assert not source.field.observed[:, :7].any() and source.field.observed[:, 7:].all()
+
+
 def test_low_ice_in_percent_is_right(tmp_path):
     """A few percent in a few cells, and no ice at all, are observations."""
     maps = np.zeros((3, 10, 10), np.float32)

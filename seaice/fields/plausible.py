@@ -26,6 +26,8 @@ _USUAL_CODES = (
 # A map that is zero in more than this share of the cells that are half covered before and after.
 _ZERO_SHARE = 0.1
 _FEWEST_CELLS = 20
+# So many different numbers outside of the limits may be codes.
+_MOST_CODES = 16
 
 
 def drop_undeclared_codes(
@@ -121,6 +123,29 @@ def refuse_lone_code(values: np.ndarray, path: Path, variable: str) -> None:
                 f"{path}: {count} values of {variable} are {code:g}, all others {low:g} to {high:g}; if "
                 f"it means missing, say --valid_range {low:g} {high:g}"
             )
+
+
+def refuse_other_unit(
+    values: np.ndarray, limits: tuple[float, float], path: Path, variable: str
+) -> None:
+    """Refuse a field most of whose values lie outside its limits: they are in another unit.
+
+    A few numbers that occur often, such as that of land, are codes and no other unit.
+
+    Raises
+    ------
+    InputError
+        If it is so.
+    """
+    low, high = limits
+    outside = values[(values < low) | (values > high)]
+    count = int(np.isfinite(values).sum())
+    if 2 * outside.size <= count or np.unique(outside).size <= _MOST_CODES:
+        return
+    raise InputError(
+        f"{path}: {outside.size} of {count} values of {variable} lie outside {low:g} to {high:g}, up to "
+        f"{float(outside.max()):g}: check its units, or say what full ice is with --valid_range"
+    )
 
 
 def check_concentration(

@@ -32,6 +32,7 @@ from seaice.fields.plausible import (
     drop_impossible_temperatures,
     drop_undeclared_codes,
     refuse_lone_code,
+    refuse_other_unit,
 )
 from seaice.flags import SurfaceClass, find_flag_value, read_surface_codes
 from seaice.gapfill.field import GappyField
@@ -160,6 +161,7 @@ def read_gappy(path: Path, options: ReadOptions = ReadOptions()) -> FieldSource:
             )
             if is_ice:
                 notes += check_concentration(values, limits[1], axes, path, name)
+                refuse_other_unit(values, limits, path, name)
         _drop_outside(values, limits, notes)
         if not has_own_limits:
             refuse_lone_code(values, path, name)
