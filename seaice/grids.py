@@ -551,11 +551,19 @@ def _measure_spacing(values: np.ndarray, name: str) -> float:
 
 def _recognise_projection(attributes: Mapping[str, Any]) -> str:
     """Return the projection of grid-mapping attributes: its EPSG code, or WKT where it has none."""
+    values = ((name, tuple(np.atleast_1d(value).tolist())) for name, value in attributes.items())
+    return _search_projection(tuple(sorted(values)))
+
+
+@lru_cache(maxsize=32)
+def _search_projection(values: tuple[tuple[str, tuple[Any, ...]], ...]) -> str:
+    """Search the projection of attributes; PROJ takes 0.2 s where they name no datum."""
     from pyproj import CRS
     from pyproj.exceptions import CRSError
 
+    attributes = {name: value[0] if len(value) == 1 else list(value) for name, value in values}
     try:
-        crs = CRS.from_cf(dict(attributes))
+        crs = CRS.from_cf(attributes)
     except (CRSError, KeyError) as error:
         raise InputError(f"the grid-mapping attributes describe no projection: {error}") from None
     for code, *_ in _FAMILIES.values():

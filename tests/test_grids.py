@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pyproj import CRS
 
 from seaice import InputError
 from seaice.grids import Grid, get_grid, list_grid_ids, recognise_grid
@@ -105,11 +106,19 @@ def test_registered_cells_without_a_projection():
 
 def test_other_ellipsoid_keeps_the_id_and_the_cells():
     grid = get_grid("n6250")
-    from pyproj import CRS
-
     found = recognise_grid(grid.x, grid.y, CRS.from_epsg(3413).to_cf())
     assert (found.id, found.projection) == ("n6250", "EPSG:3413")
     assert found.same_cells(grid)
+
+
+def test_a_projection_is_searched_once(monkeypatch):
+    grid, searches = get_grid("n25000"), []
+    search = CRS.from_cf
+    monkeypatch.setattr(CRS, "from_cf", lambda cf: (searches.append(cf), search(cf))[1])
+    attributes = {**grid.to_cf(), "long_name": "a name of its own"}
+    for _ in range(3):
+        assert recognise_grid(grid.x, grid.y, attributes) == grid
+    assert len(searches) == 1
 
 
 def test_a_part_is_read_back_as_custom():
