@@ -20,7 +20,7 @@ from gportal_server import PAGE, Faults, GPortalServer, Product, products_in
 from seaice.sources.amsr2.sftp import _request_rest
 
 FIRST = datetime(2020, 1, 31, 22, 3, 7, 125000, tzinfo=UTC)
-WAIT = 0.4  # seconds until a client gives up
+WAIT = 0.8  # seconds until a client gives up; a server on a busy machine has answered by then
 
 
 def granule(number, size=100_000, **more):
