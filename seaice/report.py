@@ -62,11 +62,19 @@ class Report:
 
 
 @contextmanager
-def add_picture(report: Report, path: Path) -> Iterator[None]:
-    """Draw a picture that comes with the results of a stage, and list it among the outputs.
+def add_picture(report: Report, path: Path, *, is_asked: bool = False) -> Iterator[None]:
+    """Draw a picture beside the results of a stage, and list it among the outputs.
 
-    The results do not depend on the picture: whatever goes wrong while it is drawn is a line of what is
-    left out, and the stage goes on.
+    The results do not depend on the picture: whatever goes wrong while it is drawn is a line of the
+    report, and the stage goes on.
+
+    Parameters
+    ----------
+    report : Report
+    path : Path
+    is_asked : bool
+        Whether the user has asked for this picture: then it is an output that failed. A picture that
+        comes with the results by itself is left out.
 
     Examples
     --------
@@ -81,7 +89,8 @@ def add_picture(report: Report, path: Path) -> Iterator[None]:
     except Exception as error:
         logger.debug("no picture %s", path, exc_info=True)
         reason = " ".join(str(error).split()) or type(error).__name__
-        report.left_out.append(f"no picture {path}: {reason}")
+        lines = report.failed if is_asked else report.left_out
+        lines.append(f"no picture {path}: {reason}")
     else:
         report.outputs.append(path)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +28,22 @@ class Outcome:
     def messages(self) -> list[str]:
         """Lines that are no progress."""
         return [line for line in self.text.splitlines() if line.strip() and " INFO " not in line]
+
+
+@contextmanager
+def limit(seconds: int) -> Iterator[None]:
+    """An alarm, so that a reader that waits for ever fails its test."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError("still busy")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def call(stage: str, *arguments: object) -> Outcome:

@@ -93,10 +93,12 @@ def test_second_writer_is_refused_and_told_of_the_first(tmp_path):
 
 
 @pytest.mark.slow
-def test_many_writers_take_turns(tmp_path):
+@pytest.mark.parametrize("locks", ["file_lock.fcntl", "None"], ids=["of the kernel", "of our own"])
+def test_many_writers_take_turns(tmp_path, locks):
     """Whoever gets the lock is alone, also when the lock file is removed and made again."""
     code = (
         "import sys, time; from pathlib import Path; from seaice import InputError\n"
+        f"from seaice.runtime import file_lock; file_lock.fcntl = {locks}\n"
         "from seaice.runtime.atomic_write import exclusive\n"
         "path, done = Path(sys.argv[1]), 0\n"
         "while done < 60:\n"
@@ -112,6 +114,7 @@ def test_many_writers_take_turns(tmp_path):
     runs = [subprocess.Popen([sys.executable, "-c", code, str(counter)], cwd=ROOT) for _ in range(3)]
     assert [r.wait() for r in runs] == [0, 0, 0]
     assert counter.read_text() == "180"
+    assert names(tmp_path) == ["n"]
 
 
 def test_missing_folder(tmp_path):

@@ -114,29 +114,6 @@ def test_other_errors_of_locking_name_the_file(tmp_path, monkeypatch):
     assert error.value.filename == str(tmp_path / ".a.nc.lock")
 
 
-@pytest.mark.slow
-def test_writers_take_turns_without_locks_of_the_kernel(tmp_path):
-    code = (
-        "import sys, time; from pathlib import Path; from seaice import InputError\n"
-        "from seaice.runtime import file_lock; file_lock.fcntl = None\n"
-        "from seaice.runtime.atomic_write import exclusive\n"
-        "path, done = Path(sys.argv[1]), 0\n"
-        "while done < 30:\n"
-        "    try:\n"
-        "        with exclusive(path):\n"
-        "            n = int(path.read_text()); time.sleep(0.0005); path.write_text(str(n + 1))\n"
-        "        done += 1\n"
-        "    except InputError:\n"
-        "        time.sleep(0.0002)\n"
-    )
-    counter = tmp_path / "n"
-    counter.write_text("0")
-    runs = [subprocess.Popen([sys.executable, "-c", code, str(counter)], cwd=ROOT) for _ in range(2)]
-    assert [run.wait() for run in runs] == [0, 0]
-    assert counter.read_text() == "60"
-    assert names(tmp_path) == ["n"]
-
-
 def test_a_look_needs_no_lock(tmp_path, monkeypatch):
     def refuse(path, *arguments):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))

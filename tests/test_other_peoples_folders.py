@@ -2,16 +2,13 @@
 
 import os
 import shutil
-import signal
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import netCDF4
 import numpy as np
 import pytest
-from outside import DATES, call, consolidate, make_base
+from outside import DATES, call, consolidate, limit, make_base
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -314,22 +311,6 @@ def test_a_cube_of_other_parameters_is_not_replaced_without_force(base, tmp_path
 
 
 # --- hidden folders, locks, links ---------------------------------------------------------------
-
-
-@contextmanager
-def limit(seconds: int) -> Iterator[None]:
-    """An alarm, so that a reader that waits for ever fails its test."""
-
-    def stop(*_: object) -> None:
-        raise TimeoutError("still busy")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("name", [".cube.nc.lock", ".cube.nc.days"])

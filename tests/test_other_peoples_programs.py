@@ -5,11 +5,8 @@ import io
 import os
 import pickle
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, datetime
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +15,7 @@ import h5py
 import netCDF4
 import numpy as np
 import pytest
-from outside import DATES, Outcome, call, consolidate, make_base, succeed
+from outside import DATES, Outcome, call, consolidate, limit, make_base, succeed
 
 import seaice
 from seaice import ConsolidatedSICDataset, CubeFile, DateRange, InputError, read_mask
@@ -33,22 +30,6 @@ STAGES = sorted(
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> Path:
     return make_base(tmp_path_factory.mktemp("base"))
-
-
-@contextmanager
-def limit(seconds: int) -> Iterator[None]:
-    """An alarm, so that a reader that waits for ever fails its test."""
-
-    def stop(*_: object) -> None:
-        raise TimeoutError("still busy")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 # --- damaged and odd files, for every reader ------------------------------------------------------

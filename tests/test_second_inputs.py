@@ -89,12 +89,10 @@ def test_a_mask_of_other_cells_is_refused(tmp_path, field, lat, lon):
     assert "\n" not in str(caught.value)
 
 
-def test_a_mask_without_positions_is_taken_in_the_order_of_the_file_and_says_so(tmp_path):
-    grid = get_grid("n25000").crop(slice(0, 3), slice(0, 4))
-    values = np.arange(12, dtype=np.float32).reshape(3, 4)
-    path = tmp_path / "north_first.nc"
+def write_projected(path, grid, values, *, y, x):
+    """Write a map with the projection of a grid, and coordinates in any order."""
     with netCDF4.Dataset(path, "w") as dataset:
-        for name, numbers in (("y", grid.y[::-1]), ("x", grid.x)):
+        for name, numbers in (("y", y), ("x", x)):
             dataset.createDimension(name, numbers.size)
             coordinate = dataset.createVariable(name, "f8", (name,))
             coordinate.units = "m"
@@ -103,6 +101,13 @@ def test_a_mask_without_positions_is_taken_in_the_order_of_the_file_and_says_so(
         stored = dataset.createVariable("v", "f4", ("y", "x"))
         stored.grid_mapping = "crs"
         stored[:] = values
+
+
+def test_a_mask_without_positions_is_taken_in_the_order_of_the_file_and_says_so(tmp_path):
+    grid = get_grid("n25000").crop(slice(0, 3), slice(0, 4))
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    path = tmp_path / "north_first.nc"
+    write_projected(path, grid, values, y=grid.y[::-1], x=grid.x)
     mask = write(tmp_path / "mask.nc", "mask", SEA, None, None, dims=("a", "b"), attributes=BINARY)
     source = read_gappy(path, ReadOptions(mask_file=mask))
     assert source.axes.flipped
@@ -206,16 +211,7 @@ def test_a_field_with_descending_columns_keeps_its_order_in_the_output(tmp_path)
     values = np.arange(48, dtype=np.float32).reshape(6, 8)
     values[2, 3] = np.nan
     path, output = tmp_path / "f.nc", tmp_path / "out.nc"
-    with netCDF4.Dataset(path, "w") as dataset:
-        for name, numbers in (("y", grid.y[::-1]), ("x", grid.x[::-1])):
-            dataset.createDimension(name, numbers.size)
-            coordinate = dataset.createVariable(name, "f8", (name,))
-            coordinate.units = "m"
-            coordinate[:] = numbers
-        dataset.createVariable("crs", "i4", ()).setncatts(grid.to_cf())
-        stored = dataset.createVariable("v", "f4", ("y", "x"))
-        stored.grid_mapping = "crs"
-        stored[:] = values
+    write_projected(path, grid, values, y=grid.y[::-1], x=grid.x[::-1])
     source = read_gappy(path)
     np.testing.assert_array_equal(source.field.values[0], values[::-1, ::-1])
     fill_field(input_file=path, output_file=output, method=make_method("linear"))

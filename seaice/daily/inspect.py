@@ -241,7 +241,7 @@ def find_missing(
         if first is None:
             report.failed.append(f"no day can be read, so {output_file} was not drawn")
         else:
-            with add_picture(report, Path(output_file)):
+            with add_picture(report, Path(output_file), is_asked=True):
                 draw_box(*first, box, daily.grid, mask, Path(output_file))
                 report.lines.append(f"wrote {output_file}")
     return report

@@ -304,11 +304,11 @@ def ice_index(
             report.outputs.append(Path(path))
             report.lines.append(f"wrote {path}")
     if plot is not None:
-        with add_picture(report, Path(plot)):
+        with add_picture(report, Path(plot), is_asked=True):
             draw_series(series, Path(plot))
             report.lines.append(f"wrote {plot}")
     if animation is not None:
-        with add_picture(report, Path(animation)):
+        with add_picture(report, Path(animation), is_asked=True):
             moving = animate(
                 input_file=input_file,
                 output_file=animation,
