@@ -398,9 +398,6 @@ def test_packed_though_identity_was_asked(server, fetcher, tmp_path):
     ],
     ids=lambda value: value[:30],
 )
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # requests leaves a socket
 def test_headers_that_nobody_expects(server, fetcher, tmp_path, headers, outcome):
     """Each is a reason at this host; none ends the run."""
     status = "302 Found" if "Location" in headers else "503 Sorry" if "Retry" in headers else "200 OK"

@@ -134,7 +134,8 @@ class Fetcher:
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"seaice-toolbox/{seaice.__version__}"
         self._session.max_redirects = 5
-        self._session.hooks["response"].append(refuse_downgrade)
+        self._answers: list[requests.Response] = []  # of one request, with its redirects
+        self._session.hooks["response"] = [self._note_answer, refuse_downgrade]
         # A packed body has another length than the file and cannot be continued.
         self._session.headers["Accept-Encoding"] = "identity"
 
@@ -251,18 +252,29 @@ class Fetcher:
 
     @contextmanager
     def _ask(self, url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
+        try:
+            response = self._get(url, headers)
+            self._pauses.note_answer(url)
+            yield response
+        finally:
+            # The library leaves an answer open whose redirect it cannot follow.
+            for answer in self._answers:
+                answer.close()
+            self._answers.clear()
+
+    def _get(self, url: str, headers: dict[str, str]) -> requests.Response:
         import requests
 
         timeout = (min(_CONNECT_TIMEOUT, self._policy.timeout), self._policy.timeout)
         try:
-            response = self._session.get(url, headers=headers, stream=True, timeout=timeout)
+            return self._session.get(url, headers=headers, stream=True, timeout=timeout)
         except requests.RequestException as error:
             raise explain(error) from None
         except (ValueError, LookupError, ArithmeticError) as error:  # an address that no parser takes
             raise explain_unusable(error) from None
-        self._pauses.note_answer(url)
-        with response:
-            yield response
+
+    def _note_answer(self, response: requests.Response, **options: object) -> None:
+        self._answers.append(response)
 
     def _stream(self, response: requests.Response, file: BinaryIO, *, room: int) -> None:
         from urllib3.exceptions import HTTPError, ReadTimeoutError
