@@ -94,10 +94,10 @@ def test_places(name, path):
 def test_lists_of_days_without_end(tmp_path, text, reason):
     path = tmp_path / "days.yml"
     path.write_text(text)
-    begin = time.monotonic()
+    begin = time.process_time()  # not of the clock, for other work may run beside it
     with pytest.raises(InputError, match=reason):
         read_special_days(path)
-    assert time.monotonic() - begin < 10
+    assert time.process_time() - begin < 3
 
 
 def test_a_reason_may_be_named_twice(tmp_path):

@@ -406,8 +406,7 @@ def test_of_two_builders_one_builds_and_the_other_waits(cube, folder, monkeypatc
     for inputs, _ in found:
         np.testing.assert_array_equal(inputs, expected)
     message = said.get(timeout=5)
-    # By whom, unless the other has not yet said so.
-    assert message.startswith(f"{folder / DESCRIPTION_FILE} is being written by ")
+    assert message.startswith(f"{folder / DESCRIPTION_FILE} is being written by process ")
     assert message.endswith("; waiting for it")
     assert said.empty()
 

@@ -1,16 +1,18 @@
 """Locks follow no links, empty no other files, and work where the kernel has none."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from seaice import InputError
 from seaice.runtime import file_lock
-from seaice.runtime.atomic_write import atomic, exclusive, open_own_folder
+from seaice.runtime.atomic_write import HeldByAnother, atomic, exclusive, open_own_folder
 from seaice.runtime.json_files import append_line
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -112,6 +114,16 @@ def test_other_errors_of_locking_name_the_file(tmp_path, monkeypatch):
     with pytest.raises(OSError) as error, exclusive(tmp_path / "a.nc"):
         raise AssertionError("no lock")
     assert error.value.filename == str(tmp_path / ".a.nc.lock")
+
+
+def test_a_holder_that_has_just_come_is_named(tmp_path):
+    lock = tmp_path / ".a.nc.lock"
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    threading.Timer(0.05, os.write, (handle, b"process 7 on elsewhere\n")).start()
+    with pytest.raises(HeldByAnother, match="process 7 on elsewhere"), exclusive(tmp_path / "a.nc"):
+        raise AssertionError("no lock")
+    os.close(handle)
 
 
 def test_a_look_needs_no_lock(tmp_path, monkeypatch):

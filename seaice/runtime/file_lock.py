@@ -129,7 +129,7 @@ def _flock(lock: Path, handle: int) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise LockHeld(_read_holder(os.pread(handle, _LONGEST_NOTE, 0))) from None
+        raise LockHeld(_wait_for_holder(handle)) from None
     except OSError as error:
         if error.errno not in _NO_KERNEL_LOCKS:
             raise OSError(error.errno, os.strerror(error.errno or 0), str(lock)) from None
@@ -143,6 +143,16 @@ def _is_same_file(path: Path, handle: int) -> bool:
         return os.path.samestat(os.lstat(path), os.fstat(handle))
     except FileNotFoundError:
         return False
+
+
+def _wait_for_holder(handle: int) -> str:
+    """Who holds a lock; the holder writes its name a moment after it has the lock."""
+    for _ in range(_ATTEMPTS // 5):
+        note = os.pread(handle, _LONGEST_NOTE, 0)
+        if note:
+            break
+        time.sleep(_WAIT)
+    return _read_holder(note)
 
 
 def _read_holder(note: bytes) -> str:
