@@ -1,5 +1,7 @@
 """Filling: small truths by hand, a slow reference, and the laws as properties."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,11 +10,12 @@ from hypothesis.extra import numpy as hnp
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill import Filled, _kernels, run_steps
+from seaice.gapfill import Filled, FillStep, Frames, _kernels, reach_of_steps, run_steps
 from seaice.gapfill.departure import Departure
 from seaice.gapfill.gaussian import Gaussian
 from seaice.gapfill.hybrid import Hybrid
 from seaice.gapfill.methods import daily_methods, method_class
+from seaice.gapfill.ocean_cells import OceanCells
 from seaice.gapfill.pole_hole import fill_pole_hole, pole_hole_step
 from seaice.gapfill.stream import FillStream
 from seaice.gapfill.temporal import Temporal
@@ -306,14 +309,72 @@ def test_a_stream_of_days_equals_the_stack(name, past_only):
             asked.append(day)
             frame[:] = stack[day]
 
-        stream = FillStream(read, seen, ocean, steps)
+        cells = OceanCells(ocean)
+        stream = FillStream(read, seen, cells, steps)
         days = slice(first - seen[0], last + 1 - seen[0])
         expected = run_steps(stack[seen[0] : seen[1] + 1], ocean, steps, days)
         for k, day in enumerate(stream.days(first, last)):
             for a, b in zip(expected.day(k), day, strict=True):
-                np.testing.assert_array_equal(a, b)
-        reach = sum(s.reach for s in steps)
+                np.testing.assert_array_equal(cells.compress(a), b)
+        reach = reach_of_steps(steps)
         assert asked == list(range(max(seen[0], first - reach), min(seen[1], last + reach) + 1))
+
+
+def far_mean(sight: int) -> FillStep:
+    """A step that fills with the mean of the observed values of a cell within sight."""
+
+    def fill_day(frames: Frames, t: int) -> None:
+        near = slice(max(0, t - sight), t + sight + 1)
+        flag, values = (a[frames.order[near]] for a in (frames.flag, frames.values))
+        observed = flag == FillFlag.OBSERVED
+        todo = frames.missing()
+        todo = todo[observed.any(axis=0)[todo]]
+        frames.day.values[todo] = np.where(observed, values, 0).sum(0)[todo] / observed.sum(0)[todo]
+        frames.day.flag[todo] = FillFlag.LINEAR
+        frames.day.days_back_forward[todo] = len(frames.order)
+
+    return FillStep(0, fill_day, sight=sight)
+
+
+def test_a_step_that_sees_observed_days_far_away_costs_no_reach_of_the_steps_before():
+    temporal, gaussian = Hybrid(max_gap_days=2, one_sided_days=2).steps()
+    far = far_mean(7)
+    assert reach_of_steps([temporal, gaussian]) == 5
+    assert reach_of_steps([temporal, gaussian, far]) == 7
+    assert reach_of_steps([far, temporal, gaussian]) == 10
+    rng = np.random.default_rng(2)
+    stack = rng.uniform(0, 100, (40, 6, 5)).astype(np.float32)
+    stack[rng.random(stack.shape) < 0.8] = NAN
+    stack[9:21], stack[:, 3] = NAN, NAN
+    cells = OceanCells(rng.random((6, 5)) > 0.2)
+    for steps in ([temporal, gaussian, far], [far, temporal, gaussian], [gaussian, far]):
+        whole = run_steps(stack, cells.ocean, steps)
+        assert (whole.flag == FillFlag.LINEAR).any()
+        stream = FillStream(lambda day, frame: np.copyto(frame, stack[day]), (0, 39), cells, steps)
+        # A day stays as it is until the next one has come.
+        for (number, day), _ in pairwise(enumerate(stream.days(0, 39))):
+            for a, b in zip(whole.day(number), day, strict=True):
+                np.testing.assert_array_equal(cells.compress(a), b)
+        reach = reach_of_steps(steps)
+        part = run_steps(stack[18 - reach : 18 + reach + 1], cells.ocean, steps, slice(reach, reach + 1))
+        for a, b in zip(whole.day(18), part.day(0), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, bool])
+def test_ocean_cells_go_out_and_come_back(dtype):
+    rng = np.random.default_rng(5)
+    field = rng.integers(0, 2, (3, 40, 7)).astype(dtype)
+    ocean = rng.random((40, 7)) > 0.4
+    ocean[3] = False
+    cells = OceanCells(ocean)
+    vectors = cells.compress(field)
+    np.testing.assert_array_equal(vectors, field[:, ocean])
+    np.testing.assert_array_equal(cells.expand(vectors, 1), np.where(ocean, field, dtype(1)))
+    np.testing.assert_array_equal(np.stack([cells.rows, cells.columns], 1), np.argwhere(ocean))
+    assert (cells.index[ocean] == np.arange(len(cells))).all() and (cells.index[~ocean] == -1).all()
+    for y in range(40):
+        assert cells.first[y + 1] - cells.first[y] == ocean[y].sum()
 
 
 def test_reach_is_needed_in_full():

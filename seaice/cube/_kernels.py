@@ -11,32 +11,27 @@ NOT_FILLED = int(FillFlag.NOT_FILLED)
 
 
 @compile_loop
-def pack(values, flag, hole, corner, steps, fill_value, words, counts):  # type: ignore[no-untyped-def]
+def pack(values, flag, index, hole, corner, steps, fill_value, words, counts):  # type: ignore[no-untyped-def]
     """Round values to whole steps (``steps`` a unit), and count cells by flag.
 
-    ``words`` (rows, columns) int16 receives the tile that begins at ``corner``, filled up with
-    ``fill_value`` where it overhangs the grid. A value is NaN where the flag says land or not
-    filled, and nowhere else. ``counts`` (2, 256) is added to: ``counts[0]`` by flag, but a cell of
-    the pole hole that is not filled in ``counts[1]``.
+    ``index`` (rows, columns) is the number of a cell in the vectors ``values``, ``flag`` and
+    ``hole``, -1 on land. ``words`` (rows, columns) int16 receives the tile that begins at
+    ``corner``, with ``fill_value`` on land and where it overhangs the grid. A value is NaN where
+    the flag says not filled, and nowhere else. ``counts`` (2, 256) is added to: ``counts[0]`` by
+    flag, but a cell of the pole hole that is not filled in ``counts[1]``.
     """
-    bottom = min(words.shape[0], flag.shape[0] - corner[0])
-    right = min(words.shape[1], flag.shape[1] - corner[1])
-    missing = np.int16(fill_value)
-    words[:] = missing
+    bottom = min(words.shape[0], index.shape[0] - corner[0])
+    right = min(words.shape[1], index.shape[1] - corner[1])
+    words[:] = np.int16(fill_value)
     for i in range(bottom):
-        y = corner[0] + i
-        # Two loops: without the counting the first one is done for many cells at once.
         for j in range(right):
-            v = values[y, corner[1] + j]
-            # NaN cannot be converted to int16; it is replaced before the conversion, not after.
-            number = np.float64(v) if v == v else 0.0
-            words[i, j] = np.int16(np.rint(number * steps)) if v == v else missing
-        for j in range(right):
-            code = flag[y, corner[1] + j]
-            if code == NOT_FILLED and hole[y, corner[1] + j]:
-                counts[1, code] += 1
-            else:
-                counts[0, code] += 1
+            c = index[corner[0] + i, corner[1] + j]
+            if c < 0:
+                continue
+            code, v = flag[c], values[c]
+            if v == v:
+                words[i, j] = np.int16(np.rint(np.float64(v) * steps))
+            counts[1 if code == NOT_FILLED and hole[c] else 0, code] += 1
 
 
 @compile_loop
@@ -54,11 +49,12 @@ def shuffle(words, octets):  # type: ignore[no-untyped-def]
 
 
 @compile_loop
-def cut(field, corner, octets):  # type: ignore[no-untyped-def]
-    """Copy the tile of ``field`` uint8 that begins at ``corner``; 0 where it overhangs."""
-    bottom = min(octets.shape[0], field.shape[0] - corner[0])
-    right = min(octets.shape[1], field.shape[1] - corner[1])
+def cut(vector, index, corner, land, octets):  # type: ignore[no-untyped-def]
+    """Copy the tile of a vector that begins at ``corner``; ``land`` on land, 0 where it overhangs."""
+    bottom = min(octets.shape[0], index.shape[0] - corner[0])
+    right = min(octets.shape[1], index.shape[1] - corner[1])
     octets[:] = 0
     for i in range(bottom):
         for j in range(right):
-            octets[i, j] = field[corner[0] + i, corner[1] + j]
+            c = index[corner[0] + i, corner[1] + j]
+            octets[i, j] = vector[c] if c >= 0 else land

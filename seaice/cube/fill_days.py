@@ -31,12 +31,13 @@ from seaice.cube.batches import (
     name_full_disk,
     runs,
 )
-from seaice.cube.packing import pack_day
+from seaice.cube.packing import Packer
 from seaice.cube.recipe import Recipe
 from seaice.daily.folder import DailyGrids, DayRecord
 from seaice.daily.neighbours import NEIGHBOUR_DAYS
 from seaice.dates import DateRange, day_number, from_day_number
 from seaice.gapfill import Filled, expected_error
+from seaice.gapfill.ocean_cells import OceanCells
 from seaice.gapfill.stream import FillStream
 from seaice.report import Progress
 from seaice.runtime.threads import use_threads
@@ -164,7 +165,9 @@ class DayFiller:
 
     def __init__(self, task: FillTask, folder: Path) -> None:
         self._task = task
-        self._recipe = task.recipe
+        self._recipe = recipe = task.recipe
+        self._cells = OceanCells(recipe.ocean)
+        self._packer = Packer(recipe.packing, self._cells, recipe.hole)
         self._folder = folder
         self._records: dict[int, DayRecord] = {}
         self._signatures: dict[int, str] = {}
@@ -174,7 +177,7 @@ class DayFiller:
         source, size = self._task.days.period, self._task.batch_size
         seen = day_number(source.start), day_number(source.end)
         recipe = self._recipe
-        stream = FillStream(self._read, seen, recipe.ocean, recipe.steps(), keep=_BEHIND)
+        stream = FillStream(self._read, seen, self._cells, recipe.steps(), keep=_BEHIND)
         days = enumerate(stream.days(first, last), start=first)
         with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
             for begin in range(first, last + 1, size):
@@ -199,9 +202,8 @@ class DayFiller:
         self._signatures[number] = days.make_signature(day, record)
 
     def _pack(self, batch: BatchWriter, number: int, filled: Filled) -> FinishedDay:
-        recipe = self._recipe
-        error = expected_error.of_day(filled, recipe.error_table)
-        packed = pack_day(filled, error, recipe.hole, recipe.packing)
+        error = expected_error.of_cells(filled, self._cells, self._recipe.error_table)
+        packed = self._packer.pack(filled, error)
         record = self._records.pop(number)
         batch.add(record, packed)
         return FinishedDay(record, packed.counts)

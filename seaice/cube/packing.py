@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ from seaice import (
     cf,
 )
 from seaice.flags import FillFlag
-from seaice.gapfill import Filled
+from seaice.gapfill import Filled, expected_error
+from seaice.gapfill.ocean_cells import OceanCells
 from seaice.runtime.threads import for_each
 
 PACKED = ("sea_ice_conc", "fill_flag", "days_back_forward", "sea_ice_conc_error")
@@ -136,45 +138,63 @@ class PackedDay(NamedTuple):
     counts: dict[str, int]
 
 
-def pack_day(filled: Filled, error: np.ndarray, hole: np.ndarray, packing: Packing) -> PackedDay:
-    """Pack a filled day.
+class Packer:
+    """Packs the filled days of a grid.
 
     Parameters
     ----------
-    filled : Filled
-        Filled fields of one day, shape (rows, columns); values in percent.
-    error : ndarray of uint8, shape (rows, columns)
-        As :func:`seaice.gapfill.expected_error.of_day` gives it.
+    packing : Packing
+    cells : OceanCells
+        Cells of the days.
     hole : ndarray of bool, shape (rows, columns)
         The pole hole, counted apart.
-    packing : Packing
     """
-    compress = packing.compressor()
 
-    def pack_tile(corner: tuple[int, int]) -> tuple[list[bytes], np.ndarray]:
+    def __init__(self, packing: Packing, cells: OceanCells, hole: np.ndarray) -> None:
+        self._packing = packing
+        self._cells = cells
+        self._hole = cells.compress(hole)
+
+    def pack(self, filled: Filled, error: np.ndarray) -> PackedDay:
+        """Pack a filled day.
+
+        Parameters
+        ----------
+        filled : Filled
+            Filled fields of one day, shape (cells,); values in percent.
+        error : ndarray of uint8, shape (cells,)
+            As :func:`seaice.gapfill.expected_error.of_cells` gives it.
+        """
+        tiles = for_each(partial(self._pack_tile, filled, error), self._packing.corners)
+        return PackedDay(
+            {name: [tile[0][i] for tile in tiles] for i, name in enumerate(PACKED)},
+            name_counts(np.sum([tile[1] for tile in tiles], axis=0)),
+        )
+
+    def _pack_tile(
+        self, filled: Filled, error: np.ndarray, corner: tuple[int, int]
+    ) -> tuple[list[bytes], np.ndarray]:
         from seaice.cube import _kernels
 
+        packing, index = self._packing, self._cells.index
+        compress = packing.compressor()
         words = np.empty(packing.tile, np.int16)
         octets = np.empty(packing.tile, np.uint8)
         counts = np.zeros((2, 256), np.int64)
         steps, missing = 0.01 / cf.CONCENTRATION_SCALE, cf.CONCENTRATION_FILL
-        _kernels.pack(filled.values, filled.flag, hole, corner, steps, missing, words, counts)
+        fields = (filled.values, filled.flag, index, self._hole)
+        _kernels.pack(*fields, corner, steps, missing, words, counts)
         if packing.shuffled:
             shuffled = np.empty(words.nbytes, np.uint8)
             _kernels.shuffle(words, shuffled)
             chunks = [compress(shuffled)]
         else:
             chunks = [compress(words)]
-        for field in (filled.flag, filled.days_back_forward, error):
-            _kernels.cut(field, corner, octets)
+        on_land = (FillFlag.LAND, 0, expected_error.NONE)
+        for vector, land in zip((filled.flag, filled.days_back_forward, error), on_land, strict=True):
+            _kernels.cut(vector, index, corner, np.uint8(land), octets)
             chunks.append(compress(octets))
         return chunks, counts
-
-    tiles = for_each(pack_tile, packing.corners)
-    return PackedDay(
-        {name: [tile[0][i] for tile in tiles] for i, name in enumerate(PACKED)},
-        name_counts(np.sum([tile[1] for tile in tiles], axis=0)),
-    )
 
 
 def name_counts(counts: np.ndarray) -> dict[str, int]:

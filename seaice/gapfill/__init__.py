@@ -6,9 +6,10 @@ the methods by name.
 
 A daily method (:class:`DailyMethod`) fills a stack (time, y, x) in which frame i + 1 is the
 calendar day after frame i; an absent day is a frame of NaN. It consists of steps. Each step fills
-one day in place, from the days around it as the step before has left them. :func:`run_steps` runs
-the steps over an array, :class:`seaice.gapfill.stream.FillStream` over days that are read one by
-one. Methods for fields of any kind are in :mod:`seaice.gapfill.field`.
+one day in place, from the days around it as the step before has left them. Within the steps a day
+is a vector of its ocean cells (:class:`seaice.gapfill.ocean_cells.OceanCells`). :func:`run_steps`
+runs the steps over an array, :class:`seaice.gapfill.stream.FillStream` over days that are read one
+by one. Methods for fields of any kind are in :mod:`seaice.gapfill.field`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from seaice import InputError
+from seaice.flags import FillFlag
+from seaice.gapfill.ocean_cells import OceanCells
 from seaice.runtime.options import check_ranges
 from seaice.runtime.threads import each_band
 
 
 class Filled(NamedTuple):
-    """A filled stack; all arrays have the shape (days, rows, columns).
+    """A filled stack; all arrays have the shape (days, rows, columns), or (days, ocean cells).
 
     Attributes
     ----------
@@ -47,23 +50,36 @@ class Filled(NamedTuple):
     change: np.ndarray
 
     def day(self, i: int) -> Filled:
-        """The arrays of one day, shape (rows, columns); no copy."""
+        """The arrays of one day, without the first axis; no copy."""
         return Filled(*(array[i] for array in self))
 
 
 class Frames(NamedTuple):
-    """Consecutive days: the i-th of them is ``filled.day(order[i])``.
+    """Consecutive days as vectors of ocean cells, and the one of them that is to be filled.
 
     Attributes
     ----------
-    filled : Filled
-        Arrays of shape (slots, rows, columns).
+    values : ndarray of float32, shape (slots, cells)
+        The i-th of the days is ``values[order[i]]``; as in :class:`Filled`.
+    flag : ndarray of uint8, shape (slots, cells)
+        In the same order.
     order : ndarray of int64, shape (days,)
         The slot of each day.
+    cells : OceanCells
+    day : Filled
+        The day to fill, arrays (cells,): its ``values`` and ``flag`` are those of its slot; what
+        the other days hold in ``days_back_forward`` and ``change`` is not kept.
     """
 
-    filled: Filled
+    values: np.ndarray
+    flag: np.ndarray
     order: np.ndarray
+    cells: OceanCells
+    day: Filled
+
+    def missing(self) -> np.ndarray:
+        """Numbers of the cells of the day that are flagged NOT_FILLED, int64, in their order."""
+        return np.flatnonzero(self.day.flag == FillFlag.NOT_FILLED)
 
 
 class FillStep(NamedTuple):
@@ -72,15 +88,43 @@ class FillStep(NamedTuple):
     Attributes
     ----------
     reach : int
-        Number of days to either side that the step looks at.
+        Number of days to either side whose values the step uses as the steps before have left them.
     fill_day : callable
         ``fill_day(frames, t)`` fills cells of the t-th day of ``frames`` that are flagged
         NOT_FILLED, in place, and flags them. It changes nothing else. Its sources are only cells
-        whose flag says that they had a value before this step.
+        whose flag says that they had a value before this step. ``frames`` holds the days within
+        reach and sight, as far as they exist.
+    sight : int
+        Number of days to either side of which it uses observed values alone, those flagged
+        OBSERVED. No step changes them, so no other step has to come before.
     """
 
     reach: int
     fill_day: Callable[[Frames, int], None]
+    sight: int = 0
+
+    @property
+    def width(self) -> int:
+        """Number of days to either side that the step looks at."""
+        return max(self.reach, self.sight)
+
+
+def lead_of_steps(steps: Sequence[FillStep]) -> list[int]:
+    """How many days each step has to go beyond the days that are asked for, on either side."""
+    return [sum(later.reach for later in steps[k + 1 :]) for k in range(len(steps))]
+
+
+def reach_of_steps(steps: Sequence[FillStep]) -> int:
+    """Number of days to either side that a value filled by some steps may depend on.
+
+    Examples
+    --------
+    >>> steps = [FillStep(0, print, sight=9), FillStep(3, print), FillStep(0, print, sight=16)]
+    >>> reach_of_steps(steps)
+    16
+    """
+    leads = lead_of_steps(steps)
+    return max(lead + step.width for step, lead in zip(steps, leads, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +186,7 @@ class DailyMethod(FillingMethod):
     @property
     def reach(self) -> int:
         """Number of days to either side that a filled value may depend on."""
-        return sum(step.reach for step in self.steps())
+        return reach_of_steps(self.steps())
 
     def fill(
         self,
@@ -199,17 +243,20 @@ def run_steps(
     first, end, stride = days.indices(len(stack))
     if stride != 1:
         raise InputError("days must be a slice of step 1")
-    filled = allocate_days(stack.shape)
-    filled.values[...] = stack
-    for t in range(len(stack)):
-        flag_raw_day(filled.day(t), ocean)
-    frames = Frames(filled, np.arange(len(stack)))
-    for k, step in enumerate(steps):
-        # The steps after this one look beyond the days asked for.
-        margin = sum(later.reach for later in steps[k + 1 :])
-        for t in range(max(0, first - margin), min(len(stack), max(first, end) + margin)):
-            step.fill_day(frames, t)
-    return Filled(*(array[days] for array in filled))
+    cells = OceanCells(ocean)
+    filled = allocate_days((len(stack), len(cells)))
+    for frame, values, flag in zip(stack, filled.values, filled.flag, strict=True):
+        put_raw_day(frame, values, flag, cells)
+    filled.days_back_forward[:] = 0
+    filled.change[:] = 0
+    for step, lead in zip(steps, lead_of_steps(steps), strict=True):
+        # Earlier steps go beyond the days asked for: the later ones look at their values.
+        for t in range(max(0, first - lead), min(len(stack), max(first, end) + lead)):
+            order = np.arange(max(0, t - step.width), min(len(stack), t + step.width + 1))
+            frames = Frames(filled.values, filled.flag, order, cells, filled.day(t))
+            step.fill_day(frames, t - int(order[0]))
+    fills = (np.nan, FillFlag.LAND, 0, 0)
+    return Filled(*(cells.expand(a[days], fill) for a, fill in zip(filled, fills, strict=True)))
 
 
 def allocate_days(shape: tuple[int, ...]) -> Filled:
@@ -217,8 +264,8 @@ def allocate_days(shape: tuple[int, ...]) -> Filled:
     return Filled(np.empty(shape, np.float32), *(np.empty(shape, np.uint8) for _ in range(3)))
 
 
-def flag_raw_day(day: Filled, ocean: np.ndarray) -> None:
-    """Flag observed, missing and land cells of a raw frame in ``day.values``; land becomes NaN."""
+def put_raw_day(frame: np.ndarray, values: np.ndarray, flag: np.ndarray, cells: OceanCells) -> None:
+    """Put the ocean cells of a raw frame (rows, columns) into vectors, flagged observed or missing."""
     from seaice.gapfill import _kernels
 
-    each_band(_kernels.flag_raw_day, len(ocean), ocean, *day)
+    each_band(_kernels.compress_raw_day, len(frame), cells.index, frame, values, flag)

@@ -12,16 +12,17 @@ LOGARITHM = np.log(np.arange(1.0, 257.0))
 
 
 @compile_loop
-def distance_in_time_filled(flag, distance):  # type: ignore[no-untyped-def]
+def distance_in_time_filled(flag, index, distance):  # type: ignore[no-untyped-def]
     """Steps along rows and columns to the nearest cell observed or filled in time, at most 255.
 
-    Two sweeps: down and to the right, then up and to the left; each takes the distance of the
-    neighbours that it has passed, plus one.
+    Of every cell of the grid, also on land. Two sweeps: down and to the right, then up and to the
+    left; each takes the distance of the neighbours that it has passed, plus one.
     """
-    rows, columns = flag.shape
+    rows, columns = index.shape
     for y in range(rows):
         for x in range(columns):
-            d = 0 if has_value_in_time(flag[y, x]) else 255
+            c = index[y, x]
+            d = 0 if c >= 0 and has_value_in_time(flag[c]) else 255
             if y > 0:
                 d = min(d, distance[y - 1, x] + 1)
             if x > 0:
@@ -38,12 +39,15 @@ def distance_in_time_filled(flag, distance):  # type: ignore[no-untyped-def]
 
 
 @compile_loop
-def _roughness(values, y, x):  # type: ignore[no-untyped-def]
+def _roughness(values, index, y, x):  # type: ignore[no-untyped-def]
     """Standard deviation of the values in the 3 x 3 cells about a cell."""
     n, first, total, squares = 0, 0.0, 0.0, 0.0
-    for p in range(max(0, y - 1), min(values.shape[0], y + 2)):
-        for q in range(max(0, x - 1), min(values.shape[1], x + 2)):
-            v = np.float64(values[p, q])
+    for p in range(max(0, y - 1), min(index.shape[0], y + 2)):
+        for q in range(max(0, x - 1), min(index.shape[1], x + 2)):
+            c = index[p, q]
+            if c < 0:
+                continue
+            v = np.float64(values[c])
             if v == v:
                 if n == 0:
                     first = v
@@ -55,15 +59,16 @@ def _roughness(values, y, x):  # type: ignore[no-untyped-def]
 
 
 @compile_loop
-def error_terms(values, days, change, distance, y, x, terms):  # type: ignore[no-untyped-def]
+def _terms_of_cell(values, days, change, index, y, x, distance, terms):  # type: ignore[no-untyped-def]
     """The terms of one filled cell (:data:`seaice.gapfill.expected_error.TERMS`)."""
-    back, forward = days[y, x] // 10, days[y, x] % 10
+    c = index[y, x]
+    back, forward = days[c] // 10, days[c] % 10
     if back > 0 and forward > 0:
-        near, span, differ = min(back, forward), back + forward, LOGARITHM[change[y, x]]
+        near, span, differ = min(back, forward), back + forward, LOGARITHM[change[c]]
     else:
         near, span, differ = max(back, forward), max(back, forward), 0.0
-    part = min(max(values[y, x] / 100.0, 0.0), 1.0)
-    rough = np.log(_roughness(values, y, x) + 1.0)
+    part = min(max(values[c] / 100.0, 0.0), 1.0)
+    rough = np.log(_roughness(values, index, y, x) + 1.0)
     terms[0] = 1.0
     terms[1] = rough
     terms[2] = rough * rough
@@ -75,33 +80,36 @@ def error_terms(values, days, change, distance, y, x, terms):  # type: ignore[no
     terms[8] = np.log(part * (1.0 - part) + 0.02)
     terms[9] = part
     terms[10] = part * part
-    terms[11] = LOGARITHM[distance[y, x]]
+    terms[11] = LOGARITHM[distance]
 
 
 @compile_loop
 def expected_error(  # type: ignore[no-untyped-def]
-    y0, y1, values, flag, days, change, distance, models, has_model, low, high, step, most, none, out
-):
-    """Expected standard error of every filled cell in steps; ``none`` where there is none."""
+    i0, i1, chosen, rows, columns, distance, values, flag, days, change, index, models, low, high,
+    step, most, out,
+):  # fmt: skip
+    """Expected standard error, in steps, of the cells ``chosen``, all of whose flags have a model.
+
+    ``distance`` has their order.
+    """
     terms = np.empty(models.shape[2])
-    for y in range(y0, y1):
-        for x in range(flag.shape[1]):
-            code = flag[y, x]
-            if not has_model[code]:
-                out[y, x] = none
-                continue
-            error_terms(values, days, change, distance, y, x, terms)
-            v = values[y, x]
-            model = models[code, 0 if low < v < high else 1]
-            total = 0.0
-            for k in range(terms.size):
-                total += model[k] * terms[k]
-            steps = np.ceil(np.exp(min(total, 5.0)) / step)
-            out[y, x] = np.uint8(min(max(steps, 1.0), most))
+    for i in range(i0, i1):
+        c = chosen[i]
+        y, x = np.int64(rows[c]), np.int64(columns[c])
+        _terms_of_cell(values, days, change, index, y, x, distance[i], terms)
+        v = values[c]
+        model = models[flag[c], 0 if low < v < high else 1]
+        total = 0.0
+        for k in range(terms.size):
+            total += model[k] * terms[k]
+        steps = np.ceil(np.exp(min(total, 5.0)) / step)
+        out[c] = np.uint8(min(max(steps, 1.0), most))
 
 
 @compile_loop
-def error_terms_of(values, days, change, distance, cells, terms):  # type: ignore[no-untyped-def]
-    """The terms of the ``cells`` (n, 2)."""
-    for i in range(cells.shape[0]):
-        error_terms(values, days, change, distance, cells[i, 0], cells[i, 1], terms[i])
+def error_terms(i0, i1, chosen, rows, columns, distance, values, days, change, index, terms):  # type: ignore[no-untyped-def]
+    """The terms (n, terms) of the cells ``chosen``."""
+    for i in range(i0, i1):
+        c = chosen[i]
+        y, x = np.int64(rows[c]), np.int64(columns[c])
+        _terms_of_cell(values, days, change, index, y, x, distance[i], terms[i])

@@ -89,10 +89,13 @@ class Departure(Hybrid):
     def _fill_in_time(self, frames: Frames, t: int) -> None:
         from seaice.gapfill import _kernels
 
-        rows = frames.filled.flag.shape[1]
+        todo, day, cells = frames.missing(), frames.day, frames.cells
+        blocks = np.zeros([-(-n // _kernels.BLOCK) for n in cells.ocean.shape], np.uint8)
+        sources = (frames.values, frames.flag, day.days_back_forward, day.change, frames.order, t)
+        where = (cells.index, cells.rows, cells.columns, blocks)
         limits = (self.max_gap_days, self.one_sided_days)
         rule = (limits, self.past_only, self._smearing(), self._neighbour_weights(), SHRINKAGE)
-        each_band(_kernels.departure, rows, *frames.filled, frames.order, t, *rule)
+        each_band(_kernels.departure, len(todo), todo, *sources, *where, *rule)
 
     def _smearing(self) -> np.ndarray:
         """Weight of the next row or column on a day 0, 1, 2, ... days away (float64)."""

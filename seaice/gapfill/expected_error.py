@@ -22,6 +22,7 @@ import numpy as np
 from seaice import InputError
 from seaice.flags import FillFlag
 from seaice.gapfill import Filled
+from seaice.gapfill.ocean_cells import OceanCells
 from seaice.runtime.digests import digest_parts
 from seaice.runtime.json_files import parse_json
 from seaice.runtime.threads import each_band
@@ -139,24 +140,31 @@ def of_day(day: Filled, table: ErrorTable) -> np.ndarray:
         In steps of half a percent, rounded up, at most 63.5 percent; 255 for observed cells,
         land, what is missing and flags that have no model in the table.
     """
+    vectors, cells = _flatten(day)
+    return of_cells(vectors, cells, table).reshape(day.flag.shape)
+
+
+def of_cells(day: Filled, cells: OceanCells, table: ErrorTable) -> np.ndarray:
+    """Expected standard error as :func:`of_day`, of a day as vectors of ocean cells."""
     from seaice.gapfill import _error_kernels
 
     models, has_model = table.arrays()
-    error = np.empty(day.flag.shape, np.uint8)
-    fields = (day.values, day.flag, day.days_back_forward, day.change, distance_of(day))
-    limits = (LOW, HIGH, STEP, MOST, NONE)
-    each_band(_error_kernels.expected_error, len(error), *fields, models, has_model, *limits, error)
+    error = np.full(day.flag.shape, NONE, np.uint8)
+    chosen = np.flatnonzero(has_model[day.flag])
+    where = (chosen, cells.rows, cells.columns, _distance_of_cells(day, cells, chosen))
+    rule = (models, LOW, HIGH, STEP, MOST)
+    each_band(_error_kernels.expected_error, len(chosen), *where, *day, cells.index, *rule, error)
     return error
 
 
-def terms_of(day: Filled, cells: np.ndarray) -> np.ndarray:
+def terms_of(day: Filled, chosen: np.ndarray) -> np.ndarray:
     """The terms of some filled cells.
 
     Parameters
     ----------
     day : Filled
         As for :func:`of_day`.
-    cells : ndarray of int64, shape (n, 2)
+    chosen : ndarray of int64, shape (n, 2)
         Rows and columns.
 
     Returns
@@ -165,10 +173,13 @@ def terms_of(day: Filled, cells: np.ndarray) -> np.ndarray:
     """
     from seaice.gapfill import _error_kernels
 
-    terms = np.empty((len(cells), len(TERMS)))
-    _error_kernels.error_terms_of(
-        day.values, day.days_back_forward, day.change, distance_of(day), cells, terms
-    )
+    vectors, cells = _flatten(day)
+    numbers = np.ravel_multi_index(tuple(chosen.T), day.flag.shape)
+    distance = distance_of(day)[*chosen.T]
+    terms = np.empty((len(chosen), len(TERMS)))
+    where = (numbers, cells.rows, cells.columns, distance)
+    fields = (vectors.values, vectors.days_back_forward, vectors.change)
+    _error_kernels.error_terms(0, len(chosen), *where, *fields, cells.index, terms)
     return terms
 
 
@@ -177,9 +188,22 @@ def distance_of(day: Filled) -> np.ndarray:
 
     0 everywhere on days that were filled in time alone, whose errors do not depend on it.
     """
+    vectors, cells = _flatten(day)
+    everywhere = np.arange(len(cells))
+    return _distance_of_cells(vectors, cells, everywhere).reshape(day.flag.shape)
+
+
+def _distance_of_cells(day: Filled, cells: OceanCells, chosen: np.ndarray) -> np.ndarray:
+    """The distances of some cells; see :func:`distance_of`."""
     from seaice.gapfill import _error_kernels
 
-    distance = np.zeros(day.flag.shape, np.uint8)
-    if any((day.flag == flag).any() for flag in _NEEDS_DISTANCE):
-        _error_kernels.distance_in_time_filled(day.flag, distance)
-    return distance
+    if not any((day.flag == flag).any() for flag in _NEEDS_DISTANCE):
+        return np.zeros(len(chosen), np.uint8)
+    distance = np.empty(cells.ocean.shape, np.uint8)
+    _error_kernels.distance_in_time_filled(day.flag, cells.index, distance)
+    return distance[cells.rows[chosen], cells.columns[chosen]]
+
+
+def _flatten(day: Filled) -> tuple[Filled, OceanCells]:
+    """A day of shape (rows, columns) as vectors of all its cells."""
+    return Filled(*(array.reshape(-1) for array in day)), OceanCells.everywhere(day.flag.shape)

@@ -72,8 +72,7 @@ class Gaussian(DailyMethod):
 
     def steps(self, hole: np.ndarray | None = None) -> list[FillStep]:
         """The one step of this method."""
-        fill_day = partial(self._fill_in_window, outside_hole=None if hole is None else ~hole)
-        return [FillStep(self.time_window, fill_day)]
+        return [FillStep(self.time_window, partial(self._fill_in_window, hole=hole))]
 
     def describe(self, kilometres: float) -> str:
         """The window in words, in days, cells and kilometres."""
@@ -83,10 +82,19 @@ class Gaussian(DailyMethod):
             f"days, sigma {self.sigma:g} cells ({self.sigma * kilometres:.4g} km)"
         )
 
-    def _fill_in_window(self, frames: Frames, t: int, *, outside_hole: np.ndarray | None) -> None:
+    def _fill_in_window(self, frames: Frames, t: int, *, hole: np.ndarray | None) -> None:
         from seaice.gapfill import _kernels
 
-        values, flag, *_ = frames.filled
-        may_fill = np.ones(flag.shape[1:], bool) if outside_hole is None else outside_hole
-        rule = (self.past_only, may_fill, *self.weights(), SMALLEST_WEIGHT)
-        each_band(_kernels.gaussian, len(may_fill), values, flag, frames.order, t, *rule)
+        todo, cells = frames.missing(), frames.cells
+        rows, columns = cells.rows[todo], cells.columns[todo]
+        if hole is not None:
+            outside = ~hole[rows, columns]
+            todo, rows, columns = todo[outside], rows[outside], columns[outside]
+        tiles = rows // _kernels.TILE * np.int64(cells.ocean.shape[1]) + columns // _kernels.TILE
+        todo = todo[np.argsort(tiles, kind="stable")]
+        ends = np.concatenate([[0], np.cumsum(np.unique(tiles, return_counts=True)[1])])
+        where = (frames.order, t, self.past_only, cells.index, cells.rows, cells.columns)
+        rule = (*self.weights(), SMALLEST_WEIGHT)
+        each_band(
+            _kernels.gaussian, len(ends) - 1, ends, todo, frames.values, frames.flag, *where, *rule
+        )

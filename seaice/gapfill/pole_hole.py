@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from seaice.gapfill import Filled, FillStep, Frames
+from seaice.gapfill.ocean_cells import OceanCells
 
 
 def pole_hole_step(hole: np.ndarray) -> FillStep:
@@ -21,19 +22,19 @@ def pole_hole_step(hole: np.ndarray) -> FillStep:
     hole : ndarray of bool, shape (y, x)
         True at the cells to fill, which are then flagged POLE_HOLE.
     """
-    cells = np.argwhere(hole)
-    sources = _with_rim(cells, hole)
+    hole_cells = np.argwhere(hole)
+    sources = _with_rim(hole_cells, hole)
 
     def fill_day(frames: Frames, t: int) -> None:
         from seaice.gapfill import _kernels
 
-        day = frames.filled.day(int(frames.order[t]))
-        values = np.empty(len(cells))
-        _kernels.pole_hole(day.values, day.flag, cells, sources, values)
+        day, index = frames.day, frames.cells.index
+        values = np.empty(len(hole_cells))
+        _kernels.pole_hole(day.values, day.flag, index, hole_cells, sources, values)
         filled = ~np.isnan(values)
-        rows, columns = cells[filled].T
-        day.values[rows, columns] = values[filled]
-        day.flag[rows, columns] = _kernels.POLE_HOLE
+        numbers = index[*hole_cells[filled].T]
+        day.values[numbers] = values[filled]
+        day.flag[numbers] = _kernels.POLE_HOLE
 
     return FillStep(0, fill_day)
 
@@ -48,9 +49,11 @@ def fill_pole_hole(filled: Filled, hole: np.ndarray) -> Filled:
     hole : ndarray of bool, shape (y, x)
     """
     copy = Filled(*(array.copy() for array in filled))
-    frames, step = Frames(copy, np.arange(len(copy.values))), pole_hole_step(hole)
-    for t in range(len(copy.values)):
-        step.fill_day(frames, t)
+    cells, step = OceanCells.everywhere(hole.shape), pole_hole_step(hole)
+    vectors = Filled(*(array.reshape(len(array), hole.size) for array in copy))
+    for t in range(len(vectors.values)):
+        frames = Frames(vectors.values, vectors.flag, np.array([t]), cells, vectors.day(t))
+        step.fill_day(frames, 0)
     return copy
 
 

@@ -7,7 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from seaice.gapfill import Filled, FillStep, Frames, allocate_days, flag_raw_day
+from seaice.gapfill import Filled, FillStep, Frames, lead_of_steps, put_raw_day, reach_of_steps
+from seaice.gapfill.ocean_cells import OceanCells
 
 # Days that are read while another is filled.
 _AHEAD = 2
@@ -16,9 +17,10 @@ _AHEAD = 2
 class FillStream:
     """Runs the steps of a daily method over a run of days.
 
-    All days lie in one ring that is written over as the days go by: memory is one frame for
-    every day within reach and a few more, whatever the length of the run. Days ahead are read
-    in a thread of their own.
+    The ocean cells of all days lie in one ring that is written over as the days go by: memory is
+    one value and one flag a cell for every day within reach and a few more, whatever the length of
+    the run. What only the days in work need lies in a shorter ring. Days ahead are read in a thread
+    of their own.
 
     Parameters
     ----------
@@ -27,7 +29,7 @@ class FillStream:
         float32 (rows, columns), NaN for missing. Called once a day, in order, in one thread.
     seen : (int, int)
         First and last day that may be looked at; days beyond do not exist.
-    ocean : ndarray of bool, shape (rows, columns)
+    cells : OceanCells
     steps : sequence of FillStep
         At least one.
     keep : int
@@ -39,8 +41,9 @@ class FillStream:
     >>> stack = np.array([10, np.nan, 30], np.float32).reshape(3, 1, 1)
     >>> def read(day, frame):
     ...     frame[:] = stack[day]
-    >>> stream = FillStream(read, (0, 2), np.ones((1, 1), bool), Temporal().steps())
-    >>> [float(day.values[0, 0]) for day in stream.days(0, 2)]
+    >>> from seaice.gapfill.ocean_cells import OceanCells
+    >>> stream = FillStream(read, (0, 2), OceanCells.everywhere((1, 1)), Temporal().steps())
+    >>> [float(day.values[0]) for day in stream.days(0, 2)]
     [10.0, 20.0, 30.0]
     """
 
@@ -48,24 +51,28 @@ class FillStream:
         self,
         read: Callable[[int, np.ndarray], None],
         seen: tuple[int, int],
-        ocean: np.ndarray,
+        cells: OceanCells,
         steps: Sequence[FillStep],
         *,
         keep: int = 1,
     ) -> None:
         self._read = read
         self._seen = seen
-        self._ocean = ocean
+        self._cells = cells
         self._steps = list(steps)
         # How far each step runs ahead of the last one, and how far the whole looks ahead.
-        self._lead = [sum(s.reach for s in steps[k + 1 :]) for k in range(len(steps))]
-        self._ahead = sum(s.reach for s in steps)
-        back = max(s.reach - lead for s, lead in zip(steps, self._lead, strict=True))
-        self._back = max(back, keep)
-        self._ring = allocate_days((self._back + 1 + self._ahead + _AHEAD, *ocean.shape))
+        self._lead = lead_of_steps(self._steps)
+        self._ahead = reach_of_steps(self._steps)
+        back = max(s.width - lead for s, lead in zip(self._steps, self._lead, strict=True))
+        slots = max(back, keep) + 1 + self._ahead + _AHEAD
+        self._values = np.empty((slots, len(cells)), np.float32)
+        self._flag = np.empty((slots, len(cells)), np.uint8)
+        in_work = (keep + 1 + self._lead[0], len(cells))
+        self._days_back_forward, self._change = np.empty(in_work, np.uint8), np.empty(in_work, np.uint8)
+        self._frame = np.empty(cells.ocean.shape, np.float32)
 
     def days(self, first: int, last: int) -> Iterator[Filled]:
-        """Yield every day from first to last, filled; arrays of shape (rows, columns)."""
+        """Yield every day from first to last, filled; arrays of shape (cells,)."""
         begin = max(self._seen[0], first - self._ahead)
         end = min(self._seen[1], last + self._ahead)
         done = [max(self._seen[0], first - lead) for lead in self._lead]
@@ -76,28 +83,37 @@ class FillStream:
                 # The days before the first are gone through too, so that the ring is wide enough.
                 for number in range(first - self._ahead, last + 1):
                     while read <= min(end, number + self._ahead + _AHEAD):
-                        frame = self._ring.values[self._slot(read)]
-                        coming[read] = reader.submit(self._read, read, frame)
+                        coming[read] = reader.submit(self._fetch, read)
                         read += 1
                     while arrived <= min(end, number + self._ahead):
                         coming.pop(arrived).result()
-                        flag_raw_day(self._ring.day(self._slot(arrived)), self._ocean)
                         arrived += 1
                     for k, lead in enumerate(self._lead):
                         while done[k] <= min(end, number + lead):
-                            self._fill(self._steps[k], done[k], begin, arrived - 1)
+                            self._fill(k, done[k], begin, arrived - 1)
                             done[k] += 1
                     if number >= first:
-                        yield self._ring.day(self._slot(number))
+                        yield self._day(number)
             finally:
                 for future in coming.values():
                     future.cancel()
 
-    def _slot(self, number: int) -> int:
-        return number % len(self._ring.values)
+    def _fetch(self, number: int) -> None:
+        self._read(number, self._frame)
+        slot = number % len(self._values)
+        put_raw_day(self._frame, self._values[slot], self._flag[slot], self._cells)
 
-    def _fill(self, step: FillStep, number: int, begin: int, end: int) -> None:
-        earliest = max(begin, number - step.reach)
-        latest = min(end, number + step.reach)
-        order = np.arange(earliest, latest + 1) % len(self._ring.values)
-        step.fill_day(Frames(self._ring, order), number - earliest)
+    def _day(self, number: int) -> Filled:
+        slot, in_work = number % len(self._values), number % len(self._change)
+        notes = self._days_back_forward[in_work], self._change[in_work]
+        return Filled(self._values[slot], self._flag[slot], *notes)
+
+    def _fill(self, k: int, number: int, begin: int, end: int) -> None:
+        step, day = self._steps[k], self._day(number)
+        if k == 0:
+            day.days_back_forward[:] = 0
+            day.change[:] = 0
+        earliest = max(begin, number - step.width)
+        order = np.arange(earliest, min(end, number + step.width) + 1) % len(self._values)
+        frames = Frames(self._values, self._flag, order, self._cells, day)
+        step.fill_day(frames, number - earliest)

@@ -74,7 +74,7 @@ class Temporal(DailyMethod):
 
     def steps(self, hole: np.ndarray | None = None) -> list[FillStep]:
         """The one step of this method."""
-        return [FillStep(self.max_gap_days, self._fill_in_time)]
+        return [FillStep(0, self._fill_in_time, sight=self.max_gap_days)]
 
     def describe(self, kilometres: float) -> str:
         """The limits in words."""
@@ -85,6 +85,7 @@ class Temporal(DailyMethod):
     def _fill_in_time(self, frames: Frames, t: int) -> None:
         from seaice.gapfill import _kernels
 
-        rows = frames.filled.flag.shape[1]
+        todo, day = frames.missing(), frames.day
+        sources = (frames.values, frames.flag, day.days_back_forward, day.change, frames.order, t)
         limits = (self.max_gap_days, self.one_sided_days, self.past_only)
-        each_band(_kernels.temporal, rows, *frames.filled, frames.order, t, *limits)
+        each_band(_kernels.temporal, len(todo), todo, *sources, *limits)

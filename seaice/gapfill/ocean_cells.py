@@ -1,0 +1,94 @@
+"""The ocean cells of a grid, row after row: days are filled as vectors of them, without the land."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from seaice.runtime.threads import each_band
+
+
+@dataclass(frozen=True, eq=False)
+class OceanCells:
+    """The numbers of the ocean cells of a grid, counted row after row from the first.
+
+    Parameters
+    ----------
+    ocean : ndarray of bool, shape (rows, columns)
+
+    Examples
+    --------
+    >>> cells = OceanCells(np.array([[True, False, True], [False, True, True]]))
+    >>> cells.index.tolist(), cells.first.tolist()
+    ([[0, -1, 1], [-1, 2, 3]], [0, 2, 4])
+    >>> cells.expand(np.array([5, 6, 7, 8]), fill=0).tolist()
+    [[5, 0, 6], [0, 7, 8]]
+    """
+
+    ocean: np.ndarray
+
+    @classmethod
+    def everywhere(cls, shape: tuple[int, ...]) -> OceanCells:
+        """All cells of a grid, as if there were no land: a vector is then the field, flattened."""
+        return cls(np.ones(shape, bool))
+
+    def __len__(self) -> int:
+        return int(self.first[-1])
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """The cells of row y are the numbers first[y] to first[y + 1] - 1, int64 (rows + 1)."""
+        return np.concatenate([[0], np.cumsum(np.count_nonzero(self.ocean, axis=1))])
+
+    @cached_property
+    def index(self) -> np.ndarray:
+        """Number of every cell of the grid, -1 on land, int32 (rows, columns)."""
+        index = np.full(self.ocean.shape, -1, np.int32)
+        index[self.ocean] = np.arange(len(self))
+        return index
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The row of every ocean cell, int16 or int32 (cells)."""
+        return np.repeat(self._numbers(self.ocean.shape[0]), np.diff(self.first))
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """The column of every ocean cell, int16 or int32 (cells)."""
+        columns = self._numbers(self.ocean.shape[1])
+        return np.broadcast_to(columns, self.ocean.shape)[self.ocean]
+
+    def _numbers(self, count: int) -> np.ndarray:
+        # One byte less for each of millions of cells; the same type for rows and columns.
+        return np.arange(count, dtype=np.int16 if max(self.ocean.shape) < 1 << 15 else np.int32)
+
+    def compress(self, field: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """The values of a field (..., rows, columns) at the ocean cells, shape (..., cells)."""
+        if out is None:
+            out = np.empty((*field.shape[:-2], len(self)), field.dtype)
+        for grid, vector in self._pairs(field, out):
+            self._run("compress", grid, vector)
+        return out
+
+    def expand(self, vector: np.ndarray, fill: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """A field (..., rows, columns) of values (..., cells), with ``fill`` on land."""
+        if out is None:
+            out = np.empty((*vector.shape[:-1], *self.ocean.shape), vector.dtype)
+        for grid, values in self._pairs(out, vector):
+            self._run("expand", values, out.dtype.type(fill), grid)
+        return out
+
+    def _pairs(self, field: np.ndarray, vector: np.ndarray) -> Any:
+        count = math.prod(vector.shape[:-1])
+        return zip(
+            field.reshape(count, *self.ocean.shape), vector.reshape(count, len(self)), strict=True
+        )
+
+    def _run(self, kernel: str, *arguments: Any) -> None:
+        from seaice.gapfill import _kernels
+
+        each_band(getattr(_kernels, kernel), len(self.ocean), self.index, *arguments)
