@@ -38,6 +38,7 @@ class FillFlag(IntEnum):
     SCATTERING = 9
     DEPARTURE_TWO_SIDED = 10
     DEPARTURE_ONE_SIDED = 11
+    RELAXATION = 16
     LAND = 254
     NOT_FILLED = 255
 

@@ -22,6 +22,7 @@ METHODS: dict[str, str] = {
     "loess": "seaice.gapfill.field.loess:Loess",
     "harmonic": "seaice.gapfill.sphere.harmonic:Harmonic",
     "eof": "seaice.gapfill.field.eof:Eof",
+    "relaxation": "seaice.gapfill.field.relaxation:Relaxation",
     "scattering": "seaice.gapfill.sphere.scattering:Scattering",
 }
 

@@ -73,7 +73,7 @@ class Linear(FieldMethod):
         if axis == "time":
             _along_time(gappy, limit, estimate)
         else:
-            positions = _positions(gappy)
+            positions = cell_positions(gappy)
             for t in range(len(gappy.values)):
                 estimate[t] = _in_map(gappy, t, axis, limit, positions)
         return finish(gappy, estimate, FillFlag.LINEAR, notes={"axis": axis})
@@ -191,7 +191,8 @@ def _in_order(line: np.ndarray) -> bool:
     return bool((steps > 0).all() or (steps < 0).all())
 
 
-def _positions(gappy: GappyField) -> Positions:
+def cell_positions(gappy: GappyField) -> Positions:
+    """Degrees on a regular grid of latitudes and longitudes, cells elsewhere."""
     rows, columns = gappy.sea.shape
     if not _regular(gappy):
         x, y = np.arange(columns, dtype=float), np.arange(rows, dtype=float)
