@@ -51,7 +51,7 @@ class Eof(FieldMethod):
     tolerance : float
         Iterations end when the gaps change by less, in standard deviations of the data.
     max_iterations : int
-        Largest number of iterations for each number of modes.
+        Largest number of iterations for each number of modes (``relaxation``: for each gap).
     filter_alpha : float
         Strength of the smoothing in time, days squared a step; 0: none.
     filter_steps : int
