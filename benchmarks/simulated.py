@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -79,27 +79,36 @@ def source_path(folder: Path, grid: str, i: int) -> Path:
 
 
 @contextmanager
-def simulated_days(options: argparse.Namespace) -> Iterator[Days]:
-    """The days asked for; those the folder lacks are simulated first."""
+def simulated_days(
+    options: argparse.Namespace, outages: Mapping[int, tuple[float, float]] | None = None
+) -> Iterator[Days]:
+    """The days asked for; those the folder lacks are simulated first.
+
+    ``outages`` are UTC hours of a day, counted from 0, in which nothing was received.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         days = Days(folder, get_grid(options.grid), options.days)
-        _simulate(days)
+        _simulate(days, outages or {})
         yield days
 
 
-def linked(days: Days, folder: Path, count: int) -> list[Path]:
-    """Files of as many days as wanted: the simulated ones, there and back again, under their dates."""
+def linked(days: Days, folder: Path, count: int, *, absent: Iterable[int] = ()) -> list[Path]:
+    """Files of as many days as wanted: the simulated ones, there and back again, under their dates.
+
+    Days that are ``absent`` have none.
+    """
     there_and_back = [*days.paths, *days.paths[-2:0:-1]]
     (folder / "days").mkdir(parents=True, exist_ok=True)
     paths = [source_path(folder, days.grid.id, i) for i in range(count)]
     for i, path in enumerate(paths):
         path.unlink(missing_ok=True)
-        os.link(there_and_back[i % len(there_and_back)], path)
-    return paths
+        if i not in absent:
+            os.link(there_and_back[i % len(there_and_back)], path)
+    return [path for path in paths if path.exists()]
 
 
-def _simulate(days: Days) -> None:
+def _simulate(days: Days, outages: Mapping[int, tuple[float, float]]) -> None:
     from seaice.masking.land_mask import create_mask
     from seaice.simulate import simulate_days
 
@@ -110,6 +119,7 @@ def _simulate(days: Days) -> None:
             start_date=day(lacking[0]),
             end_date=day(days.count - 1),
             grid=days.grid.id,
+            outages={day(i): hours for i, hours in outages.items() if i >= lacking[0]},
         )
     if lacking or not days.mask_file.exists():
         create_mask(

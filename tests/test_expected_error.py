@@ -25,6 +25,7 @@ from seaice.gapfill.expected_error import (
     STEP,
     TERMS,
     ErrorTable,
+    _distance_of_cells,
     distance_of,
     of_day,
     read_table,
@@ -32,6 +33,7 @@ from seaice.gapfill.expected_error import (
 )
 from seaice.gapfill.field import GappyField
 from seaice.gapfill.methods import fill_maps
+from seaice.gapfill.ocean_cells import OceanCells
 from seaice.gapfill.temporal import Temporal
 from seaice.runtime import threads
 from seaice.scoring.calibration import FLAGS, calibrate, judged_days, percent_of
@@ -115,6 +117,25 @@ def test_distance_is_that_along_rows_and_columns(rows, columns, seed):
         np.testing.assert_array_equal(found, expected)
     else:
         assert (found == 255).all()
+
+
+@pytest.mark.parametrize(("sources", "asking"), [(0.05, 0.04), (0.05, 0.6), (0.0002, 0.03), (0, 0.03)])
+def test_the_distance_of_few_cells_is_the_same(sources, asking):
+    """Few cells that are near, many, few that are far, and a day without a source."""
+    rng = np.random.default_rng(3)
+    shape = (150, 130)
+    draw = rng.random(shape)
+    flag = np.where(draw < sources, 1, np.where(draw > 1 - asking, 3, 255)).astype(np.uint8)
+    if asking < 0.1:
+        flag[60:72, 40:52] = np.where(flag[60:72, 40:52] == 1, 1, 4)
+    ocean = rng.random(shape) > 0.2
+    flag[~ocean] = FillFlag.LAND
+    cells, filled = OceanCells(ocean), day(np.zeros(shape), flag)
+    vectors = Filled(*(cells.compress(array) for array in filled))
+    chosen = np.flatnonzero(np.isin(vectors.flag, (1, 3, 4))).astype(np.int32)
+    expected = cells.compress(distance_of(filled))[chosen]
+    np.testing.assert_array_equal(_distance_of_cells(vectors, cells, chosen), expected)
+    assert expected.max() > (64 if sources < 0.01 else 2)
 
 
 def test_errors_depend_on_no_thread():

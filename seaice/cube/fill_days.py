@@ -184,8 +184,8 @@ class DayFiller:
                 end = min(last, begin + size - 1)
                 behind: deque[Future[FinishedDay]] = deque()
                 with BatchWriter(self._folder) as batch:
-                    for number, filled in islice(days, end - begin + 1):
-                        behind.append(writer.submit(self._pack, batch, number, filled))
+                    for number, (filled, gaps) in islice(days, end - begin + 1):
+                        behind.append(writer.submit(self._pack, batch, number, filled, gaps))
                         if len(behind) >= _BEHIND:
                             report(behind.popleft().result())
                     while behind:
@@ -201,8 +201,8 @@ class DayFiller:
         self._records[number] = record
         self._signatures[number] = days.make_signature(day, record)
 
-    def _pack(self, batch: BatchWriter, number: int, filled: Filled) -> FinishedDay:
-        error = expected_error.of_cells(filled, self._cells, self._recipe.error_table)
+    def _pack(self, batch: BatchWriter, number: int, filled: Filled, gaps: np.ndarray) -> FinishedDay:
+        error = expected_error.of_cells(filled, self._cells, gaps, self._recipe.error_table)
         packed = self._packer.pack(filled, error)
         record = self._records.pop(number)
         batch.add(record, packed)

@@ -69,6 +69,8 @@ class Frames(NamedTuple):
     day : Filled
         The day to fill, arrays (cells,): its ``values`` and ``flag`` are those of its slot; what
         the other days hold in ``days_back_forward`` and ``change`` is not kept.
+    gaps : ndarray of int32
+        Numbers of the cells of the day that were not observed, filled by now or not; in order.
     """
 
     values: np.ndarray
@@ -76,10 +78,11 @@ class Frames(NamedTuple):
     order: np.ndarray
     cells: OceanCells
     day: Filled
+    gaps: np.ndarray
 
     def missing(self) -> np.ndarray:
-        """Numbers of the cells of the day that are flagged NOT_FILLED, int64, in their order."""
-        return np.flatnonzero(self.day.flag == FillFlag.NOT_FILLED)
+        """Numbers of the cells of the day that are flagged NOT_FILLED, int32, in order."""
+        return self.gaps[self.day.flag[self.gaps] == FillFlag.NOT_FILLED]
 
 
 class FillStep(NamedTuple):
@@ -249,11 +252,12 @@ def run_steps(
         put_raw_day(frame, values, flag, cells)
     filled.days_back_forward[:] = 0
     filled.change[:] = 0
+    gaps = [find_gaps(flag) for flag in filled.flag]
     for step, lead in zip(steps, lead_of_steps(steps), strict=True):
         # Earlier steps go beyond the days asked for: the later ones look at their values.
         for t in range(max(0, first - lead), min(len(stack), max(first, end) + lead)):
             order = np.arange(max(0, t - step.width), min(len(stack), t + step.width + 1))
-            frames = Frames(filled.values, filled.flag, order, cells, filled.day(t))
+            frames = Frames(filled.values, filled.flag, order, cells, filled.day(t), gaps[t])
             step.fill_day(frames, t - int(order[0]))
     fills = (np.nan, FillFlag.LAND, 0, 0)
     return Filled(*(cells.expand(a[days], fill) for a, fill in zip(filled, fills, strict=True)))
@@ -269,3 +273,8 @@ def put_raw_day(frame: np.ndarray, values: np.ndarray, flag: np.ndarray, cells: 
     from seaice.gapfill import _kernels
 
     each_band(_kernels.compress_raw_day, len(frame), cells.index, frame, values, flag)
+
+
+def find_gaps(flag: np.ndarray) -> np.ndarray:
+    """Numbers of the cells of a day that are flagged NOT_FILLED, int32."""
+    return np.flatnonzero(flag == FillFlag.NOT_FILLED).astype(np.int32)

@@ -38,13 +38,55 @@ def distance_in_time_filled(flag, index, distance):  # type: ignore[no-untyped-d
             distance[y, x] = min(d, 255)
 
 
+@compile_loop(inline=True)
+def _is_source_at(flag, index, y, x):  # type: ignore[no-untyped-def]
+    if not (0 <= y < index.shape[0] and 0 <= x < index.shape[1]):
+        return False
+    c = index[y, x]
+    return c >= 0 and has_value_in_time(flag[c])
+
+
 @compile_loop
-def _roughness(values, index, y, x):  # type: ignore[no-untyped-def]
+def near_distance(chosen, rows, columns, flag, index, limit, distance):  # type: ignore[no-untyped-def]
+    """The same distance for the cells ``chosen`` alone; False if it is above ``limit`` somewhere.
+
+    Ring after ring is searched. Beside a cell the distance is at most one less than its own.
+    """
+    previous = -2
+    for i in range(chosen.size):
+        c = chosen[i]
+        y, x = np.int64(rows[c]), np.int64(columns[c])
+        beside = c == previous + 1 and x > 0 and index[y, x - 1] == previous
+        ring = max(1, distance[i - 1] - 1) if beside else 1
+        previous = c
+        while ring <= limit:
+            hit = False
+            for k in range(ring):
+                hit = (
+                    _is_source_at(flag, index, y - ring + k, x + k)
+                    or _is_source_at(flag, index, y + k, x + ring - k)
+                    or _is_source_at(flag, index, y + ring - k, x - k)
+                    or _is_source_at(flag, index, y - k, x - ring + k)
+                )
+                if hit:
+                    break
+            if hit:
+                break
+            ring += 1
+        if ring > limit:
+            return False
+        distance[i] = ring
+    return True
+
+
+@compile_loop(inline=True)
+def _roughness(values, index, inner, y, x):  # type: ignore[no-untyped-def]
     """Standard deviation of the values in the 3 x 3 cells about a cell."""
     n, first, total, squares = 0, 0.0, 0.0, 0.0
+    whole = inner[index[y, x]]
     for p in range(max(0, y - 1), min(index.shape[0], y + 2)):
         for q in range(max(0, x - 1), min(index.shape[1], x + 2)):
-            c = index[p, q]
+            c = index[p, x] + (q - x) if whole else np.int64(index[p, q])
             if c < 0:
                 continue
             v = np.float64(values[c])
@@ -58,8 +100,8 @@ def _roughness(values, index, y, x):  # type: ignore[no-untyped-def]
     return np.sqrt(max(0.0, squares / n - mean * mean))
 
 
-@compile_loop
-def _terms_of_cell(values, days, change, index, y, x, distance, terms):  # type: ignore[no-untyped-def]
+@compile_loop(inline=True)
+def _terms_of_cell(values, days, change, index, inner, y, x, distance, terms):  # type: ignore[no-untyped-def]
     """The terms of one filled cell (:data:`seaice.gapfill.expected_error.TERMS`)."""
     c = index[y, x]
     back, forward = days[c] // 10, days[c] % 10
@@ -68,7 +110,7 @@ def _terms_of_cell(values, days, change, index, y, x, distance, terms):  # type:
     else:
         near, span, differ = max(back, forward), max(back, forward), 0.0
     part = min(max(values[c] / 100.0, 0.0), 1.0)
-    rough = np.log(_roughness(values, index, y, x) + 1.0)
+    rough = np.log(_roughness(values, index, inner, y, x) + 1.0)
     terms[0] = 1.0
     terms[1] = rough
     terms[2] = rough * rough
@@ -85,7 +127,7 @@ def _terms_of_cell(values, days, change, index, y, x, distance, terms):  # type:
 
 @compile_loop
 def expected_error(  # type: ignore[no-untyped-def]
-    i0, i1, chosen, rows, columns, distance, values, flag, days, change, index, models, low, high,
+    i0, i1, chosen, rows, columns, distance, values, flag, days, change, index, inner, models, low, high,
     step, most, out,
 ):  # fmt: skip
     """Expected standard error, in steps, of the cells ``chosen``, all of whose flags have a model.
@@ -96,7 +138,7 @@ def expected_error(  # type: ignore[no-untyped-def]
     for i in range(i0, i1):
         c = chosen[i]
         y, x = np.int64(rows[c]), np.int64(columns[c])
-        _terms_of_cell(values, days, change, index, y, x, distance[i], terms)
+        _terms_of_cell(values, days, change, index, inner, y, x, distance[i], terms)
         v = values[c]
         model = models[flag[c], 0 if low < v < high else 1]
         total = 0.0
@@ -107,9 +149,9 @@ def expected_error(  # type: ignore[no-untyped-def]
 
 
 @compile_loop
-def error_terms(i0, i1, chosen, rows, columns, distance, values, days, change, index, terms):  # type: ignore[no-untyped-def]
+def error_terms(i0, i1, chosen, rows, columns, distance, values, days, change, index, inner, terms):  # type: ignore[no-untyped-def]
     """The terms (n, terms) of the cells ``chosen``."""
     for i in range(i0, i1):
         c = chosen[i]
         y, x = np.int64(rows[c]), np.int64(columns[c])
-        _terms_of_cell(values, days, change, index, y, x, distance[i], terms[i])
+        _terms_of_cell(values, days, change, index, inner, y, x, distance[i], terms[i])

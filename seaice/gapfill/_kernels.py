@@ -19,14 +19,11 @@ from __future__ import annotations
 import numpy as np
 
 from seaice.flags import FillFlag
+from seaice.gapfill.ocean_cells import BLOCK
 from seaice.runtime.compiled_kernels import compile_loop
 
 # Side of the squares of cells that are filled at a time: their sources stay in the processor's cache.
 TILE = 32
-# Side of the squares of which it is asked whether anything in them was observed: a window about a
-# cell touches few of them.
-BLOCK = 16
-
 # Plain numbers: compiled code takes them as constants.
 OBSERVED = int(FillFlag.OBSERVED)
 TWO_SIDED, ONE_SIDED = int(FillFlag.TEMPORAL_TWO_SIDED), int(FillFlag.TEMPORAL_ONE_SIDED)
@@ -73,7 +70,7 @@ def has_value_in_time(code):  # type: ignore[no-untyped-def]
     return code <= ONE_SIDED or code in (DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED)
 
 
-@compile_loop
+@compile_loop(inline=True)
 def _distance_to_observed(flag, order, t, step, limit, c):  # type: ignore[no-untyped-def]
     """Days to the nearest observed value of a cell in one direction; 0 if there is none."""
     for k in range(1, limit + 1):
@@ -114,55 +111,60 @@ def temporal(  # type: ignore[no-untyped-def]
             days[c] = f
 
 
-@compile_loop
-def _spread(values, flag, index, y, x, beside):  # type: ignore[no-untyped-def]
+@compile_loop(inline=True)
+def _spread(values, flag, slot, index, inner, c, y, x, beside):  # type: ignore[no-untyped-def]
     """Mean of the observed cells of a day at and around an observed one, by rows and columns."""
-    total, weight = np.float64(values[index[y, x]]), 1.0
+    total, weight = np.float64(values[slot, c]), 1.0
     if beside == 0.0:
         return total
+    if inner[c]:
+        for q in range(y - 1, y + 2):
+            middle = index[q, x]
+            w_row = 1.0 if q == y else beside
+            for r in range(-1, 2):
+                n = middle + r
+                if n != c and flag[slot, n] == OBSERVED:
+                    w = w_row if r == 0 else w_row * beside
+                    total += w * values[slot, n]
+                    weight += w
+        return total / weight
     for q in range(max(0, y - 1), min(index.shape[0], y + 2)):
         for r in range(max(0, x - 1), min(index.shape[1], x + 2)):
-            c = index[q, r]
-            if c >= 0 and flag[c] == OBSERVED and (q != y or r != x):
+            n = index[q, r]
+            if n >= 0 and n != c and flag[slot, n] == OBSERVED:
                 w = beside if q == y or r == x else beside * beside
-                total += w * values[c]
+                total += w * values[slot, n]
                 weight += w
     return total / weight
 
 
 @compile_loop
-def _is_block_observed(blocks, flag, index, top, left):  # type: ignore[no-untyped-def]
-    """Whether a block holds an observed cell; ``blocks`` remembers it: 0 not yet known, 1 no, 2 yes.
+def subtract_gaps(gaps, rows, columns, observed):  # type: ignore[no-untyped-def]
+    """Take the cells ``gaps`` from the number of cells of their blocks, of which the observed remain."""
+    for c in gaps:
+        observed[rows[c] // BLOCK, columns[c] // BLOCK] -= 1
 
-    Two threads may look at one block at a time; both write the same.
+
+@compile_loop(inline=True)
+def _is_any_near(observed, near, y, x, reach):  # type: ignore[no-untyped-def]
+    """Whether there may be an observed cell within reach: whether a block within reach has one.
+
+    ``near`` remembers it by block: 0 not asked before, 1 no, 2 yes. Two threads may ask at a time;
+    both write the same.
     """
-    known = blocks[top, left]
-    if known == 0:
-        known = 1
-        for y in range(top * BLOCK, min(index.shape[0], (top + 1) * BLOCK)):
-            for x in range(left * BLOCK, min(index.shape[1], (left + 1) * BLOCK)):
-                c = index[y, x]
-                if c >= 0 and flag[c] == OBSERVED:
-                    known = 2
-                    break
-            if known == 2:
-                break
-        blocks[top, left] = known
-    return known == 2
+    row, column = y // BLOCK, x // BLOCK
+    answer = near[row, column]
+    if answer == 0:
+        answer, margin = 1, -(-reach // BLOCK)
+        for q in range(max(0, row - margin), min(near.shape[0], row + margin + 1)):
+            for r in range(max(0, column - margin), min(near.shape[1], column + margin + 1)):
+                if observed[q, r] > 0:
+                    answer = 2
+        near[row, column] = answer
+    return answer == 2
 
 
-@compile_loop
-def _is_any_near(blocks, flag, index, y, x, reach):  # type: ignore[no-untyped-def]
-    """Whether a block within reach of a cell holds an observed cell."""
-    rows, columns = index.shape
-    for top in range(max(0, y - reach) // BLOCK, min(rows - 1, y + reach) // BLOCK + 1):
-        for left in range(max(0, x - reach) // BLOCK, min(columns - 1, x + reach) // BLOCK + 1):
-            if _is_block_observed(blocks, flag, index, top, left):
-                return True
-    return False
-
-
-@compile_loop
+@compile_loop(inline=True)
 def _departure_beside(  # type: ignore[no-untyped-def]
     values, flag, index, here, before, after, share, y, x, weight_s
 ):
@@ -189,14 +191,15 @@ def _departure_beside(  # type: ignore[no-untyped-def]
 
 @compile_loop
 def departure(  # type: ignore[no-untyped-def]
-    i0, i1, todo, values, flag, days, change, order, t, index, rows, columns, blocks, limits,
-    past_only, beside, weight_s, shrinkage,
+    i0, i1, todo, values, flag, days, change, order, t, index, inner, rows, columns, observed, near,
+    limits, past_only, beside, weight_s, shrinkage,
 ):  # fmt: skip
     """Fill cells in time, and correct by how observed neighbours departed.
 
     All sources are flagged OBSERVED, on this day and on others; what is written here is not.
     ``days`` and ``change`` (cells) are those of the day that is filled; ``beside[d]`` is the weight
-    of the next row or column on a day d days away.
+    of the next row or column on a day d days away. ``observed`` and ``near`` are by block, see
+    :func:`_is_any_near`.
     """
     here = order[t]
     max_gap, one_sided = limits
@@ -213,12 +216,12 @@ def departure(  # type: ignore[no-untyped-def]
         y, x = np.int64(rows[c]), np.int64(columns[c])
         # From one side alone both ends are the same day: the estimate is its value.
         i, k = order[t - b if b > 0 else t + f], order[t + f if f > 0 else t - b]
-        p = n = _spread(values[i], flag[i], index, y, x, beside[b if b > 0 else f])
+        p = n = _spread(values, flag, i, index, inner, c, y, x, beside[b if b > 0 else f])
         if two:
-            n = _spread(values[k], flag[k], index, y, x, beside[f])
+            n = _spread(values, flag, k, index, inner, c, y, x, beside[f])
         estimate = p + b * (n - p) / (b + f)
         weight = 0.0
-        if reach > 0 and _is_any_near(blocks, flag[here], index, y, x, reach):
+        if reach > 0 and _is_any_near(observed, near, y, x, reach):
             total, weight, low, high = _departure_beside(
                 values, flag, index, here, i, k, b / (b + f), y, x, weight_s
             )
@@ -308,23 +311,18 @@ def gaussian(  # type: ignore[no-untyped-def]
 
 
 @compile_loop
-def pole_hole(values, flag, index, hole, cells, filled):  # type: ignore[no-untyped-def]
-    """Inverse-distance-squared mean of the valid ``cells`` (n, 2) for every missing hole cell.
+def pole_hole(hole, sources, values, filled):  # type: ignore[no-untyped-def]
+    """Inverse-distance-squared mean of the ``values`` of ``sources`` (n, 2) for every ``hole`` cell.
 
-    ``filled`` receives the values, so that none of them is a source.
+    Without a source nothing is written.
     """
     for i in range(hole.shape[0]):
         y, x = hole[i]
-        filled[i] = np.nan
-        if index[y, x] < 0 or flag[index[y, x]] != NOT_FILLED:
-            continue
         total, weight = 0.0, 0.0
-        for j in range(cells.shape[0]):
-            p, q = cells[j]
-            c = index[p, q]
-            if c >= 0 and values[c] == values[c]:
-                w = 1.0 / ((p - y) * (p - y) + (q - x) * (q - x))
-                total += w * values[c]
-                weight += w
+        for j in range(sources.shape[0]):
+            p, q = sources[j]
+            w = 1.0 / ((p - y) * (p - y) + (q - x) * (q - x))
+            total += w * values[j]
+            weight += w
         if weight > 0.0:
             filled[i] = total / weight

@@ -48,6 +48,9 @@ LOW, HIGH = 5.0, 95.0
 STEP, MOST, NONE = 0.5, 127, 255
 PACKAGED = Path(__file__).with_name("expected_error.json")
 _NEEDS_DISTANCE = (FillFlag.SPACETIME_GAUSSIAN, FillFlag.POLE_HOLE)
+# The distance is searched for cell by cell where it is asked for at less than this share of the cells
+# and is no larger than so many steps; otherwise two sweeps over the grid are quicker.
+_FEW, _FAR = 0.05, 64
 
 
 @dataclass(frozen=True)
@@ -141,19 +144,22 @@ def of_day(day: Filled, table: ErrorTable) -> np.ndarray:
         land, what is missing and flags that have no model in the table.
     """
     vectors, cells = _flatten(day)
-    return of_cells(vectors, cells, table).reshape(day.flag.shape)
+    return of_cells(vectors, cells, np.arange(len(cells), dtype=np.int32), table).reshape(day.flag.shape)
 
 
-def of_cells(day: Filled, cells: OceanCells, table: ErrorTable) -> np.ndarray:
-    """Expected standard error as :func:`of_day`, of a day as vectors of ocean cells."""
+def of_cells(day: Filled, cells: OceanCells, gaps: np.ndarray, table: ErrorTable) -> np.ndarray:
+    """Expected standard error as :func:`of_day`, of a day as vectors of ocean cells.
+
+    ``gaps`` are the numbers of the cells that may have been filled, int32, in order.
+    """
     from seaice.gapfill import _error_kernels
 
     models, has_model = table.arrays()
     error = np.full(day.flag.shape, NONE, np.uint8)
-    chosen = np.flatnonzero(has_model[day.flag])
+    chosen = gaps[has_model[day.flag[gaps]]]
     where = (chosen, cells.rows, cells.columns, _distance_of_cells(day, cells, chosen))
-    rule = (models, LOW, HIGH, STEP, MOST)
-    each_band(_error_kernels.expected_error, len(chosen), *where, *day, cells.index, *rule, error)
+    rule = (cells.index, cells.inner, models, LOW, HIGH, STEP, MOST)
+    each_band(_error_kernels.expected_error, len(chosen), *where, *day, *rule, error)
     return error
 
 
@@ -179,7 +185,7 @@ def terms_of(day: Filled, chosen: np.ndarray) -> np.ndarray:
     terms = np.empty((len(chosen), len(TERMS)))
     where = (numbers, cells.rows, cells.columns, distance)
     fields = (vectors.values, vectors.days_back_forward, vectors.change)
-    _error_kernels.error_terms(0, len(chosen), *where, *fields, cells.index, terms)
+    _error_kernels.error_terms(0, len(chosen), *where, *fields, cells.index, cells.inner, terms)
     return terms
 
 
@@ -188,20 +194,30 @@ def distance_of(day: Filled) -> np.ndarray:
 
     0 everywhere on days that were filled in time alone, whose errors do not depend on it.
     """
-    vectors, cells = _flatten(day)
-    everywhere = np.arange(len(cells))
-    return _distance_of_cells(vectors, cells, everywhere).reshape(day.flag.shape)
+    from seaice.gapfill import _error_kernels
+
+    distance = np.zeros(day.flag.shape, np.uint8)
+    if any((day.flag == flag).any() for flag in _NEEDS_DISTANCE):
+        vectors, cells = _flatten(day)
+        _error_kernels.distance_in_time_filled(vectors.flag, cells.index, distance)
+    return distance
 
 
 def _distance_of_cells(day: Filled, cells: OceanCells, chosen: np.ndarray) -> np.ndarray:
     """The distances of some cells; see :func:`distance_of`."""
     from seaice.gapfill import _error_kernels
 
-    if not any((day.flag == flag).any() for flag in _NEEDS_DISTANCE):
-        return np.zeros(len(chosen), np.uint8)
-    distance = np.empty(cells.ocean.shape, np.uint8)
-    _error_kernels.distance_in_time_filled(day.flag, cells.index, distance)
-    return distance[cells.rows[chosen], cells.columns[chosen]]
+    distance = np.zeros(len(chosen), np.uint8)
+    asking = np.flatnonzero(np.isin(day.flag[chosen], _NEEDS_DISTANCE))
+    numbers, distances = chosen[asking], np.zeros(len(asking), np.uint8)
+    where = (cells.rows, cells.columns, day.flag, cells.index)
+    is_small = len(asking) < _FEW * len(cells)
+    if not is_small or not _error_kernels.near_distance(numbers, *where, _FAR, distances):
+        field = np.empty(cells.ocean.shape, np.uint8)
+        _error_kernels.distance_in_time_filled(day.flag, cells.index, field)
+        distances = field[cells.rows[numbers], cells.columns[numbers]]
+    distance[asking] = distances
+    return distance
 
 
 def _flatten(day: Filled) -> tuple[Filled, OceanCells]:

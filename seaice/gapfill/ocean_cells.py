@@ -11,6 +11,10 @@ import numpy as np
 
 from seaice.runtime.threads import each_band
 
+# Side of the squares of which it is asked whether anything in them was observed: small beside the
+# window about a cell, and less than 256 cells.
+BLOCK = 4
+
 
 @dataclass(frozen=True, eq=False)
 class OceanCells:
@@ -61,6 +65,28 @@ class OceanCells:
         """The column of every ocean cell, int16 or int32 (cells)."""
         columns = self._numbers(self.ocean.shape[1])
         return np.broadcast_to(columns, self.ocean.shape)[self.ocean]
+
+    @cached_property
+    def inner(self) -> np.ndarray:
+        """Whether all eight neighbours of an ocean cell are ocean, bool (cells).
+
+        Those in a row are then beside each other in a vector too.
+        """
+        padded = np.pad(self.ocean, 1)
+        rows, columns = self.ocean.shape
+        inner = self.ocean.copy()
+        for y in range(3):
+            for x in range(3):
+                inner &= padded[y : y + rows, x : x + columns]
+        return inner[self.ocean]
+
+    @cached_property
+    def block_sizes(self) -> np.ndarray:
+        """Number of ocean cells of every square of :data:`BLOCK` x :data:`BLOCK` cells, uint8 (y, x)."""
+        sums = self.ocean.astype(np.uint8)
+        for axis, cells in enumerate(self.ocean.shape):
+            sums = np.add.reduceat(sums, np.arange(0, cells, BLOCK), axis=axis, dtype=np.uint8)
+        return sums
 
     def _numbers(self, count: int) -> np.ndarray:
         # One byte less for each of millions of cells; the same type for rows and columns.

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from seaice.gapfill import Filled, FillStep, Frames
+from seaice.flags import FillFlag
+from seaice.gapfill import Filled, FillStep, Frames, find_gaps
 from seaice.gapfill.ocean_cells import OceanCells
 
 
@@ -29,12 +30,16 @@ def pole_hole_step(hole: np.ndarray) -> FillStep:
         from seaice.gapfill import _kernels
 
         day, index = frames.day, frames.cells.index
-        values = np.empty(len(hole_cells))
-        _kernels.pole_hole(day.values, day.flag, index, hole_cells, sources, values)
-        filled = ~np.isnan(values)
-        numbers = index[*hole_cells[filled].T]
-        day.values[numbers] = values[filled]
-        day.flag[numbers] = _kernels.POLE_HOLE
+        numbers, source_numbers = index[*hole_cells.T], index[*sources.T]
+        missing = (numbers >= 0) & (day.flag[numbers] == FillFlag.NOT_FILLED)
+        valid = (source_numbers >= 0) & ~np.isnan(day.values[source_numbers])
+        if not missing.any() or not valid.any():
+            return
+        values = np.empty(np.count_nonzero(missing))
+        source_values = day.values[source_numbers[valid]]
+        _kernels.pole_hole(hole_cells[missing], sources[valid], source_values, values)
+        day.values[numbers[missing]] = values
+        day.flag[numbers[missing]] = FillFlag.POLE_HOLE
 
     return FillStep(0, fill_day)
 
@@ -52,8 +57,8 @@ def fill_pole_hole(filled: Filled, hole: np.ndarray) -> Filled:
     cells, step = OceanCells.everywhere(hole.shape), pole_hole_step(hole)
     vectors = Filled(*(array.reshape(len(array), hole.size) for array in copy))
     for t in range(len(vectors.values)):
-        frames = Frames(vectors.values, vectors.flag, np.array([t]), cells, vectors.day(t))
-        step.fill_day(frames, 0)
+        gaps, order = find_gaps(vectors.flag[t]), np.array([t])
+        step.fill_day(Frames(vectors.values, vectors.flag, order, cells, vectors.day(t), gaps), 0)
     return copy
 
 

@@ -7,7 +7,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from seaice.gapfill import Filled, FillStep, Frames, lead_of_steps, put_raw_day, reach_of_steps
+from seaice.gapfill import (
+    Filled,
+    FillStep,
+    Frames,
+    find_gaps,
+    lead_of_steps,
+    put_raw_day,
+    reach_of_steps,
+)
 from seaice.gapfill.ocean_cells import OceanCells
 
 # Days that are read while another is filled.
@@ -43,7 +51,7 @@ class FillStream:
     ...     frame[:] = stack[day]
     >>> from seaice.gapfill.ocean_cells import OceanCells
     >>> stream = FillStream(read, (0, 2), OceanCells.everywhere((1, 1)), Temporal().steps())
-    >>> [float(day.values[0]) for day in stream.days(0, 2)]
+    >>> [float(day.values[0]) for day, _ in stream.days(0, 2)]
     [10.0, 20.0, 30.0]
     """
 
@@ -69,10 +77,14 @@ class FillStream:
         self._flag = np.empty((slots, len(cells)), np.uint8)
         in_work = (keep + 1 + self._lead[0], len(cells))
         self._days_back_forward, self._change = np.empty(in_work, np.uint8), np.empty(in_work, np.uint8)
+        self._gaps = [np.empty(0, np.int32)] * in_work[0]
         self._frame = np.empty(cells.ocean.shape, np.float32)
 
-    def days(self, first: int, last: int) -> Iterator[Filled]:
-        """Yield every day from first to last, filled; arrays of shape (cells,)."""
+    def days(self, first: int, last: int) -> Iterator[tuple[Filled, np.ndarray]]:
+        """Yield every day from first to last, filled, and the numbers of its cells not observed.
+
+        The arrays of the day have the shape (cells,).
+        """
         begin = max(self._seen[0], first - self._ahead)
         end = min(self._seen[1], last + self._ahead)
         done = [max(self._seen[0], first - lead) for lead in self._lead]
@@ -93,7 +105,7 @@ class FillStream:
                             self._fill(k, done[k], begin, arrived - 1)
                             done[k] += 1
                     if number >= first:
-                        yield self._day(number)
+                        yield self._day(number), self._gaps[number % len(self._change)]
             finally:
                 for future in coming.values():
                     future.cancel()
@@ -110,10 +122,12 @@ class FillStream:
 
     def _fill(self, k: int, number: int, begin: int, end: int) -> None:
         step, day = self._steps[k], self._day(number)
+        gaps = number % len(self._gaps)
         if k == 0:
+            self._gaps[gaps] = find_gaps(day.flag)
             day.days_back_forward[:] = 0
             day.change[:] = 0
         earliest = max(begin, number - step.width)
         order = np.arange(earliest, min(end, number + step.width) + 1) % len(self._values)
-        frames = Frames(self._values, self._flag, order, self._cells, day)
+        frames = Frames(self._values, self._flag, order, self._cells, day, self._gaps[gaps])
         step.fill_day(frames, number - earliest)
