@@ -378,6 +378,17 @@ def test_ocean_cells_go_out_and_come_back(dtype):
     assert cells.inner.tolist() == inner and any(inner)
     blocks = np.add.reduceat(np.add.reduceat(ocean, range(0, 40, 4), 0, int), range(0, 7, 4), 1)
     np.testing.assert_array_equal(cells.block_sizes, blocks)
+    for tile in ((40, 7), (16, 3), (1, 1), (99, 99)):
+        runs = cells.runs(tile)
+        numbers = np.full(ocean.shape, -1)
+        across = -(-7 // tile[1])
+        for i in range(len(runs.ends) - 1):
+            *parts, _ends = runs.of_tile(i)
+            for cell, row, column, length in zip(*parts, strict=True):
+                numbers[row, column : column + length] = range(cell, cell + length)
+                for x in (column, column + length - 1):
+                    assert row // tile[0] * across + x // tile[1] == i
+        np.testing.assert_array_equal(numbers, cells.index)
     for y in range(40):
         assert cells.first[y + 1] - cells.first[y] == ocean[y].sum()
 

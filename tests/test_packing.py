@@ -40,7 +40,8 @@ def pack_day(filled: Filled, error: np.ndarray, hole: np.ndarray, packing: Packi
     """Pack a day of shape (rows, columns), whose land is left out on the way."""
     cells = OceanCells(filled.flag != FillFlag.LAND)
     vectors = Filled(*(cells.compress(array) for array in filled))
-    return Packer(packing, cells, hole).pack(vectors, cells.compress(error))
+    gaps = np.flatnonzero(vectors.flag != FillFlag.OBSERVED).astype(np.int32)
+    return Packer(packing, cells, hole).pack(vectors, cells.compress(error), gaps)
 
 
 def unpacked(packing: Packing, chunk: bytes, words: bool) -> np.ndarray:
@@ -116,6 +117,27 @@ def test_threads_do_not_matter(compression):
     finally:
         bands.use_threads(None)
     assert found[0] == found[1]
+
+
+def test_a_day_is_packed_as_if_no_other_had_been_packed_before():
+    """Also where a tile has gaps on some days only, or is all land."""
+    rng = np.random.default_rng(1)
+    packing = Packing("zlib", False, (50, 40), (9, 7))
+    ocean = rng.random(packing.shape) > 0.3
+    ocean[9:18, :14] = False
+    cells, hole = OceanCells(ocean), np.zeros(packing.shape, bool)
+    packer = Packer(packing, cells, hole)
+    for day in range(6):
+        values = rng.uniform(0, 100, len(cells)).astype(np.float32)
+        flag, days, change = np.zeros((3, len(cells)), np.uint8)
+        error = np.full(len(cells), 255, np.uint8)
+        gaps = np.flatnonzero(rng.random(len(cells)) < 0.02 * day).astype(np.int32)
+        flag[gaps], days[gaps], error[gaps] = day, 10 + day, day
+        filled = Filled(values, flag, days, change)
+        alone = Packer(packing, cells, hole).pack(filled, error, gaps)
+        assert packer.pack(filled, error, gaps) == alone
+        flags = field(packing, alone.chunks["fill_flag"], False)
+        np.testing.assert_array_equal(flags, cells.expand(flag, FillFlag.LAND))
 
 
 def test_an_unknown_compression_is_refused():

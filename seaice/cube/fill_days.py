@@ -203,7 +203,7 @@ class DayFiller:
 
     def _pack(self, batch: BatchWriter, number: int, filled: Filled, gaps: np.ndarray) -> FinishedDay:
         error = expected_error.of_cells(filled, self._cells, gaps, self._recipe.error_table)
-        packed = self._packer.pack(filled, error)
+        packed = self._packer.pack(filled, error, gaps)
         record = self._records.pop(number)
         batch.add(record, packed)
         return FinishedDay(record, packed.counts)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -141,6 +140,9 @@ class PackedDay(NamedTuple):
 class Packer:
     """Packs the filled days of a grid.
 
+    A tile in which nothing was missing has the same flags, days and errors on every such day, and
+    one without ocean the same concentration too: these chunks are made once.
+
     Parameters
     ----------
     packing : Packing
@@ -154,8 +156,12 @@ class Packer:
         self._packing = packing
         self._cells = cells
         self._hole = cells.compress(hole)
+        self._runs = cells.runs(packing.tile)
+        self._compress = packing.compressor()
+        self._codes_of_observed: dict[int, list[bytes]] = {}
+        self._values_of_land: dict[int, bytes] = {}
 
-    def pack(self, filled: Filled, error: np.ndarray) -> PackedDay:
+    def pack(self, filled: Filled, error: np.ndarray, gaps: np.ndarray) -> PackedDay:
         """Pack a filled day.
 
         Parameters
@@ -164,37 +170,76 @@ class Packer:
             Filled fields of one day, shape (cells,); values in percent.
         error : ndarray of uint8, shape (cells,)
             As :func:`seaice.gapfill.expected_error.of_cells` gives it.
+        gaps : ndarray of int32
+            Numbers of the cells that were not observed.
         """
-        tiles = for_each(partial(self._pack_tile, filled, error), self._packing.corners)
-        return PackedDay(
-            {name: [tile[0][i] for tile in tiles] for i, name in enumerate(PACKED)},
-            name_counts(np.sum([tile[1] for tile in tiles], axis=0)),
-        )
+        corners = self._packing.corners
+        has_gaps = np.zeros(len(corners), bool)
+        has_gaps[self._tiles_of(gaps)] = True
 
-    def _pack_tile(
-        self, filled: Filled, error: np.ndarray, corner: tuple[int, int]
-    ) -> tuple[list[bytes], np.ndarray]:
+        def pack_tile(tile: int) -> list[bytes]:
+            values = self._pack_values(tile, corners[tile], filled.values)
+            if has_gaps[tile]:
+                return [values, *self._pack_codes(tile, corners[tile], filled, error)]
+            if tile not in self._codes_of_observed:
+                codes = self._pack_codes(tile, corners[tile], filled, error)
+                self._codes_of_observed[tile] = codes
+            return [values, *self._codes_of_observed[tile]]
+
+        tiles = for_each(pack_tile, range(len(corners)))
+        chunks = dict(zip(PACKED, map(list, zip(*tiles, strict=True)), strict=True))
+        return PackedDay(chunks, name_counts(self._count(filled.flag, gaps)))
+
+    def _tiles_of(self, gaps: np.ndarray) -> np.ndarray:
+        """The tile of each of some cells."""
+        (height, width), across = self._packing.tile, -(-self._packing.shape[1] // self._packing.tile[1])
+        rows = self._cells.rows[gaps].astype(np.int32)
+        return rows // height * across + self._cells.columns[gaps] // width
+
+    def _count(self, flag: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+        """Counts of cells as :func:`name_counts` takes them."""
+        codes = flag[gaps]
+        in_hole = self._hole[gaps] & (codes == FillFlag.NOT_FILLED)
+        counts = np.stack([np.bincount(codes[part], minlength=256) for part in (~in_hole, in_hole)])
+        counts[0, FillFlag.OBSERVED] += len(flag) - len(gaps)
+        return counts
+
+    def _pack_values(self, tile: int, corner: tuple[int, int], values: np.ndarray) -> bytes:
         from seaice.cube import _kernels
 
-        packing, index = self._packing, self._cells.index
-        compress = packing.compressor()
-        words = np.empty(packing.tile, np.int16)
-        octets = np.empty(packing.tile, np.uint8)
-        counts = np.zeros((2, 256), np.int64)
-        steps, missing = 0.01 / cf.CONCENTRATION_SCALE, cf.CONCENTRATION_FILL
-        fields = (filled.values, filled.flag, index, self._hole)
-        _kernels.pack(*fields, corner, steps, missing, words, counts)
+        if tile in self._values_of_land:
+            return self._values_of_land[tile]
+        *runs, _ends = self._runs.of_tile(tile)
+        packing = self._packing
+        rule = (0.01 / cf.CONCENTRATION_SCALE, np.int16(cf.CONCENTRATION_FILL))
         if packing.shuffled:
-            shuffled = np.empty(words.nbytes, np.uint8)
-            _kernels.shuffle(words, shuffled)
-            chunks = [compress(shuffled)]
+            words = np.empty((2, *packing.tile), np.uint8)
+            words[0], words[1] = rule[1] & 0xFF, (rule[1] >> 8) & 0xFF
+            _kernels.pack_shuffled(*runs, values, corner, *rule, words)
         else:
-            chunks = [compress(words)]
+            words = np.full(packing.tile, rule[1])
+            _kernels.pack(*runs, values, corner, *rule, words)
+        chunk = self._compress(words)
+        if not len(runs[0]):
+            self._values_of_land[tile] = chunk
+        return chunk
+
+    def _pack_codes(
+        self, tile: int, corner: tuple[int, int], filled: Filled, error: np.ndarray
+    ) -> list[bytes]:
+        """The chunks of the flags, the days and the errors."""
+        from seaice.cube import _kernels
+
+        *runs, _ends = self._runs.of_tile(tile)
+        bottom, right = (n - k for n, k in zip(self._packing.shape, corner, strict=True))
+        chunks = []
         on_land = (FillFlag.LAND, 0, expected_error.NONE)
         for vector, land in zip((filled.flag, filled.days_back_forward, error), on_land, strict=True):
-            _kernels.cut(vector, index, corner, np.uint8(land), octets)
-            chunks.append(compress(octets))
-        return chunks, counts
+            octets = np.zeros(self._packing.tile, np.uint8)
+            octets[:bottom, :right] = land
+            _kernels.cut(*runs, vector, corner, octets)
+            chunks.append(self._compress(octets))
+        return chunks
 
 
 def name_counts(counts: np.ndarray) -> dict[str, int]:

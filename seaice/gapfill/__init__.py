@@ -272,7 +272,8 @@ def put_raw_day(frame: np.ndarray, values: np.ndarray, flag: np.ndarray, cells: 
     """Put the ocean cells of a raw frame (rows, columns) into vectors, flagged observed or missing."""
     from seaice.gapfill import _kernels
 
-    each_band(_kernels.compress_raw_day, len(frame), cells.index, frame, values, flag)
+    *runs, _ends = cells.rows_of_runs
+    each_band(_kernels.compress_raw_day, len(runs[0]), *runs, frame, values, flag)
 
 
 def find_gaps(flag: np.ndarray) -> np.ndarray:

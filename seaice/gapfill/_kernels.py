@@ -53,15 +53,18 @@ def expand(y0, y1, index, vector, fill, field):  # type: ignore[no-untyped-def]
 
 
 @compile_loop
-def compress_raw_day(y0, y1, index, field, values, flag):  # type: ignore[no-untyped-def]
-    """Copy the ocean cells of rows of a raw field, and flag them as observed or missing."""
-    for y in range(y0, y1):
-        for x in range(index.shape[1]):
-            c = index[y, x]
-            if c >= 0:
-                v = field[y, x]
-                values[c] = v
-                flag[c] = OBSERVED if v == v else NOT_FILLED
+def compress_raw_day(i0, i1, cell, row, column, length, field, values, flag):  # type: ignore[no-untyped-def]
+    """Copy runs of ocean cells of a raw field, and flag the cells as observed or missing.
+
+    The runs are those of :class:`seaice.gapfill.ocean_cells.Runs`.
+    """
+    for i in range(i0, i1):
+        a, x, n = cell[i], column[i], length[i]
+        source, vector, code = field[row[i], x : x + n], values[a : a + n], flag[a : a + n]
+        for k in range(n):
+            v = source[k]
+            vector[k] = v
+            code[k] = OBSERVED if v == v else NOT_FILLED
 
 
 @compile_loop

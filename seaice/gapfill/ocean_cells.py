@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,31 @@ from seaice.runtime.threads import each_band
 # Side of the squares of which it is asked whether anything in them was observed: small beside the
 # window about a cell, and less than 256 cells.
 BLOCK = 4
+
+
+class Runs(NamedTuple):
+    """Ocean cells beside each other in a row, which lie beside each other in a vector too.
+
+    Attributes
+    ----------
+    cell, row, column, length : ndarray of int32 or int16, shape (runs,)
+        The first cell of each run, where it lies, and how many cells there are.
+    ends : ndarray of int64, shape (tiles + 1,)
+        Where the grid is cut into tiles, no run crosses a border; those of the i-th tile are
+        ``ends[i]`` to ``ends[i + 1]``. Without tiles they are all of one.
+    """
+
+    cell: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    length: np.ndarray
+    ends: np.ndarray
+
+    def of_tile(self, i: int) -> Runs:
+        """The runs of one tile."""
+        part = slice(self.ends[i], self.ends[i + 1])
+        ends = np.array([0, self.ends[i + 1] - self.ends[i]])
+        return Runs(self.cell[part], self.row[part], self.column[part], self.length[part], ends)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +112,25 @@ class OceanCells:
         for axis, cells in enumerate(self.ocean.shape):
             sums = np.add.reduceat(sums, np.arange(0, cells, BLOCK), axis=axis, dtype=np.uint8)
         return sums
+
+    def runs(self, tile: tuple[int, int]) -> Runs:
+        """The runs of cells, tile after tile; ``tile`` is the rows and columns of one."""
+        rows, columns = self.rows.astype(np.int64), self.columns.astype(np.int64)
+        position = rows * self.ocean.shape[1] + columns
+        is_start = np.diff(position, prepend=-2) != 1
+        cell = np.flatnonzero(is_start | (columns % tile[1] == 0))
+        length = np.diff(cell, append=len(self))
+        tiles = [-(-cells // size) for cells, size in zip(self.ocean.shape, tile, strict=True)]
+        of_tile = rows[cell] // tile[0] * tiles[1] + columns[cell] // tile[1]
+        order = np.argsort(of_tile, kind="stable")
+        ends = np.concatenate([[0], np.cumsum(np.bincount(of_tile, minlength=tiles[0] * tiles[1]))])
+        cell, length = cell[order].astype(np.int32), length[order].astype(np.int32)
+        return Runs(cell, self.rows[cell], self.columns[cell], length, ends)
+
+    @cached_property
+    def rows_of_runs(self) -> Runs:
+        """The runs of cells in the order of their numbers."""
+        return self.runs(self.ocean.shape)
 
     def _numbers(self, count: int) -> np.ndarray:
         # One byte less for each of millions of cells; the same type for rows and columns.

@@ -8,14 +8,14 @@ from seaice.runtime.compiled_kernels import compile_loop
 
 
 @compile_loop
-def unshuffle(y0, y1, shuffled, words):  # type: ignore[no-untyped-def]
+def unshuffle(shuffled, words):  # type: ignore[no-untyped-def]
     """Undo HDF5's shuffle filter of rows of 4-byte values.
 
     A row of ``shuffled`` (rows, 4 columns) uint8 holds the lowest bytes of all its values,
     then the next ones, and so on; ``words`` (rows, columns) uint32 receives the values.
     """
-    columns = words.shape[1]
-    for y in range(y0, y1):
+    rows, columns = words.shape
+    for y in range(rows):
         row = shuffled[y]
         for x in range(columns):
             words[y, x] = (

@@ -8,16 +8,14 @@ third of the time, bit for bit the same values.
 from __future__ import annotations
 
 import io
-import threading
 from typing import Any
 
 import numpy as np
 
 from seaice.open_file import open_hdf5
-from seaice.runtime.threads import each_band
 
 _FILTERS = [2, 1]  # shuffle, then deflate
-_scratch = threading.local()  # one day of shuffled bytes a thread, used again and again
+_BATCH = 64  # rows
 
 
 def read_rows(content: bytes, name: str, out: np.ndarray) -> bool:
@@ -45,11 +43,17 @@ def read_rows(content: bytes, name: str, out: np.ndarray) -> bool:
                 return False
             chunks: list[Any] = []
             dataset.id.chunk_iter(chunks.append)
-        rows = {chunk.chunk_offset[0] for chunk in chunks}
-        whole = len(rows) == len(chunks) == len(out) and not any(chunk.filter_mask for chunk in chunks)
+        chunks.sort(key=_row_of)
+        whole = list(map(_row_of, chunks)) == [*range(len(out))] and not any(
+            chunk.filter_mask for chunk in chunks
+        )
         return whole and _inflate(memoryview(content), chunks, out)
     except (OSError, LookupError, RuntimeError, ValueError):
         return False
+
+
+def _row_of(chunk: Any) -> int:
+    return int(chunk.chunk_offset[0])
 
 
 def _has_the_layout(dataset: Any, shape: tuple[int, ...]) -> bool:
@@ -64,23 +68,25 @@ def _has_the_layout(dataset: Any, shape: tuple[int, ...]) -> bool:
 
 
 def _inflate(content: memoryview, chunks: list[Any], out: np.ndarray) -> bool:
+    """Inflate chunks, which are in the order of the rows, a few at a time: they stay in the cache."""
     from isal import isal_zlib
 
     from seaice.sources.bremen import _kernels
 
-    rows, columns = out.shape
-    shuffled = getattr(_scratch, "bytes", None)
-    if shuffled is None or shuffled.shape != (rows, 4 * columns):
-        shuffled = _scratch.bytes = np.empty((rows, 4 * columns), np.uint8)
-    # A byte more than a row: a buffer that is just full is doubled before its checksum is read.
-    decompress, header, room = isal_zlib.decompress, 15, 4 * columns + 1
+    words, size = out.view(np.uint32), 4 * out.shape[1]
     damaged: Any = isal_zlib.error
     try:
-        for chunk in chunks:
-            data = content[chunk.byte_offset : chunk.byte_offset + chunk.size]
-            # A row of another length does not fit: ValueError, as for any damage.
-            shuffled[chunk.chunk_offset[0]] = np.frombuffer(decompress(data, header, room), np.uint8)
+        for first in range(0, len(chunks), _BATCH):
+            rows = [
+                # A byte more than a row: a buffer that is just full is doubled before its checksum is
+                # read.
+                isal_zlib.decompress(content[c.byte_offset : c.byte_offset + c.size], 15, size + 1)
+                for c in chunks[first : first + _BATCH]
+            ]
+            if any(len(row) != size for row in rows):
+                return False
+            shuffled = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), size)
+            _kernels.unshuffle(shuffled, words[first : first + len(rows)])
     except damaged:
         return False
-    each_band(_kernels.unshuffle, rows, shuffled, out.view(np.uint32))
     return True

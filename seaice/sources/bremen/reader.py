@@ -248,11 +248,12 @@ def _check_values(concentration: np.ndarray, grid: Grid) -> None:
         raise RejectedDay("every observed cell is exactly 0 percent")
     if highest <= 1 + _TOLERANCE and np.count_nonzero(concentration > 0) >= _MANY_CELLS:
         raise RejectedDay(f"no value above {highest:.3g} percent: fractions 0 to 1, not percent")
-    if grid.id in grids.list_grid_ids() and not np.isnan(concentration).any():
+    if grid.id in grids.list_grid_ids() and not np.isnan(concentration.min()):
         zeros = np.count_nonzero(concentration <= 0) / concentration.size
         if zeros > _LARGEST_ZERO_SHARE:
             raise RejectedDay(f"no cell is missing and {zeros:.0%} are 0 percent: 0 stands for missing")
-    np.clip(concentration, 0, 100, out=concentration)
+    if lowest < 0 or highest > 100:
+        np.clip(concentration, 0, 100, out=concentration)
 
 
 def _open_netcdf(path: Path, content: bytes) -> Any:
