@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from seaice.flags import FillFlag
 from seaice.runtime.compiled_kernels import compile_loop
+
+NOT_FILLED = int(FillFlag.NOT_FILLED)
 
 
 @compile_loop
@@ -51,3 +54,16 @@ def cut(cell, row, column, length, vector, corner, octets):  # type: ignore[no-u
         out, source = octets[row[i] - corner[0], x : x + n], vector[cell[i] : cell[i] + n]
         for k in range(n):
             out[k] = source[k]
+
+
+@compile_loop
+def count_gaps(gaps, rows, columns, flag, hole, tile, has_gaps, counts):  # type: ignore[no-untyped-def]
+    """Mark the tiles (rows, columns of tiles) in which cells ``gaps`` lie, and count these by flag.
+
+    ``counts`` (2, 256): ``counts[0]`` by flag, but a cell of the pole hole that is not filled is in
+    ``counts[1]``.
+    """
+    for c in gaps:
+        has_gaps[rows[c] // tile[0], columns[c] // tile[1]] = True
+        code = flag[c]
+        counts[1 if code == NOT_FILLED and hole[c] else 0, code] += 1

@@ -173,9 +173,16 @@ class Packer:
         gaps : ndarray of int32
             Numbers of the cells that were not observed.
         """
-        corners = self._packing.corners
-        has_gaps = np.zeros(len(corners), bool)
-        has_gaps[self._tiles_of(gaps)] = True
+        from seaice.cube import _kernels
+
+        corners, height_width = self._packing.corners, self._packing.tile
+        counts = np.zeros((2, 256), np.int64)
+        counts[0, FillFlag.OBSERVED] = len(filled.flag) - len(gaps)
+        tiled = [-(-n // size) for n, size in zip(self._packing.shape, height_width, strict=True)]
+        marks = np.zeros(tiled, bool)
+        where = (gaps, self._cells.rows, self._cells.columns)
+        _kernels.count_gaps(*where, filled.flag, self._hole, height_width, marks, counts)
+        has_gaps = marks.reshape(-1)
 
         def pack_tile(tile: int) -> list[bytes]:
             values = self._pack_values(tile, corners[tile], filled.values)
@@ -188,21 +195,7 @@ class Packer:
 
         tiles = for_each(pack_tile, range(len(corners)))
         chunks = dict(zip(PACKED, map(list, zip(*tiles, strict=True)), strict=True))
-        return PackedDay(chunks, name_counts(self._count(filled.flag, gaps)))
-
-    def _tiles_of(self, gaps: np.ndarray) -> np.ndarray:
-        """The tile of each of some cells."""
-        (height, width), across = self._packing.tile, -(-self._packing.shape[1] // self._packing.tile[1])
-        rows = self._cells.rows[gaps].astype(np.int32)
-        return rows // height * across + self._cells.columns[gaps] // width
-
-    def _count(self, flag: np.ndarray, gaps: np.ndarray) -> np.ndarray:
-        """Counts of cells as :func:`name_counts` takes them."""
-        codes = flag[gaps]
-        in_hole = self._hole[gaps] & (codes == FillFlag.NOT_FILLED)
-        counts = np.stack([np.bincount(codes[part], minlength=256) for part in (~in_hole, in_hole)])
-        counts[0, FillFlag.OBSERVED] += len(flag) - len(gaps)
-        return counts
+        return PackedDay(chunks, name_counts(counts))
 
     def _pack_values(self, tile: int, corner: tuple[int, int], values: np.ndarray) -> bytes:
         from seaice.cube import _kernels

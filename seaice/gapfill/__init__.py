@@ -277,5 +277,9 @@ def put_raw_day(frame: np.ndarray, values: np.ndarray, flag: np.ndarray, cells: 
 
 
 def find_gaps(flag: np.ndarray) -> np.ndarray:
-    """Numbers of the cells of a day that are flagged NOT_FILLED, int32."""
-    return np.flatnonzero(flag == FillFlag.NOT_FILLED).astype(np.int32)
+    """Numbers of the cells of a raw day that were not observed, int32, in order."""
+    from seaice.gapfill import _kernels
+
+    # One more: the loop writes before it knows whether a cell counts.
+    gaps = np.empty(len(flag) + 1, np.int32)
+    return gaps[: _kernels.list_gaps(flag, gaps)].copy()

@@ -110,7 +110,9 @@ def _terms_of_cell(values, days, change, index, inner, y, x, distance, terms):  
     else:
         near, span, differ = max(back, forward), max(back, forward), 0.0
     part = min(max(values[c] / 100.0, 0.0), 1.0)
-    rough = np.log(_roughness(values, index, inner, y, x) + 1.0)
+    deviation, mixture = _roughness(values, index, inner, y, x), part * (1.0 - part)
+    # Most cells are open water or closed ice in the midst of the same: two logarithms less.
+    rough = np.log(deviation + 1.0) if deviation > 0.0 else 0.0
     terms[0] = 1.0
     terms[1] = rough
     terms[2] = rough * rough
@@ -119,7 +121,7 @@ def _terms_of_cell(values, days, change, index, inner, y, x, distance, terms):  
     terms[5] = rough * differ
     terms[6] = LOGARITHM[near - 1] if near > 0 else -LOGARITHM[1]
     terms[7] = LOGARITHM[span - 1] if span > 0 else 0.0
-    terms[8] = np.log(part * (1.0 - part) + 0.02)
+    terms[8] = np.log(mixture + 0.02) if mixture > 0.0 else np.log(0.0 + 0.02)
     terms[9] = part
     terms[10] = part * part
     terms[11] = LOGARITHM[distance]
@@ -127,18 +129,17 @@ def _terms_of_cell(values, days, change, index, inner, y, x, distance, terms):  
 
 @compile_loop
 def expected_error(  # type: ignore[no-untyped-def]
-    i0, i1, chosen, rows, columns, distance, values, flag, days, change, index, inner, models, low, high,
-    step, most, out,
+    i0, i1, gaps, rows, columns, distance, values, flag, days, change, index, inner, models, has_model,
+    low, high, step, most, out,
 ):  # fmt: skip
-    """Expected standard error, in steps, of the cells ``chosen``, all of whose flags have a model.
-
-    ``distance`` has their order.
-    """
+    """Expected standard error, in steps, of those of the cells ``gaps`` whose flag has a model."""
     terms = np.empty(models.shape[2])
     for i in range(i0, i1):
-        c = chosen[i]
+        c = gaps[i]
+        if not has_model[flag[c]]:
+            continue
         y, x = np.int64(rows[c]), np.int64(columns[c])
-        _terms_of_cell(values, days, change, index, inner, y, x, distance[i], terms)
+        _terms_of_cell(values, days, change, index, inner, y, x, distance[c], terms)
         v = values[c]
         model = models[flag[c], 0 if low < v < high else 1]
         total = 0.0
@@ -154,4 +155,4 @@ def error_terms(i0, i1, chosen, rows, columns, distance, values, days, change, i
     for i in range(i0, i1):
         c = chosen[i]
         y, x = np.int64(rows[c]), np.int64(columns[c])
-        _terms_of_cell(values, days, change, index, inner, y, x, distance[i], terms[i])
+        _terms_of_cell(values, days, change, index, inner, y, x, distance[c], terms[i])

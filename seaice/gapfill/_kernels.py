@@ -19,11 +19,15 @@ from __future__ import annotations
 import numpy as np
 
 from seaice.flags import FillFlag
-from seaice.gapfill.ocean_cells import BLOCK
 from seaice.runtime.compiled_kernels import compile_loop
 
 # Side of the squares of cells that are filled at a time: their sources stay in the processor's cache.
 TILE = 32
+# Side of the squares of which it is asked whether anything in them was observed: small beside the
+# window about a cell.
+BLOCK = 4
+UNKNOWN, NO, YES = 0, 1, 2
+
 # Plain numbers: compiled code takes them as constants.
 OBSERVED = int(FillFlag.OBSERVED)
 TWO_SIDED, ONE_SIDED = int(FillFlag.TEMPORAL_TWO_SIDED), int(FillFlag.TEMPORAL_ONE_SIDED)
@@ -65,6 +69,16 @@ def compress_raw_day(i0, i1, cell, row, column, length, field, values, flag):  #
             v = source[k]
             vector[k] = v
             code[k] = OBSERVED if v == v else NOT_FILLED
+
+
+@compile_loop
+def list_gaps(flag, gaps):  # type: ignore[no-untyped-def]
+    """List the cells of a day that are not flagged OBSERVED; returns how many there are."""
+    count = 0
+    for c in range(flag.size):
+        gaps[count] = c
+        count += flag[c] != OBSERVED
+    return count
 
 
 @compile_loop
@@ -142,29 +156,41 @@ def _spread(values, flag, slot, index, inner, c, y, x, beside):  # type: ignore[
 
 
 @compile_loop
-def subtract_gaps(gaps, rows, columns, observed):  # type: ignore[no-untyped-def]
-    """Take the cells ``gaps`` from the number of cells of their blocks, of which the observed remain."""
-    for c in gaps:
-        observed[rows[c] // BLOCK, columns[c] // BLOCK] -= 1
+def _is_block_observed(flag, slot, index, row, column):  # type: ignore[no-untyped-def]
+    """Whether a block of :data:`BLOCK` x :data:`BLOCK` cells holds an observed one."""
+    for y in range(row * BLOCK, min(index.shape[0], (row + 1) * BLOCK)):
+        for x in range(column * BLOCK, min(index.shape[1], (column + 1) * BLOCK)):
+            c = index[y, x]
+            if c >= 0 and flag[slot, c] == OBSERVED:
+                return True
+    return False
+
+
+@compile_loop
+def _is_block_near(flag, slot, index, answers, row, column, margin):  # type: ignore[no-untyped-def]
+    """Whether a block, or one within ``margin`` blocks of it, holds an observed cell."""
+    observed = answers[0]
+    for q in range(max(0, row - margin), min(observed.shape[0], row + margin + 1)):
+        for r in range(max(0, column - margin), min(observed.shape[1], column + margin + 1)):
+            if observed[q, r] == UNKNOWN:
+                observed[q, r] = YES if _is_block_observed(flag, slot, index, q, r) else NO
+            if observed[q, r] == YES:
+                return True
+    return False
 
 
 @compile_loop(inline=True)
-def _is_any_near(observed, near, y, x, reach):  # type: ignore[no-untyped-def]
+def _is_any_near(flag, slot, index, answers, y, x, reach):  # type: ignore[no-untyped-def]
     """Whether there may be an observed cell within reach: whether a block within reach has one.
 
-    ``near`` remembers it by block: 0 not asked before, 1 no, 2 yes. Two threads may ask at a time;
-    both write the same.
+    ``answers`` (2, rows, columns of blocks) remembers for each block whether it holds one and whether
+    one is near. Two threads may look at a block at a time; both write the same.
     """
     row, column = y // BLOCK, x // BLOCK
-    answer = near[row, column]
-    if answer == 0:
-        answer, margin = 1, -(-reach // BLOCK)
-        for q in range(max(0, row - margin), min(near.shape[0], row + margin + 1)):
-            for r in range(max(0, column - margin), min(near.shape[1], column + margin + 1)):
-                if observed[q, r] > 0:
-                    answer = 2
-        near[row, column] = answer
-    return answer == 2
+    if answers[1, row, column] == UNKNOWN:
+        is_near = _is_block_near(flag, slot, index, answers, row, column, -(-reach // BLOCK))
+        answers[1, row, column] = YES if is_near else NO
+    return answers[1, row, column] == YES
 
 
 @compile_loop(inline=True)
@@ -194,15 +220,15 @@ def _departure_beside(  # type: ignore[no-untyped-def]
 
 @compile_loop
 def departure(  # type: ignore[no-untyped-def]
-    i0, i1, todo, values, flag, days, change, order, t, index, inner, rows, columns, observed, near,
-    limits, past_only, beside, weight_s, shrinkage,
+    i0, i1, todo, values, flag, days, change, order, t, index, inner, rows, columns, answers, limits,
+     past_only, beside, weight_s, shrinkage,
 ):  # fmt: skip
     """Fill cells in time, and correct by how observed neighbours departed.
 
     All sources are flagged OBSERVED, on this day and on others; what is written here is not.
     ``days`` and ``change`` (cells) are those of the day that is filled; ``beside[d]`` is the weight
-    of the next row or column on a day d days away. ``observed`` and ``near`` are by block, see
-    :func:`_is_any_near`.
+    of the next row or column on a day d days away. ``answers`` are those of
+    :func:`_is_any_near`, unknown at first.
     """
     here = order[t]
     max_gap, one_sided = limits
@@ -224,7 +250,7 @@ def departure(  # type: ignore[no-untyped-def]
             n = _spread(values, flag, k, index, inner, c, y, x, beside[f])
         estimate = p + b * (n - p) / (b + f)
         weight = 0.0
-        if reach > 0 and _is_any_near(observed, near, y, x, reach):
+        if reach > 0 and _is_any_near(flag, here, index, answers, y, x, reach):
             total, weight, low, high = _departure_beside(
                 values, flag, index, here, i, k, b / (b + f), y, x, weight_s
             )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -156,10 +156,9 @@ def of_cells(day: Filled, cells: OceanCells, gaps: np.ndarray, table: ErrorTable
 
     models, has_model = table.arrays()
     error = np.full(day.flag.shape, NONE, np.uint8)
-    chosen = gaps[has_model[day.flag[gaps]]]
-    where = (chosen, cells.rows, cells.columns, _distance_of_cells(day, cells, chosen))
-    rule = (cells.index, cells.inner, models, LOW, HIGH, STEP, MOST)
-    each_band(_error_kernels.expected_error, len(chosen), *where, *day, *rule, error)
+    where = (gaps, cells.rows, cells.columns, _distance_of_cells(day, cells, gaps))
+    rule = (cells.index, cells.inner, models, has_model, LOW, HIGH, STEP, MOST)
+    each_band(_error_kernels.expected_error, len(gaps), *where, *day, *rule, error)
     return error
 
 
@@ -181,7 +180,7 @@ def terms_of(day: Filled, chosen: np.ndarray) -> np.ndarray:
 
     vectors, cells = _flatten(day)
     numbers = np.ravel_multi_index(tuple(chosen.T), day.flag.shape)
-    distance = distance_of(day)[*chosen.T]
+    distance = distance_of(day).reshape(-1)
     terms = np.empty((len(chosen), len(TERMS)))
     where = (numbers, cells.rows, cells.columns, distance)
     fields = (vectors.values, vectors.days_back_forward, vectors.change)
@@ -203,21 +202,32 @@ def distance_of(day: Filled) -> np.ndarray:
     return distance
 
 
-def _distance_of_cells(day: Filled, cells: OceanCells, chosen: np.ndarray) -> np.ndarray:
-    """The distances of some cells; see :func:`distance_of`."""
+def _distance_of_cells(day: Filled, cells: OceanCells, gaps: np.ndarray) -> np.ndarray:
+    """The distances of :func:`distance_of` where an error needs them, uint8 (cells); 0 elsewhere."""
     from seaice.gapfill import _error_kernels
 
-    distance = np.zeros(len(chosen), np.uint8)
-    asking = np.flatnonzero(np.isin(day.flag[chosen], _NEEDS_DISTANCE))
-    numbers, distances = chosen[asking], np.zeros(len(asking), np.uint8)
+    distance = np.zeros(len(cells), np.uint8)
+    chosen = gaps[_is_asking()[day.flag[gaps]]]
+    if not len(chosen):
+        return distance
+    near = np.empty(len(chosen), np.uint8)
     where = (cells.rows, cells.columns, day.flag, cells.index)
-    is_small = len(asking) < _FEW * len(cells)
-    if not is_small or not _error_kernels.near_distance(numbers, *where, _FAR, distances):
+    is_small = len(chosen) < _FEW * len(cells)
+    if is_small and _error_kernels.near_distance(chosen, *where, _FAR, near):
+        distance[chosen] = near
+    else:
         field = np.empty(cells.ocean.shape, np.uint8)
         _error_kernels.distance_in_time_filled(day.flag, cells.index, field)
-        distances = field[cells.rows[numbers], cells.columns[numbers]]
-    distance[asking] = distances
+        distance[chosen] = field[cells.rows[chosen], cells.columns[chosen]]
     return distance
+
+
+@cache
+def _is_asking() -> np.ndarray:
+    """Whether the error of a cell of a flag depends on the distance, bool (256,)."""
+    is_asking = np.zeros(256, bool)
+    is_asking[list(_NEEDS_DISTANCE)] = True
+    return is_asking
 
 
 def _flatten(day: Filled) -> tuple[Filled, OceanCells]:

@@ -11,10 +11,6 @@ import numpy as np
 
 from seaice.runtime.threads import each_band
 
-# Side of the squares of which it is asked whether anything in them was observed: small beside the
-# window about a cell, and less than 256 cells.
-BLOCK = 4
-
 
 class Runs(NamedTuple):
     """Ocean cells beside each other in a row, which lie beside each other in a vector too.
@@ -104,14 +100,6 @@ class OceanCells:
             for x in range(3):
                 inner &= padded[y : y + rows, x : x + columns]
         return inner[self.ocean]
-
-    @cached_property
-    def block_sizes(self) -> np.ndarray:
-        """Number of ocean cells of every square of :data:`BLOCK` x :data:`BLOCK` cells, uint8 (y, x)."""
-        sums = self.ocean.astype(np.uint8)
-        for axis, cells in enumerate(self.ocean.shape):
-            sums = np.add.reduceat(sums, np.arange(0, cells, BLOCK), axis=axis, dtype=np.uint8)
-        return sums
 
     def runs(self, tile: tuple[int, int]) -> Runs:
         """The runs of cells, tile after tile; ``tile`` is the rows and columns of one."""
