@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seaice.gapfill._kernels import has_value_in_time
+from seaice.gapfill._kernels import PART, has_value_in_time
 from seaice.runtime.compiled_kernels import compile_loop
 
 # Logarithms of 1 to 256: days, changes and distances are whole numbers.
@@ -38,7 +38,7 @@ def distance_in_time_filled(flag, index, distance):  # type: ignore[no-untyped-d
             distance[y, x] = min(d, 255)
 
 
-@compile_loop(inline=True)
+@compile_loop
 def _is_source_at(flag, index, y, x):  # type: ignore[no-untyped-def]
     if not (0 <= y < index.shape[0] and 0 <= x < index.shape[1]):
         return False
@@ -79,52 +79,60 @@ def near_distance(chosen, rows, columns, flag, index, limit, distance):  # type:
     return True
 
 
-@compile_loop(inline=True)
-def _roughness(values, index, inner, y, x):  # type: ignore[no-untyped-def]
-    """Standard deviation of the values in the 3 x 3 cells about a cell."""
-    n, first, total, squares = 0, 0.0, 0.0, 0.0
-    whole = inner[index[y, x]]
-    for p in range(max(0, y - 1), min(index.shape[0], y + 2)):
-        for q in range(max(0, x - 1), min(index.shape[1], x + 2)):
-            c = index[p, x] + (q - x) if whole else np.int64(index[p, q])
-            if c < 0:
-                continue
-            v = np.float64(values[c])
-            if v == v:
-                if n == 0:
-                    first = v
-                n += 1
-                total += v - first
-                squares += (v - first) * (v - first)
-    mean = total / n
-    return np.sqrt(max(0.0, squares / n - mean * mean))
+@compile_loop
+def _roughness(cells, rows, columns, values, index, inner, out):  # type: ignore[no-untyped-def]
+    """Standard deviation of the values in the 3 x 3 cells about each cell."""
+    for i in range(cells.size):
+        y, x = np.int64(rows[cells[i]]), np.int64(columns[cells[i]])
+        n, first, total, squares = 0, 0.0, 0.0, 0.0
+        is_inner = inner[cells[i]]
+        for p in range(max(0, y - 1), min(index.shape[0], y + 2)):
+            middle = np.int64(index[p, x])
+            for q in range(max(0, x - 1), min(index.shape[1], x + 2)):
+                c = middle + (q - x) if is_inner else np.int64(index[p, q])
+                if c < 0:
+                    continue
+                v = np.float64(values[c])
+                if v == v:
+                    if n == 0:
+                        first = v
+                    n += 1
+                    total += v - first
+                    squares += (v - first) * (v - first)
+        mean = total / n
+        out[i] = np.sqrt(max(0.0, squares / n - mean * mean))
 
 
-@compile_loop(inline=True)
-def _terms_of_cell(values, days, change, index, inner, y, x, distance, terms):  # type: ignore[no-untyped-def]
-    """The terms of one filled cell (:data:`seaice.gapfill.expected_error.TERMS`)."""
-    c = index[y, x]
-    back, forward = days[c] // 10, days[c] % 10
-    if back > 0 and forward > 0:
-        near, span, differ = min(back, forward), back + forward, LOGARITHM[change[c]]
-    else:
-        near, span, differ = max(back, forward), max(back, forward), 0.0
-    part = min(max(values[c] / 100.0, 0.0), 1.0)
-    deviation, mixture = _roughness(values, index, inner, y, x), part * (1.0 - part)
-    # Most cells are open water or closed ice in the midst of the same: two logarithms less.
-    rough = np.log(deviation + 1.0) if deviation > 0.0 else 0.0
-    terms[0] = 1.0
-    terms[1] = rough
-    terms[2] = rough * rough
-    terms[3] = differ
-    terms[4] = differ * differ
-    terms[5] = rough * differ
-    terms[6] = LOGARITHM[near - 1] if near > 0 else -LOGARITHM[1]
-    terms[7] = LOGARITHM[span - 1] if span > 0 else 0.0
-    terms[8] = np.log(mixture + 0.02) if mixture > 0.0 else np.log(0.0 + 0.02)
-    terms[9] = part
-    terms[10] = part * part
-    terms[11] = LOGARITHM[distance]
+@compile_loop
+def error_terms(  # type: ignore[no-untyped-def]
+    cells, rows, columns, distance, values, days, change, index, inner, terms
+):
+    """The terms (n, terms) of filled cells (:data:`seaice.gapfill.expected_error.TERMS`)."""
+    deviations = np.empty(cells.size)
+    _roughness(cells, rows, columns, values, index, inner, deviations)
+    for i in range(cells.size):
+        c = cells[i]
+        back, forward = np.int64(days[c]) // 10, np.int64(days[c]) % 10
+        if back > 0 and forward > 0:
+            near, span, differ = min(back, forward), back + forward, LOGARITHM[change[c]]
+        else:
+            near, span, differ = max(back, forward), max(back, forward), 0.0
+        part = min(max(values[c] / 100.0, 0.0), 1.0)
+        mixture = part * (1.0 - part)
+        # Most cells are open water or closed ice in the midst of the same: two logarithms less.
+        rough = np.log(deviations[i] + 1.0) if deviations[i] > 0.0 else 0.0
+        terms[i, 0] = 1.0
+        terms[i, 1] = rough
+        terms[i, 2] = rough * rough
+        terms[i, 3] = differ
+        terms[i, 4] = differ * differ
+        terms[i, 5] = rough * differ
+        terms[i, 6] = LOGARITHM[near - 1] if near > 0 else -LOGARITHM[1]
+        terms[i, 7] = LOGARITHM[span - 1] if span > 0 else 0.0
+        terms[i, 8] = np.log(mixture + 0.02) if mixture > 0.0 else np.log(0.0 + 0.02)
+        terms[i, 9] = part
+        terms[i, 10] = part * part
+        terms[i, 11] = LOGARITHM[distance[c]]
 
 
 @compile_loop
@@ -133,26 +141,22 @@ def expected_error(  # type: ignore[no-untyped-def]
     low, high, step, most, out,
 ):  # fmt: skip
     """Expected standard error, in steps, of those of the cells ``gaps`` whose flag has a model."""
-    terms = np.empty(models.shape[2])
-    for i in range(i0, i1):
-        c = gaps[i]
-        if not has_model[flag[c]]:
-            continue
-        y, x = np.int64(rows[c]), np.int64(columns[c])
-        _terms_of_cell(values, days, change, index, inner, y, x, distance[c], terms)
-        v = values[c]
-        model = models[flag[c], 0 if low < v < high else 1]
-        total = 0.0
-        for k in range(terms.size):
-            total += model[k] * terms[k]
-        steps = np.ceil(np.exp(min(total, 5.0)) / step)
-        out[c] = np.uint8(min(max(steps, 1.0), most))
-
-
-@compile_loop
-def error_terms(i0, i1, chosen, rows, columns, distance, values, days, change, index, inner, terms):  # type: ignore[no-untyped-def]
-    """The terms (n, terms) of the cells ``chosen``."""
-    for i in range(i0, i1):
-        c = chosen[i]
-        y, x = np.int64(rows[c]), np.int64(columns[c])
-        _terms_of_cell(values, days, change, index, inner, y, x, distance[c], terms[i])
+    cells, terms = np.empty(PART, np.int32), np.empty((PART, models.shape[2]))
+    # Part by part: a call for each cell, with a dozen arrays, would cost more than its work.
+    for first in range(i0, i1, PART):
+        count = 0
+        for i in range(first, min(i1, first + PART)):
+            if has_model[flag[gaps[i]]]:
+                cells[count] = gaps[i]
+                count += 1
+        chosen = cells[:count]
+        error_terms(chosen, rows, columns, distance, values, days, change, index, inner, terms)
+        for i in range(count):
+            c = chosen[i]
+            v = values[c]
+            kind = 0 if low < v < high else 1
+            total = 0.0
+            for k in range(terms.shape[1]):
+                total += models[flag[c], kind, k] * terms[i, k]
+            steps = np.ceil(np.exp(min(total, 5.0)) / step)
+            out[c] = np.uint8(min(max(steps, 1.0), most))

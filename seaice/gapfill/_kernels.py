@@ -27,6 +27,8 @@ TILE = 32
 # window about a cell.
 BLOCK = 4
 UNKNOWN, NO, YES = 0, 1, 2
+# Cells that are worked on together: what is computed on the way stays in the processor's cache.
+PART = 512
 
 # Plain numbers: compiled code takes them as constants.
 OBSERVED = int(FillFlag.OBSERVED)
@@ -87,7 +89,7 @@ def has_value_in_time(code):  # type: ignore[no-untyped-def]
     return code <= ONE_SIDED or code in (DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED)
 
 
-@compile_loop(inline=True)
+@compile_loop
 def _distance_to_observed(flag, order, t, step, limit, c):  # type: ignore[no-untyped-def]
     """Days to the nearest observed value of a cell in one direction; 0 if there is none."""
     for k in range(1, limit + 1):
@@ -128,31 +130,45 @@ def temporal(  # type: ignore[no-untyped-def]
             days[c] = f
 
 
-@compile_loop(inline=True)
-def _spread(values, flag, slot, index, inner, c, y, x, beside):  # type: ignore[no-untyped-def]
-    """Mean of the observed cells of a day at and around an observed one, by rows and columns."""
-    total, weight = np.float64(values[slot, c]), 1.0
-    if beside == 0.0:
-        return total
-    if inner[c]:
-        for q in range(y - 1, y + 2):
-            middle = index[q, x]
-            w_row = 1.0 if q == y else beside
-            for r in range(-1, 2):
-                n = middle + r
-                if n != c and flag[slot, n] == OBSERVED:
-                    w = w_row if r == 0 else w_row * beside
+@compile_loop
+def _find_days(cells, flag, order, t, limits, past_only, back, forward):  # type: ignore[no-untyped-def]
+    """Days to the nearest observed values of each cell before and after; 0 and 0 if too far."""
+    max_gap, one_sided = limits
+    before = min(max_gap, t)
+    after = 0 if past_only else min(max_gap, order.size - 1 - t)
+    for i in range(cells.size):
+        b = _distance_to_observed(flag, order, t, -1, before, cells[i])
+        f = _distance_to_observed(flag, order, t, 1, after, cells[i])
+        if (b > 0 and f > 0) or b + f <= one_sided:
+            back[i], forward[i] = b, f
+
+
+@compile_loop
+def _smear(  # type: ignore[no-untyped-def]
+    cells, days, step, values, flag, order, t, index, inner, rows, columns, beside, means
+):
+    """Means of the observed cells at and around each cell, so many days away, by rows and columns.
+
+    0 days stand for no day: the mean stays as it is.
+    """
+    for i in range(cells.size):
+        d, c = days[i], cells[i]
+        if d == 0:
+            continue
+        slot, side = order[t + step * d], beside[d]
+        total, weight = np.float64(values[slot, c]), 1.0
+        y, x = np.int64(rows[c]), np.int64(columns[c])
+        is_inner = inner[c]
+        for q in range(max(0, y - 1), min(index.shape[0], y + 2) if side > 0.0 else 0):
+            w_row = 1.0 if q == y else side
+            middle = np.int64(index[q, x])
+            for r in range(max(0, x - 1), min(index.shape[1], x + 2)):
+                n = middle + (r - x) if is_inner else np.int64(index[q, r])
+                if n >= 0 and n != c and flag[slot, n] == OBSERVED:
+                    w = w_row if r == x else w_row * side
                     total += w * values[slot, n]
                     weight += w
-        return total / weight
-    for q in range(max(0, y - 1), min(index.shape[0], y + 2)):
-        for r in range(max(0, x - 1), min(index.shape[1], x + 2)):
-            n = index[q, r]
-            if n >= 0 and n != c and flag[slot, n] == OBSERVED:
-                w = beside if q == y or r == x else beside * beside
-                total += w * values[slot, n]
-                weight += w
-    return total / weight
+        means[i] = total / weight
 
 
 @compile_loop
@@ -167,96 +183,86 @@ def _is_block_observed(flag, slot, index, row, column):  # type: ignore[no-untyp
 
 
 @compile_loop
-def _is_block_near(flag, slot, index, answers, row, column, margin):  # type: ignore[no-untyped-def]
-    """Whether a block, or one within ``margin`` blocks of it, holds an observed cell."""
-    observed = answers[0]
+def _is_block_near(flag, slot, index, observed, row, column, margin):  # type: ignore[no-untyped-def]
+    """Whether a block, or one within ``margin`` blocks of it, holds an observed cell.
+
+    ``observed`` (rows, columns of blocks) remembers the answer for each of them.
+    """
+    is_near = False
     for q in range(max(0, row - margin), min(observed.shape[0], row + margin + 1)):
         for r in range(max(0, column - margin), min(observed.shape[1], column + margin + 1)):
             if observed[q, r] == UNKNOWN:
                 observed[q, r] = YES if _is_block_observed(flag, slot, index, q, r) else NO
             if observed[q, r] == YES:
-                return True
-    return False
-
-
-@compile_loop(inline=True)
-def _is_any_near(flag, slot, index, answers, y, x, reach):  # type: ignore[no-untyped-def]
-    """Whether there may be an observed cell within reach: whether a block within reach has one.
-
-    ``answers`` (2, rows, columns of blocks) remembers for each block whether it holds one and whether
-    one is near. Two threads may look at a block at a time; both write the same.
-    """
-    row, column = y // BLOCK, x // BLOCK
-    if answers[1, row, column] == UNKNOWN:
-        is_near = _is_block_near(flag, slot, index, answers, row, column, -(-reach // BLOCK))
-        answers[1, row, column] = YES if is_near else NO
-    return answers[1, row, column] == YES
-
-
-@compile_loop(inline=True)
-def _departure_beside(  # type: ignore[no-untyped-def]
-    values, flag, index, here, before, after, share, y, x, weight_s
-):
-    """Sums over the neighbours observed on all three days, and the range of their values.
-
-    Returns sum(w departure), sum(w), smallest and largest value on the day itself.
-    """
-    reach = weight_s.size - 1
-    total, weight, low, high = 0.0, 0.0, np.inf, -np.inf
-    for q in range(max(0, y - reach), min(index.shape[0], y + reach + 1)):
-        w_row = weight_s[abs(q - y)]
-        for r in range(max(0, x - reach), min(index.shape[1], x + reach + 1)):
-            c = index[q, r]
-            # OBSERVED is 0, so the bits of the three flags together are 0 if all three are observed.
-            if c < 0 or flag[here, c] | flag[before, c] | flag[after, c]:
-                continue
-            v, p = np.float64(values[here, c]), np.float64(values[before, c])
-            w = w_row * weight_s[abs(r - x)]
-            total += w * (v - p - share * (values[after, c] - p))
-            weight += w
-            low, high = min(low, v), max(high, v)
-    return total, weight, low, high
+                is_near = True
+    return is_near
 
 
 @compile_loop
-def departure(  # type: ignore[no-untyped-def]
-    i0, i1, todo, values, flag, days, change, order, t, index, inner, rows, columns, answers, limits,
-     past_only, beside, weight_s, shrinkage,
-):  # fmt: skip
-    """Fill cells in time, and correct by how observed neighbours departed.
+def _departures_beside(  # type: ignore[no-untyped-def]
+    cells, back, forward, values, flag, order, t, index, rows, columns, observed, near, weight_s, sums
+):
+    """Sums over the neighbours of each cell that are observed on all three days, and their range.
 
-    All sources are flagged OBSERVED, on this day and on others; what is written here is not.
-    ``days`` and ``change`` (cells) are those of the day that is filled; ``beside[d]`` is the weight
-    of the next row or column on a day d days away. ``answers`` are those of
-    :func:`_is_any_near`, unknown at first.
+    ``sums`` (n, 4) receives sum(w departure), sum(w), the smallest and the largest value on the day
+    itself. ``observed`` and ``near`` (rows, columns of blocks) remember for each block whether it
+    holds an observed cell and whether one is near. Two threads may look at a block at a time; both
+    write the same.
     """
-    here = order[t]
-    max_gap, one_sided = limits
-    before = min(max_gap, t)
-    after = 0 if past_only else min(max_gap, order.size - 1 - t)
-    reach = weight_s.size - 1
-    for m in range(i0, i1):
-        c = todo[m]
-        b = _distance_to_observed(flag, order, t, -1, before, c)
-        f = _distance_to_observed(flag, order, t, 1, after, c)
-        two = b > 0 and f > 0
-        if not two and not 0 < b + f <= one_sided:
-            continue
+    here, reach = order[t], weight_s.size - 1
+    margin = -(-reach // BLOCK)
+    for i in range(cells.size):
+        c, b, f = cells[i], back[i], forward[i]
+        sums[i, 1] = 0.0
         y, x = np.int64(rows[c]), np.int64(columns[c])
-        # From one side alone both ends are the same day: the estimate is its value.
-        i, k = order[t - b if b > 0 else t + f], order[t + f if f > 0 else t - b]
-        p = n = _spread(values, flag, i, index, inner, c, y, x, beside[b if b > 0 else f])
-        if two:
-            n = _spread(values, flag, k, index, inner, c, y, x, beside[f])
-        estimate = p + b * (n - p) / (b + f)
-        weight = 0.0
-        if reach > 0 and _is_any_near(flag, here, index, answers, y, x, reach):
-            total, weight, low, high = _departure_beside(
-                values, flag, index, here, i, k, b / (b + f), y, x, weight_s
-            )
-            estimate += total / (weight + shrinkage)
+        row, column = y // BLOCK, x // BLOCK
+        if b + f == 0:
+            continue
+        if near[row, column] == UNKNOWN:
+            is_near = _is_block_near(flag, here, index, observed, row, column, margin)
+            near[row, column] = YES if is_near else NO
+        if near[row, column] == NO:
+            continue
+        # From one side alone both ends are the same day.
+        before, after = order[t - b if b > 0 else t + f], order[t + f if f > 0 else t - b]
+        share = b / (b + f)
+        total, weight, low, high = 0.0, 0.0, np.inf, -np.inf
+        left, right = max(0, x - reach), min(index.shape[1] - 1, x + reach)
+        for q in range(max(0, y - reach), min(index.shape[0], y + reach + 1)):
+            w_row = weight_s[abs(q - y)]
+            for block in range(left // BLOCK, right // BLOCK + 1):
+                if observed[q // BLOCK, block] == NO:
+                    continue
+                for r in range(max(left, block * BLOCK), min(right, block * BLOCK + BLOCK - 1) + 1):
+                    n = index[q, r]
+                    # OBSERVED is 0: the bits of the flags together are 0 if all three are observed.
+                    if n < 0 or flag[here, n] | flag[before, n] | flag[after, n]:
+                        continue
+                    v, p = np.float64(values[here, n]), np.float64(values[before, n])
+                    w = w_row * weight_s[abs(r - x)]
+                    total += w * (v - p - share * (values[after, n] - p))
+                    weight += w
+                    low, high = min(low, v), max(high, v)
+        sums[i, 0], sums[i, 1], sums[i, 2], sums[i, 3] = total, weight, low, high
+
+
+@compile_loop
+def _combine(  # type: ignore[no-untyped-def]
+    cells, back, forward, ends, sums, shrinkage, values, flag, here, days, change
+):
+    """Write the values of cells: between both ``ends`` (2, n), plus their neighbours' departure."""
+    for i in range(cells.size):
+        c, b, f = cells[i], back[i], forward[i]
+        if b + f == 0:
+            continue
+        two = b > 0 and f > 0
+        # From one side alone the estimate is the value of that side.
+        p = ends[0, i] if b > 0 else ends[1, i]
+        n = ends[1, i] if f > 0 else ends[0, i]
+        estimate, weight = p + b * (n - p) / (b + f), sums[i, 1]
         if weight > 0.0:
-            low, high = min(low, p, n), max(high, p, n)
+            estimate += sums[i, 0] / (weight + shrinkage)
+            low, high = min(sums[i, 2], p, n), max(sums[i, 3], p, n)
             values[here, c] = min(max(estimate, low), high)
             flag[here, c] = DEPARTURE_TWO_SIDED if two else DEPARTURE_ONE_SIDED
         else:
@@ -265,6 +271,35 @@ def departure(  # type: ignore[no-untyped-def]
         days[c] = 10 * b + f
         # Rounded to the nearest whole unit, as the conversion drops the fraction.
         change[c] = np.uint8(min(abs(n - p) + 0.5, 255.0))
+
+
+@compile_loop
+def departure(  # type: ignore[no-untyped-def]
+    i0, i1, todo, values, flag, days, change, order, t, index, inner, rows, columns, observed, near,
+    limits, past_only, beside, weight_s, shrinkage,
+):  # fmt: skip
+    """Fill cells in time, and correct by how observed neighbours departed.
+
+    All sources are flagged OBSERVED, on this day and on others; what is written here is not.
+    ``days`` and ``change`` (cells) are those of the day that is filled; ``beside[d]`` is the weight
+    of the next row or column on a day d days away. ``observed`` and
+    ``near`` are those of :func:`_departures_beside`, unknown at first.
+    """
+    # Part by part: a call for each cell, with a dozen arrays, would cost more than its work.
+    for first in range(i0, i1, PART):
+        cells = todo[first : min(i1, first + PART)]
+        back, forward = np.zeros((2, cells.size), np.int64)
+        _find_days(cells, flag, order, t, limits, past_only, back, forward)
+        ends, sums = np.empty((2, cells.size)), np.zeros((cells.size, 4))
+        where = (index, inner, rows, columns, beside)
+        _smear(cells, back, -1, values, flag, order, t, *where, ends[0])
+        _smear(cells, forward, 1, values, flag, order, t, *where, ends[1])
+        if weight_s.size > 1:
+            _departures_beside(
+                cells, back, forward, values, flag, order, t, index, rows, columns, observed, near,
+                weight_s, sums,
+            )  # fmt: skip
+        _combine(cells, back, forward, ends, sums, shrinkage, values, flag, order[t], days, change)
 
 
 @compile_loop

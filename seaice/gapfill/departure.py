@@ -90,9 +90,9 @@ class Departure(Hybrid):
         from seaice.gapfill import _kernels
 
         todo, day, cells = frames.missing(), frames.day, frames.cells
-        answers = np.zeros((2, *(-(-n // _kernels.BLOCK) for n in cells.ocean.shape)), np.uint8)
+        observed, near = np.zeros((2, *(-(-n // _kernels.BLOCK) for n in cells.ocean.shape)), np.uint8)
         sources = (frames.values, frames.flag, day.days_back_forward, day.change, frames.order, t)
-        where = (cells.index, cells.inner, cells.rows, cells.columns, answers)
+        where = (cells.index, cells.inner, cells.rows, cells.columns, observed, near)
         limits = (self.max_gap_days, self.one_sided_days)
         rule = (limits, self.past_only, self._smearing(), self._neighbour_weights(), SHRINKAGE)
         each_band(_kernels.departure, len(todo), todo, *sources, *where, *rule)

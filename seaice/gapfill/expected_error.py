@@ -184,7 +184,7 @@ def terms_of(day: Filled, chosen: np.ndarray) -> np.ndarray:
     terms = np.empty((len(chosen), len(TERMS)))
     where = (numbers, cells.rows, cells.columns, distance)
     fields = (vectors.values, vectors.days_back_forward, vectors.change)
-    _error_kernels.error_terms(0, len(chosen), *where, *fields, cells.index, cells.inner, terms)
+    _error_kernels.error_terms(*where, *fields, cells.index, cells.inner, terms)
     return terms
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +25,6 @@ def compile_loop(
     *,
     signatures: Sequence[Any] = (),
     error_model: Literal["python", "numpy"] = "python",
-    inline: bool = False,
 ) -> Any:
     """Compile a function when it is first called, without holding Python's interpreter lock.
 
@@ -38,14 +36,10 @@ def compile_loop(
         Numba types of the arguments. With them the function is compiled at once, and for no others.
     error_model : {"python", "numpy"}
         Whether a division by zero raises an error, or gives infinity or NaN.
-    inline : bool
-        Whether its code becomes a part of every loop that calls it: a call for each cell with a
-        dozen arrays costs more than a few dozen loads.
     """
     if function is None:
-        return partial(compile_loop, signatures=signatures, error_model=error_model, inline=inline)
-    inlining: Literal["always", "never"] = "always" if inline else "never"
-    loop: Any = njit(nogil=True, error_model=error_model, inline=inlining)(function)
+        return lambda decorated: compile_loop(decorated, signatures=signatures, error_model=error_model)
+    loop: Any = njit(nogil=True, error_model=error_model)(function)
     try:
         loop._cache = _GuardedCache(function)
     except RuntimeError as error:  # neither the folder of the source nor the home can be written to
