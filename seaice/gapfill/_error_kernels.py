@@ -83,7 +83,7 @@ def near_distance(chosen, rows, columns, flag, index, limit, distance):  # type:
 def _roughness(cells, rows, columns, values, index, inner, out):  # type: ignore[no-untyped-def]
     """Standard deviation of the values in the 3 x 3 cells about each cell."""
     for i in range(cells.size):
-        y, x = np.int64(rows[cells[i]]), np.int64(columns[cells[i]])
+        y, x = rows[cells[i]], columns[cells[i]]
         n, first, total, squares = 0, 0.0, 0.0, 0.0
         is_inner = inner[cells[i]]
         for p in range(max(0, y - 1), min(index.shape[0], y + 2)):

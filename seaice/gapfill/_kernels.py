@@ -157,7 +157,7 @@ def _smear(  # type: ignore[no-untyped-def]
             continue
         slot, side = order[t + step * d], beside[d]
         total, weight = np.float64(values[slot, c]), 1.0
-        y, x = np.int64(rows[c]), np.int64(columns[c])
+        y, x = rows[c], columns[c]
         is_inner = inner[c]
         for q in range(max(0, y - 1), min(index.shape[0], y + 2) if side > 0.0 else 0):
             w_row = 1.0 if q == y else side
