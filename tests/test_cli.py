@@ -175,7 +175,7 @@ def test_wrong_usage_is_2(capsys, words, message):
             ["segmentation", "--patch_dir", "x", "train"],
             "--patch_dir: options stand behind the command (",
         ),
-        (["fill_gaps"], "expected a command out of fill, score, calibrate, found none"),
+        (["fill_gaps"], "expected a command out of fill, score, fit, calibrate, found none"),
         (
             ["fill_gaps", "fill", "-imput_file", "x"],
             "-imput_file: no such option; did you mean --input_fi",

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from seaice import cli
 from seaice.fields.fill import fill_field
+from seaice.fields.fit import fit_weights
 from seaice.gapfill.methods import all_methods, make_method
 from seaice.runtime.options import merged_options
 from seaice.scoring.calibration_stage import calibrate_errors
@@ -28,6 +29,7 @@ from seaice.scoring.stage import score_gaps
 COMMANDS: cli.Commands = {
     "fill": (fill_field, "fill the gaps of a field"),
     "score": (score_gaps, "cut gaps into what was observed and see how well methods fill them"),
+    "fit": (fit_weights, "fit the weights of the method increments to a field"),
     "calibrate": (calibrate_errors, "fit the expected errors of consolidate_data.py to a field"),
 }
 # Options of the gaps: type, name of the value, what it is.
@@ -47,7 +49,7 @@ GAPS = {
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command-line options of ``fill_gaps.py``."""
     parser = cli.make_parser(__doc__)
-    fill, score, calibrate = cli.add_commands(parser, COMMANDS)
+    fill, score, fit, calibrate = cli.add_commands(parser, COMMANDS)
     cli.add_reading(fill)
     add = fill.add_argument
     add("--output_file", type=Path, required=True, metavar="FILE", help="filled field (.nc or .zarr)")
@@ -85,6 +87,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="cells to hold out: .npy or NetCDF, or the folder of DINEOF's sample",
     )
     add("--picture_date", type=cli.day, metavar="DATE", help="day whose errors are drawn")
+
+    cli.add_reading(fit)
+    add = fit.add_argument
+    add("--output_file", type=Path, required=True, metavar="FILE", help="weights to write (.json)")
 
     cli.add_reading(calibrate)
     add = calibrate.add_argument

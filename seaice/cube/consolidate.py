@@ -10,6 +10,7 @@ O(days x cells). Finished batches are kept on disk, so that a stopped run contin
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -34,12 +35,14 @@ from seaice.cube.recipe import Recipe
 from seaice.cube.report import report_complete, report_written
 from seaice.cube.target import Target, container_of
 from seaice.daily.folder import DailyGrids
-from seaice.dates import DateRange, day_number
+from seaice.dates import DateRange, day_number, from_day_number
 from seaice.flags import Surface
-from seaice.gapfill import DailyMethod
+from seaice.gapfill import DailyMethod, Record
 from seaice.gapfill.departure import Departure
 from seaice.gapfill.expected_error import read_table
 from seaice.gapfill.gaussian import Gaussian
+from seaice.gapfill.increments import Increments
+from seaice.gapfill.ocean_cells import OceanCells
 from seaice.grids import Grid
 from seaice.masks import assume_pole_hole, read_mask
 from seaice.report import Report, format_count
@@ -155,6 +158,31 @@ def consolidate(
         return _write_cube(FillTask(recipe, days, batch_size), target, existing, engine)
 
 
+def _with_weights_of(existing: ExistingCube | None, recipe: Recipe) -> Recipe:
+    """The recipe with the weights of the cube, unless others were asked for."""
+    method = recipe.method
+    if existing is None or not isinstance(method, Increments) or method.is_decided:
+        return recipe
+    if not existing.fill_weights:
+        return recipe
+    return replace(recipe, method=method.with_weights(existing.fill_weights))
+
+
+def _fit(recipe: Recipe, days: DailyGrids) -> Recipe:
+    """The recipe with its method fitted to the days, where it has something to fit."""
+    # Days that are read for the fit must not be taken for days that were read to be filled.
+    source = days.select(days.period)
+
+    def read(number: int, frame: np.ndarray) -> None:
+        values, _ = source.read(from_day_number(number), out=frame, with_digest=False)
+        if values is not frame:
+            frame[:] = np.nan if values is None else values
+
+    period = days.period
+    record = Record(day_number(period.start), day_number(period.end), OceanCells(recipe.ocean), read)
+    return replace(recipe, method=recipe.method.fit(record))
+
+
 def _choose_packing(
     output_file: Path, compression: str, shape: tuple[int, int], *, append: bool
 ) -> Packing:
@@ -186,11 +214,16 @@ def _write_cube(task: FillTask, target: Target, existing: ExistingCube | None, e
     finished = FinishedBatches.beside(target.path)
     first = date_range.start
     if existing is not None:
-        stale = first_stale_day(existing, recipe, days, target)
+        same = _with_weights_of(existing, recipe)
+        stale = first_stale_day(existing, same, days, target)
         if stale is None:
             _clear(target, finished)
-            return report_complete(recipe, days, target)
+            return report_complete(same, days, target)
         first = stale
+        if target.append:
+            recipe = same
+    recipe = _fit(recipe, days)
+    task = replace(task, recipe=recipe)
     if target.append:
         target.container.check_packing(target.path, recipe.packing)
     try:

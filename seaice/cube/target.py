@@ -82,6 +82,7 @@ class Target:
         attributes["time_coverage_end"] = f"{self.date_range.end}T23:59:59Z"
         attributes["time_coverage_resolution"] = "P1D"
         attributes["fill_windows"] = recipe.method.describe(recipe.grid.kilometres)
+        attributes |= recipe.method.attributes()
         attributes["halo_inputs"] = json.dumps(halo_inputs(days, self.date_range))
         return attributes
 

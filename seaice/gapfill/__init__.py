@@ -100,11 +100,15 @@ class FillStep(NamedTuple):
     sight : int
         Number of days to either side of which it uses observed values alone, those flagged
         OBSERVED. No step changes them, so no other step has to come before.
+    rewrites : bool
+        The step puts other values in place of those that earlier steps have filled. It then waits
+        until these have no more use for the day.
     """
 
     reach: int
     fill_day: Callable[[Frames, int], None]
     sight: int = 0
+    rewrites: bool = False
 
     @property
     def width(self) -> int:
@@ -114,7 +118,11 @@ class FillStep(NamedTuple):
 
 def lead_of_steps(steps: Sequence[FillStep]) -> list[int]:
     """How many days each step has to go beyond the days that are asked for, on either side."""
-    return [sum(later.reach for later in steps[k + 1 :]) for k in range(len(steps))]
+    leads = [0] * len(steps)
+    for k in range(len(steps) - 2, -1, -1):
+        later = steps[k + 1]
+        leads[k] = leads[k + 1] + max(later.reach, steps[k].reach if later.rewrites else 0)
+    return leads
 
 
 def reach_of_steps(steps: Sequence[FillStep]) -> int:
@@ -167,9 +175,59 @@ class FillingMethod(ABC):
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
+@dataclass(frozen=True, eq=False)
+class Record:
+    """Observed days, for a method that is fitted to them.
+
+    Attributes
+    ----------
+    first, last : int
+        First and last day.
+    cells : OceanCells
+    read : callable
+        ``read(day, frame)`` puts the raw values of a day into ``frame``, float32 (rows, columns),
+        NaN for missing.
+    """
+
+    first: int
+    last: int
+    cells: OceanCells
+    read: Callable[[int, np.ndarray], None]
+
+    @classmethod
+    def of_stack(cls, stack: np.ndarray, ocean: np.ndarray) -> Self:
+        """The record of a stack (time, y, x) of consecutive days, the first of which is day 0."""
+
+        def read(day: int, frame: np.ndarray) -> None:
+            frame[:] = stack[day]
+
+        return cls(0, len(stack) - 1, OceanCells(ocean), read)
+
+
 @dataclass(frozen=True, kw_only=True)
 class DailyMethod(FillingMethod):
-    """A method that fills calendar day after calendar day."""
+    """A method that fills calendar day after calendar day.
+
+    Attributes
+    ----------
+    concentration_only : bool
+        The method knows what 0 and 100 percent of ice are.
+    """
+
+    concentration_only: ClassVar[bool] = False
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What a report says of the method besides its parameters, by name."""
+        return {}
+
+    def fit(self, record: Record) -> Self:
+        """The method, fitted to a record if it has something to fit."""
+        return self
+
+    def attributes(self) -> dict[str, Any]:
+        """Global attributes of a file that was filled by this method, besides its parameters."""
+        return {}
 
     @abstractmethod
     def steps(self, hole: np.ndarray | None = None) -> list[FillStep]:

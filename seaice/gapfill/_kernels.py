@@ -36,6 +36,7 @@ TWO_SIDED, ONE_SIDED = int(FillFlag.TEMPORAL_TWO_SIDED), int(FillFlag.TEMPORAL_O
 GAUSSIAN, POLE_HOLE = int(FillFlag.SPACETIME_GAUSSIAN), int(FillFlag.POLE_HOLE)
 DEPARTURE_TWO_SIDED = int(FillFlag.DEPARTURE_TWO_SIDED)
 DEPARTURE_ONE_SIDED = int(FillFlag.DEPARTURE_ONE_SIDED)
+KRIGED_ONE_SIDED = int(FillFlag.KRIGED_ONE_SIDED)
 LAND, NOT_FILLED = int(FillFlag.LAND), int(FillFlag.NOT_FILLED)
 
 
@@ -85,8 +86,8 @@ def list_gaps(flag, gaps):  # type: ignore[no-untyped-def]
 
 @compile_loop
 def has_value_in_time(code):  # type: ignore[no-untyped-def]
-    """Whether a cell of this flag is observed or filled in time (codes 0, 1, 2, 10 and 11)."""
-    return code <= ONE_SIDED or code in (DEPARTURE_TWO_SIDED, DEPARTURE_ONE_SIDED)
+    """Whether a cell of this flag is observed or filled in time (codes 0 to 2 and 10 to 15)."""
+    return code <= ONE_SIDED or DEPARTURE_TWO_SIDED <= code <= KRIGED_ONE_SIDED
 
 
 @compile_loop

@@ -63,7 +63,7 @@ class Gaussian(DailyMethod):
     sigma: Sigma = 7.0
     past_only: bool = False
 
-    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+    def window_weights(self) -> tuple[np.ndarray, np.ndarray]:
         """The factors of the kernel in time and in space, by distance 0, 1, 2, ... (float64)."""
         variance = self.sigma**2
         in_time = np.exp(-self.alpha * np.arange(self.time_window + 1.0) ** 2 / (2 * variance))
@@ -94,7 +94,7 @@ class Gaussian(DailyMethod):
         todo = todo[np.argsort(tiles, kind="stable")]
         ends = np.concatenate([[0], np.cumsum(np.unique(tiles, return_counts=True)[1])])
         where = (frames.order, t, self.past_only, cells.index, cells.rows, cells.columns)
-        rule = (*self.weights(), SMALLEST_WEIGHT)
+        rule = (*self.window_weights(), SMALLEST_WEIGHT)
         each_band(
             _kernels.gaussian, len(ends) - 1, ends, todo, frames.values, frames.flag, *where, *rule
         )

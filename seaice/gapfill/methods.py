@@ -14,6 +14,7 @@ from seaice.gapfill.field.daily import fill_by_day
 
 # Module and class, imported when they are used. A new method is one line here.
 METHODS: dict[str, str] = {
+    "increments": "seaice.gapfill.increments:Increments",
     "departure": "seaice.gapfill.departure:Departure",
     "hybrid": "seaice.gapfill.hybrid:Hybrid",
     "temporal": "seaice.gapfill.temporal:Temporal",

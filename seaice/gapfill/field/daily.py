@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill import DailyMethod, Filled
+from seaice.gapfill import DailyMethod, Filled, Record
 from seaice.gapfill.expected_error import NONE, STEP, of_day, read_table
 from seaice.gapfill.field import FieldFill, GappyField, finish
 
@@ -26,8 +27,12 @@ def fill_by_day(gappy: GappyField, method: DailyMethod) -> FieldFill:
     Raises
     ------
     InputError
-        If two maps are of one day.
+        If two maps are of one day, or the method is for concentration and the field is none.
     """
+    if method.concentration_only and not gappy.is_concentration:
+        raise InputError(
+            f"{method} fills ice concentration alone; take departure, or say --concentration if it is"
+        )
     numbers = np.floor(gappy.days).astype(np.int64)
     if (np.diff(numbers) == 0).any():
         raise InputError(
@@ -40,16 +45,19 @@ def fill_by_day(gappy: GappyField, method: DailyMethod) -> FieldFill:
     values = np.full(gappy.values.shape, np.nan)
     error = np.full(gappy.values.shape, np.nan, np.float32) if gappy.is_concentration else None
     flag = np.full(gappy.values.shape, FillFlag.NOT_FILLED, np.uint8)
+    notes: dict[str, Any] = {}
     for part in _runs(slots):
         days = slots[part] - slots[part][0]
         stack = np.full((days[-1] + 1, *gappy.sea.shape), np.nan, np.float32)
         stack[days] = np.where(gappy.observed[part], scale * (gappy.values[part] - centre), np.nan)
-        filled = method.fill(stack, gappy.sea)
+        fitted = method.fit(Record.of_stack(stack, gappy.sea))
+        filled = fitted.fill(stack, gappy.sea)
+        notes |= fitted.notes
         values[part] = filled.values[days] / scale + centre
         flag[part] = filled.flag[days]
         if error is not None:
             error[part] = [_expected_error(filled.day(day)) / scale for day in days]
-    return finish(gappy, values, flag, error=error)
+    return finish(gappy, values, flag, error=error, notes=notes)
 
 
 def _expected_error(day: Filled) -> np.ndarray:

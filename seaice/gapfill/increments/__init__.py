@@ -1,0 +1,185 @@
+"""Filling in time, corrected by a small network that was fitted to the record itself.
+
+A first fill is that of :mod:`seaice.gapfill.departure`. Then every cell that was filled in time is
+filled once more: the linear fill between its nearest observed days, plus an increment that a network
+tells from the neighbourhood of the cell on both days and on four more days to either side, scaled by
+the standard error of a random walk between the two days. Where cells nearby are observed on the day
+itself, their departures from their own prediction are added by simple kriging. Both networks, for gaps
+with two ends and with one, look at observed values alone; the number of hidden units is small, so that
+fifteen days of a record are enough to fit them (:mod:`seaice.gapfill.increments.fit`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from seaice import InputError
+from seaice.gapfill import FillStep, Frames, Record
+from seaice.gapfill.departure import Departure
+from seaice.gapfill.increments.fit import choose_weights
+from seaice.gapfill.increments.weights import (
+    IncrementWeights,
+    Network,
+    describe_weights,
+    packaged_weights,
+    read_weights,
+)
+from seaice.runtime.threads import each_band
+
+# Days to either side that a filled value may depend on: 9 to the end of a gap, 4 beyond it, and 3 for
+# what is missing there.
+SIGHT = 16
+# Neighbours of the day count within so many cells.
+REACH = 6
+# Correlation of two departures at a distance of d cells: exp(-(d / length) ** power).
+_LENGTH, _POWER = 3.0, 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Increments(Departure):
+    """Fill by ``departure``, then correct what was filled in time by a network fitted to the record.
+
+    A value lies between 0 and 100 percent; it may leave the range of its sources. Cells are flagged
+    INCREMENT_TWO_SIDED or INCREMENT_ONE_SIDED, or KRIGED_... where observed cells of the day within 6
+    cells took part; all have ``days_back_forward``. Cells without ice about them on both days, and gaps
+    longer than the networks know, keep fill and flag of ``departure``.
+
+    Parameters
+    ----------
+    weights : Path, optional
+        File with fitted weights, of ``fill_gaps.py fit`` or a cube. By default they are fitted to the
+        record, or where that does not help those of the package.
+    fitted : IncrementWeights, optional
+        The weights; by default those of the file or of the package.
+
+    Raises
+    ------
+    InputError
+        For parameters out of range, or a file that holds no weights.
+
+    See Also
+    --------
+    seaice.gapfill.departure.Departure : all other parameters.
+    """
+
+    name: ClassVar[str] = "increments"
+    concentration_only: ClassVar[bool] = True
+
+    weights: Path | None = None
+    fitted: IncrementWeights | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights is not None and self.fitted is None:
+            object.__setattr__(self, "fitted", read_weights(Path(self.weights)))
+
+    @property
+    def weights_in_use(self) -> IncrementWeights:
+        """The weights that fill."""
+        return self.fitted or packaged_weights()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Every parameter by name; the weights by their digest."""
+        own = {n: v for n, v in super().parameters.items() if n not in ("weights", "fitted")}
+        return own | {"fill_weights": self.weights_in_use.digest}
+
+    def describe(self, kilometres: float) -> str:
+        """The parts of the method in words, and what its weights were fitted to."""
+        cells = REACH
+        return (
+            f"{super().describe(kilometres)}; weights {describe_weights(self.weights_in_use)}; "
+            f"neighbours of the day within {cells} cells ({cells * kilometres:.4g} km)"
+        )
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """The weights by their digest and in words."""
+        weights = self.weights_in_use
+        return {"fill_weights": weights.digest, "weights": describe_weights(weights)}
+
+    def attributes(self) -> dict[str, Any]:
+        """The weights, as :func:`read_weights` finds them in a cube."""
+        return {"fill_weights": self.weights_in_use.to_json()}
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the weights are given, or those of the package, so that no record is fitted."""
+        return self.fitted is not None or self.past_only
+
+    def with_weights(self, text: str) -> Self:
+        """The method with the weights of a cube (:meth:`attributes`).
+
+        Raises
+        ------
+        InputError
+            If the text holds no weights.
+        """
+        try:
+            return replace(self, fitted=IncrementWeights.of_json(text))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"the fill_weights of the cube cannot be read ({type(error).__name__}); make the cube "
+                "again with --force"
+            ) from None
+
+    def fit(self, record: Record) -> Self:
+        """The method with weights that suit a record: its own where they help, else packaged ones.
+
+        With ``past_only`` those of the package: a fit would know days that come later.
+        """
+        if self.is_decided:
+            return self
+        return replace(self, fitted=choose_weights(record, packaged_weights(), self._smearing()))
+
+    def steps(self, hole: np.ndarray | None = None) -> list[FillStep]:
+        """The steps of ``departure``, then one that corrects what they filled in time."""
+        return [*super().steps(hole), FillStep(0, self._add_increments, SIGHT, rewrites=True)]
+
+    def _add_increments(self, frames: Frames, t: int) -> None:
+        from seaice.gapfill.increments import _kernels as kernels
+
+        weights = self.weights_in_use
+        day, index, is_fitted = frames.day, frames.cells.index, weights.is_fitted
+        rows = len(index)
+        state = np.zeros(len(frames.cells), np.uint8)
+        each_band(kernels.mark_gaps, rows, day.flag, day.days_back_forward, index, is_fitted, state)
+        if not (state == kernels.IN_GAP).any():
+            return
+        each_band(kernels.mark_neighbours, rows, day.flag, index, REACH, state)
+        prediction = np.empty(len(state), np.float32)
+        sources = (frames.values, frames.flag)
+        limits = (self.max_gap_days, 0 if self.past_only else self.max_gap_days)
+        rule = (limits, is_fitted, self._smearing(), *self._networks(weights))
+        each_band(
+            kernels.predict, rows, *sources, day.days_back_forward, frames.order, t, index, *rule,
+            state, prediction,
+        )  # fmt: skip
+        lead = 0 if self.past_only else kernels.ACTIVITY_DAYS
+        each_band(
+            kernels.krige, rows, *sources, frames.order, t, lead, index, state, prediction,
+            *_neighbourhood(), day.values, day.flag, day.days_back_forward,
+        )  # fmt: skip
+
+    @staticmethod
+    def _networks(weights: IncrementWeights) -> tuple[Network, Network, np.ndarray]:
+        """Both networks and their thresholds; where one lacks, the other is there and not used."""
+        two, one = weights.two_sided or weights.one_sided, weights.one_sided or weights.two_sided
+        assert two is not None and one is not None  # else no gap is known
+        return two.network, one.network, np.stack([two.thresholds, one.thresholds])
+
+
+@lru_cache(maxsize=1)
+def _neighbourhood() -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns to cells within reach, nearest first; correlations by squared distance."""
+    offsets = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1].reshape(2, -1).T
+    square = (offsets**2).sum(axis=1)
+    near = (square > 0) & (square <= REACH**2)
+    order = np.lexsort((offsets[near, 1], offsets[near, 0], square[near]))
+    distance = np.sqrt(np.arange(4.0 * REACH**2 + 1))
+    return np.ascontiguousarray(offsets[near][order]), np.exp(-((distance / _LENGTH) ** _POWER))
