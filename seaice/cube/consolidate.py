@@ -155,6 +155,7 @@ def consolidate(
         target = Target(output_file, date_range, lat_lon, append, land_mask_file)
         if not ground:
             logger.warning("%s", _describe_missing_mask(recipe))
+        del mask, ground  # a mask is more than its surface; the days need the memory
         return _write_cube(FillTask(recipe, days, batch_size), target, existing, engine)
 
 

@@ -45,7 +45,7 @@ from seaice.runtime.workers import Engine, split_days
 
 logger = logging.getLogger(__name__)
 
-# Days that are packed and written while the next ones are filled.
+# Days that are packed and written, the last one of them while the next is filled.
 _BEHIND = 2
 # Spans for each worker: enough that all end at about the same time; each costs the reading of
 # the days within reach of its ends.
@@ -177,7 +177,7 @@ class DayFiller:
         source, size = self._task.days.period, self._task.batch_size
         seen = day_number(source.start), day_number(source.end)
         recipe = self._recipe
-        stream = FillStream(self._read, seen, self._cells, recipe.steps(), keep=_BEHIND)
+        stream = FillStream(self._read, seen, self._cells, recipe.steps(), keep=_BEHIND - 1)
         days = enumerate(stream.days(first, last), start=first)
         with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
             for begin in range(first, last + 1, size):

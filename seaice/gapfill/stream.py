@@ -19,7 +19,7 @@ from seaice.gapfill import (
 from seaice.gapfill.ocean_cells import OceanCells
 
 # Days that are read while another is filled.
-_AHEAD = 2
+_AHEAD = 1
 
 
 class FillStream:
