@@ -145,6 +145,51 @@ def _find_days(cells, flag, order, t, limits, past_only, back, forward):  # type
 
 
 @compile_loop
+def _smear_run(values, flag, first, side, means):  # type: ignore[no-untyped-def]
+    """The means of :func:`_smear` for cells beside each other, all of whose neighbours are ocean.
+
+    ``first`` are the first cell, the one above it and the one below it. What is not observed counts
+    as 0 with weight 0, so that many cells are done at once.
+    """
+    c, above, below = first
+    n = means.size
+    v, code = values[c - 1 : c + n + 1], flag[c - 1 : c + n + 1]
+    v_above, code_above = values[above - 1 : above + n + 1], flag[above - 1 : above + n + 1]
+    v_below, code_below = values[below - 1 : below + n + 1], flag[below - 1 : below + n + 1]
+    for k in range(n):
+        total, weight = np.float64(v[k + 1]), 1.0
+        for r in range(3):
+            w = side if r == 1 else side * side
+            is_source = code_above[k + r] == OBSERVED
+            total += w * (np.float64(v_above[k + r]) if is_source else 0.0)
+            weight += w if is_source else 0.0
+        for r in range(0, 3, 2):
+            is_source = code[k + r] == OBSERVED
+            total += side * (np.float64(v[k + r]) if is_source else 0.0)
+            weight += side if is_source else 0.0
+        for r in range(3):
+            w = side if r == 1 else side * side
+            is_source = code_below[k + r] == OBSERVED
+            total += w * (np.float64(v_below[k + r]) if is_source else 0.0)
+            weight += w if is_source else 0.0
+        means[k] = total / weight
+
+
+@compile_loop
+def _smear_one(values, flag, slot, index, y, x, side):  # type: ignore[no-untyped-def]
+    """The mean of :func:`_smear` for one cell."""
+    total, weight = np.float64(values[slot, index[y, x]]), 1.0
+    for q in range(max(0, y - 1), min(index.shape[0], y + 2)):
+        for r in range(max(0, x - 1), min(index.shape[1], x + 2)):
+            n = index[q, r]
+            if n >= 0 and (q != y or r != x) and flag[slot, n] == OBSERVED:
+                w = side if q == y or r == x else side * side
+                total += w * values[slot, n]
+                weight += w
+    return total / weight
+
+
+@compile_loop
 def _smear(  # type: ignore[no-untyped-def]
     cells, days, step, values, flag, order, t, index, inner, rows, columns, beside, means
 ):
@@ -152,24 +197,20 @@ def _smear(  # type: ignore[no-untyped-def]
 
     0 days stand for no day: the mean stays as it is.
     """
-    for i in range(cells.size):
-        d, c = days[i], cells[i]
-        if d == 0:
-            continue
+    i = 0
+    while i < cells.size:
+        c, d, n = cells[i], days[i], 1
         slot, side = order[t + step * d], beside[d]
-        total, weight = np.float64(values[slot, c]), 1.0
-        y, x = rows[c], columns[c]
-        is_inner = inner[c]
-        for q in range(max(0, y - 1), min(index.shape[0], y + 2) if side > 0.0 else 0):
-            w_row = 1.0 if q == y else side
-            middle = np.int64(index[q, x])
-            for r in range(max(0, x - 1), min(index.shape[1], x + 2)):
-                n = middle + (r - x) if is_inner else np.int64(index[q, r])
-                if n >= 0 and n != c and flag[slot, n] == OBSERVED:
-                    w = w_row if r == x else w_row * side
-                    total += w * values[slot, n]
-                    weight += w
-        means[i] = total / weight
+        if d > 0 and side == 0.0:
+            means[i] = values[slot, c]
+        elif d > 0 and not inner[c]:
+            means[i] = _smear_one(values, flag, slot, index, rows[c], columns[c], side)
+        elif d > 0:
+            while i + n < cells.size and cells[i + n] == c + n and days[i + n] == d and inner[c + n]:
+                n += 1
+            first = (np.int64(c), index[rows[c] - 1, columns[c]], index[rows[c] + 1, columns[c]])
+            _smear_run(values[slot], flag[slot], first, side, means[i : i + n])
+        i += n
 
 
 @compile_loop
