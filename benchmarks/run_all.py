@@ -52,8 +52,8 @@ CLAIMS = (
         "consolidation",
         "Consolidation: no more than reading and writing, in constant memory",
         "consolidation.py",
-        "--grid n12500 --days 60 --scaling_days 10 50 200",
-        "--grid n3125 --days 60 --scaling_days 10 50 200",
+        "--grid n12500 --scaling_days 10 50 200",
+        "--grid n3125 --scaling_days 10 50 200",
     ),
     Claim(
         "kills",
