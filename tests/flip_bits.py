@@ -143,6 +143,7 @@ def make_samples(folder: Path) -> dict[str, Path]:
     import create_mask
     import fill_gaps
     import grid_swaths
+    from seaice.gapfill.increments.weights import PACKAGED
     from seaice.simulate.sst import write_sst
     from seaice.swaths.split import split_archives
 
@@ -155,6 +156,7 @@ def make_samples(folder: Path) -> dict[str, Path]:
     source = ["--source_dir", str(days.path)]
     samples["mask"] = folder / "mask.nc"
     run(create_mask, *source, *period, "--output_file", samples["mask"])
+    fitted = ["--weights", PACKAGED]
     for kind, name, compression in (
         ("cube", "cube.nc", "zlib"),
         ("cube_zstd", "zstd.nc", "zstd"),
@@ -163,7 +165,7 @@ def make_samples(folder: Path) -> dict[str, Path]:
         ("cube_zarr_none", "none.zarr", "none"),
     ):
         samples[kind] = folder / name
-        words = ["--land_mask_file", samples["mask"], "--compression", compression]
+        words = ["--land_mask_file", samples["mask"], "--compression", compression, *fitted]
         run(consolidate_data, *source, *period, *words, "--output_file", samples[kind])
     archive = swaths.write(folder / "a.h5", [swaths.make_swath(n, scans=40) for n in range(3)])
     for kind, layout in (("archive_hdf5", "hdf5"), ("archive_classic", "swath_array")):

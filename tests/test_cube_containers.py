@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from days import make_folder
-from test_cube import words
+from test_cube import mask_words, words
 from test_cube_stop import COMMAND, kill_after, kill_at, names
 
 import consolidate_data as script
@@ -27,7 +27,7 @@ from seaice.cube.zarr import check_packing
 def case(tmp_path_factory):
     top = tmp_path_factory.mktemp("containers")
     folder = make_folder(top / "in")
-    assert create_mask.main(words(folder, top / "mask.nc")) == 0
+    assert create_mask.main(mask_words(folder, top / "mask.nc")) == 0
     masked = ["--land_mask_file", str(top / "mask.nc")]
     for compression in COMPRESSIONS:
         options = words(folder, top / f"{compression}.nc", *masked, "--compression", compression)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from days import make_folder
-from test_cube import ROOT, assert_same_cube, words
+from test_cube import ROOT, assert_same_cube, mask_words, words
 
 import consolidate_data as script
 import create_mask
@@ -35,21 +35,7 @@ def case(tmp_path_factory):
     top = tmp_path_factory.mktemp("stop")
     folder = make_folder(top / "in")
     mask = top / "mask.nc"
-    assert (
-        create_mask.main(
-            [
-                "--source_dir",
-                str(folder.path),
-                "--start_date",
-                "20240101",
-                "--end_date",
-                str(folder.end),
-                "--output_file",
-                str(mask),
-            ]
-        )
-        == 0
-    )
+    assert create_mask.main(mask_words(folder, mask)) == 0
     masked = ["--land_mask_file", str(mask)]
     assert script.main(words(folder, top / "cube.nc", *masked)) == 0
     return folder, masked, top / "cube.nc"

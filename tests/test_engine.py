@@ -14,7 +14,7 @@ import netCDF4
 import numpy as np
 import pytest
 from days import make_folder
-from test_cube import ROOT, assert_same_cube, words
+from test_cube import ROOT, assert_same_cube, mask_words, words
 
 import consolidate_data
 import create_mask
@@ -44,7 +44,7 @@ pytestmark = [
 def case(tmp_path_factory):
     top = tmp_path_factory.mktemp("engine")
     folder = make_folder(top / "in")
-    assert create_mask.main(words(folder, top / "mask.nc")) == 0
+    assert create_mask.main(mask_words(folder, top / "mask.nc")) == 0
     masked = ["--land_mask_file", str(top / "mask.nc")]
     assert consolidate_data.main(words(folder, top / "cube.nc", *masked)) == 0
     return folder, masked, top
@@ -126,7 +126,7 @@ def test_the_same_cube_and_mask(case, tmp_path, more, capsys):
     assert_same_cube(top / "cube.nc", tmp_path / "c.nc")
     said = capsys.readouterr().err
     assert "[24/24]" in said
-    assert create_mask.main(words(folder, tmp_path / "mask.nc", *more)) == 0
+    assert create_mask.main(mask_words(folder, tmp_path / "mask.nc", *more)) == 0
     with netCDF4.Dataset(top / "mask.nc") as a, netCDF4.Dataset(tmp_path / "mask.nc") as b:
         for name in ("surface", "nan_ratio", "land_mask"):
             np.testing.assert_array_equal(a[name][:], b[name][:])

@@ -24,7 +24,7 @@ from seaice.gapfill.methods import all_methods, make_method
 from seaice.runtime.options import merged_options
 from seaice.scoring.calibration_stage import calibrate_errors
 from seaice.scoring.shapes import SHAPES
-from seaice.scoring.stage import score_gaps
+from seaice.scoring.stage import METHODS, score_gaps
 
 COMMANDS: cli.Commands = {
     "fill": (fill_field, "fill the gaps of a field"),
@@ -73,7 +73,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for table, JSON and picture",
     )
-    add("--methods", nargs="+", metavar="NAME", help="methods, or LABEL=METHOD (default %(default)s)")
+    add(
+        "--methods",
+        nargs="+",
+        metavar="NAME",
+        help=f"methods, or LABEL=METHOD (default: {', '.join(METHODS)}; the first for ice alone)",
+    )
     add("--parameters", nargs="+", metavar="LABEL.NAME=VALUE", help="parameters of the methods")
     add("--against", metavar="LABEL", help="method to compare the others with (default: the first)")
     add("--gaps", nargs="+", choices=list(SHAPES), help="kinds of gaps (default: all that fit)")

@@ -2,7 +2,7 @@
 
 Three things meet here: the recipe (:class:`seaice.cube.recipe.Recipe`), the source
 (:class:`seaice.daily.folder.DailyGrids`) and the target (:class:`seaice.cube.target.Target`).
-The days are streamed: those within reach of the filling (25 for the default method: 12 to either
+The days are streamed: those within reach of the filling (33 for the default method: 16 to either
 side and the day itself) are in memory, whatever the length of the date range. Cost is
 O(days x cells). Finished batches are kept on disk, so that a stopped run continues.
 """
@@ -38,7 +38,6 @@ from seaice.daily.folder import DailyGrids
 from seaice.dates import DateRange, day_number, from_day_number
 from seaice.flags import Surface
 from seaice.gapfill import DailyMethod, Record
-from seaice.gapfill.departure import Departure
 from seaice.gapfill.expected_error import read_table
 from seaice.gapfill.gaussian import Gaussian
 from seaice.gapfill.increments import Increments
@@ -59,7 +58,7 @@ def consolidate(
     end_date: date,
     output_file: Path,
     land_mask_file: Path | None = None,
-    method: DailyMethod = Departure(),
+    method: DailyMethod = Increments(),
     batch_size: int = 30,
     pole_hole: Literal["fill", "keep"] = "fill",
     halo: bool = False,

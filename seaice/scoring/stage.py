@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seaice import InputError
+from seaice.gapfill import DailyMethod
 from seaice.gapfill.methods import check_name, method_class
 from seaice.report import Report, add_picture
 from seaice.runtime.options import Option, options_of
@@ -24,6 +25,7 @@ from seaice.scoring.shapes import GapSettings
 from seaice.scoring.table import format_table, write_csv, write_record
 from seaice.sources.bremen.names import DayFile
 
+METHODS = ("increments", "departure", "temporal", "gaussian", "hybrid")
 NAMES = ("scores.csv", "scores.json", "scores.png")
 
 
@@ -44,7 +46,7 @@ def score_gaps(
     concentration: bool = False,
     start_date: date | None = None,
     end_date: date | None = None,
-    methods: Sequence[str] = ("departure", "temporal", "gaussian", "hybrid"),
+    methods: Sequence[str] = (),
     parameters: Sequence[str] = (),
     against: str | None = None,
     gaps: Sequence[str] = (),
@@ -78,7 +80,8 @@ def score_gaps(
     start_date, end_date : date, optional
         First and last day to read.
     methods : sequence of str
-        Names of methods, or LABEL=NAME for one method with several sets of parameters.
+        Names of methods, or LABEL=NAME for one method with several sets of parameters. By default
+        :data:`METHODS`, without those for ice concentration where the field is none.
     parameters : sequence of str
         LABEL.PARAMETER=VALUE; the value is read as JSON, else as text.
     against : str, optional
@@ -112,7 +115,7 @@ def score_gaps(
     from seaice.fields.options import ReadOptions
     from seaice.fields.read import read_gappy
 
-    chosen = method_parameters(methods, parameters)
+    chosen = method_parameters(methods or METHODS, parameters)
     output_dir = Path(output_dir)
     _check_places(output_dir, dpi, input_file, mask_file, held_out_file)
     settings = GapSettings(
@@ -124,6 +127,8 @@ def score_gaps(
         quality_level, valid_range, concentration, start_date, end_date,
     )  # fmt: skip
     source = read_gappy(Path(input_file), reading)
+    if not methods and not source.is_concentration:
+        chosen = {k: v for k, v in chosen.items() if not _is_for_concentration(v["method"])}
     given = None if held_out_file is None else read_held_out(held_out_file, source)
     kinds = list(gaps) or (None if given is None else ["given"])
     held_out = cut_gaps(
@@ -141,6 +146,11 @@ def score_gaps(
     where = {**source.describe(), "held_out_file": None if held_out_file is None else str(held_out_file)}
     title = str(source.attributes.get("long_name") or variable or "")
     return _written(scores, output_dir, where, source.grid, title=title, frame=frame, dpi=dpi)
+
+
+def _is_for_concentration(name: str) -> bool:
+    cls = method_class(name)
+    return issubclass(cls, DailyMethod) and cls.concentration_only
 
 
 def _written(

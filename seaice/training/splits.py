@@ -20,7 +20,7 @@ from seaice.dates import (
     DateRange,
     parse_date,
 )
-from seaice.gapfill.departure import Departure
+from seaice.gapfill.increments import Increments
 from seaice.gapfill.methods import recorded_method
 from seaice.runtime.digests import sort_by_digest
 from seaice.runtime.json_files import parse_json, write_json
@@ -33,8 +33,8 @@ from seaice.training.windows import (
 logger = logging.getLogger(__name__)
 
 SHARES: Mapping[str, float] = MappingProxyType({"train": 0.7, "validation": 0.15, "test": 0.15})
-# Reach of the default filling of consolidate_data.py: 9 days in time, then 3 in the Gaussian.
-DEFAULT_REACH = Departure().reach
+# Reach of the default filling of consolidate_data.py: 9 days in time, then 7 beyond.
+DEFAULT_REACH = Increments().reach
 
 
 def filling_reach(consolidated_file_path: Path | str) -> int:
@@ -48,7 +48,7 @@ def filling_reach(consolidated_file_path: Path | str) -> int:
     Returns
     -------
     int
-        Days to either side. If the cube does not say how it was filled: 12, the reach of the
+        Days to either side. If the cube does not say how it was filled: 16, the reach of the
         default filling, with a warning in the log.
 
     Raises
@@ -93,8 +93,8 @@ def date_blocks(
     gap_days : int, optional
         Days left out between parts. If they are at least the reach of the gap filling, no
         observation of one part enters a filled value of another. By default the reach of ``cube``,
-        or without it 12 days, the reach of the default filling (9 days in time, then 3 in the
-        Gaussian).
+        or without it 16 days, the reach of the default filling (9 days in time, then 7 for
+        what was before and after).
     cube : Path, optional
         The cube that is split (see :func:`filling_reach`). If ``gap_days`` is smaller than its reach,
         the log has a warning.

@@ -368,7 +368,8 @@ def fit_network(samples: Samples, is_two_sided: bool, *, epochs: int = _EPOCHS) 
     for epoch in range(epochs):
         kernels.train(
             network, slopes, means, squares, fit_samples.features, target,
-            rng.permutation(len(fit_samples)), batch, (epoch * steps, epochs * steps), _RATE, np.float32(_DECAY), is_two_sided,
+            rng.permutation(len(fit_samples)), batch, (epoch * steps, epochs * steps),
+            _RATE, np.float32(_DECAY), is_two_sided,
         )  # fmt: skip
     days, counts = np.unique(samples.days, return_counts=True)
     known = days[counts >= 50]

@@ -1,0 +1,351 @@
+"""The fill by fitted increments: its parts by hand, its laws, and what is done with its weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seaice.flags import FillFlag
+from seaice.gapfill import Record
+from seaice.gapfill.increments import Increments, _neighbourhood, fit
+from seaice.gapfill.increments import _kernels as kernels
+from seaice.gapfill.increments.weights import (
+    IncrementWeights,
+    Network,
+    describe_weights,
+)
+from seaice.gapfill.ocean_cells import OceanCells
+from seaice.runtime import threads
+
+NAN = np.float32(np.nan)
+PLAIN = Increments()
+INCREMENTS = [int(flag) for flag in FillFlag if flag.name.startswith(("INCREMENT", "KRIGED"))]
+
+
+def moving_ice(days: int, rows: int, columns: int, seed: int = 0) -> np.ndarray:
+    """An edge and floes that move, with noise, float32 (days, rows, columns)."""
+    rng = np.random.default_rng(seed)
+    t, y, x = np.mgrid[:days, :rows, :columns]
+    field = 60 + 70 * np.sin(x / 5 + t / 6) * np.cos(y / 7 - t / 8)
+    return np.clip(field + rng.normal(0, 3, field.shape), 0, 100).astype(np.float32)
+
+
+def gappy_ice(days: int, rows: int, columns: int, seed: int, share: float) -> np.ndarray:
+    """Moving ice with blocks, single cells and some days missing."""
+    stack, rng = moving_ice(days, rows, columns, seed), np.random.default_rng(seed)
+    stack[rng.random(stack.shape) < share / 3] = NAN
+    stack[:, 2:7, 3:9][rng.random(days) < share] = NAN
+    stack[rng.random(days) < share / 2] = NAN
+    return stack
+
+
+def some_ocean(rows: int, columns: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).random((rows, columns)) > 0.15
+
+
+def distances(patch, level=15.0):
+    patch = np.array(patch, np.float32)
+    distance = np.empty_like(patch)
+    kernels.measure_distance(patch, np.float32(level), distance)
+    return distance
+
+
+def test_distances_to_a_contour_by_hand():
+    np.testing.assert_array_equal(
+        distances([[90, 15, 14, 0, 0]] * 2), [[1.5, 0.5, -0.5, -1.5, -2.5]] * 2
+    )
+    # Around a corner: one step aside costs one, one to a diagonal cell the root of two.
+    root = np.sqrt(2)
+    expected = [[0.5, -0.5, -1.5], [-0.5, -1.5, -0.5 - root], [-1.5, -0.5 - root, -1.5 - root]]
+    np.testing.assert_allclose(distances([[90, 0, 0], [0, 0, 0], [0, 0, 0]]), expected, rtol=1e-6)
+    # There is no contour between land and ice, and none in a field of one value.
+    np.testing.assert_array_equal(distances([[80, NAN, 0, 0]]), [[8, -8, -8, -8]])
+    np.testing.assert_array_equal(distances([[50] * 3]), [[8] * 3])
+    # A cell without a value is crossed.
+    np.testing.assert_array_equal(distances([[90, 0, NAN, 0]]), [[0.5, -0.5, -1.5, -2.5]])
+
+
+class Described:
+    """The features of one cell, computed cell by cell as they are defined."""
+
+    def __init__(self, stack, ocean, t, back, forward, beside):
+        self.stack, self.ocean, self.t, self.beside = stack, ocean, t, beside
+        self.days = back, forward
+        self.gap = (t - back if back else -1, t + forward if forward else len(stack))
+
+    def near(self, s, away, y, x):
+        if not (0 <= y < self.ocean.shape[0] and 0 <= x < self.ocean.shape[1] and self.ocean[y, x]):
+            return None
+        for k in range(4):
+            for day in (s + away * k, s - away * k):
+                usable = 0 <= day < len(self.stack) and not self.gap[0] < day < self.gap[1]
+                if usable and not np.isnan(self.stack[day, y, x]):
+                    return float(self.stack[day, y, x])
+        return None
+
+    def around(self, s, away, y, x, width):
+        steps = range(-width, width + 1)
+        values = [self.near(s, away, y + i, x + j) for i in steps for j in steps]
+        return [v for v in values if v is not None]
+
+    def distance(self, s, away, y, x, level):
+        patch = [[self.near(s, away, y + i, x + j) for j in range(-8, 9)] for i in range(-8, 9)]
+        return distances(np.array(patch, np.float64), level)[8, 8]
+
+    def end(self, side, y, x):
+        """The features of one end and its share of the estimate."""
+        away, days = (-1, 1)[side], self.days[side]
+        s = self.t + away * days
+        series = [self.near(s + away * k, away, y, x) for k in range(5)]
+        series = [series[0] if v is None else v for v in series]
+        means = [np.mean(self.around(s, away, y, x, width)) for width in (1, 2, 4)]
+        beyond = [self.around(s + away * k, away, y, x, 1) for k in (1, 2)]
+        of_3 = self.around(s, away, y, x, 1)
+        weights = [
+            (self.beside[days] ** (abs(i) + abs(j)), self.near(s, away, y + i, x + j))
+            for i in (-1, 0, 1)
+            for j in (-1, 0, 1)
+        ]
+        kept = [(w, v) for w, v in weights if v is not None]
+        smeared = sum(w * v for w, v in kept) / sum(w for w, _ in kept)
+        features = [
+            *(series[0], means[0], min(of_3), max(of_3), means[1], means[2]),
+            *(series[1], series[2], *(np.mean(b) if b else means[0] for b in beyond)),
+            *(np.mean(series[1:]), np.std(series)),
+            *(self.distance(s, away, y, x, level) for level in (15, 50, 80)),
+        ]
+        return features, smeared
+
+    def features(self, y, x):
+        ends = {side: self.end(side, y, x) for side in (0, 1) if self.days[side]}
+        if len(ends) == 2:
+            back, forward = self.days
+            estimate = (forward * ends[0][1] + back * ends[1][1]) / (back + forward)
+            days = self.days
+        else:
+            estimate = next(iter(ends.values()))[1]
+            days = (sum(self.days),) * 2
+        ends = [ends.get(side, next(iter(ends.values())))[0] for side in (0, 1)]
+        rows = []
+        for k in range(15):
+            shift, scale = (estimate if k < 11 else 0), (0.1 if k < 12 else 0.25)
+            rows += [scale * (ends[side][k] - shift) for side in (0, 1)]
+        near = [(y + i, x + j) for i in range(-8, 9) for j in range(-8, 9)]
+        inside = [0 <= q < self.ocean.shape[0] and 0 <= r < self.ocean.shape[1] for q, r in near]
+        sea = [0.0 if ok and not self.ocean[at] else 1.0 for ok, at in zip(inside, near, strict=True)]
+        land = distances(np.reshape(sea, (17, 17)), 0.5)[8, 8]
+        return [*rows, *(d / 2 - 1 for d in days), estimate / 50 - 1, land / 4], estimate
+
+
+@pytest.mark.parametrize(("back", "forward"), [(2, 3), (1, 1), (3, 0), (0, 2)])
+def test_features_are_those_of_a_slow_reference(back, forward):
+    """Means of what is observed, further days, at most three days off, never from inside the gap."""
+    rng, t, beside = np.random.default_rng(4), 6, np.linspace(1, 0.2, 10)
+    ocean = np.ones((3, 12), bool)
+    ocean[0, 4:6] = ocean[2, 9] = False
+    stack = moving_ice(13, 3, 12, 5)
+    stack[rng.random(stack.shape) < 0.35] = NAN
+    for end in ([t - back] if back else []) + ([t + forward] if forward else []):
+        stack[end, 1, 6] = 40 + end
+    cells = OceanCells(ocean)
+    expected, estimate = Described(stack, ocean, t, back, forward, beside).features(1, 6)
+
+    def describe(stack):
+        values = cells.compress(stack)
+        flag = np.where(np.isnan(values), FillFlag.NOT_FILLED, FillFlag.OBSERVED).astype(np.uint8)
+        features, estimates = np.empty((kernels.FEATURES, 1), np.float32), np.empty(1, np.float32)
+        columns = np.empty(1, np.int64)
+        used = kernels.describe_cells(
+            values, flag, cells.index, np.arange(13), t, back, forward, beside, np.array([[1, 6]]),
+            features, estimates, columns,
+        )  # fmt: skip
+        assert used == 1 and columns[0] == 0
+        return features[:, 0], estimates[0]
+
+    features, estimates = describe(stack)
+    assert estimates == pytest.approx(estimate, abs=1e-3)
+    np.testing.assert_allclose(features, expected, atol=2e-4)
+    inside = np.arange(t - back + 1 if back else 0, t + forward if forward else 13)
+    other = stack.copy()
+    other[inside] = 77
+    np.testing.assert_array_equal(describe(other)[0], features)
+
+
+def random_network(seed: int = 0) -> Network:
+    rng = np.random.default_rng(seed)
+    network = Network.of_sizes(kernels.FEATURES, 7, 5)
+    return Network(*(rng.normal(0, 0.4, a.shape).astype(np.float32) for a in network))
+
+
+MIRROR = [f ^ 1 if f < kernels.PAIRED else f for f in range(kernels.FEATURES)]
+
+
+def output_of(network, features, is_mirrored=False):
+    """The network in NumPy, float64; features (n, FEATURES)."""
+    w1, b1, w2, b2, w3, b3 = (np.asarray(a, np.float64) for a in network)
+
+    def activate(x):
+        return 0.5 * x * (1 + x / np.sqrt(1 + x * x))
+
+    x = np.asarray(features, np.float64)[:, MIRROR if is_mirrored else slice(None)]
+    return activate(activate(x @ w1 + b1) @ w2 + b2) @ w3 + b3[0]
+
+
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_a_network_gives_what_numpy_gives(is_mirrored):
+    network = random_network()
+    features = np.random.default_rng(1).normal(0, 1, (150, kernels.FEATURES)).astype(np.float32)
+    outputs = np.full(150, 2, np.float32)
+    kernels.evaluate(network, np.ascontiguousarray(features.T), 150, is_mirrored, outputs)
+    np.testing.assert_allclose(outputs - 2, output_of(network, features, is_mirrored), atol=2e-5)
+
+
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_slopes_are_those_of_finite_differences(is_mirrored):
+    network, rng = random_network(3), np.random.default_rng(2)
+    features = rng.normal(0, 1, (20, kernels.FEATURES)).astype(np.float32)
+    target, batch = rng.normal(0, 1, 20).astype(np.float32), np.array([3, 1, 17, 8])
+    slopes = Network(*(np.full_like(a, 9) for a in network))
+    kernels._differentiate(network, slopes, features, target, batch, is_mirrored)
+
+    def error(network):
+        return np.mean((output_of(network, features[batch], is_mirrored) - target[batch]) ** 2)
+
+    for part, slope in zip(Network._fields, slopes, strict=True):
+        for place in list(np.ndindex(slope.shape))[:: max(1, slope.size // 12)]:
+            moved = []
+            for step in (-1e-5, 1e-5):
+                array = np.array(getattr(network, part), np.float64)
+                array[place] += step
+                moved.append(error(network._replace(**{part: array})))
+            assert slope[place] == pytest.approx((moved[1] - moved[0]) / 2e-5, rel=2e-3, abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected"), [((46, 43), None), ((90, 20), None), ((43, 47), 43.0)]
+)
+def test_kriging_of_two_neighbours_by_hand(observed, expected):
+    """Neighbours one cell west and two cells east of the gap, all of them predicted as 40."""
+    index = np.arange(5, dtype=np.int32)[None]
+    values = np.array([[0, observed[0], 40, 0, observed[1]]], np.float32)
+    flag = np.array([[255, 0, 1, 255, 0]], np.uint8)
+    state = np.array([0, 2, 1, 0, 2], np.uint8)
+    prediction = np.array([0, 40, 40, 0, 40], np.float32)
+    if expected is not None:  # both depart far more than their values: the result stays among these
+        prediction[[1, 4]] = -60, -60
+        expected = 47.0
+    filled, codes = values[0].copy(), flag[0].copy()
+    offsets, correlation = _neighbourhood()
+    days = np.array([0, 0, 11, 0, 0], np.uint8)
+    kernels.krige(
+        0, 1, values, flag, np.array([0]), 0, 0, index, state, prediction, offsets, correlation,
+        filled, codes, days,
+    )  # fmt: skip
+    of_distance = np.exp(-((np.arange(4) / 3.0) ** 0.6))
+    one, two, three = of_distance[1:]
+    weights = np.linalg.solve([[1, three], [three, 1]], [one, two])
+    if expected is None:
+        expected = 40 + weights @ (np.array(observed) - 40)
+    assert filled[2] == pytest.approx(expected, abs=1e-4)
+    assert codes.tolist() == [255, 0, FillFlag.KRIGED_TWO_SIDED, 255, 0]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0, 0.9), st.booleans())
+def test_laws(seed, share, past_only):
+    stack, ocean = gappy_ice(14, 13, 15, seed, share), some_ocean(13, 15, seed)
+    method = replace(PLAIN, past_only=past_only)
+    filled = method.fill(stack, ocean)
+    observed = ocean & ~np.isnan(stack)
+    np.testing.assert_array_equal(filled.values[observed], stack[observed])
+    assert (filled.flag[observed] == FillFlag.OBSERVED).all()
+    assert np.isnan(filled.values[:, ~ocean]).all() and (filled.flag[:, ~ocean] == FillFlag.LAND).all()
+    new = filled.values[:, ocean][~observed[:, ocean]]
+    assert not ((new < 0) | (new > 100)).any()
+    if past_only and share > 0:
+        later = stack.copy()
+        later[9:] = gappy_ice(14, 13, 15, seed + 1, 0.2)[9:]
+        for a, b in zip(filled, method.fill(later, ocean), strict=True):
+            np.testing.assert_array_equal(a[:9], b[:9])
+
+
+def test_both_networks_and_the_kriging_take_part():
+    flag = PLAIN.fill(gappy_ice(14, 13, 15, 3, 0.6), some_ocean(13, 15)).flag
+    assert set(INCREMENTS) <= set(np.unique(flag).tolist())
+
+
+def test_bands_in_any_order_and_number_give_the_same(monkeypatch):
+    stack, ocean = gappy_ice(9, 70, 40, 2, 0.7), some_ocean(70, 40)
+    expected = PLAIN.fill(stack, ocean)
+
+    def backwards(loop, rows, *arguments):
+        for y in reversed(range(0, rows, 3)):
+            loop(y, min(rows, y + 3), *arguments)
+
+    monkeypatch.setattr("seaice.gapfill.increments.each_band", backwards)
+    for a, b in zip(expected, PLAIN.fill(stack, ocean), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_days_further_away_than_sixteen_do_not_matter():
+    assert PLAIN.reach == 16
+    stack, ocean = gappy_ice(45, 12, 14, 6, 0.8), some_ocean(12, 14)
+    whole = PLAIN.fill(stack, ocean, days=slice(20, 24))
+    part = PLAIN.fill(stack[4:40], ocean, days=slice(16, 20))
+    for a, b in zip(whole, part, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.isin(whole.flag, INCREMENTS).any()
+
+
+# Fits: a few steps on a few samples are enough to see what is done with the weights.
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    for name, value in {
+        "_SAMPLES": 6000, "_FEWEST_SAMPLES": 1500, "_TRIAL_EPOCHS": 4, "_EPOCHS": 4, "_FEWEST_STEPS": 60,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(fit, name, value)
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Spans of the records that were fitted."""
+    spans = []
+
+    def choose(record, packaged, beside):
+        spans.append(record.last - record.first + 1)
+        return fit.choose_weights(record, packaged, beside)
+
+    monkeypatch.setattr("seaice.gapfill.increments.choose_weights", choose)
+    return spans
+
+
+def fitted(stack, ocean=None):
+    ocean = np.ones(stack.shape[1:], bool) if ocean is None else ocean
+    return PLAIN.fit(Record.of_stack(stack, ocean)).weights_in_use
+
+
+def origins(weights):
+    return [weights.made_of[f"{kind}_sided"]["origin"] for kind in ("two", "one")]
+
+
+@pytest.mark.slow
+def test_a_record_gets_weights_of_its_own(quick):
+    stack = gappy_ice(20, 32, 30, 1, 0.3)
+    weights = fitted(stack)
+    assert origins(weights) == ["record", "record"]
+    assert "two-sided fitted to the record, RMSE -" in describe_weights(weights)
+    try:
+        threads.use_threads(1)
+        assert fitted(stack).digest == weights.digest
+    finally:
+        threads.use_threads(None)
+    again = IncrementWeights.of_json(weights.to_json())
+    assert again.digest == weights.digest
+    for a, b in zip(again.two_sided.network, weights.two_sided.network, strict=True):
+        np.testing.assert_array_equal(a, b)
