@@ -145,25 +145,38 @@ class Increments(Departure):
         from seaice.gapfill.increments import _kernels as kernels
 
         weights = self.weights_in_use
-        day, index, is_fitted = frames.day, frames.cells.index, weights.is_fitted
-        rows = len(index)
-        state = np.zeros(len(frames.cells), np.uint8)
-        each_band(kernels.mark_gaps, rows, day.flag, day.days_back_forward, index, is_fitted, state)
-        if not (state == kernels.IN_GAP).any():
-            return
-        each_band(kernels.mark_neighbours, rows, day.flag, index, REACH, state)
-        prediction = np.empty(len(state), np.float32)
-        sources = (frames.values, frames.flag)
+        cells, day, gaps, is_fitted = frames.cells, frames.day, frames.gaps, weights.is_fitted
+        where = (cells.rows, cells.columns)
+        state = np.zeros(len(cells), np.uint8)
+        prediction = np.empty(len(cells), np.float32)
         limits = (self.max_gap_days, 0 if self.past_only else self.max_gap_days)
-        rule = (limits, is_fitted, self._smearing(), *self._networks(weights))
-        each_band(
-            kernels.predict, rows, *sources, day.days_back_forward, frames.order, t, index, *rule,
-            state, prediction,
-        )  # fmt: skip
+        nearest = kernels.find_nearest_days(frames.flag, frames.order, t, limits)
+        rule = (nearest, self._smearing(), *self._networks(weights))
+
+        def predict(tiles: np.ndarray, kind: int) -> None:
+            sources = (frames.values, frames.flag, day.days_back_forward, frames.order, t, cells.index)
+            each_band(kernels.predict, len(tiles), tiles, *sources, *rule, kind, state, prediction)
+
+        touched = np.zeros([-(-n // kernels.TILE) for n in cells.ocean.shape], bool)
+        kernels.mark_gaps(gaps, day.flag, day.days_back_forward, *where, is_fitted, state, touched)
+        predict(np.argwhere(touched), kernels.IN_GAP)
+        gaps = gaps[state[gaps] == kernels.IN_GAP]
+        if not gaps.size:
+            return
+        touched[:] = False
+        if len(frames.gaps) < len(cells) and is_fitted[10 * nearest[0] + nearest[1]]:
+            days = (frames.flag, frames.order, t)
+            around = (cells.index, _neighbourhood()[0], nearest)
+            kernels.mark_neighbours(gaps, *days, *where, *around, state, touched)
+        predict(np.argwhere(touched), kernels.BESIDE_GAP)
+        touched[:] = False
+        touched[cells.rows[gaps] // kernels.TILE, cells.columns[gaps] // kernels.TILE] = True
+        tiles = np.argwhere(touched)
         lead = 0 if self.past_only else kernels.ACTIVITY_DAYS
         each_band(
-            kernels.krige, rows, *sources, frames.order, t, lead, index, state, prediction,
-            *_neighbourhood(), day.values, day.flag, day.days_back_forward,
+            kernels.krige, len(tiles), tiles, frames.values, frames.flag, frames.order, t, lead,
+            cells.index, state, prediction, *_neighbourhood(), day.values, day.flag,
+            day.days_back_forward,
         )  # fmt: skip
 
     @staticmethod

@@ -42,33 +42,45 @@ KRIGED_TWO_SIDED, KRIGED_ONE_SIDED = int(FillFlag.KRIGED_TWO_SIDED), int(FillFla
 UNUSED, IN_GAP, BESIDE_GAP, WITHOUT_ICE = 0, 1, 2, 3
 
 _NAN = np.float32(np.nan)
-_DIAGONAL = np.float32(np.sqrt(2.0))
+# Division by zero gives NaN or infinity: a check before every division would keep loops from being
+# compiled for many cells at once.
+_compile = compile_loop(error_model="numpy")
 
 
-@compile_loop
-def _value_near(values, flag, order, s, away, gap, cell):  # type: ignore[no-untyped-def]
-    """A cell on the s-th day, or on the nearest day on which it is observed, outside the gap."""
+@_compile
+def _value_near(values, flag, order, s, away, end, cell):  # type: ignore[no-untyped-def]
+    """A cell on the s-th day, or on the nearest day on which it is observed, not beyond the end."""
     for k in range(NEAREST + 1):
         for day in (s + away * k, s - away * k):
-            is_usable = 0 <= day < order.size and not gap[0] < day < gap[1]
+            is_usable = 0 <= day < order.size and (day - end) * away >= 0
             if is_usable and flag[order[day], cell] == OBSERVED:
                 return values[order[day], cell]
     return _NAN
 
 
-@compile_loop
-def _fill_patch(values, flag, index, order, s, away, gap, south, west, patch):  # type: ignore[no-untyped-def]
-    for i in range(patch.shape[0]):
-        for j in range(patch.shape[1]):
-            y, x = south + i, west + j
-            patch[i, j] = _NAN
-            if 0 <= y < index.shape[0] and 0 <= x < index.shape[1]:
-                cell = index[y, x]
-                if cell >= 0:
-                    patch[i, j] = _value_near(values, flag, order, s, away, gap, cell)
+@_compile
+def _fill_patch(values, flag, index, order, s, away, end, south, west, patch):  # type: ignore[no-untyped-def]
+    """Values about a box, NaN where there are none; returns whether any is above 0."""
+    patch[:] = _NAN
+    any_ice = False
+    is_usable = 0 <= s < order.size
+    slot = order[s] if is_usable else 0
+    first, end = max(0, -west), min(patch.shape[1], index.shape[1] - west)
+    for i in range(max(0, -south), min(patch.shape[0], index.shape[0] - south)):
+        for j in range(first, end):
+            cell = index[south + i, west + j]
+            if cell < 0:
+                continue
+            if is_usable and flag[slot, cell] == OBSERVED:
+                v = values[slot, cell]
+            else:
+                v = _value_near(values, flag, order, s, away, end, cell)
+            patch[i, j] = v
+            any_ice |= v > 0
+    return any_ice
 
 
-@compile_loop
+@_compile
 def _sum_rows(patch, sums, counts):  # type: ignore[no-untyped-def]
     """Sums and numbers of the values in 3, 5 and 9 cells of a row about every cell 4 from the border."""
     columns = patch.shape[1]
@@ -91,259 +103,346 @@ def _sum_rows(patch, sums, counts):  # type: ignore[no-untyped-def]
             sums[2, i, j], counts[2, i, j] = s, n
 
 
-@compile_loop
-def _mean(sums, counts, width, i, j):  # type: ignore[no-untyped-def]
-    total, count = np.float32(0.0), np.float32(0.0)
-    for k in range(i - width, i + width + 1):
-        total += sums[k, j]
-        count += counts[k, j]
-    return total / count
+@_compile
+def _sum_columns(sums, margin, width, out):  # type: ignore[no-untyped-def]
+    """Sums of 2 width + 1 rows about every cell that is ``margin`` or more from the border."""
+    for i in range(out.shape[0]):
+        row = out[i]
+        row[:] = np.float32(0.0)
+        for k in range(i + margin - width, i + margin + width + 1):
+            source = sums[k, margin : margin + out.shape[1]]
+            for j in range(row.size):
+                row[j] += source[j]
 
 
-@compile_loop
-def _mean_3(patch, i, j, otherwise):  # type: ignore[no-untyped-def]
-    total, count = np.float32(0.0), np.float32(0.0)
-    for k in range(i - 1, i + 2):
-        for m in range(j - 1, j + 2):
-            v = patch[k, m]
-            if v == v:
-                total += v
-                count += np.float32(1.0)
-    return total / count if count > 0 else otherwise
+@_compile
+def _average(patch, means):  # type: ignore[no-untyped-def]
+    """Means over 3 x 3, 5 x 5 and 9 x 9 cells about every cell of a box; NaN without a value."""
+    sums, counts = np.empty((3, *patch.shape), np.float32), np.empty((3, *patch.shape), np.float32)
+    _sum_rows(patch, sums, counts)
+    number = np.empty_like(means[0])
+    for k, width in enumerate((1, 2, 4)):
+        _sum_columns(sums[k], MARGIN, width, means[k])
+        _sum_columns(counts[k], MARGIN, width, number)
+        for i in range(number.shape[0]):
+            for j in range(number.shape[1]):
+                means[k, i, j] /= number[i, j]
 
 
-@compile_loop
+@_compile
+def _average_3(patch, means):  # type: ignore[no-untyped-def]
+    """Means over 3 x 3 cells about every cell of a box with a margin of one; NaN without a value."""
+    rows, columns = means.shape
+    sums, counts = np.zeros((rows + 2, columns), np.float32), np.zeros((rows + 2, columns), np.float32)
+    for i in range(rows + 2):
+        for k in range(3):
+            source = patch[i, k : k + columns]
+            for j in range(columns):
+                v = source[j]
+                sums[i, j] += v if v == v else np.float32(0.0)
+                counts[i, j] += np.float32(1.0) if v == v else np.float32(0.0)
+    for i in range(rows):
+        for j in range(columns):
+            count = counts[i, j] + counts[i + 1, j] + counts[i + 2, j]
+            means[i, j] = (sums[i, j] + sums[i + 1, j] + sums[i + 2, j]) / count
+
+
+@_compile
+def _find_extremes(patch, lowest, highest):  # type: ignore[no-untyped-def]
+    """Smallest and largest value in the 3 x 3 cells about every cell of a box."""
+    lowest[:], highest[:] = np.float32(np.inf), np.float32(-np.inf)
+    rows, columns = lowest.shape
+    for i in range(rows):
+        for k in range(i + MARGIN - 1, i + MARGIN + 2):
+            for m in range(MARGIN - 1, MARGIN + 2):
+                source = patch[k, m : m + columns]
+                for j in range(columns):
+                    v = source[j]
+                    lowest[i, j] = v if v < lowest[i, j] else lowest[i, j]
+                    highest[i, j] = v if v > highest[i, j] else highest[i, j]
+
+
+@_compile
 def measure_distance(patch, level, distance):  # type: ignore[no-untyped-def]
     """Distance in cells to the contour of a level, at most MARGIN; negative below the level.
 
-    Cells beside the contour have half a cell; from there the steps to the eight neighbours are added
-    up in two sweeps. Cells without a value are crossed, and have no sign of their own.
+    Cells beside the contour have half a cell; from there the steps to the eight neighbours, 1 or 1.4
+    cells, are added up in two sweeps. Cells without a value are crossed, and count as below. The sums
+    are kept in tenths of a cell, as whole numbers.
     """
     rows, columns = patch.shape
-    farthest = np.float32(MARGIN)
-    is_crossed = False
+    farthest = np.int32(10 * MARGIN)
+    side = np.full((rows + 2, columns + 2), np.int32(2), np.int32)  # 1 above, 0 below, 2 no value
+    low = high = False
     for i in range(rows):
         for j in range(columns):
             v = patch[i, j]
-            distance[i, j] = farthest
-            is_high = v >= level
-            if v == v:
-                for k, m in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
-                    if 0 <= k < rows and 0 <= m < columns:
-                        w = patch[k, m]
-                        if w == w and (w >= level) != is_high:
-                            distance[i, j] = np.float32(0.5)
-                            is_crossed = True
-    if is_crossed:
-        unit = np.float32(1.0)
+            number = np.int32(1) if v >= level else (np.int32(0) if v < level else np.int32(2))
+            side[i + 1, j + 1] = number
+            low |= number == 0
+            high |= number == 1
+    if not (low and high):
         for i in range(rows):
             for j in range(columns):
-                d = distance[i, j]
-                if i > 0:
-                    d = min(d, distance[i - 1, j] + unit)
-                    if j > 0:
-                        d = min(d, distance[i - 1, j - 1] + _DIAGONAL)
-                    if j < columns - 1:
-                        d = min(d, distance[i - 1, j + 1] + _DIAGONAL)
-                if j > 0:
-                    d = min(d, distance[i, j - 1] + unit)
-                distance[i, j] = d
-        for i in range(rows - 1, -1, -1):
-            for j in range(columns - 1, -1, -1):
-                d = distance[i, j]
-                if i < rows - 1:
-                    d = min(d, distance[i + 1, j] + unit)
-                    if j > 0:
-                        d = min(d, distance[i + 1, j - 1] + _DIAGONAL)
-                    if j < columns - 1:
-                        d = min(d, distance[i + 1, j + 1] + _DIAGONAL)
-                if j < columns - 1:
-                    d = min(d, distance[i, j + 1] + unit)
-                distance[i, j] = d
+                distance[i, j] = np.float32(MARGIN) if patch[i, j] >= level else np.float32(-MARGIN)
+        return
+    tenths = np.full((rows + 2, columns + 2), farthest, np.int32)
+    for i in range(1, rows + 1):
+        for j in range(1, columns + 1):
+            v = side[i, j]
+            is_beside = (
+                (v + side[i, j - 1] == 1) | (v + side[i, j + 1] == 1)
+                | (v + side[i - 1, j] == 1) | (v + side[i + 1, j] == 1)
+            )  # fmt: skip
+            tenths[i, j] = np.int32(5) if is_beside else farthest
+    for i in range(1, rows + 1):
+        _take_steps(tenths[i - 1], tenths[i])
+        row = tenths[i]
+        for j in range(2, columns + 1):
+            row[j] = min(row[j], row[j - 1] + np.int32(10))
+    for i in range(rows, 0, -1):
+        _take_steps(tenths[i + 1], tenths[i])
+        row = tenths[i]
+        for j in range(columns - 1, 0, -1):
+            row[j] = min(row[j], row[j + 1] + np.int32(10))
     for i in range(rows):
         for j in range(columns):
-            if not patch[i, j] >= level:
-                distance[i, j] = -distance[i, j]
+            d = np.float32(tenths[i + 1, j + 1]) * np.float32(0.1)
+            distance[i, j] = d if patch[i, j] >= level else -d
 
 
-@compile_loop
+@_compile
+def _take_steps(source, row):  # type: ignore[no-untyped-def]
+    """Steps from the row beside, straight and diagonal."""
+    for j in range(1, row.size - 1):
+        d = min(row[j], source[j] + np.int32(10))
+        d = min(d, source[j - 1] + np.int32(14))
+        row[j] = min(d, source[j + 1] + np.int32(14))
+
+
+@_compile
 def _describe_end(  # type: ignore[no-untyped-def]
-    values, flag, index, order, s, away, gap, box, cells, patch, sums, counts, features, side
+    values, flag, index, order, s, away, box, cells, members, columns, patch, means, features, side
 ):
-    """Features of one end of a gap: the s-th day and the days beyond it. ``patch`` holds the day."""
+    """Features of one end of a gap: the s-th day, in ``patch``, and the days beyond it."""
     south, north, west, east = box
-    for n in range(cells.shape[0]):
-        i, j = cells[n, 0] - south + MARGIN, cells[n, 1] - west + MARGIN
-        low, high = np.float32(np.inf), np.float32(-np.inf)
-        for k in range(i - 1, i + 2):
-            for m in range(j - 1, j + 2):
-                v = patch[k, m]
-                low = v if v < low else low
-                high = v if v > high else high
-        features[VALUE + side, n] = patch[i, j]
-        features[MEAN_3 + side, n] = _mean(sums[0], counts[0], 1, i, j)
-        features[MEAN_5 + side, n] = _mean(sums[1], counts[1], 2, i, j)
-        features[MEAN_9 + side, n] = _mean(sums[2], counts[2], 4, i, j)
-        features[LOWEST + side, n], features[HIGHEST + side, n] = low, high
-    distance = np.empty_like(patch)
+    lowest = np.empty((north - south, east - west), np.float32)
+    highest = np.empty_like(lowest)
+    _find_extremes(patch, lowest, highest)
+    distances = np.empty((3, *patch.shape), np.float32)
     for c in range(3):
-        measure_distance(patch, np.float32(CONTOURS[c]), distance)
-        for n in range(cells.shape[0]):
-            i, j = cells[n, 0] - south + MARGIN, cells[n, 1] - west + MARGIN
-            features[DISTANCES + 2 * c + side, n] = distance[i, j]
-    beyond = np.empty((2, north - south + 2, east - west + 2), np.float32)
-    for k in range(2):
+        measure_distance(patch, np.float32(CONTOURS[c]), distances[c])
+    beyond = np.empty((FURTHER, north - south + 2, east - west + 2), np.float32)
+    beyond_means = np.empty((2, north - south, east - west), np.float32)
+    for k in range(FURTHER):
         _fill_patch(
-            values, flag, index, order, s + away * (k + 1), away, gap, south - 1, west - 1, beyond[k]
+            values, flag, index, order, s + away * (k + 1), away, s, south - 1, west - 1, beyond[k]
         )
+    for k in range(2):
+        _average_3(beyond[k], beyond_means[k])
     series = np.empty(FURTHER + 1, np.float32)
-    for n in range(cells.shape[0]):
-        y, x = cells[n]
-        i, j = y - south + 1, x - west + 1
-        series[0] = features[VALUE + side, n]
+    for member in members:
+        n = columns[member]
+        i, j = cells[member, 0] - south, cells[member, 1] - west
+        own = patch[i + MARGIN, j + MARGIN]
+        features[VALUE + side, n] = own
+        features[MEAN_3 + side, n] = means[0, i, j]
+        features[MEAN_5 + side, n] = means[1, i, j]
+        features[MEAN_9 + side, n] = means[2, i, j]
+        features[LOWEST + side, n], features[HIGHEST + side, n] = lowest[i, j], highest[i, j]
+        for c in range(3):
+            features[DISTANCES + 2 * c + side, n] = distances[c, i + MARGIN, j + MARGIN]
+        for k in range(2):
+            v = beyond_means[k, i, j]
+            features[NEXT_MEAN + 2 * k + side, n] = v if v == v else means[0, i, j]
+        series[0] = own
         for k in range(1, FURTHER + 1):
-            if k < 3:
-                v = beyond[k - 1, i, j]
-            else:
-                v = _value_near(values, flag, order, s + away * k, away, gap, index[y, x])
-            series[k] = v if v == v else series[0]
-        near_mean = features[MEAN_3 + side, n]
+            v = beyond[k - 1, i + 1, j + 1]
+            series[k] = v if v == v else own
         features[NEXT + side, n], features[SECOND + side, n] = series[1], series[2]
-        features[NEXT_MEAN + side, n] = _mean_3(beyond[0], i, j, near_mean)
-        features[SECOND_MEAN + side, n] = _mean_3(beyond[1], i, j, near_mean)
-        total = np.float32(0.0)
-        for k in range(1, FURTHER + 1):
-            total += series[k]
+        total = series[1] + series[2] + series[3] + series[4]
         features[FURTHER_MEAN + side, n] = total / np.float32(FURTHER)
-        mean, squares = (total + series[0]) / np.float32(FURTHER + 1), np.float32(0.0)
+        mean, squares = (total + own) / np.float32(FURTHER + 1), np.float32(0.0)
         for k in range(FURTHER + 1):
             squares += (series[k] - mean) * (series[k] - mean)
         features[DEVIATION + side, n] = np.sqrt(squares / np.float32(FURTHER + 1))
 
 
-@compile_loop
-def _smear(patch, i, j, beside):  # type: ignore[no-untyped-def]
-    """Mean of the 3 x 3 cells about a cell, those beside it weighted by rows and columns."""
-    total, weight = np.float32(0.0), np.float32(0.0)
-    for k in range(-1, 2):
-        for m in range(-1, 2):
-            v = patch[i + k, j + m]
-            if v == v:
+@_compile
+def _smear(patch, beside, smeared):  # type: ignore[no-untyped-def]
+    """Means of the 3 x 3 cells about every cell of a box, weighted by rows and columns."""
+    rows, columns = smeared.shape
+    total, weight = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    for i in range(rows):
+        total[:] = weight[:] = np.float32(0.0)
+        for k in range(-1, 2):
+            for m in range(-1, 2):
                 w = np.float32(1.0)
                 if k != 0:
                     w *= beside
                 if m != 0:
                     w *= beside
-                total += w * v
-                weight += w
-    return total / weight
+                source = patch[i + k + MARGIN, m + MARGIN : m + MARGIN + columns]
+                for j in range(columns):
+                    v = source[j]
+                    total[j] += w * v if v == v else np.float32(0.0)
+                    weight[j] += w if v == v else np.float32(0.0)
+        for j in range(columns):
+            smeared[i, j] = total[j] / weight[j]
 
 
-@compile_loop
+@_compile
 def describe_cells(  # type: ignore[no-untyped-def]
-    values, flag, index, order, t, back, forward, beside, cells, features, estimates, columns
+    values, flag, index, order, t, beside, cells, gaps, features, estimates, columns, scratch
 ):
-    """Features of cells (n, 2) that have one gap in common, scaled for a network.
+    """Features of cells (n, 2) of one tile on the t-th day, scaled for a network.
 
-    ``estimates[n]`` becomes the fill in time of every cell, percent; ``columns[n]`` the column of its
-    features, -1 where there is no ice about it. Returns the number of columns. ``beside[d]`` is the
-    weight of the next row or column on a day d days away.
+    ``gaps`` (2, n) are the days to the end of each cell's gap before and after that day, 0 where a side
+    has none. ``estimates[n]`` becomes the fill in time of every cell, percent; ``columns[n]`` the column
+    of its features, -1 where there is no ice about it. Returns the number of columns. ``beside[d]`` is
+    the weight of the next row or column on a day d days away; ``scratch`` is :func:`make_scratch`.
     """
-    gap = (t - back if back > 0 else -1, t + forward if forward > 0 else order.size)
-    box = _box_of(cells)
-    south, north, west, east = box
-    shape = (north - south + 2 * MARGIN, east - west + 2 * MARGIN)
-    patches = np.empty((2, *shape), np.float32)
-    sums, counts = np.empty((2, 3, *shape), np.float32), np.empty((2, 3, *shape), np.float32)
+    patches, means, smeared, members = scratch
+    count = cells.shape[0]
+    estimates[:count] = np.float32(0.0)
+    columns[:count] = -1
     for side in range(2):
-        if (back, forward)[side] > 0:
-            s, away = (t - back, t + forward)[side], (-1, 1)[side]
-            _fill_patch(
-                values, flag, index, order, s, away, gap, south - MARGIN, west - MARGIN, patches[side]
-            )
-            _sum_rows(patches[side], sums[side], counts[side])
-    icy, estimates_of_icy = np.empty_like(cells), np.empty_like(estimates)
+        for days in range(1, beside.size):
+            size = _list_members(gaps[side], days, count, members)
+            if size == 0:
+                continue
+            box = _box_of(cells, members[:size])
+            patch, mean, smear = _cut(box, patches[side, days], means[side, days], smeared[side, days])
+            s, away = (t - days, -1) if side == 0 else (t + days, 1)
+            _fill_patch(values, flag, index, order, s, away, s, box[0] - MARGIN, box[2] - MARGIN, patch)
+            _average(patch, mean)
+            _smear(patch, np.float32(beside[days]), smear)
+            for n in members[:size]:
+                i, j = cells[n, 0] - box[0], cells[n, 1] - box[2]
+                opposite = gaps[1 - side, n]
+                share = np.float32(opposite / (days + opposite)) if opposite > 0 else np.float32(1.0)
+                estimates[n] += share * smear[i, j]
+                if mean[2, i, j] >= OPEN_WATER:
+                    columns[n] = 0
     used = 0
-    for n in range(cells.shape[0]):
-        i, j = cells[n, 0] - south + MARGIN, cells[n, 1] - west + MARGIN
-        estimate, is_open = np.float32(0.0), True
-        for side in range(2):
-            days = (back, forward)[side]
-            if days > 0:
-                share = np.float32((back + forward - days) / (back + forward))
-                end = _smear(patches[side], i, j, np.float32(beside[days]))
-                estimate += end * (share if back > 0 and forward > 0 else np.float32(1.0))
-                is_open &= _mean(sums[side, 2], counts[side, 2], 4, i, j) < OPEN_WATER
-        estimates[n], columns[n] = estimate, -1
-        if not is_open:
-            icy[used], estimates_of_icy[used], columns[n] = cells[n], estimate, used
+    for n in range(count):
+        if columns[n] == 0:
+            columns[n] = used
             used += 1
     if used == 0:
         return 0
-    icy = icy[:used]
     for side in range(2):
-        if (back, forward)[side] > 0:
-            s, away = (t - back, t + forward)[side], (-1, 1)[side]
+        for days in range(1, beside.size):
+            size = _list_members(gaps[side], days, count, members)
+            if size == 0:
+                continue
+            box = _box_of(cells, members[:size])
+            icy = 0
+            for n in members[:size]:
+                if columns[n] >= 0:
+                    members[icy] = n
+                    icy += 1
+            if icy == 0:
+                continue
+            patch, mean, _ = _cut(box, patches[side, days], means[side, days], smeared[side, days])
+            s, away = (t - days, -1) if side == 0 else (t + days, 1)
             _describe_end(
-                values, flag, index, order, s, away, gap, box, icy,
-                patches[side], sums[side], counts[side], features, side,
+                values, flag, index, order, s, away, box, cells, members[:icy], columns, patch, mean,
+                features, side,
             )  # fmt: skip
-    if back == 0 or forward == 0:
-        side = 0 if back > 0 else 1
-        for row in range(0, PAIRED, 2):
-            features[row + 1 - side, :used] = features[row + side, :used]
-    _measure_land(index, box, icy, features)
-    days = (back, forward) if back > 0 and forward > 0 else (back + forward, back + forward)
-    _scale(features, estimates_of_icy, days, used)
+    _finish_features(index, cells, gaps, estimates, columns, count, features)
     return used
 
 
-@compile_loop
-def _box_of(cells):  # type: ignore[no-untyped-def]
-    south, west = cells[0, 0], cells[0, 1]
+@_compile
+def make_scratch():  # type: ignore[no-untyped-def]
+    """Memory for :func:`describe_cells`, by side and days to the end of a gap."""
+    size = TILE + 2 * MARGIN
+    patches = np.empty((2, 10, size * size), np.float32)
+    means = np.empty((2, 10, 3 * TILE * TILE), np.float32)
+    smeared = np.empty((2, 10, TILE * TILE), np.float32)
+    return patches, means, smeared, np.empty(TILE * TILE, np.int64)
+
+
+@_compile
+def _cut(box, patch, mean, smear):  # type: ignore[no-untyped-def]
+    """The parts of scratch memory that a box needs."""
+    rows, columns = box[1] - box[0], box[3] - box[2]
+    height, width = rows + 2 * MARGIN, columns + 2 * MARGIN
+    return (
+        patch[: height * width].reshape(height, width),
+        mean[: 3 * rows * columns].reshape(3, rows, columns),
+        smear[: rows * columns].reshape(rows, columns),
+    )
+
+
+@_compile
+def _list_members(days_of_cells, days, count, members):  # type: ignore[no-untyped-def]
+    size = 0
+    for n in range(count):
+        if days_of_cells[n] == days:
+            members[size] = n
+            size += 1
+    return size
+
+
+@_compile
+def _box_of(cells, members):  # type: ignore[no-untyped-def]
+    south, west = cells[members[0], 0], cells[members[0], 1]
     north, east = south + 1, west + 1
-    for n in range(cells.shape[0]):
+    for n in members:
         south, north = min(south, cells[n, 0]), max(north, cells[n, 0] + 1)
         west, east = min(west, cells[n, 1]), max(east, cells[n, 1] + 1)
     return south, north, west, east
 
 
-@compile_loop
-def _measure_land(index, box, cells, features):  # type: ignore[no-untyped-def]
-    south, north, west, east = box
-    land = np.empty((north - south + 2 * MARGIN, east - west + 2 * MARGIN), np.float32)
-    for i in range(land.shape[0]):
-        for j in range(land.shape[1]):
-            y, x = south - MARGIN + i, west - MARGIN + j
-            is_inside = 0 <= y < index.shape[0] and 0 <= x < index.shape[1]
-            land[i, j] = np.float32(0.0) if is_inside and index[y, x] < 0 else np.float32(1.0)
-    distance = np.empty_like(land)
-    measure_distance(land, np.float32(0.5), distance)
-    for n in range(cells.shape[0]):
-        features[LAND_DISTANCE, n] = distance[cells[n, 0] - south + MARGIN, cells[n, 1] - west + MARGIN]
-
-
-@compile_loop
-def _scale(features, estimates, days, count):  # type: ignore[no-untyped-def]
-    """Bring features to the size of one."""
-    tenth, quarter = np.float32(0.1), np.float32(0.25)
-    for row in range(DEVIATION):
-        for n in range(count):
-            features[row, n] = (features[row, n] - estimates[n]) * tenth
-    for row in range(DEVIATION, DISTANCES):
-        for n in range(count):
-            features[row, n] *= tenth
-    for row in range(DISTANCES, DAYS):
-        for n in range(count):
-            features[row, n] *= quarter
+@_compile
+def _finish_features(index, cells, gaps, estimates, columns, count, features):  # type: ignore[no-untyped-def]
+    """Distance to land, days, and the scale of all features; a side without a day is as the other."""
+    south, north, west, east = index.shape[0], 0, index.shape[1], 0
     for n in range(count):
-        features[DAYS, n] = np.float32(days[0] / 2 - 1)
-        features[DAYS + 1, n] = np.float32(days[1] / 2 - 1)
-        features[ESTIMATE, n] = estimates[n] / np.float32(50.0) - np.float32(1.0)
-        features[LAND_DISTANCE, n] *= quarter
+        if columns[n] >= 0:
+            south, north = min(south, cells[n, 0]), max(north, cells[n, 0] + 1)
+            west, east = min(west, cells[n, 1]), max(east, cells[n, 1] + 1)
+    distance = np.empty((north - south + 2 * MARGIN, east - west + 2 * MARGIN), np.float32)
+    _measure_land(index, south - MARGIN, west - MARGIN, distance)
+    tenth, quarter = np.float32(0.1), np.float32(0.25)
+    for n in range(count):
+        k = columns[n]
+        if k < 0:
+            continue
+        back, forward = gaps[0, n], gaps[1, n]
+        if back == 0 or forward == 0:
+            side = 0 if back > 0 else 1
+            for row in range(0, PAIRED, 2):
+                features[row + 1 - side, k] = features[row + side, k]
+            back = forward = back + forward
+        for row in range(DEVIATION):
+            features[row, k] = (features[row, k] - estimates[n]) * tenth
+        for row in range(DEVIATION, DISTANCES):
+            features[row, k] *= tenth
+        for row in range(DISTANCES, DAYS):
+            features[row, k] *= quarter
+        features[DAYS, k] = np.float32(back / 2 - 1)
+        features[DAYS + 1, k] = np.float32(forward / 2 - 1)
+        features[ESTIMATE, k] = estimates[n] / np.float32(50.0) - np.float32(1.0)
+        d = distance[cells[n, 0] - south + MARGIN, cells[n, 1] - west + MARGIN]
+        features[LAND_DISTANCE, k] = d * quarter
 
 
-@compile_loop
+@_compile
+def _measure_land(index, south, west, distance):  # type: ignore[no-untyped-def]
+    """Distance to land; what lies beyond the grid is no land."""
+    land = np.ones(distance.shape, np.float32)
+    first, end = max(0, -west), min(land.shape[1], index.shape[1] - west)
+    for i in range(max(0, -south), min(land.shape[0], index.shape[0] - south)):
+        for j in range(first, end):
+            if index[south + i, west + j] < 0:
+                land[i, j] = np.float32(0.0)
+    measure_distance(land, np.float32(0.5), distance)
+
+
+@_compile
 def _activate(x):  # type: ignore[no-untyped-def]
     """A smooth step-up, close to the error-function unit, of operations that round everywhere alike."""
     half = np.float32(0.5)
@@ -353,7 +452,27 @@ def _activate(x):  # type: ignore[no-untyped-def]
 _BLOCK = 64
 
 
-@compile_loop
+@_compile
+def _add_inputs(weights, k, inputs, row):  # type: ignore[no-untyped-def]
+    """Add the weighted inputs of the k-th unit to ``row``, in their order, four at a time."""
+    count = inputs.shape[0]
+    for f in range(0, count - 3, 4):
+        w0, w1, w2, w3 = weights[f, k], weights[f + 1, k], weights[f + 2, k], weights[f + 3, k]
+        x0, x1, x2, x3 = inputs[f], inputs[f + 1], inputs[f + 2], inputs[f + 3]
+        for n in range(_BLOCK):
+            v = row[n] + w0 * x0[n]
+            v = v + w1 * x1[n]
+            v = v + w2 * x2[n]
+            row[n] = v + w3 * x3[n]
+    for f in range(count - count % 4, count):
+        w, x = weights[f, k], inputs[f]
+        for n in range(_BLOCK):
+            row[n] += w * x[n]
+    for n in range(_BLOCK):
+        row[n] = _activate(row[n])
+
+
+@_compile
 def evaluate(network, features, count, is_mirrored, increments):  # type: ignore[no-untyped-def]
     """Add the output of a network to ``increments`` (n).
 
@@ -362,164 +481,153 @@ def evaluate(network, features, count, is_mirrored, increments):  # type: ignore
     does not depend on the other cells.
     """
     w1, b1, w2, b2, w3, b3 = network
+    inputs = np.zeros((w1.shape[0], _BLOCK), np.float32)
     first = np.empty((b1.size, _BLOCK), np.float32)
     second = np.empty((b2.size, _BLOCK), np.float32)
+    output = np.empty((1, _BLOCK), np.float32)
     for begin in range(0, count, _BLOCK):
         size = min(_BLOCK, count - begin)
+        for f in range(w1.shape[0]):
+            feature = features[f ^ 1 if is_mirrored and f < PAIRED else f, begin : begin + size]
+            inputs[f, :size] = feature
         for k in range(b1.size):
-            row = first[k]
-            for n in range(size):
-                row[n] = b1[k]
-            for f in range(w1.shape[0]):
-                w = w1[f ^ 1 if is_mirrored and f < PAIRED else f, k]
-                feature = features[f]
-                for n in range(size):
-                    row[n] += w * feature[begin + n]
-            for n in range(size):
-                row[n] = _activate(row[n])
+            first[k, :] = b1[k]
+            _add_inputs(w1, k, inputs, first[k])
         for k in range(b2.size):
-            row = second[k]
-            for n in range(size):
-                row[n] = b2[k]
-            for f in range(w2.shape[0]):
-                w = w2[f, k]
-                unit = first[f]
-                for n in range(size):
-                    row[n] += w * unit[n]
-            for n in range(size):
-                row[n] = _activate(row[n])
+            second[k, :] = b2[k]
+            _add_inputs(w2, k, first, second[k])
+        output[0, :] = b3[0]
+        for k in range(w3.size):
+            w, unit = w3[k], second[k]
+            for n in range(_BLOCK):
+                output[0, n] += w * unit[n]
         for n in range(size):
-            total = b3[0]
-            for k in range(w3.size):
-                total += w3[k] * second[k, n]
-            increments[begin + n] += total
+            increments[begin + n] += output[0, n]
 
 
-@compile_loop
-def _gap_of(flag, order, t, limits, y_cell):  # type: ignore[no-untyped-def]
-    """Days to the nearest observed day before and after the t-th; 0 where there is none."""
+@_compile
+def find_nearest_days(flag, order, t, limits):  # type: ignore[no-untyped-def]
+    """Days from the t-th to the nearest one before and after with an observation; 0 where none is."""
     back = forward = 0
-    for k in range(1, min(limits[0], t) + 1):
-        if flag[order[t - k], y_cell] == OBSERVED:
+    for k in range(min(limits[0], t), 0, -1):
+        if _has_observation(flag[order[t - k]]):
             back = k
-            break
-    for k in range(1, min(limits[1], order.size - 1 - t) + 1):
-        if flag[order[t + k], y_cell] == OBSERVED:
+    for k in range(min(limits[1], order.size - 1 - t), 0, -1):
+        if _has_observation(flag[order[t + k]]):
             forward = k
-            break
     return back, forward
 
 
-@compile_loop
-def mark_gaps(y0, y1, flag, days, index, is_fitted, state):  # type: ignore[no-untyped-def]
-    """Mark the cells of a day that were filled in time over a gap that the networks know."""
-    for y in range(y0, y1):
-        for x in range(index.shape[1]):
-            cell = index[y, x]
-            if cell >= 0:
-                is_filled = flag[cell] != OBSERVED and has_value_in_time(flag[cell])
-                state[cell] = IN_GAP if is_filled and is_fitted[days[cell]] else UNUSED
+@_compile
+def _has_observation(flag):  # type: ignore[no-untyped-def]
+    cell = 0
+    while cell < flag.size and flag[cell] != OBSERVED:
+        cell += 1
+    return cell < flag.size
 
 
-@compile_loop
-def mark_neighbours(y0, y1, flag, index, reach, state):  # type: ignore[no-untyped-def]
-    """Mark observed cells within ``reach`` rows and columns of a marked gap."""
-    rows, columns = index.shape
-    in_rows = np.zeros(columns, np.bool_)
-    for y in range(y0, y1):
-        any_gap = False
-        for x in range(columns):
-            in_rows[x] = False
-        for q in range(max(0, y - reach), min(rows, y + reach + 1)):
-            for x in range(columns):
-                cell = index[q, x]
-                if cell >= 0 and state[cell] == IN_GAP:
-                    in_rows[x] = any_gap = True
-        if not any_gap:
+@_compile
+def mark_gaps(gaps, flag, days, rows, columns, is_fitted, state, touched):  # type: ignore[no-untyped-def]
+    """Mark the cells of a day that were filled in time over a gap that the networks know.
+
+    ``touched`` (rows and columns of tiles) becomes true for tiles that hold such a cell.
+    """
+    for cell in gaps:
+        if has_value_in_time(flag[cell]) and is_fitted[days[cell]]:
+            state[cell] = IN_GAP
+            touched[rows[cell] // TILE, columns[cell] // TILE] = True
+
+
+@_compile
+def mark_neighbours(  # type: ignore[no-untyped-def]
+    gaps, flag, order, t, rows, columns, index, offsets, nearest, state, touched
+):
+    """Mark the nearest observed cells of every marked gap cell, and the tiles they are in.
+
+    Only those count that are observed on the two nearest days too, so that few sets of days are needed.
+    """
+    here = flag[order[t]]
+    before, after = flag[order[t - nearest[0]]], flag[order[t + nearest[1]]]
+    for cell in gaps:
+        if state[cell] != IN_GAP:
             continue
-        for x in range(columns):
-            cell = index[y, x]
-            if cell < 0 or flag[cell] != OBSERVED:
+        size = 0
+        for n in range(offsets.shape[0]):
+            y, x = rows[cell] + offsets[n, 0], columns[cell] + offsets[n, 1]
+            if not (0 <= y < index.shape[0] and 0 <= x < index.shape[1]):
                 continue
-            for r in range(max(0, x - reach), min(columns, x + reach + 1)):
-                if in_rows[r]:
-                    state[cell] = BESIDE_GAP
+            neighbour = index[y, x]
+            # OBSERVED is 0: the bits of the flags together are 0 if all three are observed.
+            if neighbour >= 0 and here[neighbour] | before[neighbour] | after[neighbour] == OBSERVED:
+                state[neighbour] = BESIDE_GAP
+                touched[y // TILE, x // TILE] = True
+                size += 1
+                if size == NEIGHBOURS:
                     break
 
 
-@compile_loop
+@_compile
 def predict(  # type: ignore[no-untyped-def]
-    y0, y1, values, flag, days, order, t, index, limits, is_fitted, beside, both, one, thresholds,
-    state, prediction
+    first, end, tiles, values, flag, days, order, t, index, nearest, beside, both, one, thresholds,
+    kind, state, prediction
 ):  # fmt: skip
-    """Predict the marked cells of the t-th day from other days alone.
+    """Predict the cells of the t-th day in a state ``kind`` from other days alone.
 
-    ``prediction`` becomes percent; a cell without ice about it gets the state WITHOUT_ICE, one whose
-    gap the networks do not know UNUSED.
+    ``tiles`` (n, 2) are those to look at, of which this call takes ``first`` to ``end``. ``prediction``
+    becomes percent; a cell without ice about it gets the state WITHOUT_ICE. ``nearest`` are the days to
+    the ends of the gap of an observed cell that is taken as missing.
     """
-    codes = np.empty(TILE * TILE, np.uint8)
-    cells = np.empty((TILE * TILE, 2), np.int64)
-    group = np.empty((TILE * TILE, 2), np.int64)
-    features = np.empty((FEATURES, TILE * TILE), np.float32)
-    estimates, increments = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.float32)
-    columns = np.empty(TILE * TILE, np.int64)
-    for south in range(y0, y1, TILE):
-        for west in range(0, index.shape[1], TILE):
-            count = 0
-            for y in range(south, min(y1, south + TILE)):
-                for x in range(west, min(index.shape[1], west + TILE)):
-                    cell = index[y, x]
-                    if cell < 0 or state[cell] == UNUSED:
-                        continue
-                    code = days[cell]
-                    if state[cell] == BESIDE_GAP:
-                        back, forward = _gap_of(flag, order, t, limits, cell)
-                        code = np.uint8(10 * back + forward)
-                        if not is_fitted[code]:
-                            state[cell] = UNUSED
-                            continue
-                    codes[count] = code
-                    cells[count, 0], cells[count, 1] = y, x
-                    count += 1
-            done = 0
-            while done < count:
-                # The first code that is west: all cells of it are one group.
-                code, members = np.uint8(0), 0
-                for n in range(count):
-                    if codes[n] != 0 and (members == 0 or codes[n] == code):
-                        code = codes[n]
-                        codes[n] = 0
-                        group[members] = cells[n]
-                        members += 1
-                done += members
-                back, forward = np.int64(code // 10), np.int64(code % 10)
-                used = describe_cells(
-                    values, flag, index, order, t, back, forward, beside, group[:members],
-                    features, estimates, columns,
-                )  # fmt: skip
-                increments[:used] = np.float32(0.0)
-                is_two_sided = back > 0 and forward > 0
-                if is_two_sided:
-                    evaluate(both, features, used, False, increments)
-                    evaluate(both, features, used, True, increments)
-                else:
-                    evaluate(one, features, used, False, increments)
-                scale = spread_of_gap(back, forward)
-                scale *= np.float32(0.5) if is_two_sided else np.float32(1.0)
-                threshold = thresholds[0 if is_two_sided else 1, back + forward]
-                for n in range(members):
-                    cell = index[group[n, 0], group[n, 1]]
-                    if columns[n] < 0:
-                        prediction[cell] = estimates[n]
-                        state[cell] = WITHOUT_ICE
-                    else:
-                        v = estimates[n] + scale * increments[columns[n]]
-                        prediction[cell] = move_threshold(
-                            min(max(v, np.float32(0.0)), np.float32(100.0)), threshold
-                        )
+    cells, gaps = np.empty((TILE * TILE, 2), np.int64), np.empty((2, TILE * TILE), np.int64)
+    # Some columns more, so that the rows do not fall on the same lines of the cache.
+    features = np.empty((FEATURES, TILE * TILE + 16), np.float32)
+    estimates, columns = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.int64)
+    outputs = np.empty((2, TILE * TILE), np.float32)
+    scratch = make_scratch()
+    for number in range(first, end):
+        south, west = tiles[number, 0] * TILE, tiles[number, 1] * TILE
+        count = 0
+        for y in range(south, min(index.shape[0], south + TILE)):
+            for x in range(west, min(index.shape[1], west + TILE)):
+                cell = index[y, x]
+                if cell < 0 or state[cell] != kind:
+                    continue
+                back, forward = np.int64(days[cell]) // 10, np.int64(days[cell]) % 10
+                if kind == BESIDE_GAP:
+                    back, forward = nearest
+                cells[count, 0], cells[count, 1] = y, x
+                gaps[0, count], gaps[1, count] = back, forward
+                count += 1
+        used = describe_cells(
+            values, flag, index, order, t, beside, cells[:count], gaps, features, estimates, columns,
+            scratch,
+        )  # fmt: skip
+        outputs[:, :used] = np.float32(0.0)
+        any_two = any_one = False
+        for n in range(count):
+            is_two_sided = gaps[0, n] > 0 and gaps[1, n] > 0
+            any_two |= is_two_sided
+            any_one |= not is_two_sided
+        if any_two:
+            evaluate(both, features, used, False, outputs[0])
+            evaluate(both, features, used, True, outputs[0])
+        if any_one:
+            evaluate(one, features, used, False, outputs[1])
+        for n in range(count):
+            cell = index[cells[n, 0], cells[n, 1]]
+            if columns[n] < 0:
+                prediction[cell] = estimates[n]
+                state[cell] = WITHOUT_ICE
+                continue
+            back, forward = gaps[0, n], gaps[1, n]
+            is_two_sided = back > 0 and forward > 0
+            scale = spread_of_gap(back, forward) * np.float32(0.5 if is_two_sided else 1.0)
+            v = estimates[n] + scale * outputs[0 if is_two_sided else 1, columns[n]]
+            v = min(max(v, np.float32(0.0)), np.float32(100.0))
+            threshold = thresholds[0 if is_two_sided else 1, back + forward]
+            prediction[cell] = move_threshold(v, threshold)
 
 
-@compile_loop
+@_compile
 def spread_of_gap(back, forward):  # type: ignore[no-untyped-def]
     """Percent by which the output of a network is multiplied.
 
@@ -529,7 +637,7 @@ def spread_of_gap(back, forward):  # type: ignore[no-untyped-def]
     return np.float32(10.0 * np.sqrt(np.float64(days)))
 
 
-@compile_loop
+@_compile
 def move_threshold(v, threshold):  # type: ignore[no-untyped-def]
     """Stretch values below 30 percent so that ``threshold`` comes to lie at 15."""
     if v < threshold:
@@ -544,7 +652,7 @@ NEIGHBOURS = 12
 ACTIVITY_DAYS = 6
 
 
-@compile_loop
+@_compile
 def _measure_activity(values, flag, order, t, lead, cell):  # type: ignore[no-untyped-def]
     """Mean squared change a day between successive observations near the t-th day, that day west out."""
     total, days, last, before = 0.0, 0, -1, 0.0
@@ -558,7 +666,7 @@ def _measure_activity(values, flag, order, t, lead, cell):  # type: ignore[no-un
     return total / days if days > 0 else 0.0
 
 
-@compile_loop
+@_compile
 def _solve(matrix, vector, size):  # type: ignore[no-untyped-def]
     """Solve a symmetric positive definite system in place (Cholesky); the result is in ``vector``."""
     for i in range(size):
@@ -582,62 +690,76 @@ def _solve(matrix, vector, size):  # type: ignore[no-untyped-def]
         vector[i] = total / matrix[i, i]
 
 
-@compile_loop
+@_compile
 def krige(  # type: ignore[no-untyped-def]
-    y0, y1, values, flag, order, t, lead, index, state, prediction, offsets, correlation, filled, codes,
-    days
+    first, end, tiles, values, flag, order, t, lead, index, state, prediction, offsets, correlation,
+    filled, codes, days
 ):  # fmt: skip
     """Correct the predictions of gap cells by the departures of observed cells of the day.
 
-    ``offsets`` (n, 2) are the rows and columns to neighbours, nearest first; ``correlation[d]`` is that
-    of two departures at a squared distance of d.
+    ``tiles`` (n, 2) are those to look at, of which this call takes ``first`` to ``end``. ``offsets``
+    (n, 2) are the rows and columns to neighbours, nearest first; ``correlation[d]`` is that of two
+    departures at a squared distance of d. ``lead`` is how many later days may be looked at.
     """
     here = order[t]
-    rows, columns = index.shape
     reach = np.abs(offsets).max()
-    margin = reach + 2
+    for number in range(first, end):
+        south, north, west, east = index.shape[0], 0, index.shape[1], 0
+        for y in range(tiles[number, 0] * TILE, min(index.shape[0], (tiles[number, 0] + 1) * TILE)):
+            for x in range(tiles[number, 1] * TILE, min(index.shape[1], (tiles[number, 1] + 1) * TILE)):
+                cell = index[y, x]
+                if cell >= 0 and state[cell] == IN_GAP:
+                    south, north = min(south, y), max(north, y + 1)
+                    west, east = min(west, x), max(east, x + 1)
+        if south >= north:
+            continue
+        box = (south, north, west, east)
+        any_neighbour = False
+        for y in range(max(0, south - reach), min(index.shape[0], north + reach)):
+            for x in range(max(0, west - reach), min(index.shape[1], east + reach)):
+                cell = index[y, x]
+                any_neighbour |= cell >= 0 and flag[here, cell] == OBSERVED and state[cell] != UNUSED
+        margin = reach + 2
+        spread = np.ones((north - south + 2 * margin, east - west + 2 * margin))
+        if any_neighbour:
+            _measure_spread(values, flag, order, t, lead, index, south - margin, west - margin, spread)
+        _krige_box(
+            flag[here], values[here], index, state, prediction, offsets, correlation, box, margin,
+            spread, any_neighbour, filled, codes, days,
+        )  # fmt: skip
+
+
+@_compile
+def _measure_spread(values, flag, order, t, lead, index, south, west, spread):  # type: ignore[no-untyped-def]
+    """Root mean square change a day about the cells of a field that begins at a row and a column."""
     smooth = np.exp(-0.5 * np.arange(-2.0, 3.0) ** 2)
-    for south in range(y0, y1, TILE):
-        for west in range(0, columns, TILE):
-            north, east = min(y1, south + TILE), min(columns, west + TILE)
-            any_gap = any_neighbour = False
-            for y in range(max(0, south - reach), min(rows, north + reach)):
-                for x in range(max(0, west - reach), min(columns, east + reach)):
-                    cell = index[y, x]
-                    if cell >= 0:
-                        any_neighbour |= flag[here, cell] == OBSERVED and state[cell] != UNUSED
-                        if state[cell] == IN_GAP and south <= y < north and west <= x < east:
-                            any_gap = True
-            if not any_gap:
-                continue
-            spread = np.ones((north - south + 2 * margin, east - west + 2 * margin))
-            if any_neighbour:
-                raw = np.full_like(spread, np.nan)
-                for i in range(spread.shape[0]):
-                    for j in range(spread.shape[1]):
-                        y, x = south - margin + i, west - margin + j
-                        if 0 <= y < rows and 0 <= x < columns and index[y, x] >= 0:
-                            raw[i, j] = _measure_activity(values, flag, order, t, lead, index[y, x])
-                for i in range(2, spread.shape[0] - 2):
-                    for j in range(2, spread.shape[1] - 2):
-                        total, weight = 0.0, 0.0
-                        for k in range(5):
-                            for m in range(5):
-                                v = raw[i + k - 2, j + m - 2]
-                                if v == v:
-                                    w = smooth[k] * smooth[m]
-                                    total += w * v
-                                    weight += w
-                        if weight > 0:
-                            spread[i, j] = np.sqrt(total / weight + 0.3)
-            _krige_tile(
-                flag[here], values[here], index, state, prediction, offsets, correlation,
-                (south, north, west, east), margin, spread, any_neighbour, filled, codes, days,
-            )  # fmt: skip
+    rows, columns = spread.shape
+    # Sums of the values and of the weights: first along rows, then along columns.
+    activity, valid = np.zeros((rows, columns)), np.zeros((rows, columns))
+    for i in range(max(0, -south), min(rows, index.shape[0] - south)):
+        for j in range(max(0, -west), min(columns, index.shape[1] - west)):
+            cell = index[south + i, west + j]
+            if cell >= 0:
+                activity[i, j] = _measure_activity(values, flag, order, t, lead, cell)
+                valid[i, j] = 1.0
+    sums, weights = np.zeros((rows, columns)), np.zeros((rows, columns))
+    for i in range(rows):
+        for k in range(5):
+            for j in range(2, columns - 2):
+                sums[i, j] += smooth[k] * activity[i, j + k - 2]
+                weights[i, j] += smooth[k] * valid[i, j + k - 2]
+    for i in range(2, rows - 2):
+        for j in range(2, columns - 2):
+            total = weight = 0.0
+            for k in range(5):
+                total += smooth[k] * sums[i + k - 2, j]
+                weight += smooth[k] * weights[i + k - 2, j]
+            if weight > 0:
+                spread[i, j] = np.sqrt(total / weight + 0.3)
 
 
-@compile_loop
-def _krige_tile(  # type: ignore[no-untyped-def]
+@_compile
+def _krige_box(  # type: ignore[no-untyped-def]
     flag, values, index, state, prediction, offsets, correlation, box, margin, spread, any_neighbour,
     filled, codes, days
 ):  # fmt: skip
@@ -688,7 +810,7 @@ def _krige_tile(  # type: ignore[no-untyped-def]
                 codes[cell] = INCREMENT_TWO_SIDED if is_two_sided else INCREMENT_ONE_SIDED
 
 
-@compile_loop
+@_compile
 def train(  # type: ignore[no-untyped-def]
     network, slopes, means, squares, features, target, samples, batch, progress, rate, decay, is_paired
 ):
@@ -732,7 +854,7 @@ def train(  # type: ignore[no-untyped-def]
         _descend(b3, h3, n3, r3, now, first, second, np.float32(0.0))
 
 
-@compile_loop
+@_compile
 def _descend(weights, slope, mean, square, rate, first, second, decay):  # type: ignore[no-untyped-def]
     for k in range(weights.size):
         g = slope[k]
@@ -742,7 +864,7 @@ def _descend(weights, slope, mean, square, rate, first, second, decay):  # type:
         weights[k] -= rate * (mean[k] * first / size + decay * weights[k])
 
 
-@compile_loop
+@_compile
 def _differentiate(network, slopes, features, target, batch, is_mirrored):  # type: ignore[no-untyped-def]
     """Slopes of the mean squared error of a batch."""
     w1, b1, w2, b2, w3, b3 = network
@@ -789,7 +911,7 @@ def _differentiate(network, slopes, features, target, batch, is_mirrored):  # ty
                 g1[f, k] += e1[k] * x[f]
 
 
-@compile_loop
+@_compile
 def _slope(x):  # type: ignore[no-untyped-def]
     """Derivative of :func:`_activate`."""
     unit = np.float32(1.0)

@@ -285,10 +285,10 @@ class _Region:
 
         back, forward = gap
         ends = [t, *([t - back] if back else []), *([t + forward] if forward else [])]
-        most = kernels.TILE**2
+        most = kernels.TILE**2 + 16
         features = np.empty((kernels.FEATURES, most), np.float32)
         estimates, columns = np.empty(most, np.float32), np.empty(most, np.int64)
-        order, taken = np.arange(len(self.values)), 0
+        order, taken, scratch = np.arange(len(self.values)), 0, kernels.make_scratch()
         for tile in rng.permutation(len(tiles)):
             if taken >= samples:
                 return
@@ -300,9 +300,10 @@ class _Region:
             cells = np.stack([self.cells.rows[share], self.cells.columns[share]], axis=1).astype(
                 np.int64
             )
+            days = np.repeat([[back], [forward]], len(cells), axis=1)
             used = kernels.describe_cells(
-                self.values, self.flag, self.cells.index, order, t, back, forward, beside, cells,
-                features, estimates, columns,
+                self.values, self.flag, self.cells.index, order, t, beside, cells, days,
+                features, estimates, columns, scratch,
             )  # fmt: skip
             icy = columns[: len(cells)] >= 0
             taken += used
@@ -366,9 +367,9 @@ def fit_network(samples: Samples, is_two_sided: bool, *, epochs: int = _EPOCHS) 
     steps = len(fit_samples) // batch
     epochs = max(epochs, -(-_FEWEST_STEPS // steps))
     for epoch in range(epochs):
+        shuffled, progress = rng.permutation(len(fit_samples)), (epoch * steps, epochs * steps)
         kernels.train(
-            network, slopes, means, squares, fit_samples.features, target,
-            rng.permutation(len(fit_samples)), batch, (epoch * steps, epochs * steps),
+            network, slopes, means, squares, fit_samples.features, target, shuffled, batch, progress,
             _RATE, np.float32(_DECAY), is_two_sided,
         )  # fmt: skip
     days, counts = np.unique(samples.days, return_counts=True)
