@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pytest
+import xarray as xr
+from days import make_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_cube import assert_same_cube, mask_words, words
 
+import consolidate_data
+import create_mask
+import fill_gaps
+from seaice import InputError
+from seaice.cube.file import CubeFile
 from seaice.flags import FillFlag
 from seaice.gapfill import Record
+from seaice.gapfill.departure import Departure
 from seaice.gapfill.increments import Increments, _neighbourhood, fit
 from seaice.gapfill.increments import _kernels as kernels
 from seaice.gapfill.increments.weights import (
+    PACKAGED,
     IncrementWeights,
     Network,
     describe_weights,
+    packaged_weights,
+    read_weights,
 )
 from seaice.gapfill.ocean_cells import OceanCells
+from seaice.grids import get_grid
 from seaice.runtime import threads
+from seaice.simulate import write_day
+from seaice.simulate.sst import write_sst
+from seaice.sources.bremen.names import DayFile
 
 NAN = np.float32(np.nan)
 PLAIN = Increments()
@@ -225,19 +245,14 @@ def test_slopes_are_those_of_finite_differences(is_mirrored):
             assert slope[place] == pytest.approx((moved[1] - moved[0]) / 2e-5, rel=2e-3, abs=2e-5)
 
 
-@pytest.mark.parametrize(
-    ("observed", "expected"), [((46, 43), None), ((90, 20), None), ((43, 47), 43.0)]
-)
-def test_kriging_of_two_neighbours_by_hand(observed, expected):
-    """Neighbours one cell west and two cells east of the gap, all of them predicted as 40."""
+@pytest.mark.parametrize(("observed", "predicted"), [((46, 43), 40), ((90, 20), 40), ((43, 47), -60)])
+def test_kriging_of_two_neighbours_by_hand(observed, predicted):
+    """One cell west and two cells east of the gap; the result stays among their values and the first."""
     index = np.arange(5, dtype=np.int32)[None]
     values = np.array([[0, observed[0], 40, 0, observed[1]]], np.float32)
     flag = np.array([[255, 0, 1, 255, 0]], np.uint8)
     state = np.array([0, 2, 1, 0, 2], np.uint8)
-    prediction = np.array([0, 40, 40, 0, 40], np.float32)
-    if expected is not None:  # both depart far more than their values: the result stays among these
-        prediction[[1, 4]] = -60, -60
-        expected = 47.0
+    prediction = np.array([0, predicted, 40, 0, predicted], np.float32)
     filled, codes = values[0].copy(), flag[0].copy()
     offsets, correlation = _neighbourhood()
     days = np.array([0, 0, 11, 0, 0], np.uint8)
@@ -245,12 +260,12 @@ def test_kriging_of_two_neighbours_by_hand(observed, expected):
         0, 1, values, flag, np.array([0]), 0, 0, index, state, prediction, offsets, correlation,
         filled, codes, days,
     )  # fmt: skip
-    of_distance = np.exp(-((np.arange(4) / 3.0) ** 0.6))
-    one, two, three = of_distance[1:]
+    one, two, three = np.exp(-((np.array([1, 2, 3]) / 3.0) ** 0.6))
     weights = np.linalg.solve([[1, three], [three, 1]], [one, two])
-    if expected is None:
-        expected = 40 + weights @ (np.array(observed) - 40)
-    assert filled[2] == pytest.approx(expected, abs=1e-4)
+    expected = 40 + weights @ (np.array(observed) - predicted)
+    assert filled[2] == pytest.approx(
+        np.clip(expected, min(40, *observed), max(40, *observed)), abs=1e-4
+    )
     assert codes.tolist() == [255, 0, FillFlag.KRIGED_TWO_SIDED, 255, 0]
 
 
@@ -325,6 +340,10 @@ def fits(monkeypatch):
     return spans
 
 
+def make_day(i: int) -> date:
+    return date(2024, 1, 1) + timedelta(days=i)
+
+
 def fitted(stack, ocean=None):
     ocean = np.ones(stack.shape[1:], bool) if ocean is None else ocean
     return PLAIN.fit(Record.of_stack(stack, ocean)).weights_in_use
@@ -349,3 +368,287 @@ def test_a_record_gets_weights_of_its_own(quick):
     assert again.digest == weights.digest
     for a, b in zip(again.two_sided.network, weights.two_sided.network, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("made", "origin"), [("short", "package"), ("water", "package"), ("ice", "none")]
+)
+def test_where_nothing_can_be_learned(quick, made, origin):
+    """In 14 days, without ice, or where the linear fill is right already."""
+    stack = {
+        "short": gappy_ice(14, 30, 30, 0, 0.3),
+        "water": np.zeros((16, 12, 12), np.float32),
+        "ice": np.full((16, 12, 12), 100, np.float32),
+    }[made]
+    weights = fitted(stack)
+    assert origins(weights) == [origin, origin]
+    stack[5:7], stack[9, 3:8, 3:8], stack[-1] = NAN, NAN, NAN
+    filled = replace(PLAIN, fitted=weights).fill(stack, np.ones(stack.shape[1:], bool))
+    assert not np.isnan(filled.values).any()
+    if made != "short":
+        assert (filled.values == (0 if made == "water" else 100)).all()
+
+
+@pytest.mark.parametrize(
+    ("of_record", "of_package", "origin"),
+    [(-1.0, -2.0, "record"), (0.5, -2.0, "package"), (None, None, "package"), (0.5, 0.0, "none")],
+)
+def test_weights_are_taken_where_they_help(monkeypatch, of_record, of_package, origin):
+    packaged = packaged_weights()
+
+    def gain(network, samples, is_two_sided):
+        return of_record if network.longest == 5 else of_package
+
+    monkeypatch.setattr(fit, "measure_gain", gain)
+    monkeypatch.setattr(fit, "fit_network", lambda *a, **more: replace(packaged.two_sided, longest=5))
+    count = 5000
+    samples = fit.Samples(
+        np.zeros((count, kernels.FEATURES), np.float32),
+        *np.zeros((2, count), np.float32),
+        np.full(count, 11, np.uint8),
+        np.arange(count) > 4000,
+    )
+    monkeypatch.setattr(
+        fit, "sample_record", lambda record, beside: dict.fromkeys((True, False), samples)
+    )
+    weights = fitted(np.zeros((20, 3, 3), np.float32))
+    assert origins(weights) == [origin, origin]
+    networks = {"record": 5, "package": packaged.two_sided.longest, "none": None}
+    assert (weights.two_sided and weights.two_sided.longest) == networks[origin]
+    assert weights.made_of["two_sided"].get("first_day") == (
+        "1970-01-01" if origin == "record" else None
+    )
+    assert ("fitted_to" in weights.made_of["one_sided"]) == (origin == "package")
+
+
+def test_without_networks_the_fill_is_that_of_departure():
+    none = IncrementWeights(
+        None, None, {"two_sided": {"origin": "none"}, "one_sided": {"origin": "none"}}
+    )
+    assert not none.is_fitted.any()
+    stack, ocean = gappy_ice(12, 20, 20, 4, 0.6), some_ocean(20, 20)
+    for a, b in zip(
+        replace(PLAIN, fitted=none).fill(stack, ocean), Departure().fill(stack, ocean), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    assert "two-sided none, as neither the record's" in describe_weights(none)
+
+
+def test_one_network_alone_fills_its_own_gaps():
+    stack, ocean = gappy_ice(12, 20, 20, 4, 0.6), some_ocean(20, 20)
+    for side, kept in (("two_sided", "ONE_SIDED"), ("one_sided", "TWO_SIDED")):
+        weights = replace(packaged_weights(), **{side: None})
+        flag = replace(PLAIN, fitted=weights).fill(stack, ocean).flag
+        names = {FillFlag(f).name for f in np.unique(flag)}
+        assert f"KRIGED_{kept}" in names
+        assert not {n for n in names if n.startswith(("INC", "KRIGED")) and not n.endswith(kept)}
+
+
+def test_a_fit_reads_no_more_of_a_long_record_than_of_a_few_months():
+    reads = []
+
+    def read(day, frame):
+        reads.append(day)
+        frame[:] = NAN
+
+    record = Record(100, 4099, OceanCells(np.ones((4, 4), bool)), read)
+    assert not any(map(len, fit.sample_record(record, PLAIN._smearing()).values()))
+    windows = fit.choose_windows(100, 4099)
+    assert len(windows) == 8 and windows[0][0][0] == 100 and windows[-1][0][1] <= 4099
+    assert len(reads) == len(set(reads)) == sum(b - a + 1 for _, (a, b) in windows) <= 8 * 63
+
+
+# Weights of a cube.
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    """Days with a mask; the last of them are not read at first."""
+    top = tmp_path_factory.mktemp("case")
+    folder = make_folder(top / "in", days=19, absent=(5, 11, 12))
+    assert create_mask.main(mask_words(folder, top / "mask.nc")) == 0
+    return folder, ["--land_mask_file", str(top / "mask.nc")]
+
+
+def plain_words(case, output, *more, last=16):
+    """Words without weights."""
+    folder, masked = case
+    return mask_words(folder, output, *masked, *more, last=last)
+
+
+def weights_of(path: Path) -> IncrementWeights:
+    weights = read_weights(path)
+    with CubeFile(path) as cube:
+        assert cube.parameters["fill_weights"] == weights.digest
+    return weights
+
+
+@pytest.mark.slow
+def test_weights_of_a_cube(case, tmp_path, quick, fits, capsys):
+    target = tmp_path / "c.nc"
+    assert consolidate_data.main(plain_words(case, target)) == 0
+    weights = weights_of(target)
+    assert fits == [17] and "record" in origins(weights)
+    capsys.readouterr()
+    assert consolidate_data.main(plain_words(case, target)) == 0
+    assert "complete already" in capsys.readouterr().out
+    assert fits == [17], "no fit for what is there"
+
+    other = tmp_path / "other.zarr"
+    assert consolidate_data.main(plain_words(case, other, "--batch_size", "4", "--force")) == 0
+    assert weights_of(other).digest == weights.digest
+    (tmp_path / "w.json").write_text(weights.to_json())
+    for number, source in enumerate((target, other, tmp_path / "w.json")):
+        again = tmp_path / f"again{number}.nc"
+        assert consolidate_data.main(plain_words(case, again, "--weights", str(source))) == 0
+        assert_same_cube(target, again)
+    assert fits == [17, 17]
+
+    assert consolidate_data.main(plain_words(case, target, "--append", last=18)) == 0
+    assert fits == [17, 17] and weights_of(target).digest == weights.digest
+    assert consolidate_data.main(plain_words(case, again, "--force", last=18)) == 0
+    assert fits == [17, 17, 19] and weights_of(again).digest != weights.digest
+    assert consolidate_data.main(plain_words(case, again, "--weights", str(PACKAGED), last=18)) == 2
+    assert f"fill_weights {weights_of(again).digest} -> " in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_changed_inputs_are_fitted_again(case, tmp_path, quick, fits):
+    folder = make_folder(tmp_path / "in", days=17, absent=(5,))
+    target, changed = tmp_path / "c.nc", (folder, case[1])
+    assert consolidate_data.main(plain_words(changed, target)) == 0
+    before = weights_of(target)
+    folder.fields[6] = np.where(np.isnan(folder.fields[6]), NAN, np.float32(50))
+    folder.write(6)
+    assert consolidate_data.main(plain_words(changed, target)) == 0
+    assert fits == [17, 17] and weights_of(target).digest != before.digest
+
+
+@pytest.mark.slow
+def test_what_looks_ahead_is_not_fitted_with_past_only(case, tmp_path, fits):
+    for more in (["--past_only"], ["--weights", str(PACKAGED)], ["--method", "departure"]):
+        target = tmp_path / f"{more[0].strip('-')}.nc"
+        assert consolidate_data.main(plain_words(case, target, *more)) == 0
+    assert fits == []
+    assert weights_of(tmp_path / "past_only.nc").digest == packaged_weights().digest
+    with xr.open_dataset(tmp_path / "method.nc") as cube:
+        assert "fill_weights" not in cube.attrs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("days", [10, 16])
+def test_the_antarctic(tmp_path, quick, days):
+    grid = get_grid("s25000").crop(slice(100, 140), slice(150, 190))
+    stack = gappy_ice(days, 40, 40, 3, 0.4)
+    stack[:, :5, :6] = NAN
+    for i, field in enumerate(stack):
+        name = DayFile("AMSR2", "s25000", make_day(i), "5.4", "nc").name
+        if not np.isnan(field).all():
+            write_day(tmp_path / name, field, grid)
+    target = tmp_path / "cube.nc"
+    period = ["--start_date", "20240101", "--end_date", str(make_day(days - 1))]
+    source = ["--source_dir", str(tmp_path), "--output_file", str(target)]
+    assert consolidate_data.main([*period, *source]) == 0
+    with CubeFile(target) as cube:
+        values, flags = cube.concentration(slice(None)), cube.flags(slice(None))
+    assert values[~np.isnan(values)].min() >= 0 and values[~np.isnan(values)].max() <= 1
+    assert np.isin(flags, INCREMENTS).any()
+    assert ("record" in origins(weights_of(target))) == (days == 16)
+
+
+# What is no file of weights.
+
+
+def altered(change) -> str:
+    stored = json.loads(PACKAGED.read_text())
+    change(stored)
+    return json.dumps(stored)
+
+
+BAD = {
+    "html": "<html><body>Login</body></html>",
+    "truncated": PACKAGED.read_text()[:3000],
+    "empty": "",
+    "another": '{"models": {}}',
+    "list": "[1, 2]",
+    "a number": "7",
+    "not of base 64": altered(lambda s: s["two_sided"].update(weights_1="Tof4?")),
+    "other sizes": altered(lambda s: s["one_sided"].update(bias_1=s["one_sided"]["bias_2"])),
+    "not numbers": altered(lambda s: s["two_sided"].update(bias_3="AADAfw==")),
+    "threshold": altered(lambda s: s["two_sided"].update(thresholds=[float("nan")] * 19)),
+    "length": altered(lambda s: s["two_sided"].update(longest=200)),
+    "no network": altered(lambda s: s.update(two_sided=3)),
+}
+
+
+@pytest.mark.parametrize("kind", [*BAD, "missing", "folder", "no cube", "a cube without"])
+def test_a_file_that_holds_no_weights(case, tmp_path, capsys, kind):
+    path = tmp_path / ("w.nc" if "cube" in kind else "w.json")
+    if kind in BAD:
+        path.write_text(BAD[kind])
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "no cube":
+        path.write_text("nothing")
+    elif kind == "a cube without":
+        netCDF4.Dataset(path, "w").close()
+    target = tmp_path / "c.nc"
+    assert consolidate_data.main(plain_words(case, target, "--weights", str(path))) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: ") and str(path) in line and len(line) < 300
+    assert "fill_gaps.py fit" in line and not target.exists()
+
+
+def test_damaged_weights_of_a_cube_are_named(case, tmp_path, capsys):
+    target = tmp_path / "c.nc"
+    folder, masked = case
+    assert consolidate_data.main(words(folder, target, *masked, last=3)) == 0
+    with netCDF4.Dataset(target, "r+") as dataset:
+        dataset.fill_weights = "nothing"
+    assert consolidate_data.main(plain_words(case, target, "--append", last=4)) == 1
+    assert "the fill_weights of the cube cannot be read" in capsys.readouterr().err
+
+
+def test_a_field_that_is_no_concentration(tmp_path, capsys):
+    sst = write_sst(tmp_path, [make_day(i) for i in range(3)], step=10.0)
+    field = ["--input_file", str(sst.l3s), "--mask_file", str(sst.l4)]
+    output = ["--output_file", str(tmp_path / "filled.nc")]
+    assert fill_gaps.main(["fill", *field, "--method", "increments", *output]) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("error: increments fills ice concentration alone; take departure")
+    output = ["--output_file", str(tmp_path / "w.json")]
+    assert fill_gaps.main(["fit", *field, *output]) == 1
+    assert "is not known to be ice concentration" in capsys.readouterr().err
+    assert not (tmp_path / "w.json").exists() and not (tmp_path / "filled.nc").exists()
+
+
+def test_it_is_scored_first_where_the_field_is_concentration(case, tmp_path, monkeypatch):
+    labels = []
+
+    def record(field, held_out, methods, **more):
+        labels.append(list(methods))
+        raise InputError("that is all")
+
+    monkeypatch.setattr("seaice.scoring.stage.score_fills", record)
+    sst = write_sst(tmp_path, [make_day(i) for i in range(3)], step=10.0)
+    folder, masked = case
+    assert consolidate_data.main(words(folder, tmp_path / "c.nc", *masked, last=4)) == 0
+    for field in (["--input_file", sst.l3s, "--mask_file", sst.l4], ["--input_file", tmp_path / "c.nc"]):
+        score = ["score", *map(str, field), "--gaps", "single_days", "--single_days", "1"]
+        assert fill_gaps.main([*score, "--output_dir", str(tmp_path)]) == 1
+    others = ["departure", "temporal", "gaussian", "hybrid"]
+    assert labels == [others, ["increments", *others]]
+
+
+@pytest.mark.slow
+def test_a_fit_is_written_and_read(case, tmp_path, quick):
+    folder, masked = case
+    cube, output = tmp_path / "c.nc", tmp_path / "w.json"
+    assert consolidate_data.main(words(folder, cube, *masked)) == 0
+    assert fill_gaps.main(["fit", "--input_file", str(cube), "--output_file", str(output)]) == 0
+    weights = read_weights(output)
+    assert "record" in origins(weights)
+    assert weights.made_of["two_sided"].get("first_day", "2024-01-01") == "2024-01-01"
+    again = tmp_path / "again.nc"
+    assert consolidate_data.main(plain_words(case, again, "--weights", str(output))) == 0
+    assert weights_of(again).digest == weights.digest

@@ -38,7 +38,7 @@ class Network(NamedTuple):
         return cls(*(np.zeros(shape, np.float32) for shape in shapes))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedNetwork:
     """A network, and for which gaps it was fitted.
 
@@ -96,7 +96,8 @@ class IncrementWeights:
             fitted: FittedNetwork | None = getattr(self, name)
             stored[name] = fitted and {
                 "longest": fitted.longest,
-                "thresholds": [round(float(v), 4) for v in fitted.thresholds],
+                # The shortest numbers that give the same float32 again.
+                "thresholds": [float(str(v)) for v in fitted.thresholds],
                 **{part: _as_text(array) for part, array in fitted.network._asdict().items()},
             }
         return json.dumps(stored, indent=1)
