@@ -65,9 +65,9 @@ def _fill_patch(values, flag, index, order, s, away, end, south, west, patch):  
     any_ice = False
     is_usable = 0 <= s < order.size
     slot = order[s] if is_usable else 0
-    first, end = max(0, -west), min(patch.shape[1], index.shape[1] - west)
+    columns = range(max(0, -west), min(patch.shape[1], index.shape[1] - west))
     for i in range(max(0, -south), min(patch.shape[0], index.shape[0] - south)):
-        for j in range(first, end):
+        for j in columns:
             cell = index[south + i, west + j]
             if cell < 0:
                 continue
