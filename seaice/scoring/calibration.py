@@ -16,7 +16,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill import DailyMethod, Filled
+from seaice.gapfill import DailyMethod, Filled, Record
 from seaice.gapfill.expected_error import HIGH, LOW, NONE, STEP, ErrorTable, of_day, terms_of
 from seaice.gapfill.field import GappyField
 from seaice.gapfill.methods import daily_methods
@@ -32,6 +32,10 @@ FLAGS = (
     FillFlag.TEMPORAL_ONE_SIDED,
     FillFlag.DEPARTURE_TWO_SIDED,
     FillFlag.DEPARTURE_ONE_SIDED,
+    FillFlag.INCREMENT_TWO_SIDED,
+    FillFlag.INCREMENT_ONE_SIDED,
+    FillFlag.KRIGED_TWO_SIDED,
+    FillFlag.KRIGED_ONE_SIDED,
     FillFlag.SPACETIME_GAUSSIAN,
     FillFlag.POLE_HOLE,
 )
@@ -109,10 +113,13 @@ def calibrate(
     judged = judged_days(len(percent.days), fit_share)
     # Parts are filled apart from each other: what is fitted sees nothing of the days that judge it.
     ends = [percent.only(slice(0, judged.start)), percent.only(slice(judged.stop, None))]
-    models = {flag: _models(sample) for flag, sample in _samples(ends, grid, seeds, None).items()}
+    # A method that is fitted has not seen the days on which its errors are measured.
+    middle = percent.only(judged)
+    of_ends = _samples(ends, grid, seeds, None, _fitted_methods(middle))
+    models = {flag: _models(sample) for flag, sample in of_ends.items()}
     table = ErrorTable(models, {})
     rows = []
-    for flag, sample in _samples([percent.only(judged)], grid, seeds, table).items():
+    for flag, sample in _samples([middle], grid, seeds, table, _fitted_methods(ends[0])).items():
         if flag in models:
             rows += _coverage(flag, sample)
     return table, rows
@@ -125,8 +132,18 @@ def judged_days(days: int, fit_share: float) -> slice:
     return slice(first, first + count)
 
 
+def _fitted_methods(percent: GappyField) -> list[DailyMethod]:
+    """All daily methods, those that can be fitted to the days of a field."""
+    record = Record.of_stack(percent.values, percent.sea)
+    return [method().fit(record) for method in daily_methods().values()]
+
+
 def _samples(
-    parts: Sequence[GappyField], grid: Grid | None, seeds: Sequence[int], table: ErrorTable | None
+    parts: Sequence[GappyField],
+    grid: Grid | None,
+    seeds: Sequence[int],
+    table: ErrorTable | None,
+    methods: Sequence[DailyMethod],
 ) -> dict[FillFlag, Sample]:
     """Held-out cells of every way of filling, from all methods, kinds of gaps and seeds."""
     found: dict[FillFlag, list[Sample]] = {}
@@ -142,8 +159,8 @@ def _samples(
             # A short part may lack what one kind of gap needs, such as ice on its last days.
             logger.info("%s of seed %d: left out, %s", " and ".join(usable), seed, error)
             continue
-        for method in daily_methods().values():
-            for flag, sample in _of_method(percent, held_out.mask, method(), table):
+        for method in methods:
+            for flag, sample in _of_method(percent, held_out.mask, method, table):
                 found.setdefault(flag, []).append(sample)
     return {flag: _joined(found[flag]) for flag in FLAGS if flag in found}
 
