@@ -78,9 +78,8 @@ def test_distances_to_a_contour_by_hand():
     np.testing.assert_array_equal(
         distances([[90, 15, 14, 0, 0]] * 2), [[1.5, 0.5, -0.5, -1.5, -2.5]] * 2
     )
-    # Around a corner: one step aside costs one, one to a diagonal cell the root of two.
-    root = np.sqrt(2)
-    expected = [[0.5, -0.5, -1.5], [-0.5, -1.5, -0.5 - root], [-1.5, -0.5 - root, -1.5 - root]]
+    # Around a corner: a step aside costs one, a step to a diagonal cell 1.4.
+    expected = [[0.5, -0.5, -1.5], [-0.5, -1.5, -1.9], [-1.5, -1.9, -2.9]]
     np.testing.assert_allclose(distances([[90, 0, 0], [0, 0, 0], [0, 0, 0]]), expected, rtol=1e-6)
     # There is no contour between land and ice, and none in a field of one value.
     np.testing.assert_array_equal(distances([[80, NAN, 0, 0]]), [[8, -8, -8, -8]])
@@ -95,14 +94,15 @@ class Described:
     def __init__(self, stack, ocean, t, back, forward, beside):
         self.stack, self.ocean, self.t, self.beside = stack, ocean, t, beside
         self.days = back, forward
-        self.gap = (t - back if back else -1, t + forward if forward else len(stack))
 
     def near(self, s, away, y, x):
         if not (0 <= y < self.ocean.shape[0] and 0 <= x < self.ocean.shape[1] and self.ocean[y, x]):
             return None
         for k in range(4):
             for day in (s + away * k, s - away * k):
-                usable = 0 <= day < len(self.stack) and not self.gap[0] < day < self.gap[1]
+                # Neither from inside the gap nor from beyond it.
+                beyond = self.days[0] <= self.t - day if away < 0 else self.days[1] <= day - self.t
+                usable = 0 <= day < len(self.stack) and beyond
                 if usable and not np.isnan(self.stack[day, y, x]):
                     return float(self.stack[day, y, x])
         return None
@@ -180,8 +180,8 @@ def test_features_are_those_of_a_slow_reference(back, forward):
         features, estimates = np.empty((kernels.FEATURES, 1), np.float32), np.empty(1, np.float32)
         columns = np.empty(1, np.int64)
         used = kernels.describe_cells(
-            values, flag, cells.index, np.arange(13), t, back, forward, beside, np.array([[1, 6]]),
-            features, estimates, columns,
+            values, flag, cells.index, np.arange(13), t, beside, np.array([[1, 6]]),
+            np.array([[back], [forward]]), features, estimates, columns, kernels.make_scratch(),
         )  # fmt: skip
         assert used == 1 and columns[0] == 0
         return features[:, 0], estimates[0]
@@ -257,7 +257,8 @@ def test_kriging_of_two_neighbours_by_hand(observed, predicted):
     offsets, correlation = _neighbourhood()
     days = np.array([0, 0, 11, 0, 0], np.uint8)
     kernels.krige(
-        0, 1, values, flag, np.array([0]), 0, 0, index, state, prediction, offsets, correlation,
+        0, 1, np.array([[0, 0]]), values, flag, np.array([0]), 0, 0, index, state, prediction,
+        offsets, correlation,
         filled, codes, days,
     )  # fmt: skip
     one, two, three = np.exp(-((np.array([1, 2, 3]) / 3.0) ** 0.6))

@@ -146,6 +146,8 @@ class Increments(Departure):
 
         weights = self.weights_in_use
         cells, day, gaps, is_fitted = frames.cells, frames.day, frames.gaps, weights.is_fitted
+        if not is_fitted.any():
+            return
         where = (cells.rows, cells.columns)
         state = np.zeros(len(cells), np.uint8)
         prediction = np.empty(len(cells), np.float32)
