@@ -71,6 +71,9 @@ class Frames(NamedTuple):
         the other days hold in ``days_back_forward`` and ``change`` is not kept.
     gaps : ndarray of int32
         Numbers of the cells of the day that were not observed, filled by now or not; in order.
+    ice : ndarray of bool, shape (slots, rows of blocks, columns of blocks)
+        Whether a block of 8 x 8 cells, or one beside it, holds an observed value above 0; empty
+        unless a step needs it.
     """
 
     values: np.ndarray
@@ -79,6 +82,7 @@ class Frames(NamedTuple):
     cells: OceanCells
     day: Filled
     gaps: np.ndarray
+    ice: np.ndarray
 
     def missing(self) -> np.ndarray:
         """Numbers of the cells of the day that are flagged NOT_FILLED, int32, in order."""
@@ -103,12 +107,15 @@ class FillStep(NamedTuple):
     rewrites : bool
         The step puts other values in place of those that earlier steps have filled. It then waits
         until these have no more use for the day.
+    needs_ice : bool
+        The step uses ``frames.ice``.
     """
 
     reach: int
     fill_day: Callable[[Frames, int], None]
     sight: int = 0
     rewrites: bool = False
+    needs_ice: bool = False
 
     @property
     def width(self) -> int:
@@ -311,11 +318,14 @@ def run_steps(
     filled.days_back_forward[:] = 0
     filled.change[:] = 0
     gaps = [find_gaps(flag) for flag in filled.flag]
+    ice = allocate_ice(len(stack), cells, steps)
+    for values, blocks in zip(filled.values, ice, strict=False):
+        find_ice(values, cells, blocks)
     for step, lead in zip(steps, lead_of_steps(steps), strict=True):
         # Earlier steps go beyond the days asked for: the later ones look at their values.
         for t in range(max(0, first - lead), min(len(stack), max(first, end) + lead)):
             order = np.arange(max(0, t - step.width), min(len(stack), t + step.width + 1))
-            frames = Frames(filled.values, filled.flag, order, cells, filled.day(t), gaps[t])
+            frames = Frames(filled.values, filled.flag, order, cells, filled.day(t), gaps[t], ice)
             step.fill_day(frames, t - int(order[0]))
     fills = (np.nan, FillFlag.LAND, 0, 0)
     return Filled(*(cells.expand(a[days], fill) for a, fill in zip(filled, fills, strict=True)))
@@ -332,6 +342,25 @@ def put_raw_day(frame: np.ndarray, values: np.ndarray, flag: np.ndarray, cells: 
 
     *runs, _ends = cells.rows_of_runs
     each_band(_kernels.compress_raw_day, len(runs[0]), *runs, frame, values, flag)
+
+
+def allocate_ice(slots: int, cells: OceanCells, steps: Sequence[FillStep]) -> np.ndarray:
+    """Memory for ``Frames.ice``; empty where no step needs it."""
+    from seaice.gapfill._kernels import ICE_BLOCK
+
+    shape = [-(-n // ICE_BLOCK) for n in cells.ocean.shape]
+    return np.zeros((slots if any(step.needs_ice for step in steps) else 0, *shape), bool)
+
+
+def find_ice(values: np.ndarray, cells: OceanCells, blocks: np.ndarray) -> None:
+    """Find the blocks of a raw day, a vector of values, that hold ice or are beside one that does."""
+    from seaice.gapfill import _kernels
+
+    with_rim = np.zeros([n + 2 for n in blocks.shape], bool)
+    inner = with_rim[1:-1, 1:-1]
+    _kernels.mark_ice(values, cells.first, cells.columns, inner)
+    with_rim[:, 1:-1] |= with_rim[:, :-2] | with_rim[:, 2:]
+    np.logical_or(with_rim[:-2, 1:-1] | inner, with_rim[2:, 1:-1], out=blocks)
 
 
 def find_gaps(flag: np.ndarray) -> np.ndarray:

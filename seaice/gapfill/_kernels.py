@@ -74,6 +74,20 @@ def compress_raw_day(i0, i1, cell, row, column, length, field, values, flag):  #
             code[k] = OBSERVED if v == v else NOT_FILLED
 
 
+# Side of the blocks of cells that are known to hold ice or not.
+ICE_BLOCK = 8
+
+
+@compile_loop
+def mark_ice(values, first, columns, blocks):  # type: ignore[no-untyped-def]
+    """Mark the blocks that hold a value above 0; ``first`` and ``columns`` are those of the cells."""
+    for y in range(first.size - 1):
+        row = blocks[y // ICE_BLOCK]
+        for cell in range(first[y], first[y + 1]):
+            if values[cell] > 0:
+                row[columns[cell] // ICE_BLOCK] = True
+
+
 @compile_loop
 def list_gaps(flag, gaps):  # type: ignore[no-untyped-def]
     """List the cells of a day that are not flagged OBSERVED; returns how many there are."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from seaice.flags import FillFlag
-from seaice.gapfill import Filled, FillStep, Frames, find_gaps
+from seaice.gapfill import Filled, FillStep, Frames, allocate_ice, find_gaps
 from seaice.gapfill.ocean_cells import OceanCells
 
 
@@ -56,9 +56,11 @@ def fill_pole_hole(filled: Filled, hole: np.ndarray) -> Filled:
     copy = Filled(*(array.copy() for array in filled))
     cells, step = OceanCells.everywhere(hole.shape), pole_hole_step(hole)
     vectors = Filled(*(array.reshape(len(array), hole.size) for array in copy))
+    ice = allocate_ice(0, cells, [])
     for t in range(len(vectors.values)):
         gaps, order = find_gaps(vectors.flag[t]), np.array([t])
-        step.fill_day(Frames(vectors.values, vectors.flag, order, cells, vectors.day(t), gaps), 0)
+        day = vectors.day(t)
+        step.fill_day(Frames(vectors.values, vectors.flag, order, cells, day, gaps, ice), 0)
     return copy
 
 

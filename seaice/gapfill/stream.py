@@ -11,7 +11,9 @@ from seaice.gapfill import (
     Filled,
     FillStep,
     Frames,
+    allocate_ice,
     find_gaps,
+    find_ice,
     lead_of_steps,
     put_raw_day,
     reach_of_steps,
@@ -78,6 +80,7 @@ class FillStream:
         in_work = (keep + 1 + self._lead[0], len(cells))
         self._days_back_forward, self._change = np.empty(in_work, np.uint8), np.empty(in_work, np.uint8)
         self._gaps = [np.empty(0, np.int32)] * in_work[0]
+        self._ice = allocate_ice(slots, cells, self._steps)
         self._frame = np.empty(cells.ocean.shape, np.float32)
 
     def days(self, first: int, last: int) -> Iterator[tuple[Filled, np.ndarray]]:
@@ -114,6 +117,8 @@ class FillStream:
         self._read(number, self._frame)
         slot = number % len(self._values)
         put_raw_day(self._frame, self._values[slot], self._flag[slot], self._cells)
+        if len(self._ice):
+            find_ice(self._values[slot], self._cells, self._ice[slot])
 
     def _day(self, number: int) -> Filled:
         slot, in_work = number % len(self._values), number % len(self._change)
@@ -129,5 +134,5 @@ class FillStream:
             day.change[:] = 0
         earliest = max(begin, number - step.width)
         order = np.arange(earliest, min(end, number + step.width) + 1) % len(self._values)
-        frames = Frames(self._values, self._flag, order, self._cells, day, self._gaps[gaps])
+        frames = Frames(self._values, self._flag, order, self._cells, day, self._gaps[gaps], self._ice)
         step.fill_day(frames, number - earliest)

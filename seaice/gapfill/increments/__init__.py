@@ -31,9 +31,9 @@ from seaice.gapfill.increments.weights import (
 )
 from seaice.runtime.threads import each_band
 
-# Days to either side that a filled value may depend on: 9 to the end of a gap, 4 beyond it, and 3 for
+# Days to either side that a filled value may depend on: 9 to the end of a gap, 4 beyond it, and one for
 # what is missing there.
-SIGHT = 16
+SIGHT = 14
 # Neighbours of the day count within so many cells.
 REACH = 6
 # Correlation of two departures at a distance of d cells: exp(-(d / length) ** power).
@@ -139,7 +139,8 @@ class Increments(Departure):
 
     def steps(self, hole: np.ndarray | None = None) -> list[FillStep]:
         """The steps of ``departure``, then one that corrects what they filled in time."""
-        return [*super().steps(hole), FillStep(0, self._add_increments, SIGHT, rewrites=True)]
+        step = FillStep(0, self._add_increments, SIGHT, rewrites=True, needs_ice=True)
+        return [*super().steps(hole), step]
 
     def _add_increments(self, frames: Frames, t: int) -> None:
         from seaice.gapfill.increments import _kernels as kernels
@@ -152,24 +153,33 @@ class Increments(Departure):
         state = np.zeros(len(cells), np.uint8)
         prediction = np.empty(len(cells), np.float32)
         limits = (self.max_gap_days, 0 if self.past_only else self.max_gap_days)
-        nearest = kernels.find_nearest_days(frames.flag, frames.order, t, limits)
-        rule = (nearest, self._smearing(), *self._networks(weights))
+        rule = (limits, is_fitted, self._smearing(), *self._networks(weights))
 
         def predict(tiles: np.ndarray, kind: int) -> None:
             sources = (frames.values, frames.flag, day.days_back_forward, frames.order, t, cells.index)
             each_band(kernels.predict, len(tiles), tiles, *sources, *rule, kind, state, prediction)
 
         touched = np.zeros([-(-n // kernels.TILE) for n in cells.ocean.shape], bool)
-        kernels.mark_gaps(gaps, day.flag, day.days_back_forward, *where, is_fitted, state, touched)
+        kernels.mark_gaps(
+            gaps,
+            day.flag,
+            day.days_back_forward,
+            *where,
+            frames.ice,
+            frames.order,
+            t,
+            is_fitted,
+            state,
+            touched,
+        )
         predict(np.argwhere(touched), kernels.IN_GAP)
         gaps = gaps[state[gaps] == kernels.IN_GAP]
         if not gaps.size:
             return
         touched[:] = False
-        if len(frames.gaps) < len(cells) and is_fitted[10 * nearest[0] + nearest[1]]:
-            days = (frames.flag, frames.order, t)
-            around = (cells.index, _neighbourhood()[0], nearest)
-            kernels.mark_neighbours(gaps, *days, *where, *around, state, touched)
+        if len(frames.gaps) < len(cells):
+            around = (cells.index, _neighbourhood()[0])
+            kernels.mark_neighbours(gaps, day.flag, *where, *around, state, touched)
         predict(np.argwhere(touched), kernels.BESIDE_GAP)
         touched[:] = False
         touched[cells.rows[gaps] // kernels.TILE, cells.columns[gaps] // kernels.TILE] = True

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from seaice.flags import FillFlag
-from seaice.gapfill._kernels import OBSERVED, has_value_in_time
+from seaice.gapfill._kernels import ICE_BLOCK, OBSERVED, has_value_in_time
 from seaice.runtime.compiled_kernels import compile_loop
 
 # Side of the squares of cells that are worked on at a time: what they need stays in the cache.
@@ -506,48 +506,56 @@ def evaluate(network, features, count, is_mirrored, increments):  # type: ignore
 
 
 @_compile
-def find_nearest_days(flag, order, t, limits):  # type: ignore[no-untyped-def]
-    """Days from the t-th to the nearest one before and after with an observation; 0 where none is."""
+def _find_gap(flag, order, t, limits, cell):  # type: ignore[no-untyped-def]
+    """Days from the t-th to the nearest observed one before and after; 0 where none is."""
     back = forward = 0
-    for k in range(min(limits[0], t), 0, -1):
-        if _has_observation(flag[order[t - k]]):
+    for k in range(1, min(limits[0], t) + 1):
+        if flag[order[t - k], cell] == OBSERVED:
             back = k
-    for k in range(min(limits[1], order.size - 1 - t), 0, -1):
-        if _has_observation(flag[order[t + k]]):
+            break
+    for k in range(1, min(limits[1], order.size - 1 - t) + 1):
+        if flag[order[t + k], cell] == OBSERVED:
             forward = k
+            break
     return back, forward
 
 
 @_compile
-def _has_observation(flag):  # type: ignore[no-untyped-def]
-    cell = 0
-    while cell < flag.size and flag[cell] != OBSERVED:
-        cell += 1
-    return cell < flag.size
+def _is_near_ice(ice, order, s, away, row, column):  # type: ignore[no-untyped-def]
+    """Whether the s-th day, or a day that completes it, has ice in a block or in one beside it."""
+    is_near = False
+    for k in range(NEAREST + 1):
+        day = s + away * k
+        if 0 <= day < order.size:
+            is_near |= ice[order[day], row, column]
+    return is_near
 
 
 @_compile
-def mark_gaps(gaps, flag, days, rows, columns, is_fitted, state, touched):  # type: ignore[no-untyped-def]
+def mark_gaps(  # type: ignore[no-untyped-def]
+    gaps, flag, days, rows, columns, ice, order, t, is_fitted, state, touched
+):
     """Mark the cells of a day that were filled in time over a gap that the networks know.
 
-    ``touched`` (rows and columns of tiles) becomes true for tiles that hold such a cell.
+    ``touched`` (rows and columns of tiles) becomes true for tiles that hold such a cell. Cells without
+    any ice about them on the days that fill it are left out: the networks would leave them as they are.
     """
     for cell in gaps:
-        if has_value_in_time(flag[cell]) and is_fitted[days[cell]]:
+        if not (has_value_in_time(flag[cell]) and is_fitted[days[cell]]):
+            continue
+        y, x = rows[cell] // ICE_BLOCK, columns[cell] // ICE_BLOCK
+        back, forward = np.int64(days[cell]) // 10, np.int64(days[cell]) % 10
+        is_near = back > 0 and _is_near_ice(ice, order, t - back, -1, y, x)
+        if is_near or (forward > 0 and _is_near_ice(ice, order, t + forward, 1, y, x)):
             state[cell] = IN_GAP
             touched[rows[cell] // TILE, columns[cell] // TILE] = True
 
 
 @_compile
 def mark_neighbours(  # type: ignore[no-untyped-def]
-    gaps, flag, order, t, rows, columns, index, offsets, nearest, state, touched
+    gaps, flag, rows, columns, index, offsets, state, touched
 ):
-    """Mark the nearest observed cells of every marked gap cell, and the tiles they are in.
-
-    Only those count that are observed on the two nearest days too, so that few sets of days are needed.
-    """
-    here = flag[order[t]]
-    before, after = flag[order[t - nearest[0]]], flag[order[t + nearest[1]]]
+    """Mark the nearest observed cells of every marked gap cell, and the tiles they are in."""
     for cell in gaps:
         if state[cell] != IN_GAP:
             continue
@@ -557,8 +565,7 @@ def mark_neighbours(  # type: ignore[no-untyped-def]
             if not (0 <= y < index.shape[0] and 0 <= x < index.shape[1]):
                 continue
             neighbour = index[y, x]
-            # OBSERVED is 0: the bits of the flags together are 0 if all three are observed.
-            if neighbour >= 0 and here[neighbour] | before[neighbour] | after[neighbour] == OBSERVED:
+            if neighbour >= 0 and flag[neighbour] == OBSERVED:
                 state[neighbour] = BESIDE_GAP
                 touched[y // TILE, x // TILE] = True
                 size += 1
@@ -568,14 +575,14 @@ def mark_neighbours(  # type: ignore[no-untyped-def]
 
 @_compile
 def predict(  # type: ignore[no-untyped-def]
-    first, end, tiles, values, flag, days, order, t, index, nearest, beside, both, one, thresholds,
-    kind, state, prediction
+    first, end, tiles, values, flag, days, order, t, index, limits, is_fitted, beside, both, one,
+    thresholds, kind, state, prediction
 ):  # fmt: skip
     """Predict the cells of the t-th day in a state ``kind`` from other days alone.
 
     ``tiles`` (n, 2) are those to look at, of which this call takes ``first`` to ``end``. ``prediction``
-    becomes percent; a cell without ice about it gets the state WITHOUT_ICE. ``nearest`` are the days to
-    the ends of the gap of an observed cell that is taken as missing.
+    becomes percent; a cell without ice about it gets the state WITHOUT_ICE. An observed
+    cell whose gap would be unknown, were it missing, becomes UNUSED.
     """
     cells, gaps = np.empty((TILE * TILE, 2), np.int64), np.empty((2, TILE * TILE), np.int64)
     # Some columns more, so that the rows do not fall on the same lines of the cache.
@@ -593,7 +600,10 @@ def predict(  # type: ignore[no-untyped-def]
                     continue
                 back, forward = np.int64(days[cell]) // 10, np.int64(days[cell]) % 10
                 if kind == BESIDE_GAP:
-                    back, forward = nearest
+                    back, forward = _find_gap(flag, order, t, limits, cell)
+                    if not is_fitted[10 * back + forward]:
+                        state[cell] = UNUSED
+                        continue
                 cells[count, 0], cells[count, 1] = y, x
                 gaps[0, count], gaps[1, count] = back, forward
                 count += 1

@@ -52,6 +52,7 @@ _FEWEST_STEPS = 1_000
 # Lengths of gaps whose samples tell a threshold together.
 _CLASSES = {True: ((2, 2), (3, 5), (6, 9), (10, 18)), False: ((1, 1), (2, 3), (4, 9))}
 _EDGE = 15.0
+_LEAST_ERROR = 0.1
 
 
 @dataclass(frozen=True)
@@ -404,7 +405,8 @@ def measure_gain(fitted: FittedNetwork, samples: Samples, is_two_sided: bool) ->
         np.mean(((values - selected.truth) / selected.spread) ** 2, dtype=np.float64)
         for values in (prediction, selected.estimate)
     )
-    return round(100 * (float(np.sqrt(after / before)) - 1), 2) if before > 0 else None
+    # Where nothing changes from day to day there is nothing to gain.
+    return round(100 * (float(np.sqrt(after / before)) - 1), 2) if before > _LEAST_ERROR**2 else None
 
 
 def _fit_thresholds(network: Network, samples: Samples, is_two_sided: bool) -> np.ndarray:
