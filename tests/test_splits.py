@@ -108,7 +108,7 @@ HALF = np.full((DAYS, ROWS, COLUMNS), 0.5)
         ({"method": "hybrid", "max_gap_days": 9, "time_window": 4, "halo": True}, 13),
         ({"method": "hybrid"}, 8),
         ({"method": "departure"}, 12),
-        ({"method": "increments", "fill_weights": "0123456789abcdef"}, 16),
+        ({"method": "increments", "fill_weights": "0123456789abcdef"}, 15),
     ],
 )
 def test_parts_lie_further_apart_than_the_cube_was_filled(make, parameters, reach, caplog):
@@ -138,16 +138,16 @@ def test_parts_closer_than_the_filling_reaches_are_said(make, caplog):
 def test_a_cube_of_unknown_filling_is_taken_for_the_default(make, parameters, caplog):
     cube = make(concentration=HALF, parameters=parameters)
     with caplog.at_level(logging.WARNING, logger="seaice"):
-        assert filling_reach(cube) == 16
+        assert filling_reach(cube) == 15
     assert [r.message for r in caplog.records] == [
-        f"{cube} does not tell how it was filled; its filled values are taken to reach 16 days, as by "
+        f"{cube} does not tell how it was filled; its filled values are taken to reach 15 days, as by "
         "default"
     ]
 
 
 def test_without_a_cube_the_default_filling_is_taken(tmp_path):
     parts = date_blocks(20200101, 20201231, shares={"a": 1, "b": 1})
-    assert (parts["b"][0].start - parts["a"][0].end).days == 17
+    assert (parts["b"][0].start - parts["a"][0].end).days == 16
     with pytest.raises(InputError, match="no such cube"):
         date_blocks(20200101, 20201231, cube=tmp_path / "none.nc")
 

@@ -114,12 +114,13 @@ def calibrate(
     # Parts are filled apart from each other: what is fitted sees nothing of the days that judge it.
     ends = [percent.only(slice(0, judged.start)), percent.only(slice(judged.stop, None))]
     # A method that is fitted has not seen the days on which its errors are measured.
-    middle = percent.only(judged)
-    of_ends = _samples(ends, grid, seeds, None, _fitted_methods(middle))
+    methods = [_fitted_methods(end) for end in ends]
+    of_ends = _samples(list(zip(ends, methods[::-1], strict=True)), grid, seeds, None)
     models = {flag: _models(sample) for flag, sample in of_ends.items()}
     table = ErrorTable(models, {})
     rows = []
-    for flag, sample in _samples([middle], grid, seeds, table, _fitted_methods(ends[0])).items():
+    middle = [(percent.only(judged), methods[0])]
+    for flag, sample in _samples(middle, grid, seeds, table).items():
         if flag in models:
             rows += _coverage(flag, sample)
     return table, rows
@@ -139,16 +140,15 @@ def _fitted_methods(percent: GappyField) -> list[DailyMethod]:
 
 
 def _samples(
-    parts: Sequence[GappyField],
+    parts: Sequence[tuple[GappyField, Sequence[DailyMethod]]],
     grid: Grid | None,
     seeds: Sequence[int],
     table: ErrorTable | None,
-    methods: Sequence[DailyMethod],
 ) -> dict[FillFlag, Sample]:
     """Held-out cells of every way of filling, from all methods, kinds of gaps and seeds."""
     found: dict[FillFlag, list[Sample]] = {}
-    parts = [_trim(part) for part in parts]
-    for percent, seed, (kinds, lengths) in product(parts, seeds, _GAPS):
+    parts = [(_trim(part), methods) for part, methods in parts]
+    for (percent, methods), seed, (kinds, lengths) in product(parts, seeds, _GAPS):
         usable = [k for k in kinds if grid is not None or k not in ("orbits", "pole_hole")]
         if not usable or sum(lengths) + 10 > len(percent.days):
             continue

@@ -48,7 +48,7 @@ def filling_reach(consolidated_file_path: Path | str) -> int:
     Returns
     -------
     int
-        Days to either side. If the cube does not say how it was filled: 16, the reach of the
+        Days to either side. If the cube does not say how it was filled: 15, the reach of the
         default filling, with a warning in the log.
 
     Raises
@@ -93,7 +93,7 @@ def date_blocks(
     gap_days : int, optional
         Days left out between parts. If they are at least the reach of the gap filling, no
         observation of one part enters a filled value of another. By default the reach of ``cube``,
-        or without it 16 days, the reach of the default filling (9 days in time, then 7 for
+        or without it 15 days, the reach of the default filling (9 days in time, then 7 for
         what was before and after).
     cube : Path, optional
         The cube that is split (see :func:`filling_reach`). If ``gap_days`` is smaller than its reach,

@@ -31,9 +31,9 @@ from seaice.gapfill.increments.weights import (
 )
 from seaice.runtime.threads import each_band
 
-# Days to either side that a filled value may depend on: 9 to the end of a gap, 4 beyond it, and one for
-# what is missing there.
-SIGHT = 14
+# Days to either side that a filled value may depend on: 9 to the end of a gap, 4 beyond it, and 2 for
+# what is missing there. It is as much as the steps before look ahead.
+SIGHT = 15
 # Neighbours of the day count within so many cells.
 REACH = 6
 # Correlation of two departures at a distance of d cells: exp(-(d / length) ** power).

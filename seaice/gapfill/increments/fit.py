@@ -405,8 +405,9 @@ def measure_gain(fitted: FittedNetwork, samples: Samples, is_two_sided: bool) ->
         np.mean(((values - selected.truth) / selected.spread) ** 2, dtype=np.float64)
         for values in (prediction, selected.estimate)
     )
-    # Where nothing changes from day to day there is nothing to gain.
-    return round(100 * (float(np.sqrt(after / before)) - 1), 2) if before > _LEAST_ERROR**2 else None
+    if before <= _LEAST_ERROR**2:  # where nothing changes from day to day there is nothing to gain
+        return 0.0
+    return round(100 * (float(np.sqrt(after / before)) - 1), 2)
 
 
 def _fit_thresholds(network: Network, samples: Samples, is_two_sided: bool) -> np.ndarray:
