@@ -44,6 +44,15 @@ REAL = os.environ.get("SEAICE_REAL_DATA")
 INDEX = "sea_ice_index/g02135_north_daily_20250101_20250331.nc"
 
 
+@pytest.fixture(autouse=True)
+def short_fits(monkeypatch):
+    """Networks of a few steps on a few samples: what they learn does not matter here."""
+    for name, value in {
+        "_SAMPLES": 6000, "_FEWEST_SAMPLES": 1500, "_TRIAL_EPOCHS": 4, "_EPOCHS": 4, "_FEWEST_STEPS": 60,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(f"seaice.gapfill.increments.fit.{name}", value)
+
+
 def day(values, flag, days=None, change=None) -> Filled:
     flag = np.array(flag, np.uint8)
     zero = np.zeros(flag.shape, np.uint8)
