@@ -36,6 +36,7 @@ from seaice import cf
 from seaice.cube.consolidate import consolidate
 from seaice.cube.file import CubeFile
 from seaice.cube.packing import PACKED
+from seaice.gapfill.increments.weights import PACKAGED, packaged_weights
 from seaice.gapfill.methods import daily_methods
 from seaice.sources.bremen.reader import read_day
 
@@ -94,7 +95,8 @@ def words(sources: list[Path], mask: Path, days: int, target: Path) -> dict[str,
 
 def alone(options: dict[str, object], method: str) -> tuple[float, float]:
     """Seconds and peak megabytes of a process of its own."""
-    pairs = {**options, "method": method}.items()
+    given = {"weights": PACKAGED} if method == "increments" else {}
+    pairs = {**options, "method": method, **given}.items()
     done = subprocess.run(
         [sys.executable, "-c", MEASURE.format(root=str(ROOT))]
         + [str(word) for name, value in pairs for word in (f"--{name}", value)]
@@ -128,7 +130,9 @@ def measure(days: Days, folder: Path, long: int, options: argparse.Namespace) ->
     sources = linked(days, folder / "all", max([long, *options.scaling_days]))
     fewer = linked(days, folder / "fewer", long, absent=ABSENT)
     cube, other, between = folder / "cube.nc", folder / "other.nc", long - SHORT
-    method = daily_methods()[options.method]()
+    # A fit to the days is no cost of a day: increments take their packaged weights.
+    given = {"fitted": packaged_weights()} if options.method == "increments" else {}
+    method = daily_methods()[options.method](**given)
 
     def fill(files: list[Path], count: int) -> None:
         arguments: Any = words(files, days.mask_file, count, cube)
