@@ -50,7 +50,7 @@ CLAIMS = (
     ),
     Claim(
         "consolidation",
-        "Consolidation: no more than reading and writing, in constant memory",
+        "Consolidation: with `departure` less than reading and writing, in constant memory",
         "consolidation.py",
         "--grid n12500 --scaling_days 10 50 200",
         "--grid n3125 --scaling_days 10 50 200",
