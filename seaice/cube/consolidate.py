@@ -158,16 +158,6 @@ def consolidate(
         return _write_cube(FillTask(recipe, days, batch_size), target, existing, engine)
 
 
-def _with_weights_of(existing: ExistingCube | None, recipe: Recipe) -> Recipe:
-    """The recipe with the weights of the cube, unless others were asked for."""
-    method = recipe.method
-    if existing is None or not isinstance(method, Increments) or method.is_decided:
-        return recipe
-    if not existing.fill_weights:
-        return recipe
-    return replace(recipe, method=method.with_weights(existing.fill_weights))
-
-
 def _fit(recipe: Recipe, days: DailyGrids) -> Recipe:
     """The recipe with its method fitted to the days, where it has something to fit."""
     # Days that are read for the fit must not be taken for days that were read to be filled.
@@ -214,7 +204,7 @@ def _write_cube(task: FillTask, target: Target, existing: ExistingCube | None, e
     finished = FinishedBatches.beside(target.path)
     first = date_range.start
     if existing is not None:
-        same = _with_weights_of(existing, recipe)
+        same = replace(recipe, method=recipe.method.restore(existing.attributes))
         stale = first_stale_day(existing, same, days, target)
         if stale is None:
             _clear(target, finished)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -53,8 +54,8 @@ class ExistingCube:
         Whether the cube has latitudes and longitudes.
     is_as_written : bool
         Whether axes and values are stored as this toolbox stores them, so that days can be added.
-    fill_weights : str
-        Weights of the filling method as a text; empty if it has none.
+    attributes : mapping
+        Global attributes.
     """
 
     path: Path
@@ -68,7 +69,7 @@ class ExistingCube:
     halo_signatures: dict[str, str]
     lat_lon: bool
     is_as_written: bool
-    fill_weights: str
+    attributes: Mapping[str, Any]
 
 
 def check_output(output_file: Path, land_mask_file: Path | None) -> None:
@@ -118,7 +119,7 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> ExistingCu
                 parse_json(cube.attributes.get("halo_inputs", "{}")),
                 cube.has("lat"),
                 cube.is_as_written,
-                str(cube.attributes.get("fill_weights", "")),
+                dict(cube.attributes),
             )
     except (InputError, IndexError, KeyError, ValueError) as error:
         raise InputError(

@@ -12,7 +12,7 @@ import numpy as np
 from seaice import InputError
 from seaice.dates import from_day_number
 from seaice.fields.options import BEST_QUALITY, ReadOptions
-from seaice.fields.read import read_gappy
+from seaice.fields.read import read_concentration
 from seaice.gapfill import Record
 from seaice.gapfill.field import GappyField
 from seaice.gapfill.increments import Increments
@@ -74,12 +74,7 @@ def fit_weights(
         variable, mask_file, mask_variable, mask_means, sea_codes, land_codes, sea_bits, land_bits,
         quality_level, valid_range, concentration, start_date, end_date,
     )  # fmt: skip
-    source = read_gappy(input_file, reading)
-    if not source.is_concentration:
-        raise InputError(
-            f"{source.variable} of {input_file} is not known to be ice concentration; if it is, say "
-            "--concentration, with --valid_range 0 and what full ice is"
-        )
+    source = read_concentration(input_file, reading)
     weights = Increments().fit(_record_of(source.field)).weights_in_use
     with atomic_write.atomic(output_file) as part:
         part.write_text(weights.to_json() + "\n", encoding="utf-8")

@@ -197,6 +197,17 @@ def read_gappy(path: Path, options: ReadOptions = ReadOptions()) -> FieldSource:
         )
 
 
+def read_concentration(path: Path, options: ReadOptions) -> FieldSource:
+    """Read a field of ice concentration as :func:`read_gappy` does; InputError if it is none."""
+    source = read_gappy(path, options)
+    if not source.is_concentration:
+        raise InputError(
+            f"{source.variable} of {path} is not known to be ice concentration; if it is, say "
+            "--concentration, with --valid_range 0 and what full ice is"
+        )
+    return source
+
+
 def choose_variable(dataset: xr.Dataset, path: Path, name: str | None) -> str:
     """Choose the variable to read: the one that is named, else the only one that can be a field.
 

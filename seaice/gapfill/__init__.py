@@ -236,6 +236,16 @@ class DailyMethod(FillingMethod):
         """Global attributes of a file that was filled by this method, besides its parameters."""
         return {}
 
+    def restore(self, attributes: Mapping[str, Any]) -> Self:
+        """The method as it filled a file with these :meth:`attributes`, in all that is not given.
+
+        Raises
+        ------
+        InputError
+            If the attributes cannot be read.
+        """
+        return self
+
     @abstractmethod
     def steps(self, hole: np.ndarray | None = None) -> list[FillStep]:
         """The steps of the method, in their order.

@@ -18,7 +18,7 @@ from seaice.fields.options import (
     BEST_QUALITY,
     ReadOptions,
 )
-from seaice.fields.read import read_gappy
+from seaice.fields.read import read_concentration
 from seaice.gapfill.field import GappyField
 from seaice.report import Report
 from seaice.runtime import atomic_write
@@ -87,12 +87,7 @@ def calibrate_errors(
         variable, mask_file, mask_variable, mask_means, sea_codes, land_codes, sea_bits, land_bits,
         quality_level, valid_range, concentration, start_date, end_date,
     )  # fmt: skip
-    source = read_gappy(input_file, reading)
-    if not source.is_concentration:
-        raise InputError(
-            f"{source.variable} of {input_file} is not known to be ice concentration; if it is, say "
-            "--concentration, with --valid_range 0 and what full ice is"
-        )
+    source = read_concentration(input_file, reading)
     percent = _with_values(percent_of(source.field))
     if (found := len(percent.days)) < FEWEST_DAYS:
         raise InputError(

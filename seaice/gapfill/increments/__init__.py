@@ -11,6 +11,7 @@ fifteen days of a record are enough to fit them (:mod:`seaice.gapfill.increments
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -107,33 +108,29 @@ class Increments(Departure):
         """The weights, as :func:`read_weights` finds them in a cube."""
         return {"fill_weights": self.weights_in_use.to_json()}
 
+    def restore(self, attributes: Mapping[str, Any]) -> Self:
+        """The method with the weights of a cube, unless they are given or those of the package."""
+        text = attributes.get("fill_weights")
+        if text is None or self._is_decided:
+            return self
+        try:
+            return replace(self, fitted=IncrementWeights.of_json(str(text)))
+        except ValueError as error:
+            raise InputError(
+                f"the fill_weights of the cube cannot be read ({error}); make it again with --force"
+            ) from None
+
     @property
-    def is_decided(self) -> bool:
+    def _is_decided(self) -> bool:
         """Whether the weights are given, or those of the package, so that no record is fitted."""
         return self.fitted is not None or self.past_only
-
-    def with_weights(self, text: str) -> Self:
-        """The method with the weights of a cube (:meth:`attributes`).
-
-        Raises
-        ------
-        InputError
-            If the text holds no weights.
-        """
-        try:
-            return replace(self, fitted=IncrementWeights.of_json(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"the fill_weights of the cube cannot be read ({type(error).__name__}); make the cube "
-                "again with --force"
-            ) from None
 
     def fit(self, record: Record) -> Self:
         """The method with weights that suit a record: its own where they help, else packaged ones.
 
         With ``past_only`` those of the package: a fit would know days that come later.
         """
-        if self.is_decided:
+        if self._is_decided:
             return self
         return replace(self, fitted=choose_weights(record, packaged_weights(), self._smearing()))
 
@@ -161,17 +158,9 @@ class Increments(Departure):
 
         touched = np.zeros([-(-n // kernels.TILE) for n in cells.ocean.shape], bool)
         kernels.mark_gaps(
-            gaps,
-            day.flag,
-            day.days_back_forward,
-            *where,
-            frames.ice,
-            frames.order,
-            t,
-            is_fitted,
-            state,
-            touched,
-        )
+            gaps, day.flag, day.days_back_forward, *where, frames.ice, frames.order, t, is_fitted,
+            state, touched,
+        )  # fmt: skip
         predict(np.argwhere(touched), kernels.IN_GAP)
         gaps = gaps[state[gaps] == kernels.IN_GAP]
         if not gaps.size:

@@ -10,7 +10,6 @@ networks that do are fitted again to all samples.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -30,11 +29,10 @@ from seaice.gapfill.ocean_cells import OceanCells
 from seaice.gapfill.temporal import LARGEST_GAP
 from seaice.runtime.threads import for_each
 
-logger = logging.getLogger(__name__)
-
 # Fewer days with values than this are no record to fit to.
 FEWEST_DAYS = 15
-# Windows: most of them, days to take as missing, and days to either side that are only looked at.
+# Windows: most of them, days to take as missing (half as many more in long records), and days to either
+# side that are only looked at.
 _WINDOWS, _CORE, _MARGIN = 8, 30, 9
 # Regions of a window: most of them, and rows and columns of each.
 _REGIONS, _REGION = 16, 256
@@ -162,7 +160,9 @@ def sample_record(record: Record, beside: np.ndarray) -> dict[bool, Samples]:
             for is_two_sided, of_kind in parts.items():
                 for region in regions:
                     wanted = _SAMPLES // days // len(regions)
-                    of_kind += list(region.sample(beside, is_two_sided, wanted))
+                    # At once: many small arrays would leave memory in pieces.
+                    parts_of_region = [_no_samples(), *region.sample(beside, is_two_sided, wanted)]
+                    of_kind.append(Samples.joined(parts_of_region))
     return {kind: Samples.joined(of_kind) for kind, of_kind in parts.items()}
 
 

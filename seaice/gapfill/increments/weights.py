@@ -104,13 +104,16 @@ class IncrementWeights:
 
     @classmethod
     def of_json(cls, text: str) -> Self:
-        """The weights from a text; ValueError, KeyError or TypeError if it holds none."""
-        stored = parse_json(text)
-        return cls(
-            _fitted_network(stored["two_sided"]),
-            _fitted_network(stored["one_sided"]),
-            dict(stored["made_of"]),
-        )
+        """The weights from a text; ValueError if it holds none."""
+        try:
+            stored = parse_json(text)
+            return cls(
+                _fitted_network(stored["two_sided"]),
+                _fitted_network(stored["one_sided"]),
+                dict(stored["made_of"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(type(error).__name__) from None
 
 
 def _as_text(array: np.ndarray) -> str:
@@ -151,11 +154,11 @@ def read_weights(path: Path) -> IncrementWeights:
             from seaice.open_file import open_xarray
 
             with open_xarray(path) as dataset:
-                return IncrementWeights.of_json(str(dataset.attrs["fill_weights"]))
+                return IncrementWeights.of_json(str(dataset.attrs.get("fill_weights", "")))
         return IncrementWeights.of_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"no such file of weights: {path}; make one with fill_gaps.py fit") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path} holds no weights of the method increments ({type(error).__name__}); give a file of "
             "fill_gaps.py fit or a cube that was filled by increments"
