@@ -36,6 +36,7 @@ from seaice.gapfill.methods import fill_maps
 from seaice.gapfill.ocean_cells import OceanCells
 from seaice.gapfill.temporal import Temporal
 from seaice.runtime import threads
+from seaice.scoring import calibration
 from seaice.scoring.calibration import FLAGS, calibrate, judged_days, percent_of
 from seaice.scoring.calibration_stage import _daily
 
@@ -225,6 +226,20 @@ def test_calibration_covers_days_it_has_not_seen():
         assert 0.90 < found[name]["within_2"] < 0.985
     by_gap = [r["expected"] for r in rows if r["fill"] == "temporal_one_sided" and r["gap_days"]]
     assert by_gap == sorted(by_gap), "farther is worse"
+
+
+def test_a_fitted_method_is_judged_on_days_it_has_not_seen(monkeypatch):
+    pairs = []
+
+    def record_pairs(parts, grid, seeds, table):
+        pairs.extend((part.days[[0, -1]].tolist(), method) for part, method in parts)
+        return {}
+
+    monkeypatch.setattr(calibration, "_fitted_methods", lambda part: part.days[[0, -1]].tolist())
+    monkeypatch.setattr(calibration, "_samples", record_pairs)
+    calibrate(drifting(), grid=None, seeds=[0], fit_share=0.6)
+    assert len(pairs) == 3
+    assert all(fitted[1] < days[0] or days[1] < fitted[0] for days, fitted in pairs)
 
 
 @pytest.mark.slow

@@ -10,7 +10,15 @@ from hypothesis.extra import numpy as hnp
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill import Filled, FillStep, Frames, _kernels, reach_of_steps, run_steps
+from seaice.gapfill import (
+    Filled,
+    FillStep,
+    Frames,
+    _kernels,
+    lead_of_steps,
+    reach_of_steps,
+    run_steps,
+)
 from seaice.gapfill.departure import Departure
 from seaice.gapfill.gaussian import Gaussian
 from seaice.gapfill.hybrid import Hybrid
@@ -338,6 +346,32 @@ def far_mean(sight: int) -> FillStep:
         frames.day.days_back_forward[todo] = len(frames.order)
 
     return FillStep(0, fill_day, sight=sight)
+
+
+def raise_fills(frames: Frames, t: int) -> None:
+    """Put other values and another flag in place of what was filled in time."""
+    filled = np.isin(frames.day.flag, [FillFlag.TEMPORAL_TWO_SIDED, FillFlag.TEMPORAL_ONE_SIDED])
+    frames.day.values[filled] += 1000
+    frames.day.flag[filled] = FillFlag.LINEAR
+
+
+def test_a_step_that_rewrites_waits_for_those_that_still_use_the_day():
+    temporal, gaussian = Hybrid(max_gap_days=2, one_sided_days=2).steps()
+    steps = [temporal, gaussian, FillStep(0, raise_fills, rewrites=True)]
+    assert lead_of_steps(steps) == [6, 3, 0]
+    rng = np.random.default_rng(3)
+    stack = rng.uniform(0, 100, (30, 6, 5)).astype(np.float32)
+    stack[rng.random(stack.shape) < 0.7] = NAN
+    stack[9:16, :, :2] = NAN
+    cells = OceanCells.everywhere((6, 5))
+    whole = run_steps(stack, cells.ocean, steps)
+    assert {FillFlag.LINEAR, FillFlag.SPACETIME_GAUSSIAN} <= set(np.unique(whole.flag).tolist())
+    assert whole.values[whole.flag == FillFlag.SPACETIME_GAUSSIAN].max() <= 100
+    for first in (0, 11, 14):
+        stream = FillStream(lambda day, frame: np.copyto(frame, stack[day]), (0, 29), cells, steps)
+        for (number, (day, _)), _ in pairwise(enumerate(stream.days(first, 29), start=first)):
+            for a, b in zip(whole.day(number), day, strict=True):
+                np.testing.assert_array_equal(cells.compress(a), b)
 
 
 def test_a_step_that_sees_observed_days_far_away_costs_no_reach_of_the_steps_before():

@@ -307,6 +307,18 @@ def test_bands_in_any_order_and_number_give_the_same(monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+def test_leaving_out_what_is_far_from_ice_changes_nothing(monkeypatch):
+    stack = gappy_ice(24, 60, 50, 3, 0.5)
+    stack[:, :, 16:] = np.where(np.isnan(stack[:, :, 16:]), NAN, 0)  # the ice ends with a block of 8
+    stack[10:12] = NAN
+    ocean = some_ocean(60, 50)
+    expected = PLAIN.fill(stack, ocean)
+    assert (expected.flag == FillFlag.TEMPORAL_TWO_SIDED)[:, :, 40:].any()
+    monkeypatch.setattr("seaice.gapfill.find_ice", lambda values, cells, blocks: blocks.fill(True))
+    for a, b in zip(expected, PLAIN.fill(stack, ocean), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_days_further_away_than_the_reach_do_not_matter():
     assert PLAIN.reach == 15
     stack, ocean = gappy_ice(45, 12, 14, 6, 0.8), some_ocean(12, 14)
