@@ -309,7 +309,9 @@ def test_bands_in_any_order_and_number_give_the_same(monkeypatch):
 
 def test_leaving_out_what_is_far_from_ice_changes_nothing(monkeypatch):
     stack = gappy_ice(24, 60, 50, 3, 0.5)
-    stack[:, :, 16:] = np.where(np.isnan(stack[:, :, 16:]), NAN, 0)  # the ice ends with a block of 8
+    is_water = np.zeros((60, 50), bool)  # the ice ends with a block of 8, in rows and in columns
+    is_water[40:] = is_water[:, 16:] = True
+    stack[:, is_water] = np.where(np.isnan(stack[:, is_water]), NAN, 0)
     stack[10:12] = NAN
     ocean = some_ocean(60, 50)
     expected = PLAIN.fill(stack, ocean)
