@@ -14,13 +14,41 @@ from seaice import InputError
 
 
 class Surface(IntEnum):
-    """Surface class of a cell. Everything but LAND counts as ocean and is filled."""
+    """Surface class of a cell. What is not in :data:`NOT_OCEAN` counts as ocean and is filled."""
 
     OCEAN = 0
     LAND = 1
     COAST = 2  # ocean cell beside land
     POLE_HOLE = 3
     RARELY_OBSERVED_OCEAN = 4  # missing on more than half of the days, below the threshold
+    LAKE = 5  # lakes, rivers and other inland water
+    NEVER_ICE = 6  # ocean on which ice is possible in no month
+
+
+# Classes that are neither filled nor counted.
+NOT_OCEAN = (Surface.LAND, Surface.LAKE, Surface.NEVER_ICE)
+
+
+def is_ocean(surface: np.ndarray) -> np.ndarray:
+    """Tell the cells that are filled and counted.
+
+    Parameters
+    ----------
+    surface : ndarray of uint8
+        Codes of :class:`Surface`.
+
+    Returns
+    -------
+    ndarray of bool, same shape
+
+    Examples
+    --------
+    >>> is_ocean(np.array([Surface.OCEAN, Surface.LAND, Surface.LAKE, Surface.POLE_HOLE])).tolist()
+    [True, False, False, True]
+    """
+    table = np.ones(256, bool)
+    table[list(NOT_OCEAN)] = False
+    return table[surface]
 
 
 class FillFlag(IntEnum):
@@ -43,7 +71,9 @@ class FillFlag(IntEnum):
     KRIGED_TWO_SIDED = 14
     KRIGED_ONE_SIDED = 15
     RELAXATION = 16
-    LAND = 254
+    PRODUCER_INTERPOLATED = 17  # by the producer of the daily file, in space or time
+    SPILLOVER_REMOVED = 18  # set to open water by the filter of land spill-over
+    LAND = 254  # land, lake or water without ice in any month; surface tells which
     NOT_FILLED = 255
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from seaice import InputError
-from seaice.flags import Surface, translate_surface
+from seaice.flags import Surface, is_ocean, translate_surface
 from seaice.grids import Grid
 from seaice.open_file import explain_damage, open_netcdf
 
@@ -49,8 +49,8 @@ class Mask:
 
     @property
     def ocean(self) -> np.ndarray:
-        """Whether a cell is ocean (of any class but land), bool (rows, columns)."""
-        return ~self.land
+        """Whether a cell is filled and counted: no land, no lake, not without ice in every month."""
+        return is_ocean(self.surface)
 
 
 def read_mask(path: Path) -> Mask:

@@ -26,7 +26,7 @@ from seaice.cube.shards import (
     read_shard,
 )
 from seaice.dates import parse_date, read_days
-from seaice.flags import Surface, find_flag_value, read_flag_values, translate_surface
+from seaice.flags import Surface, find_flag_value, is_ocean, read_flag_values, translate_surface
 from seaice.grids import CellLayout, Grid
 from seaice.open_file import explain_damage, open_netcdf, open_zarr
 from seaice.runtime.atomic_write import locate_replaced
@@ -144,8 +144,8 @@ class CubeFile:
 
     @property
     def ocean(self) -> np.ndarray:
-        """True where the surface is anything but land, bool (rows, columns)."""
-        return self.surface != Surface.LAND
+        """True where cells are filled and counted, bool (rows, columns)."""
+        return is_ocean(self.surface)
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 import seaice
 from seaice.cube.packing import Packing
-from seaice.flags import Surface
+from seaice.flags import Surface, is_ocean
 from seaice.gapfill import DailyMethod, FillStep
 from seaice.gapfill.expected_error import ErrorTable
 from seaice.gapfill.pole_hole import pole_hole_step
@@ -49,7 +49,7 @@ class Recipe:
     @property
     def ocean(self) -> np.ndarray:
         """True where cells are filled and used, bool (rows, columns)."""
-        return self.surface != Surface.LAND
+        return is_ocean(self.surface)
 
     @property
     def hole(self) -> np.ndarray:

@@ -97,6 +97,8 @@ SURFACE: dict[str, Swatch] = {
     Surface.COAST.name.lower(): Swatch("coast (ocean beside land)", "#56d5d6"),
     Surface.POLE_HOLE.name.lower(): Swatch("pole hole", "#b24aa1"),
     Surface.RARELY_OBSERVED_OCEAN.name.lower(): Swatch("rarely observed ocean", "#f2a541"),
+    Surface.LAKE.name.lower(): Swatch("lake", "#7d8fe8"),
+    Surface.NEVER_ICE.name.lower(): Swatch("ocean without ice in any month", "#5b7a3a"),
 }
 
 FILL: dict[str, Swatch] = {

@@ -20,7 +20,6 @@ import numpy as np
 
 from seaice import InputError
 from seaice.cube.file import CubeFile
-from seaice.flags import Surface
 from seaice.grids import Grid
 from seaice.report import Progress, Report, format_count
 from seaice.runtime.atomic_write import atomic
@@ -165,7 +164,7 @@ class DayPicture:
         grid = self._thin_grid(cube.grid)
         self.grid = grid
         self._observed_code = cube.flag_value("observed")
-        land = self._thin(cube.surface) == Surface.LAND
+        land = ~self._thin(cube.ocean)
         self._ocean_cells = max(1, int(land.size - land.sum()))
         self._figure, ax = draw.make_map_figure(grid, height=5.0)
         self._image = draw.draw_concentration(

@@ -160,7 +160,7 @@ def read_cube_day(cube: CubeFile, day: date | None) -> MapDay:
             )
         day = cube.dates[0]
     number = cube.index(day)
-    land = cube.surface == Surface.LAND
+    land = ~cube.ocean
     codes = [cube.flag_value(name) for name in ("observed", "land", "not_filled")]
     is_filled = ~np.isin(cube.flags(number), codes) & ~land
     filled_share = format_share(int(is_filled.sum()), int((~land).sum()))
@@ -293,7 +293,7 @@ def read_comparison(original_file: Path, consolidated_file: Path, day: date) -> 
     with CubeFile(consolidated_file) as cube:
         filled = read_cube_day(cube, day)
         flags = cube.flags(cube.index(day))
-        ocean = cube.surface != Surface.LAND
+        ocean = cube.ocean
         classes = make_flag_swatches(cube, flags, ocean)
         observed_code, land_code = cube.flag_value("observed"), cube.flag_value("land")
     raw = read_daily(original_file, day, grid=filled.grid)

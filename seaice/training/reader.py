@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 
 from seaice.cube.file import CubeFile
-from seaice.flags import Surface
 from seaice.runtime.digests import digest_file, digest_parts
 from seaice.training.chunks.arrays import ArrayCoverage, ArraySource, ValueSource
 from seaice.training.chunks.netcdf import list_netcdf_chunks
@@ -161,7 +160,7 @@ def _choose_source(cube: CubeFile, state: FileState, quantity: Quantity) -> Fram
     dtype, shape = "|u1" if quantity == "flags" else "<i2", (len(cube.dates), *cube.grid.shape)
     if table is None or table.tiling.dtype != dtype or table.tiling.shape != shape:
         return LibrarySource(path, state, quantity)
-    return TileSource(table, path, cube.dates, cube.surface == Surface.LAND)
+    return TileSource(table, path, cube.dates, ~cube.ocean)
 
 
 class LibrarySource:

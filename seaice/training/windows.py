@@ -15,7 +15,7 @@ import numpy as np
 from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.dates import DateRange
-from seaice.flags import Surface
+from seaice.flags import Surface, is_ocean
 from seaice.grids import Grid
 from seaice.regions import Box
 
@@ -151,7 +151,7 @@ def measure_day_shares(
     positions_by_day = {day: i for i, day in enumerate(cube.dates)}
     position = np.array([positions_by_day.get(day, -1) for day in date_range], dtype=np.int64)
     surface = cube.surface[rows, columns]
-    ocean = surface != Surface.LAND
+    ocean = is_ocean(surface)
     counted = ocean & (surface != Surface.POLE_HOLE)
     missing_variable = "missing_ocean_cells"
     if not counted.any():  # the part lies wholly in the pole hole
