@@ -20,7 +20,7 @@ from seaice.grids import get_grid
 from seaice.masking.land_mask import create_mask
 from seaice.masks import read_mask
 from seaice.simulate import write_day, write_day_geotiff
-from seaice.sources.bremen.names import RejectedDay
+from seaice.sources import RejectedDay
 from seaice.sources.bremen.reader import read_day
 
 NAME = "asi-AMSR2-n25000-20240101-v5.4.nc"

@@ -22,10 +22,10 @@ from seaice.flags import DayStatus
 from seaice.grids import get_grid
 from seaice.runtime.digests import digest_file
 from seaice.simulate import write_day
+from seaice.sources import RejectedDay
 from seaice.sources.bremen.hdf5_rows import read_rows
 from seaice.sources.bremen.names import (
     DayFile,
-    RejectedDay,
     list_days,
     read_special_days,
 )

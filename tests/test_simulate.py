@@ -27,8 +27,8 @@ from seaice.simulate import (
     write_day_hdf4,
 )
 from seaice.simulate.sea import SyntheticSea
+from seaice.sources import RejectedDay
 from seaice.sources.bremen import names
-from seaice.sources.bremen.names import RejectedDay
 from seaice.sources.bremen.reader import identify_file, read_day
 from seaice.swaths import orbit
 

@@ -27,6 +27,7 @@ from seaice.grids import Grid
 from seaice.open_file import LARGEST_FILE
 from seaice.report import format_count, listing
 from seaice.runtime.digests import digest_file, digest_parts
+from seaice.sources import RejectedDay
 from seaice.sources.bremen import names
 from seaice.sources.bremen.reader import (
     SIMULATED_MARK,
@@ -202,7 +203,7 @@ class DailyGrids:
                 content = read_file(file.path)
                 concentration, grid = read_day(file.path, grid=self._grid, out=out, content=content)
                 self._check_neighbours(day, sample_day(concentration, grid))
-            except names.RejectedDay as error:
+            except RejectedDay as error:
                 reasons.append(str(error))
                 continue
             if reasons:
@@ -229,7 +230,7 @@ class DailyGrids:
         sides = [side for side in (before, after) if side]
         share = measure_vanished_share(sample, *sides)
         if exceeds_limit(share, one_sided=len(sides) == 1):
-            raise names.RejectedDay(
+            raise RejectedDay(
                 f"{share:.0%} of the ice of the days around is exactly 0 percent on this day alone"
             )
 
@@ -247,7 +248,7 @@ class DailyGrids:
                 try:
                     sample = sample_day(*read_day(file.path, grid=self._grid))
                     break
-                except names.RejectedDay:
+                except RejectedDay:
                     continue
             self._keep_sample(day, sample)
         return self._samples[day]
@@ -329,7 +330,7 @@ def _find_usual_grid(paths: list[Path], *, sample: int = 5) -> Grid | None:
             break
         try:
             counts[read_grid_of(path)] += 1
-        except names.RejectedDay:
+        except RejectedDay:
             continue
     return counts.most_common(1)[0][0] if counts else None
 

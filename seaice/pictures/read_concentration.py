@@ -21,7 +21,8 @@ from seaice.open_file import open_netcdf
 from seaice.pictures.read_field import is_gridded, read_land
 from seaice.report import format_count
 from seaice.runtime.json_files import parse_json
-from seaice.sources.bremen.names import DayFile, RejectedDay
+from seaice.sources import RejectedDay
+from seaice.sources.bremen.names import DayFile
 from seaice.sources.bremen.reader import read_attributes, read_day
 
 FileKind = Literal["daily", "cube", "mask", "gridded"]

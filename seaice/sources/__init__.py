@@ -1,1 +1,7 @@
-"""One module per archive: name grammar, listing, reading."""
+"""One room per archive: name grammar, listing, reading."""
+
+from seaice import InputError
+
+
+class RejectedDay(InputError):
+    """A day's file exists and cannot be used; the message is the reason."""

@@ -8,13 +8,12 @@ doi:10.1029/2005JC003384; Melsheimer 2019, ASI Version 5 User Guide.
 from __future__ import annotations
 
 import logging
-import os
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from seaice import InputError
 from seaice.dates import (
@@ -22,6 +21,8 @@ from seaice.dates import (
     parse_date,
 )
 from seaice.report import describe_contents, format_count, listing
+from seaice.runtime.yaml_files import load_yaml
+from seaice.sources.folder import ANY_DAY, is_packed, walk_files
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,6 @@ _ALMOST = re.compile(
     r"\.(nc4?|hdf5?|h5|he5|tiff?)(\.(gz|bz2|xz|zip|zst|Z|bak|old|orig|tmp)|~)?",
     re.IGNORECASE,
 )
-# Archives, in which days may be packed.
-_PACKED = re.compile(r".*\.(tar(\.(gz|bz2|xz|zst))?|tgz|zip|7z|rar)", re.IGNORECASE)
 _PREFERENCE: dict[str, int] = {"nc": 2, "hdf": 1, "tif": 0}
 _REGION = {
     "n6250": "Arctic",
@@ -55,10 +54,6 @@ _REGION = {
     "s6250": "Antarctic",
     "s3125": "Antarctic3125",
 }
-
-
-class RejectedDay(InputError):
-    """A day's file exists and cannot be used; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +149,7 @@ def read_special_days(extra: Path | None = None) -> SpecialDays:
         if path is None:
             continue
         try:
-            content = _load_yaml(path) or {}
+            content = load_yaml(path) or {}
             unknown = set(content) - {"absent", "bad"}
             if unknown:
                 raise KeyError(f"unknown list {sorted(map(str, unknown))[0]!r}")
@@ -176,30 +171,7 @@ def read_special_days(extra: Path | None = None) -> SpecialDays:
 
 # A list of days that is longer is no such list; the record of satellites has fewer days.
 _MOST_SPECIAL_DAYS = 50_000
-_LONGEST_LIST = 1 << 22  # bytes
 _LONGEST_REASON = 500  # characters
-
-
-def _load_yaml(path: Path) -> Any:
-    """Load a YAML file of somebody else, without what makes a small file a huge object."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Takes no aliases but those of single values, whose copies cost nothing."""
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            is_alias = self.check_event(yaml.AliasEvent)  # type: ignore[no-untyped-call]
-            node = super().compose_node(parent, index)
-            if is_alias and not isinstance(node, yaml.ScalarNode):
-                raise ValueError("aliases of lists and mappings are not taken")
-            return node
-
-    if path.stat().st_size > _LONGEST_LIST:
-        raise ValueError(f"the file has more than {_LONGEST_LIST} bytes")
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
 
 
 def find_name(text: str, *, path: Path) -> DayFile | None:
@@ -244,14 +216,11 @@ def find_files(source_dir: Path, identify: Identify) -> FolderListing:
         If the folder is missing or holds no daily file.
     """
     source_dir = Path(source_dir)
-    if not source_dir.is_dir():
-        state = "is a file" if source_dir.exists() else "does not exist"
-        raise InputError(f"expected a folder of daily files, but {source_dir} {state}")
     files: list[DayFile] = []
     unnamed: list[Path] = []
-    for path in _walk(source_dir):
+    for path in walk_files(source_dir):
         file = DayFile.parse(path.name, folder=path.parent)
-        if file is None and _PACKED.fullmatch(path.name):
+        if file is None and is_packed(path):
             unnamed.append(path)
         elif file is None and _is_almost_named(path):
             try:
@@ -278,7 +247,7 @@ def _is_almost_named(path: Path) -> bool:
     """Whether a file may be a daily one by its name, or by its name and that of its folder."""
     if path.name.startswith("."):
         return False
-    in_folder_of_day = _ANY_DAY.fullmatch(path.parent.name) is not None
+    in_folder_of_day = ANY_DAY.fullmatch(path.parent.name) is not None
     return (
         _ALMOST.fullmatch(f"{path.parent.name}_{path.name}" if in_folder_of_day else path.name)
         is not None
@@ -349,28 +318,9 @@ def list_days_and_unnamed(
 
 def _may_fill_a_gap(path: Path, period: DateRange, days: Collection[date]) -> bool:
     """Whether a file may be of a day of a period that is not among ``days``."""
-    match = _ANY_DAY.search(path.name)
+    match = ANY_DAY.search(path.name)
     try:
         day = parse_date(match[0]) if match else None
     except InputError:
         day = None
     return day is None or (day in period and day not in days)
-
-
-_ANY_DAY = re.compile(r"(?<!\d)(19|20)\d{6}(?!\d)")
-
-
-def _walk(source_dir: Path) -> Iterable[Path]:
-    def refuse(error: OSError) -> None:
-        raise InputError(f"a folder cannot be read: {error.filename} ({error.strerror})")
-
-    visited: set[Path] = set()
-    for folder, subfolders, names in os.walk(source_dir, onerror=refuse, followlinks=True):
-        real = Path(folder).resolve()
-        if real in visited:  # links may lead in a circle
-            subfolders.clear()
-            continue
-        visited.add(real)
-        subfolders.sort()
-        for name in sorted(names):
-            yield Path(folder, name)

@@ -28,13 +28,10 @@ from seaice.open_file import (
     read_content,
 )
 from seaice.settings import install_command
+from seaice.sources import RejectedDay
 from seaice.sources.bremen import names
 from seaice.sources.bremen.hdf5_rows import read_rows
-from seaice.sources.bremen.names import (
-    DayFile,
-    Form,
-    RejectedDay,
-)
+from seaice.sources.bremen.names import DayFile, Form
 
 # Above this an observed 100 percent with rounding is no excuse any more.
 _TOLERANCE = 1e-3
