@@ -91,7 +91,9 @@ def read_content(path: Path, *, most: int = LARGEST_FILE) -> bytes:
         raise UnreadableFile(f"{path} {reason}", reason) from None
 
 
-def open_netcdf(path: Path, *, content: bytes | None = None) -> netCDF4.Dataset:
+def open_netcdf(
+    path: Path, *, content: bytes | None = None, is_checked: bool = False
+) -> netCDF4.Dataset:
     """Open a NetCDF file for reading; the caller closes it, best with ``with``.
 
     Parameters
@@ -100,6 +102,8 @@ def open_netcdf(path: Path, *, content: bytes | None = None) -> netCDF4.Dataset:
     content : bytes, optional
         What :func:`read_content` has read of it; the file is then not read again, and the indexes
         of its chunks are left to the reader (:func:`seaice.open_file.hdf5_damage.check_content`).
+    is_checked : bool
+        The same content was opened before; it is not looked through for damage again.
 
     Raises
     ------
@@ -119,7 +123,8 @@ def open_netcdf(path: Path, *, content: bytes | None = None) -> netCDF4.Dataset:
             if not compare_content(content):
                 hdf5_damage.check_content(content, chunks=False)
             return netCDF4.Dataset(path.name, memory=content)
-        _check_content(path)
+        if not is_checked:
+            _check_content(path)
         return netCDF4.Dataset(path)
 
 

@@ -5,10 +5,9 @@ NetCDF through netCDF4, HDF4 through pyhdf (an extra), GeoTIFF through Pillow.
 
 from __future__ import annotations
 
-import io
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -28,7 +27,7 @@ from seaice.open_file import (
     read_content,
 )
 from seaice.settings import install_command
-from seaice.sources import RejectedDay
+from seaice.sources import RejectedDay, geotiff
 from seaice.sources.bremen import names
 from seaice.sources.bremen.hdf5_rows import read_rows
 from seaice.sources.bremen.names import DayFile, Form
@@ -368,57 +367,29 @@ def _read_hdf4(path: Path, content: bytes) -> tuple[np.ndarray, Grid]:
 
 
 def _read_geotiff(path: Path, content: bytes) -> tuple[np.ndarray, Grid]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            if math.prod(image.size) > _MOST_CELLS:
-                raise RejectedDay(f"expected at most {_MOST_CELLS} cells, found {image.size}")
-            codes, tags = np.array(image), dict(getattr(image, "tag_v2", {}))
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise RejectedDay(f"not a readable GeoTIFF, truncated or damaged ({_short(error)})") from None
+    codes, tags = geotiff.read_codes(content)
     if codes.ndim != 2 or codes.dtype != np.uint8:
         raise RejectedDay(f"expected one band of 8 bits, found {codes.shape} {codes.dtype}")
     grid = _grid_by_name(path, codes.shape)
     # Without a position, as by far the most: the first row is in the north.
-    layout = _read_geotiff_layout(tags, grid) or CellLayout(grid, turned_rows=True)
+    axes = geotiff.read_axes(tags, codes.shape)
+    layout = CellLayout(grid, turned_rows=True) if axes is None else _compare_axes(axes, grid)
     values = layout.read(("y", "x"), codes.__getitem__, {}).astype(np.float32)
     values[values > 100] = np.nan  # codes above 100: land (120) and no data
     return values, grid
 
 
-def _read_geotiff_layout(tags: Mapping[int, Any], grid: Grid) -> CellLayout | None:
-    """Read the cell order of a GeoTIFF of a grid from its tags; None if they tell no position.
-
-    Tags and their meaning: OGC GeoTIFF 1.1, section 7 and annex B.6.
-    """
-    if _TRANSFORMATION in tags:
-        xx, xy, _, x0, yx, yy, _, y0 = (float(number) for number in tags[_TRANSFORMATION][:8])
-    elif _PIXEL_SCALE in tags and _TIE_POINT in tags:
-        column, row, _, x0, y0 = (float(number) for number in tags[_TIE_POINT][:5])
-        xx, yy, xy, yx = float(tags[_PIXEL_SCALE][0]), -float(tags[_PIXEL_SCALE][1]), 0.0, 0.0
-        x0, y0 = x0 - column * xx, y0 - row * yy
-    else:
-        return None
-    keys = list(tags.get(_GEO_KEYS, ()))
-    is_point = any(keys[i] == _RASTER_TYPE and keys[i + 3] == 2 for i in range(4, len(keys) - 3, 4))
-    centre = 0.0 if is_point else 0.5
-    if xy or yx or not xx or not yy:
-        raise RejectedDay("its cells are turned against the axes of the map projection")
-    x, y = x0 + (np.arange(grid.columns) + centre) * xx, y0 + (np.arange(grid.rows) + centre) * yy
-    layout = CellLayout(grid, turned_rows=yy < 0, turned_columns=xx < 0)
+def _compare_axes(axes: geotiff.CellAxes, grid: Grid) -> CellLayout:
+    """The order of cells that lie where the tags say; RejectedDay if those are other cells."""
+    xx, yy = axes.x[1] - axes.x[0], axes.y[1] - axes.y[0]
     tolerance = 0.75 * grid.step  # some programs name corners where others name centres
-    x, y = x[:: -1 if xx < 0 else 1], y[:: -1 if yy < 0 else 1]
+    x, y = axes.x[:: -1 if xx < 0 else 1], axes.y[:: -1 if yy < 0 else 1]
     if np.abs(x - grid.x).max() > tolerance or np.abs(y - grid.y).max() > tolerance:
         raise RejectedDay(
             f"on another grid: expected {grid}, found cells of {abs(xx):g} x {abs(yy):g} m from "
             f"x {x[0]:g}, y {y[0]:g}"
         )
-    return layout
-
-
-_PIXEL_SCALE, _TIE_POINT, _TRANSFORMATION, _GEO_KEYS = 33550, 33922, 34264, 34735
-_RASTER_TYPE = 1025  # its value is 1 where positions are those of corners, 2 where of centres
+    return CellLayout(grid, turned_rows=bool(yy < 0), turned_columns=bool(xx < 0))
 
 
 def _grid_by_name(path: Path, shape: tuple[int, ...]) -> Grid:
