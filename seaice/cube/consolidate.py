@@ -258,7 +258,7 @@ def _checked_batches(finished: FinishedBatches, recipe: Recipe, date_range: Date
 
 
 def _verify(path: Path, target: Target) -> None:
-    with CubeFile(path) as cube:
+    with CubeFile(path, only_cube=True) as cube:
         if cube.dates != list(target.date_range):
             raise OSError(
                 f"the file just written does not hold every day of {target.date_range}: {path}"

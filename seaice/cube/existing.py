@@ -105,7 +105,7 @@ def read_existing(output_file: Path, *, append: bool, force: bool) -> ExistingCu
     if force and not append:
         return None
     try:
-        with CubeFile(output_file) as cube:
+        with CubeFile(output_file, only_cube=True) as cube:
             return ExistingCube(
                 output_file,
                 DateRange(cube.dates[0], cube.dates[-1]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from datetime import date
-from functools import partial
+from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -35,6 +35,8 @@ from seaice.runtime.output_checks import resolve_links
 
 WHOLE = slice(None)
 Index = tuple[int | slice, ...]
+# What a cube of ``consolidate_data.py`` always holds.
+_NEEDED = ("time", "sea_ice_conc", "fill_flag", "surface", "x", "y")
 # Dimensions of a map and of days of maps, in the usual order.
 _MAP, _DAYS = ("y", "x"), ("time", "y", "x")
 _LOWEST, _HIGHEST = np.fmin.reduce, np.fmax.reduce
@@ -45,19 +47,24 @@ _ZARR_DAMAGE = (OSError, RuntimeError, ValueError, EOFError, zlib.error)
 
 
 class CubeFile:
-    """A cube made by ``consolidate_data.py``, open for reading.
+    """A cube made by ``consolidate_data.py``, open for reading, or other daily maps of concentration.
 
-    Not for sharing between processes or threads: open one in each.
+    What ``fill_gaps.py`` writes of ice concentration is read by the same names, and so are daily maps
+    of other programs: without a flag variable all their values count as observed, without a mask
+    every cell as ocean, and days without a map as absent. ``has("fill_flag")`` and ``has("surface")``
+    tell whether the file says these. Not for sharing between processes or threads: open one in each.
 
     Parameters
     ----------
     path : Path
         NetCDF file, or folder that is a Zarr group.
+    only_cube : bool
+        Whether nothing but a cube of ``consolidate_data.py`` will do.
 
     Raises
     ------
     InputError
-        If it is missing, unreadable or no cube.
+        If it is missing, unreadable or holds no daily maps of ice concentration.
 
     Attributes
     ----------
@@ -65,30 +72,51 @@ class CubeFile:
     dates : list of date
         Every day of the regular axis.
     grid : Grid
-    surface : ndarray of uint8, shape (rows, columns)
-        Codes of :class:`seaice.flags.Surface`.
+    is_cube : bool
+        Whether the file is a cube in the layout of ``consolidate_data.py``.
     attributes : dict
         Global attributes.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, only_cube: bool = False) -> None:
         self.path = Path(path)
         if not self.path.exists():
             raise InputError(f"no such cube: {self.path}{_left_aside(self.path)}")
-        self._container = open_container(self.path)
+        self._container, self.is_cube = self._open_container(only_cube)
         try:
             self._read_axes()
         except BaseException:
             self._container.close()
             raise
 
-    def _read_axes(self) -> None:
-        needed = ("time", "sea_ice_conc", "fill_flag", "surface", "x", "y")
-        missing = [n for n in needed if not self._container.has(n)]
-        if missing:
+    def _open_container(self, only_cube: bool) -> tuple[Container, bool]:
+        """Open the file as a cube, else by its ice concentration."""
+        field = self._open_field() if not only_cube and _is_old_group(self.path) else None
+        if field is not None:
+            return field, False
+        container = open_container(self.path)
+        missing = [name for name in _NEEDED if not container.has(name)]
+        if not missing:
+            return container, True
+        container.close()
+        field = None if only_cube else self._open_field()
+        if field is None:
             raise InputError(
                 f"{self.path} is no cube of consolidate_data.py: it lacks {', '.join(missing)}"
             )
+        return field, False
+
+    def _open_field(self) -> Container | None:
+        from seaice.cube.field_container import FieldContainer
+
+        try:
+            return FieldContainer.find(self.path)
+        except InputError as error:
+            if str(self.path) in str(error):
+                raise
+            raise InputError(f"{self.path} cannot be used as a cube: {error}") from None
+
+    def _read_axes(self) -> None:
         try:
             self._read_content()
         except InputError as error:
@@ -110,12 +138,18 @@ class CubeFile:
                 raise InputError(
                     f"expected {name}({', '.join(expected)}), found {name}({', '.join(dimensions)})"
                 )
-        attributes = container.attributes_of("surface")
-        self.surface: np.ndarray = translate_surface(self._read_part("surface"), attributes)
+        if self.is_cube:
+            _ = self.surface
         self.attributes: dict[str, Any] = container.attributes
         self._packing = ValuePacking.read(container.attributes_of("sea_ice_conc"), "sea_ice_conc")
         self._flag_values = read_flag_values(container.attributes_of("fill_flag"))
         self._number = {day: i for i, day in enumerate(self.dates)}
+
+    @cached_property
+    def surface(self) -> np.ndarray:
+        """Codes of :class:`seaice.flags.Surface`, uint8 (rows, columns)."""
+        attributes = self._container.attributes_of("surface")
+        return translate_surface(self._read_part("surface"), attributes)
 
     @property
     def stores_plain_codes(self) -> bool:
@@ -123,7 +157,7 @@ class CubeFile:
 
         Then chunks of the file can be read without its library.
         """
-        is_usual = all(
+        is_usual = self.is_cube and all(
             self._layout.is_usual(self._container.dimensions(name))
             for name in ("sea_ice_conc", "fill_flag")
         )
@@ -156,7 +190,7 @@ class CubeFile:
             raise InputError(f"{self.path} does not tell the parameters it was made with") from None
 
     def has(self, name: str) -> bool:
-        """Whether the file holds a variable."""
+        """Whether the file holds a variable, or what is read by its name."""
         return self._container.has(name)
 
     def index(self, day: Any) -> int:
@@ -284,6 +318,11 @@ class CubeFile:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _is_old_group(path: Path) -> bool:
+    """Whether a path is a Zarr group of version 2."""
+    return (path / ".zgroup").is_file() and not (path / "zarr.json").is_file()
 
 
 def _left_aside(path: Path) -> str:

@@ -134,7 +134,9 @@ class FieldAxes:
         return f"{first} to {last}"
 
 
-def read_axes(dataset: xr.Dataset, array: xr.DataArray, path: Path) -> FieldAxes:
+def read_axes(
+    dataset: xr.Dataset, array: xr.DataArray, path: Path, *, with_positions: bool = True
+) -> FieldAxes:
     """Read the axes of a variable of an open file.
 
     Parameters
@@ -144,6 +146,8 @@ def read_axes(dataset: xr.Dataset, array: xr.DataArray, path: Path) -> FieldAxes
         Variable of the dataset.
     path : Path
         Path of the file, for messages.
+    with_positions : bool
+        Whether latitudes and longitudes of every cell are read; those of rows and columns are always.
 
     Raises
     ------
@@ -165,7 +169,9 @@ def read_axes(dataset: xr.Dataset, array: xr.DataArray, path: Path) -> FieldAxes
             y, x = x, y
             break
     shape = (array.sizes[y], array.sizes[x])
-    latitude, longitude = (_read_position(dataset, quantity, (y, x)) for quantity in _UNITS)
+    latitude, longitude = (
+        _read_position(dataset, quantity, (y, x), with_positions) for quantity in _UNITS
+    )
     if latitude is None or longitude is None:
         latitude = longitude = None
     names = tuple(
@@ -254,8 +260,10 @@ def _read_numbers(dataset: xr.Dataset, name: str | None) -> tuple[np.ndarray | N
         return (values.astype(np.float64) if values.dtype.kind in "fiu" else None), False
 
 
-def _read_position(dataset: xr.Dataset, quantity: str, dimensions: tuple[str, str]) -> np.ndarray | None:
-    """Read latitude or longitude on the dimensions (y, x).
+def _read_position(
+    dataset: xr.Dataset, quantity: str, dimensions: tuple[str, str], with_cells: bool
+) -> np.ndarray | None:
+    """Read latitude or longitude on the dimensions (y, x), of every cell only ``with_cells``.
 
     The variable is recognised by its standard name, units or name. None if there is none.
     """
@@ -267,7 +275,8 @@ def _read_position(dataset: xr.Dataset, quantity: str, dimensions: tuple[str, st
         if not (is_described or is_named) or variable.dtype.kind not in "fiu":
             continue
         own_dimension = (dimensions[0],) if quantity == "latitude" else (dimensions[1],)
-        if variable.dims in (own_dimension, dimensions, dimensions[::-1]):
+        of_cells = (dimensions, dimensions[::-1]) if with_cells else ()
+        if variable.dims in (own_dimension, *of_cells):
             order = own_dimension if variable.dims == own_dimension else dimensions
             return np.asarray(variable.transpose(*order).values, np.float64)
     return None
@@ -296,6 +305,39 @@ def _read_days(
         raise InputError(f"{path}: {int(np.isnat(values).sum())} times are missing; repair the file")
     since = values.astype("M8[ns]") - np.datetime64("1970-01-01T00:00:00", "ns")
     return np.asarray(since / np.timedelta64(1, "D"), np.float64)
+
+
+def read_periods(dataset: xr.Dataset, axes: FieldAxes, path: Path) -> np.ndarray | None:
+    """Read the first and the last day of every map: of its bounds if it has any, else of its time.
+
+    Returns
+    -------
+    ndarray of int64, shape (maps, 2), or None
+        Days since 1970-01-01; None without times.
+
+    Raises
+    ------
+    InputError
+        If the bounds cannot be read.
+    """
+    if axes.time is None or axes.time_variable is None:
+        return None
+    days = np.floor(axes.days).astype(np.int64)
+    time = dataset[axes.time_variable]
+    name = str(time.attrs.get("bounds", f"{axes.time_variable}_bnds"))
+    if name not in dataset.variables or dataset[name].shape != (days.size, 2):
+        return np.stack([days, days], axis=1)
+    import xarray as xr
+
+    units = {k: v for k, v in time.attrs.items() if k in ("units", "calendar")}
+    bounds = xr.Variable(("map", "end"), dataset[name].values, units)
+    values = _decode_times(xr.Dataset({name: bounds}), name, path)
+    if values.dtype.kind != "M":
+        return np.stack([days, days], axis=1)
+    since = (values.astype("M8[s]") - np.datetime64("1970-01-01", "s")) / np.timedelta64(1, "D")
+    first = np.floor(since[:, 0]).astype(np.int64)
+    # The upper bound is not part of a step: midnight belongs to the day before.
+    return np.stack([first, np.maximum(first, np.ceil(since[:, 1]).astype(np.int64) - 1)], axis=1)
 
 
 def _decode_times(dataset: xr.Dataset, name: str, path: Path) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from seaice import InputError, masks
 from seaice.fields.alignment import match_cells
 from seaice.fields.axes import FieldAxes, read_axes
 from seaice.fields.open import open_field
-from seaice.flags import SurfaceClass, SurfaceCodes, read_surface_codes
+from seaice.flags import SurfaceClass, SurfaceCodes, is_ocean, read_surface_codes, translate_surface
 from seaice.open_file import explain_damage
 
 if TYPE_CHECKING:
@@ -50,12 +51,15 @@ class SeaMask:
         Advice for the user; empty if there is none.
     unknown : ndarray of bool, shape (y, x), or None
         Cells for which the mask has no number.
+    surface : ndarray of uint8, shape (y, x), or None
+        Codes of :class:`seaice.flags.Surface`, of a mask that has them.
     """
 
     cells: np.ndarray
     source: str
     note: str = ""
     unknown: np.ndarray | None = None
+    surface: np.ndarray | None = None
 
     def settle_unknown(self, observed: np.ndarray) -> SeaMask:
         """Return the mask with cells of no class as sea where the field was ever observed."""
@@ -138,6 +142,13 @@ def find_sea(
     return sea.compare_with(observed)
 
 
+def read_sea_of_input(dataset: xr.Dataset, axes: FieldAxes, path: Path, variable: str) -> SeaMask | None:
+    """Read the sea from a mask in the file of a field; None if it has none that explains itself."""
+    from seaice.fields.options import ReadOptions
+
+    return _read_from_input(dataset, axes, ReadOptions(), path, variable)
+
+
 def _read_from_file(path: Path, axes: FieldAxes, options: ReadOptions) -> SeaMask:
     with open_field(path) as dataset:
         is_own_mask = {"surface", "nan_ratio"} <= set(dataset.variables)
@@ -156,7 +167,8 @@ def _read_from_mask_file(path: Path, axes: FieldAxes) -> SeaMask:
     """Read the sea from a mask of ``create_mask.py``."""
     mask = masks.read_mask(path)
     order = match_cells(FieldAxes.of_grid(mask.grid), axes, path, "surface")
-    return SeaMask(order.arrange(mask.ocean), f"{path}: surface", order.note)
+    surface = order.arrange(mask.surface)
+    return SeaMask(is_ocean(surface), f"{path}: surface", order.note, surface=surface)
 
 
 def _read_from_input(
@@ -241,15 +253,22 @@ def _read_from_variable(
         array = _take_surface(dataset, dataset[name]).load()
     mask_axes = read_axes(dataset, array, path)
     codes, is_missing = _read_numbers(array, mask_axes, path)
-    codes, is_missing = mask_axes.turn(codes), mask_axes.turn(is_missing)
-    order_note = ""
-    if not (is_input and (mask_axes.y, mask_axes.x) == (axes.y, axes.x)):
+    is_beside = is_input and (mask_axes.y, mask_axes.x) == (axes.y, axes.x)
+    # Only the field may name the projection by which the order of the rows is known.
+    turn = (axes if is_beside else mask_axes).turn
+    codes, is_missing, order_note = turn(codes), turn(is_missing), ""
+    if not is_beside:
         order = match_cells(mask_axes, axes, path, name)
         codes, is_missing, order_note = order.arrange(codes), order.arrange(is_missing), order.note
     source = f"{path}: {name}"
     cells, note = _select_sea(codes, is_missing, array.attrs, options, source)
     notes = "; ".join(text for text in (order_note, note) if text)
-    return SeaMask(cells & ~is_missing, source, notes, is_missing if is_missing.any() else None)
+    unknown = is_missing if is_missing.any() else None
+    surface = None
+    if name == "surface" and unknown is None and not options.names_surface:
+        with suppress(InputError):  # classes of somebody else
+            surface = translate_surface(codes.astype(np.int64), array.attrs)
+    return SeaMask(cells & ~is_missing, source, notes, unknown, surface)
 
 
 def _take_surface(dataset: xr.Dataset, array: xr.DataArray) -> xr.DataArray:

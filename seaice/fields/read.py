@@ -131,10 +131,10 @@ def read_gappy(path: Path, options: ReadOptions = ReadOptions()) -> FieldSource:
         dataset = decode_stored(stored, path)
         name = choose_variable(dataset, path, options.variable)
         notes: list[str] = []
-        is_concentration = options.concentration or _is_named_concentration(dataset[name])
+        is_concentration = options.concentration or is_named_concentration(dataset[name])
         # The error of a concentration has its standard name and a second word.
         is_ice = is_concentration and " " not in str(dataset[name].attrs.get("standard_name", ""))
-        keeps_zero = is_ice and _keeps_zero(dataset[name], options, path, notes)
+        keeps_zero = is_ice and keeps_zero_value(dataset[name], options, path, notes)
         if keeps_zero:
             drop_fill_value(stored[name])
             dataset = decode_stored(stored, path)
@@ -147,7 +147,7 @@ def read_gappy(path: Path, options: ReadOptions = ReadOptions()) -> FieldSource:
         maps = _select_maps(axes, options, path)
         array, axes = array.isel({axes.time: maps} if axes.time else {}), axes.select_maps(maps)
         values = read_maps(array, axes, path)
-        limits = _choose_limits(array, options, is_concentration)
+        limits = choose_limits(array, options, is_concentration)
         land = _drop_codes(array, values, notes)
         drop_undeclared_codes(values, array, dataset.attrs, notes)
         has_own_limits = options.valid_range is not None
@@ -162,7 +162,7 @@ def read_gappy(path: Path, options: ReadOptions = ReadOptions()) -> FieldSource:
             if is_ice:
                 notes += check_concentration(values, limits[1], axes, path, name)
                 refuse_other_unit(values, limits, path, name)
-        _drop_outside(values, limits, notes)
+        drop_outside(values, limits, notes)
         if not has_own_limits:
             refuse_lone_code(values, path, name)
         _drop_poor_quality(dataset, axes, maps, values, options, notes)
@@ -222,7 +222,13 @@ def choose_variable(dataset: xr.Dataset, path: Path, name: str | None) -> str:
             raise InputError(f"{path} has no variable {name!r}; it holds {', '.join(maps) or 'none'}")
         return name
     preferred = [n for n in maps if n in _PREFERRED]
-    candidates = preferred or [n for n in maps if _can_be_field(dataset[n])]
+    ancillary = {
+        word for n in maps for word in str(dataset[n].attrs.get("ancillary_variables", "")).split()
+    }
+    candidates = preferred or [n for n in maps if n not in ancillary and _can_be_field(dataset[n])]
+    # An error or a count of observations has the standard name of the field and a second word.
+    plain = [n for n in candidates if " " not in str(dataset[n].attrs.get("standard_name", ""))]
+    candidates = plain or candidates
     if len(candidates) != 1:
         raise InputError(
             f"{path}: expected one field, found {', '.join(maps) or 'none'}; choose one with --variable"
@@ -297,13 +303,13 @@ def read_maps(array: xr.DataArray, axes: FieldAxes, path: Path) -> np.ndarray:
     return axes.turn(values)
 
 
-def _is_named_concentration(array: xr.DataArray) -> bool:
+def is_named_concentration(array: xr.DataArray) -> bool:
     """Whether the standard name of a variable is that of ice concentration."""
     standard = str(array.attrs.get("standard_name", ""))
     return standard.split(" ")[0] in CONCENTRATION_NAMES
 
 
-def _keeps_zero(array: xr.DataArray, options: ReadOptions, path: Path, notes: list[str]) -> bool:
+def keeps_zero_value(array: xr.DataArray, options: ReadOptions, path: Path, notes: list[str]) -> bool:
     """Whether 0 is a value of a concentration although it is declared as missing.
 
     No ice is an observation, and where 0 also stands for a gap only the user can tell them apart.
@@ -321,7 +327,7 @@ def _keeps_zero(array: xr.DataArray, options: ReadOptions, path: Path, notes: li
     return keeps_zero
 
 
-def _choose_limits(
+def choose_limits(
     array: xr.DataArray, options: ReadOptions, is_concentration: bool
 ) -> tuple[float, float]:
     """Choose the smallest and largest valid value, in the unit of the field."""
@@ -384,29 +390,56 @@ def apply_unsigned(stored: np.ndarray, attributes: Mapping[str, Any]) -> np.ndar
     return stored.view(dtype.newbyteorder(stored.dtype.byteorder))
 
 
-def _drop_codes(array: xr.DataArray, values: np.ndarray, notes: list[str]) -> np.ndarray | None:
-    """Set flag codes among the data to NaN; return the cells whose code means land, or None."""
+def list_codes(array: xr.DataArray) -> list[tuple[float, float, SurfaceClass]]:
+    """List the flag codes among the data: number in the unit of the field, half a step, class.
+
+    The number is NaN for a code that is also the fill value: its cells are missing already.
+    """
     codes = read_surface_codes(array.attrs)
     if codes is None or codes.are_bits:
-        return None
+        return []
     scale, offset = _read_packing(array)
-    land = np.zeros(values.shape[1:], bool)
-    is_missing = np.isnan(values)
     fill = np.atleast_1d(array.encoding.get("_FillValue", np.nan))[0]
     stored = np.dtype(array.encoding.get("dtype", np.float64))
+    is_unsigned = str(array.encoding.get("_Unsigned", "")).lower() == "true"
+    listed = []
     for code, surface in codes.classes.items():
-        if code < 0 and str(array.encoding.get("_Unsigned", "")).lower() == "true":
-            code += 1 << (8 * stored.itemsize)
-        has_code = np.isclose(values, float(code) * scale + offset, rtol=0, atol=abs(scale) / 4)
-        if surface in (SurfaceClass.LAND, SurfaceClass.LAKE, SurfaceClass.OUTSIDE):
+        number = code + (1 << (8 * stored.itemsize)) if code < 0 and is_unsigned else code
+        value = np.nan if fill == number else float(number) * scale + offset
+        listed.append((value, abs(scale) / 4, surface))
+    return listed
+
+
+def find_code(values: np.ndarray, value: float, tolerance: float) -> np.ndarray:
+    """Find the cells with a code of :func:`list_codes`."""
+    if np.isnan(value):
+        return np.isnan(values)
+    return np.isclose(values, value, rtol=0, atol=tolerance)
+
+
+LAND_CLASSES = (SurfaceClass.LAND, SurfaceClass.LAKE, SurfaceClass.OUTSIDE)
+
+
+def _drop_codes(array: xr.DataArray, values: np.ndarray, notes: list[str]) -> np.ndarray | None:
+    """Set flag codes among the data to NaN; return the cells whose code means land, or None."""
+    codes = list_codes(array)
+    if not codes:
+        return None
+    land = np.zeros(values.shape[1:], bool)
+    is_missing = np.isnan(values)
+    for value, tolerance, surface in codes:
+        has_code = is_missing if np.isnan(value) else find_code(values, value, tolerance)
+        if surface in LAND_CLASSES:
             # A code that is also the fill value is missing already.
-            land |= is_missing.all(axis=0) if fill == code else has_code.any(axis=0)
+            land |= has_code.all(axis=0) if np.isnan(value) else has_code.any(axis=0)
         values[has_code] = np.nan
-    notes.append(f"flag codes among the data are missing values: {', '.join(codes.words.values())}")
+    words = read_surface_codes(array.attrs)
+    assert words is not None
+    notes.append(f"flag codes among the data are missing values: {', '.join(words.words.values())}")
     return land if land.any() else None
 
 
-def _drop_outside(values: np.ndarray, limits: tuple[float, float], notes: list[str]) -> None:
+def drop_outside(values: np.ndarray, limits: tuple[float, float], notes: list[str]) -> None:
     """Set values outside the limits to NaN."""
     low, high = limits
     # A value that was packed and unpacked may differ from its limit by rounding of float32.

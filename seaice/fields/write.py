@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seaice import InputError, cf, units
-from seaice.fields.open import drop_fill_value, open_stored
+from seaice.fields.open import CONCENTRATION_NAMES, drop_fill_value, open_stored
 from seaice.fields.read import FieldSource, apply_unsigned
 from seaice.flags import FillFlag, flag_attributes
 from seaice.gapfill.field import FieldFill
@@ -71,9 +71,9 @@ def write_filled(
         If the file cannot be written.
     """
     source_units = str(source.attributes.get("units", "1"))
-    factor, _ = units.find_conversion(
-        source_units, target_units or source_units
-    )  # refused before the file is read again
+    # Refused before the file is read again.
+    factor, _ = units.find_conversion(source_units, target_units or source_units)
+    factor *= _find_share(source)
     with open_stored(source.path) as stored:
         if source.keeps_zero:
             drop_fill_value(stored[source.variable])
@@ -89,6 +89,8 @@ def write_filled(
             )
         if "land_mask" not in dataset:
             dataset["land_mask"] = _make_land_mask(source)
+        if source.sea.surface is not None:
+            dataset["surface"] = _make_surface(source, source.sea.surface)
         dataset.attrs = _make_global_attributes(source, filled, parameters, call)
         with atomic_write.atomic(path, verify=_check_readable, locked=locked, checksum=True) as part:
             _write(dataset, part)
@@ -152,11 +154,20 @@ def _make_values(
 
     attributes = {k: v for k, v in stored[source.variable].attrs.items() if k not in _RANGE_ATTRIBUTES}
     attributes["ancillary_variables"] = _list_ancillary_variables(source, filled)
+    share = _find_share(source)
+    if source.is_concentration:
+        attributes.setdefault("standard_name", CONCENTRATION_NAMES[0])
+        attributes.setdefault("units", own_units)
+    if share != 1:
+        attributes["scale_factor"] = float(attributes.get("scale_factor", 1)) * share
+        if "add_offset" in attributes:
+            attributes["add_offset"] = float(attributes["add_offset"]) * share
     if target is not None and units.find_conversion(own_units, target) != (1.0, 0.0):
         for name in _PACKING_ATTRIBUTES:
             attributes.pop(name, None)
         attributes["units"] = target
-        values = units.convert(filled.values.astype(np.float64), own_units, target).astype(np.float32)
+        unpacked = filled.values.astype(np.float64) * share
+        values = units.convert(unpacked, own_units, target).astype(np.float32)
         attributes["_FillValue"] = _FILL["f4"]
         stack = np.where(np.isfinite(values), values, _FILL["f4"])
     else:
@@ -164,6 +175,15 @@ def _make_values(
         attributes["_FillValue"] = fill
         attributes.pop("missing_value", None)
     return xr.Variable(_list_dimensions(source), _restore_shape(source, stack), attributes)
+
+
+def _find_share(source: FieldSource) -> float:
+    """Find the factor to the units of a concentration that only an option says what full ice is of."""
+    full = source.field.valid_range[1]
+    if not source.is_concentration or "standard_name" in source.attributes or not np.isfinite(full):
+        return 1.0
+    is_percent = units.normalise_name(str(source.attributes.get("units", "1"))) == "%"
+    return float((100.0 if is_percent else 1.0) / full)
 
 
 def _pack(stored: xr.Dataset, source: FieldSource, filled: FieldFill) -> tuple[np.ndarray, Any]:
@@ -239,6 +259,8 @@ def _make_errors(source: FieldSource, error: np.ndarray, unit: str) -> xr.Variab
         **_copy_references(source),
     }
     standard = source.attributes.get("standard_name")
+    if source.is_concentration:
+        standard = standard or CONCENTRATION_NAMES[0]
     if standard and " " not in str(standard):
         attributes["standard_name"] = f"{standard} standard_error"
     if units.normalise_name(unit) in ("K", "degC"):
@@ -255,6 +277,13 @@ def _make_land_mask(source: FieldSource) -> xr.Variable:
     attributes = {**cf.VARIABLES["land_mask"].attributes, **_copy_references(source)}
     land = axes.turn((~source.field.sea).astype(np.uint8))
     return xr.Variable((axes.y, axes.x), land, attributes)
+
+
+def _make_surface(source: FieldSource, surface: np.ndarray) -> xr.Variable:
+    import xarray as xr
+
+    attributes = {**cf.VARIABLES["surface"].attributes, **_copy_references(source)}
+    return xr.Variable((source.axes.y, source.axes.x), source.axes.turn(surface), attributes)
 
 
 def _copy_references(source: FieldSource) -> dict[str, str]:

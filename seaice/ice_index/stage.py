@@ -346,6 +346,7 @@ def _compute_series(
             extent = days[-1][0][0] / 1e6
             text = "without any value" if np.isnan(extent) else f"extent {extent:.3f} million km2"
             progress.unit(f"{cube.dates[number]} {text}")
+    notes = [] if cube.has("surface") else [_NO_SURFACE.format(name=cube.path.name)]
     names = IceIndex._fields + Interval._fields
     series = IndexSeries(
         dates=[cube.dates[number] for number in numbers],
@@ -358,12 +359,18 @@ def _compute_series(
         references=str(cube.attributes.get("references", "")),
         is_simulated=cf.is_simulated(cube.attributes),
     )
-    notes = [
+    notes += [
         f"{text}: {cell_area[code == 0].sum() / 1e6:.3f} million km2 of ocean lie in none of its regions"
         for text, code, division in zip(region, codes[1:], divisions[1:], strict=True)
         if len(division.names) > 1 and not code.all()
     ]
     return series, notes
+
+
+_NO_SURFACE = (
+    "{name} tells no land: every cell counts as ocean, land as ocean without a value; "
+    "fill_gaps.py fill --mask_file writes a mask beside the values"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -197,13 +197,12 @@ class DayPicture:
     def draw_day(self, position: int) -> np.ndarray:
         """Draw the day at a position of the time axis; uint8 (height, width, 3)."""
         percent = 100 * self._thin(self._cube.concentration(position))
-        observed = self._thin(self._cube.flags(position)) == self._observed_code
-        filled = np.count_nonzero(~np.isnan(percent) & ~observed) / self._ocean_cells
-        return self._draw(
-            percent,
-            f"Sea ice concentration, {self._cube.dates[position]}",
-            f"filled values: {100 * filled:.1f} % of the ocean",
-        )
+        subtitle = ""
+        if self._cube.has("fill_flag"):
+            observed = self._thin(self._cube.flags(position)) == self._observed_code
+            filled = np.count_nonzero(~np.isnan(percent) & ~observed) / self._ocean_cells
+            subtitle = f"filled values: {100 * filled:.1f} % of the ocean"
+        return self._draw(percent, f"Sea ice concentration, {self._cube.dates[position]}", subtitle)
 
     def draw_all_colours(self) -> np.ndarray:
         """Draw a picture with every colour that a day can have; uint8 (height, width, 3)."""

@@ -11,8 +11,10 @@ from seaice import InputError
 from seaice.dates import from_day_number
 from seaice.drawing.source import describe_source
 from seaice.fields.axes import FieldAxes
+from seaice.fields.open import open_field
 from seaice.fields.options import ReadOptions
-from seaice.fields.read import FieldSource, read_gappy
+from seaice.fields.read import FieldSource, choose_variable, read_gappy
+from seaice.fields.stack import FieldStack
 from seaice.gridding.file import TimeStep
 from seaice.grids import Grid
 from seaice.pictures.read_field import MapField, read_land
@@ -35,6 +37,10 @@ def read_foreign_field(
         If the file is unreadable or has no such variable, several maps fit, or its cells are no grid.
     """
     options = ReadOptions(variable=variable, start_date=day, end_date=day, keep_filled=True)
+    if variable is not None:
+        flags = _read_flags(path, options)
+        if flags is not None:
+            return flags
     source = read_gappy(path, options)
     if len(source.field.values) != 1:
         first, last = (from_day_number(int(np.floor(source.field.days[i]))) for i in (0, -1))
@@ -70,6 +76,30 @@ def read_foreign_field(
         missing="no value",
         notes=tuple(notes),
     )
+
+
+def _read_flags(path: Path, options: ReadOptions) -> MapField | None:
+    """Read the codes of a flag variable on a grid on one day; None if the variable is none."""
+    with open_field(path) as dataset:
+        name = choose_variable(dataset, path, options.variable)
+        if "status_flag" not in str(dataset[name].attrs.get("standard_name", "")):
+            return None
+    with FieldStack(path, ReadOptions(variable=name, quality_level=0)) as stack:
+        number = stack.find_map(options.start_date)
+        step = None
+        if stack.periods is not None:
+            step = TimeStep(*(from_day_number(day) for day in stack.periods[number].tolist()))
+        values = stack.read_other(name, number).astype(np.float32)
+        return MapField(
+            name=name,
+            values=values,
+            grid=stack.grid,
+            step=step,
+            attributes=stack.attributes,
+            source=describe_source(stack.file_attributes, f"{path.name} · {stack.grid}"),
+            is_main=False,
+            missing="no value",
+        )
 
 
 def find_undeclared_codes(values: np.ndarray) -> list[float]:

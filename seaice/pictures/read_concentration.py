@@ -14,6 +14,7 @@ from seaice.cube.file import CubeFile
 from seaice.drawing import palette
 from seaice.drawing.palette import Swatch
 from seaice.drawing.source import describe_source
+from seaice.fields.stack import find_concentration
 from seaice.flags import FillFlag, Surface
 from seaice.grids import Grid
 from seaice.masks import Mask, find_pole_hole
@@ -82,8 +83,10 @@ def recognise_kind(path: Path) -> FileKind:
         raise InputError(f"expected a file, found a pipe or a device: {path}")  # which is waited for
     if path.suffix == ".zarr" or (path / "zarr.json").is_file():
         # A damaged cube is reported by the reader of cubes.
-        is_cube = not path.is_dir() or any((path / name).exists() for name in ("fill_flag", "surface"))
-        return "cube" if is_cube or not any(path.iterdir()) else "gridded"
+        if not path.is_dir() or not any(path.iterdir()) or (path / "sea_ice_conc").exists():
+            return "cube"
+        has_flags = (path / "fill_flag").exists()
+        return "cube" if has_flags and find_concentration(path) is not None else "gridded"
     if path.is_dir():
         raise InputError(f"expected a file, found the folder {path}")
     if not _has_netcdf_signature(path):
@@ -95,6 +98,8 @@ def recognise_kind(path: Path) -> FileKind:
                 return "cube"
             if "nan_ratio" in names:
                 return "mask"
+            if "fill_flag" in names and find_concentration(path) is not None:
+                return "cube"
             is_daily = "z" in names or DayFile.parse(path.name) is not None
             return "gridded" if is_gridded(dataset) or not is_daily else "daily"
     except (InputError, OSError, RuntimeError):
@@ -112,19 +117,21 @@ def _has_netcdf_signature(path: Path) -> bool:
 
 
 def read_map_day(path: Path, day: date | None, land_mask_file: Path | None) -> MapDay:
-    """Read a day from a daily file or a cube.
+    """Read a day from a daily file, or from a cube or another stack of concentration.
 
     Raises
     ------
     InputError
         If the file is missing, is neither of the two, or does not hold the day.
     """
-    if recognise_kind(path) != "cube":
+    if recognise_kind(path) == "daily":
         return read_daily(path, day, land_mask_file=land_mask_file)
-    if land_mask_file is not None:
-        raise InputError(f"{path} is a cube and knows its land; leave --land_mask_file out")
     with CubeFile(path) as cube:
-        return read_cube_day(cube, day)
+        if land_mask_file is None:
+            return read_cube_day(cube, day)
+        if cube.has("surface"):
+            raise InputError(f"{path} is a cube and knows its land; leave --land_mask_file out")
+        return replace(read_cube_day(cube, day), land=read_land(land_mask_file, path, cube.grid))
 
 
 def read_daily(
@@ -162,19 +169,19 @@ def read_cube_day(cube: CubeFile, day: date | None) -> MapDay:
         day = cube.dates[0]
     number = cube.index(day)
     land = ~cube.ocean
-    codes = [cube.flag_value(name) for name in ("observed", "land", "not_filled")]
-    is_filled = ~np.isin(cube.flags(number), codes) & ~land
-    filled_share = format_share(int(is_filled.sum()), int((~land).sum()))
+    origin = f"{cube.path.name} · {cube.grid}"
+    if cube.has("fill_flag"):
+        codes = [cube.flag_value(name) for name in ("observed", "land", "not_filled")]
+        is_filled = ~np.isin(cube.flags(number), codes) & ~land
+        origin += f" · {format_share(int(is_filled.sum()), int((~land).sum()))} of ocean cells filled"
     return MapDay(
         concentration=cube.concentration(number) * np.float32(100),
         grid=cube.grid,
         date=day,
-        source=describe_source(
-            cube.attributes, f"{cube.path.name} · {cube.grid} · {filled_share} of ocean cells filled"
-        ),
-        land=land,
+        source=describe_source(cube.attributes, origin),
+        land=land if cube.has("surface") else None,
         hole=cube.surface == Surface.POLE_HOLE,
-        missing="not filled",
+        missing="not filled" if cube.has("fill_flag") else "no value",
     )
 
 
@@ -288,6 +295,8 @@ def read_comparison(original_file: Path, consolidated_file: Path, day: date) -> 
         (consolidated_file, "cube", "--consolidated_file: expected a cube"),
     ):
         kind = recognise_kind(path)
+        if kind == "gridded" and expected_kind == "cube" and find_concentration(path) is not None:
+            kind = "cube"
         if kind != expected_kind:
             name = {"daily": "daily file", "gridded": "file of gridded statistics"}.get(kind, kind)
             raise InputError(f"{option}, found {path}, a {name}")

@@ -15,6 +15,7 @@ from seaice.drawing import draw, palette
 from seaice.drawing.coastlines import Choice, Coastlines, find_coastlines
 from seaice.drawing.palette import Swatch
 from seaice.drawing.source import describe_source
+from seaice.fields.stack import find_concentration
 from seaice.grids import Grid
 from seaice.pictures.field_map import (
     EXTENTS,
@@ -117,6 +118,8 @@ def visualize(
     common: dict[str, Any] = {"coastlines": coastlines, "dpi": dpi, "show": show}
     area = StudyArea(bbox=bbox, bounds=bounds, region=region)
     limits = {"vmin": vmin, "vmax": vmax}
+    if kind == "gridded" and ice_edge is not None and variable is None:
+        kind = "gridded" if find_concentration(input_file) is None else "cube"
     if kind == "gridded" or variable not in (None, "sea_ice_conc"):
         _refuse_options("gridded statistics", ice_edge=ice_edge)
         read = read_field if is_own_grid(input_file, variable) else read_foreign_field

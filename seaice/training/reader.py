@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,11 +135,12 @@ def _make_identity_lookup(quantity: Quantity, source: FrameSource) -> LookupTabl
 
 
 def read_cube_state(path: Path) -> FileState | None:
-    """Read the state of a cube: of its file, or of ``zarr.json`` in its folder; None if it is absent."""
-    try:
-        return FileState.read(path / "zarr.json" if path.is_dir() else path)
-    except OSError:
-        return None
+    """Read the state of a cube: of its file, or of the metadata in its folder; None if it is absent."""
+    names = ("zarr.json", ".zgroup") if path.is_dir() else ("",)
+    for name in names:
+        with suppress(OSError):
+            return FileState.read(path / name)
+    return None
 
 
 def digest_cube(path: Path) -> str:
