@@ -510,6 +510,17 @@ def add_period(parser: argparse.ArgumentParser, *, required: bool = True) -> Non
         )
 
 
+def add_product(parser: argparse.ArgumentParser) -> None:
+    """Add ``--product``: which products of a folder of daily files are read."""
+    parser.add_argument(
+        "--product",
+        nargs="+",
+        metavar="NAME",
+        help="products to read, in order of preference: an id such as nsidc-0051 or osi-450, or a YAML "
+        "file that describes one (default: the only product in the folder)",
+    )
+
+
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add ``--workers`` and ``--dask``."""
     parser.add_argument(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seaice import InputError
 from seaice.flags import Surface, is_ocean, translate_surface
-from seaice.grids import Grid
+from seaice.grids import CellLayout, Grid
 from seaice.open_file import explain_damage, open_netcdf
+
+if TYPE_CHECKING:
+    import netCDF4
 
 # Radius of a circle about the pole, in metres of the projection, that holds the pole hole on every
 # grid. The pole hole of AMSR2 at 25 km reaches down to 88.52 N (cell corners); no land lies within
@@ -31,12 +36,15 @@ class Mask:
     nan_ratio : ndarray of float32, shape (rows, columns)
         Share of the days read on which the cell was missing, 0..1.
     grid : Grid
-        The grid of both arrays.
+        The grid of all arrays.
+    valid_ice : mapping of int to ndarray of bool, shape (rows, columns)
+        For the months (1 to 12) that were given, the cells on which ice is possible in the month.
     """
 
     surface: np.ndarray
     nan_ratio: np.ndarray
     grid: Grid
+    valid_ice: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         cells = int(np.count_nonzero(self.land))
@@ -88,7 +96,23 @@ def read_mask(path: Path) -> Mask:
             packing = cf.ValuePacking.read(attributes["nan_ratio"], "nan_ratio")
         except InputError as error:
             raise InputError(f"{path} cannot be used as a mask: {error}") from None
-        return Mask(surface, packing.unpack(fields["nan_ratio"]), layout.grid)
+        valid_ice = _read_valid_ice(dataset, layout, path)
+        return Mask(surface, packing.unpack(fields["nan_ratio"]), layout.grid, valid_ice)
+
+
+def _read_valid_ice(dataset: netCDF4.Dataset, layout: CellLayout, path: Path) -> dict[int, np.ndarray]:
+    """Read the months of ``valid_ice`` of a mask file that has some."""
+    if "valid_ice" not in dataset.variables or "month" not in dataset.variables:
+        return {}
+    variable, months = dataset["valid_ice"], np.asarray(dataset["month"][:]).astype(int).tolist()
+    if sorted(variable.dimensions) != ["month", "x", "y"]:
+        raise InputError(
+            f"{path}: expected valid_ice(month, y, x), found valid_ice({', '.join(variable.dimensions)})"
+        )
+    return {
+        month: layout.read(variable.dimensions, variable.__getitem__, {"month": number}) == 1
+        for number, month in enumerate(months)
+    }
 
 
 def find_pole_hole(always_missing: np.ndarray, grid: Grid) -> np.ndarray:

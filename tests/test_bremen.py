@@ -360,7 +360,7 @@ def test_values_and_digest_are_of_one_file(tmp_path, monkeypatch):
         write_day(folder.file(0), replaced, GRID)
         return read_day(*arguments, **options)
 
-    monkeypatch.setattr("seaice.daily.folder.read_day", replace_and_read)
+    monkeypatch.setattr("seaice.sources.bremen.reader.read_day", replace_and_read)
     days = DailyGrids(source_dir=tmp_path, period=DateRange(START, START))
     values, record = days.read(START)
     np.testing.assert_array_equal(values, folder.fields[0])

@@ -64,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="compression of the daily fields (default %(default)s)",
     )
     cli.add_engine(parser)
+    cli.add_product(parser)
     add("--grid", help="take only files of this grid, e.g. n3125")
     add("--bad_days_file", type=Path, help="YAML list of days not to use, with reasons")
     add("--error_table", type=Path, metavar="FILE", help="expected errors, of fill_gaps.py calibrate")

@@ -37,7 +37,15 @@ def build_parser() -> argparse.ArgumentParser:
         type=cli.between(0, 1),
         help="share of missing days from which a cell is land (default %(default)s)",
     )
+    parser.add_argument(
+        "--valid_ice",
+        nargs="+",
+        metavar="FILE",
+        help="files or folders of the cells on which ice is possible in a month (NSIDC-0622), the month "
+        "as two digits of the name or as MONTH=FILE",
+    )
     cli.add_engine(parser)
+    cli.add_product(parser)
     parser.add_argument("--grid", help="take only files of this grid, e.g. n3125")
     parser.add_argument("--bad_days_file", type=Path, help="YAML list of days not to use, with reasons")
     return parser

@@ -54,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--land_mask_file", type=Path, help="mask of create_mask.py: look at ocean cells only"
     )
+    cli.add_product(parser)
     parser.add_argument("--grid", help="take only files of this grid, e.g. n3125")
     parser.add_argument("--output_csv", type=Path, help="the table as CSV, one row a day")
     parser.add_argument(

@@ -10,6 +10,7 @@ O(days x cells). Finished batches are kept on disk, so that a stopped run contin
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -35,18 +36,19 @@ from seaice.cube.recipe import Recipe
 from seaice.cube.report import report_complete, report_written
 from seaice.cube.target import Target, container_of
 from seaice.daily.folder import DailyGrids
+from seaice.daily.source import classify_counts, count_classes
 from seaice.dates import DateRange, day_number, from_day_number
-from seaice.flags import Surface
+from seaice.flags import Surface, is_ocean
 from seaice.gapfill import DailyMethod, Record
 from seaice.gapfill.expected_error import read_table
 from seaice.gapfill.gaussian import Gaussian
 from seaice.gapfill.increments import Increments
 from seaice.gapfill.ocean_cells import OceanCells
-from seaice.grids import Grid
 from seaice.masks import assume_pole_hole, read_mask
 from seaice.report import Report, format_count
 from seaice.runtime.atomic_write import atomic, clear, exclusive
 from seaice.runtime.workers import Engine
+from seaice.sources.products import CellClass
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ def consolidate(
     workers: int = 1,
     dask: str | None = None,
     grid: str | None = None,
+    product: Sequence[str | Path] = (),
     bad_days_file: Path | None = None,
     error_table: Path | None = None,
     force: bool = False,
@@ -107,7 +110,10 @@ def consolidate(
     dask : str, optional
         ``local`` or the address of a dask.distributed scheduler, whose workers share the days.
     grid : str, optional
-        Take only files of this grid id.
+        Take only files of this grid.
+    product : sequence of str or Path
+        Products to read, in order of preference: a day that the first does not have comes from the
+        next. By default that of the folder.
     bad_days_file : Path, optional
         YAML list of days not to use.
     error_table : Path, optional
@@ -147,12 +153,13 @@ def consolidate(
             grid=ground.grid if ground else None,
             grid_id=grid,
             bad_days_file=bad_days_file,
+            product=product,
         )
-        surface = ground.surface if ground else _without_land(days.grid)
+        surface = ground.surface if ground else _choose_surface(days)
         packing = _choose_packing(output_file, compression, days.grid.shape, append=append)
         recipe = Recipe(method, days.grid, surface, pole_hole, halo, table, packing)
         target = Target(output_file, date_range, lat_lon, append, land_mask_file)
-        if not ground:
+        if not ground and is_ocean(surface).all():
             logger.warning("%s", _describe_missing_mask(recipe))
         del mask, ground  # a mask is more than its surface; the days need the memory
         return _write_cube(FillTask(recipe, days, batch_size), target, existing, engine)
@@ -181,10 +188,23 @@ def _choose_packing(
     return Packing(compression, output_file.suffix == ".zarr", shape, tile or choose_chunk_shape(shape))
 
 
-def _without_land(grid: Grid) -> np.ndarray:
-    """Surface classes where there is no mask: ocean and the pole hole."""
-    surface = np.full(grid.shape, Surface.OCEAN, np.uint8)
-    surface[assume_pole_hole(grid)] = Surface.POLE_HOLE
+def _choose_surface(days: DailyGrids) -> np.ndarray:
+    """Surface classes where there is no mask: those of the first day, else ocean and the pole hole."""
+    for day in days.files:
+        content, _ = days.read_content(day, with_digest=False)
+        if content is None:
+            continue
+        if content.classes is None:
+            break
+        logger.info("no --land_mask_file: land, lakes and pole hole are those of the file of %s", day)
+        counts: dict[CellClass, np.ndarray] = {}
+        count_classes(content, counts)
+        surface = classify_counts(counts, 1, days.grid)
+        # One day does not tell where the ocean is rarely observed.
+        surface[surface == Surface.RARELY_OBSERVED_OCEAN] = Surface.OCEAN
+        return surface
+    surface = np.full(days.grid.shape, Surface.OCEAN, np.uint8)
+    surface[assume_pole_hole(days.grid)] = Surface.POLE_HOLE
     return surface
 
 

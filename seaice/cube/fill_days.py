@@ -35,7 +35,9 @@ from seaice.cube.packing import Packer
 from seaice.cube.recipe import Recipe
 from seaice.daily.folder import DailyGrids, DayRecord
 from seaice.daily.neighbours import NEIGHBOUR_DAYS
+from seaice.daily.source import flag_values
 from seaice.dates import DateRange, day_number, from_day_number
+from seaice.flags import FillFlag
 from seaice.gapfill import Filled, expected_error
 from seaice.gapfill.ocean_cells import OceanCells
 from seaice.gapfill.stream import FillStream
@@ -171,6 +173,7 @@ class DayFiller:
         self._folder = folder
         self._records: dict[int, DayRecord] = {}
         self._signatures: dict[int, str] = {}
+        self._errors: dict[int, np.ndarray] = {}  # of the values of the product, packed
 
     def fill(self, first: int, last: int, report: Callable[[FinishedDay], None]) -> None:
         """Fill the days from first to last, in batches; ``report`` is called with every day."""
@@ -193,16 +196,28 @@ class DayFiller:
                     batch.commit(self._made_of(begin, end))
                 self._forget(end + 1 - recipe.method.reach - NEIGHBOUR_DAYS)
 
-    def _read(self, number: int, frame: np.ndarray) -> None:
+    def _read(self, number: int, frame: np.ndarray) -> np.ndarray | None:
         days, day = self._task.days, from_day_number(number)
-        values, record = days.read(day, out=frame)
-        if values is not frame:
-            frame[:] = np.nan if values is None else values
+        content, record = days.read_content(day, out=frame)
         self._records[number] = record
         self._signatures[number] = days.make_signature(day, record)
+        if content is None:
+            frame[:] = np.nan
+            return None
+        if content.concentration is not frame:
+            frame[:] = content.concentration
+        if content.error is not None:
+            self._errors[number] = expected_error.pack(self._cells.compress(content.error))
+        return flag_values(content)
 
     def _pack(self, batch: BatchWriter, number: int, filled: Filled, gaps: np.ndarray) -> FinishedDay:
         error = expected_error.of_cells(filled, self._cells, gaps, self._recipe.error_table)
+        of_product = self._errors.pop(number, None)
+        if of_product is not None:
+            # Also where nothing is missing there are errors to store.
+            gaps = np.arange(len(self._cells), dtype=np.int32)
+            is_of_product = np.isin(filled.flag, (FillFlag.OBSERVED, FillFlag.PRODUCER_INTERPOLATED))
+            np.copyto(error, of_product, where=is_of_product)
         packed = self._packer.pack(filled, error, gaps)
         record = self._records.pop(number)
         batch.add(record, packed)
@@ -224,6 +239,7 @@ class DayFiller:
         for number in list(self._signatures):  # a copy: the reader goes on adding
             if number < before:
                 del self._signatures[number]
+                self._errors.pop(number, None)
 
 
 def fill_days_of_task(

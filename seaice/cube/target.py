@@ -19,7 +19,7 @@ from seaice.cube.batches import Batch, FinishedDay
 from seaice.cube.file import CubeFile
 from seaice.cube.fill_days import announce, check_current, withdraw
 from seaice.cube.recipe import Recipe
-from seaice.daily.folder import DailyGrids, DayRecord, describe_source
+from seaice.daily.folder import DailyGrids, DayRecord
 from seaice.dates import DateRange, day_number
 from seaice.flags import FillFlag
 from seaice.runtime.workers import Engine
@@ -57,10 +57,10 @@ class Target:
         self, recipe: Recipe, days: DailyGrids, records: Sequence[DayRecord]
     ) -> dict[str, Any]:
         """Global attributes of the cube; ``records`` are those of the days to write."""
-        earlier = ""
+        earlier = None
         if self.append:
             with CubeFile(self.path) as cube:
-                earlier = str(cube.attributes.get("source", ""))
+                earlier = cube.attributes
         attributes = cf.describe_file(
             title="Daily sea ice concentration, gaps filled and flagged",
             summary="Every day of the period on one grid. Each value carries a flag that says whether "
@@ -76,7 +76,7 @@ class Target:
             grid=recipe.grid,
             processing_level="Level 4",
             keywords=cf.CONCENTRATION_KEYWORDS,
-            **describe_source(records, earlier),
+            **days.describe_source(records, earlier),
         )
         attributes["time_coverage_start"] = f"{self.date_range.start}T00:00:00Z"
         attributes["time_coverage_end"] = f"{self.date_range.end}T23:59:59Z"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seaice import InputError, cf
+from seaice import InputError
+from seaice.cf import is_simulated
 from seaice.daily.neighbours import (
     NEIGHBOUR_DAYS,
     DaySample,
@@ -21,6 +23,7 @@ from seaice.daily.neighbours import (
     measure_vanished_share,
     sample_day,
 )
+from seaice.daily.source import BREMEN, DailyFile, DailySource, DayContent, choose_sources
 from seaice.dates import DateRange, format_runs
 from seaice.flags import DayStatus
 from seaice.grids import Grid
@@ -29,15 +32,12 @@ from seaice.report import format_count, listing
 from seaice.runtime.digests import digest_file, digest_parts
 from seaice.sources import RejectedDay
 from seaice.sources.bremen import names
-from seaice.sources.bremen.reader import (
-    SIMULATED_MARK,
-    identify_file,
-    read_day,
-    read_file,
-    read_grid_of,
-)
+from seaice.sources.bremen.reader import SIMULATED_MARK, read_attributes
 
 logger = logging.getLogger(__name__)
+
+_SIMULATED = "simulated daily sea ice concentration grids (seaice.simulate), no observation"
+_NO_REFERENCES = "none: the values are simulated"
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class DayRecord:
         Digest of that file, hexadecimal; empty if it was not requested.
     is_simulated : bool
         Whether the file says that its values are simulated.
+    product : str
+        Id of the product of that file; empty if there is none.
     """
 
     day: date
@@ -67,6 +69,19 @@ class DayRecord:
     file: str = ""
     sha256: str = ""
     is_simulated: bool = False
+    product: str = ""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A file that holds a day, and how it is read."""
+
+    source: DailySource
+    file: DailyFile
+
+    @property
+    def path(self) -> Path:
+        return self.file.path
 
 
 class DailyGrids:
@@ -83,6 +98,9 @@ class DailyGrids:
         Use only files with this grid in their name.
     bad_days_file : Path, optional
         A user's own list of special days (:func:`seaice.sources.bremen.names.read_special_days`).
+    product : sequence of str or Path
+        Products to read, in order of preference; by default that of the folder
+        (:func:`seaice.daily.source.choose_sources`).
 
     Raises
     ------
@@ -98,29 +116,25 @@ class DailyGrids:
         grid: Grid | None = None,
         grid_id: str | None = None,
         bad_days_file: Path | None = None,
+        product: Sequence[str | Path] = (),
     ) -> None:
         self.period = period
-        self._special = names.read_special_days(bad_days_file)
-        named_grid = grid_id or (grid.id if grid is not None and _is_in_file_names(grid) else None)
-        # Absolute: the days may be read by another process, in another folder.
-        listed, self.unnamed = names.list_days_and_unnamed(
-            Path(source_dir), period, identify=identify_file, grid_id=named_grid
+        self.sources = choose_sources(source_dir, product)
+        self._special = names.read_special_days(
+            bad_days_file, packaged=any(source.name == BREMEN for source in self.sources)
         )
+        self._candidates, self.unnamed = self._list_days(Path(source_dir), grid, grid_id)
         for line in describe_unnamed(self.unnamed):
             logger.warning(line)
-        self._candidates = {
-            day: [replace(file, path=file.path.absolute()) for file in files]
-            for day, files in listed.items()
-        }
         self.files = {day: files[0] for day, files in self._candidates.items()}
         # Files of the days around, also where only some days are selected: which worker reads a day
         # must not matter.
         self._around = self._candidates
         self._samples: dict[date, DaySample | None] = {}
-        file_grid = _find_usual_grid([file.path for file in self.files.values()])
+        file_grid = _find_usual_grid(list(self.files.values()))
         if grid is not None and file_grid is not None and not grid.same_cells(file_grid):
             # Of a day with several files another one may be on the grid.
-            second_choices = [file.path for files in self._candidates.values() for file in files[1:]]
+            second_choices = [file for files in self._candidates.values() for file in files[1:]]
             file_grid = _find_usual_grid(second_choices) or file_grid
         if grid is not None and file_grid is not None and not grid.same_cells(file_grid):
             raise InputError(
@@ -130,6 +144,26 @@ class DailyGrids:
         self._grid = grid or file_grid
         self.source_dir = Path(source_dir)
         self._warn_of_absent_days()
+
+    def _list_days(
+        self, source_dir: Path, grid: Grid | None, grid_id: str | None
+    ) -> tuple[dict[date, list[_Candidate]], list[Path]]:
+        """Files of all sources by day, the best of the preferred source first."""
+        candidates: dict[date, list[_Candidate]] = {}
+        unnamed: list[Path] = []
+        problems: list[InputError] = []
+        for source in self.sources:
+            try:
+                days, others = source.list_days(source_dir, self.period, grid=grid, grid_id=grid_id)
+            except InputError as error:
+                problems.append(error)
+                continue
+            for day, files in days.items():
+                candidates.setdefault(day, []).extend(_Candidate(source, file) for file in files)
+            unnamed += others
+        if not candidates:
+            raise problems[0]
+        return dict(sorted(candidates.items())), unnamed
 
     def _warn_of_absent_days(self) -> None:
         """Say before the work how many days have no file: the folder or the period may be wrong."""
@@ -189,6 +223,13 @@ class DailyGrids:
             absent or rejected.
         record : DayRecord
         """
+        content, record = self.read_content(day, out=out, with_digest=with_digest)
+        return (None if content is None else content.concentration), record
+
+    def read_content(
+        self, day: date, *, out: np.ndarray | None = None, with_digest: bool = True
+    ) -> tuple[DayContent | None, DayRecord]:
+        """Read a day as :meth:`read`, with all that its file tells about it."""
         files = self._candidates.get(day)
         if files is None:
             special_reason = self._special.absent.get(day)
@@ -198,25 +239,27 @@ class DailyGrids:
             reason = self._special.bad[day]
             return None, self._reject(day, reason, is_special=True, with_digest=with_digest)
         reasons = []
-        for file in files:
+        for candidate in files:
             try:
-                content = read_file(file.path)
-                concentration, grid = read_day(file.path, grid=self._grid, out=out, content=content)
-                self._check_neighbours(day, sample_day(concentration, grid))
+                octets = candidate.source.read_bytes(candidate.file)
+                content = candidate.source.read(candidate.file, grid=self._grid, out=out, content=octets)
+                self._check_neighbours(day, sample_day(content.concentration, content.grid))
             except RejectedDay as error:
                 reasons.append(str(error))
                 continue
             if reasons:
-                logger.warning("%s: %s is used, for %s: %s", day, file.path, files[0].path, reasons[0])
-            sha256 = digest_parts([content]) if with_digest else ""
+                logger.warning(
+                    "%s: %s is used, for %s: %s", day, candidate.path, files[0].path, reasons[0]
+                )
             record = DayRecord(
                 day,
                 DayStatus.PRESENT,
-                file=file.path.name,
-                sha256=sha256,
-                is_simulated=SIMULATED_MARK in content,
+                file=candidate.path.name,
+                sha256=_digest(candidate.path, octets) if with_digest else "",
+                is_simulated=_is_simulated(candidate.path, octets),
+                product=candidate.source.name,
             )
-            return concentration, record
+            return content, record
         return None, self._reject(day, reasons[0], is_special=False, with_digest=with_digest)
 
     def _check_neighbours(self, day: date, sample: DaySample) -> None:
@@ -244,9 +287,12 @@ class DailyGrids:
             return None
         if day not in self._samples:
             sample = None
-            for file in self._around[day]:
+            for candidate in self._around[day]:
                 try:
-                    sample = sample_day(*read_day(file.path, grid=self._grid))
+                    content = candidate.source.read(
+                        candidate.file, grid=self._grid, out=None, content=None
+                    )
+                    sample = sample_day(content.concentration, content.grid)
                     break
                 except RejectedDay:
                     continue
@@ -289,6 +335,38 @@ class DailyGrids:
             digests = f"{record.file} {record.sha256}"
         return f"bad: {self._special.bad[day]} {digests}" if self.is_bad(day) else digests
 
+    def describe_source(
+        self, records: Iterable[DayRecord], earlier: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Describe where the values of some days come from, as global attributes.
+
+        Parameters
+        ----------
+        records : iterable of DayRecord
+        earlier : mapping, optional
+            Global attributes of a file that the days are added to.
+        """
+        by_name = {source.name: source for source in self.sources}
+        present = [record for record in records if record.status == DayStatus.PRESENT]
+        observed = {record.product for record in present if not record.is_simulated}
+        titles = {by_name[name].title for name in observed}
+        references = {by_name[name].references for name in observed}
+        if any(record.is_simulated for record in present):
+            titles.add(_SIMULATED)
+        if earlier is not None:
+            titles |= set(str(earlier.get("source", "")).split("; ")) - {""}
+            cited = str(earlier.get("references", "")).replace(_NO_REFERENCES, "")
+            for text in sorted({source.references for source in self.sources}):
+                references |= {text} if text in cited else set()
+                cited = cited.replace(text, "")
+            references |= {cited.strip("; ")} - {""}
+        if not titles:
+            titles, references = {self.sources[0].title}, {self.sources[0].references}
+        return {
+            "source": "; ".join(sorted(titles, key=lambda title: (title == _SIMULATED, title))),
+            "references": "; ".join(sorted(references)) or _NO_REFERENCES,
+        }
+
     def has_choice(self, day: date) -> bool:
         """Whether there are several files of the day."""
         return len(self._candidates.get(day, ())) > 1
@@ -304,60 +382,44 @@ class DailyGrids:
         return ""
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, content: bytes | None = None) -> str:
+    """SHA-256 of a file, or of its bytes where they were read; empty if it cannot be read."""
+    if content is not None:
+        return digest_parts([content])
     try:
+        state = path.stat()
         # One too large to be read as a day would take hours.
-        return digest_file(path) if path.stat().st_size <= LARGEST_FILE else ""
+        if state.st_size > LARGEST_FILE:
+            return ""
+        return _digest_state(path, state.st_mtime_ns, state.st_size)
     except OSError:
         return ""
 
 
-def _is_in_file_names(grid: Grid) -> bool:
-    """Whether the names of daily files can name a grid: the polar stereographic ones of the registry."""
-    from seaice.grids import list_grid_ids
-
-    return grid.id[0] in "ns" and grid.id in list_grid_ids()
+@lru_cache(maxsize=64)  # a file of many days is asked for on each of them
+def _digest_state(path: Path, _modified: int, _size: int) -> str:
+    return digest_file(path)
 
 
-def _find_usual_grid(paths: list[Path], *, sample: int = 5) -> Grid | None:
+def _is_simulated(path: Path, content: bytes | None) -> bool:
+    """Whether a file says that its values are simulated."""
+    return SIMULATED_MARK in content if content is not None else is_simulated(read_attributes(path))
+
+
+def _find_usual_grid(files: list[_Candidate], *, sample: int = 5) -> Grid | None:
     """Find the grid of most of a few files, spread over the list; None if none can be read."""
     counts: Counter[Grid] = Counter()
-    if not paths:
+    if not files:
         return None
-    spread = sorted({round(i * (len(paths) - 1) / max(1, sample - 1)) for i in range(sample)})
-    for path in [paths[i] for i in spread] + paths:
+    spread = sorted({round(i * (len(files) - 1) / max(1, sample - 1)) for i in range(sample)})
+    for candidate in [files[i] for i in spread] + files:
         if counts and counts.total() >= min(sample, len(spread)):
             break
         try:
-            counts[read_grid_of(path)] += 1
+            counts[candidate.source.read_grid(candidate.file)] += 1
         except RejectedDay:
             continue
     return counts.most_common(1)[0][0] if counts else None
-
-
-# Sources of daily grids in global attributes, and what is cited for them.
-_SOURCES = {
-    False: "daily ASI sea ice concentration grids from AMSR2 and AMSR-E, University of Bremen",
-    True: "simulated daily sea ice concentration grids (seaice.simulate), no observation",
-}
-
-
-def describe_source(records: Iterable[DayRecord], earlier: str = "") -> dict[str, Any]:
-    """Describe where the values of some days come from, as global attributes.
-
-    Parameters
-    ----------
-    records : iterable of DayRecord
-    earlier : str
-        The attribute ``source`` of a file that the days are added to.
-    """
-    kinds = {record.is_simulated for record in records if record.status == DayStatus.PRESENT}
-    kinds |= {kind for kind, text in _SOURCES.items() if text in earlier}
-    kinds = kinds or {False}
-    return {
-        "source": "; ".join(text for kind, text in _SOURCES.items() if kind in kinds),
-        "references": cf.BREMEN_REFERENCES if False in kinds else "none: the values are simulated",
-    }
 
 
 def describe_unnamed(paths: Sequence[Path]) -> list[str]:

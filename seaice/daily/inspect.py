@@ -166,6 +166,7 @@ def find_missing(
     threshold_percent: float = 0.1,
     land_mask_file: Path | None = None,
     grid: str | None = None,
+    product: Sequence[str | Path] = (),
     output_csv: Path | None = None,
     output_file: Path | None = None,
 ) -> Report:
@@ -187,6 +188,8 @@ def find_missing(
         Mask of ``create_mask.py``; with it only ocean cells are counted.
     grid : str, optional
         Use only files of this grid.
+    product : sequence of str or Path
+        Products to read, in order of preference; by default that of the folder.
     output_csv, output_file : Path, optional
         CSV file for the table; picture of the first readable day with the box.
 
@@ -210,6 +213,7 @@ def find_missing(
         period=DateRange(start_date, end_date),
         grid=None if mask is None else mask.grid,
         grid_id=grid,
+        product=product,
     )
     box = _make_box(daily.grid, (ymin, ymax, xmin, xmax), bounds)
     ocean = np.ones(daily.grid.shape, dtype=bool) if mask is None else mask.ocean

@@ -162,6 +162,30 @@ def of_cells(day: Filled, cells: OceanCells, gaps: np.ndarray, table: ErrorTable
     return error
 
 
+def pack(error: np.ndarray) -> np.ndarray:
+    """Pack standard errors as cubes store them.
+
+    Parameters
+    ----------
+    error : ndarray of float
+        Percent; NaN is not known.
+
+    Returns
+    -------
+    ndarray of uint8, same shape
+        In steps of half a percent, rounded up, at most 63.5 percent; 255 where not known.
+
+    Examples
+    --------
+    >>> pack(np.array([0.0, 1.2, 99.0, np.nan])).tolist()
+    [0, 3, 127, 255]
+    """
+    is_known = ~np.isnan(error)
+    # A hundredth of a step is the rounding of a packed file, no larger error.
+    steps = np.ceil(np.where(is_known, error, 0) / STEP - 0.01)
+    return np.where(is_known, np.clip(steps, 0, MOST), NONE).astype(np.uint8)
+
+
 def terms_of(day: Filled, chosen: np.ndarray) -> np.ndarray:
     """The terms of some filled cells.
 

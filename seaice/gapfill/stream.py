@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from seaice.flags import FillFlag
 from seaice.gapfill import (
     Filled,
     FillStep,
@@ -36,7 +37,9 @@ class FillStream:
     ----------
     read : callable
         ``read(day, frame)`` puts the raw values of a day (an integer) into ``frame``,
-        float32 (rows, columns), NaN for missing. Called once a day, in order, in one thread.
+        float32 (rows, columns), NaN for missing. Called once a day, in order, in one thread. It
+        returns None, or flags of the values, uint8 (rows, columns): those that are not OBSERVED
+        stay as they are and are no source for others.
     seen : (int, int)
         First and last day that may be looked at; days beyond do not exist.
     cells : OceanCells
@@ -59,7 +62,7 @@ class FillStream:
 
     def __init__(
         self,
-        read: Callable[[int, np.ndarray], None],
+        read: Callable[[int, np.ndarray], np.ndarray | None],
         seen: tuple[int, int],
         cells: OceanCells,
         steps: Sequence[FillStep],
@@ -114,9 +117,12 @@ class FillStream:
                     future.cancel()
 
     def _fetch(self, number: int) -> None:
-        self._read(number, self._frame)
+        flags = self._read(number, self._frame)
         slot = number % len(self._values)
         put_raw_day(self._frame, self._values[slot], self._flag[slot], self._cells)
+        if flags is not None:
+            is_value = self._flag[slot] == FillFlag.OBSERVED
+            np.copyto(self._flag[slot], self._cells.compress(flags), where=is_value)
         if len(self._ice):
             find_ice(self._values[slot], self._cells, self._ice[slot])
 

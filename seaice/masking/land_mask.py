@@ -1,11 +1,13 @@
-"""Surface mask from the missing-value statistics of many days."""
+"""Surface mask from many days: by the classes of their product, else by how often a cell is missing."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +19,8 @@ from seaice.daily.folder import (
     DailyGrids,
     DayRecord,
     describe_days,
-    describe_source,
 )
+from seaice.daily.source import classify_counts, count_classes
 from seaice.dates import (
     DateRange,
     day_number,
@@ -27,8 +29,10 @@ from seaice.dates import (
 from seaice.flags import (
     DayStatus,
     Surface,
+    is_ocean,
 )
 from seaice.grids import Grid
+from seaice.masking.valid_ice import ValidIce, read_valid_ice
 from seaice.masks import (
     Mask,
     find_pole_hole,
@@ -45,6 +49,7 @@ from seaice.runtime.workers import (
     split_days,
 )
 from seaice.sources.bremen.names import DayFile
+from seaice.sources.products import CellClass
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +65,8 @@ def create_mask(
     output_file: Path,
     threshold: float = 0.85,
     grid: str | None = None,
+    product: Sequence[str | Path] = (),
+    valid_ice: Sequence[str | Path] = (),
     bad_days_file: Path | None = None,
     workers: int = 1,
     dask: str | None = None,
@@ -75,9 +82,16 @@ def create_mask(
     output_file : Path
         NetCDF file to write: ``land_mask``, ``nan_ratio`` and ``surface`` on (y, x).
     threshold : float
-        Smallest share of missing days that makes a cell land, 0..1.
+        Smallest share of missing days that makes a cell land, 0..1. A product that tells land in
+        its files decides by what they say on most days.
     grid : str, optional
-        Use only files of this grid id.
+        Use only files of this grid.
+    product : sequence of str or Path
+        Products to read, in order of preference; by default that of the folder.
+    valid_ice : sequence of str or Path
+        Files of the cells on which ice is possible in a month
+        (:func:`seaice.masking.valid_ice.read_valid_ice`). Their lakes become lakes of the mask;
+        with all twelve months, cells without ice in any become such.
     bad_days_file : Path, optional
         YAML file with a list of days that are not used.
     workers : int
@@ -106,24 +120,43 @@ def create_mask(
             f"the output has the name of a daily file: {output_file}; choose another --output_file"
         )
     period = DateRange.parse(start_date, end_date)
-    days = DailyGrids(source_dir=source_dir, period=period, grid_id=grid, bad_days_file=bad_days_file)
+    days = DailyGrids(
+        source_dir=source_dir,
+        period=period,
+        grid_id=grid,
+        bad_days_file=bad_days_file,
+        product=product,
+    )
+    ice = read_valid_ice(valid_ice, days.grid) if valid_ice else None
     with exclusive(output_file, kind="mask"):
-        return _create_mask(days, period, output_file, threshold, engine)
+        return _create_mask(days, period, output_file, threshold, ice, engine)
 
 
 def _create_mask(
-    days: DailyGrids, period: DateRange, output_file: Path, threshold: float, engine: Engine
+    days: DailyGrids,
+    period: DateRange,
+    output_file: Path,
+    threshold: float,
+    ice: ValidIce | None,
+    engine: Engine,
 ) -> Report:
-    missing, records = _count_missing(days, period, engine)
+    counts, records = _count_days_of_period(days, period, engine)
     used = sum(r.status == DayStatus.PRESENT for r in records)
     if not used:
         raise InputError(
             f"not one day from {period} in {days.source_dir} can be used ({records[0].reason}); "
             "nothing written"
         )
-    nan_ratio = (missing / used).astype(np.float32)
-    # Compared as integers: 17 of 20 days is 0.85 exactly, not 0.85 after rounding.
-    mask = Mask(classify(missing, used, days.grid, threshold=threshold), nan_ratio, days.grid)
+    has_classes = counts.keys() != {CellClass.MISSING}
+    nan_ratio = (np.sum(list(counts.values()), axis=0) / used).astype(np.float32)
+    if has_classes:
+        surface = classify_counts(counts, used, days.grid)
+    else:
+        # Compared as integers: 17 of 20 days is 0.85 exactly, not 0.85 after rounding.
+        surface = classify(counts[CellClass.MISSING], used, days.grid, threshold=threshold)
+    mask = Mask(surface, nan_ratio, days.grid)
+    if ice is not None:
+        mask = add_valid_ice(mask, ice)
     parameters = {
         "source_dir": str(days.source_dir),
         "start_date": period.start,
@@ -132,14 +165,40 @@ def _create_mask(
         "days_used": used,
     }
     with atomic(output_file, verify=read_mask, locked=True, checksum=True) as temporary:
-        write_mask(temporary, mask, parameters, records)
-    return _report(output_file, mask, records, days.unnamed, period, threshold)
+        write_mask(temporary, mask, parameters, days.describe_source(records))
+    rule = (
+        "classes: what the files say on most days"
+        if has_classes
+        else f"land is missing on >= {threshold:g} of them"
+    )
+    return _report(output_file, mask, records, days.unnamed, period, rule)
 
 
-def _count_missing(
+def add_valid_ice(mask: Mask, ice: ValidIce) -> Mask:
+    """Add to a mask where ice is possible, month by month, and the lakes of these files.
+
+    Parameters
+    ----------
+    mask : Mask
+    ice : ValidIce
+
+    Returns
+    -------
+    Mask
+        Lakes of the files become lakes. Ocean on which ice is possible in no month becomes
+        NEVER_ICE, if all twelve months were given.
+    """
+    surface = mask.surface.copy()
+    surface[ice.lakes & (surface != Surface.LAND)] = Surface.LAKE
+    if ice.never is not None:
+        surface[ice.never & is_ocean(surface)] = Surface.NEVER_ICE
+    return replace(mask, surface=surface, valid_ice=ice.months)
+
+
+def _count_days_of_period(
     days: DailyGrids, period: DateRange, engine: Engine
-) -> tuple[np.ndarray, list[DayRecord]]:
-    missing = np.zeros(days.grid.shape, np.int32)
+) -> tuple[dict[CellClass, np.ndarray], list[DayRecord]]:
+    counts: dict[CellClass, np.ndarray] = {}
     records: dict[date, DayRecord] = {}
     with Progress(total=len(period), label="days", logger=logger) as progress:
 
@@ -149,25 +208,28 @@ def _count_missing(
             progress.unit(f"{record.day} {record.status.name.lower()}{reason}")
 
         if engine.is_here:
-            _count_days(days, missing, note_record)
+            _count_days(days, counts, note_record)
         else:
             numbers = day_number(period.start), day_number(period.end)
             parts = _SPANS_PER_WORKER * engine.workers
             cut = [tuple(map(from_day_number, s)) for s in split_days(*numbers, parts=parts, multiple=1)]
             units = [(days.select(DateRange(start, end)), engine.threads) for start, end in cut]
 
-            def add_counts(_: int, counts: tuple[np.ndarray, list[DayRecord]]) -> None:
-                np.add(missing, counts[0], out=missing)
-                for record in counts[1]:
+            def add_counts(_: int, part: tuple[dict[CellClass, np.ndarray], list[DayRecord]]) -> None:
+                for cell_class, days_of_part in part[0].items():
+                    counts[cell_class] = counts.get(cell_class, np.int32(0)) + days_of_part
+                for record in part[1]:
                     note_record(record)
 
             with engine.start() as workers:
-                workers.do(count_missing, units, add_counts)
-    return missing, [records[day] for day in period]
+                workers.do(count_days, units, add_counts)
+    return counts, [records[day] for day in period]
 
 
-def count_missing(days: DailyGrids, threads: int | None) -> tuple[np.ndarray, list[DayRecord]]:
-    """Count the days on which a cell is missing, the unit of work of a mask.
+def count_days(
+    days: DailyGrids, threads: int | None
+) -> tuple[dict[CellClass, np.ndarray], list[DayRecord]]:
+    """Count the days on which a cell has no value, by class: the unit of work of a mask.
 
     Parameters
     ----------
@@ -177,24 +239,28 @@ def count_missing(days: DailyGrids, threads: int | None) -> tuple[np.ndarray, li
 
     Returns
     -------
-    missing : ndarray of int32, shape (rows, columns)
-        Number of days.
+    counts : dict of CellClass to ndarray of int32, shape (rows, columns)
+        Number of days; see :func:`seaice.daily.source.count_classes`.
     records : list of DayRecord
         Status of every day.
     """
     use_threads(threads)
-    missing = np.zeros(days.grid.shape, np.int32)
+    counts: dict[CellClass, np.ndarray] = {}
     records: list[DayRecord] = []
-    _count_days(days, missing, records.append)
-    return missing, records
+    _count_days(days, counts, records.append)
+    return counts, records
 
 
-def _count_days(days: DailyGrids, missing: np.ndarray, note_record: Callable[[DayRecord], None]) -> None:
+def _count_days(
+    days: DailyGrids,
+    counts: dict[CellClass, np.ndarray],
+    note_record: Callable[[DayRecord], None],
+) -> None:
     frame = np.empty(days.grid.shape, np.float32)
     for day in days.period:
-        concentration, record = days.read(day, out=frame, with_digest=False)
-        if concentration is not None:
-            missing += np.isnan(concentration)
+        content, record = days.read_content(day, out=frame, with_digest=False)
+        if content is not None:
+            count_classes(content, counts)
         note_record(record)
 
 
@@ -239,7 +305,7 @@ def classify(missing: np.ndarray, days: int, grid: Grid, *, threshold: float = 0
 
 
 def write_mask(
-    path: Path, mask: Mask, parameters: dict[str, object], records: Sequence[DayRecord] = ()
+    path: Path, mask: Mask, parameters: dict[str, object], origin: Mapping[str, Any] | None = None
 ) -> None:
     """Write a mask file.
 
@@ -249,8 +315,8 @@ def write_mask(
     mask : Mask
     parameters : dict
         Stored as JSON.
-    records : sequence of DayRecord
-        Days that it was made from; they tell its source.
+    origin : mapping, optional
+        Global attributes ``source`` and ``references``.
     """
     import netCDF4
 
@@ -258,19 +324,31 @@ def write_mask(
         dataset.setncatts(
             cf.describe_file(
                 title="Sea ice surface mask",
-                summary="Land, coast, pole hole and ocean cells of a daily sea ice concentration "
-                "grid, told apart by how often they are missing",
+                summary="Land, coast, lakes, pole hole and ocean cells of a daily sea ice "
+                "concentration grid, told apart by the product or by how often they are missing",
                 stage="create_mask",
                 parameters=parameters,
                 grid=mask.grid,
                 processing_level="Level 4",
-                **describe_source(records),
+                **(origin or {"source": "unknown", "references": "none"}),
             )
         )
         cf.write_grid(dataset, mask.grid)
         cf.define_variable(dataset, "land_mask")[:] = mask.land.astype(np.uint8)
         cf.define_variable(dataset, "surface")[:] = mask.surface
         cf.define_variable(dataset, "nan_ratio")[:] = mask.nan_ratio
+        if mask.valid_ice:
+            dataset.createDimension("month", len(mask.valid_ice))
+            cf.define_variable(dataset, "month")[:] = np.array(list(mask.valid_ice), np.int8)
+            cf.define_variable(dataset, "valid_ice")[:] = np.stack(
+                [is_valid.astype(np.uint8) for is_valid in mask.valid_ice.values()]
+            )
+
+
+def _describe_months(mask: Mask) -> str:
+    absent = [str(month) for month in range(1, 13) if month not in mask.valid_ice]
+    text = f"valid ice of {format_count(len(mask.valid_ice), 'month')}"
+    return f"{text}; none given for month {', '.join(absent)}" if absent else text
 
 
 def _report(
@@ -279,15 +357,17 @@ def _report(
     records: list[DayRecord],
     unnamed: Sequence[Path],
     period: DateRange,
-    threshold: float,
+    rule: str,
 ) -> Report:
     lines, left_out = describe_days(records, unnamed)
     used = sum(r.status == DayStatus.PRESENT for r in records)
     area = mask.grid.cell_area()
     counts = {c: int((mask.surface == c).sum()) for c in Surface}
+    if mask.valid_ice:
+        lines.append(_describe_months(mask))
     head = [
         f"{output_file}: surface of {mask.grid}",
-        f"days read: {used} of {len(period)} ({period}); land is missing on >= {threshold:g} of them",
+        f"days read: {used} of {len(period)} ({period}); {rule}",
     ]
     for surface, count in counts.items():
         share = 100 * count / mask.surface.size
@@ -296,7 +376,7 @@ def _report(
         head.append(
             f"  {int(surface)} {name:<22} {count:>9} cells {share:6.2f} % {square_km:>13,.0f} km2"
         )
-    if used < FEW_DAYS:
+    if used < FEW_DAYS and rule.startswith("land"):
         lines.append(
             f"only {format_count(used, 'day')} could be read: a cell that happened to be missing on "
             f"all of them is called "

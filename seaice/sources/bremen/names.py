@@ -128,7 +128,7 @@ class SpecialDays:
     bad: dict[date, str]
 
 
-def read_special_days(extra: Path | None = None) -> SpecialDays:
+def read_special_days(extra: Path | None = None, *, packaged: bool = True) -> SpecialDays:
     """Read the packaged list of special days, and a user's own of the same form.
 
     Parameters
@@ -136,6 +136,8 @@ def read_special_days(extra: Path | None = None) -> SpecialDays:
     extra : Path, optional
         YAML file with lists ``absent`` and ``bad`` of entries ``first``, ``last``
         (optional) and ``reason``.
+    packaged : bool
+        Whether to read the packaged list, which is of the Bremen archive.
 
     Raises
     ------
@@ -145,7 +147,7 @@ def read_special_days(extra: Path | None = None) -> SpecialDays:
     import yaml
 
     days, count = SpecialDays({}, {}), 0
-    for path in (Path(__file__).with_name("special_days.yml"), extra):
+    for path in (Path(__file__).with_name("special_days.yml") if packaged else None, extra):
         if path is None:
             continue
         try:

@@ -1,0 +1,373 @@
+"""Sources of daily concentration: the files of a folder, of Bremen ASI or of any described product.
+
+A source lists the files of a folder by day and reads a day of one of them. Everything after it sees
+days, whatever product they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from seaice import InputError, cf
+from seaice.dates import DateRange
+from seaice.flags import FillFlag, Surface
+from seaice.grids import Grid, get_grid, list_grid_ids
+from seaice.masks import find_pole_hole
+from seaice.report import format_count
+from seaice.sources.bremen import names as bremen
+from seaice.sources.bremen import reader as bremen_reader
+from seaice.sources.bremen.names import RejectedDay
+from seaice.sources.bremen.names import _walk as walk_files
+from seaice.sources.products import (
+    CellClass,
+    Product,
+    ProductFile,
+    find_product_files,
+    get_product,
+    list_products,
+    read_product_day,
+    read_product_grid,
+)
+
+BREMEN = "bremen-asi"
+
+
+class DayContent(NamedTuple):
+    """What a file tells about a day; arrays of the shape (rows, columns), row 0 the smallest y.
+
+    Attributes
+    ----------
+    concentration : ndarray of float32
+        Percent, 0..100; NaN where there is no value.
+    grid : Grid
+    classes : ndarray of uint8 or None
+        Codes of :class:`seaice.sources.products.CellClass`; None if the product has no classes.
+    interpolated : ndarray of bool or None
+        Values that the producer has interpolated.
+    error : ndarray of float32 or None
+        Standard error in percent; NaN where it is not known.
+    """
+
+    concentration: np.ndarray
+    grid: Grid
+    classes: np.ndarray | None = None
+    interpolated: np.ndarray | None = None
+    error: np.ndarray | None = None
+
+
+class DailyFile(Protocol):
+    """A file that holds a day."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def day(self) -> date:
+        """The day."""
+
+
+class DailySource(Protocol):
+    """Daily files of one product.
+
+    Attributes
+    ----------
+    name : str
+        Id of the product.
+    title, references : str
+        Where values come from and what is cited for them, as global attributes.
+    """
+
+    @property
+    def name(self) -> str:
+        """Id of the product."""
+
+    @property
+    def title(self) -> str:
+        """Where the values come from."""
+
+    @property
+    def references(self) -> str:
+        """What is cited for them."""
+
+    def list_days(
+        self, source_dir: Path, period: DateRange, *, grid: Grid | None, grid_id: str | None
+    ) -> tuple[dict[date, list[Any]], list[Path]]:
+        """Files by day, the best of a day first, and files whose day is not known.
+
+        Only files of ``grid_id`` where it is given; ``grid`` is the one that is needed, by which a
+        source may choose among its files. InputError if there is no file.
+        """
+
+    def read(
+        self, file: Any, *, grid: Grid | None, out: np.ndarray | None, content: bytes | None
+    ) -> DayContent:
+        """Read a day; RejectedDay if it cannot be used."""
+
+    def read_grid(self, file: Any) -> Grid:
+        """Read the grid of a file; RejectedDay if it cannot be read."""
+
+    def read_bytes(self, file: Any) -> bytes | None:
+        """Bytes of a file of one day; None for a file of many days, which is not read as a whole."""
+
+
+@dataclass(frozen=True)
+class BremenSource:
+    """Daily ASI concentration of the University of Bremen."""
+
+    name: str = BREMEN
+    title: str = "daily ASI sea ice concentration grids from AMSR2 and AMSR-E, University of Bremen"
+    references: str = cf.BREMEN_REFERENCES
+
+    def list_days(
+        self, source_dir: Path, period: DateRange, *, grid: Grid | None, grid_id: str | None
+    ) -> tuple[dict[date, list[bremen.DayFile]], list[Path]]:
+        """Files by day; see :func:`seaice.sources.bremen.names.list_days_and_unnamed`."""
+        is_in_names = grid is not None and grid.id[0] in "ns" and grid.id in list_grid_ids()
+        if grid is not None and grid_id is None and is_in_names:
+            grid_id = grid.id
+        days, unnamed = bremen.list_days_and_unnamed(
+            source_dir, period, identify=bremen_reader.identify_file, grid_id=grid_id
+        )
+        return {day: [_make_absolute(file) for file in files] for day, files in days.items()}, unnamed
+
+    def read(
+        self,
+        file: bremen.DayFile,
+        *,
+        grid: Grid | None = None,
+        out: np.ndarray | None = None,
+        content: bytes | None = None,
+    ) -> DayContent:
+        """Read a day; see :func:`seaice.sources.bremen.reader.read_day`."""
+        return DayContent(*bremen_reader.read_day(file.path, grid=grid, out=out, content=content))
+
+    def read_grid(self, file: bremen.DayFile) -> Grid:
+        """Read the grid of a file."""
+        return bremen_reader.read_grid_of(file.path)
+
+    def read_bytes(self, file: bremen.DayFile) -> bytes:
+        """Bytes of a file."""
+        return bremen_reader.read_file(file.path)
+
+
+@dataclass(frozen=True)
+class ProductSource:
+    """Daily files of a product with a description.
+
+    Attributes
+    ----------
+    product : Product
+    """
+
+    product: Product
+
+    @property
+    def name(self) -> str:
+        """Id of the product."""
+        return self.product.name
+
+    @property
+    def title(self) -> str:
+        """Where the values come from."""
+        return self.product.source
+
+    @property
+    def references(self) -> str:
+        """What is cited for them."""
+        return self.product.references
+
+    def list_days(
+        self, source_dir: Path, period: DateRange, *, grid: Grid | None, grid_id: str | None
+    ) -> tuple[dict[date, list[ProductFile]], list[Path]]:
+        """Files by day, the best of a day first."""
+        files, unnamed = find_product_files(source_dir, self.product)
+        selected = [file for file in files if file.day in period]
+        if grid_id is not None:
+            grid = get_grid(grid_id)
+            selected = [file for file in selected if self._lies_on(file, grid)]
+        elif grid is not None:
+            selected = [file for file in selected if file.hemisphere in (None, grid.hemisphere)]
+        if not selected:
+            text = "none"
+            if files:
+                text = f"those from {min(f.day for f in files)} to {max(f.day for f in files)}"
+            on_grid = f"on grid {grid_id} " if grid_id else ""
+            raise InputError(
+                f"no file of {self.name} {on_grid}from {period} in {source_dir}: it holds {text}"
+            )
+        self._refuse_two_hemispheres(selected, source_dir)
+        days: dict[date, list[ProductFile]] = {}
+        for file in sorted(selected, key=lambda f: (f.day, str(f.path))):
+            days.setdefault(file.day, []).append(_make_absolute(file))
+        ordered = {day: sorted(group, key=ProductFile.rank, reverse=True) for day, group in days.items()}
+        return ordered, list(unnamed)
+
+    def _lies_on(self, file: ProductFile, grid: Grid) -> bool:
+        try:
+            return file.hemisphere in (None, grid.hemisphere) and self.read_grid(file).same_cells(grid)
+        except RejectedDay:
+            return True  # the day is listed and rejected
+
+    def _refuse_two_hemispheres(self, files: Sequence[ProductFile], source_dir: Path) -> None:
+        halves = sorted({file.hemisphere for file in files if file.hemisphere})
+        if len(halves) > 1:
+            raise InputError(
+                f"{source_dir} holds files of {self.name} of the {' and the '.join(halves)}; "
+                "choose one with --grid or give the folder of one"
+            )
+
+    def read(
+        self,
+        file: ProductFile,
+        *,
+        grid: Grid | None = None,
+        out: np.ndarray | None = None,
+        content: bytes | None = None,
+    ) -> DayContent:
+        """Read a day; see :func:`seaice.sources.products.read_product_day`."""
+        day = read_product_day(file, grid=grid, content=content)
+        # Water in which its producer allows no ice in this season: open water.
+        day.concentration[day.classes == CellClass.NEVER_ICE] = 0
+        return DayContent(day.concentration, day.grid, day.classes, day.interpolated, day.error)
+
+    def read_grid(self, file: ProductFile) -> Grid:
+        """Read the grid of a file."""
+        return read_product_grid(file)
+
+    def read_bytes(self, file: ProductFile) -> bytes | None:
+        """Bytes of a file of one day."""
+        return None if file.has_many_days else bremen_reader.read_file(file.path)
+
+
+def _make_absolute(file: Any) -> Any:
+    # The days may be read by another process, in another folder.
+    return replace(file, path=file.path.absolute())
+
+
+def choose_sources(source_dir: Path, products: Sequence[str | Path] = ()) -> list[DailySource]:
+    """Choose the sources of a folder: those asked for, in order of preference, or the only one it has.
+
+    Parameters
+    ----------
+    source_dir : Path
+    products : sequence of str or Path
+        Ids of products (:func:`list_source_names`), or YAML files that describe one.
+
+    Raises
+    ------
+    InputError
+        If a product is not known, or files of several lie in the folder and none was asked for.
+    """
+    if products:
+        chosen = [
+            BremenSource() if str(name) == BREMEN else ProductSource(get_product(name))
+            for name in products
+        ]
+        return list({source.name: source for source in chosen}.values())
+    source_dir = Path(source_dir)
+    if not source_dir.is_dir():
+        return [BremenSource()]  # which says what is wrong
+    files, _ = find_product_files(source_dir)
+    count = sum(bremen.DayFile.parse(path.name) is not None for path in walk_files(source_dir))
+    if not files:
+        return [BremenSource()]
+    product = files[0].product
+    if count:
+        raise InputError(
+            f"{source_dir} holds daily files of several products: {BREMEN} "
+            f"({format_count(count, 'file')}), {product.name} ({format_count(len(files), 'file')}); "
+            "choose with --product, several in order of preference, or give the folder of one"
+        )
+    return [ProductSource(product)]
+
+
+def list_source_names() -> list[str]:
+    """Ids of all products that can be read."""
+    return [BREMEN, *list_products()]
+
+
+def count_classes(content: DayContent, counts: dict[CellClass, np.ndarray]) -> None:
+    """Add a day to the numbers of days on which cells have no value, by class.
+
+    Parameters
+    ----------
+    content : DayContent
+    counts : dict of CellClass to ndarray of int32, shape (rows, columns)
+        Has MISSING, and the other classes that occurred so far; never VALUE.
+    """
+    if CellClass.MISSING not in counts:
+        counts[CellClass.MISSING] = np.zeros(content.grid.shape, np.int32)
+    if content.classes is None:
+        counts[CellClass.MISSING] += np.isnan(content.concentration)
+        return
+    for code in np.unique(content.classes).tolist():
+        if code != CellClass.VALUE:
+            cell_class = CellClass(code)
+            if cell_class not in counts:
+                counts[cell_class] = np.zeros(content.grid.shape, np.int32)
+            counts[cell_class] += content.classes == code
+
+
+def classify_counts(counts: Mapping[CellClass, np.ndarray], days: int, grid: Grid) -> np.ndarray:
+    """Classify the surface by what a product says about the cells.
+
+    Parameters
+    ----------
+    counts : mapping of CellClass to ndarray of int32, shape (rows, columns)
+        Of :func:`count_classes`.
+    days : int
+        Number of days that were read.
+    grid : Grid
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, columns)
+        Codes of :class:`seaice.flags.Surface`: land (coast of the product too) and lakes by most of
+        the days, pole hole and water without ice by all. What is missing about the pole on all days
+        is pole hole too.
+
+    Examples
+    --------
+    >>> from seaice.grids import get_grid
+    >>> grid = get_grid("n25000").crop(slice(0, 1), slice(0, 3))
+    >>> none, always = np.zeros((1, 3), np.int32), np.array([[2, 0, 0]], np.int32)
+    >>> classify_counts({CellClass.MISSING: none, CellClass.LAND: always}, 2, grid)
+    array([[1, 2, 0]], dtype=uint8)
+    """
+    from scipy.ndimage import binary_dilation
+
+    none = np.zeros(grid.shape, np.int32)
+    count = {cell_class: counts.get(cell_class, none) for cell_class in CellClass}
+    without_value = count[CellClass.MISSING] + count[CellClass.POLE_HOLE]
+    hole = find_pole_hole(without_value == days, grid) | (count[CellClass.POLE_HOLE] == days)
+    land = 2 * (count[CellClass.LAND] + count[CellClass.COAST]) > days
+    surface = np.full(grid.shape, Surface.OCEAN, np.uint8)
+    surface[2 * without_value > days] = Surface.RARELY_OBSERVED_OCEAN
+    surface[binary_dilation(land, structure=np.ones((3, 3), bool))] = Surface.COAST
+    surface[hole] = Surface.POLE_HOLE
+    surface[count[CellClass.NEVER_ICE] == days] = Surface.NEVER_ICE
+    surface[2 * count[CellClass.LAKE] > days] = Surface.LAKE
+    surface[land] = Surface.LAND
+    return surface
+
+
+def flag_values(content: DayContent) -> np.ndarray | None:
+    """Flags of the values of a day that are no observations.
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, columns), or None
+        Codes of :class:`seaice.flags.FillFlag`; None if every value was observed.
+    """
+    if content.interpolated is None or not content.interpolated.any():
+        return None
+    return np.where(content.interpolated, FillFlag.PRODUCER_INTERPOLATED, FillFlag.OBSERVED).astype(
+        np.uint8
+    )
