@@ -40,6 +40,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     cli.add_period(parser, required=False)
     parser.add_argument(
+        "--land_mask_file",
+        type=Path,
+        help="mask of create_mask.py: what is no ocean in it does not count, nor water on which no ice "
+        "is possible in the month of the day",
+    )
+    parser.add_argument(
         "--output_csv", type=Path, help="series as CSV, one row a day and region, in km2"
     )
     parser.add_argument("--output_file", type=Path, help="series as CF NetCDF, in km2")

@@ -36,7 +36,7 @@ from seaice.cube.recipe import Recipe
 from seaice.cube.report import report_complete, report_written
 from seaice.cube.target import Target, container_of
 from seaice.daily.folder import DailyGrids
-from seaice.daily.source import classify_counts, count_classes
+from seaice.daily.surface import SurfaceCount
 from seaice.dates import DateRange, day_number, from_day_number
 from seaice.flags import Surface, is_ocean
 from seaice.gapfill import DailyMethod, Record
@@ -48,7 +48,6 @@ from seaice.masks import assume_pole_hole, read_mask
 from seaice.report import Report, format_count
 from seaice.runtime.atomic_write import atomic, clear, exclusive
 from seaice.runtime.workers import Engine
-from seaice.sources.products import CellClass
 
 logger = logging.getLogger(__name__)
 
@@ -197,9 +196,9 @@ def _choose_surface(days: DailyGrids) -> np.ndarray:
         if content.classes is None:
             break
         logger.info("no --land_mask_file: land, lakes and pole hole are those of the file of %s", day)
-        counts: dict[CellClass, np.ndarray] = {}
-        count_classes(content, counts)
-        surface = classify_counts(counts, 1, days.grid)
+        count = SurfaceCount()
+        count.add(content, day)
+        surface = count.classify(days.grid)
         # One day does not tell where the ocean is rarely observed.
         surface[surface == Surface.RARELY_OBSERVED_OCEAN] = Surface.OCEAN
         return surface

@@ -20,6 +20,7 @@ from seaice.daily.folder import (
     describe_days,
     describe_unnamed,
 )
+from seaice.daily.source import BREMEN, count_files
 from seaice.dates import DateRange, format_runs
 from seaice.grids import Grid
 from seaice.masks import Mask, read_mask
@@ -32,6 +33,12 @@ from seaice.runtime.output_checks import (
 )
 from seaice.sources.bremen import names as bremen
 from seaice.sources.bremen.reader import identify_file, read_grid_of
+from seaice.sources.products import (
+    FolderListing,
+    find_product_files,
+    get_product,
+    read_product_grid,
+)
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -60,9 +67,52 @@ def get_dims(*, source_dir: Path) -> Report:
     InputError
         If there is no daily file, or none can be read.
     """
+    source_dir = Path(source_dir)
+    counts = count_files(source_dir) if source_dir.is_dir() else {}
+    report = Report()
+    for name in counts:
+        if name != BREMEN:
+            _describe_product(find_product_files(source_dir, get_product(name)), report)
+    if not counts or BREMEN in counts:
+        _describe_bremen(source_dir, report)
+    return report
+
+
+def _describe_product(listed: FolderListing, report: Report) -> None:
+    """Describe the files of a product; the first readable one of every hemisphere is opened."""
+    files = listed.files
+    report.lines.append(f"product: {files[0].product.name} ({files[0].product.title})")
+    for half in sorted({file.hemisphere or "" for file in files}):
+        grid = None
+        for file in [file for file in files if (file.hemisphere or "") == half]:
+            try:
+                grid = read_product_grid(file)
+                break
+            except InputError as error:
+                report.left_out.append(f"{file.path}: {error}")
+        if grid is not None:
+            report.lines.append(f"grid: {grid}")
+            if not report.values:
+                report.values = {"height": grid.rows, "width": grid.columns}
+    if not report.values:
+        raise InputError(
+            f"not one of the {len(files)} days of {files[0].product.name} can be read "
+            f"({listing(report.left_out, limit=1)})"
+        )
+    for label, words in (
+        ("versions", [file.version for file in files if file.version]),
+        ("satellites", [file.satellite for file in files if file.satellite]),
+    ):
+        if words:
+            report.lines.append(_summarise(label, words))
+    report.lines += _summarise_days([file.day for file in files])
+    report.left_out += describe_unnamed(listed.unnamed) + listed.notes
+
+
+def _describe_bremen(source_dir: Path, report: Report) -> None:
     listed_files, unnamed = bremen.find_files(source_dir, identify_file)
     files = sorted(listed_files, key=lambda f: (f.day, str(f.path)))
-    report = Report(left_out=describe_unnamed(unnamed))
+    report.left_out += describe_unnamed(unnamed)
     empty = [f for f in files if f.path.stat().st_size == 0]
     report.left_out += [f"{f.path}: the file is empty" for f in empty]
     for grid_id in dict.fromkeys(f.grid_id for f in files):
@@ -81,7 +131,6 @@ def get_dims(*, source_dir: Path) -> Report:
             f"({listing(report.left_out, limit=1)}); fetch them again with download.py"
         )
     report.lines += _summarise_files(files)
-    return report
 
 
 def _read_first_grid(files: Sequence[bremen.DayFile], report: Report) -> Grid | None:
@@ -101,12 +150,19 @@ def _summarise_files(files: Sequence[bremen.DayFile]) -> list[str]:
         ("sensors", [f.sensor for f in files]),
         ("versions", [f.version for f in files]),
     ):
-        counts = Counter(names).most_common()
-        lines.append(f"{label}: {listing([f'{name} ({count} files)' for name, count in counts])}")
-    days = {f.day for f in files}
+        lines.append(_summarise(label, names))
+    return lines + _summarise_days([f.day for f in files])
+
+
+def _summarise(label: str, names: Sequence[str]) -> str:
+    counts = Counter(names).most_common()
+    return f"{label}: {listing([f'{name} ({count} files)' for name, count in counts])}"
+
+
+def _summarise_days(days: Sequence[date]) -> list[str]:
     period = DateRange(min(days), max(days))
-    absent = [day for day in period if day not in days]
-    lines.append(f"files: {len(files)}, first day {period.start}, last day {period.end}")
+    lines = [f"files: {len(days)}, first day {period.start}, last day {period.end}"]
+    absent = [day for day in period if day not in set(days)]
     if absent:
         lines.append(f"days without a file in between: {len(absent)} ({listing(format_runs(absent))})")
     return lines

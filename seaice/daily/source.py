@@ -6,7 +6,9 @@ days, whatever product they come from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -16,14 +18,13 @@ import numpy as np
 
 from seaice import InputError, cf
 from seaice.dates import DateRange
-from seaice.flags import FillFlag, Surface
+from seaice.flags import FillFlag
 from seaice.grids import Grid, get_grid, list_grid_ids
-from seaice.masks import find_pole_hole
 from seaice.report import format_count
+from seaice.sources import RejectedDay
 from seaice.sources.bremen import names as bremen
 from seaice.sources.bremen import reader as bremen_reader
-from seaice.sources.bremen.names import RejectedDay
-from seaice.sources.bremen.names import _walk as walk_files
+from seaice.sources.folder import walk_files
 from seaice.sources.products import (
     CellClass,
     Product,
@@ -31,9 +32,12 @@ from seaice.sources.products import (
     find_product_files,
     get_product,
     list_products,
+    parse_name,
     read_product_day,
     read_product_grid,
 )
+
+logger = logging.getLogger(__name__)
 
 BREMEN = "bremen-asi"
 
@@ -187,7 +191,10 @@ class ProductSource:
         self, source_dir: Path, period: DateRange, *, grid: Grid | None, grid_id: str | None
     ) -> tuple[dict[date, list[ProductFile]], list[Path]]:
         """Files by day, the best of a day first."""
-        files, unnamed = find_product_files(source_dir, self.product)
+        listed = find_product_files(source_dir, self.product)
+        for note in listed.notes:
+            logger.info("%s: %s", source_dir, note)
+        files = listed.files
         selected = [file for file in files if file.day in period]
         if grid_id is not None:
             grid = get_grid(grid_id)
@@ -204,10 +211,9 @@ class ProductSource:
             )
         self._refuse_two_hemispheres(selected, source_dir)
         days: dict[date, list[ProductFile]] = {}
-        for file in sorted(selected, key=lambda f: (f.day, str(f.path))):
+        for file in selected:  # in order of day, the best of a day first
             days.setdefault(file.day, []).append(_make_absolute(file))
-        ordered = {day: sorted(group, key=ProductFile.rank, reverse=True) for day, group in days.items()}
-        return ordered, list(unnamed)
+        return days, listed.unnamed
 
     def _lies_on(self, file: ProductFile, grid: Grid) -> bool:
         try:
@@ -243,7 +249,7 @@ class ProductSource:
 
     def read_bytes(self, file: ProductFile) -> bytes | None:
         """Bytes of a file of one day."""
-        return None if file.has_many_days else bremen_reader.read_file(file.path)
+        return bremen_reader.read_file(file.path) if file.form.has_one_day else None
 
 
 def _make_absolute(file: Any) -> Any:
@@ -274,88 +280,32 @@ def choose_sources(source_dir: Path, products: Sequence[str | Path] = ()) -> lis
     source_dir = Path(source_dir)
     if not source_dir.is_dir():
         return [BremenSource()]  # which says what is wrong
-    files, _ = find_product_files(source_dir)
-    count = sum(bremen.DayFile.parse(path.name) is not None for path in walk_files(source_dir))
-    if not files:
-        return [BremenSource()]
-    product = files[0].product
-    if count:
+    counts = count_files(source_dir)
+    if len(counts) > 1:
+        listed = ", ".join(f"{name} ({format_count(n, 'file')})" for name, n in counts.items())
         raise InputError(
-            f"{source_dir} holds daily files of several products: {BREMEN} "
-            f"({format_count(count, 'file')}), {product.name} ({format_count(len(files), 'file')}); "
-            "choose with --product, several in order of preference, or give the folder of one"
+            f"{source_dir} holds daily files of several products: {listed}; choose with --product, "
+            "several in order of preference, or give the folder of one"
         )
-    return [ProductSource(product)]
+    name = next(iter(counts), BREMEN)
+    return [BremenSource() if name == BREMEN else ProductSource(get_product(name))]
+
+
+def count_files(source_dir: Path) -> dict[str, int]:
+    """Count the daily files below a folder by the product that their names tell, most first."""
+    products = [get_product(name) for name in list_products()]
+    counts: Counter[str] = Counter()
+    for path in walk_files(source_dir):
+        if bremen.DayFile.parse(path.name) is not None:
+            counts[BREMEN] += 1
+            continue
+        counts.update(product.name for product in products if parse_name(path, product))
+    return dict(counts.most_common())
 
 
 def list_source_names() -> list[str]:
     """Ids of all products that can be read."""
     return [BREMEN, *list_products()]
-
-
-def count_classes(content: DayContent, counts: dict[CellClass, np.ndarray]) -> None:
-    """Add a day to the numbers of days on which cells have no value, by class.
-
-    Parameters
-    ----------
-    content : DayContent
-    counts : dict of CellClass to ndarray of int32, shape (rows, columns)
-        Has MISSING, and the other classes that occurred so far; never VALUE.
-    """
-    if CellClass.MISSING not in counts:
-        counts[CellClass.MISSING] = np.zeros(content.grid.shape, np.int32)
-    if content.classes is None:
-        counts[CellClass.MISSING] += np.isnan(content.concentration)
-        return
-    for code in np.unique(content.classes).tolist():
-        if code != CellClass.VALUE:
-            cell_class = CellClass(code)
-            if cell_class not in counts:
-                counts[cell_class] = np.zeros(content.grid.shape, np.int32)
-            counts[cell_class] += content.classes == code
-
-
-def classify_counts(counts: Mapping[CellClass, np.ndarray], days: int, grid: Grid) -> np.ndarray:
-    """Classify the surface by what a product says about the cells.
-
-    Parameters
-    ----------
-    counts : mapping of CellClass to ndarray of int32, shape (rows, columns)
-        Of :func:`count_classes`.
-    days : int
-        Number of days that were read.
-    grid : Grid
-
-    Returns
-    -------
-    ndarray of uint8, shape (rows, columns)
-        Codes of :class:`seaice.flags.Surface`: land (coast of the product too) and lakes by most of
-        the days, pole hole and water without ice by all. What is missing about the pole on all days
-        is pole hole too.
-
-    Examples
-    --------
-    >>> from seaice.grids import get_grid
-    >>> grid = get_grid("n25000").crop(slice(0, 1), slice(0, 3))
-    >>> none, always = np.zeros((1, 3), np.int32), np.array([[2, 0, 0]], np.int32)
-    >>> classify_counts({CellClass.MISSING: none, CellClass.LAND: always}, 2, grid)
-    array([[1, 2, 0]], dtype=uint8)
-    """
-    from scipy.ndimage import binary_dilation
-
-    none = np.zeros(grid.shape, np.int32)
-    count = {cell_class: counts.get(cell_class, none) for cell_class in CellClass}
-    without_value = count[CellClass.MISSING] + count[CellClass.POLE_HOLE]
-    hole = find_pole_hole(without_value == days, grid) | (count[CellClass.POLE_HOLE] == days)
-    land = 2 * (count[CellClass.LAND] + count[CellClass.COAST]) > days
-    surface = np.full(grid.shape, Surface.OCEAN, np.uint8)
-    surface[2 * without_value > days] = Surface.RARELY_OBSERVED_OCEAN
-    surface[binary_dilation(land, structure=np.ones((3, 3), bool))] = Surface.COAST
-    surface[hole] = Surface.POLE_HOLE
-    surface[count[CellClass.NEVER_ICE] == days] = Surface.NEVER_ICE
-    surface[2 * count[CellClass.LAKE] > days] = Surface.LAKE
-    surface[land] = Surface.LAND
-    return surface
 
 
 def flag_values(content: DayContent) -> np.ndarray | None:

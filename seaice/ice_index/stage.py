@@ -8,7 +8,7 @@ beside the result.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -27,6 +27,7 @@ from seaice.ice_index.series import (
     write_csv,
     write_netcdf,
 )
+from seaice.masks import read_mask
 from seaice.pictures.animation import (
     animate,
     check_animation,
@@ -239,6 +240,7 @@ def ice_index(
     input_file: Path,
     start_date: date | None = None,
     end_date: date | None = None,
+    land_mask_file: Path | None = None,
     output_csv: Path | None = None,
     output_file: Path | None = None,
     plot: Path | None = None,
@@ -257,6 +259,9 @@ def ice_index(
         Cube of ``consolidate_data.py``.
     start_date, end_date : date, optional
         First and last day of series and animation; by default those of the cube.
+    land_mask_file : Path, optional
+        Mask of ``create_mask.py``: cells that are no ocean in it do not count, nor do cells on which
+        ice is not possible in the month of the day, where the mask tells it.
     output_csv, output_file, plot : Path, optional
         CSV, NetCDF and picture of the series.
     animation : Path, optional
@@ -289,14 +294,17 @@ def ice_index(
             Output("plot", plot, "picture"),
             Output("animation", animation, "animation"),
         ],
-        [input_file, *(find_region_file(text) for text in region)],
+        [input_file, land_mask_file, *(find_region_file(text) for text in region)],
         is_daily_file=DayFile.parse,
     )
     if animation is not None:
         check_animation(Path(animation), fps=fps, pixels=pixels)
     with CubeFile(input_file) as cube:
         days = select_days(cube, start_date, end_date)
-        series, notes = _compute_series(cube, days, region, threshold=threshold, pole_hole=pole_hole)
+        counted = _Counted.of(cube, days, land_mask_file)
+        series, notes = _compute_series(
+            cube, days, region, counted, threshold=threshold, pole_hole=pole_hole
+        )
     report = Report(lines=series.summarise() + notes, values={"series": series})
     for write, path in ((write_csv, output_csv), (write_netcdf, output_file)):
         if path is not None:
@@ -321,12 +329,54 @@ def ice_index(
     return report
 
 
+@dataclass(frozen=True)
+class _Counted:
+    """Cells that count.
+
+    Attributes
+    ----------
+    ocean : ndarray of bool, shape (rows, columns)
+    months : mapping of int to ndarray of bool, shape (rows, columns)
+        Cells on which ice is possible, for every month; empty if they are not told.
+    """
+
+    ocean: np.ndarray
+    months: Mapping[int, np.ndarray]
+
+    @classmethod
+    def of(cls, cube: CubeFile, numbers: range, land_mask_file: Path | None) -> _Counted:
+        """Cells of a cube that count, by its surface and a mask."""
+        if land_mask_file is None:
+            return cls(cube.ocean, {})
+        mask = read_mask(land_mask_file)
+        if not mask.grid.same_cells(cube.grid):
+            raise InputError(
+                f"{land_mask_file} lies on another grid than {cube.path}: {mask.grid.describe_place()}, "
+                f"expected {cube.grid.describe_place()}"
+            )
+        months = {cube.dates[number].month for number in numbers}
+        absent = sorted(months - mask.valid_ice.keys())
+        if mask.valid_ice and absent:
+            raise InputError(
+                f"{land_mask_file} does not tell where ice is possible in month "
+                f"{', '.join(map(str, absent))}; make it with --valid_ice of these months too, or "
+                "choose other days"
+            )
+        return cls(cube.ocean & mask.ocean, mask.valid_ice)
+
+
 def _compute_series(
-    cube: CubeFile, numbers: range, region: Sequence[str], *, threshold: float, pole_hole: str
+    cube: CubeFile,
+    numbers: range,
+    region: Sequence[str],
+    counted: _Counted,
+    *,
+    threshold: float,
+    pole_hole: str,
 ) -> tuple[IndexSeries, list[str]]:
     """The series, and a line for every region file whose regions do not cover all ocean."""
-    divisions = _read_divisions(cube, region)
-    ocean = np.flatnonzero(cube.ocean)
+    divisions = _read_divisions(cube, counted.ocean, region)
+    ocean = np.flatnonzero(counted.ocean)
     cell_area = cube.grid.cell_area().ravel()[ocean]
     codes = [division.codes.ravel()[ocean] for division in divisions]
     regions = list(zip(codes, (len(division.names) for division in divisions), strict=True))
@@ -338,6 +388,7 @@ def _compute_series(
         blocks=ErrorBlocks.of(cube.grid.shape, ocean, kilometres=cube.grid.kilometres),
         threshold=threshold,
         pole_hole_rule=pole_hole,
+        valid_ice={month: valid.ravel()[ocean] for month, valid in counted.months.items()},
     )
     days: list[list[np.ndarray]] = []
     with Progress(total=len(numbers), label="days", logger=logger) as progress:
@@ -384,6 +435,7 @@ class _DaySums:
     blocks: ErrorBlocks
     threshold: float
     pole_hole_rule: str
+    valid_ice: Mapping[int, np.ndarray]
 
     def sum_day(self, number: int, regions: Sequence[tuple[np.ndarray, int]]) -> list[np.ndarray]:
         """Sums and intervals of a day: the fields of IceIndex and Interval over all regions.
@@ -399,7 +451,9 @@ class _DaySums:
         error = self.cube.standard_error(number)
         days = _read_days(self.cube, number).ravel()[self.cells]
         parts = []
-        for code, count in regions:
+        is_valid = self.valid_ice.get(self.cube.dates[number].month)
+        for all_codes, count in regions:
+            code = all_codes if is_valid is None else np.where(is_valid, all_codes, 0)
             sums = extent_and_area(
                 concentration,
                 self.cell_area,
@@ -433,12 +487,12 @@ def _read_days(cube: CubeFile, number: int) -> np.ndarray:
     return np.nan_to_num(cube.variable("days_back_forward", number)).astype(np.uint8)
 
 
-def _read_divisions(cube: CubeFile, region: Sequence[str]) -> list[Regions]:
+def _read_divisions(cube: CubeFile, ocean: np.ndarray, region: Sequence[str]) -> list[Regions]:
     """The whole grid, then the regions of the options, without those that hold no ocean cell."""
-    divisions = [Regions((WHOLE_GRID,), cube.ocean.astype(np.uint8))]
+    divisions = [Regions((WHOLE_GRID,), ocean.astype(np.uint8))]
     for text in region:
         regions = read_regions(text, cube.grid)
-        counts = np.bincount(regions.codes[cube.ocean].ravel(), minlength=len(regions.names) + 1)[1:]
+        counts = np.bincount(regions.codes[ocean].ravel(), minlength=len(regions.names) + 1)[1:]
         with_ocean = np.flatnonzero(counts)
         if not with_ocean.size:
             raise InputError(f"no ocean cell of {cube.path} lies in {text!r}; check the region")

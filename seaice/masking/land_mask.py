@@ -20,7 +20,7 @@ from seaice.daily.folder import (
     DayRecord,
     describe_days,
 )
-from seaice.daily.source import classify_counts, count_classes
+from seaice.daily.surface import MONTHS, SurfaceCount
 from seaice.dates import (
     DateRange,
     day_number,
@@ -49,7 +49,6 @@ from seaice.runtime.workers import (
     split_days,
 )
 from seaice.sources.bremen.names import DayFile
-from seaice.sources.products import CellClass
 
 logger = logging.getLogger(__name__)
 
@@ -140,21 +139,18 @@ def _create_mask(
     ice: ValidIce | None,
     engine: Engine,
 ) -> Report:
-    counts, records = _count_days_of_period(days, period, engine)
-    used = sum(r.status == DayStatus.PRESENT for r in records)
-    if not used:
+    count, records = _count_days(days, period, engine)
+    if not count.days:
         raise InputError(
             f"not one day from {period} in {days.source_dir} can be used ({records[0].reason}); "
             "nothing written"
         )
-    has_classes = counts.keys() != {CellClass.MISSING}
-    nan_ratio = (np.sum(list(counts.values()), axis=0) / used).astype(np.float32)
-    if has_classes:
-        surface = classify_counts(counts, used, days.grid)
+    if count.has_classes:
+        surface, rule = count.classify(days.grid), "classes: what the files say on most days"
     else:
-        # Compared as integers: 17 of 20 days is 0.85 exactly, not 0.85 after rounding.
-        surface = classify(counts[CellClass.MISSING], used, days.grid, threshold=threshold)
-    mask = Mask(surface, nan_ratio, days.grid)
+        surface = classify(count.missing, count.days, days.grid, threshold=threshold)
+        rule = f"land is missing on >= {threshold:g} of them"
+    mask = Mask(surface, count.nan_ratio, days.grid, count.valid_ice)
     if ice is not None:
         mask = add_valid_ice(mask, ice)
     parameters = {
@@ -162,15 +158,10 @@ def _create_mask(
         "start_date": period.start,
         "end_date": period.end,
         "threshold": threshold,
-        "days_used": used,
+        "days_used": count.days,
     }
     with atomic(output_file, verify=read_mask, locked=True, checksum=True) as temporary:
         write_mask(temporary, mask, parameters, days.describe_source(records))
-    rule = (
-        "classes: what the files say on most days"
-        if has_classes
-        else f"land is missing on >= {threshold:g} of them"
-    )
     return _report(output_file, mask, records, days.unnamed, period, rule)
 
 
@@ -192,13 +183,13 @@ def add_valid_ice(mask: Mask, ice: ValidIce) -> Mask:
     surface[ice.lakes & (surface != Surface.LAND)] = Surface.LAKE
     if ice.never is not None:
         surface[ice.never & is_ocean(surface)] = Surface.NEVER_ICE
-    return replace(mask, surface=surface, valid_ice=ice.months)
+    return replace(mask, surface=surface, valid_ice={**mask.valid_ice, **ice.months})
 
 
-def _count_days_of_period(
+def _count_days(
     days: DailyGrids, period: DateRange, engine: Engine
-) -> tuple[dict[CellClass, np.ndarray], list[DayRecord]]:
-    counts: dict[CellClass, np.ndarray] = {}
+) -> tuple[SurfaceCount, list[DayRecord]]:
+    count = SurfaceCount()
     records: dict[date, DayRecord] = {}
     with Progress(total=len(period), label="days", logger=logger) as progress:
 
@@ -208,28 +199,25 @@ def _count_days_of_period(
             progress.unit(f"{record.day} {record.status.name.lower()}{reason}")
 
         if engine.is_here:
-            _count_days(days, counts, note_record)
+            _add_days(days, count, note_record)
         else:
             numbers = day_number(period.start), day_number(period.end)
             parts = _SPANS_PER_WORKER * engine.workers
             cut = [tuple(map(from_day_number, s)) for s in split_days(*numbers, parts=parts, multiple=1)]
             units = [(days.select(DateRange(start, end)), engine.threads) for start, end in cut]
 
-            def add_counts(_: int, part: tuple[dict[CellClass, np.ndarray], list[DayRecord]]) -> None:
-                for cell_class, days_of_part in part[0].items():
-                    counts[cell_class] = counts.get(cell_class, np.int32(0)) + days_of_part
+            def add_part(_: int, part: tuple[SurfaceCount, list[DayRecord]]) -> None:
+                count.merge(part[0])
                 for record in part[1]:
                     note_record(record)
 
             with engine.start() as workers:
-                workers.do(count_days, units, add_counts)
-    return counts, [records[day] for day in period]
+                workers.do(count_surface, units, add_part)
+    return count, [records[day] for day in period]
 
 
-def count_days(
-    days: DailyGrids, threads: int | None
-) -> tuple[dict[CellClass, np.ndarray], list[DayRecord]]:
-    """Count the days on which a cell has no value, by class: the unit of work of a mask.
+def count_surface(days: DailyGrids, threads: int | None) -> tuple[SurfaceCount, list[DayRecord]]:
+    """Count the days on which cells have no value, the unit of work of a mask.
 
     Parameters
     ----------
@@ -239,28 +227,22 @@ def count_days(
 
     Returns
     -------
-    counts : dict of CellClass to ndarray of int32, shape (rows, columns)
-        Number of days; see :func:`seaice.daily.source.count_classes`.
+    count : SurfaceCount
     records : list of DayRecord
         Status of every day.
     """
     use_threads(threads)
-    counts: dict[CellClass, np.ndarray] = {}
-    records: list[DayRecord] = []
-    _count_days(days, counts, records.append)
-    return counts, records
+    count, records = SurfaceCount(), list[DayRecord]()
+    _add_days(days, count, records.append)
+    return count, records
 
 
-def _count_days(
-    days: DailyGrids,
-    counts: dict[CellClass, np.ndarray],
-    note_record: Callable[[DayRecord], None],
-) -> None:
+def _add_days(days: DailyGrids, count: SurfaceCount, note_record: Callable[[DayRecord], None]) -> None:
     frame = np.empty(days.grid.shape, np.float32)
     for day in days.period:
         content, record = days.read_content(day, out=frame, with_digest=False)
         if content is not None:
-            count_classes(content, counts)
+            count.add(content, day)
         note_record(record)
 
 
@@ -346,9 +328,9 @@ def write_mask(
 
 
 def _describe_months(mask: Mask) -> str:
-    absent = [str(month) for month in range(1, 13) if month not in mask.valid_ice]
-    text = f"valid ice of {format_count(len(mask.valid_ice), 'month')}"
-    return f"{text}; none given for month {', '.join(absent)}" if absent else text
+    absent = [str(month) for month in MONTHS if month not in mask.valid_ice]
+    text = f"cells on which ice is possible: {format_count(len(mask.valid_ice), 'month')}"
+    return f"{text}; not known for month {', '.join(absent)}" if absent else text
 
 
 def _report(

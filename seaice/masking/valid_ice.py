@@ -105,7 +105,7 @@ def _find_month(path: Path) -> int:
 def _read_classes(path: Path, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Where ice is possible, and lakes, of a file; rows from the smallest y on."""
     with open_stored(path) as dataset:
-        for name, variable in dataset.data_vars.items():
+        for variable in dataset.data_vars.values():
             try:
                 values = read_flag_values(variable.attrs)
             except InputError:
@@ -123,7 +123,8 @@ def _read_classes(path: Path, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         codes = axes.turn(np.asarray(variable.squeeze(drop=True).transpose(axes.y, axes.x).values))
     unknown = np.setdiff1d(codes, list(values.values()))
     if unknown.size:
-        raise InputError(f"{path}: {name} holds codes without a meaning: {listing(unknown.tolist())}")
+        words = listing(unknown.tolist())
+        raise InputError(f"{path}: {variable.name} holds codes without a meaning: {words}")
     lakes = [value for word, value in values.items() if "lake" in word.split("_")]
     # Land is no water without ice: what a file says of land must not make a cell of another mask count.
     no_ice = [values[word] for word in _NOT_VALID if word in values]

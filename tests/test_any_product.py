@@ -1,0 +1,211 @@
+"""Every product from a folder to mask, cube, index and batch; what its files tell is kept on the way."""
+
+import csv
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+from product_layouts import DAY, LAKE, LAND, LAYOUTS, MISSING, NEVER, VALUE, paint, write_layout
+
+import consolidate_data
+import create_mask
+import find_several_data_in_target_area as find_missing
+import get_dims
+import ice_index
+from seaice.cube.file import CubeFile
+from seaice.daily.source import choose_sources, count_files
+from seaice.flags import FillFlag, Surface
+from seaice.masks import read_mask
+
+REAL = os.environ.get("SEAICE_REAL_DATA")
+needs_real_files = pytest.mark.skipif(not REAL, reason="no real data here")
+
+
+def days_of(folder, output, *more, first=DAY, last=DAY):
+    return [
+        *("--source_dir", str(folder), "--start_date", str(first), "--end_date", str(last)),
+        *("--output_file", str(output), *map(str, more)),
+    ]
+
+
+def make_cube(folder, output, *more, **dates):
+    return consolidate_data.main(days_of(folder, output, "--method", "temporal", *more, **dates))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_folder_becomes_mask_cube_and_index(tmp_path, name):
+    layout, half = LAYOUTS[name], "north"
+    write_layout(tmp_path / "in", name, half)
+    scene = paint(layout.grids[half], half)
+    # One file of both hemispheres: the grid decides.
+    more = ("--grid", f"n{scene.cells.step:.0f}") if name.startswith("amsr") else ()
+    mask, cube, table = tmp_path / "mask.nc", tmp_path / "cube.nc", tmp_path / "index.csv"
+    assert create_mask.main(days_of(tmp_path / "in", mask, *more)) == 0
+    assert make_cube(tmp_path / "in", cube, "--land_mask_file", mask) == 0
+    assert ice_index.main(["--input_file", str(cube), "--output_csv", str(table)]) == 0
+    surface = read_mask(mask).surface
+    with CubeFile(cube) as file:
+        values, flags, errors = file.concentration(0), file.flags(0), file.standard_error(0)
+    classes = {LAND: Surface.LAND, LAKE: Surface.LAKE}
+    for place, (row, column) in scene.places.items():
+        cell = scene.cells.rows - 1 - row, column
+        kind, percent = scene.kind[row, column], scene.percent[row, column]
+        expected = layout.classes.get(kind, VALUE)
+        if expected in classes:
+            assert surface[cell] == classes[expected], place
+            assert np.isnan(values[cell]) and flags[cell] == FillFlag.LAND, place
+        elif expected == VALUE:
+            assert values[cell] == pytest.approx(percent / 100, abs=0.0051), place
+            by_producer = layout.tells_interpolated and kind in layout.interpolated
+            wanted = FillFlag.PRODUCER_INTERPOLATED if by_producer else FillFlag.OBSERVED
+            assert flags[cell] == wanted, place
+            if layout.error is not None and kind == "ice":
+                assert errors[cell] == pytest.approx(layout.error / 100, abs=0.0001), place
+        elif expected == NEVER:
+            assert values[cell] == 0, place
+        elif expected == MISSING and kind == "missing":
+            assert np.isnan(values[cell]) and flags[cell] == FillFlag.NOT_FILLED, place
+    assert np.nanmax(values) <= 1
+
+
+def test_a_second_product_gives_the_days_that_the_first_lacks(tmp_path, capsys):
+    write_layout(tmp_path / "in", "nasa team, binary")
+    write_layout(tmp_path / "in", "index 3")
+    later = (DAY + timedelta(days=1)).strftime("%Y%m%d")
+    name = LAYOUTS["index 3"].names["north"].replace(DAY.strftime("%Y%m%d"), later)
+    write_layout(tmp_path / "in", "index 3", name=name)
+    assert count_files(tmp_path / "in") == {"g02135": 2, "nsidc-0051": 1}
+    both = {"first": DAY, "last": DAY + timedelta(days=1)}
+    assert make_cube(tmp_path / "in", tmp_path / "cube.nc", **both) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "g02135 (2 files), nsidc-0051 (1 file)" in line and "--product" in line
+    cube = tmp_path / "cube.nc"
+    assert make_cube(tmp_path / "in", cube, "--product", "nsidc-0051", "g02135", **both) == 0
+    with CubeFile(cube) as file:
+        assert file.texts("input_file") == ["nt_20200305_f17_v1.1_n.bin", name]
+        # Both paint the same: the codes differ, the fields do not.
+        np.testing.assert_allclose(file.concentration(0), file.concentration(1), atol=1e-6)
+        source = file.attributes["source"]
+        titles = [s.title for s in choose_sources(tmp_path, ["nsidc-0051", "g02135"])]
+        assert all(title in source for title in titles) and "; " in source
+
+
+def test_a_folder_is_described_with_its_product(tmp_path, capsys):
+    write_layout(tmp_path, "nasa team, binary")
+    assert get_dims.main(["--source_dir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "product: nsidc-0051" in out and "n25000" in out and "first day 2020-03-05" in out
+    words = ["--source_dir", str(tmp_path), "--start_date", str(DAY), "--end_date", str(DAY)]
+    box = ["--ymin", "0", "--ymax", "10", "--xmin", "0", "--xmax", "10"]
+    assert find_missing.main([*words, *box]) == 0
+
+
+def test_one_day_of_a_month_does_not_make_water_without_ice_in_every_month(tmp_path):
+    name = next(n for n, layout in LAYOUTS.items() if NEVER in layout.classes.values())
+    write_layout(tmp_path / "in", name)
+    mask = tmp_path / "mask.nc"
+    assert create_mask.main(days_of(tmp_path / "in", mask)) == 0
+    read = read_mask(mask)
+    assert not (read.surface == Surface.NEVER_ICE).any()
+    assert list(read.valid_ice) == [DAY.month] and not read.valid_ice[DAY.month].all()
+
+
+def write_valid_ice(path, scene, valid):
+    """A file in the manner of NSIDC-0622: 0 ocean, 1 valid ice, 3 land, 4 lake; row 0 the largest y."""
+    with netCDF4.Dataset(path, "w") as dataset:
+        dataset.createDimension("rows", scene.cells.rows)
+        dataset.createDimension("cols", scene.cells.columns)
+        for name, axis, values in (("rows", "y", scene.cells.y), ("cols", "x", scene.cells.x)):
+            variable = dataset.createVariable(name, "f4", (name,))
+            variable.setncatts({"standard_name": f"projection_{axis}_coordinate", "units": "meters"})
+            variable[:] = values
+        mapping = dataset.createVariable("coordinate_reference_system", "S1", ())
+        mapping.setncatts({
+            "grid_mapping_name": "polar_stereographic", "latitude_of_projection_origin": 90.0,
+            "straight_vertical_longitude_from_pole": 135.0, "standard_parallel": 70.0,
+            "semi_major_axis": 6378273.0, "semi_minor_axis": 6356889.449,
+        })  # fmt: skip
+        flag = dataset.createVariable("valid_ice_flag", "i1", ("rows", "cols"))
+        flag.flag_values = np.array([0, 1, 2, 3, 4], np.int8)
+        flag.flag_meanings = "ocean valid_ice coast land lake"
+        codes = np.where(valid, 1, 0)
+        codes[scene.is_kind("land")] = 3
+        codes[scene.is_kind("lake")] = 4
+        flag[:] = codes
+
+
+def test_lakes_and_months_of_valid_ice_come_from_files_of_their_own(tmp_path, capsys):
+    write_layout(tmp_path / "in", "nasa team, binary")
+    scene = paint("n25", "north")
+    row, column = scene.places["Beaufort Sea"]
+    (tmp_path / "ice").mkdir()
+    for month in range(1, 13):
+        valid = np.ones(scene.percent.shape, bool)
+        valid[-3:] = False  # in no month
+        valid[row, column] = month != DAY.month
+        write_valid_ice(tmp_path / "ice" / f"valid_ice.{month:02}.1972-2007.nc", scene, valid)
+    mask, cube = tmp_path / "mask.nc", tmp_path / "cube.nc"
+    words = ("--valid_ice", tmp_path / "ice")
+    assert create_mask.main(days_of(tmp_path / "in", mask, *words)) == 0
+    read = read_mask(mask)
+    south = slice(0, 3)  # the last rows of the file
+    assert (read.surface[south] == Surface.NEVER_ICE).sum() == 3 * scene.cells.columns
+    cell = scene.cells.rows - 1 - row, column
+    assert not read.valid_ice[DAY.month][cell] and read.valid_ice[DAY.month % 12 + 1][cell]
+    superior = scene.places["Lake Superior"]
+    assert read.surface[scene.cells.rows - 1 - superior[0], superior[1]] == Surface.LAKE
+    assert not read.ocean[south].any() and read.ocean[cell]
+    assert make_cube(tmp_path / "in", cube, "--land_mask_file", mask) == 0
+    tables = []
+    for more in ((), ("--land_mask_file", str(mask))):
+        table = tmp_path / f"index{len(more)}.csv"
+        assert ice_index.main(["--input_file", str(cube), "--output_csv", str(table), *more]) == 0
+        tables.append(float(table.read_text().splitlines()[1].split(",")[2]))
+    area = read.grid.cell_area()[cell]
+    assert tables[0] - tables[1] == pytest.approx(area, abs=0.2)
+    capsys.readouterr()
+    one = ["--valid_ice", *sorted((tmp_path / "ice").glob("*.01.*"))]
+    assert create_mask.main(days_of(tmp_path / "in", mask, *one)) == 0
+    assert "not known for month 2, 3" in capsys.readouterr().out
+    assert ice_index.main(["--input_file", str(cube), "--land_mask_file", str(mask)]) == 1
+    assert "month 3" in capsys.readouterr().err
+
+
+# Published by NSIDC: extent, area (km2) of a day of its own files. The mask of valid ice is that of
+# January, which is at hand; Hudson Bay is valid as a whole from December to June.
+NUMBERS = [
+    ("nt_20010107_f13_v01_n.bin", "20010107", None, 13_846_039, 12_019_610, 0),
+    ("nt_20150204_f17_v1.1_n.bin", "20150204", "Hudson Bay", 1_231_642.667, 1_193_514.663, 0),
+    ("nt_20150205_f17_v1.1_n.bin", "20150205", "Hudson Bay", 1_231_642.667, 1_198_230.700, 0),
+    ("nt_20150206_f17_v1.1_n.bin", "20150206", "Hudson Bay", 1_231_642.667, 1_206_655.631, 0),
+    ("nt_20150807_f17_nrt_s.bin", "20150807", None, 17_531_561.018, 13_747_561.298, 427_899.548),
+]
+
+
+@needs_real_files
+@pytest.mark.parametrize("name, day, region, extent, area, missing", NUMBERS)
+def test_the_numbers_of_nsidc_come_out(tmp_path, name, day, region, extent, area, missing):
+    real = Path(REAL)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / name).symlink_to(real / "nasateam" / name)
+    period = {"first": day, "last": day}
+    mask, cube, table = tmp_path / "mask.nc", tmp_path / "cube.nc", tmp_path / "index.csv"
+    valid = real / "nasateam" / "NIC_valid_ice_mask.N25km.01.1972-2007.nc"
+    more = ("--valid_ice", f"{int(day[4:6])}={valid}") if name.endswith("_n.bin") else ()
+    assert create_mask.main(days_of(tmp_path / "in", mask, *more, **period)) == 0
+    words = ("--land_mask_file", mask, "--pole_hole", "keep")
+    assert make_cube(tmp_path / "in", cube, *words, **period) == 0
+    words = ["--land_mask_file", str(mask)] if more else []
+    if region:
+        words += ["--region", str(real / "grids" / "Arctic_region_mask_Meier_AnnGlaciol2007.msk")]
+    assert ice_index.main([
+        "--input_file", str(cube), "--output_csv", str(table), "--pole_hole", "ice", *words,
+    ]) == 0  # fmt: skip
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    (row,) = (r for r in rows if r["region"] == (region or "whole grid"))
+    assert float(row["extent_km2"]) == pytest.approx(extent, abs=1)
+    assert float(row["area_km2"]) == pytest.approx(area, abs=1)
+    assert float(row["missing_area_km2"]) == pytest.approx(missing, abs=1)
