@@ -4,7 +4,7 @@ A product is a short YAML file beside this module, or a user's own: names of fil
 scale, codes by raw number, grid, time, uncertainty and flags. No code of a product stands in Python.
 """
 
-from seaice.sources.products.file import ProductFile
+from seaice.sources.products.file import ProductFile, parse_name
 from seaice.sources.products.folder import FolderListing, find_product_files
 from seaice.sources.products.product import CellClass, Product, get_product, list_products
 from seaice.sources.products.reader import ProductDay, read_product_day, read_product_grid
@@ -18,6 +18,7 @@ __all__ = [
     "find_product_files",
     "get_product",
     "list_products",
+    "parse_name",
     "read_product_day",
     "read_product_grid",
 ]
