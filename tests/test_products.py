@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pytest
 from product_layouts import (
@@ -19,6 +22,7 @@ from product_layouts import (
     NEVER,
     PLACES,
     VALUE,
+    define_axes,
     paint,
     to_projection,
     write_layout,
@@ -26,12 +30,14 @@ from product_layouts import (
 
 from seaice import InputError
 from seaice.grids import get_grid
+from seaice.sources import RejectedDay
 from seaice.sources.products import (
     CellClass,
     find_product_files,
     get_product,
     list_products,
     read_product_day,
+    read_product_grid,
 )
 from seaice.sources.products.product import _FORM_WORDS, Form
 
@@ -189,3 +195,377 @@ def test_a_product_can_be_like_another(tmp_path):
     assert day.variable == "F18_ICECON"
     assert read_one(tmp_path)[1].variable == "F17_ICECON"
     assert product.title == get_product("nsidc-0081").title
+
+
+# --- folders and names --------------------------------------------------------------------------------
+
+
+def write_days(folder, layout, days, half="north", **options):
+    """The same painted day under the names of several days."""
+    for day in days:
+        name = LAYOUTS[layout].names[half].replace("20200305", f"{day:%Y%m%d}")
+        write_layout(folder, layout, half, name=name, days=(day,), **options)
+
+
+def test_a_folder_of_a_product_is_recognised_with_subfolders_links_and_capitals(tmp_path):
+    write_layout(tmp_path / "2020", "nasa team, binary")
+    write_layout(tmp_path / "2020", "nasa team, binary", "south", name="NT_20200305_F17_V1.1_S.BIN")
+    (tmp_path / "2020" / "circle").symlink_to(tmp_path)
+    (tmp_path / "readme.txt").write_text("nt_20200305")
+    listing = find_product_files(tmp_path)
+    assert [(f.product.name, f.day, f.hemisphere, f.version, f.satellite) for f in listing.files] == [
+        ("nsidc-0051", DAY, "south", "v1.1", "f17"),
+        ("nsidc-0051", DAY, "north", "v1.1", "f17"),
+    ]
+    assert (listing.unnamed, listing.notes) == ([], [])
+
+
+def test_months_are_left_out_and_nearly_named_files_are_listed(tmp_path):
+    write_layout(tmp_path, "index 3")
+    for name in (
+        "N_202003_concentration_v3.0.tif",
+        "N_20200305_extent_v3.0.tif",
+        "nt_202003_f17_v1.1_n.bin",
+        "sic_psn25_202003_F17_v05r00.nc",
+        "N_20200305_concentration_v3.0.png",
+    ):
+        (tmp_path / name).write_bytes(b"")
+    nearly = ["N_20200306_concentration_v3.0.tif.gz", "N_20200307_conc_v3.0.tif", "days.zip"]
+    for name in nearly:
+        (tmp_path / name).write_bytes(b"")
+    listing = find_product_files(tmp_path)
+    assert [f.path.name for f in listing.files] == ["N_20200305_concentration_v3.0.tif"]
+    assert [path.name for path in listing.unnamed] == sorted(nearly)
+
+
+def test_a_file_of_another_product_is_not_nearly_named(tmp_path):
+    write_layout(tmp_path, "index 3")
+    write_layout(tmp_path, "record 4")
+    assert find_product_files(tmp_path, get_product("g02135")).unnamed == []
+    with pytest.raises(InputError, match=r"several products: g02135 \(1 file\), g02202 \(1 file\)"):
+        find_product_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("layout", "names"),
+    [
+        (
+            "record 4",
+            [
+                "sic_psn25_20200305_F17_v05r00.nc",
+                "seaice_conc_daily_nh_20200305_f17_v04r01.nc",
+                "seaice_conc_daily_nh_20200305_f17_v04r00.nc",
+                "seaice_conc_daily_nh_20200305_f17_v04r00 (1).nc",
+                "seaice_conc_daily_nh_f17_20200305_v03r01.nc",
+            ],
+        ),
+        (
+            "osi-450",
+            [
+                "ice_conc_nh_ease2-250_cdr-v2p0_202003051200.nc",
+                "ice_conc_nh_ease2-250_icdr-v3p1_202003051200.nc",
+                "ice_conc_nh_ease2-250_icdr-v3p0_202003051200.nc",
+                "ice_conc_nh_ease2-250_icdrft-v3p1_202003051200.nc",
+            ],
+        ),
+        (
+            "amsr 25",
+            [
+                "AMSR_U2_L3_SeaIce25km_B04_20200305.he5",
+                "AMSR_U2_L3_SeaIce25km_B04_20200305(2).he5",
+                "AMSR_U2_L3_SeaIce25km_B03_20200305.he5",
+                "AMSR_U2_L3_SeaIce25km_R04_20200305.he5",
+                "AMSR_U2_L3_SeaIce25km_P04_20200305.he5",
+            ],
+        ),
+    ],
+)
+def test_the_best_file_of_a_day_comes_first(tmp_path, layout, names):
+    for name in sorted(names):
+        (tmp_path / name).write_bytes(b"")
+    files = find_product_files(tmp_path).files
+    assert list(dict.fromkeys(f.path.name for f in files)) == names
+    ranks = [f.rank() for f in files]
+    assert ranks == sorted(ranks, reverse=True)
+
+
+def test_two_versions_in_one_folder_are_noted(tmp_path):
+    write_layout(tmp_path, "record 4")
+    write_days(tmp_path, "record 5", [date(2020, 3, 6), date(2020, 3, 7)])
+    (note,) = find_product_files(tmp_path).notes
+    assert note == "several versions of g02202 in one folder: 04r00 (1 day), 05r00 (2 days)"
+
+
+@pytest.mark.parametrize("layout", ["record 4, a year", "record 5, days together"])
+def test_days_of_a_file_of_many_days_come_from_its_time_axis(tmp_path, layout):
+    days = [date(2020, 2, 28), date(2020, 2, 29), date(2020, 3, 5)]
+    write_layout(tmp_path, layout, days=days)
+    listing = find_product_files(tmp_path)
+    assert [(f.day, f.index) for f in listing.files] == list(zip(days, range(3), strict=True))
+    with netCDF4.Dataset(listing.files[0].path, "a") as dataset:
+        variable = dataset["cdr_seaice_conc"]
+        variable.set_auto_maskandscale(False)
+        variable[1, 1:9, 2:20] = 33
+    days_read = [read_product_day(f) for f in listing.files]
+    assert [float(d.concentration[::-1][4, 5]) for d in days_read] == [52, 33, 52]
+    assert days_read[1].grid == read_product_grid(listing.files[1])
+
+
+def test_a_long_file_that_tells_no_days_is_listed_and_not_read(tmp_path, caplog):
+    write_layout(tmp_path, "record 4")
+    (tmp_path / "seaice_conc_daily_nh_2021_v04r00.nc").write_text("<html>log in</html>")
+    listing = find_product_files(tmp_path)
+    assert [f.day for f in listing.files] == [DAY]
+    assert [path.name for path in listing.unnamed] == ["seaice_conc_daily_nh_2021_v04r00.nc"]
+    assert "found a web page" in caplog.text
+
+
+def test_a_day_can_be_sent_to_another_process(tmp_path):
+    write_layout(tmp_path, "record 4")
+    (file,) = find_product_files(tmp_path).files
+    assert pickle.loads(pickle.dumps(file)) == file
+    assert hash(file)
+
+
+def test_an_unknown_folder_names_what_is_known(tmp_path):
+    (tmp_path / "ice_20200305.nc").write_bytes(b"")
+    with pytest.raises(
+        InputError, match=r"no daily file of a known product in .*esa-cci-sic.*--product "
+    ):
+        find_product_files(tmp_path)
+    with pytest.raises(InputError, match=r"no file of g02135 in .*1 file of nearly such a name \(ice_"):
+        find_product_files(tmp_path, get_product("g02135"))
+    with pytest.raises(InputError, match=r"expected a folder of daily files, but .* does not exist"):
+        find_product_files(tmp_path / "absent")
+    with pytest.raises(InputError, match="unknown product 'nsidc-51', did you mean nsidc-0051"):
+        get_product("nsidc-51")
+
+
+def test_content_that_was_read_before_gives_the_same_day(tmp_path):
+    for layout in ("record 4", "nasa team, binary", "index 3", "amsr 25"):
+        path = write_layout(tmp_path / layout, layout)
+        file, day = read_one(path.parent, "north")
+        again = read_product_day(file, content=path.read_bytes(), grid=day.grid)
+        path.unlink()
+        assert np.array_equal(again.concentration, day.concentration, equal_nan=True)
+        assert np.array_equal(again.classes, day.classes)
+
+
+# --- what cannot be used ------------------------------------------------------------------------------
+
+
+def reject(folder, half="north", product=None):
+    """The reason why the only day of a folder is rejected, one line."""
+    (file,) = (f for f in find_product_files(folder, product).files if f.hemisphere in (half, None))
+    with pytest.raises(RejectedDay) as error:
+        read_product_day(file)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("layout", "reason"),
+    [
+        ("nasa team, binary", "truncated, expected 136492 (448 x 304 cells) bytes, found 60000"),
+        ("bootstrap, binary", "truncated, expected 272384 (448 x 304 cells) bytes, found 60000"),
+        ("nasa team, NetCDF", "truncated file"),
+        ("index 3", "not a readable GeoTIFF, truncated or damaged"),
+        ("amsr 25", "truncated file"),
+    ],
+)
+def test_a_truncated_file_is_rejected(tmp_path, layout, reason):
+    path = write_layout(tmp_path, layout)
+    size = 60_000 if path.suffix == ".bin" else path.stat().st_size * 2 // 3
+    path.write_bytes(path.read_bytes()[:size])
+    assert reason in reject(tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["nasa team, binary", "record 4", "index 3", "amsr 25"])
+def test_a_web_page_and_an_empty_file_are_rejected(tmp_path, layout):
+    path = write_layout(tmp_path, layout)
+    path.write_text("<!DOCTYPE html><html><body>Earthdata Login</body></html>")
+    assert "a web page" in reject(tmp_path)
+    path.write_bytes(b"")
+    assert "empty" in reject(tmp_path)
+
+
+def test_a_file_without_a_satellite_is_an_empty_day(tmp_path):
+    write_layout(tmp_path, "nasa team, NetCDF", satellites=())
+    assert "holds no variable F18_ICECON" in reject(tmp_path)
+    assert "an empty day" in reject(tmp_path)
+
+
+def test_a_missing_flag_variable_is_named(tmp_path):
+    path = write_layout(tmp_path, "osi-450")
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset.renameVariable("status_flag", "status")
+    assert reject(tmp_path) == "holds no variable status_flag, which tells classes"
+
+
+def change(path, name, values, index=(0, slice(100, 103), 200)):
+    """Write stored numbers into a NetCDF file."""
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset[name].set_auto_maskandscale(False)
+        dataset[name][index] = values
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "numbers", "listed"),
+    [
+        ("nasa team, NetCDF", "F17_ICECON", [252, 252, 252], "3 cells .*: 252"),
+        ("record 4", "cdr_seaice_conc", [101, 250, 250], "3 cells .*: 250, 101"),
+        ("osi-450", "ice_conc", [-5, -5, 10_001], "3 cells .*: -5, 10001"),
+        ("cci 50", "ice_conc", [-5, -5, 10_001], "3 cells .*: -5, 10001"),
+    ],
+)
+def test_an_unknown_code_is_named_and_counted(tmp_path, layout, name, numbers, listed):
+    change(write_layout(tmp_path, layout), name, numbers)
+    assert re.search(listed, reject(tmp_path))
+
+
+def test_an_unknown_surface_is_named_and_counted(tmp_path):
+    path = write_layout(tmp_path, "record 5")
+    change(path, "cdr_supplementary/surface_type_mask", [77, 77, 50])
+    expected = "2 cells of cdr_supplementary/surface_type_mask with a number of no known meaning: 77"
+    assert reject(tmp_path) == expected
+
+
+def write_own(folder, values, words="", *, units=None, half="north", **attributes):
+    """A day in a NetCDF file of somebody else, and the product that describes it."""
+    scene = paint({"north": "n25", "south": "s25"}[half], half)
+    with netCDF4.Dataset(folder / "mine_20200305.nc", "w") as dataset:
+        define_axes(dataset, scene.cells)
+        crs = dataset.createVariable("crs", "i4", ())
+        crs.setncatts(get_grid("n25000" if half == "north" else "s25000").to_cf())
+        variable = dataset.createVariable("ice", values.dtype, ("y", "x"))
+        variable.set_auto_maskandscale(False)
+        variable.setncatts({"grid_mapping": "crs", **attributes})
+        if units:
+            variable.units = units
+        variable[:] = values
+    path = folder / "mine.yml"
+    path.write_text(f"forms:\n  - file: 'mine_(?P<day>\\d{{8}})\\.nc'\n    variable: ice\n{words}")
+    return get_product(path)
+
+
+def fraction_field():
+    field = np.zeros((448, 304), "f4")
+    field[10:100, 10:100] = np.linspace(0, 1, 90, dtype="f4")
+    return field
+
+
+@pytest.mark.parametrize(
+    ("field", "units", "words", "reason"),
+    [
+        (fraction_field() * 100, None, "fraction", "percent, not fractions 0 to 1"),
+        (fraction_field(), None, "percent", "no value above 1 percent: fractions 0 to 1, not percent"),
+        (
+            fraction_field(),
+            "%",
+            "fraction",
+            "ice is in percent .'%'. by the file and in fraction by",
+        ),
+        (fraction_field() * 100, "1", None, "percent, not fractions 0 to 1"),
+        (fraction_field(), "kelvin", None, "ice has units 'kelvin'; the description needs 'units'"),
+        (fraction_field() * 0, "1", None, "every observed cell is exactly 0 percent"),
+        (fraction_field() * np.nan, "1", None, "no cell has a value"),
+    ],
+)
+def test_units_that_contradict_the_numbers_are_rejected(tmp_path, field, units, words, reason):
+    product = write_own(
+        tmp_path, field.astype("f4"), f"    units: {words}\n" if words else "", units=units
+    )
+    assert re.search(reason, reject(tmp_path, product=product))
+
+
+def test_a_field_of_somebody_else_is_read_with_units_and_grid_of_the_file(tmp_path):
+    product = write_own(tmp_path, fraction_field(), units="1")
+    _, day = read_one(tmp_path, product=product)
+    assert day.grid == get_grid("n25000")
+    expected = (fraction_field() * 100)[::-1]
+    assert np.allclose(day.concentration, expected, rtol=0, atol=1e-5)
+    assert (day.interpolated, day.error) == (None, None)
+
+
+def test_a_region_may_be_free_of_ice(tmp_path):
+    product = write_own(tmp_path, fraction_field() * 0, "    may_be_ice_free: true\n", units="1")
+    assert (read_one(tmp_path, product=product)[1].concentration == 0).all()
+
+
+def test_a_scale_that_is_not_that_of_the_codes_is_rejected(tmp_path):
+    path = write_layout(tmp_path, "record 4")
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset["cdr_seaice_conc"].scale_factor = np.float32(0.004)
+    assert "cdr_seaice_conc has the scale 0.004, the description says 0.01" in reject(tmp_path)
+
+
+def test_name_shape_and_coordinates_have_to_agree(tmp_path):
+    path = write_layout(tmp_path / "a", "nasa team, NetCDF", "south")
+    path.rename(path.with_name(LAYOUTS["nasa team, NetCDF"].names["north"]))
+    assert reject(tmp_path / "a") == (
+        "expected n25000 (448 x 304 cells of 25 km) for a file of the north, found 332 x 316 cells, "
+        "those of s25000 (332 x 316 cells of 25 km)"
+    )
+    path = write_layout(tmp_path / "b", "osi-450", "south")
+    path.rename(path.with_name(LAYOUTS["osi-450"].names["north"]))
+    assert "a file of the north by its name, with" in reject(tmp_path / "b")
+    path = write_layout(tmp_path / "c", "record 4")
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset["xgrid"][:] += 12_500
+    assert "on another grid: expected n25000" in reject(tmp_path / "c")
+    write_layout(tmp_path / "d", "record 4")
+    (file,) = find_product_files(tmp_path / "d").files
+    with pytest.raises(RejectedDay, match=r"on another grid: expected s25000 .*, found n25000"):
+        read_product_day(file, grid=get_grid("s25000"))
+    path = write_layout(tmp_path / "e", "nasa team, binary", "south")
+    path.rename(path.with_name(LAYOUTS["nasa team, binary"].names["north"]))
+    assert "expected 136492 (448 x 304 cells) bytes, found 105212" in reject(tmp_path / "e")
+
+
+def test_a_time_of_another_day_is_rejected(tmp_path):
+    write_layout(tmp_path, "record 4", days=(date(2020, 3, 6),))
+    assert reject(tmp_path) == "its name says 2020-03-05, its time 2020-03-06"
+
+
+def test_coordinates_without_a_projection_are_rejected(tmp_path):
+    path = write_layout(tmp_path, "osi-450")
+    product = get_product("osi-450")
+    without = replace(product, forms=tuple(replace(form, projections=()) for form in product.forms))
+    assert read_one(tmp_path, product=without)[1].grid.projection == "EPSG:6931"
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset["ice_conc"].delncattr("grid_mapping")
+    assert "cannot tell the projection" in reject(tmp_path, product=without)
+    assert read_one(tmp_path)[1].grid.projection == "EPSG:6931"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("- a", "expected words with values"),
+        ("", "expected words with values"),
+        ("forms: []", "forms: expected 1 to 100, found 0"),
+        ("title: x", "every form needs 'file'"),
+        ("forms: [{file: x, variable: y, colour: red}]", "unknown word 'colour'"),
+        ("forms: [{file: x, variable: y, scales: 2}]", "unknown word 'scales', did you mean 'scale'"),
+        ("forms: [{file: '(', variable: y}]", r"file: '\(' is no regular expression"),
+        ("forms: [{file: '(?P<date>x)', variable: y}]", "unknown group 'date'"),
+        ("forms: [{file: x}]", "needs the name of the concentration"),
+        ("forms: [{file: x, variable: y, codes: {254: ground}}]", "unknown class 'ground'"),
+        ("forms: [{file: x, variable: y, codes: {2.5: land}}]", "expected a whole number, found 2.5"),
+        ("forms: [{file: x, variable: y, units: dB}]", "expected percent or fraction, found 'dB'"),
+        ("forms: [{file: x, variable: y, scale: 0}]", "expected a number above 0, found 0"),
+        ("forms: [{file: x, container: binary}]", "a binary form needs 'units' and 'scale'"),
+        ("forms: [{file: x, variable: y, flags: {variable: z, bits: {3: land}}}]", "powers of two"),
+        ("forms: [{file: x, variable: y, flags: {variable: z}}]", "one of 'bits', 'values' or 'words'"),
+        ("forms: [{file: x, variable: y, grid: n26000}]", "unknown grid 'n26000'"),
+        ("like: nsidc-51", "like: expected one of "),
+        ("a: [1", "is no readable YAML description"),
+        ("a: &x [1]\nb: *x\n", "aliases of lists and mappings are not taken"),
+    ],
+)
+def test_a_description_that_cannot_be_used_is_explained(tmp_path, text, reason):
+    path = tmp_path / "mine.yml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=reason) as error:
+        get_product(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)

@@ -20,6 +20,8 @@ _RASTER_TYPE = 1025  # its value is 1 where positions are those of corners, 2 wh
 _PROJECTION = 3072  # its value is an EPSG code, or 32767
 _PHOTOMETRIC, _BITS, _PALETTE, _GREY = 262, 258, 3, 1
 _MOST_CELLS = 1 << 27
+# Bytes of a value of each type of TIFF 6.0, where they are not one.
+_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 
 
 class CellAxes(NamedTuple):
@@ -62,19 +64,30 @@ def _replace_palette(content: bytes) -> bytes:
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(content[:4])
     if order is None:
         return content
+    places: dict[int, tuple[int, int]] = {}
+    for place in _list_entries(content, order):
+        tag, kind, count, short = struct.unpack_from(f"{order}HHIH", content, place)
+        size = count * _SIZES.get(kind, 1)
+        (start,) = struct.unpack_from(f"{order}I", content, place + 8)
+        if size > 4 and start + size > len(content):
+            raise RejectedDay("not a readable GeoTIFF, truncated or damaged (values beyond its end)")
+        places[tag] = place + 8, short
+    place, photometric = places.get(_PHOTOMETRIC, (0, 0))
+    if photometric != _PALETTE or places.get(_BITS, (0, 0))[1] != 16:
+        return content
+    return content[:place] + struct.pack(f"{order}H", _GREY) + content[place + 2 :]
+
+
+def _list_entries(content: bytes, order: str) -> range:
+    """List where the entries of the directory of a TIFF file start."""
     try:
         (start,) = struct.unpack_from(f"{order}I", content, 4)
         (count,) = struct.unpack_from(f"{order}H", content, start)
-        offsets = {}
-        for offset in range(start + 2, start + 2 + 12 * count, 12):
-            tag, _, _, value = struct.unpack_from(f"{order}HHIH", content, offset)
-            offsets[tag] = offset + 8, value
     except struct.error:
-        return content
-    place, kind = offsets.get(_PHOTOMETRIC, (0, 0))
-    if kind != _PALETTE or offsets.get(_BITS, (0, 0))[1] != 16:
-        return content
-    return content[:place] + struct.pack(f"{order}H", _GREY) + content[place + 2 :]
+        start, count = len(content), 1
+    if start + 2 + 12 * count > len(content):
+        raise RejectedDay("not a readable GeoTIFF, truncated or damaged (its directory is cut off)")
+    return range(start + 2, start + 2 + 12 * count, 12)
 
 
 def read_axes(tags: Mapping[int, Any], shape: tuple[int, ...]) -> CellAxes | None:

@@ -1,7 +1,7 @@
 """From stored numbers to percent and classes; pure functions of arrays.
 
 Codes are looked up among the raw numbers, before anything is scaled: 254 times 0.01 looks like a
-concentration, 254 does not.
+concentration, 254 does not. For numbers of one or two bytes every answer stands in a table.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _TOLERANCE = 1e-3  # percent, for numbers rounded by a scale
 _UNKNOWN = 255
 # So many cells of at most one percent of ice, and none with more, are no sea.
 _MANY_CELLS = 20
-# Classes that say what is below: they hold whatever the concentration is.
-_IS_BELOW = np.zeros(256, bool)
-_IS_BELOW[[CellClass.LAND, CellClass.COAST, CellClass.LAKE]] = True
+# Above the class in a table of flags: the value is interpolated.
+_INTERPOLATED = 1 << 3
+_BELOW = (CellClass.LAND, CellClass.COAST, CellClass.LAKE)
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ def decode_concentration(raw: np.ndarray, coding: Coding) -> tuple[np.ndarray, n
     >>> percent.tolist(), classes.tolist()
     ([[0.0, 100.0, nan]], [[0, 0, 2]])
     """
-    if raw.dtype.kind in "iu" and raw.dtype.itemsize <= 2:
+    if _fits_table(raw):
         percent_table, class_table = _build_tables(coding, raw.dtype.str)
-        index = raw.view(f"u{raw.dtype.itemsize}") if raw.dtype.isnative else raw.astype("=i4") & 0xFFFF
-        concentration, classes = percent_table[index], class_table[index]
+        index = _take_bits(raw)
+        concentration, classes = percent_table.take(index), class_table.take(index)
     else:
         concentration, classes = _decode_numbers(raw, coding)
     if classes.max(initial=0) == _UNKNOWN:
@@ -89,23 +89,32 @@ def decode_concentration(raw: np.ndarray, coding: Coding) -> tuple[np.ndarray, n
     return concentration, classes
 
 
+def _fits_table(raw: np.ndarray) -> bool:
+    return raw.dtype.kind in "iu" and raw.dtype.itemsize <= 2
+
+
+def _take_bits(raw: np.ndarray) -> np.ndarray:
+    """Return the bits of numbers of one or two bytes as unsigned numbers, positions in a table."""
+    raw = raw if raw.dtype.isnative else raw.astype(raw.dtype.newbyteorder("="))
+    return raw.view(f"u{raw.dtype.itemsize}")
+
+
+def _list_numbers(dtype: str) -> np.ndarray:
+    """List every number of a type of one or two bytes, in the order of its bits."""
+    native = np.dtype(dtype).newbyteorder("=")
+    return np.arange(1 << 8 * native.itemsize, dtype=f"u{native.itemsize}").view(native)
+
+
 @lru_cache(maxsize=64)
 def _build_tables(coding: Coding, dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    """Percent and class of every number of a type of one or two bytes, by its bits."""
-    kind = np.dtype(dtype).newbyteorder("=")
-    bits = np.arange(1 << 8 * kind.itemsize, dtype=f"u{kind.itemsize}")
-    percent, classes = _decode_numbers(bits.view(kind), coding)
-    percent.setflags(write=False)
-    classes.setflags(write=False)
-    return percent, classes
+    return _decode_numbers(_list_numbers(dtype), coding)
 
 
 def _decode_numbers(raw: np.ndarray, coding: Coding) -> tuple[np.ndarray, np.ndarray]:
-    numbers = raw.astype(np.float64)
-    percent = (numbers * coding.scale + coding.offset) * coding.percent
-    within = (percent >= -_TOLERANCE) & (percent <= 100 + _TOLERANCE)
-    classes = np.where(within, np.uint8(CellClass.VALUE), np.uint8(_UNKNOWN))
-    classes[np.isnan(numbers)] = CellClass.MISSING
+    percent = _scale_numbers(raw, coding)
+    classes = np.full(raw.shape, _UNKNOWN, np.uint8)
+    classes[(percent >= -_TOLERANCE) & (percent <= 100 + _TOLERANCE)] = CellClass.VALUE
+    classes[np.isnan(percent)] = CellClass.MISSING
     for fill in coding.fills:
         classes[raw == fill] = CellClass.MISSING
     for code, cell_class in coding.codes:
@@ -115,17 +124,21 @@ def _decode_numbers(raw: np.ndarray, coding: Coding) -> tuple[np.ndarray, np.nda
     return percent, classes
 
 
+def _scale_numbers(raw: np.ndarray, coding: Coding) -> np.ndarray:
+    """Return percent, before anything is left out."""
+    factor, offset = coding.scale * coding.percent, coding.offset * coding.percent
+    if raw.dtype == np.float32 and offset == 0:
+        return raw * np.float32(factor)
+    return raw.astype(np.float64) * factor + offset
+
+
 def _explain_unknown(raw: np.ndarray, coding: Coding) -> str:
     """Say what is wrong with numbers that are neither concentrations nor codes."""
     numbers, counts = np.unique(raw, return_counts=True)
     scaled = numbers.astype(np.float64) * coding.scale + coding.offset
     cells = format_count(int(counts.sum()), "cell")
-    if (
-        coding.units == "fraction"
-        and scaled.max() <= 100 + _TOLERANCE
-        and scaled.min() >= 0
-        and numbers.size > 5
-    ):
+    are_percent = scaled.max() <= 100 + _TOLERANCE and scaled.min() >= 0 and numbers.size > 5
+    if coding.units == "fraction" and are_percent:
         return f"{cells} above 1, up to {scaled.max():g}: percent, not fractions 0 to 1"
     common = numbers[np.argsort(-counts, kind="stable")][:5]
     listed = ", ".join(f"{number:g}" for number in common.tolist())
@@ -138,103 +151,56 @@ def _explain_unknown(raw: np.ndarray, coding: Coding) -> str:
 
 def decode_error(raw: np.ndarray, coding: Coding) -> np.ndarray:
     """Decode a standard error to percent, float32; NaN where the number says nothing."""
-    numbers = raw.astype(np.float64)
+    if _fits_table(raw):
+        return _build_error_table(coding, raw.dtype.str).take(_take_bits(raw))
+    return _decode_errors(raw, coding)
+
+
+@lru_cache(maxsize=64)
+def _build_error_table(coding: Coding, dtype: str) -> np.ndarray:
+    return _decode_errors(_list_numbers(dtype), coding)
+
+
+def _decode_errors(raw: np.ndarray, coding: Coding) -> np.ndarray:
+    percent = _scale_numbers(raw, coding).astype(np.float32)
+    is_none = ~((percent >= 0) & (percent <= 100))
     for fill in coding.fills:
-        numbers[raw == fill] = np.nan
-    percent = (numbers * coding.scale + coding.offset) * coding.percent
-    percent[~((percent >= 0) & (percent <= 100 + _TOLERANCE))] = np.nan
-    return percent.astype(np.float32)
+        is_none |= raw == fill
+    percent[is_none] = np.nan
+    return percent
 
 
-def decode_bits(
-    raw: np.ndarray, meanings: tuple[tuple[int, FlagMeaning], ...], fills: tuple[float, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Decode a variable of bits to the classes they give and to whether a value is interpolated.
+# --- flags --------------------------------------------------------------------------------------------
 
-    Parameters
+
+@dataclass(frozen=True)
+class FlagCoding:
+    """What the numbers of a flag variable mean.
+
+    Attributes
     ----------
-    raw : ndarray
-        As stored.
     meanings : tuple of (int, FlagMeaning)
-        Of each bit; of several bits of a cell that give a class, the last listed counts.
+        Of each bit or number. Of several bits of a cell that give a class, the last listed counts.
+    are_bits : bool
+        Whether a cell may have several of them; otherwise a number without a meaning is an error.
     fills : tuple of float
-        Numbers that stand for no bit.
-
-    Returns
-    -------
-    classes : ndarray of uint8
-        0 where no bit gives a class.
-    is_interpolated : ndarray of bool
+        Numbers that stand for no flag.
     """
-    codes = _read_flag_codes(raw, fills)
-    class_table, interpolated_table = _build_bit_tables(meanings)
-    return class_table[codes], interpolated_table[codes]
+
+    meanings: tuple[tuple[int, FlagMeaning], ...]
+    are_bits: bool
+    fills: tuple[float, ...] = ()
+
+    @property
+    def tells_interpolated(self) -> bool:
+        """Whether a flag says that a value is interpolated."""
+        return any(meaning.is_interpolated for _, meaning in self.meanings)
 
 
-def decode_values(
-    raw: np.ndarray, meanings: tuple[tuple[int, FlagMeaning], ...], fills: tuple[float, ...], name: str
+def apply_flags(
+    classes: np.ndarray, raw: np.ndarray, coding: FlagCoding, *, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decode a variable of numbers that exclude each other, as :func:`decode_bits`.
-
-    Raises
-    ------
-    RejectedDay
-        If a number has no meaning.
-    """
-    codes = _read_flag_codes(raw, fills)
-    class_table, interpolated_table, has_meaning = _build_value_tables(meanings, bool(fills))
-    if not has_meaning[codes].all():
-        unknown, counts = np.unique(codes[~has_meaning[codes]], return_counts=True)
-        raise RejectedDay(
-            f"{format_count(int(counts.sum()), 'cell')} of {name} with a number of no known "
-            f"meaning: {', '.join(map(str, unknown[:5].tolist()))}"
-        )
-    return class_table[codes], interpolated_table[codes]
-
-
-def _read_flag_codes(raw: np.ndarray, fills: tuple[float, ...]) -> np.ndarray:
-    """Return flags as numbers 0..65535; 0 stands for none, and for what is no number."""
-    if raw.dtype.kind == "f":
-        raw = np.where(np.isfinite(raw), raw, 0)
-        if (raw != np.rint(raw)).any():
-            raise RejectedDay("a flag variable has broken numbers")
-    for fill in fills:
-        if fill and (is_fill := raw == fill).any():
-            raw = np.where(is_fill, 0, raw)
-    if raw.dtype.itemsize == 1:
-        return raw.view(np.uint8)
-    if raw.size and not -(1 << 15) <= raw.min() <= raw.max() < 1 << 16:
-        raise RejectedDay(f"a flag variable has numbers from {raw.min():g} to {raw.max():g}")
-    return raw.astype(np.int64) & 0xFFFF
-
-
-@lru_cache(maxsize=64)
-def _build_bit_tables(meanings: tuple[tuple[int, FlagMeaning], ...]) -> tuple[np.ndarray, np.ndarray]:
-    codes = np.arange(1 << 16)
-    classes, is_interpolated = np.zeros(codes.size, np.uint8), np.zeros(codes.size, bool)
-    for bit, meaning in meanings:
-        has_bit = codes & bit != 0
-        if meaning.cell_class is not None:
-            classes[has_bit] = meaning.cell_class
-        is_interpolated |= has_bit & meaning.is_interpolated
-    return classes, is_interpolated
-
-
-@lru_cache(maxsize=64)
-def _build_value_tables(
-    meanings: tuple[tuple[int, FlagMeaning], ...], has_fill: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    classes, is_interpolated = np.zeros(1 << 16, np.uint8), np.zeros(1 << 16, bool)
-    has_meaning = np.zeros(1 << 16, bool)
-    has_meaning[0] = has_fill
-    for value, meaning in meanings:
-        classes[value] = CellClass.VALUE if meaning.cell_class is None else meaning.cell_class
-        is_interpolated[value], has_meaning[value] = meaning.is_interpolated, True
-    return classes, is_interpolated, has_meaning
-
-
-def apply_classes(classes: np.ndarray, flag_classes: np.ndarray) -> None:
-    """Put the classes of a flag variable into those of the concentration.
+    """Put what a flag variable says into the classes of a day.
 
     Land, coast and lake hold whatever the concentration is; water without ice only on the sea; and
     the pole hole and missing cells only where there is no value.
@@ -242,17 +208,80 @@ def apply_classes(classes: np.ndarray, flag_classes: np.ndarray) -> None:
     Parameters
     ----------
     classes : ndarray of uint8
-        Changed.
-    flag_classes : ndarray of uint8, same shape
-        0 where the flags say nothing.
+        :class:`CellClass` by the concentration.
+    raw : ndarray, same shape
+        The flags as stored.
+    coding : FlagCoding
+    name : str
+        Of the flag variable, for messages.
+
+    Returns
+    -------
+    classes : ndarray of uint8, same shape
+    is_interpolated : ndarray of bool, same shape
+
+    Raises
+    ------
+    RejectedDay
+        If a number has no meaning.
     """
-    if not flag_classes.any():
-        return
-    is_below = _IS_BELOW[flag_classes]
-    is_sea = ~_IS_BELOW[classes]
-    is_open = (flag_classes == CellClass.NEVER_ICE) & is_sea & (classes != CellClass.POLE_HOLE)
-    is_hole = (flag_classes == CellClass.POLE_HOLE) & (classes == CellClass.MISSING)
-    np.copyto(classes, flag_classes, where=is_below | is_open | is_hole)
+    raw = _narrow_flags(raw, name)
+    marks = _build_flag_table(coding, raw.dtype.str).take(_take_bits(raw))
+    highest = marks.max(initial=0)
+    if highest == _UNKNOWN:
+        numbers = np.unique(raw[marks == _UNKNOWN])
+        cells = format_count(int(np.count_nonzero(marks == _UNKNOWN)), "cell")
+        listed = ", ".join(map(str, numbers[:5].tolist()))
+        raise RejectedDay(f"{cells} of {name} with a number of no known meaning: {listed}")
+    if not highest:
+        return classes, np.zeros(classes.shape, bool)
+    merged = _MERGED.take((marks & (_INTERPOLATED - 1)) << 3 | classes)
+    return merged, marks >= _INTERPOLATED
+
+
+def _narrow_flags(raw: np.ndarray, name: str) -> np.ndarray:
+    """Return flags as integers of at most two bytes; what is no number is 0."""
+    if _fits_table(raw):
+        return raw
+    if raw.dtype.kind == "f":
+        raw = np.where(np.isfinite(raw), raw, 0)
+        if (raw != np.rint(raw)).any():
+            raise RejectedDay(f"{name} has broken numbers")
+    if raw.size and not (raw.min() >= -(1 << 15) and raw.max() < 1 << 15):
+        raise RejectedDay(f"{name} has numbers from {raw.min():g} to {raw.max():g}, no flags")
+    return raw.astype(np.int16)
+
+
+@lru_cache(maxsize=64)
+def _build_flag_table(coding: FlagCoding, dtype: str) -> np.ndarray:
+    """Class and mark of interpolation of every number of a type."""
+    numbers = _list_numbers(dtype)
+    codes = _take_bits(numbers).astype(np.int64)
+    table = np.full(codes.size, 0 if coding.are_bits else _UNKNOWN, np.uint8)
+    for number, meaning in coding.meanings:
+        has_flag = codes & number != 0 if coding.are_bits else codes == number
+        if not coding.are_bits:
+            table[has_flag] = 0
+        if meaning.cell_class is not None:
+            table[has_flag] = table[has_flag] & _INTERPOLATED | meaning.cell_class
+        if meaning.is_interpolated:
+            table[has_flag] |= _INTERPOLATED
+    for fill in coding.fills:
+        table[numbers == fill] = 0
+    return table
+
+
+def _build_merged() -> np.ndarray:
+    """Class of a cell by that of a flag, times eight, plus that of the concentration."""
+    merged = np.tile(np.arange(8, dtype=np.uint8), 8).reshape(8, 8)
+    for flag in _BELOW:
+        merged[flag] = flag
+    merged[CellClass.NEVER_ICE, [CellClass.VALUE, CellClass.MISSING]] = CellClass.NEVER_ICE
+    merged[CellClass.POLE_HOLE, CellClass.MISSING] = CellClass.POLE_HOLE
+    return merged.reshape(-1)
+
+
+_MERGED = _build_merged()
 
 
 def check_values(concentration: np.ndarray, *, may_be_ice_free: bool) -> None:

@@ -87,9 +87,9 @@ def parse_name(path: Path, product: Product) -> list[ProductFile]:
             path,
             day,
             hemisphere=hemisphere,
-            version=parts.get("version") or form.version,
+            version=(parts.get("version") or form.version).lower(),
             stage=parts.get("stage", ""),
-            satellite=parts.get("satellite", ""),
+            satellite=parts.get("satellite", "").lower(),
             resolution=parts.get("resolution", ""),
             copy=number,
         )

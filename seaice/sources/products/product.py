@@ -16,7 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
-from seaice import InputError
+from seaice import InputError, grids
+from seaice.grids import Grid
 from seaice.report import listing
 from seaice.runtime.yaml_files import load_yaml
 
@@ -222,6 +223,12 @@ def get_product(name_or_path: str | Path) -> Product:
 
 
 @cache
+def resolve_grid(text: str) -> Grid:
+    """Return the grid that the word ``grid`` of a description names."""
+    return grids.get_grid(text)
+
+
+@cache
 def _read_packaged(name: str) -> Product:
     return _read_description(Path(__file__).with_name(f"{name}.yml"))
 
@@ -327,6 +334,11 @@ def _check_form(form: Form) -> None:
         raise _Complaint("a binary form needs 'grid' and the group 'day' in 'file'")
     if form.container == "geotiff" and not form.has_one_day:
         raise _Complaint("a geotiff form needs the group 'day' in 'file'")
+    for _, grid in form.grids:
+        try:
+            resolve_grid(grid)
+        except InputError as error:
+            raise _Complaint(f"grid: {error}") from None
     if form.container == "hdf5" and not form.grids:
         raise _Complaint("an hdf5 form needs 'grid'")
 

@@ -26,9 +26,9 @@ from seaice.sources.products.containers import (
     StoredVariable,
     open_stored,
 )
-from seaice.sources.products.decoding import Coding
+from seaice.sources.products.decoding import Coding, FlagCoding
 from seaice.sources.products.file import ProductFile
-from seaice.sources.products.product import CellClass, FlagMeaning, FlagRule, Form, Units
+from seaice.sources.products.product import CellClass, FlagMeaning, FlagRule, Form, Units, resolve_grid
 
 _LARGEST_DAY = 1 << 27  # cells
 
@@ -89,14 +89,15 @@ def read_product_day(
         form = file.form
         coding = _read_coding(variable, form.units, form.scale, form.codes)
         concentration, classes = decoding.decode_concentration(reader.read(variable), coding)
-        interpolated = _read_flags(form, stored, reader, classes)
+        classes, interpolated = _read_flags(form, stored, reader, classes)
         error = _read_error(form, stored, reader, coding.units)
-        concentration[classes != CellClass.VALUE] = np.nan
+        has_none = classes != CellClass.VALUE
+        np.putmask(concentration, has_none, np.nan)
         decoding.check_values(concentration, may_be_ice_free=form.may_be_ice_free)
         if interpolated is not None:
-            interpolated &= classes == CellClass.VALUE
+            np.putmask(interpolated, has_none, False)
         if error is not None:
-            error[classes != CellClass.VALUE] = np.nan
+            np.putmask(error, has_none, np.nan)
     return ProductDay(concentration, classes, interpolated, error, layout.grid, variable.name)
 
 
@@ -230,15 +231,10 @@ def _find_index(file: ProductFile, stored: StoredFile, variable: StoredVariable)
 def _list_grids(form: Form, hemisphere: str | None) -> list[Grid]:
     """List the grids that a file of a hemisphere may have; empty if the file tells its own."""
     return [
-        _resolve_grid(text)
+        resolve_grid(text)
         for half, text in form.grids
         if hemisphere is None or half in (hemisphere, "any")
     ]
-
-
-@lru_cache(maxsize=64)
-def _resolve_grid(text: str) -> Grid:
-    return grids.get_grid(text)
 
 
 def _find_layout(file: ProductFile, stored: StoredFile, variable: StoredVariable) -> CellLayout:
@@ -446,8 +442,8 @@ def _read_fills(variable: StoredVariable) -> tuple[float, ...]:
 
 def _read_flags(
     form: Form, stored: StoredFile, reader: _DayReader, classes: np.ndarray
-) -> np.ndarray | None:
-    """Put the classes of the flag variables into ``classes``; returns which values are interpolated."""
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the classes with those of the flag variables, and which values are interpolated."""
     interpolated: np.ndarray | None = None
     for rule in form.flags:
         names = stored.find_names(rule.variables)
@@ -455,15 +451,12 @@ def _read_flags(
             raise RejectedDay(f"holds no variable {' or '.join(rule.variables)}, which tells classes")
         variable = stored.get_variable(names[0])
         meanings, are_bits = _list_meanings(rule, variable)
-        raw, fills = reader.read(variable), _read_fills(variable)
-        if are_bits:
-            flag_classes, is_interpolated = decoding.decode_bits(raw, meanings, fills)
-        else:
-            flag_classes, is_interpolated = decoding.decode_values(raw, meanings, fills, variable.name)
-        decoding.apply_classes(classes, flag_classes)
-        if any(meaning.is_interpolated for _, meaning in meanings):
+        coding = FlagCoding(meanings, are_bits, _read_fills(variable))
+        raw = reader.read(variable)
+        classes, is_interpolated = decoding.apply_flags(classes, raw, coding, name=variable.name)
+        if coding.tells_interpolated:
             interpolated = is_interpolated if interpolated is None else interpolated | is_interpolated
-    return interpolated
+    return classes, interpolated
 
 
 def _list_meanings(
