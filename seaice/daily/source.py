@@ -217,7 +217,9 @@ class ProductSource:
 
     def _lies_on(self, file: ProductFile, grid: Grid) -> bool:
         try:
-            return file.hemisphere in (None, grid.hemisphere) and self.read_grid(file).same_cells(grid)
+            if file.hemisphere not in (None, grid.hemisphere):
+                return False
+            return (file.named_grid or self.read_grid(file)).same_cells(grid)
         except RejectedDay:
             return True  # the day is listed and rejected
 

@@ -137,13 +137,12 @@ def open_stored(
     """
     if form.container == "netcdf":
         with _open_netcdf(path, content) as dataset:
-            yield NetcdfFile(dataset)
+            yield NetcdfFile(dataset, content)
     elif form.container == "hdf5":
-        source = path if content is None else io.BytesIO(content)
-        if content is not None:
-            hdf5_damage.check_content(content, chunks=False)
-        with open_hdf5(source) as file:
-            yield Hdf5File(file)
+        content = _read_whole(path, content)
+        hdf5_damage.check_content(content, chunks=False)
+        with open_hdf5(io.BytesIO(content)) as file:
+            yield Hdf5File(file, content)
     elif form.container == "binary":
         yield BinaryFile(form, _read_whole(path, content), shapes)
     else:
@@ -190,7 +189,8 @@ _TIME_NAMES = {"time", "tdim", "t"}
 class NetcdfFile(StoredFile):
     """A NetCDF file, with its groups."""
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, content: bytes | None) -> None:
+        self._unchecked = content
         dataset.set_auto_maskandscale(False)
         dataset.set_always_mask(False)
         self._dataset = dataset
@@ -208,6 +208,7 @@ class NetcdfFile(StoredFile):
         if not isinstance(stored.datatype, np.dtype) or stored.dtype.kind not in "fiu":
             raise RejectedDay(f"expected numbers in {name}, found {stored.dtype}")
         dtype = _apply_sign(stored.dtype, attributes)
+        self._check_chunks(stored)
 
         def read_stored(index: tuple[int | slice, ...]) -> np.ndarray:
             return np.asarray(stored[index]).view(dtype)
@@ -216,6 +217,16 @@ class NetcdfFile(StoredFile):
         if len(names) >= 2 and not {"x", "y"} & set(names):
             names[-2:] = ["y", "x"]
         return StoredVariable(name, tuple(names), stored.shape, dtype, attributes, read_stored)
+
+    def _check_chunks(self, stored: Any) -> None:
+        """Check that no chunk is lost, where a field has several; without its only one it has no value.
+
+        A file that was opened by its path has been checked before.
+        """
+        chunks = stored.chunking() if self._unchecked is not None and stored.ndim > 1 else None
+        if isinstance(chunks, list) and chunks[-2:] != list(stored.shape[-2:]):
+            hdf5_damage.check_content(self._unchecked or b"", chunks=True)
+            self._unchecked = None
 
     def _name_dimension(self, variable: Any, dimension: str) -> str:
         """Return ``x``, ``y``, ``time`` or the name of a dimension by what its coordinates say."""
@@ -296,10 +307,10 @@ def _apply_sign(dtype: np.dtype[Any], attributes: Mapping[str, Any]) -> np.dtype
 class Hdf5File(StoredFile):
     """An HDF5 file whose last two dimensions are rows and columns."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, content: bytes) -> None:
         import h5py
 
-        self._file = file
+        self._file, self._content = file, content
         self._names: list[str] = []
         file.visititems(
             lambda name, item: self._names.append(name) if isinstance(item, h5py.Dataset) else None
@@ -314,6 +325,7 @@ class Hdf5File(StoredFile):
         stored = self._file[name]
         if stored.dtype.kind not in "fiu" or stored.ndim < 2:
             raise RejectedDay(f"expected rows and columns of numbers in {name}, found {stored.dtype}")
+        hdf5_damage.check_chunks(stored, self._content)
         leading = tuple(f"dimension{i}" for i in range(stored.ndim - 2))
         attributes = {k: _decode_attribute(value) for k, value in stored.attrs.items()}
         return StoredVariable(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seaice import InputError
 from seaice.dates import parse_date
+from seaice.grids import Grid
 from seaice.sources.products.product import Form, Product
 
 # «name (1).nc»: what a browser calls a file that it has fetched before.
@@ -54,6 +55,12 @@ class ProductFile:
         stage = stages.index(self.stage.lower()) if self.stage.lower() in stages else -1
         numbers = tuple(int(number) for number in re.findall(r"\d+", self.version))
         return stage, numbers, int(self.form.has_one_day), -self.copy
+
+    @property
+    def named_grid(self) -> Grid | None:
+        """The grid of the file where its name tells it; None where the file has to be opened."""
+        grids = self.form.list_grids(self.hemisphere)
+        return grids[0] if len(grids) == 1 else None
 
     def with_days(self, days: list[date]) -> list[ProductFile]:
         """Return one such object for each day of a file of many days."""

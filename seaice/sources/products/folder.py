@@ -142,11 +142,16 @@ def _read_many_days(files: Sequence[ProductFile]) -> tuple[list[ProductFile], li
 
 
 def _note_versions(files: Sequence[ProductFile]) -> list[str]:
-    """Note that a folder holds several versions of a product."""
-    counts = Counter(file.version for file in files)
-    if len(counts) < 2:
-        return []
-    versions = ", ".join(
-        f"{version or 'none'} ({format_count(counts[version], 'day')})" for version in sorted(counts)
-    )
-    return [f"several versions of {files[0].product.name} in one folder: {versions}"]
+    """Note that a folder holds several versions or cell sizes of a product."""
+    notes = []
+    for noun, words in (
+        ("versions", [file.version for file in files]),
+        ("cell sizes", [file.resolution for file in files]),
+    ):
+        counts = Counter(word for word in words if word)
+        if len(counts) > 1:
+            counted = ", ".join(
+                f"{word} ({format_count(n, 'day')})" for word, n in sorted(counts.items())
+            )
+            notes.append(f"several {noun} of {files[0].product.name} in one folder: {counted}")
+    return notes

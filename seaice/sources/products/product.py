@@ -152,6 +152,11 @@ class Form:
         """Whether the name of a file tells its day."""
         return "day" in self.pattern.groupindex
 
+    def list_grids(self, hemisphere: str | None) -> list[Grid]:
+        """List the grids that a file of a hemisphere may have; empty if the file tells its own."""
+        halves = (hemisphere, "any")
+        return [resolve_grid(text) for half, text in self.grids if hemisphere is None or half in halves]
+
 
 @dataclass(frozen=True)
 class Product:

@@ -28,7 +28,7 @@ from seaice.sources.products.containers import (
 )
 from seaice.sources.products.decoding import Coding, FlagCoding
 from seaice.sources.products.file import ProductFile
-from seaice.sources.products.product import CellClass, FlagMeaning, FlagRule, Form, Units, resolve_grid
+from seaice.sources.products.product import CellClass, FlagMeaning, FlagRule, Form, Units
 
 _LARGEST_DAY = 1 << 27  # cells
 
@@ -125,7 +125,7 @@ def read_product_days(file: ProductFile) -> list[date]:
 @contextmanager
 def _open(file: ProductFile, content: bytes | None) -> Iterator[StoredFile]:
     """Open a file; whatever a library raises on an odd one is the rejection of this day alone."""
-    shapes = [grid.shape for grid in _list_grids(file.form, file.hemisphere)]
+    shapes = [grid.shape for grid in file.form.list_grids(file.hemisphere)]
     try:
         with open_stored(file.form, file.path, content=content, shapes=shapes) as stored:
             yield stored
@@ -228,15 +228,6 @@ def _find_index(file: ProductFile, stored: StoredFile, variable: StoredVariable)
 # --- grid -----------------------------------------------------------------------------------------
 
 
-def _list_grids(form: Form, hemisphere: str | None) -> list[Grid]:
-    """List the grids that a file of a hemisphere may have; empty if the file tells its own."""
-    return [
-        resolve_grid(text)
-        for half, text in form.grids
-        if hemisphere is None or half in (hemisphere, "any")
-    ]
-
-
 def _find_layout(file: ProductFile, stored: StoredFile, variable: StoredVariable) -> CellLayout:
     """Find the grid of a file and the order of its cells."""
     axes = stored.find_axes(variable)
@@ -260,11 +251,11 @@ def _find_layout(file: ProductFile, stored: StoredFile, variable: StoredVariable
 
 def _choose_grid(file: ProductFile, shape: tuple[int, int]) -> Grid:
     """Choose the grid of the description that has the shape of a file."""
-    expected = _list_grids(file.form, file.hemisphere)
+    expected = file.form.list_grids(file.hemisphere)
     fitting = [grid for grid in expected if grid.shape == shape]
     if len(fitting) == 1:
         return fitting[0]
-    candidates = [grid for grid in _list_grids(file.form, None) if grid.shape == shape]
+    candidates = [grid for grid in file.form.list_grids(None) if grid.shape == shape]
     hint = f", those of {candidates[0]}" if candidates else ""
     of_half = f" for a file of the {file.hemisphere}" if file.hemisphere else ""
     raise RejectedDay(
