@@ -241,8 +241,12 @@ TIME_ATTRIBUTES = {
 }
 
 
-def describe_axis(name: str) -> dict[str, str]:
-    """Describe the coordinate ``x`` or ``y`` by CF attributes."""
+def describe_axis(name: str, grid: Grid) -> dict[str, str]:
+    """Describe the coordinate ``x`` or ``y`` of a grid by CF attributes."""
+    if grid.is_geographic:
+        quantity = "longitude" if name == "x" else "latitude"
+        described = LONGITUDE if name == "x" else LATITUDE
+        return {**described, "long_name": f"{quantity}, cell centre", "axis": name.upper()}
     return {
         "standard_name": f"projection_{name}_coordinate",
         "long_name": f"{name} coordinate of projection, cell centre",
@@ -345,7 +349,7 @@ def write_grid(dataset: netCDF4.Dataset, grid: Grid, *, lat_lon: bool = False) -
     for name, values in (("y", grid.y), ("x", grid.x)):
         dataset.createDimension(name, values.size)
         variable = dataset.createVariable(name, "f8", (name,))
-        variable.setncatts(describe_axis(name))
+        variable.setncatts(describe_axis(name, grid))
         variable[:] = values
     crs = dataset.createVariable("crs", "i4", ())
     crs.setncatts(describe_crs(grid))
@@ -368,10 +372,12 @@ def read_layout(dataset: netCDF4.Dataset) -> CellLayout:
     for name in ("x", "y"):
         if name not in dataset.variables:
             raise InputError(f"expected coordinates x and y, found no {name} in {dataset.filepath()}")
-    mapping = next((v for v in dataset.variables.values() if "grid_mapping_name" in v.ncattrs()), None)
-    attributes = {} if mapping is None else {k: mapping.getncattr(k) for k in mapping.ncattrs()}
-    x, y = (grids.read_metres(dataset.variables[n]) for n in ("x", "y"))
-    return grids.recognise_layout(x, y, attributes)
+    attributes = {
+        name: {key: variable.getncattr(key) for key in variable.ncattrs()}
+        for name, variable in dataset.variables.items()
+    }
+    dimensions = {name: variable.dimensions for name, variable in dataset.variables.items()}
+    return grids.find_layout(attributes, dimensions, lambda name: np.asarray(dataset.variables[name][:]))
 
 
 def read_grid(dataset: netCDF4.Dataset) -> Grid:
@@ -598,17 +604,15 @@ def describe_bounds(grid: Grid) -> dict[str, Any]:
     30.98
     """
     west, east, south, north = grid.extent
+    if grid.is_geographic:
+        return _describe_geographic_bounds(grid)
     x, y = np.linspace(west, east, 201), np.linspace(south, north, 201)
     ring_x = np.concatenate([x, np.full(201, east), x[::-1], np.full(201, west)])
     ring_y = np.concatenate([np.full(201, south), y, np.full(201, north), y[::-1]])
     longitude, latitude = grid.transform_to_degrees(ring_x, ring_y)
     finite = np.isfinite(longitude)
     longitude, latitude = longitude[finite], latitude[finite]
-    corners = ((west, south), (east, south), (east, north), (west, north), (west, south))
-    bounds: dict[str, Any] = {
-        "geospatial_bounds": f"POLYGON (({', '.join(f'{a:.15g} {b:.15g}' for a, b in corners)}))",
-        "geospatial_bounds_crs": grid.projection,
-    }
+    bounds = _describe_polygon(grid, x_first=True)
     if not latitude.size:
         return bounds
     turned = np.unwrap(longitude, period=360)
@@ -624,6 +628,27 @@ def describe_bounds(grid: Grid) -> dict[str, Any]:
         "geospatial_lat_max": highest,
         "geospatial_lon_min": west_most,
         "geospatial_lon_max": east_most,
+    }
+
+
+def _describe_polygon(grid: Grid, *, x_first: bool) -> dict[str, Any]:
+    west, east, south, north = grid.extent
+    corners = ((west, south), (east, south), (east, north), (west, north), (west, south))
+    texts = (f"{x:.15g} {y:.15g}" if x_first else f"{y:.15g} {x:.15g}" for x, y in corners)
+    return {
+        "geospatial_bounds": f"POLYGON (({', '.join(texts)}))",
+        "geospatial_bounds_crs": grid.projection,
+    }
+
+
+def _describe_geographic_bounds(grid: Grid) -> dict[str, Any]:
+    west, east, south, north = grid.extent
+    is_whole = east - west >= 360
+    longitudes = (-180.0, 180.0) if is_whole else ((x + 180) % 360 - 180 for x in (west, east))
+    return _describe_polygon(grid, x_first=False) | {
+        "geospatial_lat_min": max(south, -90.0),
+        "geospatial_lat_max": min(north, 90.0),
+        **dict(zip(("geospatial_lon_min", "geospatial_lon_max"), longitudes, strict=True)),
     }
 
 

@@ -144,7 +144,7 @@ def find_pole_hole(always_missing: np.ndarray, grid: Grid) -> np.ndarray:
     rows, columns = (slice(i.min(), i.max() + 1) for i in np.nonzero(near))
     groups, _ = label((always_missing & near)[rows, columns], structure=np.ones((3, 3), int))
     # The pole may lie on a corner of cells, 0.71 of a cell from the four nearest centres.
-    at_pole = np.unique(groups[distance[rows, columns] <= 0.75 * grid.step])
+    at_pole = np.unique(groups[distance[rows, columns] <= 0.75 * 1000 * grid.kilometres])
     hole[rows, columns] = np.isin(groups, at_pole[at_pole > 0])
     return hole
 

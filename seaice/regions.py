@@ -134,7 +134,7 @@ class Box:
         Parameters
         ----------
         bounds : (west, east, south, north)
-            Metres in the map projection of the grid.
+            In the units of the grid: metres of its map projection, or degrees.
         grid : Grid
 
         Raises
@@ -150,7 +150,7 @@ class Box:
         Box(ymin=0, ymax=2, xmin=3, xmax=6)
         """
         west, east, south, north = bounds
-        bounds_text = f"west {west:g}, east {east:g}, south {south:g}, north {north:g} m"
+        bounds_text = f"west {west:g}, east {east:g}, south {south:g}, north {north:g} {grid.units}"
         if not (west <= east and south <= north):
             raise InputError(
                 f"expected west <= east and south <= north, found {bounds_text}; exchange them"
@@ -161,14 +161,15 @@ class Box:
         if min(west - left, right - east, south - bottom, top - north) < -tolerance:
             raise InputError(
                 f"expected bounds within the grid, found {bounds_text}; the grid {grid} reaches from "
-                f"{left:g} to {right:g} m in x and from {bottom:g} to {top:g} m in y"
+                f"{left:g} to {right:g} {grid.units} in x and from {bottom:g} to {top:g} {grid.units} "
+                "in y"
             )
         ymin, ymax = _find_index_range(grid.y, south - tolerance, north + tolerance)
         xmin, xmax = _find_index_range(grid.x, west - tolerance, east + tolerance)
         if ymin >= ymax or xmin >= xmax:
             raise InputError(
                 f"no cell centre of the grid {grid} lies within {bounds_text}; its cells measure "
-                f"{grid.step:g} m"
+                f"{grid.step:g} {grid.units}"
             )
         return cls(ymin, ymax, xmin, xmax)
 
@@ -227,7 +228,7 @@ def read_regions(text: str, grid: Grid) -> Regions:
         names, codes, source = _read_netcdf(path, variable)
     else:
         names, codes, source = _read_flat_file(path)
-    if source.hemisphere != grid.hemisphere:
+    if None not in (source.hemisphere, grid.hemisphere) and source.hemisphere != grid.hemisphere:
         raise InputError(
             f"the regions of {path} lie in the {source.hemisphere}, the data in the {grid.hemisphere}; "
             "give the region file of that hemisphere"
@@ -334,8 +335,8 @@ def _read_layout(dataset: netCDF4.Dataset, path: Path, mapping: str) -> CellLayo
     if mapping in dataset.variables:
         attributes = _read_attributes(dataset.variables[mapping])
     try:
-        x, y = (grids.read_metres(dataset.variables[name]) for name in ("x", "y"))
-        return grids.recognise_layout(x, y, attributes)
+        x, y = (grids.Coordinate.read(dataset.variables[name]) for name in ("x", "y"))
+        return grids.read_layout(x, y, attributes)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
@@ -377,7 +378,9 @@ def resample(codes: np.ndarray, source: Grid, grid: Grid) -> np.ndarray:
 
         transformer = Transformer.from_crs(grid.crs, source.crs, always_xy=True)
         xs, ys = transformer.transform(*np.meshgrid(grid.x, grid.y))
-    inside_x, columns = _locate_cells(xs, source.west, source.step, source.columns)
+    inside_x, columns = _locate_cells(
+        source.wrap_longitude(xs), source.west, source.step, source.columns
+    )
     inside_y, rows = _locate_cells(ys, source.south, source.step, source.rows)
     return np.where(inside_x & inside_y, codes[rows, columns], np.uint8(0))
 

@@ -484,13 +484,9 @@ class ZarrContainer:
 
     def layout(self) -> CellLayout:
         """The grid of the cube and the order of its cells."""
-        attributes = map(self.attributes_of, self._arrays)
-        mapping = next((a for a in attributes if "grid_mapping_name" in a), None)
-        x, y = (
-            grids.convert_to_metres(self.read(name), self.attributes_of(name).get("units"), name)
-            for name in ("x", "y")
-        )
-        return grids.recognise_layout(x, y, mapping)
+        attributes = {name: self.attributes_of(name) for name in self._arrays}
+        dimensions = {name: self.dimensions(name) for name in self._arrays}
+        return grids.find_layout(attributes, dimensions, self.read)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -114,7 +114,7 @@ def create(
     make.array("time", "i4", ("time",), cf.TIME_ATTRIBUTES)
     make.array("time_bnds", "i4", ("time", "bnds"), {})
     for name, values in (("y", grid.y), ("x", grid.x)):
-        make.array(name, "f8", (name,), cf.describe_axis(name))[:] = values
+        make.array(name, "f8", (name,), cf.describe_axis(name, grid))[:] = values
     make.array("crs", "i4", (), cf.describe_crs(grid))[...] = np.int32(0)
     if lat_lon:
         longitude, latitude = grid.longitude_latitude()

@@ -22,7 +22,7 @@ from seaice.daily.folder import (
 )
 from seaice.daily.source import BREMEN, count_files
 from seaice.dates import DateRange, format_runs
-from seaice.grids import Grid
+from seaice.grids import Grid, list_grid_ids
 from seaice.masks import Mask, read_mask
 from seaice.regions import Box
 from seaice.report import Progress, Report, add_picture, listing
@@ -123,7 +123,7 @@ def _describe_bremen(source_dir: Path, report: Report) -> None:
             report.values = {"height": grid.rows, "width": grid.columns}
             report.lines += [f"height (rows): {grid.rows}", f"width (columns): {grid.columns}"]
         report.lines.append(f"grid: {grid}")
-        if grid.id not in (grid_id, "custom"):
+        if grid.id != grid_id and grid.id in list_grid_ids():
             report.left_out.append(f"the files named {grid_id} are on the grid {grid}")
     if not report.values:
         raise InputError(

@@ -98,7 +98,7 @@ def _read_gshhg(folder: Path, grid: Grid) -> Coastlines:
     from shapely import Polygon
 
     west, east, south, north = grid.extent
-    dot = max(east - west, north - south) / _DOTS
+    dot = max(east - west, north - south) / grid.step * grid.kilometres * 1000 / _DOTS
     letter, word, _ = next((r for r in _RESOLUTIONS if r[2] <= 2 * dot), _RESOLUTIONS[-1])
     land, lakes = [], []
     for shore in gshhg.read_shores(folder, letter, _compute_latitude_range(grid)):

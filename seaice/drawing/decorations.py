@@ -208,26 +208,32 @@ def draw_scale_bar(ax: GeoAxes, grid: Grid) -> None:
     """Draw a scale bar of a round length in the lower left corner of a map.
 
     The length is measured in the map projection. A polar stereographic map is true to scale at its
-    standard parallel, which the label names.
+    standard parallel, a map of latitude and longitude along the parallel in its middle; the label names
+    the parallel.
     """
     from matplotlib.patches import Rectangle
 
     west, east, south, north = grid.extent
     unit = get_text_scale(ax)
-    target = 0.22 * min(east - west, north - south)
+    parallel = grid.to_cf().get("standard_parallel")
+    metres = 1.0  # of a unit of the map
+    if grid.is_geographic:
+        parallel = (south + north) / 2
+        metres = 1000 * grid.kilometres / grid.step * float(np.cos(np.radians(parallel)))
+    target = 0.22 * min(east - west, north - south) * metres
     power = 10 ** np.floor(np.log10(target))
     length = float(max(f * power for f in (1, 2, 5) if f * power <= target))
-    parallel = grid.to_cf().get("standard_parallel")
     true_at = ""
     if isinstance(parallel, int | float):
-        true_at = f" at {abs(parallel):g}°{'N' if parallel > 0 else 'S'}"
+        letter = "N" if parallel > 0 else "S" if parallel < 0 else ""
+        true_at = f" at {abs(parallel):g}°{letter}"
     per_inch = (east - west) / measure_inches(ax)[0]
     margin, thickness = 0.14 * unit * per_inch, 0.035 * unit * per_inch
     x0, y0 = west + margin, south + margin
     ax.add_patch(
         Rectangle(
             (x0, y0),
-            length,
+            length / metres,
             thickness,
             facecolor=palette.TEXT,
             edgecolor="white",

@@ -429,7 +429,9 @@ def _project_lines(ax: GeoAxes, lines: Sequence[Any]) -> list[np.ndarray]:
     points[~np.isfinite(points).all(axis=1)] = np.nan
     # At the edge of a projection two neighbours may lie far apart: no line must join them.
     (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
-    far = np.hypot(*np.diff(points, axis=0).T) > max(1e6, (x1 - x0) / 2, (y1 - y0) / 2)
+    # No map in metres is as small as the globe in degrees.
+    least = 1e6 if x1 - x0 > 360 else 0.0
+    far = np.hypot(*np.diff(points, axis=0).T) > max(least, (x1 - x0) / 2, (y1 - y0) / 2)
     ends = np.cumsum([len(run) for run in runs])[:-1]
     cuts = np.union1d(ends, np.flatnonzero(far) + 1)
     return [run for run in np.split(points, cuts) if len(run) > 1]

@@ -61,12 +61,17 @@ def make_graticule(grid: Grid) -> list[GraticuleLine]:
     """Make the meridians and parallels within a grid, about six of each."""
     longitude, latitude = _sample_positions(grid)
     low, high = float(np.nanmin(latitude)), float(np.nanmax(latitude))
+    if grid.is_geographic:
+        low, high = max(low, -90.0), min(high, 90.0)
     has_pole = is_pole_inside(grid)
     if has_pole:
         # The corners of a grid of a whole hemisphere lie beyond the equator; parallels end there.
         low, high = (max(low, 0.0), 90.0) if grid.hemisphere == "north" else (-90.0, min(high, 0.0))
     parallel_step = _choose_step(high - low)
-    west, span = (-180.0, 360.0) if has_pole else _find_longitude_span(longitude)
+    if grid.is_geographic:
+        west, span = grid.west, grid.columns * grid.step
+    else:
+        west, span = (-180.0, 360.0) if has_pole else _find_longitude_span(longitude)
     meridian_step = 30.0 if has_pole else _choose_step(span)
     project = _make_transformer(grid)
     lines = []
@@ -89,7 +94,9 @@ def make_graticule(grid: Grid) -> list[GraticuleLine]:
 
 
 def is_pole_inside(grid: Grid) -> bool:
-    """Whether the pole of the hemisphere of a grid lies within its outer edges."""
+    """Whether the pole of the hemisphere of a grid lies as a point within its outer edges."""
+    if grid.is_geographic:
+        return False
     x, y = _make_transformer(grid).transform(0.0, 90.0 if grid.hemisphere == "north" else -90.0)
     west, east, south, north = grid.extent
     return bool(west < x < east and south < y < north)

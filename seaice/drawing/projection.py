@@ -16,7 +16,8 @@ def make_projection(grid: Grid) -> Projection:
     """Make the projection of a grid for cartopy, on the ellipsoid of the grid.
 
     Polar stereographic and Lambert azimuthal equal-area grids get the classes of cartopy. For any
-    other projection a class is made that is valid within the edges of the grid.
+    other projection a class is made that is valid within the edges of the grid. Its coordinates are
+    those of the grid also in degrees, with longitudes from the western edge of the grid on.
     """
     import cartopy.crs as ccrs
 
@@ -28,11 +29,24 @@ def make_projection(grid: Grid) -> Projection:
         """Projection that the grid describes, within the edges of the grid."""
 
         def __init__(self) -> None:
-            super().__init__(grid.crs.to_wkt())
+            super().__init__(_describe_degrees(grid) if grid.is_geographic else grid.crs.to_wkt())
             self.bounds = grid.extent
             self.threshold = grid.step / 2
 
     return GridProjection()
+
+
+def _describe_degrees(grid: Grid) -> str:
+    """Describe a map on which x is the longitude and y the latitude in degrees, for PROJ.
+
+    The longitudes of the map are within half a circle of its middle.
+    """
+    west, east, *_ = grid.extent
+    middle, radius = (west + east) / 2, 6_378_137.0
+    metres = float(np.radians(radius))  # of a degree
+    shift = middle * metres
+    position = f"+lon_0={middle!r} +x_0={shift!r}"
+    return f"+proj=eqc {position} +R={radius!r} +to_meter={metres!r} +no_defs +type=crs"
 
 
 def _make_cartopy_projection(grid: Grid) -> Projection | None:

@@ -380,6 +380,8 @@ def _recognise_grid(
         try:
             layout = grids.recognise_layout(columns, rows, described)
         except InputError:
-            continue  # coordinates in degrees, or cells that are not square
+            continue  # coordinates in other units, or cells that are not square
+        if layout.grid.is_geographic:
+            break  # the axes have latitudes and longitudes of their own
         return layout.grid, layout.turned_rows, layout.turned_columns
     return None, False, False

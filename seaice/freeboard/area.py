@@ -97,7 +97,8 @@ class Area:
         x, y = project(lat.ravel(), lon.ravel(), grid)
         left, right, bottom, top = grid.extent
         # A cell may lie between the points of the lattice: add their distance (111 km a degree).
-        reach = 1.5 * 111_000 * max(width, north - south) / (_LATTICE - 1)
+        degree = 1.0 if grid.is_geographic else 111_000
+        reach = 1.5 * degree * max(width, north - south) / (_LATTICE - 1)
         near = (x > left - reach) & (x < right + reach) & (y > bottom - reach) & (y < top + reach)
         if not near.any():
             raise InputError(

@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seaice import InputError
 from seaice.grids import Grid
+from seaice.grids.projection import describe_projection, read_crs
 from seaice.runtime.threads import for_each
+
+if TYPE_CHECKING:
+    from pyproj import Transformer
 
 _BLOCK = 1 << 17  # points at a time for one thread: its data stay in the cache of the processor
 _POLAR_KINDS = {"lambert_azimuthal_equal_area": 0, "polar_stereographic": 1}  # as in _kernels
@@ -62,10 +67,7 @@ def find_polar_projection(projection: str) -> PolarProjection | None:
     projection : str
         See :attr:`seaice.grids.Grid.projection`.
     """
-    from pyproj import CRS
-
-    crs = CRS.from_user_input(projection)
-    attributes = crs.to_cf()
+    crs, attributes = read_crs(projection), describe_projection(projection)
     kind = _POLAR_KINDS.get(attributes.get("grid_mapping_name", ""))
     ellipsoid = crs.ellipsoid
     is_metric = all(axis.unit_name == "metre" for axis in crs.axis_info)
@@ -108,7 +110,8 @@ def project(lat: np.ndarray, lon: np.ndarray, grid: Grid) -> tuple[np.ndarray, n
 
     Polar projections are computed from their formulas in several threads, any other projection by
     pyproj. Both ways agree within a micrometre at points more than 1 km from the pole; at points
-    nearer to the pole pyproj is less exact.
+    nearer to the pole pyproj is less exact. Of a grid of latitude and longitude, longitudes are turned
+    by whole circles to the range that begins at its western edge.
 
     Parameters
     ----------
@@ -119,18 +122,19 @@ def project(lat: np.ndarray, lon: np.ndarray, grid: Grid) -> tuple[np.ndarray, n
     Returns
     -------
     x, y : ndarray of float64, shape (points,)
-        Metres; NaN where unknown.
+        In the units of the grid; NaN where unknown.
     """
     lat, lon = _as_points(lat, lon)
-    projection = find_polar_projection(grid.projection)
-    if projection is None:
-        return _project_by_pyproj(lat, lon, grid)
     from seaice.gridding import _kernels
 
+    projection = find_polar_projection(grid.projection)
     x, y = np.empty_like(lat), np.empty_like(lat)
 
     def project_block(rows: slice) -> None:
-        _kernels.project(lat[rows], lon[rows], *projection.numbers, x[rows], y[rows])
+        if projection is None:
+            x[rows], y[rows] = _project_otherwise(lat[rows], lon[rows], grid)
+        else:
+            _kernels.project(lat[rows], lon[rows], *projection.numbers, x[rows], y[rows])
 
     for_each(project_block, _list_blocks(lat.size))
     return x, y
@@ -141,6 +145,7 @@ def locate_cells(lat: np.ndarray, lon: np.ndarray, grid: Grid) -> np.ndarray:
 
     A cell holds its western and northern edge and not its eastern and southern edge, as in grids
     that are described from their upper left corner, so that every point belongs to at most one cell.
+    On a grid of latitude and longitude that ends there, the South Pole belongs to the last row.
 
     Parameters
     ----------
@@ -179,7 +184,9 @@ def locate_cells(lat: np.ndarray, lon: np.ndarray, grid: Grid) -> np.ndarray:
         if projection is not None:
             _kernels.locate_cells(lat[rows], lon[rows], *projection.numbers, *layout, cells[rows])
             return
-        x, y = _project_by_pyproj(lat[rows], lon[rows], grid)
+        x, y = _project_otherwise(lat[rows], lon[rows], grid)
+        if grid.is_geographic and grid.south == -90:
+            y = np.maximum(y, np.nextafter(-90.0, 0.0))
         _kernels.locate_projected_cells(x, y, *layout, cells[rows])
 
     for_each(locate_block, _list_blocks(lat.size))
@@ -194,15 +201,25 @@ def _as_points(lat: np.ndarray, lon: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return lat, lon
 
 
-def _project_by_pyproj(lat: np.ndarray, lon: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    from pyproj import Transformer
-
-    crs = grid.crs
-    transformer = Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)
+def _project_otherwise(lat: np.ndarray, lon: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Project points without compiled formulas; x and y are NaN where the position is unknown."""
     with np.errstate(invalid="ignore"):
         has_position = (np.abs(lat) <= 90) & np.isfinite(lon)
-    x, y = transformer.transform(np.where(has_position, lon, 0.0), np.where(has_position, lat, 0.0))
+    lon, lat = np.where(has_position, lon, 0.0), np.where(has_position, lat, 0.0)
+    if grid.is_geographic:
+        x, y = grid.wrap_longitude(lon), lat
+    else:
+        x, y = _make_transformer(grid.projection).transform(lon, lat)
     return np.where(has_position, x, np.nan), np.where(has_position, y, np.nan)
+
+
+@lru_cache(maxsize=8)
+def _make_transformer(projection: str) -> Transformer:
+    """Make the transformer of pyproj, which threads may share; it takes milliseconds to make."""
+    from pyproj import Transformer
+
+    crs = read_crs(projection)
+    return Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)
 
 
 def _list_blocks(size: int) -> list[slice]:

@@ -49,7 +49,7 @@ from seaice.sources.bremen.worker import (
 logger = logging.getLogger(__name__)
 
 # Upstream publishes 3.125 and 6.25 km; the coarser ones are for trials on own servers.
-GRIDS = tuple(name for name in grids.list_grid_ids() if not name.startswith("ease"))
+GRIDS = tuple(name for name in grids.list_grid_ids() if name[0] in "ns")
 FORMS: tuple[Form, ...] = ("nc", "hdf", "tif")
 _FIRST_DELAY = MIRROR_POLICY.delay  # tests make it short
 # Sizes of real files: n6250 nc 0.26-0.53, hdf 0.39, s6250 hdf 0.53, n6250 tif 0.1 bytes a cell.

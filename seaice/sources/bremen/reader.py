@@ -182,7 +182,7 @@ def identify_file(path: Path) -> DayFile | None:
     if day is None:
         return file
     # Parts of a grid are named as the whole of it.
-    grid_id = f"{grid.hemisphere[0]}{grid.step:.0f}" if file is None else file.grid_id
+    grid_id = f"{str(grid.hemisphere)[0]}{grid.step:.0f}" if file is None else file.grid_id
     return DayFile("AMSR2", grid_id, day, "0", "nc", path)
 
 
@@ -339,7 +339,7 @@ def _read_layout(dataset: Any) -> CellLayout:
         mapping = dataset.variables[name]
         attributes = {k: mapping.getncattr(k) for k in mapping.ncattrs()}
     try:
-        return grids.recognise_layout(grids.read_metres(x), grids.read_metres(y), attributes)
+        return grids.read_layout(grids.Coordinate.read(x), grids.Coordinate.read(y), attributes)
     except (OSError, RuntimeError) as error:
         raise RejectedDay(f"the coordinates are damaged ({_short(error)})") from None
     except InputError as error:
