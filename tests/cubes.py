@@ -27,7 +27,8 @@ INVENTED = [int(f) for f in FillFlag if f not in (FillFlag.OBSERVED, FillFlag.LA
 
 def small_grid(rows: int, columns: int, step: float = 25000.0) -> Grid:
     """A part of the north polar stereographic plane around the pole."""
-    return Grid("custom", rows, columns, step, -columns * step / 2, -rows * step / 2, "EPSG:3411")
+    name = f"epsg3411_{step:g}"
+    return Grid(name, rows, columns, step, -columns * step / 2, -rows * step / 2, "EPSG:3411")
 
 
 def default_flags(concentration: np.ndarray, surface: np.ndarray) -> np.ndarray:

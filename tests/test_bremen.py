@@ -419,7 +419,10 @@ def field(value):
             lambda p: rewrite(p, lambda d: d["z"].setncattr("scale_factor", "big")),
             "scale_factor as text",
         ),
-        (lambda p: rewrite(p, lambda d: d["x"].setncattr("units", "degrees")), "expected x in m or km"),
+        (
+            lambda p: rewrite(p, lambda d: d["x"].setncattr("units", "degrees")),
+            "expected x and y in metres, or both in degrees",
+        ),
     ],
 )
 def test_rejections(file, spoil, reason):
@@ -438,7 +441,7 @@ def test_rounding_noise_is_clipped_not_rejected(file):
 
 def test_other_grid_is_named(file):
     with pytest.raises(
-        RejectedDay, match=r"on another grid: expected n25000 \(448 x 304 .* found custom"
+        RejectedDay, match=r"on another grid: expected n25000 \(448 x 304 .* found epsg3411_25000"
     ):
         read_day(file, grid=get_grid("n25000"))
 

@@ -150,7 +150,7 @@ def test_the_file_is_plain_frames(cube, folder):
     values = np.memmap(folder / there["array"], there["dtype"], "r", shape=tuple(there["shape"]))
     assert values.shape == (7, ROWS, COLUMNS)
     assert there["days"] == [str(day(i)) for i in range(2, 9)]
-    assert there["grid"]["id"] == "custom"
+    assert there["grid"]["id"] == "epsg3411_25000"
     with CubeFile(cube) as file:
         expected = file.concentration(slice(2, 9)).astype(np.float16)
     np.testing.assert_array_equal(values, expected)
@@ -475,7 +475,7 @@ def test_the_script(cube, folder, capsys):
     out = capsys.readouterr().out
     assert out.splitlines() == [
         f"{folder}: made of {cube}",
-        f"10 days {day(0)} to {day(9)} on custom (11 x 9 cells of 25 km) as float16, 0.0 MB",
+        f"10 days {day(0)} to {day(9)} on epsg3411_25000 (11 x 9 cells of 25 km) as float16, 0.0 MB",
         "largest error of a value: 0.0244 percent",
     ]
     before = (folder / DESCRIPTION_FILE).stat().st_mtime_ns

@@ -391,8 +391,8 @@ def test_patches_hold_ocean_outside_a_missing_pole_hole(make, counts):
     with pytest.raises(InputError) as error:
         dataset_of(kept, region=(0, 3, 0, 6), patch_size=2, largest_missing_share=1)
     assert str(error.value) == (
-        "no patch of 2 x 2 cells in custom_part (3 x 6 cells of 25 km) has an ocean cell outside the "
-        "missing pole hole; choose another region"
+        "no patch of 2 x 2 cells in epsg3411_25000_part (3 x 6 cells of 25 km) has an ocean cell "
+        "outside the missing pole hole; choose another region"
     )
     filled = holed(make, missing_days=[], counts=counts, name="filled.nc")
     assert rows_of(filled) == {0, 1, 2, 3, 4, 5}
@@ -764,8 +764,8 @@ def test_a_full_frame_item_makes_at_most_two_copies(tmp_path):
         ({"start": 20240310, "end": 20240220}, "the date range ends (2024-02-20) before it starts"),
         (
             {"region": (0, 8, 0, 6)},
-            "expected 0 <= ymin < ymax <= 7 on the grid custom (7 x 6 cells of 25 km), found ymin 0 "
-            "and ymax 8",
+            "expected 0 <= ymin < ymax <= 7 on the grid epsg3411_25000 (7 x 6 cells of 25 km), found "
+            "ymin 0 and ymax 8",
         ),
         (
             {"region": (0, 1)},
@@ -782,14 +782,15 @@ def test_a_full_frame_item_makes_at_most_two_copies(tmp_path):
         ({"bounds": 1.0}, "in metres, found 1.0"),
         (
             {"region": (0, 2, 0, 3)},
-            "custom_part (2 x 3 cells of 25 km) of CUBE holds no ocean cell; choose another region",
+            "epsg3411_25000_part (2 x 3 cells of 25 km) of CUBE holds no ocean cell; choose another "
+            "region",
         ),
         ({"region": (0, 7, 0, 6), "bounds": (0, 0, 1, 1)}, "give either region"),
         ({"bounds": (0, 0, 1e7, 1)}, "expected bounds within the grid, found west 0, east 1e+07"),
-        ({"bounds": (0, 1, 10, 11)}, "no cell centre of the grid custom (7 x 6 cells of 25 km)"),
+        ({"bounds": (0, 1, 10, 11)}, "no cell centre of the grid epsg3411_25000 (7 x 6 cells of 25 km)"),
         (
             {"patch_size": (3, 7)},
-            "a patch of 3 x 7 cells does not fit in custom (7 x 6 cells of 25 km); "
+            "a patch of 3 x 7 cells does not fit in epsg3411_25000 (7 x 6 cells of 25 km); "
             "choose a smaller patch_size or a larger region",
         ),
         (
@@ -833,8 +834,8 @@ def test_a_full_frame_item_makes_at_most_two_copies(tmp_path):
         ),
         (
             {"patch_size": 6, "smallest_ocean_share": 0.95},
-            "no patch of 6 x 6 cells in custom (7 x 6 cells of 25 km) has an ocean share of 0.95; "
-            "lower smallest_ocean_share",
+            "no patch of 6 x 6 cells in epsg3411_25000 (7 x 6 cells of 25 km) has an ocean share of "
+            "0.95; lower smallest_ocean_share",
         ),
         ({"largest_missing_share": 1.1}, "expected largest_missing_share from 0 to 1, found 1.1"),
         ({"largest_filled_share": -0.1}, "expected largest_filled_share from 0 to 1, found -0.1"),

@@ -63,7 +63,7 @@ def test_dims_of_a_folder(folder, capsys):
     assert dims.main(["--source_dir", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == [
-        "height (rows): 10", "width (columns): 8", "grid: custom (10 x 8 cells of 25 km)",
+        "height (rows): 10", "width (columns): 8", "grid: epsg3411_25000 (10 x 8 cells of 25 km)",
     ]  # fmt: skip
     assert "grids: n25000 (4 files)" in lines
     assert "forms: nc (4 files)" in lines
@@ -233,7 +233,7 @@ def test_land_is_left_out_with_a_mask(folder, tmp_path):
         (["--ymin", "2", "--ymax", "6", "--xmin", "3", "--xmax", "9"], "expected 0 <= xmin < xmax <= 8"),
         (["--ymin", "2"], "--xmin and --xmax or --bounds, found 1 of the four"),
         ([*BOX, "--bounds", "0", "1", "0", "1"], "found 4 of the four and --bounds"),
-        (["--bounds", "-330000", "-320000", "155000", "160000"], "no cell centre of the grid custom"),
+        (["--bounds", "-330000", "-320000", "155000", "160000"], "no cell centre of the grid epsg3411"),
         (["--bounds", "-1e9", "1", "0", "1"], "expected bounds within the grid, found west -1e+09"),
     ],
 )  # fmt: skip
