@@ -152,31 +152,28 @@ class Increments(Departure):
         limits = (self.max_gap_days, 0 if self.past_only else self.max_gap_days)
         rule = (limits, is_fitted, self._smearing(), *self._networks(weights))
 
-        def predict(tiles: np.ndarray, kind: int) -> None:
-            sources = (frames.values, frames.flag, day.days_back_forward, frames.order, t, cells.index)
-            each_band(kernels.predict, len(tiles), tiles, *sources, *rule, kind, state, prediction)
-
         touched = np.zeros([-(-n // kernels.TILE) for n in cells.ocean.shape], bool)
         kernels.mark_gaps(
             gaps, day.flag, day.days_back_forward, *where, frames.ice, frames.order, t, is_fitted,
             state, touched,
         )  # fmt: skip
-        predict(np.argwhere(touched), kernels.IN_GAP)
         gaps = gaps[state[gaps] == kernels.IN_GAP]
         if not gaps.size:
             return
-        touched[:] = False
-        if len(frames.gaps) < len(cells):
-            around = (cells.index, _neighbourhood()[0])
-            kernels.mark_neighbours(gaps, day.flag, *where, *around, state, touched)
-        predict(np.argwhere(touched), kernels.BESIDE_GAP)
+        offsets, correlation = _neighbourhood()
+        near = offsets if len(frames.gaps) < len(cells) else offsets[:0]
+        kernels.mark_neighbours(gaps, day.flag, *where, cells.index, near, state, touched)
+        tiles = np.argwhere(touched)
+        sources = (frames.values, frames.flag, day.days_back_forward, frames.order, t, cells.index)
+        each_band(kernels.predict, len(tiles), tiles, *sources, *rule, state, prediction)
+        gaps = gaps[state[gaps] != kernels.WITHOUT_ICE]
         touched[:] = False
         touched[cells.rows[gaps] // kernels.TILE, cells.columns[gaps] // kernels.TILE] = True
         tiles = np.argwhere(touched)
         lead = 0 if self.past_only else kernels.ACTIVITY_DAYS
         each_band(
             kernels.krige, len(tiles), tiles, frames.values, frames.flag, frames.order, t, lead,
-            cells.index, state, prediction, *_neighbourhood(), day.values, day.flag,
+            cells.index, state, prediction, offsets, correlation, day.values, day.flag,
             day.days_back_forward,
         )  # fmt: skip
 

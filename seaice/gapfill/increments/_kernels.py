@@ -12,16 +12,23 @@ import numpy as np
 
 from seaice.flags import FillFlag
 from seaice.gapfill._kernels import ICE_BLOCK, OBSERVED, has_value_in_time
+from seaice.gapfill.increments._patches import (
+    MARGIN,
+    NEAREST,
+    average,
+    average_3,
+    fill_patch,
+    find_extremes,
+    measure_tenths,
+    smear,
+    value_near,
+)
 from seaice.runtime.compiled_kernels import compile_loop
 
 # Side of the squares of cells that are worked on at a time: what they need stays in the cache.
 TILE = 32
 # Days beyond either end of a gap that are looked at.
 FURTHER = 4
-# A cell that is missing on one of them takes its nearest observation within so many days.
-NEAREST = 3
-# Cells around a box that the patches of the ends of a gap hold; longer distances to a contour are cut.
-MARGIN = 8
 CONTOURS = (15.0, 50.0, 80.0)
 # Percent. Where both means over 9 x 9 cells are below it there is no ice that a network could know of.
 OPEN_WATER = np.float32(0.05)
@@ -39,226 +46,60 @@ INCREMENT_ONE_SIDED = int(FillFlag.INCREMENT_ONE_SIDED)
 KRIGED_TWO_SIDED, KRIGED_ONE_SIDED = int(FillFlag.KRIGED_TWO_SIDED), int(FillFlag.KRIGED_ONE_SIDED)
 
 # States of a cell in a prediction.
-UNUSED, IN_GAP, BESIDE_GAP, WITHOUT_ICE = 0, 1, 2, 3
+UNUSED, IN_GAP, BESIDE_GAP, WITHOUT_ICE, ALONE_IN_GAP = 0, 1, 2, 3, 4
 
-_NAN = np.float32(np.nan)
 # Division by zero gives NaN or infinity: a check before every division would keep loops from being
 # compiled for many cells at once.
 _compile = compile_loop(error_model="numpy")
 
 
 @_compile
-def _value_near(values, flag, order, s, away, end, cell):  # type: ignore[no-untyped-def]
-    """A cell on the s-th day, or on the nearest day on which it is observed, not beyond the end."""
-    for k in range(NEAREST + 1):
-        for day in (s + away * k, s - away * k):
-            is_usable = 0 <= day < order.size and (day - end) * away >= 0
-            if is_usable and flag[order[day], cell] == OBSERVED:
-                return values[order[day], cell]
-    return _NAN
-
-
-@_compile
-def _fill_patch(values, flag, index, order, s, away, end, south, west, patch):  # type: ignore[no-untyped-def]
-    """Values about a box, NaN where there are none; returns whether any is above 0."""
-    patch[:] = _NAN
-    any_ice = False
-    is_usable = 0 <= s < order.size
-    slot = order[s] if is_usable else 0
-    columns = range(max(0, -west), min(patch.shape[1], index.shape[1] - west))
-    for i in range(max(0, -south), min(patch.shape[0], index.shape[0] - south)):
-        for j in columns:
-            cell = index[south + i, west + j]
-            if cell < 0:
-                continue
-            if is_usable and flag[slot, cell] == OBSERVED:
-                v = values[slot, cell]
-            else:
-                v = _value_near(values, flag, order, s, away, end, cell)
-            patch[i, j] = v
-            any_ice |= v > 0
-    return any_ice
-
-
-@_compile
-def _sum_rows(patch, sums, counts):  # type: ignore[no-untyped-def]
-    """Sums and numbers of the values in 3, 5 and 9 cells of a row about every cell 4 from the border."""
-    columns = patch.shape[1]
-    zeroed, valid = np.empty(columns, np.float32), np.empty(columns, np.float32)
-    for i in range(patch.shape[0]):
-        for j in range(columns):
-            v = patch[i, j]
-            is_valid = v == v
-            zeroed[j] = v if is_valid else np.float32(0.0)
-            valid[j] = np.float32(1.0) if is_valid else np.float32(0.0)
-        for j in range(4, columns - 4):
-            s = zeroed[j - 1] + zeroed[j] + zeroed[j + 1]
-            n = valid[j - 1] + valid[j] + valid[j + 1]
-            sums[0, i, j], counts[0, i, j] = s, n
-            s += zeroed[j - 2] + zeroed[j + 2]
-            n += valid[j - 2] + valid[j + 2]
-            sums[1, i, j], counts[1, i, j] = s, n
-            s += zeroed[j - 4] + zeroed[j - 3] + zeroed[j + 3] + zeroed[j + 4]
-            n += valid[j - 4] + valid[j - 3] + valid[j + 3] + valid[j + 4]
-            sums[2, i, j], counts[2, i, j] = s, n
-
-
-@_compile
-def _sum_columns(sums, margin, width, out):  # type: ignore[no-untyped-def]
-    """Sums of 2 width + 1 rows about every cell that is ``margin`` or more from the border."""
-    for i in range(out.shape[0]):
-        row = out[i]
-        row[:] = np.float32(0.0)
-        for k in range(i + margin - width, i + margin + width + 1):
-            source = sums[k, margin : margin + out.shape[1]]
-            for j in range(row.size):
-                row[j] += source[j]
-
-
-@_compile
-def _average(patch, means):  # type: ignore[no-untyped-def]
-    """Means over 3 x 3, 5 x 5 and 9 x 9 cells about every cell of a box; NaN without a value."""
-    sums, counts = np.empty((3, *patch.shape), np.float32), np.empty((3, *patch.shape), np.float32)
-    _sum_rows(patch, sums, counts)
-    number = np.empty_like(means[0])
-    for k, width in enumerate((1, 2, 4)):
-        _sum_columns(sums[k], MARGIN, width, means[k])
-        _sum_columns(counts[k], MARGIN, width, number)
-        for i in range(number.shape[0]):
-            for j in range(number.shape[1]):
-                means[k, i, j] /= number[i, j]
-
-
-@_compile
-def _average_3(patch, means):  # type: ignore[no-untyped-def]
-    """Means over 3 x 3 cells about every cell of a box with a margin of one; NaN without a value."""
-    rows, columns = means.shape
-    sums, counts = np.zeros((rows + 2, columns), np.float32), np.zeros((rows + 2, columns), np.float32)
-    for i in range(rows + 2):
-        for k in range(3):
-            source = patch[i, k : k + columns]
-            for j in range(columns):
-                v = source[j]
-                sums[i, j] += v if v == v else np.float32(0.0)
-                counts[i, j] += np.float32(1.0) if v == v else np.float32(0.0)
-    for i in range(rows):
-        for j in range(columns):
-            count = counts[i, j] + counts[i + 1, j] + counts[i + 2, j]
-            means[i, j] = (sums[i, j] + sums[i + 1, j] + sums[i + 2, j]) / count
-
-
-@_compile
-def _find_extremes(patch, lowest, highest):  # type: ignore[no-untyped-def]
-    """Smallest and largest value in the 3 x 3 cells about every cell of a box."""
-    lowest[:], highest[:] = np.float32(np.inf), np.float32(-np.inf)
-    rows, columns = lowest.shape
-    for i in range(rows):
-        for k in range(i + MARGIN - 1, i + MARGIN + 2):
-            for m in range(MARGIN - 1, MARGIN + 2):
-                source = patch[k, m : m + columns]
-                for j in range(columns):
-                    v = source[j]
-                    lowest[i, j] = v if v < lowest[i, j] else lowest[i, j]
-                    highest[i, j] = v if v > highest[i, j] else highest[i, j]
-
-
-@_compile
-def measure_distance(patch, level, distance):  # type: ignore[no-untyped-def]
-    """Distance in cells to the contour of a level, at most MARGIN; negative below the level.
-
-    Cells beside the contour have half a cell; from there the steps to the eight neighbours, 1 or 1.4
-    cells, are added up in two sweeps. Cells without a value are crossed, and count as below. The sums
-    are kept in tenths of a cell, as whole numbers.
-    """
-    rows, columns = patch.shape
-    farthest = np.int32(10 * MARGIN)
-    side = np.full((rows + 2, columns + 2), np.int32(2), np.int32)  # 1 above, 0 below, 2 no value
-    low = high = False
-    for i in range(rows):
-        for j in range(columns):
-            v = patch[i, j]
-            number = np.int32(1) if v >= level else (np.int32(0) if v < level else np.int32(2))
-            side[i + 1, j + 1] = number
-            low |= number == 0
-            high |= number == 1
-    if not (low and high):
-        for i in range(rows):
-            for j in range(columns):
-                distance[i, j] = np.float32(MARGIN) if patch[i, j] >= level else np.float32(-MARGIN)
-        return
-    tenths = np.full((rows + 2, columns + 2), farthest, np.int32)
-    for i in range(1, rows + 1):
-        for j in range(1, columns + 1):
-            v = side[i, j]
-            is_beside = (
-                (v + side[i, j - 1] == 1) | (v + side[i, j + 1] == 1)
-                | (v + side[i - 1, j] == 1) | (v + side[i + 1, j] == 1)
-            )  # fmt: skip
-            tenths[i, j] = np.int32(5) if is_beside else farthest
-    for i in range(1, rows + 1):
-        _take_steps(tenths[i - 1], tenths[i])
-        row = tenths[i]
-        for j in range(2, columns + 1):
-            row[j] = min(row[j], row[j - 1] + np.int32(10))
-    for i in range(rows, 0, -1):
-        _take_steps(tenths[i + 1], tenths[i])
-        row = tenths[i]
-        for j in range(columns - 1, 0, -1):
-            row[j] = min(row[j], row[j + 1] + np.int32(10))
-    for i in range(rows):
-        for j in range(columns):
-            d = np.float32(tenths[i + 1, j + 1]) * np.float32(0.1)
-            distance[i, j] = d if patch[i, j] >= level else -d
-
-
-@_compile
-def _take_steps(source, row):  # type: ignore[no-untyped-def]
-    """Steps from the row beside, straight and diagonal."""
-    for j in range(1, row.size - 1):
-        d = min(row[j], source[j] + np.int32(10))
-        d = min(d, source[j - 1] + np.int32(14))
-        row[j] = min(d, source[j + 1] + np.int32(14))
-
-
-@_compile
 def _describe_end(  # type: ignore[no-untyped-def]
-    values, flag, index, order, s, away, box, cells, members, columns, patch, means, features, side
-):
+    values, flag, index, order, s, away, box, cells, members, columns, patch, is_full, means, features,
+    side
+):  # fmt: skip
     """Features of one end of a gap: the s-th day, in ``patch``, and the days beyond it."""
     south, north, west, east = box
-    lowest = np.empty((north - south, east - west), np.float32)
-    highest = np.empty_like(lowest)
-    _find_extremes(patch, lowest, highest)
-    distances = np.empty((3, *patch.shape), np.float32)
-    for c in range(3):
-        measure_distance(patch, np.float32(CONTOURS[c]), distances[c])
-    beyond = np.empty((FURTHER, north - south + 2, east - west + 2), np.float32)
-    beyond_means = np.empty((2, north - south, east - west), np.float32)
-    for k in range(FURTHER):
-        _fill_patch(
+    rows, width = north - south, patch.shape[1]
+    lowest, highest = np.empty((rows, width), np.float32), np.empty((rows, width), np.float32)
+    find_extremes(patch, lowest, highest)
+    tenths = (
+        measure_tenths(patch, np.float32(CONTOURS[0])),
+        measure_tenths(patch, np.float32(CONTOURS[1])),
+        measure_tenths(patch, np.float32(CONTOURS[2])),
+    )
+    beyond = np.empty((2, rows + 2, east - west + 2), np.float32)
+    beyond_means = np.empty((2, rows, east - west + 2), np.float32)
+    for k in range(2):
+        is_whole = fill_patch(
             values, flag, index, order, s + away * (k + 1), away, s, south - 1, west - 1, beyond[k]
         )
-    for k in range(2):
-        _average_3(beyond[k], beyond_means[k])
+        average_3(beyond[k], is_whole, beyond_means[k])
     series = np.empty(FURTHER + 1, np.float32)
     for member in members:
         n = columns[member]
         i, j = cells[member, 0] - south, cells[member, 1] - west
         own = patch[i + MARGIN, j + MARGIN]
         features[VALUE + side, n] = own
-        features[MEAN_3 + side, n] = means[0, i, j]
-        features[MEAN_5 + side, n] = means[1, i, j]
-        features[MEAN_9 + side, n] = means[2, i, j]
-        features[LOWEST + side, n], features[HIGHEST + side, n] = lowest[i, j], highest[i, j]
+        features[MEAN_3 + side, n] = means[0, i, j + MARGIN]
+        features[MEAN_5 + side, n] = means[1, i, j + MARGIN]
+        features[MEAN_9 + side, n] = means[2, i, j + MARGIN]
+        features[LOWEST + side, n] = lowest[i, j + MARGIN]
+        features[HIGHEST + side, n] = highest[i, j + MARGIN]
         for c in range(3):
-            features[DISTANCES + 2 * c + side, n] = distances[c, i + MARGIN, j + MARGIN]
-        for k in range(2):
-            v = beyond_means[k, i, j]
-            features[NEXT_MEAN + 2 * k + side, n] = v if v == v else means[0, i, j]
+            d = np.float32(tenths[c][i + MARGIN, j + MARGIN]) * np.float32(0.1)
+            features[DISTANCES + 2 * c + side, n] = d if own >= np.float32(CONTOURS[c]) else -d
+        cell = index[cells[member, 0], cells[member, 1]]
         series[0] = own
         for k in range(1, FURTHER + 1):
-            v = beyond[k - 1, i + 1, j + 1]
+            if k <= 2:
+                v = beyond[k - 1, i + 1, j + 1]
+            else:
+                v = value_near(values, flag, order, s + away * k, away, s, cell)
             series[k] = v if v == v else own
+        for k in range(2):
+            v = beyond_means[k, i, j + 1]
+            features[NEXT_MEAN + 2 * k + side, n] = v if v == v else means[0, i, j + MARGIN]
         features[NEXT + side, n], features[SECOND + side, n] = series[1], series[2]
         total = series[1] + series[2] + series[3] + series[4]
         features[FURTHER_MEAN + side, n] = total / np.float32(FURTHER)
@@ -266,29 +107,6 @@ def _describe_end(  # type: ignore[no-untyped-def]
         for k in range(FURTHER + 1):
             squares += (series[k] - mean) * (series[k] - mean)
         features[DEVIATION + side, n] = np.sqrt(squares / np.float32(FURTHER + 1))
-
-
-@_compile
-def _smear(patch, beside, smeared):  # type: ignore[no-untyped-def]
-    """Means of the 3 x 3 cells about every cell of a box, weighted by rows and columns."""
-    rows, columns = smeared.shape
-    total, weight = np.empty(columns, np.float32), np.empty(columns, np.float32)
-    for i in range(rows):
-        total[:] = weight[:] = np.float32(0.0)
-        for k in range(-1, 2):
-            for m in range(-1, 2):
-                w = np.float32(1.0)
-                if k != 0:
-                    w *= beside
-                if m != 0:
-                    w *= beside
-                source = patch[i + k + MARGIN, m + MARGIN : m + MARGIN + columns]
-                for j in range(columns):
-                    v = source[j]
-                    total[j] += w * v if v == v else np.float32(0.0)
-                    weight[j] += w if v == v else np.float32(0.0)
-        for j in range(columns):
-            smeared[i, j] = total[j] / weight[j]
 
 
 @_compile
@@ -306,22 +124,30 @@ def describe_cells(  # type: ignore[no-untyped-def]
     count = cells.shape[0]
     estimates[:count] = np.float32(0.0)
     columns[:count] = -1
+    is_full = np.zeros((2, beside.size), np.bool_)
+    occurs = np.zeros((2, beside.size), np.bool_)
+    for n in range(count):
+        occurs[0, gaps[0, n]] = occurs[1, gaps[1, n]] = True
     for side in range(2):
         for days in range(1, beside.size):
-            size = _list_members(gaps[side], days, count, members)
-            if size == 0:
+            if not occurs[side, days]:
                 continue
+            size = _list_members(gaps[side], days, count, members)
             box = _box_of(cells, members[:size])
-            patch, mean, smear = _cut(box, patches[side, days], means[side, days], smeared[side, days])
+            patch, mean, smear_box = _cut(
+                box, patches[side, days], means[side, days], smeared[side, days]
+            )
             s, away = (t - days, -1) if side == 0 else (t + days, 1)
-            _fill_patch(values, flag, index, order, s, away, s, box[0] - MARGIN, box[2] - MARGIN, patch)
-            _average(patch, mean)
-            _smear(patch, np.float32(beside[days]), smear)
+            is_full[side, days] = fill_patch(
+                values, flag, index, order, s, away, s, box[0] - MARGIN, box[2] - MARGIN, patch
+            )
+            average(patch, is_full[side, days], mean)
+            smear(patch, is_full[side, days], np.float32(beside[days]), smear_box)
             for n in members[:size]:
-                i, j = cells[n, 0] - box[0], cells[n, 1] - box[2]
+                i, j = cells[n, 0] - box[0], cells[n, 1] - box[2] + MARGIN
                 opposite = gaps[1 - side, n]
                 share = np.float32(opposite / (days + opposite)) if opposite > 0 else np.float32(1.0)
-                estimates[n] += share * smear[i, j]
+                estimates[n] += share * smear_box[i, j]
                 if mean[2, i, j] >= OPEN_WATER:
                     columns[n] = 0
     used = 0
@@ -333,9 +159,9 @@ def describe_cells(  # type: ignore[no-untyped-def]
         return 0
     for side in range(2):
         for days in range(1, beside.size):
-            size = _list_members(gaps[side], days, count, members)
-            if size == 0:
+            if not occurs[side, days]:
                 continue
+            size = _list_members(gaps[side], days, count, members)
             box = _box_of(cells, members[:size])
             icy = 0
             for n in members[:size]:
@@ -347,32 +173,32 @@ def describe_cells(  # type: ignore[no-untyped-def]
             patch, mean, _ = _cut(box, patches[side, days], means[side, days], smeared[side, days])
             s, away = (t - days, -1) if side == 0 else (t + days, 1)
             _describe_end(
-                values, flag, index, order, s, away, box, cells, members[:icy], columns, patch, mean,
-                features, side,
+                values, flag, index, order, s, away, box, cells, members[:icy], columns, patch,
+                is_full[side, days], mean, features, side,
             )  # fmt: skip
-    _finish_features(index, cells, gaps, estimates, columns, count, features)
+    _finish_features(index, cells, gaps, estimates, columns, count, used, features)
     return used
 
 
 @_compile
 def make_scratch():  # type: ignore[no-untyped-def]
     """Memory for :func:`describe_cells`, by side and days to the end of a gap."""
-    size = TILE + 2 * MARGIN
-    patches = np.empty((2, 10, size * size), np.float32)
-    means = np.empty((2, 10, 3 * TILE * TILE), np.float32)
-    smeared = np.empty((2, 10, TILE * TILE), np.float32)
+    width = TILE + 2 * MARGIN
+    patches = np.empty((2, 10, width * width), np.float32)
+    means = np.empty((2, 10, 3 * TILE * width), np.float32)
+    smeared = np.empty((2, 10, TILE * width), np.float32)
     return patches, means, smeared, np.empty(TILE * TILE, np.int64)
 
 
 @_compile
-def _cut(box, patch, mean, smear):  # type: ignore[no-untyped-def]
+def _cut(box, patch, mean, smeared):  # type: ignore[no-untyped-def]
     """The parts of scratch memory that a box needs."""
-    rows, columns = box[1] - box[0], box[3] - box[2]
-    height, width = rows + 2 * MARGIN, columns + 2 * MARGIN
+    rows, width = box[1] - box[0], box[3] - box[2] + 2 * MARGIN
+    height = rows + 2 * MARGIN
     return (
         patch[: height * width].reshape(height, width),
-        mean[: 3 * rows * columns].reshape(3, rows, columns),
-        smear[: rows * columns].reshape(rows, columns),
+        mean[: 3 * rows * width].reshape(3, rows, width),
+        smeared[: rows * width].reshape(rows, width),
     )
 
 
@@ -397,49 +223,54 @@ def _box_of(cells, members):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _finish_features(index, cells, gaps, estimates, columns, count, features):  # type: ignore[no-untyped-def]
+def _finish_features(  # type: ignore[no-untyped-def]
+    index, cells, gaps, estimates, columns, count, used, features
+):
     """Distance to land, days, and the scale of all features; a side without a day is as the other."""
     south, north, west, east = index.shape[0], 0, index.shape[1], 0
     for n in range(count):
         if columns[n] >= 0:
             south, north = min(south, cells[n, 0]), max(north, cells[n, 0] + 1)
             west, east = min(west, cells[n, 1]), max(east, cells[n, 1] + 1)
-    distance = np.empty((north - south + 2 * MARGIN, east - west + 2 * MARGIN), np.float32)
-    _measure_land(index, south - MARGIN, west - MARGIN, distance)
+    distance = _measure_land(index, south - MARGIN, north + MARGIN, west - MARGIN, east + MARGIN)
     tenth, quarter = np.float32(0.1), np.float32(0.25)
+    of_columns = np.empty(used, np.float32)
     for n in range(count):
         k = columns[n]
         if k < 0:
             continue
+        of_columns[k] = estimates[n]
         back, forward = gaps[0, n], gaps[1, n]
         if back == 0 or forward == 0:
             side = 0 if back > 0 else 1
             for row in range(0, PAIRED, 2):
                 features[row + 1 - side, k] = features[row + side, k]
             back = forward = back + forward
-        for row in range(DEVIATION):
-            features[row, k] = (features[row, k] - estimates[n]) * tenth
-        for row in range(DEVIATION, DISTANCES):
-            features[row, k] *= tenth
-        for row in range(DISTANCES, DAYS):
-            features[row, k] *= quarter
         features[DAYS, k] = np.float32(back / 2 - 1)
         features[DAYS + 1, k] = np.float32(forward / 2 - 1)
         features[ESTIMATE, k] = estimates[n] / np.float32(50.0) - np.float32(1.0)
-        d = distance[cells[n, 0] - south + MARGIN, cells[n, 1] - west + MARGIN]
-        features[LAND_DISTANCE, k] = d * quarter
+        d = np.float32(distance[cells[n, 0] - south + MARGIN, cells[n, 1] - west + MARGIN])
+        features[LAND_DISTANCE, k] = d * tenth * quarter
+    for row in range(DEVIATION):
+        feature = features[row]
+        for k in range(used):
+            feature[k] = (feature[k] - of_columns[k]) * tenth
+    for row in range(DEVIATION, DAYS):
+        feature, scale = features[row], tenth if row < DISTANCES else quarter
+        for k in range(used):
+            feature[k] *= scale
 
 
 @_compile
-def _measure_land(index, south, west, distance):  # type: ignore[no-untyped-def]
-    """Distance to land; what lies beyond the grid is no land."""
-    land = np.ones(distance.shape, np.float32)
+def _measure_land(index, south, north, west, east):  # type: ignore[no-untyped-def]
+    """Distance to land in tenths of a cell; what lies beyond the grid is no land."""
+    land = np.ones((north - south, east - west), np.float32)
     first, end = max(0, -west), min(land.shape[1], index.shape[1] - west)
     for i in range(max(0, -south), min(land.shape[0], index.shape[0] - south)):
-        for j in range(first, end):
-            if index[south + i, west + j] < 0:
-                land[i, j] = np.float32(0.0)
-    measure_distance(land, np.float32(0.5), distance)
+        numbers, row = index[south + i, west + first : west + end], land[i, first:end]
+        for j in range(row.size):
+            row[j] = np.float32(0.0) if numbers[j] < 0 else np.float32(1.0)
+    return measure_tenths(land, np.float32(0.5))
 
 
 @_compile
@@ -555,7 +386,10 @@ def mark_gaps(  # type: ignore[no-untyped-def]
 def mark_neighbours(  # type: ignore[no-untyped-def]
     gaps, flag, rows, columns, index, offsets, state, touched
 ):
-    """Mark the nearest observed cells of every marked gap cell, and the tiles they are in."""
+    """Mark the nearest observed cells of every marked gap cell, and the tiles they are in.
+
+    A gap cell with none within reach becomes ALONE_IN_GAP.
+    """
     for cell in gaps:
         if state[cell] != IN_GAP:
             continue
@@ -571,14 +405,16 @@ def mark_neighbours(  # type: ignore[no-untyped-def]
                 size += 1
                 if size == NEIGHBOURS:
                     break
+        if size == 0:
+            state[cell] = ALONE_IN_GAP
 
 
 @_compile
 def predict(  # type: ignore[no-untyped-def]
     first, end, tiles, values, flag, days, order, t, index, limits, is_fitted, beside, both, one,
-    thresholds, kind, state, prediction
+    thresholds, state, prediction
 ):  # fmt: skip
-    """Predict the cells of the t-th day in a state ``kind`` from other days alone.
+    """Predict the cells of the t-th day that lie in or beside a gap from other days alone.
 
     ``tiles`` (n, 2) are those to look at, of which this call takes ``first`` to ``end``. ``prediction``
     becomes percent; a cell without ice about it gets the state WITHOUT_ICE. An observed
@@ -596,10 +432,10 @@ def predict(  # type: ignore[no-untyped-def]
         for y in range(south, min(index.shape[0], south + TILE)):
             for x in range(west, min(index.shape[1], west + TILE)):
                 cell = index[y, x]
-                if cell < 0 or state[cell] != kind:
+                if cell < 0 or state[cell] == UNUSED:
                     continue
                 back, forward = np.int64(days[cell]) // 10, np.int64(days[cell]) % 10
-                if kind == BESIDE_GAP:
+                if state[cell] == BESIDE_GAP:
                     back, forward = _find_gap(flag, order, t, limits, cell)
                     if not is_fitted[10 * back + forward]:
                         state[cell] = UNUSED
@@ -660,11 +496,14 @@ def move_threshold(v, threshold):  # type: ignore[no-untyped-def]
 # Kriging of the departures of observed cells from their own prediction.
 NEIGHBOURS = 12
 ACTIVITY_DAYS = 6
+# Activity is smoothed over so many cells to either side, with a standard deviation of one.
+_SMOOTHING = 2
+_SMOOTH = np.exp(-0.5 * np.arange(-_SMOOTHING, _SMOOTHING + 1.0) ** 2)
 
 
 @_compile
 def _measure_activity(values, flag, order, t, lead, cell):  # type: ignore[no-untyped-def]
-    """Mean squared change a day between successive observations near the t-th day, that day west out."""
+    """Mean squared change a day between successive observations near the t-th day, that day left out."""
     total, days, last, before = 0.0, 0, -1, 0.0
     for s in range(max(0, t - ACTIVITY_DAYS), min(order.size, t + lead + 1)):
         if s != t and flag[order[s], cell] == OBSERVED:
@@ -677,22 +516,24 @@ def _measure_activity(values, flag, order, t, lead, cell):  # type: ignore[no-un
 
 
 @_compile
-def _solve(matrix, vector, size):  # type: ignore[no-untyped-def]
-    """Solve a symmetric positive definite system in place (Cholesky); the result is in ``vector``."""
-    for i in range(size):
-        for j in range(i + 1):
-            total = matrix[i, j]
-            for k in range(j):
-                total -= matrix[i, k] * matrix[j, k]
-            if i == j:
-                matrix[i, i] = np.sqrt(max(total, 1e-12))
-            else:
-                matrix[i, j] = total / matrix[j, j]
-    for i in range(size):
-        total = vector[i]
-        for k in range(i):
-            total -= matrix[i, k] * vector[k]
-        vector[i] = total / matrix[i, i]
+def _solve(matrix, vector, size, column):  # type: ignore[no-untyped-def]
+    """Solve a symmetric positive definite system in place (Cholesky); the result is in ``vector``.
+
+    ``column`` is memory for ``size`` numbers. What a column adds to those behind it is subtracted at
+    once: no sum waits for its last summand.
+    """
+    for k in range(size):
+        pivot = np.sqrt(max(matrix[k, k], 1e-12))
+        matrix[k, k] = pivot
+        vector[k] /= pivot
+        for i in range(k + 1, size):
+            column[i] = matrix[i, k] / pivot
+        for i in range(k + 1, size):
+            c, row = column[i], matrix[i]
+            row[k] = c
+            vector[i] -= c * vector[k]
+            for j in range(k + 1, i + 1):
+                row[j] -= c * column[j]
     for i in range(size - 1, -1, -1):
         total = vector[i]
         for k in range(i + 1, size):
@@ -711,113 +552,113 @@ def krige(  # type: ignore[no-untyped-def]
     (n, 2) are the rows and columns to neighbours, nearest first; ``correlation[d]`` is that of two
     departures at a squared distance of d. ``lead`` is how many later days may be looked at.
     """
-    here = order[t]
-    reach = np.abs(offsets).max()
-    for number in range(first, end):
-        south, north, west, east = index.shape[0], 0, index.shape[1], 0
-        for y in range(tiles[number, 0] * TILE, min(index.shape[0], (tiles[number, 0] + 1) * TILE)):
-            for x in range(tiles[number, 1] * TILE, min(index.shape[1], (tiles[number, 1] + 1) * TILE)):
-                cell = index[y, x]
-                if cell >= 0 and state[cell] == IN_GAP:
-                    south, north = min(south, y), max(north, y + 1)
-                    west, east = min(west, x), max(east, x + 1)
-        if south >= north:
-            continue
-        box = (south, north, west, east)
-        any_neighbour = False
-        for y in range(max(0, south - reach), min(index.shape[0], north + reach)):
-            for x in range(max(0, west - reach), min(index.shape[1], east + reach)):
-                cell = index[y, x]
-                any_neighbour |= cell >= 0 and flag[here, cell] == OBSERVED and state[cell] != UNUSED
-        margin = reach + 2
-        spread = np.ones((north - south + 2 * margin, east - west + 2 * margin))
-        if any_neighbour:
-            _measure_spread(values, flag, order, t, lead, index, south - margin, west - margin, spread)
-        _krige_box(
-            flag[here], values[here], index, state, prediction, offsets, correlation, box, margin,
-            spread, any_neighbour, filled, codes, days,
-        )  # fmt: skip
-
-
-@_compile
-def _measure_spread(values, flag, order, t, lead, index, south, west, spread):  # type: ignore[no-untyped-def]
-    """Root mean square change a day about the cells of a field that begins at a row and a column."""
-    smooth = np.exp(-0.5 * np.arange(-2.0, 3.0) ** 2)
-    rows, columns = spread.shape
-    # Sums of the values and of the weights: first along rows, then along columns.
-    activity, valid = np.zeros((rows, columns)), np.zeros((rows, columns))
-    for i in range(max(0, -south), min(rows, index.shape[0] - south)):
-        for j in range(max(0, -west), min(columns, index.shape[1] - west)):
-            cell = index[south + i, west + j]
-            if cell >= 0:
-                activity[i, j] = _measure_activity(values, flag, order, t, lead, cell)
-                valid[i, j] = 1.0
-    sums, weights = np.zeros((rows, columns)), np.zeros((rows, columns))
-    for i in range(rows):
-        for k in range(5):
-            for j in range(2, columns - 2):
-                sums[i, j] += smooth[k] * activity[i, j + k - 2]
-                weights[i, j] += smooth[k] * valid[i, j + k - 2]
-    for i in range(2, rows - 2):
-        for j in range(2, columns - 2):
-            total = weight = 0.0
-            for k in range(5):
-                total += smooth[k] * sums[i + k - 2, j]
-                weight += smooth[k] * weights[i + k - 2, j]
-            if weight > 0:
-                spread[i, j] = np.sqrt(total / weight + 0.3)
-
-
-@_compile
-def _krige_box(  # type: ignore[no-untyped-def]
-    flag, values, index, state, prediction, offsets, correlation, box, margin, spread, any_neighbour,
-    filled, codes, days
-):  # fmt: skip
-    south, north, west, east = box
-    near = np.empty((NEIGHBOURS, 2), np.int64)
+    margin = np.abs(offsets).max() + _SMOOTHING
+    side = TILE + 2 * margin
+    spread, activity = np.empty((side, side)), np.empty((side, side))
+    near, departures = np.empty((NEIGHBOURS, 2), np.int64), np.empty(NEIGHBOURS)
     matrix, weights = np.empty((NEIGHBOURS, NEIGHBOURS)), np.empty(NEIGHBOURS)
-    departures = np.empty(NEIGHBOURS)
-    for y in range(south, north):
-        for x in range(west, east):
-            cell = index[y, x]
-            if cell < 0 or state[cell] != IN_GAP:
+    column = np.empty(NEIGHBOURS)
+    codes_here, values_here = flag[order[t]], values[order[t]]
+    for number in range(first, end):
+        south, west = tiles[number, 0] * TILE, tiles[number, 1] * TILE
+        origin = (south - margin, west - margin)
+        spread[:] = np.nan
+        activity[:] = np.nan
+        for y in range(south, min(index.shape[0], south + TILE)):
+            for x in range(west, min(index.shape[1], west + TILE)):
+                cell = index[y, x]
+                if cell < 0 or state[cell] not in (IN_GAP, ALONE_IN_GAP):
+                    continue
+                size = 0
+                if state[cell] == IN_GAP:
+                    size = _list_near(codes_here, index, state, offsets, y, x, near)
+                estimate = np.float64(prediction[cell])
+                low = high = estimate
+                for i in range(size):
+                    neighbour = index[near[i, 0], near[i, 1]]
+                    v = np.float64(values_here[neighbour])
+                    departures[i] = (v - prediction[neighbour]) / _measure_spread(
+                        values, flag, order, t, lead, index, origin, near[i, 0], near[i, 1],
+                        activity, spread,
+                    )  # fmt: skip
+                    low, high = min(low, v), max(high, v)
+                if size > 0:
+                    _weigh(near[:size], y, x, correlation, matrix, weights, column)
+                    total = 0.0
+                    for i in range(size):
+                        total += weights[i] * departures[i]
+                    estimate += total * _measure_spread(
+                        values, flag, order, t, lead, index, origin, y, x, activity, spread
+                    )
+                    estimate = min(max(estimate, low), high)
+                filled[cell] = estimate
+                is_two_sided = days[cell] > 10 and days[cell] % 10 > 0
+                if size > 0:
+                    codes[cell] = KRIGED_TWO_SIDED if is_two_sided else KRIGED_ONE_SIDED
+                else:
+                    codes[cell] = INCREMENT_TWO_SIDED if is_two_sided else INCREMENT_ONE_SIDED
+
+
+@_compile
+def _list_near(flag, index, state, offsets, y, x, near):  # type: ignore[no-untyped-def]
+    """List those of the nearest observed cells that have a prediction; returns how many there are."""
+    size = count = 0
+    for n in range(offsets.shape[0]):
+        q, r = y + offsets[n, 0], x + offsets[n, 1]
+        if not (0 <= q < index.shape[0] and 0 <= r < index.shape[1]):
+            continue
+        neighbour = index[q, r]
+        if neighbour < 0 or flag[neighbour] != OBSERVED:
+            continue
+        if state[neighbour] != UNUSED:
+            near[size, 0], near[size, 1] = q, r
+            size += 1
+        count += 1
+        if count == NEIGHBOURS:
+            break
+    return size
+
+
+@_compile
+def _measure_spread(  # type: ignore[no-untyped-def]
+    values, flag, order, t, lead, index, origin, y, x, activity, spread
+):
+    """Root mean square change a day about a cell.
+
+    ``activity`` and ``spread`` keep what has been measured, NaN elsewhere; they begin at ``origin``.
+    """
+    i, j = y - origin[0], x - origin[1]
+    if spread[i, j] == spread[i, j]:
+        return spread[i, j]
+    total = weight = 0.0
+    for k in range(-_SMOOTHING, _SMOOTHING + 1):
+        total_of_row = weight_of_row = 0.0
+        for m in range(-_SMOOTHING, _SMOOTHING + 1):
+            if not (0 <= y + k < index.shape[0] and 0 <= x + m < index.shape[1]):
                 continue
-            estimate = np.float64(prediction[cell])
-            size, low, high = 0, estimate, estimate
-            for n in range(offsets.shape[0] if any_neighbour else 0):
-                q, r = y + offsets[n, 0], x + offsets[n, 1]
-                if not (0 <= q < index.shape[0] and 0 <= r < index.shape[1]):
-                    continue
-                neighbour = index[q, r]
-                if neighbour < 0 or flag[neighbour] != OBSERVED or state[neighbour] == UNUSED:
-                    continue
-                near[size, 0], near[size, 1] = q, r
-                v = np.float64(values[neighbour])
-                departures[size] = (v - prediction[neighbour]) / spread[
-                    q - south + margin, r - west + margin
-                ]
-                low, high = min(low, v), max(high, v)
-                size += 1
-                if size == NEIGHBOURS:
-                    break
-            if size > 0:
-                for i in range(size):
-                    for j in range(i + 1):
-                        d = (near[i, 0] - near[j, 0]) ** 2 + (near[i, 1] - near[j, 1]) ** 2
-                        matrix[i, j] = correlation[d]
-                    weights[i] = correlation[(near[i, 0] - y) ** 2 + (near[i, 1] - x) ** 2]
-                _solve(matrix, weights, size)
-                total = 0.0
-                for i in range(size):
-                    total += weights[i] * departures[i]
-                estimate += spread[y - south + margin, x - west + margin] * total
-                estimate = min(max(estimate, low), high)
-            filled[cell] = estimate
-            is_two_sided = days[cell] > 10 and days[cell] % 10 > 0
-            if size > 0:
-                codes[cell] = KRIGED_TWO_SIDED if is_two_sided else KRIGED_ONE_SIDED
-            else:
-                codes[cell] = INCREMENT_TWO_SIDED if is_two_sided else INCREMENT_ONE_SIDED
+            cell = index[y + k, x + m]
+            if cell < 0:
+                continue
+            if activity[i + k, j + m] != activity[i + k, j + m]:
+                activity[i + k, j + m] = _measure_activity(values, flag, order, t, lead, cell)
+            w = _SMOOTH[m + _SMOOTHING]
+            total_of_row += w * activity[i + k, j + m]
+            weight_of_row += w
+        total += _SMOOTH[k + _SMOOTHING] * total_of_row
+        weight += _SMOOTH[k + _SMOOTHING] * weight_of_row
+    spread[i, j] = np.sqrt(total / weight + 0.3)
+    return spread[i, j]
+
+
+@_compile
+def _weigh(near, y, x, correlation, matrix, weights, column):  # type: ignore[no-untyped-def]
+    """Weights of simple kriging of a cell by others."""
+    for i in range(near.shape[0]):
+        for j in range(i + 1):
+            d = (near[i, 0] - near[j, 0]) ** 2 + (near[i, 1] - near[j, 1]) ** 2
+            matrix[i, j] = correlation[d]
+        weights[i] = correlation[(near[i, 0] - y) ** 2 + (near[i, 1] - x) ** 2]
+    _solve(matrix, weights, near.shape[0], column)
 
 
 @_compile
