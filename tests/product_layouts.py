@@ -475,9 +475,9 @@ STATUS_WORDS = (
 )
 
 
-def write_osisaf_now(path: Path, scene: Scene, *, days=(DAY,), **_: object) -> None:
+def write_osisaf_now(path: Path, scene: Scene, *, days=(DAY,), format="NETCDF4") -> None:
     """Near real time on 10 km: the flags say what they mean, 999 stands for missing."""
-    with netCDF4.Dataset(path, "w") as dataset:
+    with netCDF4.Dataset(path, "w", format=format) as dataset:
         define_time(dataset, days, units="seconds since 1978-01-01", hour=12)
         define_axes(dataset, scene.cells, x="xc", y="yc", units="km")
         mapping = dataset.createVariable("Polar_Stereographic_Grid", "i4", ())
@@ -731,6 +731,7 @@ LAYOUTS = {
         write_osisaf_now,
         {**_OSI, "hole": MISSING},
         **_OSI_NOW,
+        options={"format": "NETCDF3_CLASSIC"},
     ),
     "osi-450": Layout(
         "osi-450",

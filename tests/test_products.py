@@ -197,6 +197,78 @@ def test_a_product_can_be_like_another(tmp_path):
     assert product.title == get_product("nsidc-0081").title
 
 
+def find_cell(longitudes, latitudes, longitude, latitude):
+    """Row and column of a place that lies a little to the north-east, on the edge of no cell."""
+    row = abs(latitudes - latitude - 0.1).argmin()
+    return row, abs((longitudes - longitude - 0.1 + 180) % 360 - 180).argmin()
+
+
+def write_degrees(path, *, longitudes=None, mapping=True, latitudes=None):
+    """A day on one degree, the land at named places -1; latitudes from the south on."""
+    longitudes = np.arange(360) + 0.5 if longitudes is None else longitudes
+    latitudes = np.arange(180) - 89.5 if latitudes is None else latitudes
+    field = np.zeros((latitudes.size, longitudes.size), "i2")
+    for places in PLACES.values():
+        for longitude, latitude, kind, percent in places.values():
+            row, column = find_cell(longitudes, latitudes, longitude, latitude)
+            field[row, column] = {"land": -1, "coast": -1, "lake": -2, "missing": -9}.get(kind, percent)
+    with netCDF4.Dataset(path, "w") as dataset:
+        for name, values, units in (
+            ("lat", latitudes, "degrees_north"),
+            ("lon", longitudes, "degrees_east"),
+        ):
+            dataset.createDimension(name, values.size)
+            variable = dataset.createVariable(name, "f4", (name,))
+            variable.units = units
+            variable[:] = values
+        variable = dataset.createVariable("sic", "i2", ("lat", "lon"))
+        variable.units = "percent"
+        variable[:] = field
+    return field
+
+
+DEGREES = r"""
+codes: {-1: land, -2: lake, -9: missing}
+forms:
+  - file: 'sic_(?P<day>\d{8})\.nc'
+    variable: sic
+"""
+
+
+@pytest.mark.parametrize(
+    ("longitudes", "latitudes"),
+    [
+        (np.arange(360) + 0.5, np.arange(180) - 89.5),
+        (np.arange(360) - 179.5, 89.5 - np.arange(180)),
+        (179.5 - np.arange(360), np.arange(180) - 89.5),
+    ],
+    ids=["from Greenwich", "from the north pole", "descending longitudes"],
+)
+def test_a_product_on_latitude_and_longitude_at_named_places(tmp_path, longitudes, latitudes):
+    write_degrees(tmp_path / "sic_20200305.nc", longitudes=longitudes, latitudes=latitudes)
+    (tmp_path / "degrees.yml").write_text(DEGREES)
+    _, day = read_one(tmp_path, product=get_product(tmp_path / "degrees.yml"))
+    assert day.grid.is_geographic and day.grid.step == 1
+    classes = {"land": LAND, "coast": LAND, "lake": LAKE, "missing": MISSING}
+    for places in PLACES.values():
+        for name, (longitude, latitude, kind, percent) in places.items():
+            r, c = find_cell(day.grid.x, day.grid.y, longitude, latitude)
+            assert day.classes[r, c] == classes.get(kind, VALUE), name
+            if kind not in classes:
+                assert day.concentration[r, c] == percent, name
+
+
+def test_a_grid_of_the_description_may_be_an_epsg_code_with_edges(tmp_path):
+    path = tmp_path / "mine.yml"
+    path.write_text(
+        "like: nsidc-0051\n"
+        "grid: {north: 'EPSG:3413:25000:-3850000,-5350000,3750000,5850000', south: s25000}\n"
+    )
+    write_layout(tmp_path, "nasa team, binary")
+    _, day = read_one(tmp_path, product=get_product(path))
+    assert (day.grid.projection, day.grid.shape) == ("EPSG:3413", (448, 304))
+
+
 # --- folders and names --------------------------------------------------------------------------------
 
 

@@ -389,7 +389,7 @@ class GeotiffFile(StoredFile):
             StoredVariable(name, (name,), values.shape, values.dtype, {"units": "m"}, values.__getitem__)
             for name, values in (("x", self._places.x), ("y", self._places.y))
         )
-        return StoredAxes(x, y, {"epsg_code": self._epsg_code} if self._epsg_code else {})
+        return StoredAxes(x, y, {"epsg_code": f"EPSG:{self._epsg_code}"} if self._epsg_code else {})
 
 
 def _make_band(values: np.ndarray) -> StoredVariable:

@@ -230,7 +230,7 @@ def get_product(name_or_path: str | Path) -> Product:
 @cache
 def resolve_grid(text: str) -> Grid:
     """Return the grid that the word ``grid`` of a description names."""
-    return grids.get_grid(text)
+    return grids.parse_grid(text)
 
 
 @cache

@@ -15,7 +15,8 @@ import numpy as np
 from seaice import InputError, grids
 from seaice.dates import read_days
 from seaice.flags import SurfaceClass, classify_word
-from seaice.grids import CellLayout, Grid
+from seaice.grids import CellLayout, Coordinate, Grid
+from seaice.grids.projection import is_grid_mapping
 from seaice.open_file import UnreadableFile
 from seaice.report import listing
 from seaice.sources import RejectedDay
@@ -242,7 +243,7 @@ def _find_layout(file: ProductFile, stored: StoredFile, variable: StoredVariable
             if file.form.latitude:
                 turned = _compare_latitude(file, stored, grid, default=turned)
             layout = CellLayout(grid, turned_rows=turned)
-    if file.hemisphere is not None and layout.grid.hemisphere != file.hemisphere:
+    if file.hemisphere is not None and layout.grid.hemisphere not in (None, file.hemisphere):
         raise RejectedDay(
             f"a file of the {file.hemisphere} by its name, with {layout.grid} of the other half"
         )
@@ -266,7 +267,7 @@ def _choose_grid(file: ProductFile, shape: tuple[int, int]) -> Grid:
 
 def _compare_axes(grid: Grid, axes: StoredAxes) -> CellLayout:
     """Return the order of cells of a known grid; RejectedDay if the coordinates are those of another."""
-    x, y = _read_axis(axes.x), _read_axis(axes.y)
+    x, y = _read_axis(axes.x, grid), _read_axis(axes.y, grid)
     turned_columns, turned_rows = bool(x[0] > x[-1]), bool(y[0] > y[-1])
     x, y = x[:: -1 if turned_columns else 1], y[:: -1 if turned_rows else 1]
     if x.shape != grid.x.shape or y.shape != grid.y.shape:
@@ -279,9 +280,15 @@ def _compare_axes(grid: Grid, axes: StoredAxes) -> CellLayout:
     return CellLayout(grid, turned_rows=turned_rows, turned_columns=turned_columns)
 
 
-def _read_axis(axis: StoredVariable) -> np.ndarray:
-    values = np.asarray(axis.read_stored((slice(None),)))
-    return grids.convert_to_metres(values, axis.attributes.get("units"), axis.name)
+def _read_axis(axis: StoredVariable, grid: Grid) -> np.ndarray:
+    """Read a coordinate in the units of a grid, metres or degrees."""
+    attributes = {k: axis.attributes[k] for k in _AXIS_WORDS if k in axis.attributes}
+    coordinate = Coordinate(axis.name, np.asarray(axis.read_stored((slice(None),))), attributes)
+    if not grid.is_geographic:
+        return coordinate.convert_to_metres()
+    if not coordinate.is_in_degrees:
+        raise RejectedDay(f"expected {axis.name} in degrees, found {coordinate.units or 'no units'}")
+    return coordinate.values.astype(np.float64)
 
 
 def _compare_latitude(file: ProductFile, stored: StoredFile, grid: Grid, *, default: bool) -> bool:
@@ -310,51 +317,38 @@ def _recognise_layout(file: ProductFile, axes: StoredAxes | None) -> CellLayout:
     """Recognise the grid that a file tells."""
     if axes is None:
         raise RejectedDay("holds no coordinates x and y; the description needs 'grid'")
-    mapping = dict(axes.mapping)
-    code = mapping.pop("epsg_code", None)
+    mapping = axes.mapping
     projections = dict(file.form.projections)
-    projection = (
-        f"EPSG:{code}" if code else projections.get(file.hemisphere or "any", projections.get("any"))
-    )
-    if projection is not None and "grid_mapping_name" not in mapping and "crs_wkt" not in mapping:
-        mapping = _describe_projection(projection)
-    x, y = (np.asarray(axis.read_stored((slice(None),))) for axis in (axes.x, axes.y))
-    units = axes.x.attributes.get("units"), axes.y.attributes.get("units")
-    frozen = tuple(sorted((k, _freeze(v)) for k, v in mapping.items()))
-    return _recognise_cells(x.tobytes(), x.dtype.str, y.tobytes(), y.dtype.str, units, frozen)
+    projection = projections.get(file.hemisphere or "any", projections.get("any"))
+    if projection is not None and not is_grid_mapping(mapping):
+        mapping = {"epsg_code": projection}
+    coordinates = [
+        (axis.name, axis.dtype.str, values.tobytes(), *(axis.attributes.get(k) for k in _AXIS_WORDS))
+        for axis in (axes.x, axes.y)
+        for values in (axis.read_stored((slice(None),)),)
+    ]
+    attributes = tuple(sorted((name, _freeze(value)) for name, value in mapping.items()))
+    return _read_cells(*map(tuple, coordinates), attributes)
+
+
+_AXIS_WORDS = ("units", "standard_name")
 
 
 @lru_cache(maxsize=64)
-def _recognise_cells(
-    x: bytes,
-    x_dtype: str,
-    y: bytes,
-    y_dtype: str,
-    units: tuple[Any, Any],
-    mapping: tuple[tuple[str, Any], ...],
+def _read_cells(
+    x: tuple[Any, ...], y: tuple[Any, ...], mapping: tuple[tuple[str, Any], ...]
 ) -> CellLayout:
-    """Recognise a grid by its coordinates; many files have the same."""
-    metres_x, metres_y = (
-        grids.convert_to_metres(np.frombuffer(values, dtype), unit, name)
-        for values, dtype, unit, name in ((x, x_dtype, units[0], "x"), (y, y_dtype, units[1], "y"))
-    )
+    """Read a grid from its coordinates and its grid mapping; many files have the same."""
+    axes = []
+    for name, dtype, content, *words in (x, y):
+        attributes = {k: v for k, v in zip(_AXIS_WORDS, words, strict=True) if v is not None}
+        axes.append(Coordinate(name, np.frombuffer(content, dtype), attributes))
     attributes = {name: np.array(v) if isinstance(v, tuple) else v for name, v in mapping}
-    return grids.recognise_layout(metres_x, metres_y, attributes)
+    return grids.read_layout(axes[0], axes[1], attributes)
 
 
 def _freeze(value: Any) -> Any:
-    return tuple(value.tolist()) if isinstance(value, np.ndarray) else value
-
-
-def _describe_projection(projection: str) -> dict[str, Any]:
-    """Return the CF attributes of a projection of a description."""
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
-    try:
-        return dict(CRS.from_user_input(projection).to_cf())
-    except CRSError:
-        raise RejectedDay(f"projection: {projection!r} is no map projection") from None
+    return tuple(np.asarray(value).tolist()) if isinstance(value, np.ndarray | list) else value
 
 
 # --- what the numbers mean ------------------------------------------------------------------------
