@@ -368,3 +368,52 @@ def test_no_reader_meets_a_table_of_texts_without_an_end(tmp_path, reader):
     with pytest.raises(InputError) as caught:
         read(path)
     assert "a table of texts in it is damaged" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def write_classic(path, form, *, records=3):
+    """A classic NetCDF file with and without records, of types of one, two and eight bytes."""
+    with netCDF4.Dataset(path, "w", format=form) as dataset:
+        dataset.title = "a"
+        dataset.createDimension("time", None)
+        dataset.createDimension("x", 5)
+        dataset.createVariable("x", "f8", ("x",))[:] = np.arange(5)
+        dataset.createVariable("z", "i2", ("time", "x"))[:] = np.ones((records, 5))
+        dataset.createVariable("flag", "i1", ("time", "x"))[:] = np.ones((records, 5))
+        dataset["z"].units = "percent"
+
+
+@pytest.mark.parametrize("form", ["NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"])
+def test_a_classic_file_that_is_cut_short_or_has_a_damaged_header_is_refused(tmp_path, form):
+    path = tmp_path / "day.nc"
+    write_classic(path, form)
+    whole = path.read_bytes()
+    for content in (None, whole):
+        with open_netcdf(path, content=content) as dataset:
+            assert (dataset["z"][:] == 1).all()
+    # The padding behind the last record may be absent; a value may not.
+    for cut in (len(whole) - 4, len(whole) - 20):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(UnreadableFile, match="it is cut short"):
+            open_netcdf(path)
+        with pytest.raises(UnreadableFile, match="it is cut short"):
+            open_netcdf(path, content=whole[:cut])
+    for cut in (3, 4, 7, 60):
+        with pytest.raises(UnreadableFile):
+            open_netcdf(path, content=whole[:cut])
+    place = whole.index(b"units") - 4
+    damaged = whole[:place] + b"\x7f" + whole[place + 1 :]
+    with pytest.raises(UnreadableFile, match="its header is damaged"):
+        open_netcdf(path, content=damaged)
+
+
+def test_a_classic_file_of_one_record_variable_has_no_padding(tmp_path):
+    path = tmp_path / "day.nc"
+    with netCDF4.Dataset(path, "w", format="NETCDF3_CLASSIC") as dataset:
+        dataset.createDimension("time", None)
+        dataset.createDimension("x", 5)
+        dataset.createVariable("flag", "i1", ("time", "x"))[:] = np.ones((7, 5))
+    content = path.read_bytes()
+    with open_netcdf(path, content=content) as dataset:
+        assert dataset["flag"].shape == (7, 5)
+    with pytest.raises(UnreadableFile, match="it is cut short"):
+        open_netcdf(path, content=content[:-4])

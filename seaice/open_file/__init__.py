@@ -4,7 +4,8 @@ The libraries answer a web page under the name of a data file, a file cut short 
 bit with messages of their own, or never. Here every such file is an :class:`UnreadableFile`.
 Before a library sees a file, its checksum is compared (:mod:`seaice.open_file.checksum`); a file without
 one, of another program or an earlier version, must have tables of texts that end, and every chunk
-that its index should list. Files are opened for writing by their writers
+that its index should list, or all the bytes that the header of a classic NetCDF file promises.
+Files are opened for writing by their writers
 (:mod:`seaice.runtime.atomic_write`).
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from seaice import InputError
-from seaice.open_file import hdf5_damage
+from seaice.open_file import classic_netcdf, hdf5_damage
 from seaice.open_file.checksum import compare_checksum, compare_content
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def open_netcdf(
     with explain_damage(path, "NetCDF"):
         if content is not None:
             if not compare_content(content):
+                classic_netcdf.check_content(content)
                 hdf5_damage.check_content(content, chunks=False)
             return netCDF4.Dataset(path.name, memory=content)
         if not is_checked:
@@ -293,4 +295,5 @@ def _check_content(path: Path, *, chunks: bool = True) -> None:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError("expected a regular file")
     if not compare_checksum(path):
+        classic_netcdf.check_file(path)
         hdf5_damage.check_file(path, chunks=chunks)
