@@ -32,6 +32,7 @@ from seaice.simulate import (
     write_atl10,
     write_granule,
 )
+from seaice.simulate.nasa_team import write_nasa_team_day
 from seaice.simulate.sar import write_scenes
 from seaice.simulate.sst import write_sst
 from seaice.sources.bremen.names import DayFile
@@ -122,6 +123,19 @@ def freeboard(out: Path) -> None:
     run("grid_freeboard.py", "--input_dir", out / "atl10", *gridded)
     picture = ["--dpi", 150, "--output_file", out / "freeboard.png"]
     run("visualization.py", "--input_file", out / "freeboard.nc", *picture)
+
+
+def second_product(days: SimulatedDays, data: Path, mask: Path, out: Path) -> None:
+    """Days that one product lacks come from another: one cube of two."""
+    folder = out / "two_products"
+    shutil.copytree(data, folder, dirs_exist_ok=True)
+    for day in ABSENT:
+        write_nasa_team_day(folder, day, days.compute_truth(day), days.land, days.grid)
+    run("get_dims.py", "--source_dir", folder)
+    period = ["--start_date", START, "--end_date", START + timedelta(days=9), "--method", "departure"]
+    files = ["--source_dir", folder, "--land_mask_file", mask]
+    products = ["--product", "bremen-asi", "nsidc-0051"]
+    run("consolidate_data.py", *files, *period, *products, "--output_file", out / "two_products.nc")
 
 
 def gaps(out: Path) -> None:
@@ -216,6 +230,7 @@ def main() -> None:
     run("ice_index.py", "--input_file", cube, *series, "--animation", out / "cube.gif")
     run("-c", TRAIN.format(cube=cube, mask=mask, start=START, end=END))
     score(days, cube)
+    second_product(days, data, mask, out)
     swaths(out)
     freeboard(out)
     gaps(out)

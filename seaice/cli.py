@@ -256,7 +256,11 @@ def _write_config(path: Path, program: str, options: Mapping[str, Any]) -> Repor
     lines = [
         f"# Options of {program}, version {seaice.__version__}; read by --config.",
         "# The command line wins over this file. Relative paths start where the command runs.",
-        *(f"{name} = {_toml_value(value)}" for name, value in options.items() if value is not None),
+        *(
+            f"{name} = {_toml_value(value)}"
+            for name, value in options.items()
+            if value not in (None, ())
+        ),
     ]
     with atomic(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

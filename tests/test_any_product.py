@@ -19,6 +19,7 @@ from seaice.cube.file import CubeFile
 from seaice.daily.source import choose_sources, count_files
 from seaice.flags import FillFlag, Surface
 from seaice.masks import read_mask
+from utils import ConsolidatedSICDataset
 
 REAL = os.environ.get("SEAICE_REAL_DATA")
 needs_real_files = pytest.mark.skipif(not REAL, reason="no real data here")
@@ -46,6 +47,8 @@ def test_a_folder_becomes_mask_cube_and_index(tmp_path, name):
     assert create_mask.main(days_of(tmp_path / "in", mask, *more)) == 0
     assert make_cube(tmp_path / "in", cube, "--land_mask_file", mask) == 0
     assert ice_index.main(["--input_file", str(cube), "--output_csv", str(table)]) == 0
+    batch = ConsolidatedSICDataset(cube, DAY, DAY, 1, 1, pred_shift=0, largest_missing_share=1.0)[0]
+    assert tuple(batch[0].shape) == (1, 1, *scene.percent.shape) and float(batch[0].max()) <= 1
     surface = read_mask(mask).surface
     with CubeFile(cube) as file:
         values, flags, errors = file.concentration(0), file.flags(0), file.standard_error(0)
@@ -91,6 +94,7 @@ def test_a_second_product_gives_the_days_that_the_first_lacks(tmp_path, capsys):
         source = file.attributes["source"]
         titles = [s.title for s in choose_sources(tmp_path, ["nsidc-0051", "g02135"])]
         assert all(title in source for title in titles) and "; " in source
+    assert "not used" not in capsys.readouterr().out  # the files of one product are none of the other
 
 
 def test_a_folder_is_described_with_its_product(tmp_path, capsys):

@@ -163,7 +163,9 @@ class DailyGrids:
             unnamed += others
         if not candidates:
             raise problems[0]
-        return dict(sorted(candidates.items())), unnamed
+        # What one source does not know may be a file of the next.
+        unnamed = [path for path in unnamed if not any(s.is_named(path) for s in self.sources)]
+        return dict(sorted(candidates.items())), list(dict.fromkeys(unnamed))
 
     def _warn_of_absent_days(self) -> None:
         """Say before the work how many days have no file: the folder or the period may be wrong."""
@@ -428,7 +430,8 @@ def describe_unnamed(paths: Sequence[Path]) -> list[str]:
         return []
     return [
         f"{len(paths)} files seem to be daily ones and are not used, as neither name nor content tells "
-        f"the day ({listing([path.name for path in paths])}); name them asi-AMSR2-GRID-YYYYMMDD-v5.4.nc"
+        f"the day ({listing([path.name for path in paths])}); name them as their product does, such as "
+        "asi-AMSR2-GRID-YYYYMMDD-v5.4.nc"
     ]
 
 

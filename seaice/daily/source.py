@@ -31,6 +31,7 @@ from seaice.sources.products import (
     ProductFile,
     find_product_files,
     get_product,
+    list_file_days,
     list_products,
     parse_name,
     read_product_day,
@@ -109,6 +110,9 @@ class DailySource(Protocol):
         source may choose among its files. InputError if there is no file.
         """
 
+    def is_named(self, path: Path) -> bool:
+        """Whether a file is named as the product names its files."""
+
     def read(
         self, file: Any, *, grid: Grid | None, out: np.ndarray | None, content: bytes | None
     ) -> DayContent:
@@ -140,6 +144,10 @@ class BremenSource:
             source_dir, period, identify=bremen_reader.identify_file, grid_id=grid_id
         )
         return {day: [_make_absolute(file) for file in files] for day, files in days.items()}, unnamed
+
+    def is_named(self, path: Path) -> bool:
+        """Whether a file is named as Bremen names its files."""
+        return bremen.DayFile.parse(path.name) is not None
 
     def read(
         self,
@@ -214,6 +222,10 @@ class ProductSource:
         for file in selected:  # in order of day, the best of a day first
             days.setdefault(file.day, []).append(_make_absolute(file))
         return days, listed.unnamed
+
+    def is_named(self, path: Path) -> bool:
+        """Whether a file is named as the product names its files."""
+        return bool(parse_name(path, self.product))
 
     def _lies_on(self, file: ProductFile, grid: Grid) -> bool:
         try:
@@ -303,6 +315,48 @@ def count_files(source_dir: Path) -> dict[str, int]:
             continue
         counts.update(product.name for product in products if parse_name(path, product))
     return dict(counts.most_common())
+
+
+def find_product_of(path: Path) -> Product | None:
+    """Find the product that a file follows by its name; None for Bremen and for all else."""
+    for name in list_products():
+        product = get_product(name)
+        if parse_name(path, product):
+            return product
+    return None
+
+
+def read_product_file(path: Path, product: Product, day: date | None) -> tuple[DayContent, date]:
+    """Read a day of a file of a product.
+
+    Parameters
+    ----------
+    path : Path
+    product : Product
+    day : date, optional
+        Required where the file holds several days.
+
+    Returns
+    -------
+    content : DayContent
+    day : date
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, does not hold the day, or holds several and none is given.
+    """
+    files = list_file_days(path, product)
+    fitting = [file for file in files if day in (None, file.day)]
+    if not fitting:
+        days = f"{files[0].day} to {files[-1].day}" if files else "none that can be read"
+        raise InputError(f"{path} holds no {day}: its days are {days}")
+    if len({file.day for file in fitting}) > 1:
+        raise InputError(
+            f"{path} holds {len(files)} days from {files[0].day} to {files[-1].day}; "
+            "choose one with --date"
+        )
+    return ProductSource(product).read(fitting[0]), fitting[0].day
 
 
 def list_source_names() -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from seaice import InputError, masks
 from seaice.cube.file import CubeFile
+from seaice.daily.source import find_product_of, read_product_file
 from seaice.drawing import palette
 from seaice.drawing.palette import Swatch
 from seaice.drawing.source import describe_source
@@ -25,6 +26,7 @@ from seaice.runtime.json_files import parse_json
 from seaice.sources import RejectedDay
 from seaice.sources.bremen.names import DayFile
 from seaice.sources.bremen.reader import read_attributes, read_day
+from seaice.sources.products import CellClass, Product
 
 FileKind = Literal["daily", "cube", "mask", "gridded"]
 
@@ -89,6 +91,8 @@ def recognise_kind(path: Path) -> FileKind:
         return "cube" if has_flags and find_concentration(path) is not None else "gridded"
     if path.is_dir():
         raise InputError(f"expected a file, found the folder {path}")
+    if find_product_of(path) is not None:
+        return "daily"
     if not _has_netcdf_signature(path):
         return "daily"
     try:
@@ -138,6 +142,9 @@ def read_daily(
     path: Path, day: date | None, *, grid: Grid | None = None, land_mask_file: Path | None = None
 ) -> MapDay:
     """Read a daily file; InputError if its name has another date than ``day``."""
+    described = find_product_of(path)
+    if described is not None:
+        return _read_product(path, described, day, grid, land_mask_file)
     name = DayFile.parse(path.name)
     attributes = read_attributes(path)
     if name is not None and day not in (None, name.day):
@@ -154,6 +161,36 @@ def read_daily(
         source=describe_source(attributes, f"{product} · {grid}"),
         land=None if land_mask_file is None else read_land(land_mask_file, path, grid),
         hole=find_pole_hole(np.isnan(concentration), grid),
+        missing="not observed",
+    )
+
+
+def _read_product(
+    path: Path, product: Product, day: date | None, grid: Grid | None, land_mask_file: Path | None
+) -> MapDay:
+    """Read a file of a described product; its land and lakes are those of its own classes."""
+    try:
+        content, file_day = read_product_file(path, product, day)
+    except RejectedDay as error:
+        raise InputError(f"{path} cannot be drawn: {error}") from None
+    if grid is not None and not grid.same_cells(content.grid):
+        raise InputError(
+            f"{path} lies on another grid: expected {grid.describe_place()}, found "
+            f"{content.grid.describe_place()}"
+        )
+    is_hole = find_pole_hole(np.isnan(content.concentration), content.grid)
+    land = None if land_mask_file is None else read_land(land_mask_file, path, content.grid)
+    if content.classes is not None:
+        is_hole = content.classes == CellClass.POLE_HOLE
+        if land is None:
+            land = np.isin(content.classes, (CellClass.LAND, CellClass.COAST, CellClass.LAKE))
+    return MapDay(
+        concentration=content.concentration,
+        grid=content.grid,
+        date=file_day,
+        source=describe_source(read_attributes(path), f"{product.title} · {content.grid}"),
+        land=land,
+        hole=is_hole,
         missing="not observed",
     )
 

@@ -5,7 +5,7 @@ scale, codes by raw number, grid, time, uncertainty and flags. No code of a prod
 """
 
 from seaice.sources.products.file import ProductFile, parse_name
-from seaice.sources.products.folder import FolderListing, find_product_files
+from seaice.sources.products.folder import FolderListing, find_product_files, list_file_days
 from seaice.sources.products.product import CellClass, Product, get_product, list_products
 from seaice.sources.products.reader import ProductDay, read_product_day, read_product_grid
 
@@ -17,6 +17,7 @@ __all__ = [
     "ProductFile",
     "find_product_files",
     "get_product",
+    "list_file_days",
     "list_products",
     "parse_name",
     "read_product_day",

@@ -79,6 +79,11 @@ def find_product_files(source_dir: Path, product: Product | None = None) -> Fold
     return FolderListing(files, unnamed + [Path(text) for text in silent], _note_versions(files))
 
 
+def list_file_days(path: Path, product: Product) -> list[ProductFile]:
+    """List the days of one file of a product; empty if its name is none of the product's."""
+    return _read_many_days(parse_name(path, product))[0]
+
+
 def _may_hold_days(path: Path, products: Sequence[Product]) -> bool:
     """Whether a file may hold days although its name follows no grammar of a product."""
     name = path.name
