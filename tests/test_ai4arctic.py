@@ -15,7 +15,7 @@ from sar_scenes import SIZE, rewrite, scenes_in
 from seaice import InputError
 from seaice.simulate import damage as file_damage
 from seaice.simulate import write_scenes
-from seaice.simulate.sar_layout import compute_geolocation_points
+from seaice.simulate.sar.layout import compute_geolocation_points
 from seaice.sources.ai4arctic import scene as ai4arctic
 from seaice.sources.ai4arctic.geolocation import (
     compute_unit_vectors,

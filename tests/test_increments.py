@@ -26,7 +26,7 @@ from seaice.gapfill import Record
 from seaice.gapfill.departure import Departure
 from seaice.gapfill.increments import Increments, _neighbourhood, fit
 from seaice.gapfill.increments import _kernels as kernels
-from seaice.gapfill.increments._patches import measure_tenths
+from seaice.gapfill.increments._patch_kernels import measure_tenths
 from seaice.gapfill.increments.weights import (
     PACKAGED,
     IncrementWeights,

@@ -8,7 +8,7 @@ from sar_scenes import SIZE, scenes_in
 
 from seaice import InputError
 from seaice.simulate import write_scenes
-from seaice.simulate.sar_signal import simulate_scene
+from seaice.simulate.sar.signal import simulate_scene
 from seaice.sources.ai4arctic.scene import (
     AMSR2_CHANNELS,
     SceneName,

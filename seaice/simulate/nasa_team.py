@@ -44,7 +44,8 @@ def write_nasa_team_day(
         codes[is_missing & (distance < _HOLE_RADIUS)] = _POLE_HOLE
     codes[land] = _COAST
     codes[binary_erosion(land, np.ones((3, 3), bool), border_value=1)] = _LAND
-    name = f"nt_{day:%Y%m%d}_f17_v1.1_{grid.hemisphere[0]}.bin"
+    half = "s" if grid.hemisphere == "south" else "n"
+    name = f"nt_{day:%Y%m%d}_f17_v1.1_{half}.bin"
     path = folder / name
     with atomic(path) as temporary:
         temporary.write_bytes(_make_header(name, day, grid) + codes[::-1].astype(np.uint8).tobytes())

@@ -12,7 +12,7 @@ import numpy as np
 
 from seaice.flags import FillFlag
 from seaice.gapfill._kernels import ICE_BLOCK, OBSERVED, has_value_in_time
-from seaice.gapfill.increments._patches import (
+from seaice.gapfill.increments._patch_kernels import (
     MARGIN,
     NEAREST,
     average,

@@ -20,7 +20,7 @@ from seaice.sources.ai4arctic.tables import (
 )
 
 if TYPE_CHECKING:
-    from seaice.simulate.sar_signal import SceneTruth
+    from seaice.simulate.sar.signal import SceneTruth
 
 _GEOLOCATION_POINTS = 21
 _FULL = ("sar_lines", "sar_samples")

@@ -17,11 +17,11 @@ import numpy as np
 
 from seaice import InputError
 from seaice.runtime.atomic_write import atomic
-from seaice.simulate.sar_layout import (
+from seaice.simulate.sar.layout import (
     write_input,
     write_reference,
 )
-from seaice.simulate.sar_signal import (
+from seaice.simulate.sar.signal import (
     SceneTruth,
     simulate_scene,
 )
