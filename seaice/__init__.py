@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from seaice.masks import read_mask as read_mask
     from seaice.swaths.archive import load_swaths as load_swaths
     from seaice.training.cache import cache_cube as cache_cube
+    from seaice.training.cube_dataset import CubeDataset as CubeDataset
+    from seaice.training.cube_dataset import measure_channel_statistics as measure_channel_statistics
     from seaice.training.dataset import ConsolidatedSICDataset as ConsolidatedSICDataset
     from seaice.training.dataset import load_ocean_mask as load_ocean_mask
     from seaice.training.space_depth import fold_tensor as fold_tensor
@@ -30,6 +32,7 @@ __version__ = "0.2.0"
 # The same imports for the running program; a test holds the two lists together.
 _HOMES = {
     "ConsolidatedSICDataset": "seaice.training.dataset",
+    "CubeDataset": "seaice.training.cube_dataset",
     "CubeFile": "seaice.cube.file",
     "DateRange": "seaice.dates",
     "Statistics": "seaice.training.splits",
@@ -41,6 +44,7 @@ _HOMES = {
     "ice_edge_error": "seaice.ice_index.stage",
     "load_ocean_mask": "seaice.training.dataset",
     "load_swaths": "seaice.swaths.archive",
+    "measure_channel_statistics": "seaice.training.cube_dataset",
     "measure_statistics": "seaice.training.splits",
     "read_mask": "seaice.masks",
     "unfold_StackOverChannel": "seaice.training.space_depth",

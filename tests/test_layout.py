@@ -52,6 +52,8 @@ LAZY = (
 # The modules whose noun is the library itself.
 MAY_IMPORT_AT_TOP = {
     "dataset.py": {"torch"},
+    "cube_dataset.py": {"torch"},
+    "window_dataset.py": {"torch"},
     "patch_dataset.py": {"torch"},
     "trainer.py": {"torch"},
     "networks": {"torch"},

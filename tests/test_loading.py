@@ -493,7 +493,7 @@ def test_adjoining_chunks_are_one_read(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_workers_after_threads_have_worked_here(cube, monkeypatch):
     """Loaders without and with forked workers, batch by batch and item by item."""
-    monkeypatch.setattr("seaice.training.dataset.allowed_processors", lambda: 3)
+    monkeypatch.setattr("seaice.training.window_dataset.allowed_processors", lambda: 3)
     dataset = dataset_of(cube, returns=("inputs", "targets", "target_flags"))
     expected = dataset.__getitems__([0, 1, 2])
     for options in ({}, {"num_workers": 2, "multiprocessing_context": "fork"}):
@@ -511,7 +511,7 @@ def test_workers_after_threads_have_worked_here(cube, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_makes_threads_of_its_own(cube, monkeypatch):
-    monkeypatch.setattr("seaice.training.dataset.allowed_processors", lambda: 3)
+    monkeypatch.setattr("seaice.training.window_dataset.allowed_processors", lambda: 3)
     dataset = dataset_of(cube)
     expected = dataset[1]
     child = os.fork()
@@ -527,7 +527,7 @@ def test_a_fork_makes_threads_of_its_own(cube, monkeypatch):
 
 
 def test_a_worker_decodes_in_its_own_thread(cube, monkeypatch):
-    monkeypatch.setattr("seaice.training.dataset.get_worker_info", lambda: "a worker")
+    monkeypatch.setattr("seaice.training.window_dataset.get_worker_info", lambda: "a worker")
     monkeypatch.setattr("seaice.runtime.threads._executor", lambda threads: pytest.fail("threads"))
     dataset_of(cube)[0]
 
@@ -619,7 +619,7 @@ def untouched(path: Path, change) -> None:
 @pytest.mark.parametrize("layout", ["shuffle and deflate", "zstd", "shuffle and zstd"])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_damaged_chunk_names_its_day(tmp_path, monkeypatch, layout, threads):
-    monkeypatch.setattr("seaice.training.dataset.allowed_processors", lambda: threads)
+    monkeypatch.setattr("seaice.training.window_dataset.allowed_processors", lambda: threads)
     path = write(tmp_path / "cube.nc", **TILED[layout])
     expected = dataset_of(path)[0]
     with h5py.File(path) as file:

@@ -166,7 +166,7 @@ def test_the_scores_are_those_of_the_cells(ran):
 @pytest.mark.slow
 def test_the_other_blocks_run(ran, capsys):
     _, *others = blocks_of_page()
-    assert len(others) == 6
+    assert len(others) == 7
     for block in others:
         exec(compile(block, str(PAGE), "exec"), ran)
     assert capsys.readouterr().out.startswith("[20240501, 20240502, 20240503, 20240504, 20240505]")

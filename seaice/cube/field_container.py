@@ -40,7 +40,6 @@ class FieldContainer:
     def __init__(self, path: Path, variable: str) -> None:
         self._field = field = FieldStack(path, ReadOptions(variable=variable, quality_level=0))
         try:
-            self._factor, _ = find_conversion(str(field.attributes.get("units", "1")), "1")
             self._first_day, self._maps = _number_days(field)
         except BaseException:
             field.close()
@@ -133,7 +132,7 @@ class FieldContainer:
         if number < 0:
             return np.full(self._shape_of(rows, columns), np.nan, np.float32)
         if name == "sea_ice_conc":
-            return field.read(*part) * np.float32(self._factor)
+            return field.read(*part)
         assert self._error is not None
         factor, _ = find_conversion(str(field.attributes_of(self._error).get("units", "1")), "1")
         return (field.read_other(self._error, *part) * factor).astype(np.float32)

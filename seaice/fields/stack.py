@@ -34,7 +34,7 @@ from seaice.fields.read import (
 from seaice.flags import Surface, SurfaceClass, find_flag_value, read_flag_values
 from seaice.grids import CellLayout, Grid
 from seaice.open_file import summarise_error
-from seaice.units import normalise_name
+from seaice.units import find_conversion, normalise_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -89,7 +89,9 @@ class FieldStack:
     def _read_description(self, options: ReadOptions) -> None:
         path, dataset = self.path, decode_stored(self._stored, self.path)
         self.variable = choose_variable(dataset, path, options.variable)
-        self.is_concentration = is_named_concentration(dataset[self.variable])
+        self.is_concentration = self.variable in _CONCENTRATIONS or is_named_concentration(
+            dataset[self.variable]
+        )
         if self.is_concentration and keeps_zero_value(dataset[self.variable], options, path, []):
             drop_fill_value(self._stored[self.variable])
             dataset = decode_stored(self._stored, path)
@@ -105,6 +107,8 @@ class FieldStack:
         self.grid: Grid = self.axes.grid
         self._layout = CellLayout(self.grid, self.axes.flipped, self.axes.mirrored)
         self.periods = read_periods(dataset, self.axes, path)
+        units = str(self.attributes.get("units", "1"))
+        self._factor = find_conversion(units, "1")[0] if self.is_concentration else 1.0
         self._codes = list_codes(self._array)
         limits = choose_limits(self._array, options, is_concentration=False)
         self._limits = limits if np.isfinite(limits).any() else None
@@ -138,7 +142,7 @@ class FieldStack:
         return dict(self._dataset[name].attrs)
 
     def read(self, maps: Part = WHOLE, rows: slice = WHOLE, columns: slice = WHOLE) -> np.ndarray:
-        """Read values, float32 with NaN, in the order time, y, x."""
+        """Read values, float32 with NaN, in the order time, y, x; concentration as fractions."""
         values = self._read_stored(self._array, maps, rows, columns)
         if values.dtype.kind not in "fiu":
             raise InputError(f"{self.path}: expected numbers in {self.variable}, found {values.dtype}")
@@ -154,7 +158,8 @@ class FieldStack:
         if self._quality_level > 0:
             level = self.read_other("quality_level", maps, rows, columns)
             values[~(level >= self._quality_level)] = np.nan
-        return values.astype(np.float32)
+        values = values.astype(np.float32)
+        return values if self._factor == 1 else values * np.float32(self._factor)
 
     def _check_concentration(self, values: np.ndarray, maps: Part) -> None:
         """Refuse whole maps in another unit than the file says; values outside its range matter here."""

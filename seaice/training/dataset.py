@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import operator
 from collections.abc import Callable, Sequence
-from datetime import date
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, get_worker_info
 
 from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.dates import DateRange, parse_date
 from seaice.flags import Surface
-from seaice.grids import Grid
 from seaice.masks import read_mask
-from seaice.runtime.threads import allowed_processors
 from seaice.training.cache import open_cache
 from seaice.training.chunks.watched_file import FileState, make_changed_cube_error
 from seaice.training.items import (
@@ -33,24 +26,20 @@ from seaice.training.items import (
 )
 from seaice.training.reader import CubeReader, Quantity, read_cube_state
 from seaice.training.splits import Statistics
+from seaice.training.window_dataset import (
+    WindowDataset,
+    check_number,
+    count_threads,
+    load_statistics,
+)
 from seaice.training.windows import (
-    REASONS,
     Window,
     check_count,
-    check_pair,
     check_share,
     find_region_slices,
     is_pole_hole_missing,
-    list_patch_corners,
     measure_day_shares,
-    number_blocks,
-    select_windows,
 )
-
-logger = logging.getLogger(__name__)
-
-# Bytes of the samples that GetInputs and GetTargets build at a time.
-_BYTES_AT_ONCE = 1 << 26
 
 __all__ = ["PARTS", "ConsolidatedSICDataset", "load_ocean_mask"]
 
@@ -87,7 +76,7 @@ def load_ocean_mask(path: Path) -> torch.Tensor:
     return torch.from_numpy(ocean.astype(np.float32))
 
 
-class ConsolidatedSICDataset(Dataset[Any]):
+class ConsolidatedSICDataset(WindowDataset):
     """Dataset of samples from a cube: pairs of float32 tensors (T, 1, H, W), inputs and targets.
 
     Sample i starts ``i * samples_gap`` days after ``start_time``. Its inputs are ``input_length``
@@ -213,13 +202,14 @@ class ConsolidatedSICDataset(Dataset[Any]):
         cache_dtype: str = "float16",
     ) -> None:
         self.path = Path(consolidated_file_path).absolute()
+        self._name = repr(self.path.name)
         self.window = Window(input_length, pred_length, input_gap, pred_shift, pred_gap)
         self.date_range = DateRange.parse(start_time, end_time)
         self._returns = None if returns is None else check_parts(returns)
         self._with_flags = any("flags" in p or "weights" in p for p in self._returns or ())
-        self._land_value = _check_number("land_value", land_value)
-        self._missing_value = _check_number("missing_value", missing_value)
-        self._statistics = _load_statistics(statistics)
+        self._land_value = check_number("land_value", land_value)
+        self._missing_value = check_number("missing_value", missing_value)
+        self._statistics = load_statistics(statistics)
         self._transform = transform
         for name, share in (
             ("smallest_ocean_share", smallest_ocean_share),
@@ -233,86 +223,31 @@ class ConsolidatedSICDataset(Dataset[Any]):
         # The cube is closed again, so that a worker started by fork inherits no open handle.
         with CubeFile(self.path) as cube:
             _check_dates(cube, self.date_range)
-            self._set_region(cube, *find_region_slices(cube.grid, region, bounds))
-            self._select_samples(cube, starts, blocks, largest_missing_share, largest_filled_share)
+            self._set_region(cube.grid, *find_region_slices(cube.grid, region, bounds))
+            self.ocean = cube.ocean[self._rows, self._columns]
+            if not self.ocean.any():
+                raise InputError(
+                    f"{self.grid} of {self.path} holds no ocean cell; choose another region"
+                )
+            shares = measure_day_shares(
+                cube, self.date_range, self._rows, self._columns, filled=largest_filled_share < 1
+            )
+            limits = largest_missing_share, largest_filled_share
+            days = self._select_samples(starts, shares, blocks, *limits, str(self.path))
+            self._positions = shares.position[days]
             weights = make_flag_weights(cube, filled_weight)
-            self._set_patches(cube, patch_size, smallest_ocean_share)
+            self._list_patches(cube, patch_size, smallest_ocean_share)
             self._set_reader(cube, state, weights, cache, cache_dtype)
         if preload_data:
-            self._reader.preload(self._positions, self._rows, self._columns, _count_threads())
+            self._reader.preload(self._positions, self._rows, self._columns, count_threads())
 
-    def _set_region(self, cube: CubeFile, rows: slice, columns: slice) -> None:
-        self._rows, self._columns = rows, columns
-        self.grid: Grid = cube.grid
-        if (rows.stop - rows.start, columns.stop - columns.start) != cube.grid.shape:
-            self.grid = cube.grid.crop(rows, columns)
-        self.ocean: np.ndarray = cube.ocean[rows, columns]
-        if not self.ocean.any():
-            raise InputError(f"{self.grid} of {self.path} holds no ocean cell; choose another region")
-
-    def _select_samples(
-        self,
-        cube: CubeFile,
-        starts: np.ndarray,
-        blocks: Sequence[DateRange] | None,
-        largest_missing_share: float,
-        largest_filled_share: float,
-    ) -> None:
-        shares = measure_day_shares(
-            cube, self.date_range, self._rows, self._columns, filled=largest_filled_share < 1
-        )
-        days = starts[:, np.newaxis] + self.window.offsets
-        limits: dict[str, Any] = {
-            "block": number_blocks(self.date_range, blocks),
-            "largest_missing_share": largest_missing_share,
-            "largest_filled_share": largest_filled_share,
-        }
-        keep, self.dropped = select_windows(days, shares, **limits)
-        reasons = ", ".join(f"{n} {REASONS[r]}" for r, n in self.dropped.items() if n) or "none"
-        logger.info("%s: %d samples, dropped: %s", self.path.name, keep.sum(), reasons)
-        if not keep.any():
-            # The advice names the smallest limit that would keep a window.
-            almost, _ = select_windows(days, shares, **limits | {"largest_missing_share": 1.0})
-            advice = ""
-            if almost.any():
-                share = shares.missing[days[almost]].max(axis=1).min()
-                advice = f"; largest_missing_share={np.ceil(share * 1e4) / 1e4:.4f} keeps some"
-            raise InputError(
-                f"no sample is left of the {len(starts)} windows from {self.date_range} in {self.path}: "
-                f"{reasons}{advice}"
-            )
-        self._positions = shares.position[days[keep]]
-        numbers = [int(f"{day:%Y%m%d}") for day in self.date_range]
-        self._dates = np.array(numbers, dtype=np.int64)[days[keep]]
-
-    def _set_patches(
-        self, cube: CubeFile, size: int | tuple[int, int] | None, smallest_ocean_share: float
-    ) -> None:
-        self._patch = None if size is None else check_pair("patch_size", size)
-        self._epoch: torch.Tensor | None = None
-        if self._patch is None:
-            return
-        if any(p > n for p, n in zip(self._patch, self.ocean.shape, strict=True)):
-            raise InputError(
-                f"a patch of {self._patch[0]} x {self._patch[1]} cells does not fit in {self.grid}; "
-                "choose a smaller patch_size or a larger region"
-            )
+    def _list_patches(self, cube: CubeFile, size: Any, smallest_ocean_share: float) -> None:
         ocean, exception = self.ocean, ""
-        if is_pole_hole_missing(cube, np.unique(self._positions), self._rows, self._columns):
+        days = np.unique(self._positions)
+        if size is not None and is_pole_hole_missing(cube, days, self._rows, self._columns):
             ocean = ocean & (cube.surface[self._rows, self._columns] != Surface.POLE_HOLE)
             exception = " outside the missing pole hole"
-        self._corners = list_patch_corners(ocean, self._patch, smallest_ocean_share)
-        if not self._corners.size:
-            condition = f"an ocean share of {smallest_ocean_share:g}"
-            advice = "lower smallest_ocean_share"
-            if not ocean.any():
-                condition, advice = "an ocean cell", "choose another region"
-            raise InputError(
-                f"no patch of {self._patch[0]} x {self._patch[1]} cells in {self.grid} has "
-                f"{condition}{exception}; {advice}"
-            )
-        # In shared memory: workers that live on between epochs see what set_epoch writes.
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._set_patches(size, ocean, smallest_ocean_share, exception)
 
     def _set_reader(
         self,
@@ -344,121 +279,16 @@ class ConsolidatedSICDataset(Dataset[Any]):
         )
         self._builder = ItemBuilder(self._reader, samples, lookups, self._land_value)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch, which decides the random patches; call it before every pass over the loader."""
-        number = check_count("epoch", epoch, 0)
-        if self._epoch is not None:
-            self._epoch[0] = number
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def __getitem__(self, index: int | slice) -> Any:
-        """Return the item of a sample, or the list of the items of a slice."""
-        if isinstance(index, slice):
-            return self.__getitems__(range(*index.indices(len(self))))
-        return self.__getitems__([index])[0]
-
-    def __repr__(self) -> str:
-        inputs, targets = self.window.input_length, self.window.pred_length
-        samples = f"{len(self)} samples of {inputs} input and {targets} target days"
-        patches = "" if self._patch is None else f", in patches of {self._patch[0]} x {self._patch[1]}"
-        place = f"{self.date_range} on {self.grid}{patches}"
-        return f"ConsolidatedSICDataset({self.path.name!r}: {samples}, {place})"
-
-    def sample_days(self, index: int) -> tuple[list[date], list[date]]:
-        """Return the input days and the target days of a sample; nothing is read."""
-        days = [parse_date(number) for number in self._dates[self._check_index(index)].tolist()]
-        return days[: self.window.input_length], days[self.window.input_length :]
-
-    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """Return the items of a training batch; a chunk that several of them need is decoded once."""
-        numbers = [self._check_index(index) for index in indices]
-        parts = self._build_items(numbers, self._returns or ("inputs", "targets"))
-        items = parts if self._returns else [(item["inputs"], item["targets"]) for item in parts]
-        return items if self._transform is None else [self._transform(item) for item in items]
-
-    def _check_index(self, index: int) -> int:
-        try:
-            number = operator.index(index)
-        except TypeError:
-            raise InputError(
-                f"expected the number of a sample, 0 to {len(self) - 1}, found {index!r}; "
-                "GetTimes() lists the days of all samples, sample_days(number) those of one"
-            ) from None
-        number += len(self) if number < 0 else 0
-        if not 0 <= number < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
-        return number
-
     def _build_items(
         self, numbers: Sequence[int], parts: Sequence[str]
     ) -> list[dict[str, torch.Tensor]]:
         boxes = [(number, *self._locate_sample(number)) for number in numbers]
-        items = self._builder.build(boxes, parts, _count_threads())
+        items = self._builder.build(boxes, parts, count_threads())
         return [{part: torch.from_numpy(item[part]) for part in parts} for item in items]
-
-    def _locate_sample(self, number: int) -> tuple[slice, slice]:
-        """Return the rows and columns of a sample in the grid of the cube: the region or its patch."""
-        if self._patch is None or self._epoch is None:
-            return self._rows, self._columns
-        random = np.random.default_rng((self._seed, int(self._epoch[0]), number))
-        corner = int(self._corners[random.integers(self._corners.size)])
-        row, column = divmod(corner, self.ocean.shape[1] - self._patch[1] + 1)
-        row, column = row + self._rows.start, column + self._columns.start
-        return slice(row, row + self._patch[0]), slice(column, column + self._patch[1])
 
     def close(self) -> None:
         """Close the cube in this process; the next item opens it again."""
         self._reader.close()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if self._epoch is not None:
-            self._epoch.share_memory_()
-
-    def GetInputs(self) -> torch.Tensor:
-        """Return the inputs of all samples, float32 (N, Tin, 1, H, W), without ``transform``."""
-        return self._stack_samples("inputs")
-
-    def GetTargets(self) -> torch.Tensor:
-        """Return the targets of all samples, float32 (N, Tout, 1, H, W), without ``transform``."""
-        return self._stack_samples("targets")
-
-    def GetTimes(self) -> np.ndarray:
-        """Return the days of all samples, inputs then targets, int64 YYYYMMDD (N, Tin + Tout)."""
-        return self._dates.copy()
-
-    def _stack_samples(self, part: str) -> torch.Tensor:
-        first = self._build_items([0], (part,))[0][part]
-        stack = first.new_empty((len(self), *first.shape))
-        step = max(1, _BYTES_AT_ONCE // (first.nelement() * first.element_size()))
-        for start in range(0, len(self), step):
-            numbers = range(start, min(start + step, len(self)))
-            for number, item in zip(numbers, self._build_items(numbers, (part,)), strict=True):
-                stack[number] = item[part]
-        return stack
-
-
-def _count_threads() -> int:
-    """Return how many threads may decode: one in a worker, as a loader has many workers already."""
-    return 1 if get_worker_info() is not None else allowed_processors()
-
-
-def _check_number(name: str, value: float) -> float:
-    if not isinstance(value, Real):
-        raise InputError(f"expected {name} as a number, found {value!r}")
-    return value
-
-
-def _load_statistics(statistics: Statistics | Path | str | None) -> Statistics | None:
-    if statistics is None or isinstance(statistics, Statistics):
-        return statistics
-    if not isinstance(statistics, str | Path):
-        raise InputError(
-            f"expected statistics of measure_statistics or the path of its file, found {statistics!r}"
-        )
-    return Statistics.load(Path(statistics))
 
 
 def _check_dates(cube: CubeFile, date_range: DateRange) -> None:

@@ -176,11 +176,11 @@ def make_lookups(
     return lookups
 
 
-def check_parts(returns: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of parts as a tuple; InputError for anything but names out of ``PARTS``."""
+def check_parts(returns: Sequence[str], names: Sequence[str] = PARTS) -> tuple[str, ...]:
+    """Return the names of parts as a tuple; InputError for anything but some of ``names``."""
     parts = () if isinstance(returns, str) or not isinstance(returns, Iterable) else tuple(returns)
-    if not parts or any(part not in PARTS for part in parts):
-        raise InputError(f"expected returns as a list out of {', '.join(PARTS)}, found {returns!r}")
+    if not parts or any(part not in names for part in parts):
+        raise InputError(f"expected returns as a list out of {', '.join(names)}, found {returns!r}")
     return parts
 
 

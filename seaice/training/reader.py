@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -31,36 +31,18 @@ _VARIABLES: dict[Quantity, str] = {"concentration": "sea_ice_conc", "flags": "fi
 _PRELOAD_DAYS = 8
 
 
-class CubeReader:
-    """Reader of days of a cube: from the chunks of its file, from memory, or from a training cache.
+class FrameReader:
+    """Reader of days from sources by quantity.
 
     Several threads of a process must not use one reader at the same time.
 
     Parameters
     ----------
-    cube : CubeFile
-        The open cube; the reader uses it only here.
-    state : FileState
-        State of the cube before it was opened (:func:`read_cube_state`).
-    quantities : sequence of str
-        The quantities that will be read: ``concentration``, ``flags``.
-    cached : FrameSource, optional
-        Source of the concentration instead of the cube.
+    sources : mapping of str to FrameSource
     """
 
-    def __init__(
-        self,
-        cube: CubeFile,
-        state: FileState,
-        quantities: Sequence[Quantity] = ("concentration",),
-        cached: FrameSource | None = None,
-    ) -> None:
-        self._sources: dict[Quantity, FrameSource] = {
-            quantity: cached
-            if cached and quantity == "concentration"
-            else _choose_source(cube, state, quantity)
-            for quantity in quantities
-        }
+    def __init__(self, sources: Mapping[Quantity, FrameSource]) -> None:
+        self._sources = dict(sources)
 
     def make_lookup(
         self, quantity: Quantity, convert: Callable[[np.ndarray], np.ndarray]
@@ -123,6 +105,38 @@ class CubeReader:
             source.close()
 
 
+class CubeReader(FrameReader):
+    """Reader of days of a cube: from the chunks of its file, from memory, or from a training cache.
+
+    Parameters
+    ----------
+    cube : CubeFile
+        The open cube; the reader uses it only here.
+    state : FileState
+        State of the cube before it was opened (:func:`read_cube_state`).
+    quantities : sequence of str
+        The quantities that will be read: ``concentration``, ``flags``.
+    cached : FrameSource, optional
+        Source of the concentration instead of the cube.
+    """
+
+    def __init__(
+        self,
+        cube: CubeFile,
+        state: FileState,
+        quantities: Sequence[Quantity] = ("concentration",),
+        cached: FrameSource | None = None,
+    ) -> None:
+        super().__init__(
+            {
+                quantity: cached
+                if cached and quantity == "concentration"
+                else _choose_source(cube, state, quantity)
+                for quantity in quantities
+            }
+        )
+
+
 def _make_identity_lookup(quantity: Quantity, source: FrameSource) -> LookupTable:
     """Make the look-up table that keeps the codes, or the values of a source without codes."""
     if quantity == "flags":
@@ -165,8 +179,15 @@ def _choose_source(cube: CubeFile, state: FileState, quantity: Quantity) -> Fram
     return TileSource(table, path, cube.dates, ~cube.ocean)
 
 
-class LibrarySource:
-    """Source that reads a variable of a cube with the NetCDF library, whatever its layout is.
+class OpenedFile(Protocol):
+    """A file that is open in one process."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class ProcessSource:
+    """Source that reads a file by its library, each process by a handle of its own.
 
     HDF5 handles can be neither shared between processes nor pickled. Therefore every process opens
     the file when it first reads; a handle that it inherited through a fork is neither used nor
@@ -177,44 +198,74 @@ class LibrarySource:
     path : Path
         Absolute.
     state : FileState
-        State of the cube that is expected.
-    quantity : {"concentration", "flags"}
+        State of the file that is expected.
     """
 
     values: np.ndarray | None = None
 
-    def __init__(self, path: Path, state: FileState, quantity: Quantity) -> None:
-        self.path, self._state, self._quantity = path, state, quantity
-        self._cube: CubeFile | None = None
-        self._process: int | None = None  # that opened the cube
-        self._inherited: CubeFile | None = None  # kept only so that it is not closed here
+    def __init__(self, path: Path, state: FileState) -> None:
+        self.path, self._state = path, state
+        self._file: OpenedFile | None = None
+        self._process: int | None = None  # that opened the file
+        self._inherited: OpenedFile | None = None  # kept only so that it is not closed here
+
+    def _open_file(self) -> OpenedFile:
+        """Open the file."""
+        raise NotImplementedError
+
+    def _read_days(self, file: Any, days: slice, rows: slice, columns: slice) -> np.ndarray:
+        """Read neighbouring days of an open file."""
+        raise NotImplementedError
 
     def read(self, requests: Sequence[FrameRequest], threads: int) -> None:
         """Fill the arrays of all requests; every run of neighbouring days is one read."""
-        read = getattr(self._open(), self._quantity)
+        file = self._open()
         for request in requests:
             days = np.unique(request.days)
             for run in np.split(days, np.flatnonzero(np.diff(days) > 1) + 1):
                 first, last = int(run[0]), int(run[-1])
-                stack = read(slice(first, last + 1), request.rows, request.columns)
+                part = slice(first, last + 1), request.rows, request.columns
+                stack = self._read_days(file, *part)
                 for number, day in enumerate(request.days):
                     if first <= day <= last:
                         apply_conversion(request, number, stack[day - first])
 
-    def _open(self) -> CubeFile:
-        if self._cube is None or self._process != os.getpid():
+    def _open(self) -> OpenedFile:
+        if self._file is None or self._process != os.getpid():
             # Checked before the file is opened: a file that replaces it meanwhile is noticed later.
             if read_cube_state(self.path) not in (self._state, None):
                 raise make_changed_cube_error(self.path)
-            self._inherited, self._cube = self._cube, CubeFile(self.path)
+            self._inherited, self._file = self._file, self._open_file()
             self._process = os.getpid()
-        return self._cube
+        return self._file
 
     def close(self) -> None:
-        """Close the cube in this process; the next read opens it again."""
-        if self._cube is not None and self._process == os.getpid():
-            self._cube.close()
-            self._cube = None
+        """Close the file in this process; the next read opens it again."""
+        if self._file is not None and self._process == os.getpid():
+            self._file.close()
+            self._file = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_cube": None, "_process": None, "_inherited": None}
+        return self.__dict__ | {"_file": None, "_process": None, "_inherited": None}
+
+
+class LibrarySource(ProcessSource):
+    """Source that reads a variable of a cube with its library, whatever its layout is.
+
+    Parameters
+    ----------
+    path, state
+        As of :class:`ProcessSource`.
+    quantity : {"concentration", "flags"}
+    """
+
+    def __init__(self, path: Path, state: FileState, quantity: Quantity) -> None:
+        super().__init__(path, state)
+        self._quantity = quantity
+
+    def _open_file(self) -> CubeFile:
+        return CubeFile(self.path)
+
+    def _read_days(self, file: CubeFile, days: slice, rows: slice, columns: slice) -> np.ndarray:
+        values: np.ndarray = getattr(file, self._quantity)(days, rows, columns)
+        return values

@@ -314,32 +314,46 @@ def measure_statistics(
     """
     blocks = check_blocks(blocks)
     days_of_blocks = {day for block in blocks for day in block}
-    cells = days = 0
-    mean = squares = 0.0  # squares: sum of squared differences from the mean
+    moments = RunningMoments()
     with CubeFile(Path(consolidated_file_path)) as cube:
         rows, columns = find_region_slices(cube.grid, region, bounds)
         ocean = cube.ocean[rows, columns]
         for position, day in enumerate(cube.dates):
-            if parse_date(day) not in days_of_blocks:
-                continue
-            values = cube.concentration(position, rows, columns)[ocean]
-            values = values[~np.isnan(values)].astype(np.float64)
-            if not values.size:
-                continue
-            # Means and sums of squares of two sets are combined as by Chan, Golub and LeVeque
-            # (1983), doi:10.1080/00031305.1983.10483115: one pass without loss of digits.
-            difference = values.mean() - mean
-            total = cells + values.size
-            squares += ((values - values.mean()) ** 2).sum()
-            squares += difference**2 * cells * values.size / total
-            mean += difference * values.size / total
-            cells, days = total, days + 1
-        name = cube.path.name
-    return Statistics(
-        mean=float(mean),
-        std=float(np.sqrt(squares / cells)) if cells else 0.0,
-        cells=cells,
-        days=days,
-        periods=tuple(str(block) for block in blocks),
-        cube=name,
-    )
+            if parse_date(day) in days_of_blocks:
+                moments.add(cube.concentration(position, rows, columns)[ocean])
+        return moments.finish(blocks, cube.path.name)
+
+
+class RunningMoments:
+    """Mean and standard deviation of values that come day by day, in one pass without loss of digits.
+
+    Means and sums of squares of two sets are combined as by Chan, Golub and LeVeque (1983),
+    doi:10.1080/00031305.1983.10483115.
+    """
+
+    def __init__(self) -> None:
+        self._cells = self._days = 0
+        self._mean = self._squares = 0.0  # squares: sum of squared differences from the mean
+
+    def add(self, values: np.ndarray) -> None:
+        """Add the values of a day; NaN does not count."""
+        values = values[~np.isnan(values)].astype(np.float64)
+        if not values.size:
+            return
+        difference = values.mean() - self._mean
+        total = self._cells + values.size
+        self._squares += ((values - values.mean()) ** 2).sum()
+        self._squares += difference**2 * self._cells * values.size / total
+        self._mean += difference * values.size / total
+        self._cells, self._days = total, self._days + 1
+
+    def finish(self, blocks: Iterable[DateRange], name: str) -> Statistics:
+        """Return the statistics of all days; InputError if they hold no two different values."""
+        return Statistics(
+            mean=float(self._mean),
+            std=float(np.sqrt(self._squares / self._cells)) if self._cells else 0.0,
+            cells=self._cells,
+            days=self._days,
+            periods=tuple(str(block) for block in blocks),
+            cube=name,
+        )
