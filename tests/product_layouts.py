@@ -20,6 +20,8 @@ import numpy as np
 from pyproj import Transformer
 
 DAY = date(2020, 3, 5)
+# Cells that have a standard error in files that have any.
+ERROR_KINDS = ("ice", "never", "lake")
 
 # Longitude, latitude, what lies there, and percent of ice where there is some.
 PLACES = {
@@ -287,7 +289,7 @@ def write_record(
         bits = np.zeros(raw.shape, "u1")
         for kind, bit in RECORD_BITS.items():
             bits[scene.kind == kind] = bit
-        stdev = np.where(scene.is_kind("ice"), 0.015, -1).astype("f4")
+        stdev = np.where(scene.is_kind(*ERROR_KINDS), 0.015, -1).astype("f4")
         number = np.dtype("i1" if signed else "u1")
         attributes = {
             "_Unsigned": "true",
@@ -335,7 +337,7 @@ def write_record_groups(
             bits[scene.kind == kind] = bit
         for index in range(len(days)):
             concentration[index], quality[index] = raw, bits
-            error[index] = np.where(scene.is_kind("ice"), 0.015, -1)
+            error[index] = np.where(scene.is_kind(*ERROR_KINDS), 0.015, -1)
             surface[index] = encode(
                 Scene(scene.cells, scene.percent * 0 + 50, scene.kind), 1, "u1", SURFACE
             )
@@ -465,7 +467,7 @@ def write_osisaf_variables(dataset, scene, raw, mapping, error, fill) -> None:
         variable.setncatts(
             {"scale_factor": 0.01, "add_offset": 0.0, "units": "%", "grid_mapping": mapping}
         )
-        variable[0] = raw if name == "ice_conc" else np.where(scene.is_kind("ice"), 150, fill)
+        variable[0] = raw if name == "ice_conc" else np.where(scene.is_kind(*ERROR_KINDS), 150, fill)
 
 
 # Words of the status flag of near-real-time files, and in which order its masks count.
@@ -517,7 +519,7 @@ class Layout:
     interpolated : tuple
         Kinds of which the values are interpolated.
     error : float or None
-        Percent at the cells of kind "ice".
+        Percent at the values among the cells of ERROR_KINDS.
     """
 
     product: str

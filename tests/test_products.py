@@ -14,6 +14,7 @@ import pytest
 from product_layouts import (
     COAST,
     DAY,
+    ERROR_KINDS,
     HOLE,
     LAKE,
     LAND,
@@ -80,7 +81,8 @@ def test_every_layout_at_named_places(tmp_path, name, half):
             assert day.interpolated[r, c] == (kind in layout.interpolated), place
         if layout.error is not None:
             error = day.error[r, c]
-            assert error == np.float32(layout.error) if kind == "ice" else np.isnan(error), place
+            has_error = kind in ERROR_KINDS and expected == VALUE
+            assert error == np.float32(layout.error) if has_error else np.isnan(error), place
     assert (day.interpolated is not None) == layout.tells_interpolated
     assert (day.error is not None) == (layout.error is not None)
     ice = day.concentration[::-1][2:7, 2:20]
@@ -114,6 +116,16 @@ def test_every_form_of_every_product_has_a_layout():
 
 def test_every_field_of_a_form_has_a_word():
     assert {attribute for attribute, _ in _FORM_WORDS.values()} == set(Form.__dataclass_fields__)
+
+
+def test_layout_of_a_geotiff_is_one_for_gdal_too(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    with rasterio.open(write_layout(tmp_path, "index 3")) as file:
+        codes, transform_of_file, crs = file.read(1), file.transform, file.crs
+    scene = paint("n25", "north")
+    assert (codes[scene.is_kind("land")] == 2540).all() and codes[3, 3] == 520
+    assert transform_of_file[:6] == (25_000, 0, -3_850_000, 0, -25_000, 5_850_000)
+    assert crs.to_epsg() == 3411
 
 
 # --- real files ---------------------------------------------------------------------------------------
@@ -450,6 +462,12 @@ def test_a_truncated_file_is_rejected(tmp_path, layout, reason):
     size = 60_000 if path.suffix == ".bin" else path.stat().st_size * 2 // 3
     path.write_bytes(path.read_bytes()[:size])
     assert reason in reject(tmp_path)
+
+
+def test_a_binary_file_that_is_too_long_is_rejected(tmp_path):
+    path = write_layout(tmp_path, "nasa team, binary")
+    path.write_bytes(path.read_bytes() + b"\n")
+    assert reject(tmp_path) == "expected 136492 (448 x 304 cells) bytes, found 136493"
 
 
 @pytest.mark.parametrize("layout", ["nasa team, binary", "record 4", "index 3", "amsr 25"])
