@@ -36,13 +36,15 @@ def make_cube(folder, output, *more, **dates):
     return consolidate_data.main(days_of(folder, output, "--method", "temporal", *more, **dates))
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
-def test_a_folder_becomes_mask_cube_and_index(tmp_path, name):
-    layout, half = LAYOUTS[name], "north"
+@pytest.mark.parametrize(
+    "name, half", [(n, "north") for n in LAYOUTS] + [(n, "south") for n in list(LAYOUTS)[::5]]
+)
+def test_a_folder_becomes_mask_cube_and_index(tmp_path, name, half):
+    layout = LAYOUTS[name]
     write_layout(tmp_path / "in", name, half)
     scene = paint(layout.grids[half], half)
     # One file of both hemispheres: the grid decides.
-    more = ("--grid", f"n{scene.cells.step:.0f}") if name.startswith("amsr") else ()
+    more = ("--grid", f"{half[0]}{scene.cells.step:.0f}") if name.startswith("amsr") else ()
     mask, cube, table = tmp_path / "mask.nc", tmp_path / "cube.nc", tmp_path / "index.csv"
     assert create_mask.main(days_of(tmp_path / "in", mask, *more)) == 0
     assert make_cube(tmp_path / "in", cube, "--land_mask_file", mask) == 0
