@@ -56,6 +56,14 @@ CLAIMS = (
         "--grid n3125 --scaling_days 10 50 200",
     ),
     Claim(
+        "products",
+        "Products: a day of a general NetCDF product at most 1.5 times merely reading and writing it",
+        "products.py",
+        "--days 36",
+        "--days 60",
+        takes_folder=False,
+    ),
+    Claim(
         "kills",
         "Stopping: killed at any moment, the same cube",
         "kills.py",
