@@ -78,13 +78,18 @@ def decode_concentration(raw: np.ndarray, coding: Coding) -> tuple[np.ndarray, n
     >>> percent.tolist(), classes.tolist()
     ([[0.0, 100.0, nan]], [[0, 0, 2]])
     """
+    from seaice.sources.products import _kernels
+
     if _fits_table(raw):
-        percent_table, class_table = _build_tables(coding, raw.dtype.str)
-        index = _take_bits(raw)
-        concentration, classes = percent_table.take(index), class_table.take(index)
+        concentration, classes = np.empty(raw.shape, np.float32), np.empty(raw.shape, np.uint8)
+        tables = _build_tables(coding, raw.dtype.str)
+        highest = _kernels.look_up_cells(
+            _take_bits(raw), *tables, concentration.reshape(-1), classes.reshape(-1)
+        )
     else:
         concentration, classes = _decode_numbers(raw, coding)
-    if classes.max(initial=0) == _UNKNOWN:
+        highest = classes.max(initial=0)
+    if highest == _UNKNOWN:
         raise RejectedDay(_explain_unknown(raw[classes == _UNKNOWN], coding))
     return concentration, classes
 
@@ -94,9 +99,9 @@ def _fits_table(raw: np.ndarray) -> bool:
 
 
 def _take_bits(raw: np.ndarray) -> np.ndarray:
-    """Return the bits of numbers of one or two bytes as unsigned numbers, positions in a table."""
+    """Return the bits of numbers of one or two bytes, flat: positions in a table."""
     raw = raw if raw.dtype.isnative else raw.astype(raw.dtype.newbyteorder("="))
-    return raw.view(f"u{raw.dtype.itemsize}")
+    return np.ascontiguousarray(raw).reshape(-1).view(f"u{raw.dtype.itemsize}")
 
 
 def _list_numbers(dtype: str) -> np.ndarray:
@@ -151,9 +156,14 @@ def _explain_unknown(raw: np.ndarray, coding: Coding) -> str:
 
 def decode_error(raw: np.ndarray, coding: Coding) -> np.ndarray:
     """Decode a standard error to percent, float32; NaN where the number says nothing."""
-    if _fits_table(raw):
-        return _build_error_table(coding, raw.dtype.str).take(_take_bits(raw))
-    return _decode_errors(raw, coding)
+    from seaice.sources.products import _kernels
+
+    if not _fits_table(raw):
+        return _decode_errors(raw, coding)
+    error = np.empty(raw.shape, np.float32)
+    table = _build_error_table(coding, raw.dtype.str)
+    _kernels.look_up_errors(_take_bits(raw), table, error.reshape(-1))
+    return error
 
 
 @lru_cache(maxsize=64)
@@ -198,8 +208,8 @@ class FlagCoding:
 
 
 def apply_flags(
-    classes: np.ndarray, raw: np.ndarray, coding: FlagCoding, *, name: str
-) -> tuple[np.ndarray, np.ndarray]:
+    classes: np.ndarray, raw: np.ndarray, coding: FlagCoding, *, is_interpolated: np.ndarray, name: str
+) -> None:
     """Put what a flag variable says into the classes of a day.
 
     Land, coast and lake hold whatever the concentration is; water without ice only on the sea; and
@@ -208,35 +218,36 @@ def apply_flags(
     Parameters
     ----------
     classes : ndarray of uint8
-        :class:`CellClass` by the concentration.
+        :class:`CellClass` by the concentration; changed.
     raw : ndarray, same shape
         The flags as stored.
     coding : FlagCoding
+    is_interpolated : ndarray of bool, same shape
+        Set where a flag says so.
     name : str
         Of the flag variable, for messages.
-
-    Returns
-    -------
-    classes : ndarray of uint8, same shape
-    is_interpolated : ndarray of bool, same shape
 
     Raises
     ------
     RejectedDay
         If a number has no meaning.
     """
+    from seaice.sources.products import _kernels
+
     raw = _narrow_flags(raw, name)
-    marks = _build_flag_table(coding, raw.dtype.str).take(_take_bits(raw))
-    highest = marks.max(initial=0)
-    if highest == _UNKNOWN:
-        numbers = np.unique(raw[marks == _UNKNOWN])
-        cells = format_count(int(np.count_nonzero(marks == _UNKNOWN)), "cell")
+    table = _build_flag_table(coding, raw.dtype.str)
+    bits = _take_bits(raw)
+    if not coding.are_bits:
+        _refuse_unknown(table.take(bits) == _UNKNOWN, raw, name)
+    _kernels.look_up_flags(bits, table, _MERGED, classes.reshape(-1), is_interpolated.reshape(-1))
+
+
+def _refuse_unknown(is_unknown: np.ndarray, raw: np.ndarray, name: str) -> None:
+    if is_unknown.any():
+        numbers = np.unique(raw.reshape(-1)[is_unknown])
+        cells = format_count(int(np.count_nonzero(is_unknown)), "cell")
         listed = ", ".join(map(str, numbers[:5].tolist()))
         raise RejectedDay(f"{cells} of {name} with a number of no known meaning: {listed}")
-    if not highest:
-        return classes, np.zeros(classes.shape, bool)
-    merged = _MERGED.take((marks & (_INTERPOLATED - 1)) << 3 | classes)
-    return merged, marks >= _INTERPOLATED
 
 
 def _narrow_flags(raw: np.ndarray, name: str) -> np.ndarray:
@@ -284,12 +295,40 @@ def _build_merged() -> np.ndarray:
 _MERGED = _build_merged()
 
 
-def check_values(concentration: np.ndarray, *, may_be_ice_free: bool) -> None:
-    """Reject a day without a value, without ice, or with fractions that are called percent."""
-    highest = np.fmax.reduce(concentration, axis=None)
-    if np.isnan(highest):
+def clear_cells(
+    classes: np.ndarray,
+    concentration: np.ndarray,
+    error: np.ndarray | None,
+    interpolated: np.ndarray | None,
+    *,
+    may_be_ice_free: bool,
+) -> None:
+    """Clear everything at cells without a value, and check what is left.
+
+    Parameters
+    ----------
+    classes : ndarray of uint8, shape (rows, columns)
+        :class:`CellClass`.
+    concentration, error, interpolated : ndarray, same shape
+        Changed: NaN and False at cells without a value.
+    may_be_ice_free : bool
+
+    Raises
+    ------
+    RejectedDay
+        If no cell has a value, none has ice, or fractions are called percent.
+    """
+    from seaice.sources.products import _kernels
+
+    highest, count = _kernels.clear_cells(
+        classes.reshape(-1),
+        concentration.reshape(-1),
+        np.empty(0, np.float32) if error is None else error.reshape(-1),
+        np.empty(0, bool) if interpolated is None else interpolated.reshape(-1),
+    )
+    if highest < 0:
         raise RejectedDay("no cell has a value")
-    if highest <= 0 and not may_be_ice_free:
+    if not count and not may_be_ice_free:
         raise RejectedDay("every observed cell is exactly 0 percent")
-    if 0 < highest <= 1 + _TOLERANCE and np.count_nonzero(concentration > 0) >= _MANY_CELLS:
+    if count >= _MANY_CELLS and highest <= 1 + _TOLERANCE:
         raise RejectedDay(f"no value above {highest:.3g} percent: fractions 0 to 1, not percent")

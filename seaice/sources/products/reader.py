@@ -90,15 +90,11 @@ def read_product_day(
         form = file.form
         coding = _read_coding(variable, form.units, form.scale, form.codes)
         concentration, classes = decoding.decode_concentration(reader.read(variable), coding)
-        classes, interpolated = _read_flags(form, stored, reader, classes)
+        interpolated = _read_flags(form, stored, reader, classes)
         error = _read_error(form, stored, reader, coding.units)
-        has_none = classes != CellClass.VALUE
-        np.putmask(concentration, has_none, np.nan)
-        decoding.check_values(concentration, may_be_ice_free=form.may_be_ice_free)
-        if interpolated is not None:
-            np.putmask(interpolated, has_none, False)
-        if error is not None:
-            np.putmask(error, has_none, np.nan)
+        decoding.clear_cells(
+            classes, concentration, error, interpolated, may_be_ice_free=form.may_be_ice_free
+        )
     return ProductDay(concentration, classes, interpolated, error, layout.grid, variable.name)
 
 
@@ -427,9 +423,10 @@ def _read_fills(variable: StoredVariable) -> tuple[float, ...]:
 
 def _read_flags(
     form: Form, stored: StoredFile, reader: _DayReader, classes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the classes with those of the flag variables, and which values are interpolated."""
-    interpolated: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Put the classes of the flag variables into ``classes``; returns which values are interpolated."""
+    is_interpolated = np.zeros(classes.shape, bool)
+    is_told = False
     for rule in form.flags:
         names = stored.find_names(rule.variables)
         if not names:
@@ -437,11 +434,10 @@ def _read_flags(
         variable = stored.get_variable(names[0])
         meanings, are_bits = _list_meanings(rule, variable)
         coding = FlagCoding(meanings, are_bits, _read_fills(variable))
+        is_told |= coding.tells_interpolated
         raw = reader.read(variable)
-        classes, is_interpolated = decoding.apply_flags(classes, raw, coding, name=variable.name)
-        if coding.tells_interpolated:
-            interpolated = is_interpolated if interpolated is None else interpolated | is_interpolated
-    return classes, interpolated
+        decoding.apply_flags(classes, raw, coding, is_interpolated=is_interpolated, name=variable.name)
+    return is_interpolated if is_told else None
 
 
 def _list_meanings(
