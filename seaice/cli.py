@@ -525,6 +525,38 @@ def add_product(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_grid(parser: argparse.ArgumentParser, default: str = "%(default)s") -> None:
+    """Add ``--grid`` of a stage that makes grids; see :func:`seaice.grids.parse_grid`."""
+    parser.add_argument(
+        "--grid",
+        metavar="GRID",
+        help="n, s, ease2n, ease2s, osisafn or osisafs and the cell size in metres, such as n12500; or "
+        "EPSG:CODE:STEP:WEST,SOUTH,EAST,NORTH, the outer edges in metres or degrees; or a file to take "
+        f"the grid from, NetCDF, Zarr or GeoTIFF (default {default})",
+    )
+
+
+def add_cadence(parser: argparse.ArgumentParser) -> None:
+    """Add ``--period`` of a stage that makes grids; see :class:`seaice.gridding.period.Period`."""
+    parser.add_argument(
+        "--period",
+        type=_check_period,
+        metavar="PERIOD",
+        help="time steps: day, week (from Monday), month, all at once, or days such as 5D, counted from "
+        "--start_date or else 1970-01-01 (default %(default)s)",
+    )
+
+
+def _check_period(text: str) -> str:
+    from seaice.gridding.period import Period
+
+    try:
+        Period.parse(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add ``--workers`` and ``--dask``."""
     parser.add_argument(

@@ -22,7 +22,7 @@ from seaice.freeboard.area import (
     read_area,
 )
 from seaice.gridding import MergeTree, compute_buckets, locate_cells, merge_all
-from seaice.grids import get_grid
+from seaice.grids import get_grid, parse_grid
 from seaice.report import Progress
 from seaice.simulate import list_simulated_passes, write_atl10
 from seaice.sources.icesat2.granule import read_granule
@@ -136,6 +136,57 @@ def test_months_and_all_and_filters(folder, tmp_path):
     more = ["--beams", "all", "--surface", "ice", "--max_quality", "3", "--period", "all"]
     assert run("--input_dir", folder, "--output_file", tmp_path / "i.nc", *more) == 0
     check(tmp_path / "i.nc", slow_reference(folder, beams="all", ice=True, worst=3), lambda day: 0)
+
+
+@pytest.mark.slow
+def test_weeks_and_days_that_are_counted(folder, tmp_path):
+    """31 January 2022 was a Monday."""
+    reference = slow_reference(folder)
+    words = ["--input_dir", folder, "--output_file", tmp_path / "f.nc", "--period"]
+    assert run(*words, "week") == 0
+    check(tmp_path / "f.nc", reference, lambda day: 0)
+    with netCDF4.Dataset(tmp_path / "f.nc") as dataset:
+        assert dataset["time_bnds"][:].tolist() == [[19023, 19030]]
+        assert json.loads(dataset.parameters)["period"] == "week"
+    # Steps of two days from 1970-01-01 on begin on days of even numbers, else on the first day.
+    assert run(*words, "2D", "--force") == 0
+    check(tmp_path / "f.nc", reference, lambda day: int(day >= date(2022, 2, 1)))
+    with netCDF4.Dataset(tmp_path / "f.nc") as dataset:
+        assert dataset["time_bnds"][:].tolist() == [[19022, 19024], [19024, 19026]]
+    assert run(*words, "2D", "--start_date", "20220131", "--force") == 0
+    check(tmp_path / "f.nc", reference, lambda day: 0)
+    with netCDF4.Dataset(tmp_path / "f.nc") as dataset:
+        assert dataset["time_bnds"][:].tolist() == [[19023, 19025]]
+    with pytest.raises(SystemExit):
+        run(*words, "fortnight")
+
+
+@pytest.mark.slow
+def test_grids_of_an_option_and_of_a_file(folder, tmp_path):
+    words = ["--input_dir", folder, "--period", "all", "--output_file"]
+    edges = "EPSG:6931:25000:-9000000,-9000000,9000000,9000000"
+    for name, grid in (("a", edges), ("b", tmp_path / "a.nc")):
+        assert run(*words, tmp_path / f"{name}.nc", "--grid", grid) == 0
+        check(tmp_path / f"{name}.nc", slow_reference(folder), lambda day: 0)
+        with netCDF4.Dataset(tmp_path / f"{name}.nc") as dataset:
+            assert dataset.grid_id == "ease2n25000"
+            assert json.loads(dataset.parameters)["grid"] == "ease2n25000"
+    globe = "EPSG:4326:0.5:-180,60,180,90"
+    assert run(*words, tmp_path / "g.nc", "--grid", globe) == 0
+    by_cell = defaultdict(int)
+    for path in sorted(folder.glob("*.h5")):
+        for track in read_granule(path, beams="strong").tracks:
+            passes = np.isfinite(track.value) & (track.length > 0) & (track.quality >= 1)
+            passes &= (track.quality <= 5) & (track.latitude >= 60)
+            for lat, lon in zip(track.latitude[passes], track.longitude[passes], strict=True):
+                by_cell[int((lat - 60) * 2), int((lon + 180) * 2)] += 1
+    with netCDF4.Dataset(tmp_path / "g.nc") as dataset:
+        count = dataset["segment_count"][0].filled(0)
+        assert json.loads(dataset.parameters)["grid"] == globe
+        assert dataset["x"].standard_name == "longitude" and dataset["x"].units == "degrees_east"
+        assert (dataset.geospatial_lat_min, dataset.geospatial_lon_max) == (60, 180)
+    assert {tuple(cell): int(count[tuple(cell)]) for cell in np.argwhere(count)} == by_cell
+    assert sum(by_cell.values()) > 100
 
 
 @pytest.mark.slow
@@ -362,10 +413,13 @@ def test_the_grid_is_that_of_the_granules(tmp_path, capsys):
     assert "granules of one hemisphere, found north and south" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["ease2n25000", "n25000", "s25000", "ease2s25000"])
+GLOBES = [f"EPSG:4326:0.5:{west},-90,{west + 360},90" for west in (-180, 0)]
+
+
+@pytest.mark.parametrize("name", ["ease2n25000", "n25000", "s25000", "ease2s25000", *GLOBES])
 def test_a_cut_grid_loses_no_cell(name):
-    grid = get_grid(name)
-    pole = 1 if grid.hemisphere == "north" else -1
+    grid = parse_grid(name)
+    pole = -1 if grid.hemisphere == "south" else 1
     for west, low, east, high in ((-180, 60, 180, 90), (150, 65, -150, 75), (-50, 84, -20, 88)):
         south, north = sorted((pole * low, pole * high))
         area = Area("a", (float(west), float(south), float(east), float(north)))

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from datetime import date
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from seaice.gridding import (
     merge_all,
     project,
 )
+from seaice.gridding.period import Period
 from seaice.gridding.projection import find_polar_projection
 from seaice.grids import Grid, get_grid, list_grid_ids
 from seaice.runtime import threads as bands
@@ -348,3 +350,119 @@ def test_memory_does_not_grow_with_the_points():
         sums.add(*places(x, y), x)
     assert sum(len(table) for table in sums._tables) <= 2 * 20
     assert sums.get_buckets().observations == 100_000
+
+
+# ---------------------------------------------------------------------- latitude and longitude
+
+GLOBE = Grid("globe", 720, 1440, 0.25, -180.0, -90.0, "EPSG:4326")
+# Latitude, longitude, and row and column counted from 90 south and 180 west by hand.
+GLOBAL_PLACES = [
+    (90.0, 0.0, 719, 720),
+    (90.0, 123.4, 719, 1213),
+    (-90.0, -180.0, 0, 0),
+    (-0.1, 0.0, 359, 720),
+    (0.0, 0.0, 359, 720),  # a cell holds its northern edge, not its southern one
+    (78.05, 16.1, 672, 784),
+    (66.1, 180.0, 624, 0),
+    (66.1, -180.0, 624, 0),
+    (66.1, 179.99, 624, 1439),
+    (66.1, 540.0, 624, 0),
+    (-0.1, 359.99, 359, 719),
+    (-0.1, -1e-15, 359, 720),  # rounded to Greenwich
+]
+
+
+@pytest.mark.parametrize(("lat", "lon", "row", "column"), GLOBAL_PLACES)
+@pytest.mark.parametrize("west", [-180.0, 0.0, 30.0])
+def test_named_places_on_a_globe(lat, lon, row, column, west):
+    grid = Grid("globe", 720, 1440, 0.25, west, -90.0, "EPSG:4326")
+    turned = (column - int((west + 180) / 0.25)) % 1440
+    cell = int(locate_cells(np.array([lat]), np.array([lon]), grid)[0])
+    assert divmod(cell, 1440) == (row, turned)
+
+
+def test_a_region_across_the_dateline_holds_what_lies_in_it():
+    grid = Grid("bering", 40, 60, 0.5, 170.0, 50.0, "EPSG:4326")  # 170 E to 160 W, 50 to 70 N
+    lat, lon = np.array([60.1, 60.1, 60.1, 60.1, 49.9]), np.array([179.9, -179.9, 169.9, -159.9, 180.0])
+    assert locate_cells(lat, lon, grid).tolist() == [20 * 60 + 19, 20 * 60 + 20, -1, -1, -1]
+    x, y = project(lat, lon, grid)
+    np.testing.assert_allclose(x, [179.9, 180.1, 529.9, 200.1, 180.0])
+    assert y.tolist() == lat.tolist()
+
+
+def test_every_observation_of_the_globe_is_counted_once():
+    rng = np.random.default_rng(3)
+    lat, lon = np.degrees(np.arcsin(rng.uniform(-1, 1, 20_000))), rng.uniform(-360, 720, 20_000)
+    buckets = compute_buckets(lat, lon, np.ones(lat.size), grid=GLOBE)
+    assert buckets.observations == lat.size and buckets.dropped == dict.fromkeys(DROPPED, 0)
+    count = buckets.make_field("count")
+    expected = np.zeros_like(count)
+    cells = np.floor((lat + 90) * 4).astype(int), np.floor((lon + 180) % 360 * 4).astype(int)
+    np.add.at(expected, cells, 1)
+    np.testing.assert_array_equal(count, expected)
+
+
+@pytest.mark.parametrize("code", [4326, 6933, 3035, 3413, 3408, 3976, 32633, 3031])
+def test_any_projection_is_that_of_pyproj_whatever_the_blocks(code, monkeypatch):
+    latitudes = {6933: (-80, 80), 3976: (-89, -50), 3031: (-89, -50), 32633: (40, 80), 3035: (35, 70)}
+    rng = np.random.default_rng(code)
+    lat = rng.uniform(*latitudes.get(code, (40, 89)), 5000)
+    lon = rng.uniform(-10, 40, lat.size)
+    grid = Grid("any", 100, 100, 1.0 if code == 4326 else 50_000.0, -20.0, 0.0, f"EPSG:{code}")
+    expected = Transformer.from_crs(grid.crs.geodetic_crs, grid.crs, always_xy=True).transform(lon, lat)
+    results = []
+    for block, number in ((1 << 17, 1), (700, 3), (13, 2)):
+        monkeypatch.setattr("seaice.gridding.projection._BLOCK", block)
+        monkeypatch.setattr(bands, "count_threads", lambda number=number: number)
+        results.append((*project(lat, lon, grid), locate_cells(lat, lon, grid)))
+    np.testing.assert_allclose(results[0][:2], expected, rtol=0, atol=1e-6)
+    for result in results[1:]:
+        for one, other in zip(results[0], result, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_closed_forms_are_used_where_there_are():
+    kinds = {
+        code: find_polar_projection(f"EPSG:{code}") for code in (3413, 3976, 3031, 6931, 3408, 3409)
+    }
+    assert [kind is not None and kind.kind for kind in kinds.values()] == [1, 1, 1, 0, 0, 0]
+    assert find_polar_projection("EPSG:6933") is None and find_polar_projection("EPSG:4326") is None
+
+
+# ---------------------------------------------------------------------- time steps
+
+
+@pytest.mark.parametrize(
+    ("text", "origin", "first", "last", "steps"),
+    [
+        ("day", None, (2020, 2, 28), (2020, 3, 1), ["2020-02-28", "2020-02-29", "2020-03-01"]),
+        # 1 January 2020 was a Wednesday.
+        ("week", None, (2020, 1, 1), (2020, 1, 6),
+         ["2019-12-30 to 2020-01-05", "2020-01-06 to 2020-01-12"]),
+        ("week", (2020, 1, 1), (2020, 1, 5), (2020, 1, 5), ["2019-12-30 to 2020-01-05"]),
+        ("week", None, (1969, 12, 28), (1969, 12, 28), ["1969-12-22 to 1969-12-28"]),
+        ("month", None, (2019, 12, 31), (2020, 2, 1),
+         ["2019-12-01 to 2019-12-31", "2020-01-01 to 2020-01-31", "2020-02-01 to 2020-02-29"]),
+        ("all", None, (2019, 12, 31), (2020, 2, 1), ["2019-12-31 to 2020-02-01"]),
+        ("5D", (2020, 1, 3), (2020, 1, 3), (2020, 1, 8),
+         ["2020-01-03 to 2020-01-07", "2020-01-08 to 2020-01-12"]),
+        # Day 18262 is 1 January 2020: 18260 of them are whole steps of five days.
+        ("5D", None, (2020, 1, 1), (2020, 1, 1), ["2019-12-30 to 2020-01-03"]),
+        ("1D", (2020, 1, 3), (2020, 1, 3), (2020, 1, 3), ["2020-01-03"]),
+    ],
+)  # fmt: skip
+def test_time_steps(text, origin, first, last, steps):
+    period = Period.parse(text, origin=date(*origin) if origin else None)
+    listed = period.list_steps(date(*first), date(*last))
+    assert [str(step) for step in listed] == steps
+    if text != "all":
+        for step in listed:
+            assert period.find_step(step.start) == period.find_step(step.end) == step
+
+
+@pytest.mark.parametrize("text", ["year", "0D", "D", "-5D", "5 D", "99999D", "Day", ""])
+def test_periods_that_are_none(text):
+    with pytest.raises(
+        InputError, match="expected a period out of day, week, month, all or a number of d"
+    ):
+        Period.parse(text)

@@ -223,6 +223,96 @@ def test_workers_and_inputs_given_twice_do_not_show(archive, granules, tmp_path)
 
 
 @pytest.mark.slow
+def test_longer_time_steps(archive, tmp_path):
+    """1 and 2 March 2020 were a Sunday and a Monday."""
+    name = "brightness_temperature_36_5H"
+    words = ["--input", archive, "--channels", "36.5H", "--output_dir"]
+    assert run(*words, tmp_path / "days") == 0
+    first, second = (fields(path) for path in sorted((tmp_path / "days").iterdir()))
+    count = first[f"{name}_count"] + second[f"{name}_count"]
+    total = sum(np.nan_to_num(day[name]) * day[f"{name}_count"] for day in (first, second))
+    expected = {
+        "week": [("20200224_20200301", first), ("20200302_20200308", second)],
+        "month": [("202003", None)],
+        "all": [("20200301_20200302", None)],
+        "3D": [("20200229_20200302", None)],  # day 18321 after 1970-01-01 is 29 February
+        "1D": [("20200301", first), ("20200302", second)],
+    }
+    for period, steps in expected.items():
+        assert run(*words, tmp_path / period, "--period", period) == 0
+        paths = sorted((tmp_path / period).iterdir())
+        assert [path.name for path in paths] == [f"AMSR2_TB_n25000_{stamp}_D.nc" for stamp, _ in steps]
+        for path, (_, day) in zip(paths, steps, strict=True):
+            step = fields(path)
+            if day is not None:
+                np.testing.assert_array_equal(step[name], day[name])
+                continue
+            np.testing.assert_array_equal(step[f"{name}_count"], count)
+            np.testing.assert_allclose(step[name] * count, np.where(count, total, np.nan), rtol=1e-6)
+    with netCDF4.Dataset(tmp_path / "week" / "AMSR2_TB_n25000_20200224_20200301_D.nc") as dataset:
+        assert dataset["time_bnds"][:].tolist() == [[18316, 18323]]
+        hours = dataset["observation_time"][:]
+    # From Monday 00:00 on; the scans are of Sunday.
+    np.testing.assert_allclose(hours.compressed(), first["observation_time"][~hours.mask[0]] + 144)
+
+
+@pytest.mark.slow
+def test_days_beyond_the_dates_asked_for_are_in_no_longer_step(archive, tmp_path, capsys):
+    """A granule over midnight holds scans of the day before."""
+    words = ["--input", archive, "--channels", "36.5H", "--output_dir", tmp_path]
+    assert run(*words, "--start_date", "20200302") == 0
+    assert run(*words, "--start_date", "20200302", "--period", "month") == 0
+    day, month = (fields(tmp_path / f"AMSR2_TB_n25000_{stamp}_D.nc") for stamp in ("20200302", "202003"))
+    name = "brightness_temperature_36_5H_count"
+    np.testing.assert_array_equal(month[name], day[name])
+    capsys.readouterr()
+    # The same file of other days is made again, that of the same days is not.
+    assert run(*words, "--start_date", "20200302", "--period", "month") == 0
+    assert "already there" in capsys.readouterr().out
+    assert run(*words, "--period", "month") == 0
+    assert fields(tmp_path / "AMSR2_TB_n25000_202003_D.nc")[name].sum() > day[name].sum()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["bucket", "nearest"])
+def test_latitude_and_longitude(granules, tmp_path, way):
+    if way == "nearest":
+        pytest.importorskip("pyresample")
+    globe = "EPSG:4326:1:-180,0,180,90"
+    words = ["--input", granules, "--channels", "36.5H", "--start_date", "20200302", "--grid", globe]
+    assert grid_swaths.main(list(map(str, [*words, "--output_dir", tmp_path, "--resample", way]))) == 0
+    (path,) = tmp_path.iterdir()
+    assert path.name.startswith("AMSR2_TB_epsg4326_1_20200302_D")
+    values = defaultdict(list)
+    midnight = datetime(2020, 3, 2, tzinfo=UTC).timestamp()
+    for granule in sorted(granules.iterdir()):
+        swath = read_granule(granule, channels=["36.5H"])
+        positions = next(iter(swath.positions.values()))
+        rows = (swath.scan_times >= midnight) & np.isfinite(swath.scan_times)
+        for lat, lon, kelvin in zip(
+            positions.latitude[rows].ravel(), positions.longitude[rows].ravel(),
+            swath.kelvin()[rows].ravel(), strict=True,
+        ):  # fmt: skip
+            if lat >= 0 and np.isfinite(kelvin):
+                values[int(np.floor(lat)), int(np.floor((float(lon) + 180) % 360))].append(float(kelvin))
+    name = "brightness_temperature_36_5H"
+    gridded = fields(path)[name]
+    assert len(values) > 500 and {column for _, column in values} > {0, 1, 358, 359}
+    if way == "bucket":
+        assert {tuple(cell) for cell in np.argwhere(np.isfinite(gridded))} == set(values)
+        for cell, kelvin in values.items():
+            assert gridded[cell] == pytest.approx(np.mean(kelvin), rel=1e-6)
+    else:
+        means = np.full(gridded.shape, np.nan)
+        for cell, kelvin in values.items():
+            means[cell] = np.mean(kelvin)
+        both = np.isfinite(gridded) & np.isfinite(means)
+        # Cells at the edge of a swath hold no pixel near their centre.
+        assert both.sum() > 100 and both[:, :2].any() and both[:, -2:].any()
+        assert np.corrcoef(gridded[both], means[both])[0, 1] > 0.9
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["nearest", "gaussian"])
 def test_interpolated_by_pyresample(archive, tmp_path, way):
     pytest.importorskip("pyresample")

@@ -2,8 +2,8 @@ r"""Grid ICESat-2 sea ice freeboard (ATL10), or heights (ATL07), weighted by seg
 
 Takes granules of a folder, or searches for them and fetches them (earthaccess), or reads them
 where they lie on S3. Writes mean, standard deviation, uncertainty, number and mean length of the
-segments and the number of tracks for each cell and day, month, or all at once. Every filter says
-how many segments it dropped.
+segments and the number of tracks for each cell and time step. Every filter says how many segments
+it dropped.
 
 Examples
   python grid_freeboard.py --input_dir atl10 --output_file freeboard.nc --grid ease2n25000
@@ -21,14 +21,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli, settings
-from seaice.freeboard.grid import (
-    PERIODS,
-    grid_freeboard,
-)
+from seaice.freeboard.grid import grid_freeboard
 
 CHOICES = {
     "product": (("ATL10", "ATL07"), "freeboard, or heights"),
-    "period": (PERIODS, "time steps"),
     "beams": (("strong", "weak", "all"), "beams"),
     "surface": (("ice", "lead", "all"), "kinds of segments"),
     "preset": (
@@ -72,11 +68,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="folder to which granules are fetched (default %(default)s)",
     )
     parser.add_argument("--release", help="release of the product, for the search (default %(default)s)")
-    parser.add_argument(
-        "--grid",
-        metavar="GRID",
-        help="such as ease2n25000, s12500 (default: ease2n6250 or ease2s6250, as the area or granules)",
-    )
+    cli.add_grid(parser, "ease2n6250 or ease2s6250, as the area or granules")
+    cli.add_cadence(parser)
     for name, (choices, text) in CHOICES.items():
         parser.add_argument(f"--{name}", choices=choices, help=f"{text} (default %(default)s)")
     parser.add_argument(

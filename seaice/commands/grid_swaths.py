@@ -1,4 +1,4 @@
-r"""Grid AMSR2 swaths: daily brightness temperatures, one file a UTC day and orbit direction.
+r"""Grid AMSR2 swaths: brightness temperatures, one file a time step and orbit direction.
 
 Takes archives of any layout, L1B granules, or folders of them. By default every pixel counts in
 the cell that holds its centre: mean, standard deviation, number and mean time of observation.
@@ -8,6 +8,8 @@ Examples
   python grid_swaths.py --input archive/AMSR2_swaths_20200101_000000_to_20200131_235959.h5 \
       --output_dir tb --grid ease2n12500 --channels 36.5H --orbit A --workers 2
   python grid_swaths.py --input l1b --output_dir tb --grid s12500 --channels 89AH --resample nearest
+  python grid_swaths.py --input archive --output_dir tb --period 5D --start_date 20200101 \
+      --grid EPSG:4326:0.25:-180,50,180,90
 """
 
 import argparse
@@ -36,11 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output_dir", type=Path, required=True, metavar="DIR", help="folder for the grids"
     )
-    parser.add_argument(
-        "--grid",
-        metavar="GRID",
-        help="n, s, ease2n or ease2s and the cell size in metres (default %(default)s)",
-    )
+    cli.add_grid(parser)
+    cli.add_cadence(parser)
     parser.add_argument(
         "--channels",
         nargs="+",

@@ -20,6 +20,7 @@ from seaice.dates import (
 )
 from seaice.freeboard.area import Area
 from seaice.gridding import BucketAccumulator, Buckets, locate_cells
+from seaice.gridding.period import Period
 from seaice.grids import Grid
 from seaice.runtime import atomic_write
 from seaice.settings import install_command
@@ -54,7 +55,7 @@ class GranuleTask:
     Attributes
     ----------
     grid : Grid
-    period : {"day", "month", "all"}
+    period : Period
         Length of a time step.
     beams : {"strong", "weak", "all"}
     selection : Selection
@@ -69,7 +70,7 @@ class GranuleTask:
     """
 
     grid: Grid
-    period: Literal["day", "month", "all"]
+    period: Period
     beams: Literal["strong", "weak", "all"]
     selection: Selection
     engine: Literal["h5py", "h5coro"]
@@ -79,10 +80,8 @@ class GranuleTask:
     points: bool
 
     def number_step(self, day: date) -> int:
-        """Number of the time step that holds a day."""
-        if self.period == "day":
-            return day_number(day)
-        return 12 * day.year + day.month if self.period == "month" else 0
+        """Number of the time step that holds a day: that of its first day."""
+        return day_number(self.period.find_step(day).start)
 
 
 @dataclass

@@ -36,13 +36,9 @@ from seaice.freeboard.granule import (
 )
 from seaice.freeboard.grid_variables import define_freeboard_variables
 from seaice.gridding import Buckets, MergeTree
-from seaice.gridding.file import (
-    TimeStep,
-    list_days,
-    list_months,
-    write_gridded,
-)
-from seaice.grids import Grid, get_grid
+from seaice.gridding.file import TimeStep, write_gridded
+from seaice.gridding.period import Period
+from seaice.grids import Grid, describe_grid, parse_grid
 from seaice.report import Progress, Report, describe_contents, format_count
 from seaice.runtime import atomic_write
 from seaice.runtime.workers import Engine
@@ -50,9 +46,6 @@ from seaice.sources.icesat2.names import GranuleFiles, GranuleName, read_folder
 from seaice.sources.icesat2.tracks import Selection
 
 logger = logging.getLogger(__name__)
-
-PeriodName = Literal["day", "month", "all"]
-PERIODS = ("day", "month", "all")
 
 # Grids of the two hemispheres where the user names none.
 _GRIDS = {"north": "ease2n6250", "south": "ease2s6250"}
@@ -75,7 +68,7 @@ def grid_freeboard(
     product: Literal["ATL10", "ATL07"] = "ATL10",
     release: str = "006",
     grid: str | None = None,
-    period: PeriodName = "day",
+    period: str = "day",
     beams: Literal["strong", "weak", "all"] = "strong",
     surface: Literal["ice", "lead", "all"] = "all",
     max_quality: int = 5,
@@ -109,10 +102,11 @@ def grid_freeboard(
     release : str
         Release of the product, for the search.
     grid : str, optional
-        Id of a registered grid; by default ``ease2n6250`` or ``ease2s6250``, by the hemisphere of the
-        area or else of the granules.
-    period : {"day", "month", "all"}
-        Time steps: UTC days, calendar months, or one for all.
+        See :func:`seaice.grids.parse_grid`; by default ``ease2n6250`` or ``ease2s6250``, by the
+        hemisphere of the area or else of the granules.
+    period : str
+        Time steps: ``day``, ``week``, ``month``, ``all`` at once, or days such as ``5D``; see
+        :class:`seaice.gridding.period.Period`.
     beams : {"strong", "weak", "all"}
     surface : {"ice", "lead", "all"}
         Kinds of segments.
@@ -141,8 +135,7 @@ def grid_freeboard(
     InputError
         If there is nothing to grid.
     """
-    if period not in PERIODS:
-        raise InputError(f"expected a period out of {', '.join(PERIODS)}, found {period!r}")
+    cadence = Period.parse(period, origin=start_date)
     selection = Selection(surface=surface, max_quality=max_quality, preset=preset)
     if cloud and input_dir is not None:
         raise InputError("expected --input_dir or --cloud, found both: granules of a folder or on S3")
@@ -161,7 +154,7 @@ def grid_freeboard(
                 sources = query.obtain_granules(report)
             task = GranuleTask(
                 grid=_cut_grid(grid or _choose_grid_of(sources), area),
-                period=period,
+                period=cadence,
                 beams=beams,
                 selection=selection,
                 engine=engine,
@@ -183,7 +176,7 @@ def grid_freeboard(
 
 
 def _cut_grid(name: str, area: Area | None) -> Grid:
-    grid = get_grid(name)
+    grid = parse_grid(name)
     return area.crop(grid) if area else grid
 
 
@@ -352,7 +345,7 @@ class _Run:
         if not self._used:
             report.failed.append(
                 f"no segment of {self._segments} is left after the filters; no grid is written "
-                f"({self._task.grid.id}, {self._task.grid.hemisphere})"
+                f"({self._task.grid.id}, {self._task.grid.hemisphere or 'both hemispheres'})"
             )
             return
         steps = self._list_steps()
@@ -385,9 +378,7 @@ class _Run:
         """Time steps from the first to the last day of the options, or else of the segments."""
         first = self._task.first or _find_day(min(time for time, _ in self._times))
         last = self._task.last or _find_day(max(time for _, time in self._times))
-        if self._task.period == "all":
-            return [TimeStep(first, last)]
-        return (list_days if self._task.period == "day" else list_months)(first, last)
+        return self._task.period.list_steps(first, last)
 
     def _summarise(self) -> list[str]:
         lines = [f"{len(self._names)} granules, {self._segments} segments, {self._used} used"]
@@ -403,8 +394,8 @@ class _Run:
         task = self._task
         parameters = {
             "product": self._product,
-            "grid": task.grid.id,
-            "period": task.period,
+            "grid": describe_grid(task.grid),
+            "period": task.period.name,
             "beams": task.beams,
             "surface": task.selection.surface,
             "max_quality": task.selection.max_quality,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -124,18 +124,3 @@ def _convert(field: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 def _check_readable(path: Path) -> None:
     open_netcdf(path).close()
-
-
-def list_days(start: date, end: date) -> list[TimeStep]:
-    """List a step for every day."""
-    return [TimeStep(day, day) for day in (start + timedelta(n) for n in range((end - start).days + 1))]
-
-
-def list_months(start: date, end: date) -> list[TimeStep]:
-    """List a step for every calendar month with a day of the period; the steps are whole months."""
-    steps, first = [], start.replace(day=1)
-    while first <= end:
-        following = (first + timedelta(days=32)).replace(day=1)
-        steps.append(TimeStep(first, following - timedelta(days=1)))
-        first = following
-    return steps

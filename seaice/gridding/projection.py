@@ -186,7 +186,7 @@ def locate_cells(lat: np.ndarray, lon: np.ndarray, grid: Grid) -> np.ndarray:
             return
         x, y = _project_otherwise(lat[rows], lon[rows], grid)
         if grid.is_geographic and grid.south == -90:
-            y = np.maximum(y, np.nextafter(-90.0, 0.0))
+            y = np.maximum(y, -90 + 1e-9 * grid.step)
         _kernels.locate_projected_cells(x, y, *layout, cells[rows])
 
     for_each(locate_block, _list_blocks(lat.size))

@@ -1,4 +1,4 @@
-"""Daily grids of brightness temperatures from swaths, one file for each day and orbit direction."""
+"""Grids of brightness temperatures from swaths, one file for each time step and orbit direction."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,11 +17,9 @@ from seaice import (
     cf,
 )
 from seaice.gridding import BucketAccumulator, locate_cells, project
-from seaice.gridding.file import (
-    TimeStep,
-    write_gridded,
-)
-from seaice.grids import Grid, get_grid
+from seaice.gridding.file import TimeStep, write_gridded
+from seaice.gridding.period import Period
+from seaice.grids import Grid, describe_grid, parse_grid
 from seaice.open_file import open_netcdf
 from seaice.report import Progress, Report, format_count
 from seaice.runtime.output_kinds import check_replaceable, name_kind
@@ -74,36 +72,58 @@ _archives = OpenArchives()  # of this process, while a stage runs in it
 
 @dataclass(frozen=True)
 class GriddingTask:
-    """Settings that all days of a run share.
+    """Settings that all time steps of a run share.
 
     Attributes
     ----------
-    grid : str
-        Id of the grid.
+    grid : Grid
+    period : Period
+        Length of a time step.
     channels : tuple of str
     resample : {"bucket", "nearest", "gaussian"}
     output_dir : Path
+    first, last : date or None
+        First and last UTC day of the scans to use; None: no limit.
     """
 
-    grid: str
+    grid: Grid
+    period: Period
     channels: tuple[str, ...]
     resample: Resample
     output_dir: Path
+    first: date | None = None
+    last: date | None = None
 
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """Parameters that the content of a file depends on besides its swaths."""
-        return {"grid": self.grid, "channels": list(self.channels), "resample": self.resample}
+    def describe(self, step: TimeStep) -> dict[str, Any]:
+        """Describe what the content of a file depends on besides its swaths."""
+        described = {
+            "grid": describe_grid(self.grid),
+            "channels": list(self.channels),
+            "resample": self.resample,
+        }
+        # A day is used as a whole or not at all.
+        longer = {"period": self.period.name, "days": str(self.cut(step))}
+        return described if step.start == step.end else described | longer
 
-    def locate_file(self, day: date, orbit: str) -> Path:
-        """Path of the file of a day and direction."""
+    def cut(self, step: TimeStep) -> TimeStep:
+        """Return the days of a time step that are to be used."""
+        first, last = self.first or step.start, self.last or step.end
+        return TimeStep(max(first, step.start), min(last, step.end))
+
+    def locate_file(self, step: TimeStep, orbit: str) -> Path:
+        """Path of the file of a time step and direction."""
         ending = "" if self.resample == "bucket" else f"_{self.resample}"
-        return self.output_dir / f"AMSR2_TB_{self.grid}_{day:%Y%m%d}_{orbit}{ending}.nc"
+        days = f"{step.start:%Y%m%d}"
+        if self.period.name == "month":
+            days = f"{step.start:%Y%m}"
+        elif step.end != step.start:
+            days += f"_{step.end:%Y%m%d}"
+        return self.output_dir / f"AMSR2_TB_{self.grid.id}_{days}_{orbit}{ending}.nc"
 
 
 @dataclass(frozen=True)
 class FinishedGrid:
-    """Result of one day and direction.
+    """Result of one time step and direction.
 
     Attributes
     ----------
@@ -125,6 +145,7 @@ def grid_swaths(
     input: Sequence[Path],
     output_dir: Path,
     grid: str = "n12500",
+    period: str = "day",
     channels: Sequence[str] | None = None,
     resample: Resample = "bucket",
     orbit: Literal["A", "D", "both"] = "both",
@@ -133,7 +154,7 @@ def grid_swaths(
     workers: int = 1,
     dask: str | None = None,
 ) -> Report:
-    """Grid the swaths of archives or granules by UTC day and orbit direction.
+    """Grid the swaths of archives or granules by time step and orbit direction.
 
     Parameters
     ----------
@@ -141,9 +162,13 @@ def grid_swaths(
         Archives of any layout, L1B granules, or folders of them. A swath that several files
         hold is used once.
     output_dir : Path
-        Folder of the files ``AMSR2_TB_GRID_YYYYMMDD_A.nc``; created if it does not exist.
+        Folder of the files ``AMSR2_TB_GRID_YYYYMMDD_A.nc`` (of several days
+        ``..._YYYYMMDD_YYYYMMDD_A.nc``, of months ``..._YYYYMM_A.nc``); created if it does not exist.
     grid : str
-        Id of a registered grid.
+        See :func:`seaice.grids.parse_grid`.
+    period : str
+        Time steps: ``day``, ``week``, ``month``, ``all`` at once, or days such as ``5D``; see
+        :class:`seaice.gridding.period.Period`.
     channels : sequence of str, optional
         Names of the channels; by default all channels of the first archive, or 36.5H of granules.
     resample : {"bucket", "nearest", "gaussian"}
@@ -168,7 +193,7 @@ def grid_swaths(
     """
     if resample not in RESAMPLES:
         raise InputError(f"expected a way to resample out of {', '.join(RESAMPLES)}, found {resample!r}")
-    get_grid(grid)
+    target, cadence = parse_grid(grid), Period.parse(period, origin=start_date)
     if resample != "bucket":
         _import_pyresample()
     report = Report()
@@ -176,12 +201,11 @@ def grid_swaths(
         chosen_channels = as_channels(channels or find_channels(input, _archives) or DEFAULT_CHANNELS)
         listed, report.left_out = find_swaths(input, chosen_channels, _archives)
         names = tuple(channel.name for channel in chosen_channels)
-        task = GriddingTask(grid, names, resample, output_dir)
+        task = GriddingTask(target, cadence, names, resample, output_dir, start_date, end_date)
+        by_day = group_by_day(listed, start=start_date, end=end_date)
         units = [
-            (task, day, direction, tuple(locations))
-            for (day, direction), locations in group_by_day(
-                listed, start=start_date, end=end_date
-            ).items()
+            (task, step, direction, locations)
+            for (step, direction), locations in _group_by_step(by_day, task).items()
             if orbit in ("both", direction)
         ]
         if not units:
@@ -190,22 +214,38 @@ def grid_swaths(
                 return report
             raise InputError("expected swaths of the days and orbits asked for, found none in the input")
         output_dir.mkdir(parents=True, exist_ok=True)
-        for _, day, direction, _ in units:
-            check_replaceable(task.locate_file(day, direction), name_kind("swath grid"))
+        for _, step, direction, _ in units:
+            check_replaceable(task.locate_file(step, direction), name_kind("swath grid"))
         _work(units, report, Engine(workers, dask))
     finally:
         _archives.close()
     return report
 
 
+def _group_by_step(
+    by_day: Mapping[tuple[date, str], Sequence[SwathLocation]], task: GriddingTask
+) -> dict[tuple[TimeStep, str], tuple[SwathLocation, ...]]:
+    """Group swaths by time step and orbit direction; a swath is listed once in every step it is in."""
+    if not by_day:
+        return {}
+    first = task.first or min(day for day, _ in by_day)
+    last = task.last or max(day for day, _ in by_day)
+    step_of = {task.period.find_step(step.start): step for step in task.period.list_steps(first, last)}
+    groups: dict[tuple[TimeStep, str], dict[SwathLocation, None]] = {}
+    for (day, direction), locations in by_day.items():
+        step = step_of[task.period.find_step(day)]
+        groups.setdefault((step, direction), {}).update(dict.fromkeys(locations))
+    return {key: tuple(locations) for key, locations in groups.items()}
+
+
 def _work(
-    units: list[tuple[GriddingTask, date, str, tuple[SwathLocation, ...]]],
+    units: list[tuple[GriddingTask, TimeStep, str, tuple[SwathLocation, ...]]],
     report: Report,
     engine: Engine,
 ) -> None:
     results: dict[int, FinishedGrid] = {}
     with (
-        Progress(total=len(units), label="days", logger=logger) as progress,
+        Progress(total=len(units), label="time steps", logger=logger) as progress,
         engine.start() as workers,
     ):
 
@@ -213,8 +253,8 @@ def _work(
             results[number] = result
             progress.unit(f"{units[number][1]} {units[number][2]}: {result.text}")
 
-        workers.do(grid_day, units, note_result)
-    for _, result in sorted(results.items()):  # in the order of the days, whichever finished first
+        workers.do(grid_step, units, note_result)
+    for _, result in sorted(results.items()):  # in the order of time, whichever finished first
         report.left_out += result.problems
         if result.path is not None:
             report.outputs.append(result.path)
@@ -223,36 +263,36 @@ def _work(
         report.failed.append(_NOTHING_USED)
 
 
-def grid_day(
-    task: GriddingTask, day: date, orbit: str, locations: tuple[SwathLocation, ...]
+def grid_step(
+    task: GriddingTask, step: TimeStep, orbit: str, locations: tuple[SwathLocation, ...]
 ) -> FinishedGrid:
-    """Write the file of one day and direction, the unit of work."""
-    path = task.locate_file(day, orbit)
+    """Write the file of one time step and direction, the unit of work."""
+    path = task.locate_file(step, orbit)
     granules = [location.granule_id or location.path.name for location in locations]
-    if _is_done(path, task, granules):
+    if _is_done(path, task.describe(step), granules):
         return FinishedGrid(path, f"{format_count(len(granules), 'swath')}, already there")
-    grid, problems = get_grid(task.grid), []
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+    problems = []
+    span = _find_span(task.cut(step), step)
     gridder = (
-        _BucketGridder(grid, task.channels) if task.resample == "bucket" else _Interpolator(grid, task)
+        _BucketGridder(task.grid, task.channels) if task.resample == "bucket" else _Interpolator(task)
     )
     used, readable = 0, []
     for location, name in zip(locations, granules, strict=True):
         try:
             swath = _archives.read(location, task.channels)
-            used += gridder.add(swath, midnight)
+            used += gridder.add(swath, span)
             readable.append(name)
         except Exception as error:
             problems.append(describe_failure(location.path, error))
     if not used:
-        return FinishedGrid(None, "no scan of this day on the grid", tuple(problems))
+        return FinishedGrid(None, "no scan of this time on the grid", tuple(problems))
     fields = gridder.compute_fields()
     # The attributes list readable swaths only: a later run that can read more repeats this day.
-    attributes = _make_attributes(task, day, orbit, readable)
+    attributes = _make_attributes(task, step, orbit, readable)
     write_gridded(
         path,
-        grid=grid,
-        steps=[TimeStep(day, day)],
+        grid=task.grid,
+        steps=[step],
         variables=define_temperature_variables(task.channels, statistics=task.resample == "bucket"),
         fields=lambda _: fields,
         attributes=attributes,
@@ -262,8 +302,24 @@ def grid_day(
     return FinishedGrid(path, text, tuple(problems))
 
 
-def select_scans(swath: Swath, midnight: float) -> np.ndarray:
-    """Select the scans of the UTC day that begins at ``midnight``.
+class _Span(NamedTuple):
+    """Times of the scans to use, and the start of the time step, seconds since 1970 UTC."""
+
+    first: float
+    end: float
+    start: float
+
+
+def _find_span(days: TimeStep, step: TimeStep) -> _Span:
+    first, end, start = (
+        datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+        for day in (days.start, days.end + timedelta(days=1), step.start)
+    )
+    return _Span(first, end, start)
+
+
+def select_scans(swath: Swath, start: float, end: float | None = None) -> np.ndarray:
+    """Select the scans of one UTC day, or of several.
 
     The time of a scan without a time is interpolated between the neighbouring scans, so that every
     scan belongs to one day.
@@ -271,13 +327,14 @@ def select_scans(swath: Swath, midnight: float) -> np.ndarray:
     Parameters
     ----------
     swath : Swath
-    midnight : float
-        Seconds since 1970-01-01T00:00:00 UTC.
+    start, end : float
+        First second and the one after the last, since 1970-01-01T00:00:00 UTC; by default those of
+        the day that begins at ``start``.
 
     Returns
     -------
     ndarray of bool, shape (scans,)
-        True for scans of the day.
+        True for scans of the days.
 
     Raises
     ------
@@ -289,7 +346,7 @@ def select_scans(swath: Swath, midnight: float) -> np.ndarray:
         raise InputError(f"expected scan times, found none: {swath.granule_id or 'a swath'}")
     is_timed, scans = np.isfinite(times), np.arange(times.size)
     all_times = np.interp(scans, scans[is_timed], times[is_timed])
-    return (all_times >= midnight) & (all_times < midnight + 86400)
+    return (all_times >= start) & (all_times < (start + 86400 if end is None else end))
 
 
 class _BucketGridder:
@@ -301,9 +358,9 @@ class _BucketGridder:
         self._sums = {channel: BucketAccumulator(grid) for channel in channels}
         self._times = BucketAccumulator(grid)
 
-    def add(self, swath: Swath, midnight: float) -> bool:
-        """Add the scans of the day; returns whether any pixel lies on the grid."""
-        rows = select_scans(swath, midnight)
+    def add(self, swath: Swath, span: _Span) -> bool:
+        """Add the scans of the days; returns whether any pixel lies on the grid."""
+        rows = select_scans(swath, span.first, span.end)
         cells: dict[str, np.ndarray] = {}  # by frequency
         hits_grid = False
         # All channels are read before one is summed: a swath that fails is in no sum.
@@ -317,7 +374,7 @@ class _BucketGridder:
             self._sums[channel].add_cells(pixel_cells, kelvin)
             if channel == self._channels[0]:
                 assert swath.scan_times is not None
-                scan_hours = (swath.scan_times[rows] - midnight) / 3600
+                scan_hours = (swath.scan_times[rows] - span.start) / 3600
                 hours = np.broadcast_to(scan_hours[:, None], kelvin.shape)
                 self._times.add_cells(pixel_cells, np.where(np.isnan(kelvin), np.nan, hours))
         return hits_grid
@@ -343,21 +400,17 @@ class _BucketGridder:
 class _Interpolator:
     """Interpolates pixels to the centres of cells with pyresample."""
 
-    def __init__(self, grid: Grid, task: GriddingTask) -> None:
-        self._grid, self._task = grid, task
+    def __init__(self, task: GriddingTask) -> None:
+        self._grid, self._task = task.grid, task
         self._points: dict[str, list[np.ndarray]] = {channel: [] for channel in task.channels}
 
-    def add(self, swath: Swath, midnight: float) -> bool:
-        """Add the scans of the day; returns whether any pixel lies near the grid."""
-        rows = select_scans(swath, midnight)
+    def add(self, swath: Swath, span: _Span) -> bool:
+        """Add the scans of the days; returns whether any pixel lies near the grid."""
+        rows = select_scans(swath, span.first, span.end)
         hits_grid = False
         for channel, pixels in {c: _read_pixels(swath, c, rows) for c in self._points}.items():
             lat, lon, kelvin = (values.ravel() for values in pixels)
-            x, y = project(lat, lon, self._grid)
-            west, east, south, north = self._grid.extent
-            reach = _measure_reach(channel)
-            near = (x > west - reach) & (x < east + reach) & (y > south - reach) & (y < north + reach)
-            near &= np.isfinite(kelvin)
+            near = _lie_near(lat, lon, self._grid, _measure_reach(channel)) & np.isfinite(kelvin)
             hits_grid = hits_grid or bool(near.any())
             self._points[channel].append(np.stack([lat[near], lon[near], kelvin[near]]))
         return hits_grid
@@ -393,6 +446,19 @@ class _Interpolator:
         return f"{sum(part.shape[1] for part in points)} pixels near the grid"
 
 
+def _lie_near(lat: np.ndarray, lon: np.ndarray, grid: Grid, reach: float) -> np.ndarray:
+    """Whether points lie on a grid or at most ``reach`` metres beyond its edges."""
+    x, y = project(lat, lon, grid)
+    west, east, south, north = grid.extent
+    if not grid.is_geographic:
+        return (x > west - reach) & (x < east + reach) & (y > south - reach) & (y < north + reach)
+    degrees = reach * grid.step / (1000 * grid.kilometres)
+    # Meridians approach each other towards the poles.
+    along = np.minimum(degrees / np.maximum(np.cos(np.radians(lat)), 1e-9), 180.0)
+    in_longitude = (x - west + along) % 360 <= east - west + 2 * along
+    return in_longitude & (y > south - degrees) & (y < north + degrees)
+
+
 def _measure_reach(channel: str) -> float:
     """Radius in metres within which a pixel counts for a cell."""
     return FOOTPRINTS[as_channel(channel).frequency] * 1000
@@ -426,34 +492,36 @@ def _import_pyresample() -> tuple[Any, Any]:
 
 
 def _make_attributes(
-    task: GriddingTask, day: date, orbit: str, granules: list[str]
+    task: GriddingTask, step: TimeStep, orbit: str, granules: list[str]
 ) -> Mapping[str, Any]:
-    first = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    days = task.cut(step)
+    first, last = (datetime(d.year, d.month, d.day, tzinfo=UTC) for d in (days.start, days.end))
+    span = "on one UTC day" if step.start == step.end else f"from {days}, UTC"
     return {
         **cf.describe_file(
             title=f"AMSR2 brightness temperatures on the grid {task.grid}",
-            summary=f"Pixels of {_DIRECTIONS[orbit]} half orbits scanned on one UTC day, by grid cell.",
+            summary=f"Pixels of {_DIRECTIONS[orbit]} half orbits scanned {span}, by grid cell.",
             source=SOURCE,
             stage="grid_swaths",
-            parameters=task.parameters,
+            parameters=task.describe(step),
             references=REFERENCES,
-            call={"day": day, "orbit": orbit},
+            call={"days": step, "orbit": orbit},
         ),
         "platform": "GCOM-W1",
         "instrument": "AMSR2",
         "orbit_direction": _DIRECTIONS[orbit],
-        "time_coverage": format_period(first, first.replace(hour=23, minute=59, second=59)),
+        "time_coverage": format_period(first, last.replace(hour=23, minute=59, second=59)),
         "input_granules": " ".join(granules),
     }
 
 
-def _is_done(path: Path, task: GriddingTask, granules: list[str]) -> bool:
+def _is_done(path: Path, parameters: Mapping[str, Any], granules: list[str]) -> bool:
     """Whether the file exists and was made with the same parameters of the same swaths."""
     if not path.exists():
         return False
     try:
         with open_netcdf(path) as dataset:
-            same = json.loads(dataset.getncattr("parameters")) == json.loads(json.dumps(task.parameters))
+            same = json.loads(dataset.getncattr("parameters")) == json.loads(json.dumps(parameters))
             return bool(same and dataset.getncattr("input_granules") == " ".join(granules))
     except (OSError, AttributeError, ValueError):
         return False

@@ -50,6 +50,6 @@ def define_temperature_variables(channels: Sequence[str], *, statistics: bool) -
             variables.append(describe_count(f"{temperature}_count", text))
     if statistics:
         text = f"mean time of the observations of {get_temperature_name(channels[0])}, hours "
-        text += "since 00:00 UTC of the day"
+        text += "since 00:00 UTC of the first day of the time step"
         variables.append(describe_statistic("observation_time", text, "h", cell_methods="area: mean"))
     return tuple(variables)
