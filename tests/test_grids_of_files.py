@@ -3,7 +3,8 @@
 import netCDF4
 import numpy as np
 import pytest
-from pyproj import CRS, Geod, Transformer
+from grid_truths import LOCATED, NSIDC_EDGES, PLACES, QUARTER, TEXTS, measure_area
+from pyproj import CRS, Transformer
 
 from seaice import InputError, cf
 from seaice.grids import (
@@ -17,24 +18,8 @@ from seaice.grids import (
     recognise_layout,
 )
 
-QUARTER = "EPSG:4326:0.25:-180,-90,180,90"
 EASE = "EPSG:3408:25067.525:-9036842.7625,-9036842.7625,9036842.7625,9036842.7625"
-NSIDC_EDGES = "-3850000,-5350000,3750000,5850000"
 LATITUDE_LONGITUDE = {"grid_mapping_name": "latitude_longitude"}
-
-
-def measure_area(grid: Grid, row: int, column: int) -> float:
-    """Area of a cell in km2 on the ellipsoid, from a polygon with many corners along its edges."""
-    west, south = grid.west + column * grid.step, grid.south + row * grid.step
-    along = np.linspace(0, grid.step, 400, endpoint=False)
-    zero = np.zeros_like(along)
-    x = west + np.concatenate([along, zero + grid.step, grid.step - along, zero])
-    y = south + np.concatenate([zero, along, zero + grid.step, grid.step - along])
-    crs = CRS.from_user_input(grid.projection)
-    longitude, latitude = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True).transform(x, y)
-    ellipsoid = crs.ellipsoid
-    geod = Geod(a=ellipsoid.semi_major_metre, b=ellipsoid.semi_minor_metre)
-    return abs(geod.polygon_area_perimeter(longitude, latitude)[0]) / 1e6
 
 
 @pytest.mark.parametrize(
@@ -406,38 +391,8 @@ def test_real_files(real_data, name, text):
 
 # ---------------------------------------------------------------------- written files
 
-# Named places: longitude, latitude, and their cells on three grids by hand.
-PLACES = {
-    "North Pole": (0.1, 89.99),
-    "Svalbard": (16.1, 78.05),
-    "Chukchi Sea at the dateline": (179.9, 66.1),
-    "Gulf of Guinea": (0.1, 0.1),
-}
-GRIDS = {
-    # x = r sin(45 + longitude), y = -r cos(45 + longitude); by the formula of the sphere r is 1293 km at
-    # 78.05 N and 2615 km at 66.1 N, about half a percent less than on the ellipsoid.
-    f"EPSG:3413:25000:{NSIDC_EDGES}": {
-        "North Pole": (213, 154),
-        "Svalbard": (188, 199),
-        "Chukchi Sea at the dateline": (288, 79),
-    },
-    # x = r sin(longitude), y = -r cos(longitude); r = 2 R sin(half the distance from the pole): 1327 km
-    # at 78.05 N and 2640 km at 66.1 N.
-    "osisafn12500": {
-        "North Pole": (431, 432),
-        "Svalbard": (329, 461),
-        "Chukchi Sea at the dateline": (643, 432),
-    },
-    QUARTER: {
-        "North Pole": (719, 720),
-        "Svalbard": (672, 784),
-        "Chukchi Sea at the dateline": (624, 1439),
-        "Gulf of Guinea": (360, 720),
-    },
-}
 
-
-@pytest.fixture(scope="module", params=GRIDS)
+@pytest.fixture(scope="module", params=TEXTS)
 def written(request, tmp_path_factory):
     """A file of a grid with the number of every cell, and the cells of named places."""
     grid = parse_grid(request.param)
@@ -447,7 +402,7 @@ def written(request, tmp_path_factory):
         dataset.Conventions = cf.CONVENTIONS
         cf.write_grid(dataset, grid)
         cf.define_variable(dataset, row)[:] = np.arange(grid.rows * grid.columns).reshape(grid.shape)
-    return path, grid, GRIDS[request.param]
+    return path, grid, LOCATED[request.param]
 
 
 def test_a_written_grid_is_read_back(written):

@@ -294,7 +294,9 @@ def test_latitude_and_longitude(granules, tmp_path, way):
             swath.kelvin()[rows].ravel(), strict=True,
         ):  # fmt: skip
             if lat >= 0 and np.isfinite(kelvin):
-                values[int(np.floor(lat)), int(np.floor((float(lon) + 180) % 360))].append(float(kelvin))
+                # A cell holds its northern and its western edge.
+                cell = 89 - int(np.floor(90 - float(lat))), int(np.floor((float(lon) + 180) % 360))
+                values[cell].append(float(kelvin))
     name = "brightness_temperature_36_5H"
     gridded = fields(path)[name]
     assert len(values) > 500 and {column for _, column in values} > {0, 1, 358, 359}
