@@ -1,4 +1,4 @@
-r"""Grid AMSR2 swaths: daily brightness temperatures, one file a UTC day and orbit direction.
+r"""Grid AMSR2 swaths: brightness temperatures, one file a time step and orbit direction.
 
 Examples
   python grid_swaths.py --input archive --output_dir tb --grid n12500

@@ -32,10 +32,9 @@ from seaice.flags import (
 from seaice.freeboard.grid_variables import define_freeboard_variables
 from seaice.gridding.file import (
     TimeStep,
-    list_days,
-    list_months,
     write_gridded,
 )
+from seaice.gridding.period import Period
 from seaice.grids import get_grid
 from seaice.masking.land_mask import write_mask
 from seaice.masks import Mask
@@ -56,7 +55,7 @@ from seaice.simulate import write_day
 from seaice.swaths.grid_variables import define_temperature_variables
 
 DPI = 60
-DAYS = list_days(date(2022, 1, 7), date(2022, 1, 8))
+DAYS = Period("day").list_steps(date(2022, 1, 7), date(2022, 1, 8))
 # Far from each other, each alone on a hemispheric grid of 2880 x 2880 cells.
 CELLS = {(1300, 1500): 0.05, (1340, 1610): 0.25, (1500, 1350): 0.5, (1600, 1660): 0.6}
 
@@ -201,7 +200,7 @@ def test_widening_takes_the_nearest_value_and_changes_none(values, reach):
 @pytest.mark.slow
 def test_step_by_day_and_by_month(capsys, tmp_path):
     days = write_freeboard(tmp_path / "days.nc", "ease2n25000", DAYS, {(300, 300): 0.2, (330, 340): 0.4})
-    months = list_months(date(2022, 1, 1), date(2022, 2, 1))
+    months = Period("month").list_steps(date(2022, 1, 1), date(2022, 2, 1))
     months = write_freeboard(
         tmp_path / "m.nc", "ease2n25000", months, {(300, 300): 0.2, (330, 340): 0.4}
     )
