@@ -25,6 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=settings.data_dir(),
         help="folder of daily files, subfolders too (default %(default)s)",
     )
+    cli.add_product(parser)
     return parser
 
 

@@ -201,7 +201,7 @@ class DailyGrids:
             problems = [self.read(day, with_digest=False)[1].reason for day in list(self.files)[:1]]
             raise InputError(
                 f"not one of the {len(self.files)} daily files in {self.source_dir} can be read "
-                f"({listing(problems)}); fetch them again with download.py"
+                f"({listing(problems)}); fetch them again"
             )
         return self._grid
 

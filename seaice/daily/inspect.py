@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def get_dims(*, source_dir: Path) -> Report:
+def get_dims(*, source_dir: Path, product: Sequence[str | Path] = ()) -> Report:
     """Describe a folder of daily files: size of a field, grids, forms, days.
 
     Only the first readable file of every grid is opened; empty files are recognised by their
@@ -56,6 +56,8 @@ def get_dims(*, source_dir: Path) -> Report:
     ----------
     source_dir : Path
         Searched with all its subfolders.
+    product : sequence of str or Path
+        Products to describe; by default all that the folder holds.
 
     Returns
     -------
@@ -68,12 +70,14 @@ def get_dims(*, source_dir: Path) -> Report:
         If there is no daily file, or none can be read.
     """
     source_dir = Path(source_dir)
-    counts = count_files(source_dir) if source_dir.is_dir() else {}
+    names: Sequence[str | Path] = product
+    if not names and source_dir.is_dir():
+        names = list(count_files(source_dir))
     report = Report()
-    for name in counts:
+    for name in names:
         if name != BREMEN:
             _describe_product(find_product_files(source_dir, get_product(name)), report)
-    if not counts or BREMEN in counts:
+    if not names or BREMEN in names:
         _describe_bremen(source_dir, report)
     return report
 

@@ -240,7 +240,8 @@ def find_files(source_dir: Path, identify: Identify) -> FolderListing:
             nearly = f"; {format_count(len(unnamed), 'file')} of nearly such a name ({listed})"
         raise InputError(
             f"no daily file (asi-AMSR2-GRID-YYYYMMDD-v5.4.nc) in {source_dir} or below; "
-            f"give the folder download.py wrote to{nearly}"
+            "give the folder download.py wrote to, or say with --product what its files are "
+            f"(FILE.yml describes a product of your own){nearly}"
         )
     return FolderListing(files, unnamed)
 
