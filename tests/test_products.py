@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import re
 from dataclasses import replace
@@ -41,6 +42,7 @@ from seaice.sources.products import (
     read_product_grid,
 )
 from seaice.sources.products.product import _FORM_WORDS, Form
+from seaice.sources.products.reader import _log_once
 
 HALVES = ("north", "south")
 PAGE = Path(__file__).parent.parent / "docs" / "products.md"
@@ -196,6 +198,27 @@ def test_example_of_the_docs_reads_ninety_real_days(real_data, tmp_path):
         assert day.grid == get_grid("n25000")
     # 448 x 304 cells: 63,212 of land, 5,052 of coast, 44 in the hole; 9,065 missing in all days.
     assert counts.tolist() == [90 * 67_884 - 9_065, 9_065, 90 * 63_212, 90 * 5_052, 0, 90 * 44, 0]
+
+
+def test_the_choice_among_satellites_is_logged(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="seaice")
+    _log_once.cache_clear()
+    write_layout(tmp_path, "nasa team now, NetCDF of three satellites")
+    assert read_one(tmp_path)[1].variable == "F17_ICECON"
+    assert (
+        "of the variables F17_ICECON, F18_ICECON, F16_ICECON in a file F17_ICECON is read" in caplog.text
+    )
+
+
+def test_flags_without_meanings_tell_nothing_and_are_named(tmp_path, caplog):
+    path = write_layout(tmp_path, "osi-401")
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset["status_flag"].delncattr("flag_meanings")
+    _log_once.cache_clear()
+    _, day = read_one(tmp_path)
+    assert set(np.unique(day.classes)) == {VALUE, MISSING}
+    assert "status_flag does not say what its numbers mean" in caplog.text
+    assert day.interpolated is None
 
 
 def test_a_product_can_be_like_another(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ from seaice.sources.products.containers import (
 from seaice.sources.products.decoding import Coding, FlagCoding
 from seaice.sources.products.file import ProductFile
 from seaice.sources.products.product import CellClass, FlagMeaning, FlagRule, Form, Units
+
+logger = logging.getLogger(__name__)
 
 _LARGEST_DAY = 1 << 27  # cells
 
@@ -188,7 +191,18 @@ def _find_name(file: ProductFile, stored: StoredFile, patterns: Sequence[str]) -
     """Find the first variable that a pattern fits; None if there is none."""
     letter = {"north": "N", "south": "S"}.get(file.hemisphere or "", "?")
     names = stored.find_names([pattern.replace("{N}", letter) for pattern in patterns])
+    if len(names) > 1:
+        _log_once(
+            logging.INFO,
+            f"{file.product.name}: of the variables {', '.join(names)} in a file {names[0]} is read; a "
+            "description with 'like' and 'variable' chooses another",
+        )
     return names[0] if names else None
+
+
+@lru_cache(maxsize=256)
+def _log_once(level: int, message: str) -> None:
+    logger.log(level, message)
 
 
 def _read_time(stored: StoredFile) -> list[date] | None:
@@ -452,7 +466,12 @@ def _list_meanings(
     are_bits = masks.size == len(words)
     numbers = masks if are_bits else values
     if not words or numbers.size != len(words) or numbers.dtype.kind not in "iu":
-        raise RejectedDay(f"{variable.name} does not say what its numbers mean (flag_meanings)")
+        _log_once(
+            logging.WARNING,
+            f"{variable.name} does not say what its numbers mean (flag_meanings): land and lake are not "
+            "told from missing cells",
+        )
+        return (), True
     meanings = [
         (int(n) & 0xFF if int(n) < 0 else int(n), _match(rule, w))
         for n, w in zip(numbers, words, strict=True)
