@@ -21,6 +21,7 @@ from seaice.gapfill.increments._patch_kernels import (
     find_extremes,
     measure_tenths,
     smear,
+    take_cells,
     value_near,
 )
 from seaice.runtime.compiled_kernels import compile_loop
@@ -75,8 +76,17 @@ def _describe_end(  # type: ignore[no-untyped-def]
             values, flag, index, order, s + away * (k + 1), away, s, south - 1, west - 1, beyond[k]
         )
         average_3(beyond[k], is_whole, beyond_means[k])
+    numbers = np.empty(members.size, np.int64)
+    for m in range(members.size):
+        numbers[m] = index[cells[members[m], 0], cells[members[m], 1]]
+    far = np.full((FURTHER - 2, members.size), np.float32(np.nan))
+    for k in range(FURTHER - 2):
+        day = s + away * (k + 3)
+        if 0 <= day < order.size:
+            take_cells(values[order[day]], flag[order[day]], numbers, far[k])
     series = np.empty(FURTHER + 1, np.float32)
-    for member in members:
+    for m in range(members.size):
+        member = members[m]
         n = columns[member]
         i, j = cells[member, 0] - south, cells[member, 1] - west
         own = patch[i + MARGIN, j + MARGIN]
@@ -89,13 +99,14 @@ def _describe_end(  # type: ignore[no-untyped-def]
         for c in range(3):
             d = np.float32(tenths[c][i + MARGIN, j + MARGIN]) * np.float32(0.1)
             features[DISTANCES + 2 * c + side, n] = d if own >= np.float32(CONTOURS[c]) else -d
-        cell = index[cells[member, 0], cells[member, 1]]
         series[0] = own
         for k in range(1, FURTHER + 1):
             if k <= 2:
                 v = beyond[k - 1, i + 1, j + 1]
             else:
-                v = value_near(values, flag, order, s + away * k, away, s, cell)
+                v = far[k - 3, m]
+                if v != v:
+                    v = value_near(values, flag, order, s + away * k, away, s, numbers[m])
             series[k] = v if v == v else own
         for k in range(2):
             v = beyond_means[k, i, j + 1]

@@ -43,19 +43,20 @@ def is_run(numbers):  # type: ignore[no-untyped-def]
 
 @_compile
 def _copy_run(values, flag, row):  # type: ignore[no-untyped-def]
-    """Copy cells beside each other; returns whether all of them are observed."""
+    """Copy cells beside each other; returns the bits of all flags: 0 if all are observed."""
     codes = np.uint8(0)
     for j in range(row.size):
         row[j] = values[j]
         codes |= flag[j]
-    return codes == OBSERVED
+    return codes
 
 
 @_compile
 def fill_patch(values, flag, index, order, s, away, end, south, west, patch):  # type: ignore[no-untyped-def]
     """Values about a box on the s-th day; returns whether there is one in every cell.
 
-    ``south`` and ``west`` are the row and column in which the patch begins, maybe beyond the grid.
+    ``south`` and ``west`` are the row and column in which the patch begins, maybe beyond the grid. All
+    rows are copied before any is looked at more closely, so that none waits for the memory of another.
     """
     rows, columns = patch.shape
     top, bottom = max(0, -south), min(rows, index.shape[0] - south)
@@ -65,22 +66,35 @@ def fill_patch(values, flag, index, order, s, away, end, south, west, patch):  #
         patch[:] = _NAN
     is_usable = 0 <= s < order.size
     slot = order[s] if is_usable else order[end]
-    for i in range(top, bottom):
-        numbers, row = index[south + i, west + first : west + last], patch[i, first:last]
-        if is_usable and is_run(numbers):
+    codes = np.ones(rows, np.uint8)
+    for i in range(top, bottom if is_usable else top):
+        numbers = index[south + i, west + first : west + last]
+        if is_run(numbers):
             a, n = np.int64(numbers[0]), numbers.size
-            if _copy_run(values[slot, a : a + n], flag[slot, a : a + n], row):
-                continue
+            codes[i] = _copy_run(values[slot, a : a + n], flag[slot, a : a + n], patch[i, first:last])
+    for i in range(top, bottom):
+        if codes[i] == OBSERVED:
+            continue
+        numbers, row = index[south + i, west + first : west + last], patch[i, first:last]
         for j in range(row.size):
             cell = numbers[j]
-            v = _NAN
-            if cell >= 0 and is_usable and flag[slot, cell] == OBSERVED:
-                v = values[slot, cell]
-            elif cell >= 0:
-                v = value_near(values, flag, order, s, away, end, cell)
-            row[j] = v
-            is_full &= v == v
+            if cell < 0:
+                row[j] = _NAN
+                is_full = False
+            elif is_usable and flag[slot, cell] == OBSERVED:
+                row[j] = values[slot, cell]
+            else:
+                row[j] = value_near(values, flag, order, s, away, end, cell)
+                is_full &= row[j] == row[j]
     return is_full
+
+
+@_compile
+def take_cells(values, flag, numbers, picked):  # type: ignore[no-untyped-def]
+    """The values of some cells of a day, NaN where they are not observed."""
+    for k in range(numbers.size):
+        v, code = values[numbers[k]], flag[numbers[k]]
+        picked[k] = v if code == OBSERVED else _NAN
 
 
 @_compile
