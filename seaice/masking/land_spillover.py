@@ -7,7 +7,10 @@ what is no sea, diagonals included.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,6 +37,11 @@ class Shore:
     ring: np.ndarray
     outer_count: np.ndarray
     land_percent: np.ndarray
+
+    @cached_property
+    def steps(self) -> tuple[_Step, ...]:
+        """The order in which ring 3 reaches the cells nearer to the shore."""
+        return tuple(_order_steps(self.ring))
 
     @property
     def is_near(self) -> np.ndarray:
@@ -124,27 +132,48 @@ def remove_land_spillover(
 
 
 def _carry_to_shore(concentration: np.ndarray, shore: Shore) -> np.ndarray:
-    """Carry the concentration of ring 3 over rings 2 and 1; NaN where none arrives.
-
-    Bays that no way over these rings leads to are reached over land.
-    """
-    carried = np.full(concentration.shape, np.nan, np.float64)
+    """Carry the concentration of ring 3 over rings 2 and 1; NaN where none arrives."""
+    rows, columns = concentration.shape
+    carried = np.full((rows + 2, columns + 2), np.nan)
     is_source = shore.ring == 3
-    carried[is_source] = np.where(np.isnan(concentration), 100.0, concentration)[is_source]
-    for is_open in (shore.is_near, shore.ring < 3):
-        while np.isnan(carried[shore.is_near]).any():
-            mean = _average_neighbours(carried)
-            is_new = is_open & np.isnan(carried) & ~np.isnan(mean)
-            if not is_new.any():
-                break
-            carried[is_new] = mean[is_new]
-    return carried
+    inside = carried[1:-1, 1:-1]
+    inside[is_source] = np.where(np.isnan(concentration), 100.0, concentration)[is_source]
+    flat = carried.reshape(-1)
+    for step in shore.steps:
+        total = np.where(step.is_source, flat[step.neighbours], 0).sum(axis=1)
+        flat[step.cells] = total / step.is_source.sum(axis=1)
+    return inside
 
 
-def _average_neighbours(values: np.ndarray) -> np.ndarray:
-    """Average the four neighbours that have a value; NaN where none has."""
-    padded = np.pad(values, 1, constant_values=np.nan)
-    sides = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    count = np.sum([~np.isnan(side) for side in sides], axis=0)
-    total = np.sum([np.nan_to_num(side) for side in sides], axis=0)
-    return np.divide(total, count, out=np.full(values.shape, np.nan), where=count > 0)
+class _Step(NamedTuple):
+    """Cells that get a value at once, from those of their four neighbours that have one.
+
+    Positions are those of the flat field with a margin of one cell.
+    """
+
+    cells: np.ndarray
+    neighbours: np.ndarray  # (cells, 4)
+    is_source: np.ndarray  # (cells, 4)
+
+
+def _order_steps(ring: np.ndarray) -> Iterator[_Step]:
+    """Order the cells of rings 2 and 1 by when ring 3 reaches them.
+
+    Bays to which no way over these rings leads are reached over land.
+    """
+    padded = np.pad(ring, 1, constant_values=255)
+    flat, width = padded.reshape(-1), padded.shape[1]
+    offsets = np.array([-width, width, -1, 1])
+    has_value = flat == 3
+    is_near = (flat == 1) | (flat == 2)
+    for is_open in (is_near, flat < 3):
+        latest = np.flatnonzero(has_value)
+        while latest.size and (is_near & ~has_value).any():
+            cells = np.unique(latest[:, np.newaxis] + offsets)
+            cells = cells[(cells >= 0) & (cells < flat.size)]
+            cells = cells[is_open[cells] & ~has_value[cells]]
+            neighbours = cells[:, np.newaxis] + offsets
+            if cells.size:
+                yield _Step(cells, neighbours, has_value[neighbours])
+            has_value[cells] = True
+            latest = cells
