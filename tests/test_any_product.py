@@ -215,3 +215,25 @@ def test_the_numbers_of_nsidc_come_out(tmp_path, name, day, region, extent, area
     assert float(row["extent_km2"]) == pytest.approx(extent, abs=1)
     assert float(row["area_km2"]) == pytest.approx(area, abs=1)
     assert float(row["missing_area_km2"]) == pytest.approx(missing, abs=1)
+
+
+def test_false_ice_along_a_shore_is_removed_and_flagged(tmp_path):
+    """Off by default; where it acts, the value is 0 with a flag of its own and no source for others."""
+    write_layout(tmp_path / "in", "nasa team, binary")
+    path = next((tmp_path / "in").iterdir())
+    scene = paint("n25", "north")
+    row, column = scene.places["Greenland"]
+    content = bytearray(path.read_bytes())
+    column += 2  # beside the painted land of 3 x 3 cells
+    content[300 + row * scene.cells.columns + column] = 50  # 20 percent, open water all around
+    path.write_bytes(content)
+    plain, filtered = tmp_path / "plain.nc", tmp_path / "filtered.nc"
+    assert make_cube(tmp_path / "in", plain) == 0
+    assert make_cube(tmp_path / "in", filtered, "--remove_land_spillover") == 0
+    cell = scene.cells.rows - 1 - row, column
+    with CubeFile(plain) as one, CubeFile(filtered) as other:
+        assert one.concentration(0)[cell] == pytest.approx(0.2)
+        assert other.concentration(0)[cell] == 0
+        assert other.flags(0)[cell] == FillFlag.SPILLOVER_REMOVED
+        assert one.flags(0)[cell] == FillFlag.OBSERVED
+        assert "land_spillover" in other.parameters and "land_spillover" not in one.parameters

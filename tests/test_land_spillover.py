@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seaice.masking.land_spillover import find_shore, remove_land_spillover
+from seaice.daily.land_spillover import find_shore, remove_land_spillover
 
 M = np.nan
 LAND = np.zeros((9, 12), bool)

@@ -55,6 +55,11 @@ def build_parser() -> argparse.ArgumentParser:
         choices=["fill", "keep"],
         help="fill the pole hole from its surroundings or keep it missing (default %(default)s)",
     )
+    add(
+        "--remove_land_spillover",
+        action="store_true",
+        help="set false ice along shores to open water (flagged) before the days are filled",
+    )
     add("--halo", action="store_true", help="let days outside the period help to fill its ends")
     add("--append", action="store_true", help="extend the cube that is there to --end_date")
     add("--lat_lon", action="store_true", help="store latitude and longitude of every cell")

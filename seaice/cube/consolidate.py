@@ -62,6 +62,7 @@ def consolidate(
     method: DailyMethod = Increments(),
     batch_size: int = 30,
     pole_hole: Literal["fill", "keep"] = "fill",
+    remove_land_spillover: bool = False,
     halo: bool = False,
     append: bool = False,
     lat_lon: bool = False,
@@ -94,6 +95,10 @@ def consolidate(
         finished days. No influence on the result.
     pole_hole : str
         ``fill`` it from its surroundings, or ``keep`` it missing.
+    remove_land_spillover : bool
+        Set false ice along shores to open water, with a flag of its own, before the days are filled
+        (:func:`seaice.daily.land_spillover.remove_land_spillover`). It needs a mask, or a product
+        that tells land.
     halo : bool
         Let days outside the period serve as sources for those at its ends.
     append : bool
@@ -156,7 +161,9 @@ def consolidate(
         )
         surface = ground.surface if ground else _choose_surface(days)
         packing = _choose_packing(output_file, compression, days.grid.shape, append=append)
-        recipe = Recipe(method, days.grid, surface, pole_hole, halo, table, packing)
+        recipe = Recipe(
+            method, days.grid, surface, pole_hole, halo, table, packing, remove_land_spillover
+        )
         target = Target(output_file, date_range, lat_lon, append, land_mask_file)
         if not ground and is_ocean(surface).all():
             logger.warning("%s", _describe_missing_mask(recipe))

@@ -34,6 +34,7 @@ from seaice.cube.batches import (
 from seaice.cube.packing import Packer
 from seaice.cube.recipe import Recipe
 from seaice.daily.folder import DailyGrids, DayRecord
+from seaice.daily.land_spillover import find_shore, remove_land_spillover
 from seaice.daily.neighbours import NEIGHBOUR_DAYS
 from seaice.daily.source import flag_values
 from seaice.dates import DateRange, day_number, from_day_number
@@ -170,6 +171,7 @@ class DayFiller:
         self._recipe = recipe = task.recipe
         self._cells = OceanCells(recipe.ocean)
         self._packer = Packer(recipe.packing, self._cells, recipe.hole)
+        self._shore = find_shore(~recipe.ocean) if recipe.removes_land_spillover else None
         self._folder = folder
         self._records: dict[int, DayRecord] = {}
         self._signatures: dict[int, str] = {}
@@ -208,7 +210,16 @@ class DayFiller:
             frame[:] = content.concentration
         if content.error is not None:
             self._errors[number] = expected_error.pack(self._cells.compress(content.error))
-        return flag_values(content)
+        return self._remove_spillover(frame, flag_values(content))
+
+    def _remove_spillover(self, frame: np.ndarray, flags: np.ndarray | None) -> np.ndarray | None:
+        """Set false ice along shores to open water where the recipe says so; returns flags of values."""
+        if self._shore is None:
+            return flags
+        frame[:], removed = remove_land_spillover(frame, self._shore)
+        flags = np.zeros(frame.shape, np.uint8) if flags is None else flags
+        flags[removed] = FillFlag.SPILLOVER_REMOVED
+        return flags
 
     def _pack(self, batch: BatchWriter, number: int, filled: Filled, gaps: np.ndarray) -> FinishedDay:
         error = expected_error.of_cells(filled, self._cells, gaps, self._recipe.error_table)

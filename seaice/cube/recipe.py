@@ -36,6 +36,8 @@ class Recipe:
     error_table : ErrorTable
         Coefficients of the expected errors.
     packing : Packing
+    removes_land_spillover : bool
+        Whether false ice along shores is set to open water before the days are filled.
     """
 
     method: DailyMethod
@@ -45,6 +47,7 @@ class Recipe:
     halo: bool
     error_table: ErrorTable
     packing: Packing
+    removes_land_spillover: bool = False
 
     @property
     def ocean(self) -> np.ndarray:
@@ -64,9 +67,11 @@ class Recipe:
     @property
     def parameters(self) -> dict[str, Any]:
         """Parameters that the cube stores; an append must have the same."""
+        filtered = {"land_spillover": "removed"} if self.removes_land_spillover else {}
         return {
             "method": self.method.name,
             **self.method.parameters,
+            **filtered,
             "pole_hole": self.pole_hole,
             "halo": self.halo,
             "compression": self.packing.compression,
