@@ -41,6 +41,15 @@ def check_picture(path):
         assert min(picture.size) > 100 and len(picture.convert("RGB").getcolors(1 << 20)) > 20
 
 
+def check_conventions(path, report):
+    checkers = pytest.importorskip("compliance_checker.runner")
+    checkers.CheckSuite.load_all_available_checkers()
+    passed, errors = checkers.ComplianceChecker.run_checker(
+        str(path), ["cf:1.11"], 0, "strict", output_filename=str(report), output_format="text"
+    )
+    assert passed and not errors, report.read_text()
+
+
 def test_a_mask_is_read_back(case, tmp_path):
     grid, cells = case
     mask = Mask(make_surface(grid, cells), np.zeros(grid.shape, np.float32), grid)
@@ -86,6 +95,7 @@ def test_index_and_picture_of_a_cube(case, tmp_path):
             expected = np.nan if name == "Svalbard" else share
             assert cube.concentration(1)[cells[name]] == pytest.approx(expected, nan_ok=True)
     assert read_file_grid(path) == grid
+    check_conventions(path, tmp_path / "conventions.txt")
 
     report = ice_index(input_file=path, output_csv=tmp_path / "index.csv")
     series = report.values["series"]

@@ -291,7 +291,7 @@ def draw_spectra(ax: Axes, scores: Scores, grid: Grid | None) -> None:
 def is_globe(scores: Scores, grid: Grid | None) -> bool:
     """Whether the field covers too much of the sphere for a flat map."""
     latitude = scores.gappy.latitude
-    if grid is not None or latitude is None:
+    if (grid is not None and not grid.is_geographic) or latitude is None:
         return False
     span = np.nanmax(latitude) - np.nanmin(latitude)
     return bool(scores.gappy.wraps or span > _LARGEST_FLAT_EXTENT)
@@ -305,7 +305,7 @@ def measure_cell_size(scores: Scores, grid: Grid | None) -> tuple[float, float]:
     InputError
         If the field has no coordinates or covers too much of the sphere for a flat map.
     """
-    if grid is not None:
+    if grid is not None and not grid.is_geographic:
         return grid.kilometres, grid.kilometres
     latitude, longitude = scores.gappy.latitude, scores.gappy.longitude
     if latitude is None or longitude is None or min(latitude.shape) < 2:
@@ -343,7 +343,7 @@ def _make_tapers(scores: Scores) -> list[tuple[int, np.ndarray]]:
 
 
 def _compute_extent(scores: Scores, grid: Grid | None) -> tuple[float, float, float, float] | None:
-    if grid is not None:
+    if grid is not None and not grid.is_geographic:
         west, east, south, north = (edge / 1000 for edge in grid.extent)
         return west, east, south, north
     latitude, longitude = scores.gappy.latitude, scores.gappy.longitude

@@ -177,7 +177,7 @@ def compare_with_cube(share_file: Path, cube_file: Path, *, least: float = 0.5) 
         concentration = cube.concentration(number)
         observed = cube.flags(number) == cube.flag_value("observed")
     compared = np.isfinite(share) & np.isfinite(concentration)
-    compared &= count >= least * (grid.step / PIXEL_METRES) ** 2
+    compared &= count >= least * (1000 * grid.kilometres / PIXEL_METRES) ** 2
     cells, filled = int(compared.sum()), int((compared & ~observed).sum())
     comparison: dict[str, Any] = {"day": str(day), "cells": cells, "filled": filled}
     if not cells:

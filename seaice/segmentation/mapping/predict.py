@@ -14,7 +14,7 @@ from seaice import (
     InputError,
     cf,
 )
-from seaice.grids import Grid, get_grid
+from seaice.grids import Grid, get_grid, parse_grid
 from seaice.report import Progress, Report
 from seaice.runtime.atomic_write import exclusive
 from seaice.runtime.digests import digest_file
@@ -129,8 +129,8 @@ def predict(
     batch_size : int
         Tiles at a time on a GPU, where the last digits depend on it. A processor takes one.
     ice_share_grid : str, optional
-        Name of a grid, such as n3125; by default that of ``cube_file``, else 3.125 km of the
-        hemisphere.
+        A grid such as n3125, ``EPSG:CODE:STEP:WEST,SOUTH,EAST,NORTH`` or a file to take it from; by
+        default that of ``cube_file``, else 3.125 km of the hemisphere.
     geotiff : bool
         Also write ``SCENE_surface_class.tif`` and one of each other layer, in percent.
     cube_file : Path, optional
@@ -181,9 +181,9 @@ def predict(
 def _choose_grid(name: str | None, cube_file: Path | None) -> Grid | None:
     """Grid of the ice share; None: by the hemisphere of each scene."""
     if cube_file is None:
-        return None if name is None else get_grid(name)
+        return None if name is None else parse_grid(name)
     cube_grid = read_cube_grid(Path(cube_file))
-    if name is not None and not get_grid(name).same_cells(cube_grid):
+    if name is not None and not parse_grid(name).same_cells(cube_grid):
         raise InputError(
             f"expected the cells of {cube_file} ({cube_grid}), found --ice_share_grid {name}; leave it "
             "out"
