@@ -413,6 +413,11 @@ def test_the_grid_is_that_of_the_granules(tmp_path, capsys):
     assert "granules of one hemisphere, found north and south" in capsys.readouterr().err
 
 
+def test_a_grid_smaller_than_the_points_by_which_an_area_is_found():
+    grid = parse_grid("EPSG:4326:0.1:10.3,70.3,10.6,70.6")
+    assert read_area("arctic", None).crop(grid) == grid
+
+
 GLOBES = [f"EPSG:4326:0.5:{west},-90,{west + 360},90" for west in (-180, 0)]
 
 

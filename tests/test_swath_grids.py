@@ -257,20 +257,30 @@ def test_longer_time_steps(archive, tmp_path):
 
 
 @pytest.mark.slow
-def test_days_beyond_the_dates_asked_for_are_in_no_longer_step(archive, tmp_path, capsys):
+def test_days_beyond_the_dates_asked_for_are_in_no_longer_step(tmp_path, capsys):
     """A granule over midnight holds scans of the day before."""
-    words = ["--input", archive, "--channels", "36.5H", "--output_dir", tmp_path]
-    assert run(*words, "--start_date", "20200302") == 0
-    assert run(*words, "--start_date", "20200302", "--period", "month") == 0
-    day, month = (fields(tmp_path / f"AMSR2_TB_n25000_{stamp}_D.nc") for stamp in ("20200302", "202003"))
-    name = "brightness_temperature_36_5H_count"
-    np.testing.assert_array_equal(month[name], day[name])
+    days = datetime(2020, 3, 2, tzinfo=UTC), datetime(2020, 3, 4, tzinfo=UTC)
+    granule = next(g for g in list_simulated_granules(*days) if g.start.date() != g.end.date())
+    path = write_granule(tmp_path, granule)
+    name, output = "brightness_temperature_36_5H_count", tmp_path / "tb"
+    words = ["--input", path, "--output_dir", output, "--grid", "EPSG:4326:2:-180,-90,180,90"]
+    words = [str(word) for word in words]
+
+    def count(stamp):
+        return fields(output / f"AMSR2_TB_epsg4326_2_{stamp}_D.nc")[name]
+
+    assert grid_swaths.main(words) == 0
+    first, second = count("20200302"), count("20200303")
+    assert first.sum() > 1000 and second.sum() > 1000
+    later = [*words, "--start_date", "20200303", "--period", "month"]
+    assert grid_swaths.main(later) == 0
+    np.testing.assert_array_equal(count("202003"), second)
     capsys.readouterr()
     # The same file of other days is made again, that of the same days is not.
-    assert run(*words, "--start_date", "20200302", "--period", "month") == 0
+    assert grid_swaths.main(later) == 0
     assert "already there" in capsys.readouterr().out
-    assert run(*words, "--period", "month") == 0
-    assert fields(tmp_path / "AMSR2_TB_n25000_202003_D.nc")[name].sum() > day[name].sum()
+    assert grid_swaths.main([*words, "--period", "month"]) == 0
+    np.testing.assert_array_equal(count("202003"), first + second)
 
 
 @pytest.mark.slow

@@ -96,6 +96,10 @@ class Area:
         )
         x, y = project(lat.ravel(), lon.ravel(), grid)
         left, right, bottom, top = grid.extent
+        if grid.is_geographic:
+            # Points a little west of the grid lie beside it, not a circle away.
+            middle = (left + right) / 2
+            x = middle + (x - middle + 180) % 360 - 180
         # A cell may lie between the points of the lattice: add their distance (111 km a degree).
         degree = 1.0 if grid.is_geographic else 111_000
         reach = 1.5 * degree * max(width, north - south) / (_LATTICE - 1)
