@@ -43,7 +43,7 @@ from seaice.sources.bremen.reader import read_day
 SIMULATED = 12
 # UTC hours without data: wedges of 7 to 15 percent of the ocean on every second day.
 OUTAGES = {
-    i: (4.0, end) for i, end in ((1, 13.0), (3, 14.0), (5, 14.2), (7, 14.4), (9, 14.6), (11, 14.0))
+    i: (4.0, end) for i, end in ((1, 13.0), (3, 14.0), (5, 14.2), (7, 12.5), (9, 14.6), (11, 14.0))
 }
 SHORT = 24
 # Days without a file, far enough apart to be single ones, and on both sides of each a whole ring.
