@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from seaice.flags import (
     flag_attributes,
 )
 from seaice.grids import CellLayout, Grid
+from seaice.open_file.address import hide_secrets
 
 if TYPE_CHECKING:
     import netCDF4
@@ -575,13 +575,13 @@ def record_command(words: Sequence[str], creator: str | None = None) -> Iterator
     Parameters
     ----------
     words : sequence of str
-        Program and options. Logins in addresses are left out.
+        Program and options. Logins and queries of addresses are left out.
     creator : str, optional
         ``Name`` or ``Name <mail>``.
     """
     name, _, mail = (creator or "").partition("<")
     described = {"creator_name": name.strip(), "creator_email": mail.strip(" >")}
-    line = re.sub(r"//[^/@\s]*@", "//", shlex.join(words))
+    line = hide_secrets(shlex.join(words))
     token = _command.set(Command(line, {k: text for k, text in described.items() if text}))
     try:
         yield

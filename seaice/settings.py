@@ -79,6 +79,7 @@ def explain_installation() -> str:
 
 # The extra of pyproject.toml that installs a package which only some stages need.
 _EXTRAS = {
+    "aiohttp": "remote",
     "cartopy": "maps",
     "distributed": "dask",
     "earthaccess": "icesat2",
@@ -92,6 +93,7 @@ _EXTRAS = {
     "pyhdf": "hdf4",
     "pyresample": "resample",
     "segmentation_models_pytorch": "encoders",
+    "s3fs": "remote",
     "shapely": "maps",
     "terratorch": "terramind",
     "timm": "encoders",

@@ -6,7 +6,7 @@
         ... fetch server.url + "a/b.nc" ...
         assert [r.status for r in server.requests_of("a/b.nc")] == [500, 200, 206]
 
-It knows Range, If-Range, ETag, Last-Modified, If-None-Match and If-Modified-Since.
+It knows Range (one part), If-Range, ETag, Last-Modified, If-None-Match and If-Modified-Since.
 """
 
 import hashlib
@@ -149,14 +149,15 @@ class Handler(BaseHTTPRequestHandler):
         if reply.validators and self.is_known(stored):
             self.simple(304)
             return
-        start = self.range_start(reply)
-        body = stored.body[start:]
+        start, stop = self.range_of(reply)
+        body = stored.body[start:stop]
         if start >= len(stored.body) > 0:
             self.simple(416, headers={"Content-Range": f"bytes */{len(stored.body)}"})
             return
-        self.send_response(206 if start or reply.content_range else 200)
-        if start or reply.content_range:
-            whole = f"bytes {start}-{len(stored.body) - 1}/{len(stored.body)}"
+        is_part = bool(start or stop or reply.content_range)
+        self.send_response(206 if is_part else 200)
+        if is_part:
+            whole = f"bytes {start}-{start + len(body) - 1}/{len(stored.body)}"
             self.send_header("Content-Range", reply.content_range or whole)
         if reply.validators:
             self.send_header("ETag", stored.etag)
@@ -198,14 +199,18 @@ class Handler(BaseHTTPRequestHandler):
             return stored.modified <= since
         return False
 
-    def range_start(self, reply: Reply) -> int:
+    def range_of(self, reply: Reply) -> tuple[int, int | None]:
+        """The first byte asked for, and one after the last if the request names it."""
         wanted = self.headers.get("Range", "")
         if not reply.ranges or not wanted.startswith("bytes="):
-            return 0
+            return 0, None
         condition = self.headers.get("If-Range")
         if condition not in (None, reply.stored.etag, reply.stored.last_modified):
-            return 0
-        return int(wanted[len("bytes=") :].split("-")[0])
+            return 0, None
+        first, last = wanted[len("bytes=") :].split("-")
+        if not first:
+            return max(0, len(reply.stored.body) - int(last)), None
+        return int(first), int(last) + 1 if last else None
 
 
 def status(code: int, **headers: str) -> Fault:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from seaice.fields.options import ReadOptions
 from seaice.fields.stack import FieldStack, find_concentration
 from seaice.flags import FillFlag, Surface, flag_attributes, is_ocean, read_flag_values
 from seaice.grids import CellLayout
+from seaice.open_file.address import Place
 from seaice.units import find_conversion
 
 WHOLE = slice(None)
@@ -37,7 +37,7 @@ class FieldContainer:
         If its concentration is no stack of daily maps on a grid, or in units of another kind.
     """
 
-    def __init__(self, path: Path, variable: str) -> None:
+    def __init__(self, path: Place, variable: str) -> None:
         self._field = field = FieldStack(path, ReadOptions(variable=variable, quality_level=0))
         try:
             self._first_day, self._maps = _number_days(field)
@@ -49,7 +49,7 @@ class FieldContainer:
         self._error = field.find_ancillary("standard_error", "standard_uncertainty")
 
     @classmethod
-    def find(cls, path: Path) -> FieldContainer | None:
+    def find(cls, path: Place) -> FieldContainer | None:
         """Open the ice concentration of a file; None if there is none."""
         name = find_concentration(path)
         return None if name is None else cls(path, name)

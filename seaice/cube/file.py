@@ -29,6 +29,7 @@ from seaice.dates import parse_date, read_days
 from seaice.flags import Surface, find_flag_value, is_ocean, read_flag_values, translate_surface
 from seaice.grids import CellLayout, Grid
 from seaice.open_file import explain_damage, open_netcdf, open_zarr
+from seaice.open_file.address import Address, Place, find_zarr_format, locate
 from seaice.runtime.atomic_write import locate_replaced
 from seaice.runtime.json_files import parse_json
 from seaice.runtime.output_checks import resolve_links
@@ -56,8 +57,8 @@ class CubeFile:
 
     Parameters
     ----------
-    path : Path
-        NetCDF file, or folder that is a Zarr group.
+    path : Path or str
+        NetCDF file, or Zarr group: a folder or an address (``https://...``, ``s3://...``).
     only_cube : bool
         Whether nothing but a cube of ``consolidate_data.py`` will do.
 
@@ -78,9 +79,9 @@ class CubeFile:
         Global attributes.
     """
 
-    def __init__(self, path: Path, *, only_cube: bool = False) -> None:
-        self.path = Path(path)
-        if not self.path.exists():
+    def __init__(self, path: Path | str | Address, *, only_cube: bool = False) -> None:
+        self.path = locate(path)
+        if isinstance(self.path, Path) and not self.path.exists():
             raise InputError(f"no such cube: {self.path}{_left_aside(self.path)}")
         self._container, self.is_cube = self._open_container(only_cube)
         try:
@@ -320,9 +321,9 @@ class CubeFile:
         self.close()
 
 
-def _is_old_group(path: Path) -> bool:
-    """Whether a path is a Zarr group of version 2."""
-    return (path / ".zgroup").is_file() and not (path / "zarr.json").is_file()
+def _is_old_group(path: Place) -> bool:
+    """Whether a folder or an address is a Zarr group of version 2."""
+    return path.is_dir() and find_zarr_format(path) == 2
 
 
 def _left_aside(path: Path) -> str:
@@ -360,15 +361,17 @@ class Container(Protocol):
         """Close the container; a second time does nothing."""
 
 
-def open_container(path: Path) -> Container:
-    """Open a NetCDF file, or a folder that is a Zarr v3 group.
+def open_container(path: Place) -> Container:
+    """Open a NetCDF file, or a folder or an address that is a Zarr v3 group.
 
     Raises
     ------
     InputError
         If it is neither; the message says what was found.
     """
-    return ZarrContainer(path) if path.is_dir() else NetCDFContainer(path)
+    if isinstance(path, Address) or path.is_dir():
+        return ZarrContainer(path)
+    return NetCDFContainer(path)
 
 
 class NetCDFContainer:
@@ -415,20 +418,25 @@ class NetCDFContainer:
 
 
 class ZarrContainer:
-    """A Zarr v3 group in a folder.
+    """A Zarr v3 group in a folder or at an address.
 
     Variables in the layout of :mod:`seaice.cube.zarr` are read past zarr-python, which
     takes some milliseconds for any read and gives fill values where a file was lost.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        _check_group(path)
+    def __init__(self, path: Place) -> None:
+        # None for an address: whatever there is is read by zarr-python.
+        self._folder = path if isinstance(path, Path) else None
+        if self._folder is not None:
+            _check_group(self._folder)
         group = open_zarr(path)
         with explain_damage(path, "Zarr"):
             self._arrays = dict(group.arrays())
         self.attributes: dict[str, Any] = group.attrs.asdict()
-        self._layouts = {name: own_layout(array) for name, array in self._arrays.items()}
+        self._layouts = {
+            name: own_layout(array) if self._folder is not None else None
+            for name, array in self._arrays.items()
+        }
 
     def has(self, name: str) -> bool:
         """Whether there is an array of that name."""
@@ -447,34 +455,36 @@ class ZarrContainer:
         """A part of an array as stored."""
         array, layout = self._arrays[name], self._layouts[name]
         index = index[: array.ndim]
-        if layout is not None:
-            return self._read_shards(name, layout, index, _ranges(index, array.shape))
+        if layout is not None and self._folder is not None:
+            return self._read_shards(self._folder / name, layout, index, _ranges(index, array.shape))
         try:
-            if has_own_keys(array.metadata.to_dict()):
-                self._check_files(name)
+            if self._folder is not None and has_own_keys(array.metadata.to_dict()):
+                self._check_files(name, self._folder)
             return np.asarray(array[index or ...])
         except _ZARR_DAMAGE as error:
             raise OSError(str(error)) from error
 
-    def _read_shards(self, name: str, layout: Layout, index: Index, part: Sequence[range]) -> np.ndarray:
+    def _read_shards(
+        self, folder: Path, layout: Layout, index: Index, part: Sequence[range]
+    ) -> np.ndarray:
         *days, rows, columns = part
         files = [f"c.{day}.0.0" for day in days[0]] if days else ["c.0.0"]
         inner, across = _span(rows), _span(columns)
         shape = (len(files), inner.stop - inner.start, across.stop - across.start)
         frames = np.empty(shape, layout.dtype)
         for file, frame in zip(files, frames, strict=True):
-            read_shard(self._path / name / file, layout, inner, across, frame)
+            read_shard(folder / file, layout, inner, across, frame)
         if rows.step != 1 or columns.step != 1:
             row_index = np.array(rows)[:, np.newaxis] - inner.start
             frames = frames[:, row_index, np.array(columns) - across.start]
         values = frames if days else frames[0]
         return values[tuple(slice(None) if isinstance(i, slice) else 0 for i in index)]
 
-    def _check_files(self, name: str) -> None:
+    def _check_files(self, name: str, folder: Path) -> None:
         """Refuse an array without one of its chunk files: all were written, so it was lost."""
         array = self._arrays[name]
         for chunk in product(*(range(count) for count in array.cdata_shape)):
-            file = self._path / name / array.metadata.encode_chunk_key(chunk)
+            file = folder / name / array.metadata.encode_chunk_key(chunk)
             if file.stat().st_size == 0:
                 raise OSError(f"{file} is empty")
 

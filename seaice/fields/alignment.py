@@ -7,12 +7,12 @@ columns before rows. A second input is therefore matched by the place of its cel
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from seaice import InputError
 from seaice.fields.axes import FieldAxes
+from seaice.open_file.address import Place
 
 _LARGEST_SHARE = 0.25  # of a cell: cells that are further apart are not the same cells
 
@@ -43,7 +43,7 @@ class CellOrder:
         return np.ascontiguousarray(maps[..., self.rows[:, np.newaxis], self.columns])
 
 
-def match_cells(second: FieldAxes, field: FieldAxes, path: Path, variable: str) -> CellOrder:
+def match_cells(second: FieldAxes, field: FieldAxes, path: Place, variable: str) -> CellOrder:
     """Match the cells of a second input with those of the field by their places.
 
     Parameters

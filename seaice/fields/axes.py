@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from seaice import InputError, grids
 from seaice.dates import from_day_number
 from seaice.grids import Grid
 from seaice.open_file import summarise_error
+from seaice.open_file.address import Place
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -135,7 +135,7 @@ class FieldAxes:
 
 
 def read_axes(
-    dataset: xr.Dataset, array: xr.DataArray, path: Path, *, with_positions: bool = True
+    dataset: xr.Dataset, array: xr.DataArray, path: Place, *, with_positions: bool = True
 ) -> FieldAxes:
     """Read the axes of a variable of an open file.
 
@@ -144,7 +144,7 @@ def read_axes(
     dataset : xarray.Dataset
     array : xarray.DataArray
         Variable of the dataset.
-    path : Path
+    path : Path or Address
         Path of the file, for messages.
     with_positions : bool
         Whether latitudes and longitudes of every cell are read; those of rows and columns are always.
@@ -283,7 +283,7 @@ def _read_position(
 
 
 def _read_days(
-    dataset: xr.Dataset, array: xr.DataArray, time: str | None, name: str | None, path: Path
+    dataset: xr.Dataset, array: xr.DataArray, time: str | None, name: str | None, path: Place
 ) -> np.ndarray:
     """Read the time of every map as days since 1970-01-01; maps without times are numbered from 0."""
     if time is None:
@@ -307,7 +307,7 @@ def _read_days(
     return np.asarray(since / np.timedelta64(1, "D"), np.float64)
 
 
-def read_periods(dataset: xr.Dataset, axes: FieldAxes, path: Path) -> np.ndarray | None:
+def read_periods(dataset: xr.Dataset, axes: FieldAxes, path: Place) -> np.ndarray | None:
     """Read the first and the last day of every map: of its bounds if it has any, else of its time.
 
     Returns
@@ -329,7 +329,9 @@ def read_periods(dataset: xr.Dataset, axes: FieldAxes, path: Path) -> np.ndarray
         return np.stack([days, days], axis=1)
     import xarray as xr
 
-    units = {k: v for k, v in time.attrs.items() if k in ("units", "calendar")}
+    # Bounds may have units of their own.
+    counted = dataset[name].attrs if "units" in dataset[name].attrs else time.attrs
+    units = {k: v for k, v in counted.items() if k in ("units", "calendar")}
     bounds = xr.Variable(("map", "end"), dataset[name].values, units)
     values = _decode_times(xr.Dataset({name: bounds}), name, path)
     if values.dtype.kind != "M":
@@ -340,7 +342,7 @@ def read_periods(dataset: xr.Dataset, axes: FieldAxes, path: Path) -> np.ndarray
     return np.stack([first, np.maximum(first, np.ceil(since[:, 1]).astype(np.int64) - 1)], axis=1)
 
 
-def _decode_times(dataset: xr.Dataset, name: str, path: Path) -> np.ndarray:
+def _decode_times(dataset: xr.Dataset, name: str, path: Place) -> np.ndarray:
     """Decode the times of a variable by its units and calendar; numbers if it has no such units."""
     import xarray as xr
 

@@ -16,6 +16,7 @@ from seaice.fields.axes import FieldAxes, read_axes
 from seaice.fields.open import open_field
 from seaice.flags import SurfaceClass, SurfaceCodes, is_ocean, read_surface_codes, translate_surface
 from seaice.open_file import explain_damage
+from seaice.open_file.address import Place
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,7 +94,7 @@ def find_sea(
     land: np.ndarray | None,
     *,
     options: ReadOptions,
-    input_file: Path,
+    input_file: Place,
     variable: str,
 ) -> SeaMask:
     """Find the sea cells of a field.
@@ -142,7 +143,9 @@ def find_sea(
     return sea.compare_with(observed)
 
 
-def read_sea_of_input(dataset: xr.Dataset, axes: FieldAxes, path: Path, variable: str) -> SeaMask | None:
+def read_sea_of_input(
+    dataset: xr.Dataset, axes: FieldAxes, path: Place, variable: str
+) -> SeaMask | None:
     """Read the sea from a mask in the file of a field; None if it has none that explains itself."""
     from seaice.fields.options import ReadOptions
 
@@ -172,7 +175,7 @@ def _read_from_mask_file(path: Path, axes: FieldAxes) -> SeaMask:
 
 
 def _read_from_input(
-    dataset: xr.Dataset, axes: FieldAxes, options: ReadOptions, path: Path, variable: str
+    dataset: xr.Dataset, axes: FieldAxes, options: ReadOptions, path: Place, variable: str
 ) -> SeaMask | None:
     """Read the sea from a mask of the input file itself; None if there is none that explains itself."""
     name = options.mask_variable
@@ -242,7 +245,7 @@ def _read_from_variable(
     axes: FieldAxes,
     name: str,
     options: ReadOptions,
-    path: Path,
+    path: Place,
     *,
     is_input: bool = False,
 ) -> SeaMask:
@@ -281,7 +284,7 @@ def _take_surface(dataset: xr.Dataset, array: xr.DataArray) -> xr.DataArray:
     return array
 
 
-def _read_numbers(array: xr.DataArray, axes: FieldAxes, path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_numbers(array: xr.DataArray, axes: FieldAxes, path: Place) -> tuple[np.ndarray, np.ndarray]:
     """Read the numbers of a mask, float64 (rows, columns) as stored, and where they are missing.
 
     A fill value that the attributes explain is a code like any other.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from seaice.open_file import explain_damage, open_xarray, open_zarr
+from seaice.open_file.address import Place, find_zarr_format
 from seaice.units import normalise_name
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ UNASKED_FILL = "unasked_fill_value"  # in the encoding of a variable whose fill 
 CONCENTRATION_NAMES = ("sea_ice_area_fraction", "sea_ice_concentration")
 
 
-def open_stored(path: Path) -> xr.Dataset:
+def open_stored(path: Place) -> xr.Dataset:
     """Open a field file as stored, with the fill values that its variables really have.
 
     In Zarr version 2 every array has a fill value, and libraries write 0 unless they are asked for
@@ -33,10 +33,11 @@ def open_stored(path: Path) -> xr.Dataset:
         As :func:`seaice.open_file.open_xarray`.
     """
     dataset = open_xarray(path, decode=False)
-    if not (path / ".zgroup").is_file():
+    if not path.is_dir() or find_zarr_format(path) != 2:
         return dataset
     with explain_damage(path, "Zarr"):
         group = open_zarr(path, zarr_format=2)
+        bounds = {variable.attrs.get("bounds") for variable in dataset.variables.values()}
         for name, variable in dataset.variables.items():
             if "_FillValue" not in variable.attrs or str(name) not in group:
                 continue
@@ -44,7 +45,9 @@ def open_stored(path: Path) -> xr.Dataset:
             if declared is not None and variable.dtype.kind in "fiu":
                 variable.attrs["_FillValue"] = variable.dtype.type(declared)
             elif (
-                declared is None and variable.attrs["_FillValue"] == 0 and _has_meaning_at_zero(variable)
+                declared is None
+                and variable.attrs["_FillValue"] == 0
+                and (name in bounds or _has_meaning_at_zero(variable))
             ):
                 del variable.attrs["_FillValue"]
                 variable.encoding[UNASKED_FILL] = 0
@@ -65,7 +68,7 @@ def _has_meaning_at_zero(variable: Any) -> bool:
     )
 
 
-def decode_stored(stored: xr.Dataset, path: Path) -> xr.Dataset:
+def decode_stored(stored: xr.Dataset, path: Place) -> xr.Dataset:
     """Apply the CF conventions to a file as stored, times left out: scale, offset, missing values."""
     import xarray as xr
 
@@ -76,7 +79,7 @@ def decode_stored(stored: xr.Dataset, path: Path) -> xr.Dataset:
         return xr.decode_cf(stored, decode_times=False, decode_timedelta=False)
 
 
-def open_field(path: Path) -> xr.Dataset:
+def open_field(path: Place) -> xr.Dataset:
     """Open a field file by the CF conventions, with times as numbers.
 
     Raises

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from seaice import InputError
 from seaice.dates import from_day_number
 from seaice.fields.axes import FieldAxes
+from seaice.open_file.address import Place
 from seaice.units import find_conversion, normalise_name
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def drop_impossible_temperatures(
         )
 
 
-def refuse_lone_code(values: np.ndarray, path: Path, variable: str) -> None:
+def refuse_lone_code(values: np.ndarray, path: Place, variable: str) -> None:
     """Refuse a field with a usual code for missing values far from all its other values.
 
     Raises
@@ -126,7 +126,7 @@ def refuse_lone_code(values: np.ndarray, path: Path, variable: str) -> None:
 
 
 def refuse_other_unit(
-    values: np.ndarray, limits: tuple[float, float], path: Path, variable: str
+    values: np.ndarray, limits: tuple[float, float], path: Place, variable: str
 ) -> None:
     """Refuse a field most of whose values lie outside its limits: they are in another unit.
 
@@ -149,7 +149,7 @@ def refuse_other_unit(
 
 
 def check_concentration(
-    values: np.ndarray, full: float, axes: FieldAxes, path: Path, variable: str
+    values: np.ndarray, full: float, axes: FieldAxes, path: Place, variable: str
 ) -> list[str]:
     """Check that ice concentration is in one unit and that no map has zeros in place of gaps.
 

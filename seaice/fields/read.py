@@ -38,6 +38,7 @@ from seaice.flags import SurfaceClass, find_flag_value, read_surface_codes
 from seaice.gapfill.field import GappyField
 from seaice.grids import Grid
 from seaice.open_file import summarise_error
+from seaice.open_file.address import Place, locate
 from seaice.units import normalise_name
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class FieldSource:
     """
 
     field: GappyField
-    path: Path
+    path: Place
     variable: str
     axes: FieldAxes
     attributes: dict[str, Any]
@@ -106,7 +107,7 @@ class FieldSource:
         }
 
 
-def read_gappy(path: Path, options: ReadOptions = ReadOptions()) -> FieldSource:
+def read_gappy(path: Place, options: ReadOptions = ReadOptions()) -> FieldSource:
     """Read a field with gaps.
 
     Parameters
@@ -126,7 +127,7 @@ def read_gappy(path: Path, options: ReadOptions = ReadOptions()) -> FieldSource:
         If the file is missing or unreadable, the variable does not exist or is no stack of maps, the
         mask has another shape, or the file has no map of the date range.
     """
-    path = Path(path)
+    path = locate(path)
     with open_stored(path) as stored:
         dataset = decode_stored(stored, path)
         name = choose_variable(dataset, path, options.variable)
@@ -197,7 +198,7 @@ def read_gappy(path: Path, options: ReadOptions = ReadOptions()) -> FieldSource:
         )
 
 
-def read_concentration(path: Path, options: ReadOptions) -> FieldSource:
+def read_concentration(path: Place, options: ReadOptions) -> FieldSource:
     """Read a field of ice concentration as :func:`read_gappy` does; InputError if it is none."""
     source = read_gappy(path, options)
     if not source.is_concentration:
@@ -208,7 +209,7 @@ def read_concentration(path: Path, options: ReadOptions) -> FieldSource:
     return source
 
 
-def choose_variable(dataset: xr.Dataset, path: Path, name: str | None) -> str:
+def choose_variable(dataset: xr.Dataset, path: Place, name: str | None) -> str:
     """Choose the variable to read: the one that is named, else the only one that can be a field.
 
     Raises
@@ -250,7 +251,7 @@ def _can_be_field(array: xr.DataArray) -> bool:
     )
 
 
-def _select_maps(axes: FieldAxes, options: ReadOptions, path: Path) -> slice:
+def _select_maps(axes: FieldAxes, options: ReadOptions, path: Place) -> slice:
     """Select the maps within the date range of the options, as an index range."""
     if options.start_date is None and options.end_date is None:
         return slice(0, len(axes.days))
@@ -267,7 +268,7 @@ def _select_maps(axes: FieldAxes, options: ReadOptions, path: Path) -> slice:
     return slice(int(inside[0]), int(inside[-1]) + 1)
 
 
-def read_maps(array: xr.DataArray, axes: FieldAxes, path: Path) -> np.ndarray:
+def read_maps(array: xr.DataArray, axes: FieldAxes, path: Place) -> np.ndarray:
     """Read the values of a variable.
 
     Returns
@@ -309,7 +310,7 @@ def is_named_concentration(array: xr.DataArray) -> bool:
     return standard.split(" ")[0] in CONCENTRATION_NAMES
 
 
-def keeps_zero_value(array: xr.DataArray, options: ReadOptions, path: Path, notes: list[str]) -> bool:
+def keeps_zero_value(array: xr.DataArray, options: ReadOptions, path: Place, notes: list[str]) -> bool:
     """Whether 0 is a value of a concentration although it is declared as missing.
 
     No ice is an observation, and where 0 also stands for a gap only the user can tell them apart.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -34,6 +33,7 @@ from seaice.fields.read import (
 from seaice.flags import Surface, SurfaceClass, find_flag_value, read_flag_values
 from seaice.grids import CellLayout, Grid
 from seaice.open_file import summarise_error
+from seaice.open_file.address import Place
 from seaice.units import find_conversion, normalise_name
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class FieldStack:
 
     Parameters
     ----------
-    path : Path
+    path : Path or Address
         NetCDF file or Zarr group.
     options : ReadOptions
         Variable, valid range and quality; masks and dates do not matter here.
@@ -77,7 +77,7 @@ class FieldStack:
         Whether the variable is ice concentration.
     """
 
-    def __init__(self, path: Path, options: ReadOptions = ReadOptions()) -> None:
+    def __init__(self, path: Place, options: ReadOptions = ReadOptions()) -> None:
         self.path = path
         self._stored = open_stored(path)
         try:
@@ -258,7 +258,7 @@ def _tells_observed(attributes: dict[str, Any]) -> bool:
         return False
 
 
-def find_concentration(path: Path) -> str | None:
+def find_concentration(path: Place) -> str | None:
     """Find the variable of a file that is ice concentration, by its name or its standard name.
 
     Returns

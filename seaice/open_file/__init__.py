@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from seaice import InputError
 from seaice.open_file import classic_netcdf, hdf5_damage
+from seaice.open_file.address import Address, Place, find_zarr_format, open_store
 from seaice.open_file.checksum import compare_checksum, compare_content
 
 if TYPE_CHECKING:
@@ -156,12 +157,12 @@ def open_hdf5(path: Path | BinaryIO, *, for_names: bool = False) -> h5py.File:
         return h5py.File(path, "r")
 
 
-def open_zarr(path: Path, *, zarr_format: Literal[2, 3] = 3) -> zarr.Group:
-    """Open a folder that is a Zarr group for reading; there is nothing to close.
+def open_zarr(path: Place, *, zarr_format: Literal[2, 3] = 3) -> zarr.Group:
+    """Open a Zarr group in a folder or at an address for reading; there is nothing to close.
 
     Parameters
     ----------
-    path : Path
+    path : Path or Address
     zarr_format : {2, 3}
         Version of the format that the group must have.
 
@@ -173,16 +174,18 @@ def open_zarr(path: Path, *, zarr_format: Literal[2, 3] = 3) -> zarr.Group:
     import zarr
 
     with explain_damage(path, "Zarr"):
+        if isinstance(path, Address):
+            return zarr.open_group(open_store(path), mode="r", zarr_format=zarr_format)
         compare_checksum(path)
         return zarr.open_group(str(path), mode="r", zarr_format=zarr_format)
 
 
-def open_xarray(path: Path, *, decode: bool = True) -> xarray.Dataset:
+def open_xarray(path: Place, *, decode: bool = True) -> xarray.Dataset:
     """Open a NetCDF file or a Zarr group of any version with xarray, without dask.
 
     Parameters
     ----------
-    path : Path
+    path : Path or Address
     decode : bool
         Apply the CF conventions: scale, missing values, times (not durations: a field in days
         is a field of numbers). Otherwise everything is as stored.
@@ -195,11 +198,21 @@ def open_xarray(path: Path, *, decode: bool = True) -> xarray.Dataset:
     import xarray
 
     is_zarr = path.is_dir()
-    if is_zarr and not any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zmetadata")):
+    zarr_format = find_zarr_format(path) if is_zarr else None
+    if is_zarr and zarr_format is None:
         raise InputError(f"expected a NetCDF file or a Zarr group, found the folder {path}")
     with explain_damage(path, "Zarr" if is_zarr else "NetCDF"), warnings.catch_warnings():
         # Two fill values in one variable, names of other conventions: nothing to act upon.
         warnings.simplefilter("ignore")
+        if isinstance(path, Address):
+            store = open_store(path)
+            return xarray.open_zarr(
+                store,
+                chunks=None,
+                decode_cf=decode,
+                decode_timedelta=False,
+                zarr_format=zarr_format,
+            )
         if is_zarr:
             compare_checksum(path)
         else:
@@ -214,7 +227,7 @@ def open_xarray(path: Path, *, decode: bool = True) -> xarray.Dataset:
 
 
 @contextmanager
-def explain_damage(path: Path, kind: Format) -> Iterator[None]:
+def explain_damage(path: Place, kind: Format) -> Iterator[None]:
     """Turn what a library raises while a file is read into :class:`UnreadableFile`.
 
     An :class:`seaice.InputError` passes: its text says already what is wrong.
@@ -235,12 +248,12 @@ def summarise_error(error: BaseException) -> str:
 _PIPE = "a pipe or a device"
 
 
-def _unreadable(path: Path, kind: Format, error: BaseException) -> UnreadableFile:
+def _unreadable(path: Place, kind: Format, error: BaseException) -> UnreadableFile:
     """The error to raise for a file on which a library failed."""
     noun = {"NetCDF": "a NetCDF file", "HDF5": "an HDF5 file", "Zarr": "a Zarr group"}[kind]
     content = ""
     try:
-        if kind != "Zarr" or not path.is_dir():
+        if isinstance(path, Path) and (kind != "Zarr" or not path.is_dir()):
             content = _other_content(path)
     except (FileNotFoundError, NotADirectoryError):
         return UnreadableFile(f"no such file: {path}", "no such file")
@@ -252,7 +265,8 @@ def _unreadable(path: Path, kind: Format, error: BaseException) -> UnreadableFil
         return UnreadableFile(f"expected {noun}, found {content}: {path}{advice}", f"found {content}")
     words = (isinstance(error, OSError) and error.strerror) or str(error)  # without number and path
     reason = " ".join(words.split())[:300] or type(error).__name__
-    text = f"{path} is no readable {noun.partition(' ')[2]} ({reason}); fetch or make it again"
+    advice = "fetch or make it again" if isinstance(path, Path) else "try again later"
+    text = f"{path} is no readable {noun.partition(' ')[2]} ({reason}); {advice}"
     return UnreadableFile(text, reason)
 
 

@@ -17,6 +17,7 @@ from seaice.fields.read import FieldSource, choose_variable, read_gappy
 from seaice.fields.stack import FieldStack
 from seaice.gridding.file import TimeStep
 from seaice.grids import Grid
+from seaice.open_file.address import Place
 from seaice.pictures.read_field import MapField, read_land
 from seaice.report import format_count
 
@@ -27,7 +28,7 @@ _MOST_CODES, _FEWEST_CELLS, _FEWEST_VALUES = 8, 10, 20
 
 
 def read_foreign_field(
-    path: Path, variable: str | None, day: date | None, land_mask_file: Path | None = None
+    path: Place, variable: str | None, day: date | None, land_mask_file: Path | None = None
 ) -> MapField:
     """Read one variable of a file of any origin on one day (parameters as of ``read_field``).
 
@@ -78,7 +79,7 @@ def read_foreign_field(
     )
 
 
-def _read_flags(path: Path, options: ReadOptions) -> MapField | None:
+def _read_flags(path: Place, options: ReadOptions) -> MapField | None:
     """Read the codes of a flag variable on a grid on one day; None if the variable is none."""
     with open_field(path) as dataset:
         name = choose_variable(dataset, path, options.variable)

@@ -20,6 +20,7 @@ from seaice.flags import FillFlag, Surface
 from seaice.grids import Grid
 from seaice.masks import Mask, find_pole_hole
 from seaice.open_file import open_netcdf
+from seaice.open_file.address import Address, Place
 from seaice.pictures.read_field import is_gridded, read_land
 from seaice.report import format_count
 from seaice.runtime.json_files import parse_json
@@ -71,7 +72,7 @@ class MapDay:
         )
 
 
-def recognise_kind(path: Path) -> FileKind:
+def recognise_kind(path: Place) -> FileKind:
     """Recognise by its content whether a file is a daily file, a cube, a mask or another gridded file.
 
     Raises
@@ -79,6 +80,8 @@ def recognise_kind(path: Path) -> FileKind:
     InputError
         If there is no such file.
     """
+    if isinstance(path, Address):
+        return "gridded" if find_concentration(path) is None else "cube"
     if not path.exists():
         raise InputError(f"no such file: {path}")
     if not path.is_file() and not path.is_dir():
@@ -120,7 +123,7 @@ def _has_netcdf_signature(path: Path) -> bool:
     return signature == b"\x89HDF\r\n\x1a\n" or signature[:3] == b"CDF"
 
 
-def read_map_day(path: Path, day: date | None, land_mask_file: Path | None) -> MapDay:
+def read_map_day(path: Place, day: date | None, land_mask_file: Path | None) -> MapDay:
     """Read a day from a daily file, or from a cube or another stack of concentration.
 
     Raises
@@ -128,7 +131,7 @@ def read_map_day(path: Path, day: date | None, land_mask_file: Path | None) -> M
     InputError
         If the file is missing, is neither of the two, or does not hold the day.
     """
-    if recognise_kind(path) == "daily":
+    if isinstance(path, Path) and recognise_kind(path) == "daily":
         return read_daily(path, day, land_mask_file=land_mask_file)
     with CubeFile(path) as cube:
         if land_mask_file is None:
@@ -319,7 +322,7 @@ class DayComparison:
         return lines
 
 
-def read_comparison(original_file: Path, consolidated_file: Path, day: date) -> DayComparison:
+def read_comparison(original_file: Path, consolidated_file: Place, day: date) -> DayComparison:
     """Read a daily file and the same day of a cube.
 
     Raises

@@ -21,6 +21,7 @@ from seaice.flags import find_flag_value
 from seaice.gridding.file import TimeStep
 from seaice.grids import Grid
 from seaice.open_file import open_netcdf, summarise_error
+from seaice.open_file.address import Address, Place
 from seaice.report import format_count
 
 # The variable that is drawn by default, in order of preference: by standard name, else by name.
@@ -141,9 +142,9 @@ def is_gridded(dataset: Any) -> bool:
     return has_time or "surface" in names or "land_mask" in names
 
 
-def is_own_grid(path: Path, variable: str | None) -> bool:
+def is_own_grid(path: Place, variable: str | None) -> bool:
     """Whether :func:`read_field` reads a variable: on a grid of this toolbox, or a flag variable."""
-    if not path.is_file():
+    if isinstance(path, Address) or not path.is_file():
         return False
     with open_netcdf(path) as dataset:
         names = _list_maps(dataset)
@@ -153,7 +154,7 @@ def is_own_grid(path: Path, variable: str | None) -> bool:
 
 
 def read_field(
-    path: Path, variable: str | None, day: date | None, land_mask_file: Path | None = None
+    path: Place, variable: str | None, day: date | None, land_mask_file: Path | None = None
 ) -> MapField:
     """Read one variable of a gridded file of this toolbox at one time step.
 
@@ -173,7 +174,7 @@ def read_field(
     InputError
         If the file is unreadable or has no such variable, or no time step holds the day.
     """
-    if not path.is_file():
+    if isinstance(path, Address) or not path.is_file():
         raise InputError(f"--variable needs a NetCDF file, found {path}")
     with open_netcdf(path) as dataset:
         name, is_main = _choose_variable(dataset, path, variable)
@@ -328,7 +329,7 @@ def _read_values(
     return values
 
 
-def read_land(land_mask_file: Path, path: Path, grid: Grid) -> np.ndarray:
+def read_land(land_mask_file: Path, path: Place, grid: Grid) -> np.ndarray:
     """Read the land of a mask, bool (rows, columns); InputError if it lies on another grid."""
     mask = masks.read_mask(land_mask_file)
     if not mask.grid.same_cells(grid):

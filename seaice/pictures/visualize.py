@@ -17,6 +17,7 @@ from seaice.drawing.palette import Swatch
 from seaice.drawing.source import describe_source
 from seaice.fields.stack import find_concentration
 from seaice.grids import Grid
+from seaice.open_file.address import Place, locate
 from seaice.pictures.field_map import (
     EXTENTS,
     Extent,
@@ -77,7 +78,7 @@ def visualize(
     ----------
     input_file : Path
         A daily file of any format, a cube, a mask, or a gridded file such as freeboard or
-        brightness temperature.
+        brightness temperature; or the address of a Zarr group.
     output_file : Path, optional
         Picture to write; by default named after the input file, in the working folder.
     date : datetime.date, optional
@@ -111,25 +112,25 @@ def visualize(
         If the input is missing or cannot be drawn, does not hold the day or the variable, or an
         option does not fit it.
     """
-    input_file = Path(input_file)
+    source = locate(input_file)
     # The default name depends on the content, but its folder and ending are known now.
-    _check_picture(output_file or Path("map.png"), dpi, input_file, land_mask_file)
-    kind = recognise_kind(input_file)
+    _check_picture(output_file or Path("map.png"), dpi, source, land_mask_file)
+    kind = recognise_kind(source)
     common: dict[str, Any] = {"coastlines": coastlines, "dpi": dpi, "show": show}
     area = StudyArea(bbox=bbox, bounds=bounds, region=region)
     limits = {"vmin": vmin, "vmax": vmax}
     if kind == "gridded" and ice_edge is not None and variable is None:
-        kind = "gridded" if find_concentration(input_file) is None else "cube"
+        kind = "gridded" if find_concentration(source) is None else "cube"
     if kind == "gridded" or variable not in (None, "sea_ice_conc"):
         _refuse_options("gridded statistics", ice_edge=ice_edge)
-        read = read_field if is_own_grid(input_file, variable) else read_foreign_field
-        field = read(input_file, variable, date, land_mask_file)
+        read = read_field if is_own_grid(source, variable) else read_foreign_field
+        field = read(source, variable, date, land_mask_file)
         if area.is_set:
             _refuse_options("a study area", extent=extent)
             field = cut_field(field, *area.find_cells(field.grid))
             extent = "grid"
         options = {"extent": extent, "title": title, **limits}
-        return _visualize_field(field, input_file, output_file, options, **common)
+        return _visualize_field(field, source, output_file, options, **common)
     if kind == "mask":
         needless = {"date": date, "land_mask_file": land_mask_file, "ice_edge": ice_edge}
         place = {"bbox": bbox, "bounds": bounds, "region": region, "title": title, "extent": extent}
@@ -141,10 +142,10 @@ def visualize(
         raise InputError(
             f"expected --vmin below --vmax, found {colours[0]:g} to {colours[1]:g}; change one"
         )
-    day = read_map_day(input_file, date, land_mask_file)
+    day = read_map_day(source, date, land_mask_file)
     day = day.cut(*area.find_cells(day.grid)) if area.is_set else day
     choices = {"ice_edge": ice_edge, "limits": colours, "title": title}
-    return _visualize_day(day, input_file, output_file, choices, **common)
+    return _visualize_day(day, source, output_file, choices, **common)
 
 
 def _refuse_options(kind: str, **options: object) -> None:
@@ -156,7 +157,7 @@ def _refuse_options(kind: str, **options: object) -> None:
 
 def _visualize_day(
     day: MapDay,
-    input_file: Path,
+    input_file: Place,
     output_file: Path | None,
     options: Mapping[str, Any],
     *,
@@ -184,7 +185,7 @@ def _visualize_day(
     return _save(figure, output_file, coast, dpi=dpi, show=show)
 
 
-def _make_default_name(input_file: Path, *stamps: str) -> Path:
+def _make_default_name(input_file: Place, *stamps: str) -> Path:
     """Make the name of a picture from that of the input file and stamps that it does not contain."""
     parts = [input_file.stem]
     parts += [stamp for stamp in stamps if stamp and stamp not in input_file.stem]
@@ -193,7 +194,7 @@ def _make_default_name(input_file: Path, *stamps: str) -> Path:
 
 def _visualize_field(
     field: MapField,
-    input_file: Path,
+    input_file: Place,
     output_file: Path | None,
     options: Mapping[str, Any],
     *,
@@ -308,10 +309,10 @@ def compare(
         If an input is missing or of another kind, the cube lacks the day, or the two lie on
         different grids.
     """
-    original_file, consolidated_file = Path(original_file), Path(consolidated_file)
+    original_file, cube = Path(original_file), locate(consolidated_file)
     output_file = output_file or Path(f"interpolation_comparison_{date:%Y%m%d}.png")
-    _check_picture(output_file, dpi, original_file, consolidated_file)
-    comparison = read_comparison(original_file, consolidated_file, date)
+    _check_picture(output_file, dpi, original_file, cube)
+    comparison = read_comparison(original_file, cube, date)
     coast = _choose_coast(coastlines, comparison.raw.grid, comparison.raw.land)
     figure = _draw_comparison(comparison, coast, paint_land=not no_land)
     draw.draw_heading(
@@ -319,7 +320,7 @@ def compare(
         f"Sea ice concentration before and after filling, {date}",
         describe_source(
             read_attributes(original_file),
-            f"{original_file.name} · {consolidated_file.name} · {comparison.raw.grid}",
+            f"{original_file.name} · {cube.name} · {comparison.raw.grid}",
         ),
     )
     report = _save(figure, output_file, coast, dpi=dpi, show=show)
@@ -417,11 +418,12 @@ def _draw_coast_and_hole(ax: GeoAxes, day: MapDay, coast: _Coast) -> list[Swatch
     return [*swatches, hole] if hole else swatches
 
 
-def _check_picture(output_file: Path, dpi: int, *inputs: Path | None) -> None:
+def _check_picture(output_file: Path, dpi: int, *inputs: Place | None) -> None:
     """Raise InputError, before any work, if the picture could not be written."""
     if not 20 <= dpi <= 1200:
         raise InputError(f"expected 20 to 1200 dots per inch, found {dpi}")
-    check_outputs([Output("output_file", output_file, "picture")], inputs, is_daily_file=DayFile.parse)
+    files = [place for place in inputs if isinstance(place, Path)]
+    check_outputs([Output("output_file", output_file, "picture")], files, is_daily_file=DayFile.parse)
 
 
 def _save(figure: Figure, output_file: Path, coast: _Coast, *, dpi: int, show: bool) -> Report:

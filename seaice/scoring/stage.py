@@ -126,7 +126,7 @@ def score_gaps(
         variable, mask_file, mask_variable, mask_means, sea_codes, land_codes, sea_bits, land_bits,
         quality_level, valid_range, concentration, start_date, end_date,
     )  # fmt: skip
-    source = read_gappy(Path(input_file), reading)
+    source = read_gappy(input_file, reading)
     if not methods and not source.is_concentration:
         chosen = {k: v for k, v in chosen.items() if not _is_for_concentration(v["method"])}
     given = None if held_out_file is None else read_held_out(held_out_file, source)

@@ -16,6 +16,7 @@ from seaice.fields.options import ReadOptions
 from seaice.fields.stack import FieldStack, find_concentration
 from seaice.grids import Grid
 from seaice.open_file import UnreadableFile
+from seaice.open_file.address import Place, find_zarr_format, locate
 from seaice.training.chunks.requests import FrameRequest
 from seaice.training.chunks.watched_file import FileState, make_changed_cube_error
 from seaice.training.reader import CubeReader, FrameReader, ProcessSource, read_cube_state
@@ -28,14 +29,14 @@ class Channel(NamedTuple):
     ----------
     name : str
         Name of the channel.
-    path : Path
+    path : Path or Address
         Absolute.
     variable : str or None
         Name of the variable; None for ice concentration, else for the only one that can be a field.
     """
 
     name: str
-    path: Path
+    path: Place
     variable: str | None
 
     def __str__(self) -> str:
@@ -67,7 +68,7 @@ def list_channels(channels: Any) -> list[Channel]:
         named = [(str(name), *_split_source(source)) for name, source in channels.items()]
     elif isinstance(channels, Sequence):
         sources = [_split_source(source) for source in channels]
-        named = [(variable or Path(path).stem, path, variable) for path, variable in sources]
+        named = [(variable or locate(path).stem, path, variable) for path, variable in sources]
     else:
         named = []
     if not named:
@@ -81,7 +82,7 @@ def list_channels(channels: Any) -> list[Channel]:
         raise InputError(
             f"two channels are called {repeated}; give names: {{'first': path, 'second': path}}"
         )
-    return [Channel(name, Path(path).absolute(), variable) for name, path, variable in named]
+    return [Channel(name, locate(path).absolute(), variable) for name, path, variable in named]
 
 
 def _split_source(source: Any) -> tuple[str, str | None]:
@@ -151,10 +152,11 @@ def open_channel(channel: Channel, date_range: DateRange) -> OpenChannel:
 
 
 def _open_cube(channel: Channel) -> CubeFile | None:
-    if channel.variable not in (None, "sea_ice_conc"):
+    path = channel.path
+    if channel.variable not in (None, "sea_ice_conc") or (path.is_dir() and find_zarr_format(path) == 2):
         return None
     try:
-        return CubeFile(channel.path, only_cube=True)
+        return CubeFile(path, only_cube=True)
     except UnreadableFile:
         raise
     except InputError:
@@ -187,7 +189,7 @@ class FieldSource(ProcessSource):
     variable : str
     """
 
-    def __init__(self, path: Path, state: FileState, variable: str) -> None:
+    def __init__(self, path: Place, state: FileState, variable: str) -> None:
         super().__init__(path, state)
         self._variable = variable
 

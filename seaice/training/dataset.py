@@ -14,6 +14,7 @@ from seaice.cube.file import CubeFile
 from seaice.dates import DateRange, parse_date
 from seaice.flags import Surface
 from seaice.masks import read_mask
+from seaice.open_file.address import Address, locate
 from seaice.training.cache import open_cache
 from seaice.training.chunks.watched_file import FileState, make_changed_cube_error
 from seaice.training.items import (
@@ -64,10 +65,13 @@ def load_ocean_mask(path: Path) -> torch.Tensor:
         If the file is neither a mask nor a cube.
     """
     try:
-        ocean = read_mask(Path(path)).ocean
+        place = locate(path)
+        if isinstance(place, Address):
+            raise InputError(f"a mask is a file, found the address {place}")
+        ocean = read_mask(place).ocean
     except InputError as no_mask:
         try:
-            with CubeFile(Path(path)) as cube:
+            with CubeFile(path) as cube:
                 ocean = cube.ocean
         except InputError as no_cube:
             if "is damaged" in str(no_cube):
@@ -201,7 +205,7 @@ class ConsolidatedSICDataset(WindowDataset):
         cache: Path | str | None = None,
         cache_dtype: str = "float16",
     ) -> None:
-        self.path = Path(consolidated_file_path).absolute()
+        self.path = locate(consolidated_file_path).absolute()
         self._name = repr(self.path.name)
         self.window = Window(input_length, pred_length, input_gap, pred_shift, pred_gap)
         self.date_range = DateRange.parse(start_time, end_time)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from seaice.cube.file import CubeFile
+from seaice.open_file.address import Address, Place, digest_metadata
 from seaice.runtime.digests import digest_file, digest_parts
 from seaice.training.chunks.arrays import ArrayCoverage, ArraySource, ValueSource
 from seaice.training.chunks.netcdf import list_netcdf_chunks
@@ -148,8 +148,11 @@ def _make_identity_lookup(quantity: Quantity, source: FrameSource) -> LookupTabl
     )
 
 
-def read_cube_state(path: Path) -> FileState | None:
-    """Read the state of a cube: of its file, or of the metadata in its folder; None if it is absent."""
+def read_cube_state(path: Place) -> FileState | None:
+    """Read the state of a cube: of its file, or of the metadata of a group; None if it is absent."""
+    if isinstance(path, Address):
+        digest = digest_metadata(path)
+        return FileState(0, int.from_bytes(digest[:8], "big"), 0)
     names = ("zarr.json", ".zgroup") if path.is_dir() else ("",)
     for name in names:
         with suppress(OSError):
@@ -157,8 +160,13 @@ def read_cube_state(path: Path) -> FileState | None:
     return None
 
 
-def digest_cube(path: Path) -> str:
-    """Compute the SHA-256 of a cube: of its file, or of the names and contents in its folder."""
+def digest_cube(path: Place) -> str:
+    """Compute the SHA-256 of a cube: of its file, of the names and contents in its folder.
+
+    Of an address it is that of the metadata, which list the days.
+    """
+    if isinstance(path, Address):
+        return digest_metadata(path).hex()
     if not path.is_dir():
         return digest_file(path)
     files = sorted(p for p in path.rglob("*") if p.is_file())
@@ -168,8 +176,8 @@ def digest_cube(path: Path) -> str:
 def _choose_source(cube: CubeFile, state: FileState, quantity: Quantity) -> FrameSource:
     """Choose chunks read directly where the layout of the file allows it, else the NetCDF library."""
     # Absolute: the file is opened again when the process may be in another folder.
-    path = Path(cube.path).absolute()
-    if not cube.stores_plain_codes:
+    path = cube.path.absolute()
+    if isinstance(path, Address) or not cube.stores_plain_codes:
         return LibrarySource(path, state, quantity)
     list_chunks = list_zarr_chunks if path.is_dir() else list_netcdf_chunks
     table = list_chunks(path, _VARIABLES[quantity], state)
@@ -195,7 +203,7 @@ class ProcessSource:
 
     Parameters
     ----------
-    path : Path
+    path : Path or Address
         Absolute.
     state : FileState
         State of the file that is expected.
@@ -203,7 +211,7 @@ class ProcessSource:
 
     values: np.ndarray | None = None
 
-    def __init__(self, path: Path, state: FileState) -> None:
+    def __init__(self, path: Place, state: FileState) -> None:
         self.path, self._state = path, state
         self._file: OpenedFile | None = None
         self._process: int | None = None  # that opened the file
@@ -259,7 +267,7 @@ class LibrarySource(ProcessSource):
     quantity : {"concentration", "flags"}
     """
 
-    def __init__(self, path: Path, state: FileState, quantity: Quantity) -> None:
+    def __init__(self, path: Place, state: FileState, quantity: Quantity) -> None:
         super().__init__(path, state)
         self._quantity = quantity
 

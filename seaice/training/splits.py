@@ -56,7 +56,7 @@ def filling_reach(consolidated_file_path: Path | str) -> int:
     InputError
         If the file is no cube.
     """
-    with CubeFile(Path(consolidated_file_path)) as cube:
+    with CubeFile(consolidated_file_path) as cube:
         try:
             return recorded_method(cube.parameters).reach
         except (InputError, KeyError):
@@ -315,7 +315,7 @@ def measure_statistics(
     blocks = check_blocks(blocks)
     days_of_blocks = {day for block in blocks for day in block}
     moments = RunningMoments()
-    with CubeFile(Path(consolidated_file_path)) as cube:
+    with CubeFile(consolidated_file_path) as cube:
         rows, columns = find_region_slices(cube.grid, region, bounds)
         ocean = cube.ocean[rows, columns]
         for position, day in enumerate(cube.dates):

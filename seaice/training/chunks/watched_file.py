@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seaice import InputError
+from seaice.open_file.address import Address
 
 
 class FileState(NamedTuple):
@@ -106,6 +107,6 @@ class WatchedFile:
             self.close()
 
 
-def make_changed_cube_error(path: Path) -> InputError:
+def make_changed_cube_error(path: Path | Address) -> InputError:
     """Return the error for a cube that was changed or replaced since the Dataset was made."""
     return InputError(f"{path} is another cube than before; make the Dataset anew")
