@@ -157,12 +157,12 @@ class Box:
             )
         # A centre or an edge that was computed in another order differs by rounding.
         tolerance = 1e-6 * grid.step
-        left, right, bottom, top = grid.extent
-        if min(west - left, right - east, south - bottom, top - north) < -tolerance:
+        x_low, x_high, y_low, y_high = grid.extent
+        if min(west - x_low, x_high - east, south - y_low, y_high - north) < -tolerance:
             raise InputError(
                 f"expected bounds within the grid, found {bounds_text}; the grid {grid} reaches from "
-                f"{left:g} to {right:g} {grid.units} in x and from {bottom:g} to {top:g} {grid.units} "
-                "in y"
+                f"{x_low:g} to {x_high:g} {grid.units} in x and from {y_low:g} to {y_high:g} "
+                f"{grid.units} in y"
             )
         ymin, ymax = _find_index_range(grid.y, south - tolerance, north + tolerance)
         xmin, xmax = _find_index_range(grid.x, west - tolerance, east + tolerance)

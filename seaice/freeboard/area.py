@@ -95,15 +95,15 @@ class Area:
             west + np.linspace(0, width, _LATTICE), np.linspace(south, north, _LATTICE)
         )
         x, y = project(lat.ravel(), lon.ravel(), grid)
-        left, right, bottom, top = grid.extent
+        x_low, x_high, y_low, y_high = grid.extent
         if grid.is_geographic:
             # Points a little west of the grid lie beside it, not a circle away.
-            middle = (left + right) / 2
+            middle = (x_low + x_high) / 2
             x = middle + (x - middle + 180) % 360 - 180
         # A cell may lie between the points of the lattice: add their distance (111 km a degree).
         degree = 1.0 if grid.is_geographic else 111_000
         reach = 1.5 * degree * max(width, north - south) / (_LATTICE - 1)
-        near = (x > left - reach) & (x < right + reach) & (y > bottom - reach) & (y < top + reach)
+        near = (x > x_low - reach) & (x < x_high + reach) & (y > y_low - reach) & (y < y_high + reach)
         if not near.any():
             raise InputError(
                 f"the area {self.name} lies beyond the grid {grid.id}: choose a grid of the other "

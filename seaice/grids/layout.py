@@ -57,18 +57,18 @@ class CellLayout:
             Part of each dimension, counted in the order of the result; all of those left out. The
             parts of ``y`` and ``x`` are slices.
         """
-        chosen = {d: parts.get(d, slice(None)) for d in dimensions}
+        selection = {d: parts.get(d, slice(None)) for d in dimensions}
         if self.is_usual(dimensions):
-            return read_stored(tuple(chosen.values()))
+            return read_stored(tuple(selection.values()))
         backwards: set[str] = set()
         sizes = {"y": self.grid.rows, "x": self.grid.columns}
         for name, is_turned in (("y", self.turned_rows), ("x", self.turned_columns)):
-            part = chosen.get(name)
+            part = selection.get(name)
             if is_turned and isinstance(part, slice):
-                chosen[name], is_backwards = _mirror_slice(part, sizes[name])
+                selection[name], is_backwards = _mirror_slice(part, sizes[name])
                 backwards |= {name} if is_backwards else set()
-        values = read_stored(tuple(chosen.values()))
-        stored = [d for d in dimensions if isinstance(chosen[d], slice)]
+        values = read_stored(tuple(selection.values()))
+        stored = [d for d in dimensions if isinstance(selection[d], slice)]
         ordered = _sort_dimensions(stored)
         values = values.transpose([stored.index(d) for d in ordered])
         step = tuple(slice(None, None, -1 if d in backwards else 1) for d in ordered)
