@@ -15,10 +15,15 @@ import create_mask
 import find_several_data_in_target_area as find_missing
 import get_dims
 import ice_index
+from seaice.cube.consolidate import consolidate
 from seaice.cube.file import CubeFile
+from seaice.daily import folder as daily_folder
 from seaice.daily.source import choose_sources, count_files
 from seaice.flags import FillFlag, Surface
+from seaice.gapfill.temporal import Temporal
+from seaice.grids import get_grid
 from seaice.masks import read_mask
+from seaice.pictures.read_concentration import read_daily, read_map_day
 from utils import ConsolidatedSICDataset
 
 REAL = os.environ.get("SEAICE_REAL_DATA")
@@ -237,3 +242,73 @@ def test_false_ice_along_a_shore_is_removed_and_flagged(tmp_path):
         assert other.flags(0)[cell] == FillFlag.SPILLOVER_REMOVED
         assert one.flags(0)[cell] == FillFlag.OBSERVED
         assert "land_spillover" in other.parameters and "land_spillover" not in one.parameters
+
+
+def test_what_is_no_observation_is_nothing_to_fit_to(tmp_path):
+    write_layout(tmp_path / "in", "record 4")
+    scene = paint("n25", "north")
+    seen = {}
+
+    class Fitted(Temporal):
+        def fit(self, record):
+            frame = np.empty(scene.percent.shape, np.float32)
+            record.read(record.first, frame)
+            seen.update({name: frame[::-1][place] for name, place in scene.places.items()})
+            return self
+
+    consolidate(
+        source_dir=tmp_path / "in",
+        start_date=DAY,
+        end_date=DAY,
+        output_file=tmp_path / "cube.nc",
+        method=Fitted(),
+    )
+    assert seen["Kara Sea"] == 100
+    assert np.isnan(seen["East Siberian Sea"])  # interpolated by the producer
+
+
+def test_a_file_of_many_days_is_asked_once_where_it_comes_from(tmp_path, monkeypatch):
+    days = [DAY + timedelta(days=number) for number in range(3)]
+    write_layout(tmp_path / "in", "record 4, a year", days=days)
+    asked = []
+
+    def read_attributes(path):
+        asked.append(path)
+        return {}
+
+    monkeypatch.setattr(daily_folder, "read_attributes", read_attributes)
+    assert make_cube(tmp_path / "in", tmp_path / "cube.nc", last=days[-1]) == 0
+    assert len(asked) == 1
+
+
+def test_a_file_of_both_hemispheres_is_drawn_on_the_grid_of_mask_or_cube(tmp_path):
+    path = write_layout(tmp_path / "in", "amsr 25")
+    mask, south = tmp_path / "mask.nc", get_grid("s25000")
+    assert create_mask.main(days_of(tmp_path / "in", mask, "--grid", "s25000")) == 0
+    assert read_map_day(path, None, mask).grid.same_cells(south)
+    assert read_daily(path, DAY, grid=south).grid.same_cells(south)
+    assert read_map_day(path, None, None).grid.same_cells(get_grid("n25000"))
+
+
+def test_messages_name_grids_and_products_to_choose_from(tmp_path, capsys):
+    for half in ("north", "south"):
+        write_layout(tmp_path / "in", "osi-450", half)
+    cube = tmp_path / "cube.nc"
+
+    def refuse(*more):
+        assert make_cube(tmp_path / "in", cube, *more) == 1
+        return capsys.readouterr().err.strip().splitlines()[-1]
+
+    assert "on osisafn25000 and osisafs25000; choose one with --grid" in refuse()
+    assert "on osisafn25000 and osisafs25000" in refuse("--grid", "n25000")
+    assert "bremen-asi" in refuse("--product", "bremen")
+    assert "asi-AMSR2" in refuse("--product", "Bremen-ASI")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "my.yml").write_text(f"like: osi-450\ntitle: {name}\n")
+    both = [tmp_path / name / "my.yml" for name in ("one", "two")]
+    assert "two descriptions of products called my" in refuse("--product", *both)
+    assert (
+        make_cube(tmp_path / "in", cube, "--grid", "EPSG:6931:25000:-5400000,-5400000,5400000,5400000")
+        == 0
+    )

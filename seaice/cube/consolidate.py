@@ -30,7 +30,7 @@ from seaice.cube.existing import (
     read_existing,
 )
 from seaice.cube.file import CubeFile
-from seaice.cube.fill_days import FillTask, fill_days
+from seaice.cube.fill_days import FillTask, fill_days, put_values
 from seaice.cube.packing import Packing
 from seaice.cube.recipe import Recipe
 from seaice.cube.report import report_complete, report_written
@@ -38,7 +38,7 @@ from seaice.cube.target import Target, container_of
 from seaice.daily.folder import DailyGrids
 from seaice.daily.surface import SurfaceCount
 from seaice.dates import DateRange, day_number, from_day_number
-from seaice.flags import Surface, is_ocean
+from seaice.flags import FillFlag, Surface, is_ocean
 from seaice.gapfill import DailyMethod, Record
 from seaice.gapfill.expected_error import read_table
 from seaice.gapfill.gaussian import Gaussian
@@ -174,12 +174,13 @@ def consolidate(
 def _fit(recipe: Recipe, days: DailyGrids) -> Recipe:
     """The recipe with its method fitted to the days, where it has something to fit."""
     # Days that are read for the fit must not be taken for days that were read to be filled.
-    source = days.select(days.period)
+    source, shore = days.select(days.period), recipe.shore
 
     def read(number: int, frame: np.ndarray) -> None:
-        values, _ = source.read(from_day_number(number), out=frame, with_digest=False)
-        if values is not frame:
-            frame[:] = np.nan if values is None else values
+        content, _ = source.read_content(from_day_number(number), out=frame, with_digest=False)
+        flags = put_values(content, frame, shore)
+        if flags is not None:
+            frame[flags != FillFlag.OBSERVED] = np.nan
 
     period = days.period
     record = Record(day_number(period.start), day_number(period.end), OceanCells(recipe.ocean), read)

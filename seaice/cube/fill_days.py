@@ -34,9 +34,9 @@ from seaice.cube.batches import (
 from seaice.cube.packing import Packer
 from seaice.cube.recipe import Recipe
 from seaice.daily.folder import DailyGrids, DayRecord
-from seaice.daily.land_spillover import find_shore, remove_land_spillover
+from seaice.daily.land_spillover import Shore, remove_land_spillover
 from seaice.daily.neighbours import NEIGHBOUR_DAYS
-from seaice.daily.source import flag_values
+from seaice.daily.source import DayContent, flag_values
 from seaice.dates import DateRange, day_number, from_day_number
 from seaice.flags import FillFlag
 from seaice.gapfill import Filled, expected_error
@@ -153,6 +153,35 @@ def _share_days(
         withdraw(finished.path)
 
 
+def put_values(content: DayContent | None, frame: np.ndarray, shore: Shore | None) -> np.ndarray | None:
+    """Put the values of a day into a frame, with a shore without false ice along it.
+
+    Parameters
+    ----------
+    content : DayContent or None
+        None puts NaN everywhere.
+    frame : ndarray of float32, shape (rows, columns)
+    shore : Shore or None
+        Where false ice is set to open water.
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, columns), or None
+        Codes of :class:`seaice.flags.FillFlag` at values; None if every value was observed.
+    """
+    if content is None:
+        frame[:] = np.nan
+        return None
+    if content.concentration is not frame:
+        frame[:] = content.concentration
+    flags = flag_values(content)
+    if shore is not None:
+        frame[:], removed = remove_land_spillover(frame, shore)
+        flags = np.zeros(frame.shape, np.uint8) if flags is None else flags
+        flags[removed] = FillFlag.SPILLOVER_REMOVED
+    return flags
+
+
 class DayFiller:
     """Fills consecutive days, compresses them into the chunks of a cube, and writes batch files.
 
@@ -171,7 +200,7 @@ class DayFiller:
         self._recipe = recipe = task.recipe
         self._cells = OceanCells(recipe.ocean)
         self._packer = Packer(recipe.packing, self._cells, recipe.hole)
-        self._shore = find_shore(~recipe.ocean) if recipe.removes_land_spillover else None
+        self._shore = recipe.shore
         self._folder = folder
         self._records: dict[int, DayRecord] = {}
         self._signatures: dict[int, str] = {}
@@ -203,23 +232,9 @@ class DayFiller:
         content, record = days.read_content(day, out=frame)
         self._records[number] = record
         self._signatures[number] = days.make_signature(day, record)
-        if content is None:
-            frame[:] = np.nan
-            return None
-        if content.concentration is not frame:
-            frame[:] = content.concentration
-        if content.error is not None:
+        if content is not None and content.error is not None:
             self._errors[number] = expected_error.pack(self._cells.compress(content.error))
-        return self._remove_spillover(frame, flag_values(content))
-
-    def _remove_spillover(self, frame: np.ndarray, flags: np.ndarray | None) -> np.ndarray | None:
-        """Set false ice along shores to open water where the recipe says so; returns flags of values."""
-        if self._shore is None:
-            return flags
-        frame[:], removed = remove_land_spillover(frame, self._shore)
-        flags = np.zeros(frame.shape, np.uint8) if flags is None else flags
-        flags[removed] = FillFlag.SPILLOVER_REMOVED
-        return flags
+        return put_values(content, frame, self._shore)
 
     def _pack(self, batch: BatchWriter, number: int, filled: Filled, gaps: np.ndarray) -> FinishedDay:
         error = expected_error.of_cells(filled, self._cells, gaps, self._recipe.error_table)

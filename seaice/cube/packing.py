@@ -244,7 +244,7 @@ def name_counts(counts: np.ndarray) -> dict[str, int]:
         Number of cells by flag; second row: cells of the pole hole that are not filled.
     """
     cells = counts.sum(axis=0)
-    named = {flag.meaning: int(cells[flag]) for flag in FillFlag if flag < FillFlag.LAND}
+    by_flag = {flag.meaning: int(cells[flag]) for flag in FillFlag if flag < FillFlag.LAND}
     outside, inside = counts[:, FillFlag.NOT_FILLED].tolist()
-    present = {name: count for name, count in named.items() if count}
+    present = {name: count for name, count in by_flag.items() if count}
     return {**present, "missing": outside, "missing_pole_hole": inside}

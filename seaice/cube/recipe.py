@@ -11,6 +11,7 @@ import numpy as np
 
 import seaice
 from seaice.cube.packing import Packing
+from seaice.daily.land_spillover import Shore, find_shore
 from seaice.flags import Surface, is_ocean
 from seaice.gapfill import DailyMethod, FillStep
 from seaice.gapfill.expected_error import ErrorTable
@@ -58,6 +59,11 @@ class Recipe:
     def hole(self) -> np.ndarray:
         """The pole hole, bool (rows, columns)."""
         return self.surface == Surface.POLE_HOLE
+
+    @property
+    def shore(self) -> Shore | None:
+        """Where false ice is removed; None if it is kept."""
+        return find_shore(~self.ocean) if self.removes_land_spillover else None
 
     def steps(self) -> list[FillStep]:
         """The steps of the method, then that of the pole hole."""

@@ -405,7 +405,18 @@ def _digest_state(path: Path, _modified: int, _size: int) -> str:
 
 def _is_simulated(path: Path, content: bytes | None) -> bool:
     """Whether a file says that its values are simulated."""
-    return SIMULATED_MARK in content if content is not None else is_simulated(read_attributes(path))
+    if content is not None:
+        return SIMULATED_MARK in content
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    return _is_simulated_state(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _is_simulated_state(path: Path, _modified: int, _size: int) -> bool:
+    return is_simulated(read_attributes(path))
 
 
 def _find_usual_grid(files: list[_Candidate], *, sample: int = 5) -> Grid | None:

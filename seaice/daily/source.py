@@ -19,7 +19,7 @@ import numpy as np
 from seaice import InputError, cf
 from seaice.dates import DateRange
 from seaice.flags import FillFlag
-from seaice.grids import Grid, get_grid, list_grid_ids
+from seaice.grids import Grid, list_grid_ids, parse_grid
 from seaice.report import format_count
 from seaice.sources import RejectedDay
 from seaice.sources.bremen import names as bremen
@@ -205,17 +205,15 @@ class ProductSource:
         files = listed.files
         selected = [file for file in files if file.day in period]
         if grid_id is not None:
-            grid = get_grid(grid_id)
+            grid = parse_grid(grid_id)
             selected = [file for file in selected if self._lies_on(file, grid)]
         elif grid is not None:
             selected = [file for file in selected if file.hemisphere in (None, grid.hemisphere)]
         if not selected:
-            text = "none"
-            if files:
-                text = f"those from {min(f.day for f in files)} to {max(f.day for f in files)}"
             on_grid = f"on grid {grid_id} " if grid_id else ""
             raise InputError(
-                f"no file of {self.name} {on_grid}from {period} in {source_dir}: it holds {text}"
+                f"no file of {self.name} {on_grid}from {period} in {source_dir}: it holds those from "
+                f"{files[0].day} to {files[-1].day}{self._name_grids(files)}"
             )
         self._refuse_two_hemispheres(selected, source_dir)
         days: dict[date, list[ProductFile]] = {}
@@ -235,12 +233,23 @@ class ProductSource:
         except RejectedDay:
             return True  # the day is listed and rejected
 
+    def _name_grids(self, files: Sequence[ProductFile]) -> str:
+        """Name the grids of the first files of both hemispheres, for messages."""
+        names = {}
+        for file in files:
+            if file.hemisphere not in names:
+                try:
+                    names[file.hemisphere] = (file.named_grid or self.read_grid(file)).id
+                except RejectedDay:
+                    continue
+        return f" on {' and '.join(names.values())}" if names else ""
+
     def _refuse_two_hemispheres(self, files: Sequence[ProductFile], source_dir: Path) -> None:
         halves = sorted({file.hemisphere for file in files if file.hemisphere})
         if len(halves) > 1:
             raise InputError(
-                f"{source_dir} holds files of {self.name} of the {' and the '.join(halves)}; "
-                "choose one with --grid or give the folder of one"
+                f"{source_dir} holds files of {self.name} of the {' and the '.join(halves)}"
+                f"{self._name_grids(files)}; choose one with --grid or give the folder of one"
             )
 
     def read(
@@ -278,7 +287,7 @@ def choose_sources(source_dir: Path, products: Sequence[str | Path] = ()) -> lis
     ----------
     source_dir : Path
     products : sequence of str or Path
-        Ids of products (:func:`list_source_names`), or YAML files that describe one.
+        Ids of products, or YAML files that describe one.
 
     Raises
     ------
@@ -286,11 +295,12 @@ def choose_sources(source_dir: Path, products: Sequence[str | Path] = ()) -> lis
         If a product is not known, or files of several lie in the folder and none was asked for.
     """
     if products:
-        chosen = [
-            BremenSource() if str(name) == BREMEN else ProductSource(get_product(name))
-            for name in products
-        ]
-        return list({source.name: source for source in chosen}.values())
+        sources = list(dict.fromkeys(map(_make_source, products)))
+        names = [source.name for source in sources]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"two descriptions of products called {name}; give one another 'name'")
+        return sources
     source_dir = Path(source_dir)
     if not source_dir.is_dir():
         return [BremenSource()]  # which says what is wrong
@@ -303,6 +313,11 @@ def choose_sources(source_dir: Path, products: Sequence[str | Path] = ()) -> lis
         )
     name = next(iter(counts), BREMEN)
     return [BremenSource() if name == BREMEN else ProductSource(get_product(name))]
+
+
+def _make_source(name: str | Path) -> DailySource:
+    is_bremen = str(name).lower() == BREMEN
+    return BremenSource() if is_bremen else ProductSource(get_product(name, further_names=[BREMEN]))
 
 
 def count_files(source_dir: Path) -> dict[str, int]:
@@ -326,7 +341,9 @@ def find_product_of(path: Path) -> Product | None:
     return None
 
 
-def read_product_file(path: Path, product: Product, day: date | None) -> tuple[DayContent, date]:
+def read_product_file(
+    path: Path, product: Product, day: date | None, grid: Grid | None = None
+) -> tuple[DayContent, date]:
     """Read a day of a file of a product.
 
     Parameters
@@ -335,6 +352,8 @@ def read_product_file(path: Path, product: Product, day: date | None) -> tuple[D
     product : Product
     day : date, optional
         Required where the file holds several days.
+    grid : Grid, optional
+        Decides where the file holds both hemispheres; by default the north.
 
     Returns
     -------
@@ -356,12 +375,9 @@ def read_product_file(path: Path, product: Product, day: date | None) -> tuple[D
             f"{path} holds {len(files)} days from {files[0].day} to {files[-1].day}; "
             "choose one with --date"
         )
-    return ProductSource(product).read(fitting[0]), fitting[0].day
-
-
-def list_source_names() -> list[str]:
-    """Ids of all products that can be read."""
-    return [BREMEN, *list_products()]
+    of_half = [file for file in fitting if grid is not None and file.hemisphere == grid.hemisphere]
+    file = (of_half or fitting)[0]
+    return ProductSource(product).read(file), file.day
 
 
 def flag_values(content: DayContent) -> np.ndarray | None:

@@ -173,7 +173,8 @@ def _read_product(
 ) -> MapDay:
     """Read a file of a described product; its land and lakes are those of its own classes."""
     try:
-        content, file_day = read_product_file(path, product, day)
+        of_mask = None if land_mask_file is None else masks.read_mask(land_mask_file).grid
+        content, file_day = read_product_file(path, product, day, grid or of_mask)
     except RejectedDay as error:
         raise InputError(f"{path} cannot be drawn: {error}") from None
     if grid is not None and not grid.same_cells(content.grid):

@@ -7,7 +7,7 @@ this module, a user's own has the same words.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -202,8 +202,14 @@ def list_products() -> list[str]:
     return sorted(path.stem for path in Path(__file__).parent.glob("*.yml"))
 
 
-def get_product(name_or_path: str | Path) -> Product:
+def get_product(name_or_path: str | Path, *, further_names: Sequence[str] = ()) -> Product:
     """Return a packaged product by its name, or read the description of one from a YAML file.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+    further_names : sequence of str
+        Names that a message lists too.
 
     Raises
     ------
@@ -220,10 +226,11 @@ def get_product(name_or_path: str | Path) -> Product:
         return _read_packaged(text.lower())
     if Path(text).suffix.lower() in (".yml", ".yaml") or Path(text).exists():
         return _read_description(Path(text))
-    nearest = get_close_matches(text.lower(), list_products(), 1)
+    names = [*further_names, *list_products()]
+    nearest = get_close_matches(text.lower(), names, 1)
     raise InputError(
         f"unknown product {text!r}{f', did you mean {nearest[0]}?' if nearest else ''}; expected one of "
-        f"{', '.join(list_products())} or the path of a YAML description"
+        f"{', '.join(names)} or the path of a YAML description"
     )
 
 
