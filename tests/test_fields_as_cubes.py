@@ -324,6 +324,51 @@ def test_codes_become_fractions_of_full_ice(tmp_path):
             assert 0 < np.nanmax(error) < 1
 
 
+@pytest.mark.slow
+def test_a_product_in_degrees_is_filled_drawn_indexed_and_batched(tmp_path):
+    """Rows from the north, longitudes of 0 to 360 in the file."""
+    days, shape = 5, (24, 48)
+    longitude = np.arange(0.5, 48, 1.0)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    ice = np.stack([0.5 + 0.5 * np.sin(y / 5 + x / 9 + day / 4) for day in range(days)])
+    ice[2, 3:6, 4:9] = np.nan
+    ice[:, 20:, :6] = np.nan
+    land = np.zeros(shape, np.uint8)
+    land[20:, :6] = 1
+    attributes = {"standard_name": "sea_ice_area_fraction", "units": "1"}
+    masked = {"flag_values": np.array([0, 1], np.uint8), "flag_meanings": "sea land"}
+    latitude = np.arange(83.5, 59.5, -1.0)
+    dataset = xr.Dataset(
+        {
+            "ice_conc": (("time", "lat", "lon"), ice, attributes),
+            "land_mask": (("lat", "lon"), land, masked),
+        },
+        {
+            "time": np.datetime64("2024-01-01", "ns") + np.arange(days) * np.timedelta64(1, "D"),
+            "lat": ("lat", latitude, {"units": "degrees_north", "standard_name": "latitude"}),
+            "lon": ("lon", longitude, {"units": "degrees_east", "standard_name": "longitude"}),
+        },
+    )
+    path, filled = tmp_path / "a.nc", tmp_path / "f.nc"
+    dataset.to_netcdf(path)
+    fill(path, filled, method="temporal")
+    with CubeFile(path) as one, CubeFile(filled) as two:
+        assert one.grid.is_geographic
+        assert two.grid.same_cells(one.grid)
+        np.testing.assert_array_equal(one.surface[::-1] == Surface.LAND, land == 1)
+        np.testing.assert_array_equal(two.surface, one.surface)
+        np.testing.assert_allclose(one.concentration(0)[::-1], ice[0], atol=1e-6)
+        assert np.isfinite(two.concentration(2)[two.ocean]).all()
+        area = two.grid.cell_area()
+        extent = (area * (np.nan_to_num(two.concentration(2)) >= 0.15)).sum()
+    draw(filled, tmp_path / "p.png", "--date", "20240103", "--coastlines", "none")
+    csv = tmp_path / "i.csv"
+    succeed("ice_index", "--input_file", filled, "--output_csv", csv)
+    table = np.genfromtxt(csv, delimiter=",", names=True, dtype=None, encoding=None)
+    assert table["extent_km2"][2] == pytest.approx(extent, rel=1e-5)
+    assert ConsolidatedSICDataset(filled, 20240101, 20240105, 2, 1)[0][0].shape == (2, 1, *shape)
+
+
 def add_second(dataset: xr.Dataset) -> xr.Dataset:
     return dataset.rename(ice_conc="first").assign(second=dataset.ice_conc)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.dates import day_number
-from seaice.fields.axes import read_axes, read_periods
+from seaice.fields.axes import FieldAxes, read_axes, read_periods
 from seaice.fields.mask import read_sea_of_input
 from seaice.fields.open import (
     CONCENTRATION_NAMES,
@@ -31,7 +31,8 @@ from seaice.fields.read import (
     list_codes,
 )
 from seaice.flags import Surface, SurfaceClass, find_flag_value, read_flag_values
-from seaice.grids import CellLayout, Grid
+from seaice.grids import CellLayout, Grid, recognise_layout
+from seaice.grids.projection import LATITUDE_LONGITUDE
 from seaice.open_file import summarise_error
 from seaice.open_file.address import Place
 from seaice.units import find_conversion, normalise_name
@@ -100,9 +101,11 @@ class FieldStack:
         self.file_attributes: dict[str, Any] = dict(dataset.attrs)
         self.axes = read_axes(dataset, self._array, path, with_positions=False)
         if self.axes.grid is None:
+            self.axes = _find_degrees(self.axes)
+        if self.axes.grid is None:
             raise InputError(
-                f"{path}: {self.variable} lies on no grid of square cells in a map projection; "
-                "regrid it first, or draw it with visualization.py"
+                f"{path}: {self.variable} lies on no grid of square cells, in a map projection or in "
+                "degrees; regrid it first, or draw it with visualization.py"
             )
         self.grid: Grid = self.axes.grid
         self._layout = CellLayout(self.grid, self.axes.flipped, self.axes.mirrored)
@@ -249,6 +252,18 @@ class FieldStack:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _find_degrees(axes: FieldAxes) -> FieldAxes:
+    """Give axes of latitude and longitude the grid of equal degrees that they are, if they are one."""
+    latitude, longitude = axes.latitude, axes.longitude
+    if latitude is None or longitude is None or latitude.ndim != 1:
+        return axes
+    try:
+        layout = recognise_layout(longitude, latitude, {"epsg_code": LATITUDE_LONGITUDE})
+    except InputError:
+        return axes
+    return replace(axes, grid=layout.grid, flipped=layout.turned_rows, mirrored=layout.turned_columns)
 
 
 def _tells_observed(attributes: dict[str, Any]) -> bool:
