@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
 from outside import call, make_base, refuse, succeed
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from seaice import ConsolidatedSICDataset, CubeFile, InputError, load_ocean_mask
-from seaice.flags import FillFlag, Surface
+from seaice.drawing import palette
+from seaice.flags import FillFlag, Surface, is_ocean
 from seaice.grids import get_grid
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore:.*multi-threaded.*fork")
@@ -322,6 +326,49 @@ def test_codes_become_fractions_of_full_ice(tmp_path):
             np.testing.assert_allclose(cube.concentration(0)[observed], expected[observed], atol=1e-6)
             error = cube.standard_error(0)
             assert 0 < np.nanmax(error) < 1
+
+
+def test_fields_are_listed(foreign, filled, tmp_path):
+    text = succeed("get_dims", "--source_dir", filled).text
+    assert "6 maps, 2024-01-01 to 2024-01-07, without 2024-01-04: ice_conc (%), fill_flag" in text
+    assert "one map without a time: land_mask" in text
+    assert f"height (rows): {GRID.rows}" in text
+    text = succeed("get_dims", "--source_dir", foreign.parent).text
+    assert text.count("file: ") == 2
+    make_foreign().to_zarr(tmp_path / "a.zarr", zarr_format=2)
+    assert "file: " in succeed("get_dims", "--source_dir", tmp_path).text
+    (tmp_path / "b.nc").write_text("text")
+    text = succeed("get_dims", "--source_dir", tmp_path).text
+    assert "left out" in text
+    assert "b.nc" in text
+
+
+@pytest.mark.slow
+def test_lakes_and_water_without_ice_have_colours_of_their_own(base, tmp_path):
+    with CubeFile(base / "cube.nc") as cube:
+        surface = cube.surface.copy()
+    surface[20:30, 20:26], surface[20:30, 28:34] = Surface.LAKE, Surface.NEVER_ICE
+    path = tmp_path / "cube.nc"
+    shutil.copy(base / "cube.nc", path)
+    with netCDF4.Dataset(path, "r+") as dataset:
+        dataset.set_auto_maskandscale(False)
+        dataset["surface"][:] = surface
+        outside = ~is_ocean(surface)
+        for name, code in (("sea_ice_conc", -1), ("fill_flag", FillFlag.LAND)):
+            values = dataset[name][:]
+            values[:, outside] = code
+            dataset[name][:] = values
+    day = ("--date", "20240102", "--coastlines", "none")
+    draw(path, tmp_path / "p.png", *day)
+    files = base / "days" / "asi-AMSR2-n25000-20240102-v5.4.nc"
+    options = ["--original_file", files, "--consolidated_file", path, *day, "--dpi", 60]
+    succeed("visualization_compare_between_full_sic", *options, "--output_file", tmp_path / "c.png")
+    for picture in ("p.png", "c.png"):
+        pixels = np.asarray(Image.open(tmp_path / picture).convert("RGB")).reshape(-1, 3)
+        for name in ("lake", "never_ice"):
+            colour = palette.SURFACE[name].colour.lstrip("#")
+            red, green, blue = (int(colour[i : i + 2], 16) for i in (0, 2, 4))
+            assert (pixels == (red, green, blue)).all(axis=1).sum() > 20, (picture, name)
 
 
 @pytest.mark.slow

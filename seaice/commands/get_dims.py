@@ -5,7 +5,7 @@ value can be used is what consolidate_data.py checks.
 
 Examples
   python get_dims.py --source_dir data
-  python get_dims.py --source_dir .
+  python get_dims.py --source_dir filled.nc   # a cube or any other file of maps
 """
 
 import argparse

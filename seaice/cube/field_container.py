@@ -180,9 +180,9 @@ def _number_days(field: FieldStack) -> tuple[int, np.ndarray]:
     steps = np.diff(days)
     if days.size and (steps <= 0).any():
         number = int(np.argmax(steps <= 0))
-        found, before = (from_day_number(int(days[i])) for i in (number + 1, number))
+        repeated, before = (from_day_number(int(days[i])) for i in (number + 1, number))
         raise InputError(
-            f"expected days in order, once each, found {found} after {before}; sort the file by time "
+            f"expected days in order, once each, found {repeated} after {before}; sort the file by time "
             "and drop what is there twice"
         )
     if (field.periods[:, 1] > days).any():

@@ -22,8 +22,10 @@ from seaice.daily.folder import (
 )
 from seaice.daily.source import BREMEN, count_files
 from seaice.dates import DateRange, format_runs
+from seaice.fields.describe import describe_fields, is_field_file, list_field_files
 from seaice.grids import Grid, list_grid_ids
 from seaice.masks import Mask, read_mask
+from seaice.open_file.address import Address, Place, locate
 from seaice.regions import Box
 from seaice.report import Progress, Report, add_picture, listing
 from seaice.runtime.atomic_write import atomic
@@ -55,7 +57,8 @@ def get_dims(*, source_dir: Path, product: Sequence[str | Path] = ()) -> Report:
     Parameters
     ----------
     source_dir : Path
-        Searched with all its subfolders.
+        Searched with all its subfolders. A cube or any other file of maps, or a folder of these
+        alone, is described too.
     product : sequence of str or Path
         Products to describe; by default all that the folder holds.
 
@@ -69,16 +72,41 @@ def get_dims(*, source_dir: Path, product: Sequence[str | Path] = ()) -> Report:
     InputError
         If there is no daily file, or none can be read.
     """
+    source = locate(source_dir)
+    if isinstance(source, Address) or is_field_file(source):
+        return _describe_field_files([source])
     source_dir = Path(source_dir)
     names: Sequence[str | Path] = product
     if not names and source_dir.is_dir():
         names = list(count_files(source_dir))
+    if not names and source_dir.is_dir():
+        fields = list_field_files(source_dir)
+        if fields and not any(bremen.DayFile.parse(path.name) for path in fields):
+            return _describe_field_files(fields)
     report = Report()
     for name in names:
         if name != BREMEN:
             _describe_product(find_product_files(source_dir, get_product(name)), report)
     if not names or BREMEN in names:
         _describe_bremen(source_dir, report)
+    return report
+
+
+def _describe_field_files(paths: Sequence[Place]) -> Report:
+    """Describe cubes and other files of maps; one that cannot be read is left out."""
+    report = Report()
+    for path in paths:
+        try:
+            lines, shape = describe_fields(path)
+        except InputError as error:
+            if len(paths) == 1:
+                raise
+            report.left_out.append(str(error))
+            continue
+        report.lines += lines
+        if not report.values:
+            report.values = {"height": shape[0], "width": shape[1]}
+            report.lines += [f"height (rows): {shape[0]}", f"width (columns): {shape[1]}"]
     return report
 
 

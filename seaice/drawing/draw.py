@@ -35,6 +35,7 @@ from seaice.drawing.decorations import (
 from seaice.drawing.graticule import draw_graticule
 from seaice.drawing.palette import Swatch
 from seaice.drawing.projection import make_projection
+from seaice.flags import Surface
 from seaice.grids import Grid
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ __all__ = [
 ]
 
 # Order of drawing, lowest first.
-_BACKGROUND_ORDER, _LAND_ORDER, _FIELD_ORDER, _LINE_ORDER = 0.1, 0.5, 1, 3
+_BACKGROUND_ORDER, _LAND_ORDER, _FIELD_ORDER, _WATER_ORDER, _LINE_ORDER = 0.1, 0.5, 1, 1.5, 3
 
 
 def make_map_figure(
@@ -238,6 +239,35 @@ def draw_land(ax: GeoAxes, land: np.ndarray, grid: Grid, *, colour: str = palett
     """Draw the land of a mask below the field, which covers it wherever it has a value."""
     _check_shape(land, grid)
     return _draw_class_numbers(ax, np.where(land, 0, -1), grid, [colour], zorder=_LAND_ORDER)
+
+
+def draw_water(ax: GeoAxes, surface: np.ndarray | None, grid: Grid) -> list[Swatch]:
+    """Draw water that is no ocean of the map: lakes, and ocean without ice in any month.
+
+    Parameters
+    ----------
+    ax : GeoAxes
+    surface : ndarray of uint8, shape (rows, columns), or None
+        Codes of :class:`seaice.flags.Surface`.
+    grid : Grid
+
+    Returns
+    -------
+    list of Swatch
+        Legend entries of the classes that occur.
+    """
+    if surface is None:
+        return []
+    _check_shape(surface, grid)
+    present = [code for code in (Surface.LAKE, Surface.NEVER_ICE) if (surface == code).any()]
+    if not present:
+        return []
+    swatches = [palette.SURFACE[code.name.lower()] for code in present]
+    table = np.full(256, -1, np.int16)
+    table[present] = range(len(present))
+    colours = [swatch.colour for swatch in swatches]
+    _draw_class_numbers(ax, table[surface], grid, colours, zorder=_WATER_ORDER)
+    return swatches
 
 
 def draw_classes(ax: GeoAxes, codes: np.ndarray, grid: Grid, classes: Mapping[int, Swatch]) -> AxesImage:

@@ -199,10 +199,12 @@ class FieldStack:
         """Find a variable on the same cells that belongs to this one and whose standard name ends so."""
         listed = str(self.attributes.get("ancillary_variables", "")).split()
         name = str(self.attributes.get("standard_name", "")).split(" ")[0]
-        for other in dict.fromkeys([*listed, *map(str, self._dataset.data_vars)]):
-            standard = self._dataset[other].attrs.get("standard_name") if self.has(other) else None
+        for candidate in dict.fromkeys([*listed, *map(str, self._dataset.data_vars)]):
+            standard = (
+                self._dataset[candidate].attrs.get("standard_name") if self.has(candidate) else None
+            )
             if name and standard in [f"{name} {word}" for word in words]:
-                return other
+                return candidate
         return None
 
     def find_fill_flag(self) -> str | None:
@@ -291,9 +293,9 @@ def find_concentration(path: Place) -> str | None:
     for name in _CONCENTRATIONS:
         if name in maps:
             return name
-    named = [n for n, v in maps.items() if v.attrs.get("standard_name") in CONCENTRATION_NAMES]
-    if len(named) > 1:
+    candidates = [n for n, v in maps.items() if v.attrs.get("standard_name") in CONCENTRATION_NAMES]
+    if len(candidates) > 1:
         raise InputError(
-            f"{path} holds several ice concentrations: {', '.join(named)}; keep one of them"
+            f"{path} holds several ice concentrations: {', '.join(candidates)}; keep one of them"
         )
-    return named[0] if named else None
+    return candidates[0] if candidates else None

@@ -97,7 +97,7 @@ class Address:
 Place = Path | Address
 
 
-def locate(place: Path | str | Address) -> Place:
+def locate(path: Path | str | Address) -> Place:
     """Return a path as such, or the address that a text or a path stands for.
 
     Examples
@@ -107,10 +107,10 @@ def locate(place: Path | str | Address) -> Place:
     >>> str(locate("https://me:secret@host/cube.zarr?token=secret"))
     'https://host/cube.zarr?...'
     """
-    if isinstance(place, Address):
-        return place
-    parts = _ADDRESS.fullmatch(str(place))
-    return Address(f"{parts[1]}://{parts[2].rstrip('/')}") if parts else Path(place)
+    if isinstance(path, Address):
+        return path
+    parts = _ADDRESS.fullmatch(str(path))
+    return Address(f"{parts[1]}://{parts[2].rstrip('/')}") if parts else Path(path)
 
 
 def hide_secrets(text: str) -> str:
@@ -119,7 +119,7 @@ def hide_secrets(text: str) -> str:
     return re.sub(r"(\w+://[^\s?'\"]*)\?[^\s'\")]*", r"\1?...", text)
 
 
-def find_zarr_format(place: Place) -> Literal[2, 3] | None:
+def find_zarr_format(path: Place) -> Literal[2, 3] | None:
     """Find the version of the Zarr group in a folder or at an address; None if a folder holds none.
 
     Raises
@@ -127,9 +127,9 @@ def find_zarr_format(place: Place) -> Literal[2, 3] | None:
     InputError
         If there is none at an address, or it cannot be reached.
     """
-    if isinstance(place, Address):
-        return _read_root(place)[0]
-    names = (name for name in _METADATA if (place / name).is_file())
+    if isinstance(path, Address):
+        return _read_root(path)[0]
+    names = (name for name in _METADATA if (path / name).is_file())
     return next((_METADATA[name] for name in names), None)
 
 
@@ -214,16 +214,16 @@ def _find_members(address: Address, zarr_format: Literal[2, 3]) -> list[str]:
     ending = "/zarr.json" if zarr_format == 3 else "/.zarray"
     with _explain(address):
         waiting = list(dict.fromkeys([*_list_folder(address), *_USUAL_NAMES]))
-        known: dict[str, bool] = {}
+        is_array_by_name: dict[str, bool] = {}
         while waiting:
             name = waiting.pop(0)
-            if name in known:
+            if name in is_array_by_name:
                 continue
             content = _fetch(address, name + ending)
-            known[name] = content is not None
+            is_array_by_name[name] = content is not None
             if content is not None:
                 waiting += _list_named(address, name, _parse(content), zarr_format)
-    names = [name for name, is_array in known.items() if is_array]
+    names = [name for name, is_array in is_array_by_name.items() if is_array]
     if not names:
         raise InputError(
             f"{address} does not list its variables, and neither does the server; consolidate its "

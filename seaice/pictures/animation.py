@@ -172,8 +172,9 @@ class DayPicture:
         )
         draw.draw_colorbar(ax, self._image)
         swatches = [palette.Swatch("no value", palette.NO_VALUE, hatched=True)]
+        water = draw.draw_water(ax, self._thin(cube.surface), grid)
         if land.any():
-            swatches.insert(0, palette.Swatch("land", palette.LAND))
+            swatches = [palette.Swatch("land", palette.LAND), *water, *swatches]
         draw.draw_legend(ax, swatches)
         width, height = self._figure.get_size_inches()
         dpi = pixels / max(width, height)

@@ -51,6 +51,8 @@ class MapDay:
         The pole hole.
     missing : str
         Meaning of a missing ocean cell, for the legend.
+    surface : ndarray of uint8, shape (rows, columns), or None
+        Codes of :class:`seaice.flags.Surface`, of which lakes and water without ice are drawn.
     """
 
     concentration: np.ndarray
@@ -60,6 +62,7 @@ class MapDay:
     land: np.ndarray | None
     hole: np.ndarray
     missing: str
+    surface: np.ndarray | None = None
 
     def cut(self, rows: slice, columns: slice) -> MapDay:
         """Cut the part in a range of rows and of columns."""
@@ -69,6 +72,7 @@ class MapDay:
             grid=self.grid.crop(rows, columns),
             land=None if self.land is None else self.land[rows, columns],
             hole=self.hole[rows, columns],
+            surface=None if self.surface is None else self.surface[rows, columns],
         )
 
 
@@ -182,12 +186,13 @@ def _read_product(
             f"{path} lies on another grid: expected {grid.describe_place()}, found "
             f"{content.grid.describe_place()}"
         )
-    is_hole = find_pole_hole(np.isnan(content.concentration), content.grid)
+    is_hole, surface = find_pole_hole(np.isnan(content.concentration), content.grid), None
     land = None if land_mask_file is None else read_land(land_mask_file, path, content.grid)
     if content.classes is not None:
         is_hole = content.classes == CellClass.POLE_HOLE
         if land is None:
             land = np.isin(content.classes, (CellClass.LAND, CellClass.COAST, CellClass.LAKE))
+            surface = np.where(content.classes == CellClass.LAKE, Surface.LAKE, 0).astype(np.uint8)
     return MapDay(
         concentration=content.concentration,
         grid=content.grid,
@@ -196,6 +201,7 @@ def _read_product(
         land=land,
         hole=is_hole,
         missing="not observed",
+        surface=surface,
     )
 
 
@@ -223,6 +229,7 @@ def read_cube_day(cube: CubeFile, day: date | None) -> MapDay:
         land=land if cube.has("surface") else None,
         hole=cube.surface == Surface.POLE_HOLE,
         missing="not filled" if cube.has("fill_flag") else "no value",
+        surface=cube.surface,
     )
 
 
@@ -350,7 +357,8 @@ def read_comparison(original_file: Path, consolidated_file: Place, day: date) ->
     raw = read_daily(original_file, day, grid=filled.grid)
     if not ocean.all():
         classes[land_code] = palette.LAND_SWATCH
-    return DayComparison(replace(raw, land=~ocean), filled, flags, classes, observed_code, land_code)
+    raw = replace(raw, land=~ocean, surface=filled.surface)
+    return DayComparison(raw, filled, flags, classes, observed_code, land_code)
 
 
 def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:

@@ -133,8 +133,14 @@ def visualize(
         return _visualize_field(field, source, output_file, options, **common)
     if kind == "mask":
         needless = {"date": date, "land_mask_file": land_mask_file, "ice_edge": ice_edge}
-        place = {"bbox": bbox, "bounds": bounds, "region": region, "title": title, "extent": extent}
-        _refuse_options("a mask", variable=variable, **needless, **limits, **place)
+        area_options = {
+            "bbox": bbox,
+            "bounds": bounds,
+            "region": region,
+            "title": title,
+            "extent": extent,
+        }
+        _refuse_options("a mask", variable=variable, **needless, **limits, **area_options)
         return visualize_mask(input_file=input_file, output_file=output_file, **common)
     _refuse_options("a concentration, drawn on its whole grid or a study area", extent=extent)
     colours = (0.0 if vmin is None else vmin, 100.0 if vmax is None else vmax)
@@ -343,8 +349,9 @@ def _draw_comparison(comparison: DayComparison, coast: _Coast, *, paint_land: bo
     for ax, title in ((left, "As observed"), (middle, "Gaps filled"), (right, "How values came about")):
         _draw_coast(ax, raw, coast, paint=False)
         draw.draw_title(ax, title)
+        water = draw.draw_water(ax, raw.surface, grid) if paint_land else []
     draw.draw_scale_bar(left, grid)
-    swatches = [palette.LAND_SWATCH] if paint_land else []
+    swatches = [palette.LAND_SWATCH, *water] if paint_land else []
     missing = "not observed" if paint_land else "land or not observed"
     swatches.append(palette.make_no_value_swatch(missing))
     hole = draw.draw_pole_hole(left, raw.hole, grid)
@@ -408,6 +415,8 @@ def _draw_coast_and_hole(ax: GeoAxes, day: MapDay, coast: _Coast) -> list[Swatch
     swatches = []
     if shows_land:
         swatches.append(palette.LAND_SWATCH)
+    if day.land is not None:
+        swatches += draw.draw_water(ax, day.surface, day.grid)
     missing = np.isnan(day.concentration)
     if day.land is not None:
         missing &= ~day.land
@@ -422,7 +431,7 @@ def _check_picture(output_file: Path, dpi: int, *inputs: Place | None) -> None:
     """Raise InputError, before any work, if the picture could not be written."""
     if not 20 <= dpi <= 1200:
         raise InputError(f"expected 20 to 1200 dots per inch, found {dpi}")
-    files = [place for place in inputs if isinstance(place, Path)]
+    files = [path for path in inputs if isinstance(path, Path)]
     check_outputs([Output("output_file", output_file, "picture")], files, is_daily_file=DayFile.parse)
 
 

@@ -65,24 +65,24 @@ def list_channels(channels: Any) -> list[Channel]:
     if isinstance(channels, str | Path):
         channels = [channels]
     if isinstance(channels, Mapping):
-        named = [(str(name), *_split_source(source)) for name, source in channels.items()]
+        triples = [(str(name), *_split_source(source)) for name, source in channels.items()]
     elif isinstance(channels, Sequence):
         sources = [_split_source(source) for source in channels]
-        named = [(variable or locate(path).stem, path, variable) for path, variable in sources]
+        triples = [(variable or locate(path).stem, path, variable) for path, variable in sources]
     else:
-        named = []
-    if not named:
+        triples = []
+    if not triples:
         raise InputError(
             "expected channels as paths, pairs (path, variable) or a mapping of these, found "
             f"{channels!r}"
         )
-    names = [name for name, _, _ in named]
+    names = [name for name, _, _ in triples]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise InputError(
             f"two channels are called {repeated}; give names: {{'first': path, 'second': path}}"
         )
-    return [Channel(name, locate(path).absolute(), variable) for name, path, variable in named]
+    return [Channel(name, locate(path).absolute(), variable) for name, path, variable in triples]
 
 
 def _split_source(source: Any) -> tuple[str, str | None]:
@@ -203,11 +203,11 @@ class FieldSource(ProcessSource):
 
 def check_grids(channels: Sequence[OpenChannel]) -> Grid:
     """Return the grid of all channels; InputError if they do not lie on the same cells."""
-    first, *others = channels
-    for other in others:
-        if not other.grid.same_cells(first.grid):
+    first = channels[0]
+    for channel in channels[1:]:
+        if not channel.grid.same_cells(first.grid):
             raise InputError(
-                f"{other.channel} lies on {other.grid}, other cells than {first.channel}, on "
+                f"{channel.channel} lies on {channel.grid}, other cells than {first.channel}, on "
                 f"{first.grid}; bring one of them to the grid of the other"
             )
     return first.grid

@@ -151,8 +151,8 @@ class CubeDataset(WindowDataset):
         shares = self._measure_shares(opened, limits, counted, keep_absent=keep_absent)
         limit = 1.0
         if isinstance(largest_missing_share, Mapping):
-            kept = shares.missing <= np.array(list(limits.values()))[:, np.newaxis]
-            shares = replace(shares, missing=np.where(kept.all(axis=0), 0.0, 2.0))
+            is_within = shares.missing <= np.array(list(limits.values()))[:, np.newaxis]
+            shares = replace(shares, missing=np.where(is_within.all(axis=0), 0.0, 2.0))
         else:
             limit = largest_missing_share
             shares = replace(shares, missing=shares.missing.max(axis=0))
@@ -315,13 +315,15 @@ def _find_surface(channels: Sequence[OpenChannel]) -> np.ndarray:
     return next(surfaces, np.full(channels[0].grid.shape, Surface.OCEAN, np.uint8))
 
 
-def _check_names(option: str, chosen: Sequence[str] | None, names: tuple[str, ...]) -> tuple[str, ...]:
+def _check_names(
+    option: str, selection: Sequence[str] | None, names: tuple[str, ...]
+) -> tuple[str, ...]:
     """Return the names of some channels; InputError for anything else."""
-    if chosen is None:
+    if selection is None:
         return names
-    listed = () if isinstance(chosen, str) else tuple(chosen)
+    listed = () if isinstance(selection, str) else tuple(selection)
     if not listed or any(name not in names for name in listed):
-        raise InputError(f"expected {option} as a list out of {', '.join(names)}, found {chosen!r}")
+        raise InputError(f"expected {option} as a list out of {', '.join(names)}, found {selection!r}")
     return listed
 
 
@@ -329,8 +331,10 @@ def _load_all_statistics(statistics: Any, names: tuple[str, ...]) -> dict[str, S
     if statistics is None:
         return {}
     if not isinstance(statistics, Mapping) or any(name not in names for name in statistics):
-        given = list(statistics) if isinstance(statistics, Mapping) else statistics
-        raise InputError(f"expected statistics by channel, out of {', '.join(names)}, found {given!r}")
+        names_given = list(statistics) if isinstance(statistics, Mapping) else statistics
+        raise InputError(
+            f"expected statistics by channel, out of {', '.join(names)}, found {names_given!r}"
+        )
     loaded = {name: load_statistics(of_channel) for name, of_channel in statistics.items()}
     return {name: of_channel for name, of_channel in loaded.items() if of_channel is not None}
 

@@ -155,8 +155,8 @@ class WindowDataset(Dataset[Any]):
         inputs, targets = self.window.input_length, self.window.pred_length
         samples = f"{len(self)} samples of {inputs} input and {targets} target days"
         patches = "" if self._patch is None else f", in patches of {self._patch[0]} x {self._patch[1]}"
-        place = f"{self.date_range} on {self.grid}{patches}"
-        return f"{type(self).__name__}({self._name}: {samples}, {place})"
+        days_and_cells = f"{self.date_range} on {self.grid}{patches}"
+        return f"{type(self).__name__}({self._name}: {samples}, {days_and_cells})"
 
     def sample_days(self, index: int) -> tuple[list[date], list[date]]:
         """Return the input days and the target days of a sample; nothing is read."""
