@@ -102,13 +102,15 @@ def read_mask(path: Path) -> Mask:
 
 def _read_valid_ice(dataset: netCDF4.Dataset, layout: CellLayout, path: Path) -> dict[int, np.ndarray]:
     """Read the months of ``valid_ice`` of a mask file that has some."""
-    if "valid_ice" not in dataset.variables or "month" not in dataset.variables:
+    if "valid_ice" not in dataset.variables:
         return {}
-    variable, months = dataset["valid_ice"], np.asarray(dataset["month"][:]).astype(int).tolist()
-    if sorted(variable.dimensions) != ["month", "x", "y"]:
+    variable = dataset["valid_ice"]
+    if sorted(variable.dimensions) != ["month", "x", "y"] or "month" not in dataset.variables:
         raise InputError(
-            f"{path}: expected valid_ice(month, y, x), found valid_ice({', '.join(variable.dimensions)})"
+            f"{path}: expected valid_ice(month, y, x) and month, found "
+            f"valid_ice({', '.join(variable.dimensions)})"
         )
+    months = np.asarray(dataset["month"][:]).astype(int).tolist()
     return {
         month: layout.read(variable.dimensions, variable.__getitem__, {"month": number}) == 1
         for number, month in enumerate(months)

@@ -15,6 +15,7 @@ import create_mask
 import find_several_data_in_target_area as find_missing
 import get_dims
 import ice_index
+from seaice import InputError
 from seaice.cube.consolidate import consolidate
 from seaice.cube.file import CubeFile
 from seaice.daily import folder as daily_folder
@@ -183,6 +184,51 @@ def test_lakes_and_months_of_valid_ice_come_from_files_of_their_own(tmp_path, ca
     assert "not known for month 2, 3" in capsys.readouterr().out
     assert ice_index.main(["--input_file", str(cube), "--land_mask_file", str(mask)]) == 1
     assert "month 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name, expected", [("record 4", False), ("bootstrap, binary", True)])
+def test_missing_cells_about_the_pole_are_a_hole_only_without_a_class_for_it(tmp_path, name, expected):
+    path = write_layout(tmp_path / "in", name)
+    scene = paint("n25", "north")
+    row, column = scene.places["the pole"]
+    around = slice(row - 1, row + 2), slice(column - 1, column + 2)
+    if path.suffix == ".nc":
+        with netCDF4.Dataset(path, "a") as dataset:
+            dataset.set_auto_mask(False)
+            dataset["cdr_seaice_conc"].set_auto_scale(False)
+            dataset["cdr_seaice_conc"][(0, *around)] = 255
+    mask = tmp_path / "mask.nc"
+    assert create_mask.main(days_of(tmp_path / "in", mask)) == 0
+    assert (read_mask(mask).surface[::-1][around] == Surface.POLE_HOLE).all() == expected
+
+
+def test_what_is_no_file_of_valid_ice_is_refused(tmp_path, capsys):
+    write_layout(tmp_path / "in", "nasa team, binary")
+    scene = paint("n25", "north")
+    mask, path = tmp_path / "mask.nc", tmp_path / "valid_ice_v01.nc"
+    write_valid_ice(path, scene, np.ones(scene.percent.shape, bool))
+
+    def refuse(*more):
+        assert create_mask.main(days_of(tmp_path / "in", mask, "--valid_ice", *more)) == 1
+        return capsys.readouterr().err.strip().splitlines()[-1]
+
+    assert "no such file or folder" in refuse(tmp_path / "absent")
+    assert "does not tell one month" in refuse(path)  # 01 is its version
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset["valid_ice_flag"].flag_meanings = "open_water valid_ice coast land lake"
+    assert "expected ocean" in refuse(f"1={path}")
+    assert not mask.exists()
+
+
+def test_months_of_valid_ice_without_their_numbers_are_refused(tmp_path):
+    write_layout(tmp_path / "in", "record 4")
+    mask = tmp_path / "mask.nc"
+    assert create_mask.main(days_of(tmp_path / "in", mask)) == 0
+    with netCDF4.Dataset(mask, "a") as dataset:
+        dataset.renameVariable("month", "number")
+    (tmp_path / "mask.nc.sha256").unlink(missing_ok=True)
+    with pytest.raises(InputError, match=r"expected valid_ice\(month, y, x\) and month"):
+        read_mask(mask)
 
 
 # Published by NSIDC: extent, area (km2) of a day of its own files. The mask of valid ice is that of

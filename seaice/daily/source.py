@@ -57,6 +57,8 @@ class DayContent(NamedTuple):
         Values that the producer has interpolated.
     error : ndarray of float32 or None
         Standard error in percent; NaN where it is not known.
+    tells_pole_hole : bool
+        Whether the product has a class for the pole hole.
     """
 
     concentration: np.ndarray
@@ -64,6 +66,7 @@ class DayContent(NamedTuple):
     classes: np.ndarray | None = None
     interpolated: np.ndarray | None = None
     error: np.ndarray | None = None
+    tells_pole_hole: bool = False
 
 
 class DailyFile(Protocol):
@@ -264,7 +267,14 @@ class ProductSource:
         day = read_product_day(file, grid=grid, content=content)
         # Water in which its producer allows no ice in this season: open water.
         day.concentration[day.classes == CellClass.NEVER_ICE] = 0
-        return DayContent(day.concentration, day.grid, day.classes, day.interpolated, day.error)
+        return DayContent(
+            day.concentration,
+            day.grid,
+            day.classes,
+            day.interpolated,
+            day.error,
+            CellClass.POLE_HOLE in file.form.classes,
+        )
 
     def read_grid(self, file: ProductFile) -> Grid:
         """Read the grid of a file."""

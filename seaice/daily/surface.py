@@ -32,12 +32,15 @@ class SurfaceCount:
         any of them.
     has_classes : bool
         Whether the product has classes; otherwise land is missing like all else.
+    tells_pole_hole : bool
+        Whether it has one for the pole hole; otherwise that is what is missing about the pole.
     """
 
     days: int = 0
     counts: dict[CellClass, np.ndarray] = field(default_factory=dict)
     no_ice: dict[int, np.ndarray] = field(default_factory=dict)
     has_classes: bool = False
+    tells_pole_hole: bool = False
 
     @property
     def missing(self) -> np.ndarray:
@@ -61,6 +64,7 @@ class SurfaceCount:
             self._count(CellClass.MISSING, np.isnan(content.concentration))
             return
         self.has_classes = True
+        self.tells_pole_hole |= content.tells_pole_hole
         self._count(CellClass.MISSING, content.classes == CellClass.MISSING)
         for code in np.unique(content.classes).tolist():
             if code not in (CellClass.VALUE, CellClass.MISSING, CellClass.NEVER_ICE):
@@ -73,6 +77,7 @@ class SurfaceCount:
         """Add the days of another count."""
         self.days += other.days
         self.has_classes |= other.has_classes
+        self.tells_pole_hole |= other.tells_pole_hole
         for cell_class, days in other.counts.items():
             self._count(cell_class, days)
         for month, never in other.no_ice.items():
@@ -93,8 +98,9 @@ class SurfaceCount:
         -------
         ndarray of uint8, shape (rows, columns)
             Codes of :class:`seaice.flags.Surface`: land (coast of the product too) and lakes by most
-            of the days, pole hole by all, and so what is missing about the pole on all days. Water is
-            without ice if the product told so on the days of every month of the year.
+            of the days, pole hole where it has no value on any and is called so on one, or lies about
+            the pole if the product has no class for that. Water is without ice if the product told so
+            on the days of every month of the year.
 
         Examples
         --------
@@ -111,8 +117,11 @@ class SurfaceCount:
         none = np.zeros(grid.shape, np.int32)
         count = {cell_class: self.counts.get(cell_class, none) for cell_class in CellClass}
         without_value = count[CellClass.MISSING] + count[CellClass.POLE_HOLE]
-        hole = find_pole_hole(without_value == self.days, grid)
-        hole |= count[CellClass.POLE_HOLE] == self.days
+        hole = without_value == self.days
+        if self.tells_pole_hole:
+            hole &= count[CellClass.POLE_HOLE] > 0
+        else:
+            hole = find_pole_hole(hole, grid)
         land = 2 * (count[CellClass.LAND] + count[CellClass.COAST]) > self.days
         surface = np.full(grid.shape, Surface.OCEAN, np.uint8)
         surface[2 * without_value > self.days] = Surface.RARELY_OBSERVED_OCEAN

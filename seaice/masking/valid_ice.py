@@ -22,8 +22,8 @@ from seaice.grids import Grid
 from seaice.report import listing
 
 _MONTHS = range(1, 13)
-# NIC_valid_ice_mask.N25km.01.1972-2007.nc
-_MONTH_IN_NAME = re.compile(r"(?<![0-9])(0[1-9]|1[0-2])(?![0-9])")
+# NIC_valid_ice_mask.N25km.01.1972-2007.nc; v01 and r01 are versions.
+_MONTH_IN_NAME = re.compile(r"(?<![0-9vr])(0[1-9]|1[0-2])(?![0-9])", re.IGNORECASE)
 _VALID = ("valid_ice", "ice_possible", "sea_ice_possible")
 _NOT_VALID = ("ocean", "no_ice_possible", "never_ice")
 
@@ -94,10 +94,13 @@ def _list_files(texts: Sequence[str | Path]) -> list[tuple[int, Path]]:
 
 
 def _find_month(path: Path) -> int:
+    if not path.exists():
+        raise InputError(f"no such file or folder: {path}")
     months = _MONTH_IN_NAME.findall(path.name)
     if len(months) != 1:
         raise InputError(
-            f"the name of {path} does not tell one month (two digits); give it as MONTH={path}"
+            f"the name of {path} does not tell one month (two digits); give it as MONTH={path}, or the "
+            "files of valid ice without it"
         )
     return int(months[0])
 
@@ -128,4 +131,9 @@ def _read_classes(path: Path, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     lakes = [value for word, value in values.items() if "lake" in word.split("_")]
     # Land is no water without ice: what a file says of land must not make a cell of another mask count.
     no_ice = [values[word] for word in _NOT_VALID if word in values]
+    if not no_ice:
+        raise InputError(
+            f"{path}: expected {listing(list(_NOT_VALID))} among the flag_meanings of {variable.name}, "
+            f"found {listing(list(values))}"
+        )
     return ~np.isin(codes, no_ice), np.isin(codes, lakes)

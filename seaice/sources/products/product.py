@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -151,6 +151,18 @@ class Form:
     def has_one_day(self) -> bool:
         """Whether the name of a file tells its day."""
         return "day" in self.pattern.groupindex
+
+    @cached_property
+    def classes(self) -> frozenset[CellClass]:
+        """The classes that codes and flags tell, besides those that the file alone names."""
+        meanings = [
+            meaning
+            for rule in self.flags
+            for kind in (rule.bits, rule.values, rule.words)
+            for _, meaning in kind
+        ]
+        of_flags = {meaning.cell_class for meaning in meanings if meaning.cell_class is not None}
+        return frozenset(of_flags | {cell_class for _, cell_class in self.codes})
 
     def list_grids(self, hemisphere: str | None) -> list[Grid]:
         """List the grids that a file of a hemisphere may have; empty if the file tells its own."""
