@@ -336,6 +336,22 @@ def test_a_file_of_both_hemispheres_is_drawn_on_the_grid_of_mask_or_cube(tmp_pat
     assert read_map_day(path, None, None).grid.same_cells(get_grid("n25000"))
 
 
+def test_no_output_takes_the_name_of_a_file_of_a_product(tmp_path, capsys):
+    path = write_layout(tmp_path / "in", "record 4, a year")
+    content = path.read_bytes()
+    for stage in (consolidate_data, create_mask):
+        assert stage.main(days_of(tmp_path / "in", path, "--force")) == 1
+        assert "the name of a daily file" in capsys.readouterr().err
+    assert path.read_bytes() == content
+
+
+def test_a_file_that_tells_no_days_is_named_with_the_reason(tmp_path, capsys):
+    write_layout(tmp_path / "in", "record 4, a year", days=[DAY, DAY])
+    assert make_cube(tmp_path / "in", tmp_path / "cube.nc") == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "seaice_conc_daily_nh_2020_v04r00.nc: expected days in order, once each" in line
+
+
 def test_messages_name_grids_and_products_to_choose_from(tmp_path, capsys):
     for half in ("north", "south"):
         write_layout(tmp_path / "in", "osi-450", half)

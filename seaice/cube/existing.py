@@ -20,6 +20,7 @@ from seaice.cube.recipe import Recipe, are_same
 from seaice.cube.target import Target, halo_inputs
 from seaice.daily.folder import DailyGrids
 from seaice.daily.neighbours import NEIGHBOUR_DAYS
+from seaice.daily.source import is_daily_name
 from seaice.dates import DateRange
 from seaice.flags import DayStatus
 from seaice.grids import Grid
@@ -27,7 +28,6 @@ from seaice.report import listing
 from seaice.runtime.json_files import parse_json
 from seaice.runtime.output_checks import resolve_links
 from seaice.runtime.output_kinds import OutputRefused
-from seaice.sources.bremen.names import DayFile
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def check_output(output_file: Path, land_mask_file: Path | None) -> None:
         raise InputError(f"expected an output name that ends in .nc or .zarr, found {output_file}")
     if land_mask_file is not None and target == resolve_links(Path(land_mask_file)):
         raise InputError(f"the output would replace the mask: {output_file}; choose another name")
-    if DayFile.parse(output_file.name) is not None:
+    if is_daily_name(output_file.name):
         raise InputError(
             f"the output has the name of a daily file: {output_file}; choose another --output_file"
         )

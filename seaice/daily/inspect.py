@@ -20,7 +20,7 @@ from seaice.daily.folder import (
     describe_days,
     describe_unnamed,
 )
-from seaice.daily.source import BREMEN, count_files
+from seaice.daily.source import BREMEN, count_files, is_daily_name
 from seaice.dates import DateRange, format_runs
 from seaice.fields.describe import describe_fields, is_field_file, list_field_files
 from seaice.grids import Grid, list_grid_ids
@@ -293,7 +293,7 @@ def find_missing(
             Output("output_file", output_file, "picture"),
         ],
         [land_mask_file],
-        is_daily_file=bremen.DayFile.parse,
+        is_daily_file=is_daily_name,
     )
     mask = None if land_mask_file is None else read_mask(land_mask_file)
     daily = DailyGrids(

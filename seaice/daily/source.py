@@ -342,6 +342,11 @@ def count_files(source_dir: Path) -> dict[str, int]:
     return dict(counts.most_common())
 
 
+def is_daily_name(name: str) -> bool:
+    """Whether a file name is that of a daily file of Bremen or of a packaged product."""
+    return bremen.DayFile.parse(name) is not None or find_product_of(Path(name)) is not None
+
+
 def find_product_of(path: Path) -> Product | None:
     """Find the product that a file follows by its name; None for Bremen and for all else."""
     for name in list_products():

@@ -19,6 +19,7 @@ import numpy as np
 from seaice import InputError, cf
 from seaice.cf import ICE_EDGE
 from seaice.cube.file import CubeFile
+from seaice.daily.source import is_daily_name
 from seaice.flags import Surface
 from seaice.ice_index.interval import ErrorBlocks, Interval, bound_sums, is_ice_covered
 from seaice.ice_index.series import (
@@ -39,7 +40,6 @@ from seaice.runtime.output_checks import (
     Output,
     check_outputs,
 )
-from seaice.sources.bremen.names import DayFile
 
 logger = logging.getLogger(__name__)
 
@@ -295,7 +295,7 @@ def ice_index(
             Output("animation", animation, "animation"),
         ],
         [input_file, land_mask_file, *(find_region_file(text) for text in region)],
-        is_daily_file=DayFile.parse,
+        is_daily_file=is_daily_name,
     )
     if animation is not None:
         check_animation(Path(animation), fps=fps, pixels=pixels)

@@ -20,6 +20,7 @@ from seaice.daily.folder import (
     DayRecord,
     describe_days,
 )
+from seaice.daily.source import is_daily_name
 from seaice.daily.surface import MONTHS, SurfaceCount
 from seaice.dates import (
     DateRange,
@@ -48,7 +49,6 @@ from seaice.runtime.workers import (
     Engine,
     split_days,
 )
-from seaice.sources.bremen.names import DayFile
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def create_mask(
     output_file = Path(output_file)
     if output_file.suffix != ".nc":
         raise InputError(f"expected an output name that ends in .nc, found {output_file}")
-    if DayFile.parse(output_file.name) is not None:
+    if is_daily_name(output_file.name):
         raise InputError(
             f"the output has the name of a daily file: {output_file}; choose another --output_file"
         )

@@ -20,6 +20,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.cube.file import CubeFile
+from seaice.daily.source import is_daily_name
 from seaice.grids import Grid
 from seaice.report import Progress, Report, format_count
 from seaice.runtime.atomic_write import atomic
@@ -27,7 +28,6 @@ from seaice.runtime.output_checks import (
     Output,
     check_outputs,
 )
-from seaice.sources.bremen.names import DayFile
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def animate(
     output_file = Path(output_file)
     encoder = check_animation(output_file, fps=fps, pixels=pixels)
     check_outputs(
-        [Output("output_file", output_file, "animation")], [input_file], is_daily_file=DayFile.parse
+        [Output("output_file", output_file, "animation")], [input_file], is_daily_file=is_daily_name
     )
     with CubeFile(input_file) as cube:
         days = select_days(cube, start_date, end_date)

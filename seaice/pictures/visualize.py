@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seaice import InputError
+from seaice.daily.source import is_daily_name
 from seaice.drawing import draw, palette
 from seaice.drawing.coastlines import Choice, Coastlines, find_coastlines
 from seaice.drawing.palette import Swatch
@@ -45,7 +46,6 @@ from seaice.runtime.output_checks import (
     Output,
     check_outputs,
 )
-from seaice.sources.bremen.names import DayFile
 from seaice.sources.bremen.reader import read_attributes
 
 if TYPE_CHECKING:
@@ -432,7 +432,7 @@ def _check_picture(output_file: Path, dpi: int, *inputs: Place | None) -> None:
     if not 20 <= dpi <= 1200:
         raise InputError(f"expected 20 to 1200 dots per inch, found {dpi}")
     files = [path for path in inputs if isinstance(path, Path)]
-    check_outputs([Output("output_file", output_file, "picture")], files, is_daily_file=DayFile.parse)
+    check_outputs([Output("output_file", output_file, "picture")], files, is_daily_file=is_daily_name)
 
 
 def _save(figure: Figure, output_file: Path, coast: _Coast, *, dpi: int, show: bool) -> Report:

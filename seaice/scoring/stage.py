@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seaice import InputError
+from seaice.daily.source import is_daily_name
 from seaice.gapfill import DailyMethod
 from seaice.gapfill.methods import check_name, method_class
 from seaice.report import Report, add_picture
@@ -23,7 +24,6 @@ from seaice.scoring.gaps import cut_gaps, read_held_out
 from seaice.scoring.score import Scores, score_fills
 from seaice.scoring.shapes import GapSettings
 from seaice.scoring.table import format_table, write_csv, write_record
-from seaice.sources.bremen.names import DayFile
 
 METHODS = ("increments", "departure", "temporal", "gaussian", "hybrid")
 NAMES = ("scores.csv", "scores.json", "scores.png")
@@ -241,7 +241,7 @@ def _check_places(output_dir: Path, dpi: int, *inputs: Path | None) -> None:
     table, _, picture = (output_dir / name for name in NAMES)
     columns = ("method", "group", "name", "basis")
     asked = [Output("output_dir", table, "table", columns), Output("output_dir", picture, "picture")]
-    check_outputs(asked, inputs, is_daily_file=DayFile.parse)
+    check_outputs(asked, inputs, is_daily_file=is_daily_name)
 
 
 def _frame(days: np.ndarray, wanted: date) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import numpy as np
 
 from seaice import InputError
+from seaice.daily.source import is_daily_name
 from seaice.drawing import palette
 from seaice.report import Report
 from seaice.runtime.atomic_write import atomic
@@ -26,7 +27,6 @@ from seaice.segmentation.figures.patches import (
 )
 from seaice.segmentation.mapping.scene_map import LAND, read_scene_map
 from seaice.segmentation.training.log import LOG_FILE, read_log
-from seaice.sources.bremen.names import DayFile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,7 +102,7 @@ def plot(
     if kind not in KINDS:
         raise InputError(f"expected a kind out of {', '.join(KINDS)}, found {kind!r}")
     output_file, files = Path(output_file), [Path(file) for file in input_files]
-    check_outputs([Output("output_file", output_file, "picture")], files, is_daily_file=DayFile.parse)
+    check_outputs([Output("output_file", output_file, "picture")], files, is_daily_file=is_daily_name)
     if (count is not None and count < 1) or not 20 <= dpi <= 1200:
         raise InputError(f"expected count of at least 1 and dpi of 20 to 1200, found {count}, {dpi}")
     report = Report(outputs=[output_file])

@@ -72,11 +72,12 @@ def find_product_files(source_dir: Path, product: Product | None = None) -> Fold
     name = _choose_product(source_dir, by_product, unnamed, product)
     files, silent = _read_many_days(by_product[name])
     if not files:
-        raise InputError(f"no file of {name} in {source_dir} tells its days: {listing(silent)}")
+        reasons = listing([f"{path}: {reason}" for path, reason in silent.items()], limit=1)
+        raise InputError(f"no file of {name} in {source_dir} tells its days ({reasons})")
     files.sort(key=lambda file: str(file.path))
     files.sort(key=ProductFile.rank, reverse=True)  # keeps the alphabetical order of equals
     files.sort(key=lambda file: file.day)
-    return FolderListing(files, unnamed + [Path(text) for text in silent], _note_versions(files))
+    return FolderListing(files, [*unnamed, *silent], _note_versions(files))
 
 
 def list_file_days(path: Path, product: Product) -> list[ProductFile]:
@@ -126,10 +127,10 @@ def _choose_product(
     )
 
 
-def _read_many_days(files: Sequence[ProductFile]) -> tuple[list[ProductFile], list[str]]:
-    """Replace every file of many days by its days; also returns the paths of those that tell none."""
+def _read_many_days(files: Sequence[ProductFile]) -> tuple[list[ProductFile], dict[Path, str]]:
+    """Replace every file of many days by its days; also returns why others tell none."""
     days: list[ProductFile] = []
-    silent: list[str] = []
+    silent: dict[Path, str] = {}
     axes: dict[Path, list[date]] = {}
     for file in files:
         if file.form.has_one_day:
@@ -140,7 +141,7 @@ def _read_many_days(files: Sequence[ProductFile]) -> tuple[list[ProductFile], li
                 axes[file.path] = read_product_days(file)
         except InputError as error:
             logger.warning("%s: %s", file.path, error)
-            silent.append(str(file.path))
+            silent[file.path] = str(error)
             continue
         days += file.with_days(axes[file.path])
     return days, silent
