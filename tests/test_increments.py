@@ -667,3 +667,19 @@ def test_a_fit_is_written_and_read(case, tmp_path, quick):
     again = tmp_path / "again.nc"
     assert consolidate_data.main(plain_words(case, again, "--weights", str(output))) == 0
     assert weights_of(again).digest == weights.digest
+
+
+@pytest.mark.slow
+def test_a_grid_of_many_cells_gives_no_more_samples_than_a_small_one(monkeypatch):
+    """What a fit costs in time and memory does not grow with the grid."""
+    from seaice.gapfill.increments import fit
+
+    monkeypatch.setattr(fit, "_SAMPLES", 8_000)
+    monkeypatch.setattr(fit, "_GAPS_PER_DAY", 2)
+    rng = np.random.default_rng(5)
+    rows = columns = 800  # nine regions
+    field = np.clip(100 * rng.random((rows, columns)), 1, 99).astype(np.float32)
+    stack = np.stack([np.clip(field + rng.normal(0, 3), 1, 99) for _ in range(15)]).astype(np.float32)
+    record = Record.of_stack(stack, np.ones((rows, columns), bool))
+    for samples in fit.sample_record(record, PLAIN._smearing()).values():
+        assert 4_000 < len(samples) < 8_800

@@ -47,6 +47,7 @@ from seaice.gapfill.ocean_cells import OceanCells
 from seaice.masks import assume_pole_hole, read_mask
 from seaice.report import Report, format_count
 from seaice.runtime.atomic_write import atomic, clear, exclusive
+from seaice.runtime.memory import release_memory
 from seaice.runtime.workers import Engine
 
 logger = logging.getLogger(__name__)
@@ -184,7 +185,9 @@ def _fit(recipe: Recipe, days: DailyGrids) -> Recipe:
 
     period = days.period
     record = Record(day_number(period.start), day_number(period.end), OceanCells(recipe.ocean), read)
-    return replace(recipe, method=recipe.method.fit(record))
+    fitted = replace(recipe, method=recipe.method.fit(record))
+    release_memory()  # the days need it
+    return fitted
 
 
 def _choose_packing(

@@ -297,7 +297,9 @@ class _Region:
             members = members[(self.flag[ends][:, members] == 0).all(axis=0)]
             if not members.size or not (self.values[ends][:, members] > 0).any():
                 continue
-            share = rng.permutation(members)[: max(1, int(_MOST_OF_TILE * members.size))]
+            # A tile of a fine grid has many more cells than are wanted of a gap.
+            most_of_tile = min(int(_MOST_OF_TILE * members.size), samples - taken)
+            share = rng.permutation(members)[: max(1, most_of_tile)]
             cells = np.stack([self.cells.rows[share], self.cells.columns[share]], axis=1).astype(
                 np.int64
             )
