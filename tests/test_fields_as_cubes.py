@@ -14,6 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from seaice import ConsolidatedSICDataset, CubeFile, InputError, load_ocean_mask
+from seaice.cube.existing import read_existing
 from seaice.drawing import palette
 from seaice.flags import FillFlag, Surface, is_ocean
 from seaice.grids import get_grid
@@ -304,6 +305,16 @@ def test_only_a_cube_gets_more_days(base, tmp_path):
         words=["expected a new file or a cube", "a filled field, so it is not replaced"],
     )
     assert path.read_bytes() == before
+    make_foreign().to_netcdf(tmp_path / "foreign.nc")
+    refuse(
+        "consolidate_data", "--source_dir", base / "days", "--start_date", "20240107", "--end_date",
+        "20240109", "--output_file", tmp_path / "foreign.nc", "--append",
+        words=["expected a new file or a cube"],
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"is no cube of .*: it lacks sea_ice_conc"):
+        CubeFile(tmp_path / "foreign.nc", only_cube=True)
+    with pytest.raises(InputError, match=r"is no complete cube.*it lacks sea_ice_conc, fill_flag"):
+        read_existing(tmp_path / "foreign.nc", append=True, force=False)
 
 
 def test_codes_become_fractions_of_full_ice(tmp_path):
