@@ -374,3 +374,34 @@ def test_messages_name_grids_and_products_to_choose_from(tmp_path, capsys):
         make_cube(tmp_path / "in", cube, "--grid", "EPSG:6931:25000:-5400000,-5400000,5400000,5400000")
         == 0
     )
+
+
+def test_no_shore_is_cleared_where_no_land_is_known(tmp_path, capsys):
+    """Somebody has replaced the codes by missing values."""
+    path = write_layout(tmp_path / "in", "nasa team, binary")
+    content = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    content[300:][content[300:] > 250] = 255
+    path.write_bytes(content.tobytes())
+    assert make_cube(tmp_path / "in", tmp_path / "cube.nc", "--remove_land_spillover") == 1
+    assert "give --land_mask_file" in capsys.readouterr().err
+
+
+def test_water_without_ice_in_any_month_has_no_shore(tmp_path):
+    write_layout(tmp_path / "in", "nasa team, binary")
+    scene = paint("n25", "north")
+    (tmp_path / "ice").mkdir()
+    for month in range(1, 13):
+        valid = np.ones(scene.percent.shape, bool)
+        valid[:, 20:40] = False  # beside the tongue of ice
+        write_valid_ice(tmp_path / "ice" / f"valid_ice.{month:02}.nc", scene, valid)
+    mask, cube = tmp_path / "mask.nc", tmp_path / "cube.nc"
+    path = next((tmp_path / "in").iterdir())
+    content = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    content[300:].reshape(scene.percent.shape)[2:7, 2:20] = 50  # 20 percent
+    path.write_bytes(content.tobytes())
+    assert create_mask.main(days_of(tmp_path / "in", mask, "--valid_ice", tmp_path / "ice")) == 0
+    assert make_cube(tmp_path / "in", cube, "--land_mask_file", mask, "--remove_land_spillover") == 0
+    with CubeFile(cube) as file:
+        ice = file.concentration(0)[::-1][2:7, 2:20]
+        assert (file.surface[::-1][:, 20:40] == Surface.NEVER_ICE).mean() > 0.9
+    np.testing.assert_allclose(ice, 0.2, atol=1e-6)

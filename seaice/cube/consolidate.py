@@ -161,6 +161,11 @@ def consolidate(
             product=product,
         )
         surface = ground.surface if ground else _choose_surface(days)
+        if remove_land_spillover and not (surface == Surface.LAND).any():
+            raise InputError(
+                "--remove_land_spillover needs to know the land: give --land_mask_file (create_mask.py "
+                "makes one)"
+            )
         packing = _choose_packing(output_file, compression, days.grid.shape, append=append)
         recipe = Recipe(
             method, days.grid, surface, pole_hole, halo, table, packing, remove_land_spillover

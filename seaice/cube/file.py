@@ -270,7 +270,10 @@ class CubeFile:
         return self._flag_values[meaning]
 
     def standard_error(self, days: int | slice) -> np.ndarray | None:
-        """Expected standard error as a fraction, float32; NaN where observed, None without errors."""
+        """Standard error as a fraction, float32; None without errors.
+
+        NaN where a value was observed, unless its product tells the error.
+        """
         name = "sea_ice_conc_error"
         if not self.has(name):
             return None

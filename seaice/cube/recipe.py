@@ -63,7 +63,10 @@ class Recipe:
     @property
     def shore(self) -> Shore | None:
         """Where false ice is removed; None if it is kept."""
-        return find_shore(~self.ocean) if self.removes_land_spillover else None
+        if not self.removes_land_spillover:
+            return None
+        # Water without ice in any month is no land, though it is not filled.
+        return find_shore(np.isin(self.surface, (Surface.LAND, Surface.LAKE)))
 
     def steps(self) -> list[FillStep]:
         """The steps of the method, then that of the pole hole."""
