@@ -638,6 +638,14 @@ LAYOUTS = {
         _CDR,
         **_CDR_MORE,
     ),
+    "record 6, 12.5 km, days together": Layout(
+        "g02202",
+        both("sic_ps@12.5_20200305-20200305_v06r00.nc", "n", "s"),
+        P12,
+        write_record_groups,
+        _CDR,
+        **_CDR_MORE,
+    ),
     "record now 1": Layout(
         "g10016",
         both("seaice_conc_daily_icdr_@h_f18_20200305_v01r00.nc", "n", "s"),
