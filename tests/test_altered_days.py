@@ -223,7 +223,7 @@ def test_files_of_nearly_the_right_name_are_named_and_counted(winter, tmp_path, 
     assert script.main([*source, *output]) == 0
     text = "".join(capsys.readouterr())
     assert "days: 5 present, 4 absent" in text
-    assert "4 files seem to be daily ones and are not used" in text
+    assert "4 files of daily data, it seems, not used" in text
     for name in ("v5.4 (1).nc", "20240105.nc", "v5.4_clean.nc", "v5.4.nc.gz"):
         assert name in text
     assert script.main([*source, *output, "--strict"]) == 1

@@ -110,7 +110,15 @@ def test_a_folder_is_described_with_its_product(tmp_path, capsys):
     assert get_dims.main(["--source_dir", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "product: nsidc-0051" in out and "n25000" in out and "first day 2020-03-05" in out
+    for name in ("cci 25", "cci 50"):
+        write_layout(tmp_path / "cci", name)
+    (tmp_path / "cci" / "ice_20200305.nc.gz").write_bytes(b"packed")
+    assert get_dims.main(["--source_dir", str(tmp_path / "cci")]) == 0
+    text = "".join(capsys.readouterr())
+    assert "osisafn25000" in text and "osisafn50000" in text
+    assert "1 file of daily data" in text and "unpack" in text
     words = ["--source_dir", str(tmp_path), "--start_date", str(DAY), "--end_date", str(DAY)]
+    words += ["--product", "nsidc-0051"]
     box = ["--ymin", "0", "--ymax", "10", "--xmin", "0", "--xmax", "10"]
     assert find_missing.main([*words, *box]) == 0
 

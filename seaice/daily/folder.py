@@ -440,9 +440,9 @@ def describe_unnamed(paths: Sequence[Path]) -> list[str]:
     if not paths:
         return []
     return [
-        f"{len(paths)} files seem to be daily ones and are not used, as neither name nor content tells "
-        f"the day ({listing([path.name for path in paths])}); name them as their product does, such as "
-        "asi-AMSR2-GRID-YYYYMMDD-v5.4.nc"
+        f"{format_count(len(paths), 'file')} of daily data, it seems, not used, as neither name nor "
+        f"content tells the day ({listing([path.name for path in paths])}); unpack what is packed, and "
+        "name files as their product does, such as asi-AMSR2-GRID-YYYYMMDD-v5.4.nc"
     ]
 
 

@@ -37,6 +37,7 @@ from seaice.sources.bremen import names as bremen
 from seaice.sources.bremen.reader import identify_file, read_grid_of
 from seaice.sources.products import (
     FolderListing,
+    ProductFile,
     find_product_files,
     get_product,
     read_product_grid,
@@ -111,12 +112,15 @@ def _describe_field_files(paths: Sequence[Place]) -> Report:
 
 
 def _describe_product(listed: FolderListing, report: Report) -> None:
-    """Describe the files of a product; the first readable one of every hemisphere is opened."""
+    """Describe the files of a product; the first readable one of every grid in the names is opened."""
     files = listed.files
     report.lines.append(f"product: {files[0].product.name} ({files[0].product.title})")
-    for half in sorted({file.hemisphere or "" for file in files}):
+    by_grid: dict[tuple[str, str], list[ProductFile]] = {}
+    for file in files:
+        by_grid.setdefault((file.hemisphere or "", file.resolution), []).append(file)
+    for _, of_grid in sorted(by_grid.items()):
         grid = None
-        for file in [file for file in files if (file.hemisphere or "") == half]:
+        for file in of_grid:
             try:
                 grid = read_product_grid(file)
                 break
