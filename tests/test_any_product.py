@@ -24,7 +24,7 @@ from seaice.flags import FillFlag, Surface
 from seaice.gapfill.temporal import Temporal
 from seaice.grids import get_grid
 from seaice.masks import read_mask
-from seaice.pictures.read_concentration import read_daily, read_map_day
+from seaice.pictures.read_concentration import read_comparison, read_daily, read_map_day
 from utils import ConsolidatedSICDataset
 
 REAL = os.environ.get("SEAICE_REAL_DATA")
@@ -342,6 +342,20 @@ def test_a_file_of_both_hemispheres_is_drawn_on_the_grid_of_mask_or_cube(tmp_pat
     assert read_map_day(path, None, mask).grid.same_cells(south)
     assert read_daily(path, DAY, grid=south).grid.same_cells(south)
     assert read_map_day(path, None, None).grid.same_cells(get_grid("n25000"))
+
+
+def test_values_that_the_producer_interpolated_are_those_of_the_file(tmp_path):
+    path, cube = write_layout(tmp_path / "in", "record 4"), tmp_path / "cube.nc"
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset["cdr_seaice_conc"].set_auto_scale(False)
+        row, column = paint("n25", "north").places["Greenland"]
+        dataset["cdr_seaice_conc"][0, row, column + 2] = 20  # false ice beside the painted land
+    assert make_cube(tmp_path / "in", cube, "--remove_land_spillover") == 0
+    with CubeFile(cube) as file:
+        flags = file.flags(0)
+    assert {FillFlag.PRODUCER_INTERPOLATED, FillFlag.SPILLOVER_REMOVED} <= set(np.unique(flags))
+    text = "\n".join(read_comparison(path, cube, DAY).describe())
+    assert "kept in the cube within 0.000 percent" in text and "not made from this" not in text
 
 
 def test_no_output_takes_the_name_of_a_file_of_a_product(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -299,22 +300,27 @@ class DayComparison:
         ``fill_flag`` of the cube.
     classes : dict of int to Swatch
         Legend entries of the flags that occur, with their share of ocean cells in the label.
-    observed_code, land_code : int
-        Codes of observed values and of land in ``flags``.
+    of_file_codes : tuple of int
+        Codes in ``flags`` of values that are those of the file.
+    removed_codes : tuple of int
+        Codes of values of the file that were set to others.
+    land_code : int
+        Code of land.
     """
 
     raw: MapDay
     filled: MapDay
     flags: np.ndarray
     classes: dict[int, Swatch]
-    observed_code: int
+    of_file_codes: tuple[int, ...]
+    removed_codes: tuple[int, ...]
     land_code: int
 
     def describe(self) -> list[str]:
         """Return lines for the report: observed cells, flags, and whether file and cube agree."""
         raw, filled = self.raw.concentration, self.filled.concentration
-        observed_in_cube = self.flags == self.observed_code
-        observed_in_file = ~np.isnan(raw) & (self.flags != self.land_code)
+        observed_in_cube = np.isin(self.flags, self.of_file_codes)
+        observed_in_file = ~np.isnan(raw) & ~np.isin(self.flags, (self.land_code, *self.removed_codes))
         common = observed_in_cube & observed_in_file
         largest = float(np.abs(raw[common] - filled[common]).max()) if common.any() else 0.0
         lines = [
@@ -353,12 +359,23 @@ def read_comparison(original_file: Path, consolidated_file: Place, day: date) ->
         flags = cube.flags(cube.index(day))
         ocean = cube.ocean
         classes = make_flag_swatches(cube, flags, ocean)
-        observed_code, land_code = cube.flag_value("observed"), cube.flag_value("land")
+        of_file = _list_codes(cube, FillFlag.OBSERVED, FillFlag.PRODUCER_INTERPOLATED)
+        removed = _list_codes(cube, FillFlag.SPILLOVER_REMOVED)
+        land_code = cube.flag_value("land")
     raw = read_daily(original_file, day, grid=filled.grid)
     if not ocean.all():
         classes[land_code] = palette.LAND_SWATCH
     raw = replace(raw, land=~ocean, surface=filled.surface)
-    return DayComparison(raw, filled, flags, classes, observed_code, land_code)
+    return DayComparison(raw, filled, flags, classes, of_file, removed, land_code)
+
+
+def _list_codes(cube: CubeFile, *flags: FillFlag) -> tuple[int, ...]:
+    """List the codes that flags have in a cube; one made by an earlier version lacks some."""
+    codes = []
+    for flag in flags:
+        with suppress(KeyError):
+            codes.append(cube.flag_value(flag.meaning))
+    return tuple(codes)
 
 
 def read_surface(path: Path) -> tuple[Mask, dict[int, Swatch], str]:
