@@ -352,8 +352,8 @@ def read_surface_codes(attributes: Mapping[str, Any]) -> SurfaceCodes | None:
         # The words bear their codes themselves: «1=open-sea, 2=land, 13=open-lake with ice».
         words = {int(pair[1]): pair[2] for pair in pairs if pair}
         return SurfaceCodes({code: classify_word(word) for code, word in words.items()}, words, False)
-    values = _read_numbers(attributes.get("flag_values"))
-    bits = _read_numbers(attributes.get("flag_masks"))
+    values = read_numbers(attributes.get("flag_values"))
+    bits = read_numbers(attributes.get("flag_masks"))
     # With both, a value is what a cell shows under its mask; values that it cannot show are codes.
     are_bits = bool(bits) and not values and all(bit > 0 and bit & (bit - 1) == 0 for bit in bits)
     numbers = values or bits
@@ -371,7 +371,7 @@ def read_surface_codes(attributes: Mapping[str, Any]) -> SurfaceCodes | None:
     return SurfaceCodes(classes, words, are_bits)
 
 
-def _read_numbers(attribute: Any) -> list[int]:
+def read_numbers(attribute: Any) -> list[int]:
     """Read the numbers of an attribute, which some files write as text: «0b, 1b» or «0, 1»."""
     if attribute is None:
         return []

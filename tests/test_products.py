@@ -682,3 +682,15 @@ def test_a_description_that_cannot_be_used_is_explained(tmp_path, text, reason):
     with pytest.raises(InputError, match=reason) as error:
         get_product(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_flag_masks_written_as_text_are_numbers(tmp_path):
+    """Some programs print the list: «1b, 2b, 4b»."""
+    path = write_layout(tmp_path, "osi-401")
+    expected = read_one(tmp_path)[1].classes
+    with netCDF4.Dataset(path, "a") as dataset:
+        flag = dataset["status_flag"]
+        text = ", ".join(f"{number}b" for number in flag.flag_masks.tolist())
+        flag.delncattr("flag_masks")
+        flag.flag_masks = text
+    np.testing.assert_array_equal(read_one(tmp_path)[1].classes, expected)

@@ -15,7 +15,7 @@ import numpy as np
 
 from seaice import InputError, grids
 from seaice.dates import read_days
-from seaice.flags import SurfaceClass, classify_word
+from seaice.flags import SurfaceClass, classify_word, read_numbers
 from seaice.grids import CellLayout, Coordinate, Grid
 from seaice.grids.projection import is_grid_mapping
 from seaice.open_file import UnreadableFile
@@ -462,20 +462,18 @@ def _list_meanings(
         return (rule.bits, True) if rule.bits else (rule.values, False)
     attributes = variable.attributes
     words = str(attributes.get("flag_meanings", attributes.get("flag_mask_meanings", ""))).split()
-    masks, values = (np.atleast_1d(attributes.get(k, ())) for k in ("flag_masks", "flag_values"))
-    are_bits = masks.size == len(words)
+    masks, values = (read_numbers(attributes.get(k)) for k in ("flag_masks", "flag_values"))
+    are_bits = len(masks) == len(words)
     numbers = masks if are_bits else values
-    if not words or numbers.size != len(words) or numbers.dtype.kind not in "iu":
+    if not words or len(numbers) != len(words):
         _log_once(
             logging.WARNING,
             f"{variable.name} does not say what its numbers mean (flag_meanings): land and lake are not "
             "told from missing cells",
         )
         return (), True
-    meanings = [
-        (int(n) & 0xFF if int(n) < 0 else int(n), _match(rule, w))
-        for n, w in zip(numbers, words, strict=True)
-    ]
+    # A file without unsigned bytes has -128 for 128.
+    meanings = [(n % 256 if n < 0 else n, _match(rule, w)) for n, w in zip(numbers, words, strict=True)]
     return tuple(meanings), are_bits
 
 
