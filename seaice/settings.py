@@ -84,6 +84,7 @@ _EXTRAS = {
     "distributed": "dask",
     "earthaccess": "icesat2",
     "foscat": "sphere",
+    "fsspec": "remote",
     "gportal": "amsr2",
     "h5coro": "icesat2",
     "healpy": "sphere",

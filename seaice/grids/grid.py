@@ -54,6 +54,7 @@ class Grid:
 
     Examples
     --------
+    >>> from seaice.grids import get_grid
     >>> grid = get_grid("n25000")
     >>> grid.shape, float(grid.x[0]), float(grid.y[0])
     ((448, 304), -3837500.0, -5337500.0)
