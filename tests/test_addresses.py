@@ -105,23 +105,27 @@ def test_only_the_chunks_asked_for_are_fetched(folders, server, store):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("store", ["own", "v2"])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("store, workers", [("own", 0), ("v2", 2)])
 def test_batches_come_from_an_address(cube, folders, server, store, workers):
     address = publish(server, folders[store], f"batches_{store}/cube.zarr")
-    for make in (
-        lambda place: ConsolidatedSICDataset(place, 20240101, 20240109, 2, 1),
-        lambda place: CubeDataset({"ice": place}, 20240101, 20240109, 2, 1, returns=("inputs",)),
+    for context, make in (
+        ("fork", lambda place: ConsolidatedSICDataset(place, 20240101, 20240109, 2, 1)),
+        (
+            "spawn",
+            lambda place: CubeDataset({"ice": place}, 20240101, 20240109, 2, 1, returns=("inputs",)),
+        ),
     ):
         expected = list(make(cube))
         dataset = make(address)
-        for context in ("fork", "spawn") if workers else (None,):
-            loader = DataLoader(
-                dataset, batch_size=None, num_workers=workers, multiprocessing_context=context
-            )
-            for item, right in zip(loader, expected, strict=True):
-                one, other = (x["inputs"] if isinstance(x, dict) else x[0] for x in (item, right))
-                np.testing.assert_allclose(one, other, atol=1e-6)
+        loader = DataLoader(
+            dataset,
+            batch_size=None,
+            num_workers=workers,
+            multiprocessing_context=context if workers else None,
+        )
+        for item, right in zip(loader, expected, strict=True):
+            one, other = (x["inputs"] if isinstance(x, dict) else x[0] for x in (item, right))
+            np.testing.assert_allclose(one, other, atol=1e-6)
         assert pickle.loads(pickle.dumps(dataset)).__class__ is dataset.__class__
 
 

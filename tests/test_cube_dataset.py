@@ -161,8 +161,7 @@ def test_patches_are_parts_of_the_whole(files):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("context", ["fork", "spawn"])
-@pytest.mark.parametrize("preload", [False, True])
+@pytest.mark.parametrize("context, preload", [("fork", True), ("spawn", False)])
 def test_workers_change_no_bit(files, context, preload):
     dataset = dataset_of(files, patch_size=6, preload_data=preload, returns=None)
     alone = list(DataLoader(dataset, batch_size=4))  # leaves handles open in this process
