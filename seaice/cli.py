@@ -526,7 +526,7 @@ def add_product(parser: argparse.ArgumentParser) -> None:
 
 
 def add_grid(parser: argparse.ArgumentParser, default: str = "%(default)s") -> None:
-    """Add ``--grid`` of a stage that makes grids; see :func:`seaice.grids.parse_grid`."""
+    """Add ``--grid`` of a stage that makes grids; see :func:`seaice.grids.parse.parse_grid`."""
     parser.add_argument(
         "--grid",
         metavar="GRID",

@@ -52,7 +52,7 @@ class DayContent(NamedTuple):
         Percent, 0..100; NaN where there is no value.
     grid : Grid
     classes : ndarray of uint8 or None
-        Codes of :class:`seaice.sources.products.CellClass`; None if the product has no classes.
+        Codes of :class:`seaice.sources.products.product.CellClass`; None if the product has no classes.
     interpolated : ndarray of bool or None
         Values that the producer has interpolated.
     error : ndarray of float32 or None
@@ -263,7 +263,7 @@ class ProductSource:
         out: np.ndarray | None = None,
         content: bytes | None = None,
     ) -> DayContent:
-        """Read a day; see :func:`seaice.sources.products.read_product_day`."""
+        """Read a day; see :func:`seaice.sources.products.reader.read_product_day`."""
         day = read_product_day(file, grid=grid, content=content)
         # Water in which its producer allows no ice in this season: open water.
         day.concentration[day.classes == CellClass.NEVER_ICE] = 0

@@ -51,7 +51,7 @@ class FieldAxes:
         The grid of square cells with these coordinates; None if there is none.
     flipped : bool
         Whether row 0 of the file is the largest y of ``grid``. Rows are then turned round when a
-        field is read or written, because row 0 of a :class:`seaice.grids.Grid` is the smallest y.
+        field is read or written, because row 0 of a :class:`seaice.grids.grid.Grid` is the smallest y.
     mirrored : bool
         The same of columns: whether column 0 of the file is the largest x of ``grid``.
     rows, columns : ndarray of float64 or None

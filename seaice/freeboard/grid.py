@@ -102,7 +102,7 @@ def grid_freeboard(
     release : str
         Release of the product, for the search.
     grid : str, optional
-        See :func:`seaice.grids.parse_grid`; by default ``ease2n6250`` or ``ease2s6250``, by the
+        See :func:`seaice.grids.parse.parse_grid`; by default ``ease2n6250`` or ``ease2s6250``, by the
         hemisphere of the area or else of the granules.
     period : str
         Time steps: ``day``, ``week``, ``month``, ``all`` at once, or days such as ``5D``; see

@@ -38,7 +38,7 @@ def read_file_grid(path: Path) -> Grid:
     ------
     InputError
         If the file cannot be read, names no coordinates, or its cells are none of a
-        :class:`~seaice.grids.Grid`.
+        :class:`~seaice.grids.grid.Grid`.
     """
     try:
         if path.suffix.lower() in _GEOTIFF:
@@ -101,7 +101,7 @@ def find_layout(
     Raises
     ------
     InputError
-        If there are none; see also :func:`seaice.grids.read_layout`.
+        If there are none; see also :func:`seaice.grids.layout.read_layout`.
     """
     for names in _PAIRS:
         x, y = (_find_coordinate(choices, attributes, dimensions) for choices in names)

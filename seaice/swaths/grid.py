@@ -165,7 +165,7 @@ def grid_swaths(
         Folder of the files ``AMSR2_TB_GRID_YYYYMMDD_A.nc`` (of several days
         ``..._YYYYMMDD_YYYYMMDD_A.nc``, of months ``..._YYYYMM_A.nc``); created if it does not exist.
     grid : str
-        See :func:`seaice.grids.parse_grid`.
+        See :func:`seaice.grids.parse.parse_grid`.
     period : str
         Time steps: ``day``, ``week``, ``month``, ``all`` at once, or days such as ``5D``; see
         :class:`seaice.gridding.period.Period`.

@@ -67,7 +67,7 @@ class CacheDescription:
     crc32 : tuple of int
         CRC-32 of the bytes of every day.
     grid : dict
-        Fields of :class:`seaice.grids.Grid`.
+        Fields of :class:`seaice.grids.grid.Grid`.
     cube, cube_sha256 : str
         Name and digest of the cube.
     cube_size, cube_mtime_ns : int

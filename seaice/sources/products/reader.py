@@ -45,7 +45,7 @@ class ProductDay(NamedTuple):
     concentration : ndarray of float32, shape (rows, columns)
         Percent, 0..100; NaN everywhere but at values.
     classes : ndarray of uint8, same shape
-        :class:`seaice.sources.products.CellClass`.
+        :class:`seaice.sources.products.product.CellClass`.
     interpolated : ndarray of bool, same shape, or None
         Whether the producer has made the value by interpolation in space or time; None if the product
         does not say.
@@ -72,7 +72,7 @@ def read_product_day(
     Parameters
     ----------
     file : ProductFile
-        From :func:`seaice.sources.products.find_product_files`.
+        From :func:`seaice.sources.products.folder.find_product_files`.
     grid : Grid, optional
         The grid expected.
     content : bytes, optional
