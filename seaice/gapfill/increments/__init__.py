@@ -47,8 +47,8 @@ class Increments(Departure):
 
     A value lies between 0 and 100 percent; it may leave the range of its sources. Cells are flagged
     INCREMENT_TWO_SIDED or INCREMENT_ONE_SIDED, or KRIGED_TWO_SIDED or KRIGED_ONE_SIDED where observed
-    cells of the day within 6 cells took part; all have ``days_back_forward``. Cells without ice about them on both days, and gaps
-    longer than the networks know, keep fill and flag of ``departure``.
+    cells of the day within 6 cells took part; all have ``days_back_forward``. Cells without ice about
+    them on both days, and gaps longer than the networks know, keep fill and flag of ``departure``.
 
     Parameters
     ----------
