@@ -321,8 +321,7 @@ def choose_sources(source_dir: Path, products: Sequence[str | Path] = ()) -> lis
             f"{source_dir} holds daily files of several products: {listed}; choose with --product, "
             "several in order of preference, or give the folder of one"
         )
-    name = next(iter(counts), BREMEN)
-    return [BremenSource() if name == BREMEN else ProductSource(get_product(name))]
+    return [_make_source(next(iter(counts), BREMEN))]
 
 
 def _make_source(name: str | Path) -> DailySource:
