@@ -10,7 +10,7 @@ the result, and a day without any value has an empty row. What is made of the po
 
 Examples
   python ice_index.py --input_file cube.nc --output_csv index.csv --plot index.png
-  python ice_index.py --input_file cube.nc --output_file index.nc --region box=160,220,120,180
+  python ice_index.py --input_file cube.nc --output_file index.nc --region box=1600,1800,1100,1300
   python ice_index.py --input_file cube.nc --output_csv seas.csv \
       --region Arctic_region_mask_Meier_AnnGlaciol2007.msk   # from NSIDC, 25 km
   python ice_index.py --input_file cube.nc --animation winter.gif --fps 8 --pixels 600 \
