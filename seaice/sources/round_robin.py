@@ -68,6 +68,12 @@ class RoundRobinSamples:
         """Days since 0001-01-01 plus 1, as of :meth:`datetime.date.toordinal`."""
         return self.time.astype("datetime64[D]").astype(np.int64) + 719_163
 
+    @property
+    def day_of_year(self) -> np.ndarray:
+        """0 on the first of January."""
+        days = self.time.astype("datetime64[D]")
+        return np.asarray((days - days.astype("datetime64[Y]")).astype(np.int64))
+
     def select(self, chosen: np.ndarray) -> RoundRobinSamples:
         """Return some of the samples, by a mask or by numbers."""
         return RoundRobinSamples(
@@ -144,8 +150,9 @@ def read_samples(path: Path) -> RoundRobinSamples:
         raise InputError(f"expected concentrations of 0 to 1, found others: {path}")
     temperatures = {c: _read_numbers(columns[name], name, path) for c, name in channels.items()}
     for channel, kelvin in temperatures.items():
+        is_given = ~np.isnan(kelvin)
         kelvin[(kelvin < _COLDEST) | (kelvin > _WARMEST)] = np.nan
-        if np.isnan(kelvin).all():
+        if is_given.any() and np.isnan(kelvin).all():
             raise InputError(f"expected kelvin, found no value of {channel} that can be one: {path}")
     return RoundRobinSamples(
         np.array(columns["sensor"]),

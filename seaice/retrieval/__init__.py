@@ -1,0 +1,48 @@
+"""Ice concentration from brightness temperatures."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from seaice import InputError
+from seaice.retrieval import base
+from seaice.retrieval.algorithm import Algorithm, Retrieval
+
+DEFAULT = "base"
+ALGORITHMS = {
+    algorithm.name: algorithm
+    for algorithm in (
+        Algorithm("base", base.CHANNELS, "23.8", base.retrieve_base),
+        Algorithm(
+            "base_6",
+            base.COARSE_CHANNELS,
+            "23.8",
+            partial(base.retrieve_base, channels=base.COARSE_CHANNELS),
+        ),
+        Algorithm(
+            "base_12",
+            base.ALL_CHANNELS,
+            "6.9",
+            partial(
+                base.retrieve_base,
+                channels=base.ALL_CHANNELS,
+                open_water=base.OPEN_WATER_LOW_CHANNELS,
+            ),
+        ),
+    )
+}
+
+__all__ = ["ALGORITHMS", "DEFAULT", "Algorithm", "Retrieval", "get_algorithm"]
+
+
+def get_algorithm(name: str) -> Algorithm:
+    """Return the algorithm of a name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if name not in ALGORITHMS:
+        raise InputError(f"expected an algorithm out of {', '.join(ALGORITHMS)}, found {name!r}")
+    return ALGORITHMS[name]
