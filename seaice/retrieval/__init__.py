@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from seaice import InputError
-from seaice.retrieval import base
+from seaice.retrieval import asi, base, bootstrap, climate_record, hybrid, nasa_team
 from seaice.retrieval.algorithm import Algorithm, Retrieval
 
 DEFAULT = "base"
@@ -29,6 +29,29 @@ ALGORITHMS = {
                 open_water=base.OPEN_WATER_LOW_CHANNELS,
             ),
         ),
+        Algorithm("hybrid", hybrid.CHANNELS, "18.7", hybrid.retrieve_hybrid),
+        Algorithm(
+            "nasa_team",
+            nasa_team.CHANNELS,
+            "23.8",
+            nasa_team.retrieve_nasa_team,
+            nasa_team.SENSORS,
+        ),
+        Algorithm(
+            "bootstrap",
+            bootstrap.CHANNELS,
+            "23.8",
+            bootstrap.retrieve_bootstrap,
+            bootstrap.SENSORS,
+        ),
+        Algorithm(
+            "cdr",
+            climate_record.CHANNELS,
+            "23.8",
+            climate_record.retrieve_climate_record,
+            nasa_team.SENSORS,
+        ),
+        Algorithm("asi", asi.CHANNELS, "89A", asi.retrieve_asi, bootstrap.SENSORS),
     )
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -79,6 +79,7 @@ class Signatures:
     sensor, product : str
         Such as ``AMSR2`` and ``JAXA L1 version 2``.
     hemisphere : {"north", "south"}
+    day : date
     channels : tuple of str
     water, ice : Signature
     """
@@ -86,6 +87,7 @@ class Signatures:
     sensor: str
     product: str
     hemisphere: Hemisphere
+    day: date
     channels: tuple[str, ...]
     water: Signature
     ice: Signature
@@ -108,7 +110,7 @@ class Signatures:
             Signature(part.mean[numbers], part.covariance[np.ix_(numbers, numbers)])
             for part in (self.water, self.ice)
         )
-        return Signatures(self.sensor, self.product, self.hemisphere, tuple(channels), water, ice)
+        return replace(self, channels=tuple(channels), water=water, ice=ice)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,9 @@ class TiePoints:
         months = (day.timetuple().tm_yday - 0.5) / _YEAR * 12 - 0.5
         first = int(np.floor(months))
         ice = self.ice[first % 12].blend(self.ice[(first + 1) % 12], months - first)
-        return Signatures(self.sensor, self.product, self.hemisphere, self.channels, self.water, ice)
+        return Signatures(
+            self.sensor, self.product, self.hemisphere, day, self.channels, self.water, ice
+        )
 
     def check(self, *, sensor: str, product: str, hemisphere: str, source: object) -> None:
         """Refuse temperatures of another sensor, product or hemisphere.
