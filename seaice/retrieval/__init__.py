@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from seaice import InputError
-from seaice.retrieval import asi, base, bootstrap, climate_record, hybrid, nasa_team
 from seaice.retrieval.algorithm import Algorithm, Retrieval
+from seaice.retrieval.algorithms import asi, base, bootstrap, climate_record, hybrid, nasa_team
 
 DEFAULT = "base"
 ALGORITHMS = {

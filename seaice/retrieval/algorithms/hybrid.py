@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from seaice.retrieval.algorithm import Retrieval, Temperatures
-from seaice.retrieval.base import OPEN_WATER
+from seaice.retrieval.algorithms.base import OPEN_WATER
 from seaice.retrieval.tie_points import Signatures
 
 CHANNELS = ("18.7V", "36.5V", "36.5H")

@@ -86,7 +86,7 @@ def retrieve_base(
     >>> retrieve_base(places, signatures).concentration.round(5)
     array([1.], dtype=float32)
     """
-    from seaice.retrieval import _kernels
+    from seaice.retrieval.algorithms import _kernels
 
     chosen = signatures.select(channels)
     tables = _Tables(chosen)

@@ -11,9 +11,9 @@ from functools import lru_cache
 import numpy as np
 
 from seaice.retrieval.algorithm import Retrieval, Temperatures
-from seaice.retrieval.bootstrap import CHANNELS as BOOTSTRAP_CHANNELS
-from seaice.retrieval.bootstrap import retrieve_bootstrap
-from seaice.retrieval.gradient_ratio import compute_gradient_ratio
+from seaice.retrieval.algorithms.bootstrap import CHANNELS as BOOTSTRAP_CHANNELS
+from seaice.retrieval.algorithms.bootstrap import retrieve_bootstrap
+from seaice.retrieval.algorithms.gradient_ratio import compute_gradient_ratio
 from seaice.retrieval.tie_points import Signatures
 
 CHANNELS = (*BOOTSTRAP_CHANNELS, "89V", "89H")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seaice.retrieval.algorithm import Retrieval, Temperatures
-from seaice.retrieval.gradient_ratio import compute_gradient_ratio
+from seaice.retrieval.algorithms.gradient_ratio import compute_gradient_ratio
 from seaice.retrieval.tie_points import Hemisphere, Signatures
 
 CHANNELS = ("18.7V", "18.7H", "23.8V", "36.5V")

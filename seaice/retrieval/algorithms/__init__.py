@@ -1,0 +1,1 @@
+"""One module an algorithm: pure functions of the brightness temperatures of places."""
