@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seaice.retrieval import bootstrap, nasa_team
+from seaice.retrieval.algorithms import bootstrap, nasa_team
 from seaice.retrieval.algorithm import Retrieval, Temperatures
 from seaice.retrieval.tie_points import Signatures
 
