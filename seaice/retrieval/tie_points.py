@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
@@ -143,14 +143,22 @@ class TiePoints:
         """The start of the SHA-256 of the numbers."""
         return digest_parts([self.to_json()])[:16]
 
-    def choose(self, day: date) -> Signatures:
-        """Return the signatures of a day, ice between those of two months."""
-        months = (day.timetuple().tm_yday - 0.5) / _YEAR * 12 - 0.5
+    @lru_cache(maxsize=512)  # noqa: B019 - tie points live as long as the program
+    def choose(self, day: date, *, hemisphere: Hemisphere | None = None) -> Signatures:
+        """Return the signatures of a day, ice between those of two months.
+
+        Parameters
+        ----------
+        day : date
+        hemisphere : {"north", "south"}, optional
+            Where they are to be used; in the other hemisphere the seasons are half a year apart.
+        """
+        shift = 0 if hemisphere in (None, self.hemisphere) else 6
+        months = (day.timetuple().tm_yday - 0.5) / _YEAR * 12 - 0.5 + shift
         first = int(np.floor(months))
         ice = self.ice[first % 12].blend(self.ice[(first + 1) % 12], months - first)
-        return Signatures(
-            self.sensor, self.product, self.hemisphere, day, self.channels, self.water, ice
-        )
+        place = hemisphere or self.hemisphere
+        return Signatures(self.sensor, self.product, place, day, self.channels, self.water, ice)
 
     def check(self, *, sensor: str, product: str, hemisphere: str, source: object) -> None:
         """Refuse temperatures of another sensor, product or hemisphere.
@@ -283,6 +291,7 @@ def fit_tie_points(
     product: str,
     hemisphere: Hemisphere,
     source: str,
+    all_days: bool = False,
     ice_samples: RoundRobinSamples | None = None,
 ) -> TiePoints:
     """Fit tie points to samples of known concentration.
@@ -295,6 +304,8 @@ def fit_tie_points(
     hemisphere : {"north", "south"}
     source : str
         Where the samples come from.
+    all_days : bool
+        Whether the samples are of all days, for the record.
     ice_samples : RoundRobinSamples, optional
         Ice of the other hemisphere, half a year apart, where a hemisphere has none of its own.
 
@@ -321,7 +332,11 @@ def fit_tie_points(
         apart = (chosen_samples["ice"].day_of_year - middle + _YEAR / 2) % _YEAR - _YEAR / 2
         weights = _WHOLE_YEAR + (1 - _WHOLE_YEAR) * np.exp(-((apart / _SEASON_DAYS) ** 2) / 2)
         months.append(Signature.fit(kelvin["ice"], weights))
-    origin: dict[str, Any] = {"source": source, "ice_of_other_hemisphere": ice_samples is not None}
+    origin: dict[str, Any] = {
+        "source": source,
+        "days": "all" if all_days else "those whose number (0001-01-01 is 1) leaves 0, 1 or 2 by 4",
+        "ice_of_other_hemisphere": ice_samples is not None,
+    }
     for surface, part in chosen_samples.items():
         times = part.time.astype("datetime64[D]")
         origin[surface] = {

@@ -238,4 +238,6 @@ def _recognise_json(path: Path) -> FileKind:
             content = json.loads(text.partition("\n")[0])  # one object a line
     except (ValueError, RecursionError):
         return _TEXT
+    if isinstance(content, list) and content:  # of objects of one kind
+        content = content[0]
     return FileKind("a JSON file", frozenset(content)) if isinstance(content, dict) else _TEXT

@@ -101,6 +101,23 @@ class RoundRobinSamples:
         return np.stack([self.temperatures[channel] for channel in channels])
 
 
+def join_samples(parts: Sequence[RoundRobinSamples]) -> RoundRobinSamples:
+    """Join samples; a channel that some of them lack is NaN there."""
+    channels = dict.fromkeys(channel for part in parts for channel in part.temperatures)
+    return RoundRobinSamples(
+        np.concatenate([part.sensor for part in parts]),
+        np.concatenate([part.concentration for part in parts]),
+        np.concatenate([part.latitude for part in parts]),
+        np.concatenate([part.time for part in parts]),
+        {
+            channel: np.concatenate(
+                [part.temperatures.get(channel, np.full(len(part), np.nan)) for part in parts]
+            )
+            for channel in channels
+        },
+    )
+
+
 def read_samples(path: Path) -> RoundRobinSamples:
     """Read the samples of a CSV file, packed by gzip or not.
 

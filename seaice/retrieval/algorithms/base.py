@@ -33,6 +33,12 @@ _ENTRIES = 201
 class _Tables:
     """What depends on the concentration alone, at 201 concentrations from 0 to 1."""
 
+    @classmethod
+    @lru_cache(maxsize=64)
+    def of(cls, signatures: Signatures, channels: tuple[str, ...]) -> _Tables:
+        """The tables of some channels; those of the same signatures are computed once."""
+        return cls(signatures.select(channels))
+
     def __init__(self, signatures: Signatures) -> None:
         self.water = signatures.water.mean
         self.difference = signatures.ice.mean - signatures.water.mean
@@ -88,8 +94,7 @@ def retrieve_base(
     """
     from seaice.retrieval.algorithms import _kernels
 
-    chosen = signatures.select(channels)
-    tables = _Tables(chosen)
+    tables = _Tables.of(signatures, tuple(channels))
     kelvin = np.stack([temperatures[channel] for channel in channels], dtype=np.float32)
     shape = kelvin.shape[1:]
     flat = kelvin.reshape(len(channels), -1)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from seaice.retrieval.algorithms import bootstrap, nasa_team
 from seaice.retrieval.algorithm import Retrieval, Temperatures
+from seaice.retrieval.algorithms import bootstrap, nasa_team
 from seaice.retrieval.tie_points import Signatures
 
-CHANNELS = tuple(dict.fromkeys((*nasa_team.CHANNELS, *bootstrap.CHANNELS)))
+CHANNELS: tuple[str, ...] = tuple(dict.fromkeys((*nasa_team.CHANNELS, *bootstrap.CHANNELS)))
 
 
 def retrieve_climate_record(temperatures: Temperatures, signatures: Signatures) -> Retrieval:

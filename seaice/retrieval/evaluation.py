@@ -1,0 +1,404 @@
+"""Judge algorithms on samples of known concentration, and on linear mixtures of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from seaice import InputError
+from seaice.report import Report, add_picture
+from seaice.retrieval import DEFAULT, get_algorithm
+from seaice.retrieval.algorithm import Algorithm, Retrieval
+from seaice.retrieval.tie_points import (
+    Hemisphere,
+    TiePoints,
+    find_packaged_tie_points,
+    is_fitted_day,
+    read_tie_points,
+)
+from seaice.runtime.atomic_write import atomic
+from seaice.runtime.output_kinds import FileKind, check_replaceable
+from seaice.sources.round_robin import RoundRobinSamples, read_samples
+
+logger = logging.getLogger(__name__)
+
+Season = Literal["all", "winter", "summer"]
+SEASONS: tuple[Season, ...] = ("all", "winter", "summer")
+WINTER_MONTHS: dict[Hemisphere, tuple[int, ...]] = {
+    "north": (10, 11, 12, 1, 2, 3, 4),
+    "south": (5, 6, 7, 8, 9, 10),
+}
+MIXTURES = (15, 30, 50, 75)
+_PAIRS = 6000
+# With fewer samples of water in a month, a sample of ice is mixed with water of any month.
+_LEAST_IN_MONTH = 30
+_ICE_LIMIT = 0.15
+_DENSE_LIMIT = 0.85
+
+
+@dataclass(frozen=True)
+class SampleScores:
+    """How an algorithm does on samples of one sensor, hemisphere and season.
+
+    Concentrations are neither clipped nor filtered, in percent. None: there are no samples, or the
+    algorithm knows no standard error.
+
+    Attributes
+    ----------
+    algorithm, sensor, hemisphere, season : str
+    samples_0, samples_1 : int
+        Number of samples of open water and of closed ice.
+    bias_0, std_0, bias_1, std_1 : float or None
+        Mean error and standard deviation.
+    water_above_15, ice_below_85 : float or None
+        Percent of the samples.
+    rmse_15, rmse_30, rmse_50, rmse_75 : float or None
+        Root of the mean square error of linear mixtures of so many percent of ice.
+    cut_15 : float or None
+        Percent of the mixtures of 15 percent that the filter sets to open water.
+    water_after_filter : float or None
+        Percent of the samples of water that have 15 percent of ice after the filter.
+    within_1_sigma_0, within_1_sigma_1, within_2_sigma_0, within_2_sigma_1 : float or None
+        Percent of the samples whose error is at most one or two standard errors.
+    error_ratio_0, error_ratio_15, error_ratio_30, error_ratio_50, error_ratio_75, error_ratio_1
+        Root of the mean square error over that of the standard errors.
+    """
+
+    algorithm: str
+    sensor: str
+    hemisphere: str
+    season: str
+    samples_0: int
+    samples_1: int
+    bias_0: float | None = None
+    std_0: float | None = None
+    bias_1: float | None = None
+    std_1: float | None = None
+    water_above_15: float | None = None
+    ice_below_85: float | None = None
+    rmse_15: float | None = None
+    rmse_30: float | None = None
+    rmse_50: float | None = None
+    rmse_75: float | None = None
+    cut_15: float | None = None
+    water_after_filter: float | None = None
+    within_1_sigma_0: float | None = None
+    within_1_sigma_1: float | None = None
+    within_2_sigma_0: float | None = None
+    within_2_sigma_1: float | None = None
+    error_ratio_0: float | None = None
+    error_ratio_15: float | None = None
+    error_ratio_30: float | None = None
+    error_ratio_50: float | None = None
+    error_ratio_75: float | None = None
+    error_ratio_1: float | None = None
+
+
+def evaluate_algorithms(
+    *,
+    samples: Path,
+    sensor: str,
+    hemisphere: Hemisphere,
+    output_file: Path,
+    algorithm: Sequence[str] = (DEFAULT,),
+    tie_points: Path | None = None,
+    held_out: bool = False,
+    picture_file: Path | None = None,
+    seed: int = 0,
+) -> Report:
+    """Judge algorithms on samples of known concentration.
+
+    Parameters
+    ----------
+    samples : Path
+        CSV file, see :func:`seaice.sources.round_robin.read_samples`.
+    sensor : str
+        Samples of this sensor are taken, such as ``AMSR2``.
+    hemisphere : {"north", "south"}
+        Samples of this hemisphere are taken.
+    output_file : Path
+        JSON file: a list of objects with the fields of :class:`SampleScores`.
+    algorithm : sequence of str
+        Names of :data:`seaice.retrieval.ALGORITHMS`.
+    tie_points : Path, optional
+        File of ``retrieve_concentration.py fit``; those of the package by default. Of the other
+        hemisphere they are used half a year apart.
+    held_out : bool
+        Leave out the days that the tie points of the package were fitted to: three of four.
+    picture_file : Path, optional
+        Picture of the scores.
+    seed : int
+        Of the pairs of samples that are mixed.
+
+    Returns
+    -------
+    Report
+        ``values``: the scores by algorithm and season.
+
+    Raises
+    ------
+    InputError
+        If there are no samples, or the tie points are of another sensor.
+    """
+    chosen = [get_algorithm(name) for name in dict.fromkeys(algorithm)]
+    if output_file.suffix != ".json":
+        raise InputError(f"--output_file: expected an ending of .json, found {output_file}")
+    check_replaceable(output_file, FileKind("a JSON file", frozenset(SampleScores.__annotations__)))
+    if picture_file is not None:
+        check_replaceable(picture_file, FileKind("a PNG picture"))
+    points = (
+        find_packaged_tie_points(sensor, hemisphere)
+        if tie_points is None
+        else read_tie_points(tie_points)
+    )
+    if points.sensor != sensor:
+        raise InputError(
+            f"expected tie points of {sensor}, found those of {points.sensor}: {tie_points}"
+        )
+    if points.hemisphere != hemisphere:
+        logger.warning("tie points of the %s, used half a year apart", points.hemisphere)
+    kept = select_samples(read_samples(samples), sensor, hemisphere, held_out=held_out, source=samples)
+    scores = [
+        score_samples(one, kept, points, hemisphere=hemisphere, season=season, seed=seed)
+        for one in chosen
+        for season in SEASONS
+    ]
+    with atomic(output_file) as part:
+        part.write_text(json.dumps([asdict(row) for row in scores], indent=1) + "\n", encoding="utf-8")
+    report = Report(lines=format_scores(scores), outputs=[output_file])
+    report.values = {f"{row.algorithm} {row.season}": asdict(row) for row in scores}
+    if picture_file is not None:
+        from seaice.retrieval.evaluation_picture import draw_sample_scores
+
+        with add_picture(report, picture_file, is_asked=True):
+            draw_sample_scores(scores, picture_file)
+    return report
+
+
+def select_samples(
+    samples: RoundRobinSamples,
+    sensor: str,
+    hemisphere: Hemisphere,
+    *,
+    held_out: bool = False,
+    source: object = "",
+) -> RoundRobinSamples:
+    """Select the samples of a sensor and hemisphere.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    is_chosen = (samples.sensor == sensor) & ((samples.latitude > 0) == (hemisphere == "north"))
+    if not is_chosen.any():
+        sensors = ", ".join(sorted(set(samples.sensor.tolist())))
+        sides = " and ".join(
+            side
+            for side, is_side in (("north", samples.latitude > 0), ("south", samples.latitude < 0))
+            if is_side.any()
+        )
+        raise InputError(
+            f"expected samples of {sensor} in the {hemisphere}, found {sensors} in the {sides}: {source}"
+        )
+    if held_out:
+        is_chosen &= ~is_fitted_day(samples.day)
+        if not is_chosen.any():
+            raise InputError(
+                f"expected samples of days that no tie point was fitted to, found none: {source}"
+            )
+    return samples.select(is_chosen)
+
+
+def score_samples(
+    algorithm: Algorithm,
+    samples: RoundRobinSamples,
+    tie_points: TiePoints,
+    *,
+    hemisphere: Hemisphere,
+    season: Season = "all",
+    seed: int = 0,
+) -> SampleScores:
+    """Score an algorithm on samples of one sensor and hemisphere.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+    samples : RoundRobinSamples
+    tie_points : TiePoints
+    hemisphere : {"north", "south"}
+        Of the samples.
+    season : {"all", "winter", "summer"}
+    seed : int
+
+    Returns
+    -------
+    SampleScores
+    """
+    is_winter = np.isin(samples.month, WINTER_MONTHS[hemisphere])
+    in_season = np.ones(len(samples), bool) if season == "all" else is_winter == (season == "winter")
+    complete = ~np.isnan(samples.stack(algorithm.channels)).any(0)
+    water, ice = (
+        np.flatnonzero(in_season & complete & (samples.concentration == known)) for known in (0, 1)
+    )
+    kelvin = {channel: samples.temperatures[channel] for channel in algorithm.channels}
+    half_months = 2 * (samples.month - 1) + (_day_of_month(samples) > 15)
+
+    def retrieve(first: np.ndarray, second: np.ndarray, share: float) -> Retrieval:
+        """Retrieve mixtures: a share of the first samples and the rest of the second."""
+        mixed = {
+            name: share * values[first] + (1 - share) * values[second] for name, values in kelvin.items()
+        }
+        return _retrieve_by_day(algorithm, mixed, half_months[first], tie_points, hemisphere)
+
+    values: dict[str, float | None] = {}
+    if water.size:
+        values |= _score_water(retrieve(water, water, 1))
+    if ice.size:
+        values |= _score_ice(retrieve(ice, ice, 1))
+    all_water = np.flatnonzero(complete & (samples.concentration == 0))
+    if ice.size and all_water.size:
+        first, second = _draw_pairs(samples.month, ice, all_water, seed)
+        for percent in MIXTURES:
+            values |= _score_mixtures(retrieve(first, second, percent / 100), percent)
+    return SampleScores(
+        algorithm.name, tie_points.sensor, hemisphere, season, int(water.size), int(ice.size), **values
+    )
+
+
+def _day_of_month(samples: RoundRobinSamples) -> np.ndarray:
+    days = samples.time.astype("datetime64[D]")
+    return np.asarray((days - days.astype("datetime64[M]")).astype(np.int64)) + 1
+
+
+def _retrieve_by_day(
+    algorithm: Algorithm,
+    temperatures: Mapping[str, np.ndarray],
+    half_months: np.ndarray,
+    tie_points: TiePoints,
+    hemisphere: Hemisphere,
+) -> Retrieval:
+    """Retrieve places, each with the signatures of the middle of its half month."""
+    size = half_months.size
+    concentration, error = np.full(size, np.nan, np.float32), np.full(size, np.nan, np.float32)
+    is_open_water = np.zeros(size, bool)
+    for half in np.unique(half_months):
+        here = half_months == half
+        day = date(2001, half // 2 + 1, 8 if half % 2 == 0 else 23)
+        result = algorithm.retrieve(
+            {name: values[here] for name, values in temperatures.items()},
+            tie_points.choose(day, hemisphere=hemisphere),
+        )
+        concentration[here], is_open_water[here] = result.concentration, result.is_open_water
+        if result.standard_error is not None:
+            error[here] = result.standard_error
+    return Retrieval(concentration, is_open_water, None if np.isnan(error).all() else error)
+
+
+def _draw_pairs(
+    months: np.ndarray, ice: np.ndarray, water: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw samples of ice, and for each one of water of its month, or of any where these are few."""
+    rng = np.random.default_rng(seed)
+    first = rng.choice(ice, _PAIRS)
+    second = rng.choice(water, _PAIRS)
+    for month in range(1, 13):
+        of_month = water[months[water] == month]
+        is_here = months[first] == month
+        if of_month.size >= _LEAST_IN_MONTH:
+            second[is_here] = rng.choice(of_month, int(is_here.sum()))
+    return first, second
+
+
+def _score_water(result: Retrieval) -> dict[str, float | None]:
+    above = result.concentration > _ICE_LIMIT
+    return _score_pure(result, 0) | {
+        "water_above_15": _percent(above),
+        "water_after_filter": _percent(above & ~result.is_open_water),
+    }
+
+
+def _score_ice(result: Retrieval) -> dict[str, float | None]:
+    return _score_pure(result, 1) | {"ice_below_85": _percent(result.concentration < _DENSE_LIMIT)}
+
+
+def _score_pure(result: Retrieval, known: int) -> dict[str, float | None]:
+    errors = result.concentration.astype(np.float64) - known
+    values: dict[str, float | None] = {
+        f"bias_{known}": float(100 * errors.mean()),
+        f"std_{known}": float(100 * errors.std()),
+        f"error_ratio_{known}": _compare_errors(errors, result.standard_error),
+    }
+    for count in (1, 2):
+        error = result.standard_error
+        values[f"within_{count}_sigma_{known}"] = (
+            None if error is None else _percent(np.abs(errors) <= count * error)
+        )
+    return values
+
+
+def _score_mixtures(result: Retrieval, percent: int) -> dict[str, float | None]:
+    errors = result.concentration.astype(np.float64) - percent / 100
+    values: dict[str, float | None] = {
+        f"rmse_{percent}": float(100 * np.sqrt((errors**2).mean())),
+        f"error_ratio_{percent}": _compare_errors(errors, result.standard_error),
+    }
+    if percent == MIXTURES[0]:
+        values["cut_15"] = _percent(result.is_open_water)
+    return values
+
+
+def _compare_errors(errors: np.ndarray, claimed: np.ndarray | None) -> float | None:
+    if claimed is None:
+        return None
+    return float(np.sqrt((errors**2).mean() / (claimed.astype(np.float64) ** 2).mean()))
+
+
+def _percent(chosen: np.ndarray) -> float:
+    return float(100 * chosen.mean())
+
+
+_COLUMNS: tuple[tuple[str, Callable[[SampleScores], object]], ...] = (
+    ("algorithm", lambda row: row.algorithm),
+    ("season", lambda row: row.season),
+    ("water", lambda row: row.samples_0),
+    ("ice", lambda row: row.samples_1),
+    ("bias 0", lambda row: row.bias_0),
+    ("std 0", lambda row: row.std_0),
+    ("bias 1", lambda row: row.bias_1),
+    ("std 1", lambda row: row.std_1),
+    ("water > 15", lambda row: row.water_above_15),
+    ("filtered", lambda row: row.water_after_filter),
+    ("ice < 85", lambda row: row.ice_below_85),
+    *((f"rmse {p}", lambda row, p=p: getattr(row, f"rmse_{p}")) for p in MIXTURES),
+    ("cut 15", lambda row: row.cut_15),
+    ("in 1 s", lambda row: row.within_1_sigma_0),
+    ("in 1 s ice", lambda row: row.within_1_sigma_1),
+)
+
+
+def format_scores(scores: Sequence[SampleScores]) -> list[str]:
+    """Format scores as the lines of a table, percent."""
+    rows = [[title for title, _ in _COLUMNS]]
+    rows += [[_format_value(value(row)) for _, value in _COLUMNS] for row in scores]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(_COLUMNS))]
+    return [
+        "  ".join(
+            text.ljust(width) if k < 2 else text.rjust(width)
+            for k, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _format_value(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
