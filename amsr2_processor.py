@@ -1,4 +1,4 @@
-"""Collect AMSR2 Level 1B brightness temperatures of JAXA into one archive of swaths.
+"""Collect brightness temperatures of AMSR2 (JAXA, Level 1B or 1R) into one archive of swaths.
 
 Examples
   python amsr2_processor.py --start 2020-01-01 --end 2020-01-31 --output_dir archive --layout hdf5

@@ -39,6 +39,7 @@ class Product:
     size: int
     version: str = "2"
     extent: tuple[float, float, float, float] | None = None  # None: every box meets it
+    dataset: str = DATASET_ID
 
     @property
     def path(self) -> str:
@@ -94,7 +95,7 @@ def feature(product: Product) -> dict:
                 {"type": "QUICKLOOK", "fileName": page + ".png"},
             ],
             "gpp": {
-                "datasetId": DATASET_ID,
+                "datasetId": product.dataset,
                 "totalQualityCode": "Good",
                 "physicalQuantity": "Brightness Temperature",
                 "parameterVersion": parameter,
@@ -116,7 +117,7 @@ def matches(product: Product, query: dict[str, str]) -> bool:
     def asked(key: str) -> datetime:
         return utc(datetime.fromisoformat(query[key]))
 
-    if "datasetId" in query and DATASET_ID not in query["datasetId"].split(","):
+    if "datasetId" in query and product.dataset not in query["datasetId"].split(","):
         return False
     if "startTime" in query and utc(product.end) < asked("startTime"):
         return False

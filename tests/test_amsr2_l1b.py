@@ -63,7 +63,8 @@ def truth_of(granule, frequency):
     [
         ("GW1AM2_201307010942_035A_L1SGBTBR_2220220.h5", True),
         ("GW1AM2_201307010942_035D_L1DLBTBR_2220220", True),
-        ("GW1AM2_201307010942_035A_L1SGRTBR_2220220.h5", False),
+        ("GW1AM2_201307010942_035A_L1SGRTBR_2220220.H5", True),
+        ("GW1AM2_201307010942_035A_L2SGSICLC_3300300.h5", False),
         ("GW1AM2_201313010942_035A_L1SGBTBR_2220220.h5", False),
         ("GW1AM2_201307010942_035X_L1SGBTBR_2220220.h5", False),
         ("asi-AMSR2-n6250-20200101-v5.4.nc", False),
@@ -255,7 +256,7 @@ def test_no_file_an_empty_one_and_another_kind(tmp_path):
     other = tmp_path / "other.h5"
     with h5py.File(other, "w") as file:
         file["z"] = np.zeros((3, 3))
-    with pytest.raises(InputError, match="is it an L1B granule"):
+    with pytest.raises(InputError, match="is it a granule of L1B or L1R"):
         read_granule(other)
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from swaths import LAYOUTS, NAME, assert_same, classic_dictionary, make_swath, write, write_classic
 
-import amsr2_processor
 import grid_swaths
 from seaice import InputError
 from seaice.simulate import list_simulated_granules, write_granule
@@ -183,24 +182,13 @@ def test_granules_are_recognised_by_what_they_hold(tmp_path, granule):
         granules, left_out = find_granules(folder)
         assert [found.granule_id for found in granules.values()] == [path.stem] and left_out == []
     odd = tmp_path / "odd"
-    resampled = write_granule(odd, granule, scans=5, overlap=1, product="L1SGRTBR_2220220")
+    odd.mkdir()
+    (odd / "GGWAM3_202607010942A035_L1RTBR_1.nc").write_bytes(path.read_bytes())
     write(odd / path.name, [make_swath()])  # an archive under the name of a granule
     granules, left_out = find_granules(odd)
     assert granules == {} and len(left_out) == 2
-    assert any(resampled.name in text and "Level 1R" in text for text in left_out)
+    assert any("one of AMSR3, whose layout differs" in text for text in left_out)
     assert any(path.name in text and "another HDF5 file" in text for text in left_out)
-
-
-def test_resampled_granules_are_named_as_such(tmp_path, granule, capsys):
-    folder = tmp_path / "l1r"
-    write_granule(folder, granule, scans=5, overlap=1, product="L1SGRTBR_2220220")
-    words = ["--start", "2020-03-01", "--end", "2020-03-02", "--output_dir", str(tmp_path / "archive")]
-    assert amsr2_processor.main([*words, "--input_dir", str(folder)]) == 1
-    error = capsys.readouterr().err
-    assert "Level 1R" in error and "AMSR2 begins" not in error
-    words = ["--input", str(folder), "--output_dir", str(tmp_path / "grids"), "--grid", "n25000"]
-    assert grid_swaths.main(words) == 1
-    assert "Level 1R" in capsys.readouterr().err
 
 
 @pytest.mark.slow

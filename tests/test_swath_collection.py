@@ -339,7 +339,7 @@ def test_nothing_in_the_period(served, tmp_path, capsys):
     served()
     day = datetime(2011, 1, 1, tzinfo=UTC)
     assert amsr2_processor.main(words(tmp_path, start=day, end=day)) == 1
-    assert "expected L1B granules from 2011-01-01" in capsys.readouterr().err
+    assert "expected AMSR2 L1B granules from 2011-01-01" in capsys.readouterr().err
 
 
 @pytest.mark.slow

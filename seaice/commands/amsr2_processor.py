@@ -1,4 +1,4 @@
-"""Collect AMSR2 Level 1B brightness temperatures of JAXA into one archive of swaths.
+r"""Collect brightness temperatures of AMSR2 (JAXA, Level 1B or 1R) into one archive of swaths.
 
 Searches G-Portal, fetches granules over SFTP in several threads, extracts the channels with
 times and co-registered positions, and deletes the granules. Every finished granule is safe
@@ -11,6 +11,10 @@ Examples
   python amsr2_processor.py --start "2020-01-01 00:00:00" --end "2020-01-01 06:00:00"
   python amsr2_processor.py --start 20200101 --end 20200131 --output_dir archive --robust
   python amsr2_processor.py --start 20200101 --end 20200107 --output_dir archive --input_dir l1b
+  python amsr2_processor.py --start 20200101 --end 20200131 --output_dir ice --preset concentration
+  python amsr2_processor.py --start 20200101 --end 20200131 --output_dir l1r --level L1R \
+      --channels res36-36.5V res36-36.5H
+  python amsr2_processor.py --start 20110101 --end 20110131 --output_dir amsre --sensor AMSR-E
 
 An account (free, https://gportal.jaxa.jp) is taken from GPORTAL_USERNAME and GPORTAL_PASSWORD,
 else from ~/.netrc (machine ftp.gportal.jaxa.jp), else asked for on a terminal. It is sent only to
@@ -23,6 +27,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli, settings
+from seaice.sources.amsr2.channels import PRESETS
+from seaice.sources.amsr2.sensors import LEVELS, SENSORS
 from seaice.swaths.archive import LAYOUTS
 from seaice.swaths.collect import collect_swaths
 
@@ -52,14 +58,30 @@ def build_parser() -> argparse.ArgumentParser:
         default=settings.data_dir(),
         help="folder for the archive (default %(default)s, or the environment's SEAICE_DATA_DIR)",
     )
+    parser.add_argument("--input_dir", type=Path, metavar="DIR", help="take granules from here instead")
     parser.add_argument(
-        "--input_dir", type=Path, metavar="DIR", help="take L1B granules from here instead"
+        "--sensor",
+        choices=[sensor.name for sensor in SENSORS.values() if sensor.is_read],
+        help="(default AMSR2, or the sensor of all granules in INPUT_DIR)",
+    )
+    parser.add_argument(
+        "--level",
+        choices=LEVELS,
+        help="L1R is resampled to common footprints (default: the level that has the channels, else "
+        "that of all granules in INPUT_DIR, else L1B)",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        help="the channels that an ice concentration is retrieved from, with positions: "
+        f"{' '.join(PRESETS['concentration']['L1B'])}, or their like of L1R",
     )
     parser.add_argument(
         "--channels",
         nargs="+",
         metavar="CHANNEL",
-        help="6.9 7.3 10.7 18.7 23.8 36.5 with V or H, 89AV 89AH 89BV 89BH (default 36.5H)",
+        help="6.9 7.3 10.7 18.7 23.8 36.5 with V or H, 89AV 89AH 89BV 89BH (default 36.5H); of L1R at a "
+        "common footprint res06 res10 res23 res36, such as res23-36.5V (default res36-36.5H)",
     )
     parser.add_argument("--coordinates", action="store_true", help="positions as well (default)")
     parser.add_argument(

@@ -30,22 +30,21 @@ from seaice.sources.amsr2.catalogue import (
     search_granules,
     select_newest,
 )
-from seaice.sources.amsr2.channels import as_channels
+from seaice.sources.amsr2.channels import DEFAULT_CHANNELS, PRESETS, as_channels, find_level
 from seaice.sources.amsr2.l1b import (
-    DEFAULT_CHANNELS,
     Overlap,
     find_granules,
     read_start,
 )
+from seaice.sources.amsr2.sensors import LEVELS, GranuleName, Level, get_sensor
 from seaice.sources.amsr2.sftp import LoginGate
 from seaice.sources.amsr2.swath import as_utc
 from seaice.swaths.archive import (
     LAYOUTS,
-    REFERENCES,
-    SOURCE,
     SUFFIXES,
     ArchiveName,
     check_readable,
+    describe_product,
     format_period,
     load_swaths,
 )
@@ -77,7 +76,10 @@ def collect_swaths(
     end: datetime | str,
     output_dir: Path,
     input_dir: Path | None = None,
-    channels: Sequence[str] = DEFAULT_CHANNELS,
+    sensor: str | None = None,
+    level: Level | None = None,
+    preset: str | None = None,
+    channels: Sequence[str] | None = None,
     coordinates: bool = True,
     layout: Layout = "hdf5",
     orbit: Orbit = "both",
@@ -95,7 +97,7 @@ def collect_swaths(
     accept_host_key: str | None = None,
     ask: Callable[[str, bool], str] | None = None,
 ) -> Report:
-    """Collect the AMSR2 L1B swaths of a period into one archive.
+    """Collect the swaths of a period into one archive.
 
     Every finished granule is on the disk at once, and the same call continues after a kill
     or a failure. An archive that lacks granules is called ``..._incomplete`` and lists them.
@@ -107,9 +109,18 @@ def collect_swaths(
     output_dir : Path
         Folder of the archive; created if it does not exist.
     input_dir : Path, optional
-        Folder of L1B granules to read instead of fetching them; they are not deleted.
-    channels : sequence of str
-        Such as "36.5H"; see :data:`seaice.sources.amsr2.channels.CHANNELS`.
+        Folder of granules to read instead of fetching them; they are not deleted.
+    sensor : str, optional
+        One of :data:`seaice.sources.amsr2.sensors.SENSORS`; by default AMSR2, or the sensor of a folder
+        that has granules of one only.
+    level : {"L1B", "L1R"}, optional
+        L1R is resampled to common footprints. By default the level that has the channels, else the level
+        of a folder that has granules of one only, else L1B.
+    preset : {"concentration"}, optional
+        The channels that an ice concentration is retrieved from, with positions.
+    channels : sequence of str, optional
+        Such as "36.5H", of L1R "res23-36.5H"; see :mod:`seaice.sources.amsr2.channels`. By default
+        36.5H, of L1R that at its finest footprint.
     coordinates : bool
         Also store positions, co-registered for every frequency.
     layout : {"hdf5", "swath_array"}
@@ -151,11 +162,14 @@ def collect_swaths(
     InputError
         If there is nothing to collect, no account, or an archive of other parameters.
     """
+    sensor, level = _choose_product(sensor, level, channels, preset, input_dir)
     request = Request(
         start=parse_timestamp(start),
         end=parse_timestamp(end, last=True),
         input_dir=input_dir,
-        channels=tuple(channel.name for channel in as_channels(channels)),
+        sensor=sensor,
+        level=level,
+        channels=_choose_channels(channels, preset, level, coordinates=coordinates),
         coordinates=coordinates,
         layout=layout,
         orbit=orbit,
@@ -196,6 +210,46 @@ def collect_swaths(
         return report
 
 
+def _choose_product(
+    sensor: str | None,
+    level: Level | None,
+    channels: Sequence[str] | None,
+    preset: str | None,
+    folder: Path | None,
+) -> tuple[str, Level]:
+    """Choose sensor and level: as asked for, else by the channels, else by the granules of a folder."""
+    if level not in (None, *LEVELS):
+        raise InputError(f"expected a level out of {', '.join(LEVELS)}, found {level!r}")
+    if preset not in (None, *PRESETS):
+        raise InputError(f"expected a preset out of {', '.join(PRESETS)}, found {preset!r}")
+    if preset and channels:
+        raise InputError(
+            f"expected --preset {preset} or --channels, found both: the preset chooses the channels"
+        )
+    of_channels = find_level(as_channels(channels)) if channels else None
+    if level and of_channels and level != of_channels:
+        raise InputError(
+            f"expected channels of {level}, found {' '.join(channels or ())} of {of_channels}"
+        )
+    granules = find_granules(folder)[0] if folder and not (sensor and level) else {}
+    sensors = {name.sensor for name in granules.values()}
+    levels = {name.level for name in granules.values()}
+    if sensor is None:
+        sensor = sensors.pop() if len(sensors) == 1 else "AMSR2"
+    level = level or of_channels or (levels.pop() if len(levels) == 1 else "L1B")
+    return get_sensor(sensor).name, level
+
+
+def _choose_channels(
+    channels: Sequence[str] | None, preset: str | None, level: Level, *, coordinates: bool
+) -> tuple[str, ...]:
+    if preset and not coordinates:
+        raise InputError(f"expected positions for --preset {preset}, found --no_coordinates")
+    if channels:
+        return tuple(channel.name for channel in as_channels(channels))
+    return PRESETS[preset][level] if preset else DEFAULT_CHANNELS[level]
+
+
 def _make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -213,6 +267,8 @@ class Request:
     start: datetime
     end: datetime
     input_dir: Path | None
+    sensor: str
+    level: Level
     channels: tuple[str, ...]
     coordinates: bool
     layout: str
@@ -243,15 +299,22 @@ class Request:
                 f"expected the box as west south east north, south below north, found {self.bbox}"
             )
 
+    def has(self, name: GranuleName) -> bool:
+        """Whether a granule is of the sensor and level."""
+        return (name.sensor, name.level) == (self.sensor, self.level)
+
     def locate_archive(self, folder: Path, *, complete: bool = True) -> Path:
         """Path of the archive, which its name describes."""
-        name = ArchiveName(self.start, self.end, self.coordinates, complete)
+        name = ArchiveName(self.start, self.end, self.coordinates, complete, self.sensor)
         return folder / f"{name.stem}{SUFFIXES[self.layout]}"
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Parameters besides the period that the content of the archive depends on."""
+        # Archives of AMSR2 L1B are older than the choice of both.
         return {
+            **({} if self.level == "L1B" else {"level": self.level}),
+            **({} if self.sensor == "AMSR2" else {"sensor": self.sensor}),
             "channels": list(self.channels),
             "coordinates": self.coordinates,
             "layout": self.layout,
@@ -343,6 +406,8 @@ def list_requested_granules(
         listed = search_granules(
             start=request.start,
             end=request.end,
+            sensor=request.sensor,
+            level=request.level,
             orbit=request.orbit,
             bbox=request.bbox,
             retry_policy=retry_policy,
@@ -354,10 +419,11 @@ def list_requested_granules(
             logger.warning("left out: %s", reason)
         origin = f"{request.input_dir} ({describe_contents(request.input_dir)})"
     if not listed:
+        first = get_sensor(request.sensor).first
         raise InputError(
-            f"expected L1B granules from {request.start:%Y-%m-%d %H:%M:%S} to "
-            f"{request.end:%Y-%m-%d %H:%M:%S} (orbit: {request.orbit}), found none in "
-            f"{origin}; {listing(left_out) if left_out else 'AMSR2 begins on 2012-07-02'}"
+            f"expected {request.sensor} {request.level} granules from {request.start:%Y-%m-%d %H:%M:%S} "
+            f"to {request.end:%Y-%m-%d %H:%M:%S} (orbit: {request.orbit}), found none in {origin}; "
+            + (listing(left_out) if left_out else f"{request.sensor} begins on {first:%Y-%m-%d}")
         )
     return listed
 
@@ -366,12 +432,18 @@ def _list_folder(request: Request, folder: Path, left_out: list[str]) -> Iterato
     borders = {timestamp.replace(second=0) for timestamp in (request.start, request.end)}
     granules, unusable = find_granules(folder)
     left_out += unusable
+    others: dict[str, list[str]] = {}
     for path, name in granules.items():
         start = name.start
         if start in borders:  # the name has the minute only; the file has the second
             start = (read_start(path) or start).replace(microsecond=0)
-        if request.start <= start <= request.end and request.orbit in ("both", name.orbit_type):
+        if not request.start <= start <= request.end or request.orbit not in ("both", name.orbit_type):
+            continue
+        if request.has(name):
             yield Listed(name.granule_id, str(path), path.stat().st_size, start, name.orbit_type)
+        else:
+            others.setdefault(f"{name.sensor} {name.level}", []).append(path.name)
+    left_out += [f"granules of {product}: {listing(names)}" for product, names in others.items()]
 
 
 class _Collection:
@@ -480,7 +552,11 @@ class _Collection:
                     entry["reason"] = f"{NOT_TRIED}: {self._why_not_tried}"
         if request.input_dir is not None:  # no catalogue lists the granules that a folder lacks
             for before, after in find_gaps(
-                self._listed, start=request.start, end=request.end, orbit=request.orbit
+                self._listed,
+                start=request.start,
+                end=request.end,
+                orbit=request.orbit,
+                sensor=request.sensor,
             ):
                 text = f"no granule between {before:%Y-%m-%d %H:%M} and {after:%Y-%m-%d %H:%M}"
                 missing.append({"granule_id": "", "state": "gap", "reason": text})
@@ -489,13 +565,15 @@ class _Collection:
     def _describe_archive(self, missing: list[dict[str, str]]) -> dict[str, Any]:
         """Description in the index of the archive."""
         request = self._request
+        product = describe_product(request.sensor, request.level)
         attributes = cf.describe_file(
-            title=f"AMSR2 L1B brightness temperatures, {', '.join(request.channels)}",
+            title=f"{request.sensor} {request.level} brightness temperatures, "
+            + ", ".join(request.channels),
             summary="Swaths as they were measured, one for each half orbit, in order of time.",
-            source=SOURCE,
+            source=product["source"],
             stage="collect_swaths",
             parameters=request.parameters,
-            references=REFERENCES,
+            references=product["references"],
             call={"start": request.start.isoformat(), "end": request.end.isoformat()},
         )
         return {

@@ -11,19 +11,19 @@ from typing import Any
 
 from seaice import InputError
 from seaice.report import describe_contents
-from seaice.sources.amsr2.channels import Channel
+from seaice.sources.amsr2.channels import DEFAULT_CHANNELS, Channel
 from seaice.sources.amsr2.l1b import (
-    GranuleName,
     identify_granule,
     is_granule,
     looks_like_granule,
     read_granule,
 )
+from seaice.sources.amsr2.sensors import GranuleName
 from seaice.sources.amsr2.swath import (
     UNKNOWN,
     Swath,
     as_utc,
-    get_frequency,
+    name_positions,
 )
 from seaice.swaths.archive import (
     SwathArchive,
@@ -67,12 +67,16 @@ class ListedSwath:
         UTC of the first and last scan; of a granule a span that holds them.
     orbit_type : str
         "A" ascending, "D" descending, "U" unknown.
+    sensor, level : str
+        "unknown" where an archive does not say.
     """
 
     location: SwathLocation
     start: datetime
     end: datetime
     orbit_type: str
+    sensor: str = UNKNOWN
+    level: str = UNKNOWN
 
 
 class OpenArchives:
@@ -161,7 +165,7 @@ def _identify(location: SwathLocation) -> tuple[Any, str]:
     """A key that all versions of a granule share, and the version."""
     name = GranuleName.parse(location.granule_id)
     if name is not None:
-        return (name.start, name.path_number, name.orbit_type), name.version
+        return (name.sensor, name.start, name.path_number, name.orbit_type), name.version
     return location.granule_id or (location.path, location.index), ""
 
 
@@ -170,7 +174,7 @@ def _list_files(inputs: Sequence[Path]) -> Iterator[Path]:
         if not path.is_dir():
             if not path.exists():
                 raise InputError(
-                    f"expected archives, L1B granules or folders of them, found no such file: {path}"
+                    f"expected archives, granules or folders of them, found no such file: {path}"
                 )
             yield path
             continue
@@ -187,7 +191,7 @@ def _list_files(inputs: Sequence[Path]) -> Iterator[Path]:
         ]
         if not visible:
             raise InputError(
-                f"expected archives (.npz, .h5) or L1B granules, found none in {path}: "
+                f"expected archives (.npz, .h5) or granules, found none in {path}: "
                 f"{describe_contents(path)}"
             )
         yield from visible
@@ -199,9 +203,16 @@ def _list_swaths(
     """The usable swaths of a file; reasons why others cannot be used go to ``problems``."""
     if _may_be_granule(path):
         name = identify_granule(path)
+        lacking = [channel.name for channel in channels if name.level not in channel.levels]
+        if lacking:
+            raise InputError(
+                f"expected the channels {', '.join(lacking)}, found a granule of {name.level}: {path}; "
+                f"choose others with --channels, such as {DEFAULT_CHANNELS[name.level][0]}"
+            )
         # The name gives the minute of the first scan; the times of the scans are read later.
         location = SwathLocation(path, None, name.granule_id)
-        yield ListedSwath(location, name.start, name.start + _HALF_ORBIT, name.orbit_type)
+        end = name.start + _HALF_ORBIT
+        yield ListedSwath(location, name.start, end, name.orbit_type, name.sensor, name.level)
         return
     refused: Counter[str] = Counter()
     entries = archives.get(path).entries
@@ -240,10 +251,10 @@ def _parse_entry(
             "these, or collect it again with amsr2_processor.py --channels"
         )
     positions = entry.get("positions") or {}
-    without = [channel.frequency for channel in channels if channel.frequency not in positions]
+    without = {c.name: c.positions for c in channels if c.positions not in positions}
     if without:
         raise InputError(
-            f"the archive carries no positions of {', '.join(without)} GHz: {path}; collect it again "
+            f"the archive carries no positions of {', '.join(without)}: {path}; collect it again "
             "with amsr2_processor.py --coordinates"
         )
     try:
@@ -257,7 +268,9 @@ def _parse_entry(
         )
     orbit = str(entry.get("orbit_type") or "")[:1]
     location = SwathLocation(path, index, str(entry.get("granule_id") or ""))
-    return ListedSwath(location, start, end, orbit if orbit in ("A", "D") else "U")
+    name = GranuleName.parse(location.granule_id)
+    sensor, level = (str(entry.get(key) or getattr(name, key, UNKNOWN)) for key in ("sensor", "level"))
+    return ListedSwath(location, start, end, orbit if orbit in ("A", "D") else "U", sensor, level)
 
 
 def group_by_day(
@@ -282,14 +295,21 @@ def group_by_day(
 
 
 def find_channels(inputs: Sequence[Path], archives: OpenArchives) -> list[str]:
-    """Channels of the first archive that has swaths; empty if there is no such archive."""
+    """Channels to take where none is asked for.
+
+    Those of the first archive that has swaths, else the default of the first granule; empty if there
+    is neither.
+    """
+    of_granules: list[str] = []
     for path in _list_files(inputs):
-        if not _may_be_granule(path):
-            try:
-                entries = archives.get(path).entries
-            except Exception:  # find_swaths reports it
+        try:
+            if _may_be_granule(path):
+                of_granules = of_granules or list(DEFAULT_CHANNELS[identify_granule(path).level])
                 continue
-            if entries:
-                names = [str(name) for name in entries[0].get("channels") or []]
-                return [name for name in names if get_frequency(name) != UNKNOWN]
-    return []
+            entries = archives.get(path).entries
+        except Exception:  # find_swaths reports it
+            continue
+        if entries:
+            names = [str(name) for name in entries[0].get("channels") or []]
+            return [name for name in names if name_positions(name) != UNKNOWN]
+    return of_granules

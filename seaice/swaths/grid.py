@@ -26,16 +26,19 @@ from seaice.runtime.output_kinds import check_replaceable, name_kind
 from seaice.runtime.workers import Engine
 from seaice.settings import install_command
 from seaice.sources.amsr2.channels import (
+    DEFAULT_CHANNELS,
     as_channel,
     as_channels,
 )
-from seaice.sources.amsr2.l1b import DEFAULT_CHANNELS
 from seaice.sources.amsr2.swath import (
+    UNKNOWN,
     Swath,
+    describe_sensor,
     get_temperature_name,
 )
-from seaice.swaths.archive import REFERENCES, SOURCE, describe_failure, format_period
+from seaice.swaths.archive import describe_failure, describe_product, format_period
 from seaice.swaths.find import (
+    ListedSwath,
     OpenArchives,
     SwathLocation,
     find_channels,
@@ -51,8 +54,8 @@ RESAMPLES = ("bucket", "nearest", "gaussian")
 _DIRECTIONS = {"A": "ascending", "D": "descending", "U": "unknown"}
 _NOTHING_USED = "no swath of the input could be used; nothing is written"
 
-# Radius in kilometres within which a pixel counts for a cell, by frequency: half the longer axis of
-# its footprint, and at least the distance of two pixels. JAXA, AMSR2 Data Users' Manual.
+# Radius in kilometres within which a pixel counts for a cell, by footprint or frequency: half the longer
+# axis of its footprint, and at least the distance of two pixels. JAXA, AMSR2 Data Users' Manual.
 FOOTPRINTS = {
     "6.9": 31.0,
     "7.3": 29.0,
@@ -62,6 +65,10 @@ FOOTPRINTS = {
     "36.5": 10.0,
     "89A": 5.0,
     "89B": 5.0,
+    "res06": 31.0,
+    "res10": 21.0,
+    "res23": 13.0,
+    "res36": 10.0,
 }
 # A footprint holds a few dozen pixel centres where swaths overlap. With the 8 of pyresample the
 # farther ones would be left out, with a warning.
@@ -84,6 +91,8 @@ class GriddingTask:
     output_dir : Path
     first, last : date or None
         First and last UTC day of the scans to use; None: no limit.
+    sensor, level : str
+        Of all swaths.
     """
 
     grid: Grid
@@ -93,6 +102,8 @@ class GriddingTask:
     output_dir: Path
     first: date | None = None
     last: date | None = None
+    sensor: str = "AMSR2"
+    level: str = "L1B"
 
     def describe(self, step: TimeStep) -> dict[str, Any]:
         """Describe what the content of a file depends on besides its swaths."""
@@ -118,7 +129,7 @@ class GriddingTask:
             days = f"{step.start:%Y%m}"
         elif step.end != step.start:
             days += f"_{step.end:%Y%m%d}"
-        return self.output_dir / f"AMSR2_TB_{self.grid.id}_{days}_{orbit}{ending}.nc"
+        return self.output_dir / f"{self.sensor}_TB_{self.grid.id}_{days}_{orbit}{ending}.nc"
 
 
 @dataclass(frozen=True)
@@ -159,18 +170,20 @@ def grid_swaths(
     Parameters
     ----------
     input : sequence of Path
-        Archives of any layout, L1B granules, or folders of them. A swath that several files
-        hold is used once.
+        Archives of any layout, granules of L1B or L1R, or folders of them, all of one sensor. A swath
+        that several files hold is used once.
     output_dir : Path
         Folder of the files ``AMSR2_TB_GRID_YYYYMMDD_A.nc`` (of several days
-        ``..._YYYYMMDD_YYYYMMDD_A.nc``, of months ``..._YYYYMM_A.nc``); created if it does not exist.
+        ``..._YYYYMMDD_YYYYMMDD_A.nc``, of months ``..._YYYYMM_A.nc``; of another sensor with its name);
+        created if it does not exist.
     grid : str
         See :func:`seaice.grids.parse.parse_grid`.
     period : str
         Time steps: ``day``, ``week``, ``month``, ``all`` at once, or days such as ``5D``; see
         :class:`seaice.gridding.period.Period`.
     channels : sequence of str, optional
-        Names of the channels; by default all channels of the first archive, or 36.5H of granules.
+        Names of the channels, of L1R such as ``res23-36.5V``; by default all channels of the first
+        archive, or 36.5H of granules (of L1R that at its finest footprint).
     resample : {"bucket", "nearest", "gaussian"}
         "bucket": mean, standard deviation and number of the pixels whose centres lie in a cell,
         and their mean time. The others interpolate with pyresample, within the footprint of a pixel.
@@ -198,10 +211,15 @@ def grid_swaths(
         _import_pyresample()
     report = Report()
     try:
-        chosen_channels = as_channels(channels or find_channels(input, _archives) or DEFAULT_CHANNELS)
+        chosen_channels = as_channels(
+            channels or find_channels(input, _archives) or DEFAULT_CHANNELS["L1B"]
+        )
         listed, report.left_out = find_swaths(input, chosen_channels, _archives)
         names = tuple(channel.name for channel in chosen_channels)
-        task = GriddingTask(target, cadence, names, resample, output_dir, start_date, end_date)
+        sensor, level = _find_product(listed)
+        task = GriddingTask(
+            target, cadence, names, resample, output_dir, start_date, end_date, sensor, level
+        )
         by_day = group_by_day(listed, start=start_date, end=end_date)
         units = [
             (task, step, direction, locations)
@@ -220,6 +238,16 @@ def grid_swaths(
     finally:
         _archives.close()
     return report
+
+
+def _find_product(listed: Sequence[ListedSwath]) -> tuple[str, str]:
+    """Sensor and level of swaths, those of AMSR2 L1B where they do not say; of two sensors none is."""
+    sensors = {swath.sensor: swath for swath in listed if swath.sensor != UNKNOWN}
+    if len(sensors) > 1:
+        paths = ", ".join(f"{name} ({swath.location.path})" for name, swath in sensors.items())
+        raise InputError(f"expected swaths of one sensor, found {paths}: grid each sensor for itself")
+    levels = {swath.level for swath in listed} - {UNKNOWN}
+    return next(iter(sensors), "AMSR2"), "L1R" if levels == {"L1R"} else "L1B"
 
 
 def _group_by_step(
@@ -361,15 +389,15 @@ class _BucketGridder:
     def add(self, swath: Swath, span: _Span) -> bool:
         """Add the scans of the days; returns whether any pixel lies on the grid."""
         rows = select_scans(swath, span.first, span.end)
-        cells: dict[str, np.ndarray] = {}  # by frequency
+        cells: dict[str, np.ndarray] = {}  # by the name of the positions
         hits_grid = False
         # All channels are read before one is summed: a swath that fails is in no sum.
         for channel, pixels in {c: _read_pixels(swath, c, rows) for c in self._channels}.items():
             lat, lon, kelvin = pixels
-            frequency = as_channel(channel).frequency
-            if frequency not in cells:
-                cells[frequency] = locate_cells(lat, lon, self._grid)
-            pixel_cells = cells[frequency]
+            positions = as_channel(channel).positions
+            if positions not in cells:
+                cells[positions] = locate_cells(lat, lon, self._grid)
+            pixel_cells = cells[positions]
             hits_grid = hits_grid or bool((pixel_cells >= 0).any())
             self._sums[channel].add_cells(pixel_cells, kelvin)
             if channel == self._channels[0]:
@@ -461,17 +489,18 @@ def _lie_near(lat: np.ndarray, lon: np.ndarray, grid: Grid, reach: float) -> np.
 
 def _measure_reach(channel: str) -> float:
     """Radius in metres within which a pixel counts for a cell."""
-    return FOOTPRINTS[as_channel(channel).frequency] * 1000
+    known = as_channel(channel)
+    return FOOTPRINTS[known.footprint or known.frequency] * 1000
 
 
 def _read_pixels(
     swath: Swath, channel: str, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Latitude, longitude and kelvin of the pixels of some scans."""
-    frequency, kelvin = as_channel(channel).frequency, swath.kelvin(channel)
-    positions = swath.positions.get(frequency)
+    kelvin = swath.kelvin(channel)
+    positions = swath.positions.get(as_channel(channel).positions)
     if positions is None:
-        raise InputError(f"expected positions of {frequency} GHz, found none in {swath.granule_id}")
+        raise InputError(f"expected positions of {channel}, found none in {swath.granule_id}")
     shapes = kelvin.shape, positions.latitude.shape, positions.longitude.shape
     if len(set(shapes)) > 1 or len(kelvin) != rows.size:
         raise InputError(
@@ -494,21 +523,20 @@ def _import_pyresample() -> tuple[Any, Any]:
 def _make_attributes(
     task: GriddingTask, step: TimeStep, orbit: str, granules: list[str]
 ) -> Mapping[str, Any]:
-    days = task.cut(step)
+    days, product = task.cut(step), describe_product(task.sensor, task.level)
     first, last = (datetime(d.year, d.month, d.day, tzinfo=UTC) for d in (days.start, days.end))
     span = "on one UTC day" if step.start == step.end else f"from {days}, UTC"
     return {
         **cf.describe_file(
-            title=f"AMSR2 brightness temperatures on the grid {task.grid}",
+            title=f"{task.sensor} brightness temperatures on the grid {task.grid}",
             summary=f"Pixels of {_DIRECTIONS[orbit]} half orbits scanned {span}, by grid cell.",
-            source=SOURCE,
+            source=product["source"],
             stage="grid_swaths",
             parameters=task.describe(step),
-            references=REFERENCES,
+            references=product["references"],
             call={"days": step, "orbit": orbit},
         ),
-        "platform": "GCOM-W1",
-        "instrument": "AMSR2",
+        **describe_sensor(task.sensor),
         "orbit_direction": _DIRECTIONS[orbit],
         "time_coverage": format_period(first, last.replace(hour=23, minute=59, second=59)),
         "input_granules": " ".join(granules),

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from seaice.cf import Variable
 from seaice.gridding.file import describe_count, describe_statistic
-from seaice.sources.amsr2.channels import CHANNELS
-from seaice.sources.amsr2.swath import get_temperature_name
+from seaice.sources.amsr2.swath import get_temperature_name, name_quantity
 
 
 def define_temperature_variables(channels: Sequence[str], *, statistics: bool) -> tuple[Variable, ...]:
@@ -22,11 +21,7 @@ def define_temperature_variables(channels: Sequence[str], *, statistics: bool) -
     """
     variables = []
     for name in channels:
-        temperature, quantity = get_temperature_name(name), "brightness temperature"
-        channel = CHANNELS.get(name)
-        if channel:
-            ghz = channel.frequency.rstrip("AB")
-            quantity += f" at {ghz} GHz, {channel.polarization} polarization"
+        temperature, quantity = get_temperature_name(name), name_quantity(name)
         attributes = {
             "standard_name": "brightness_temperature",
             "units_metadata": "temperature: on_scale",

@@ -1,4 +1,4 @@
-"""The catalogue of JAXA G-Portal: AMSR2 Level 1B granules, through the gportal package.
+"""The catalogue of JAXA G-Portal: granules of Level 1B and 1R, through the gportal package.
 
 References
 ----------
@@ -25,7 +25,7 @@ from seaice.download.retry import (
     retry,
 )
 from seaice.report import listing
-from seaice.sources.amsr2.l1b import GranuleName
+from seaice.sources.amsr2.sensors import SENSORS, GranuleName, Level, Sensor
 from seaice.sources.amsr2.swath import (
     as_text,
     as_utc,
@@ -33,14 +33,12 @@ from seaice.sources.amsr2.swath import (
 
 logger = logging.getLogger(__name__)
 
-L1B_DATASET = "11001001"
 Orbit = Literal["A", "D", "both"]
 
-_HALF_ORBIT = len("GW1AM2_YYYYMMDDHHMM_PPPX")
+_HALF_ORBIT = len("GW1AM2_YYYYMMDDHHMM_PPPX")  # of any sensor
 _PAGE = 500
 _SPAN = timedelta(days=31)  # asked for at a time: a failure repeats no more than this
 _LONGEST_GRANULE = timedelta(hours=1)
-_FIRST_GRANULE = datetime(2012, 7, 2, 23, 18, tzinfo=UTC)
 
 
 # Raised while an answer is taken apart that is JSON of another form, or none, or too deep.
@@ -79,6 +77,8 @@ def search_granules(
     *,
     start: datetime,
     end: datetime,
+    sensor: str = "AMSR2",
+    level: Level = "L1B",
     orbit: Orbit = "both",
     bbox: Sequence[float] | None = None,
     retry_policy: RetryPolicy = DEFAULT_POLICY,
@@ -93,6 +93,9 @@ def search_granules(
     ----------
     start, end : datetime
         UTC; first and last second.
+    sensor : str
+        One of :data:`seaice.sources.amsr2.sensors.SENSORS`.
+    level : {"L1B", "L1R"}
     orbit : {"A", "D", "both"}
     bbox : sequence of four float, optional
         West, south, east, north in degrees: only granules that meet it.
@@ -108,11 +111,12 @@ def search_granules(
     """
     stop = stop or threading.Event()
     listed: list[Listed] = []
-    first = max(start, _FIRST_GRANULE) - _LONGEST_GRANULE
+    request = _make_request(SENSORS[sensor], level)
+    first = max(start, request.sensor.first) - _LONGEST_GRANULE
     until = min(end, datetime.now(UTC) + timedelta(days=1)) + timedelta(seconds=1)
     while first < until:
         last = min(until, first + _SPAN)
-        listed += _search_span(first, last, bbox, retry_policy, stop)
+        listed += _search_span(request, first, last, bbox, retry_policy, stop)
         first = last
     return select_newest(
         granule
@@ -130,7 +134,33 @@ def select_newest(granules: Iterable[Listed]) -> list[Listed]:
     return list({granule.granule_id[:_HALF_ORBIT]: granule for granule in ordered}.values())
 
 
+@dataclass(frozen=True)
+class _Request:
+    """A dataset on G-Portal, and which names belong to it."""
+
+    sensor: Sensor
+    level: Level
+
+    @property
+    def dataset(self) -> str:
+        return self.sensor.datasets[self.level]
+
+    def has(self, name: GranuleName | None) -> bool:
+        return name is not None and (name.sensor, name.level) == (self.sensor.name, self.level)
+
+
+def _make_request(sensor: Sensor, level: Level) -> _Request:
+    if level not in sensor.datasets:
+        known = ", ".join(name for name, other in SENSORS.items() if other.datasets)
+        raise InputError(
+            f"expected a sensor with granules on G-Portal ({known}), found {sensor.name}, whose dataset "
+            "there is not known"
+        )
+    return _Request(sensor, level)
+
+
 def _search_span(
+    request: _Request,
     start: datetime,
     end: datetime,
     bbox: Sequence[float] | None,
@@ -139,7 +169,7 @@ def _search_span(
 ) -> list[Listed]:
     try:
         return retry(
-            lambda: list(_iterate_granules(start, end, bbox, retry_policy.timeout, stop)),
+            lambda: list(_iterate_granules(request, start, end, bbox, retry_policy.timeout, stop)),
             retry_policy,
             stop=stop,
             errors=(CatalogueError,),
@@ -159,6 +189,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _iterate_granules(
+    request: _Request,
     start: datetime,
     end: datetime,
     bbox: Sequence[float] | None,
@@ -169,7 +200,7 @@ def _iterate_granules(
     import requests
 
     search = gportal.search(
-        dataset_ids=[L1B_DATASET],
+        dataset_ids=[request.dataset],
         bbox=list(bbox) if bbox else None,
         start_time=f"{start:%Y-%m-%dT%H:%M:%S}Z",
         end_time=f"{end:%Y-%m-%dT%H:%M:%S}Z",
@@ -184,7 +215,7 @@ def _iterate_granules(
             numbers, features = page["properties"], page["features"]
             for feature in features:
                 product = gportal.product.Product(feature, convert_types=False)
-                if GranuleName.parse(str(product.id)):
+                if request.has(GranuleName.parse(str(product.id))):
                     yield _read_product(product)
                 else:
                     foreign.append(str(product.id))
@@ -194,7 +225,12 @@ def _iterate_granules(
                 # The package would ask for ever, or a granule would be lost.
                 raise CatalogueError(f"the catalogue says {matched} granules and lists {count}")
         if foreign:
-            logger.warning("what is no L1B granule is left out of the catalogue: %s", listing(foreign))
+            logger.warning(
+                "what is no granule of %s %s is left out of the catalogue: %s",
+                request.sensor.name,
+                request.level,
+                listing(foreign),
+            )
     except CatalogueError:
         raise
     except _NO_LIST as error:
@@ -234,14 +270,19 @@ def _explain(error: Exception) -> str:
 
 
 def find_gaps(
-    granules: Sequence[Listed], *, start: datetime, end: datetime, orbit: Orbit
+    granules: Sequence[Listed],
+    *,
+    start: datetime,
+    end: datetime,
+    orbit: Orbit,
+    sensor: str = "AMSR2",
 ) -> list[tuple[datetime, datetime]]:
     """Find spans of a date range in which a half orbit should begin and none does.
 
     For granules of a folder, where no catalogue says which ones should be in it.
     """
     step = timedelta(minutes=49.4 if orbit == "both" else 98.9)
-    first, last = max(start, _FIRST_GRANULE), min(end, datetime.now(UTC))
+    first, last = max(start, SENSORS[sensor].first), min(end, datetime.now(UTC))
     times = [first - step / 4, *(granule.start for granule in granules), last + step / 4]
     return [(before, after) for before, after in pairwise(times) if after - before > 1.5 * step]
 

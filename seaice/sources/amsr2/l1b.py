@@ -1,4 +1,4 @@
-"""AMSR2 Level 1B granules: names, times, brightness temperatures, positions.
+"""Granules of Level 1B and Level 1R of the AMSR series: times, brightness temperatures, positions.
 
 References
 ----------
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,11 +20,24 @@ import numpy as np
 from seaice import InputError
 from seaice.leap_seconds import convert_tai93_to_utc
 from seaice.open_file import DAMAGE, explain_damage, open_hdf5
-from seaice.open_file.hdf5_damage import check_chunks
+from seaice.open_file.hdf5_damage import SIGNATURE, check_chunks
 from seaice.sources.amsr2.channels import (
-    LOW_FREQUENCIES,
+    CHANNELS,
+    DEFAULT_CHANNELS,
+    HORNS,
+    RESAMPLED,
+    RESAMPLED_CHANNELS,
     Channel,
     as_channels,
+)
+from seaice.sources.amsr2.sensors import (
+    ENDINGS,
+    SENSORS,
+    GranuleName,
+    Level,
+    Sensor,
+    get_sensor,
+    looks_like_name,
 )
 from seaice.sources.amsr2.swath import (
     APPROXIMATED,
@@ -39,16 +52,9 @@ from seaice.sources.amsr2.swath import (
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_CHANNELS = ("36.5H",)
 Overlap = Literal["trim", "keep"]
 
-_NAME = re.compile(
-    r"GW1AM2_(?P<start>\d{12})_(?P<path>\d{3})(?P<orbit>[AD])_L1\w\wBTBR_(?P<version>\d{7})$"
-)
-
-_RESAMPLED = re.compile(r"_L1\w\wRTBR_")
-_BEGINNING = "GW1AM2_"
-_ENDINGS = (".h5", ".hdf5", ".he5", ".hdf")
+_OTHER_KINDS = (".nc", ".nc4", ".cdf", ".npz")  # endings of files that are no granules, if HDF5 at all
 
 # Of the co-registration of low frequencies with 89A, see :func:`coregister`.
 _COEFFICIENT = re.compile(r"(\d+)G-(-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)$")
@@ -57,54 +63,10 @@ _NO_ANGLE = 1e-6  # sine of the angle between two pixels below which they coinci
 _ROWS = 128  # scans at a time: the unit vectors of a block stay in the cache
 
 
-@dataclass(frozen=True)
-class GranuleName:
-    """The parts of the name of a Level 1B granule.
-
-    Attributes
-    ----------
-    granule_id : str
-        The name without ``.h5``.
-    start : datetime
-        UTC, to the minute, of the first scan that is not overlap.
-    path_number : int
-        1..233.
-    orbit_type : str
-        "A" ascending, "D" descending.
-    version : str
-        Product version (1 digit), algorithm and parameter version (3 digits each).
-    """
-
-    granule_id: str
-    start: datetime
-    path_number: int
-    orbit_type: str
-    version: str
-
-    @classmethod
-    def parse(cls, name: str) -> GranuleName | None:
-        """The parts of a file name or granule id; None of any other name.
-
-        Examples
-        --------
-        >>> GranuleName.parse("GW1AM2_201307010942_035A_L1SGBTBR_2220220.h5").orbit_type
-        'A'
-        """
-        granule_id = name.removesuffix(".h5")
-        match = _NAME.match(granule_id)
-        if not match:
-            return None
-        try:
-            start = datetime.strptime(match["start"], "%Y%m%d%H%M").replace(tzinfo=UTC)
-        except ValueError:
-            return None
-        return cls(granule_id, start, int(match["path"]), match["orbit"], match["version"])
-
-
 def find_granules(folder: Path) -> tuple[dict[Path, GranuleName], list[str]]:
-    """Find the Level 1B files of a folder and those below it, by name.
+    """Find the granules of a folder and those below it, of any sensor and level, by name.
 
-    A file under another name is recognised by the id that it holds.
+    A file under another name is recognised by what it holds, such as a browser's second copy.
 
     Returns
     -------
@@ -118,7 +80,7 @@ def find_granules(folder: Path) -> tuple[dict[Path, GranuleName], list[str]]:
         If there is no such folder.
     """
     if not folder.is_dir():
-        raise InputError(f"expected a folder of AMSR2 L1B granules, found none: {folder}")
+        raise InputError(f"expected a folder of AMSR2 granules, found none: {folder}")
     granules: dict[Path, GranuleName] = {}
     left_out = []
     for path in sorted(folder.rglob("*"), key=lambda path: (path.name, path)):
@@ -133,33 +95,49 @@ def find_granules(folder: Path) -> tuple[dict[Path, GranuleName], list[str]]:
 
 
 def looks_like_granule(path: Path) -> bool:
-    """Whether a file has the ending of an HDF5 file, or a name that begins as those of granules."""
-    return path.suffix.lower() in _ENDINGS or path.name.upper().startswith(_BEGINNING)
+    """Whether a file has the ending or the first bytes of HDF5 files, or the name of a granule."""
+    if path.suffix.lower() in ENDINGS or looks_like_name(path.name):
+        return True
+    if path.suffix.lower() in _OTHER_KINDS:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(SIGNATURE)) == SIGNATURE
+    except OSError:
+        return False
 
 
 def identify_granule(path: Path) -> GranuleName:
-    """Read which Level 1B granule a file is: by its name, else by the id in it.
+    """Read which granule a file is: by its name, else by the id in it.
 
     Raises
     ------
     InputError
-        If it is none; the message says what it is.
+        If it is none that can be read; the message says what it is.
     """
     name = GranuleName.parse(path.name)
-    if name is not None and is_granule(path) is not False:  # who reads it says why it cannot be opened
-        return name
-    with explain_damage(path, "HDF5"), open_hdf5(path) as file:
-        granule = _Granule(path, file)
-        granule_id, product = (granule.read_text(key) or "" for key in ("GranuleID", "ProductName"))
-    if "L1R" in product or _RESAMPLED.search(granule_id or path.name):
-        raise InputError(
-            f"expected a granule of Level 1B (L1SGBTBR), found one of Level 1R, whose channels are "
-            f"resampled to common positions: {path}; order L1B"
-        )
-    name = GranuleName.parse(granule_id)
-    if name is None:
-        raise InputError(f"expected an AMSR2 L1B granule, found another HDF5 file: {path}")
+    if name is None or is_granule(path) is False:  # else who reads it says why it cannot be opened
+        with explain_damage(path, "HDF5"), open_hdf5(path) as file:
+            name = GranuleName.parse(_Granule(path, file).read_text("GranuleID") or "") or name
+            if name is None or (SENSORS[name.sensor].is_read and not _holds_temperatures(file)):
+                raise InputError(
+                    f"expected an AMSR2 granule (L1B or L1R), found another HDF5 file: {path}"
+                )
+    _check_readable(name, path)
     return name
+
+
+def _check_readable(name: GranuleName | None, path: Path) -> None:
+    if name is not None and not SENSORS[name.sensor].is_read:
+        readable = ", ".join(sensor.name for sensor in SENSORS.values() if sensor.is_read)
+        raise InputError(
+            f"expected a granule of {readable}, found one of {name.sensor}, whose layout differs and is "
+            f"not read yet: {path}"
+        )
+
+
+def _holds_temperatures(file: Any) -> bool:
+    return any(name.startswith("Brightness Temperature (") for name in file)
 
 
 def is_granule(path: Path) -> bool | None:
@@ -169,7 +147,7 @@ def is_granule(path: Path) -> bool | None:
     """
     try:
         with open_hdf5(path, for_names=True) as file:
-            return any(name.startswith("Brightness Temperature") for name in file)
+            return _holds_temperatures(file)
     except InputError:
         return None
 
@@ -186,7 +164,7 @@ def read_start(path: Path) -> datetime | None:
 def read_granule(
     path: Path,
     *,
-    channels: Sequence[str] = DEFAULT_CHANNELS,
+    channels: Sequence[str] | None = None,
     coordinates: bool = True,
     overlap: Overlap = "trim",
 ) -> Swath:
@@ -198,10 +176,11 @@ def read_granule(
     Parameters
     ----------
     path : Path
-    channels : sequence of str
-        Such as "36.5H"; see :data:`seaice.sources.amsr2.channels.CHANNELS`.
+    channels : sequence of str, optional
+        Such as "36.5H", or of L1R "res23-36.5H"; see :mod:`seaice.sources.amsr2.channels`. By default
+        36.5H; of L1R that at its finest footprint.
     coordinates : bool
-        Positions as well, of every frequency asked for.
+        Positions as well, of every frequency asked for. The resampled channels of L1R share theirs.
     overlap : {"trim", "keep"}
         What to do with the scans before and after the nominal part, which repeat those of
         the neighbouring granules.
@@ -215,9 +194,24 @@ def read_granule(
     InputError
         If the file cannot be read, lacks a channel, or holds no scan; names the file.
     """
-    requested = as_channels(channels)
+    requested = None if channels is None else as_channels(channels)
     with explain_damage(path, "HDF5"), open_hdf5(path) as file:
-        return _Granule(path, file).read_swath(requested, coordinates=coordinates, overlap=overlap)
+        granule = _Granule(path, file)
+        if requested is None:
+            requested = as_channels(DEFAULT_CHANNELS[granule.level])
+        return granule.read_swath(requested, coordinates=coordinates, overlap=overlap)
+
+
+def list_channels(path: Path) -> tuple[str, ...]:
+    """Names of all channels that a granule holds.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is no granule.
+    """
+    with explain_damage(path, "HDF5"), open_hdf5(path) as file:
+        return tuple(channel.name for channel in _Granule(path, file).list_channels())
 
 
 class _Granule:
@@ -226,11 +220,34 @@ class _Granule:
     def __init__(self, path: Path, file: Any) -> None:
         self.path = path
         self.file = file
-        self.name = GranuleName.parse(path.name.removesuffix(".part"))
+        name = GranuleName.parse(self.read_text("GranuleID") or "")  # that of the file may be another
+        self.name = name or GranuleName.parse(path.name.removesuffix(".part"))
 
-    def read_swath(self, channels: Iterable[Channel], *, coordinates: bool, overlap: Overlap) -> Swath:
-        channels = tuple(channels)
-        scans = self._get_dataset(channels[0].dataset).shape[0]
+    @property
+    def level(self) -> Level:
+        """By the name, else by the attribute, else by the names of the datasets."""
+        if self.name is not None:
+            return self.name.level
+        product = self.read_text("ProductName") or ""
+        is_resampled = "L1R" in product or any("(res" in name for name in self.file)
+        return "L1R" if is_resampled else "L1B"
+
+    @property
+    def sensor(self) -> Sensor:
+        """By the attribute, else by the name; AMSR2 where neither says."""
+        try:
+            return get_sensor(self.read_text("SensorShortName") or "")
+        except InputError:
+            return SENSORS[self.name.sensor if self.name else "AMSR2"]
+
+    def list_channels(self) -> list[Channel]:
+        """The channels that the file has."""
+        channels = [*CHANNELS.values(), *RESAMPLED_CHANNELS.values()]
+        return [channel for channel in channels if channel.get_dataset(self.level) in self.file]
+
+    def read_swath(self, channels: tuple[Channel, ...], *, coordinates: bool, overlap: Overlap) -> Swath:
+        _check_readable(self.name, self.path)
+        scans = self._get_channel(channels[0]).shape[0]
         seconds = convert_tai93_to_utc(self._read_scan_times(scans))
         seconds[~self._are_plausible(seconds)] = np.nan
         rows = self._find_nominal_scans(seconds) if overlap == "trim" else slice(0, scans)
@@ -241,11 +258,15 @@ class _Granule:
         zeros = {name: part[2] for name, part in read.items()}
         swath = Swath(
             counts={name: part[0] for name, part in read.items()},
-            scale_factors={channel.name: self._read_scale(channel.dataset) for channel in channels},
+            scale_factors={
+                channel.name: self._read_scale(channel.get_dataset(self.level)) for channel in channels
+            },
             scan_times=seconds[rows],
             granule_id=self._read_granule_id(),
             orbit_type=self._read_orbit_type(),
             details={
+                "sensor": self.sensor.name,
+                "level": self.level,
                 "start_time": self.read_text("ObservationStartDateTime"),
                 "end_time": self.read_text("ObservationEndDateTime"),
                 "product_version": self._read_version(),
@@ -256,15 +277,29 @@ class _Granule:
         )
         if not coordinates:
             return swath
-        positions = self._read_positions([channel.frequency for channel in channels], scans, rows)
+        names = list(dict.fromkeys(channel.positions for channel in channels))
+        positions = self._read_positions(names, scans, rows)
         return replace(swath, positions=positions)
+
+    def _get_channel(self, channel: Channel) -> Any:
+        """The dataset of a channel; the message about one of the other level says what is here."""
+        name = channel.get_dataset(self.level)
+        if name not in self.file and self.level not in channel.levels:
+            here = self.list_channels()
+            alike = [other for other in here if other.ghz == channel.ghz]
+            names = [c.name for c in alike or here if c.polarization == channel.polarization]
+            raise InputError(
+                f"expected the channel {channel.name} of {channel.levels[0]}, found a granule of "
+                f"{self.level}, which has {', '.join(names) or 'no channel'}: {self.path}"
+            )
+        return self._get_dataset(name)
 
     def _get_dataset(self, name: str) -> Any:
         if name not in self.file:
             like = [n for n in self.file if n.startswith(name[:22])]
             raise InputError(
                 f"expected the dataset «{name}», found {', '.join(like) or 'nothing alike'} in "
-                f"{self.path}: is it an L1B granule?"
+                f"{self.path}: is it a granule of L1B or L1R?"
             )
         check_chunks(self.file[name])
         return self.file[name]
@@ -281,8 +316,7 @@ class _Granule:
 
     def _read_granule_id(self) -> str:
         """Read the id that the file itself gives; its name may have been changed."""
-        name = GranuleName.parse(self.read_text("GranuleID") or "") or self.name
-        return name.granule_id if name else self.path.name.partition(".")[0]
+        return self.name.granule_id if self.name else self.path.name.partition(".")[0]
 
     def _read_orbit_type(self) -> str:
         direction = (self.read_text("OrbitDirection") or "").upper()[:1]
@@ -305,11 +339,13 @@ class _Granule:
         return factor
 
     def _read_counts(self, channel: Channel, scans: int, rows: slice) -> tuple[np.ndarray, int, int]:
-        dataset = self._get_dataset(channel.dataset)
-        if dataset.shape != (scans, channel.pixels) or dataset.dtype.kind not in "iu":
+        dataset = self._get_channel(channel)
+        horns = 2 if channel.positions in HORNS else 1
+        shapes = [(scans, pixels * horns) for pixels in self.sensor.pixels]
+        if dataset.shape not in shapes or dataset.dtype.kind not in "iu":
             raise InputError(
-                f"expected whole numbers of shape {(scans, channel.pixels)}, found {dataset.dtype} "
-                f"{dataset.shape}: {channel.dataset} in {self.path}"
+                f"expected whole numbers of shape {shapes[0]}, found {dataset.dtype} {dataset.shape}: "
+                f"{channel.get_dataset(self.level)} in {self.path}"
             )
         counts = np.ascontiguousarray(dataset[rows]).astype(np.uint16, copy=False)
         bad, zero = counts >= UNUSABLE, counts == 0
@@ -363,14 +399,18 @@ class _Granule:
         except ValueError:
             return None
 
-    def _read_positions(self, frequencies: list[str], scans: int, rows: slice) -> dict[str, Positions]:
+    def _read_positions(self, names: list[str], scans: int, rows: slice) -> dict[str, Positions]:
+        """Positions by the names that channels give to theirs: frequencies, or "resampled"."""
         a1, a2 = self._read_coefficients("A1"), self._read_coefficients("A2")
-        horns = {name if name not in LOW_FREQUENCIES else "89A" for name in frequencies}
+        horns = {name if name in HORNS else "89A" for name in names}
         of_horns = {horn: self._read_horn_positions(horn, scans, rows) for horn in horns}
         positions = {}
-        for frequency in dict.fromkeys(frequencies):
-            if frequency in of_horns:
+        for frequency in names:
+            if frequency in HORNS:
                 positions[frequency] = Positions(*of_horns[frequency], GIVEN)
+                continue
+            if frequency == RESAMPLED:
+                positions[frequency] = Positions(*take_every_second(*of_horns["89A"]), GIVEN)
                 continue
             pixels_89a = of_horns["89A"]
             if frequency in a1 and frequency in a2:
@@ -394,9 +434,10 @@ class _Granule:
         coordinates = []
         for name in ("Latitude", "Longitude"):
             dataset = self._get_dataset(f"{name} of Observation Point for {horn}")
-            if dataset.shape != (scans, 486):
+            shapes = [(scans, 2 * pixels) for pixels in self.sensor.pixels]
+            if dataset.shape not in shapes:
                 raise InputError(
-                    f"expected positions of shape {(scans, 486)}, found {dataset.shape}: {self.path}"
+                    f"expected positions of shape {shapes[0]}, found {dataset.shape}: {self.path}"
                 )
             coordinates.append(np.asarray(dataset[rows], np.float32))
         latitude, longitude = coordinates
@@ -464,7 +505,10 @@ def coregister(
 
 
 def take_every_second(latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Take the 89A pixels 2i as an approximation of positions, about 4 to 6 km off."""
+    """Take the positions of the 89A pixels 2i.
+
+    Those of the resampled pixels of Level 1R; of Level 1B an approximation, about 4 to 6 km off.
+    """
     return latitude[:, 0::2].astype(np.float32), longitude[:, 0::2].astype(np.float32)
 
 

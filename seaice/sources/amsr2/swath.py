@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from seaice import InputError, cf
-from seaice.sources.amsr2.channels import (
-    CHANNELS,
-    count_pixels,
-)
+from seaice.sources.amsr2.channels import HORNS, find_channel
+from seaice.sources.amsr2.sensors import SENSORS, GranuleName
 
 if TYPE_CHECKING:
     import xarray
@@ -35,7 +33,7 @@ GIVEN = "as in the granule"
 
 @dataclass(frozen=True)
 class Positions:
-    """Positions of the pixels of one frequency.
+    """Positions of the pixels of one frequency, or of all resampled channels.
 
     Attributes
     ----------
@@ -43,7 +41,7 @@ class Positions:
         Degrees north and east, -180..180. NaN: unknown.
     method : str
         ``co-registration``, ``every second 89A pixel`` (an approximation, 4 to 6 km off),
-        ``as in the granule`` (89 GHz) or ``unknown``.
+        ``as in the granule`` (89 GHz and resampled channels) or ``unknown``.
     """
 
     latitude: np.ndarray
@@ -61,12 +59,13 @@ class Swath:
     Attributes
     ----------
     counts : mapping of str to ndarray of uint16, shape (scans, pixels)
-        Raw counts by channel name ("36.5H"; "unknown" in archives that do not say).
+        Raw counts by channel name ("36.5H", "res23-36.5H"; "unknown" in archives that do not say).
         65535: missing. Archives of other writers may hold int16 or kelvin in float32.
     scale_factors : mapping of str to float
         Kelvin per count by channel.
     positions : mapping of str to Positions
-        Positions by frequency; empty where the archive has none.
+        Positions by frequency, of all resampled channels under "resampled"; empty where the archive
+        has none.
     scan_times : ndarray of float64, shape (scans,), or None
         Seconds since 1970-01-01T00:00:00 UTC; NaN: unknown.
     granule_id : str
@@ -103,6 +102,24 @@ class Swath:
     def channels(self) -> tuple[str, ...]:
         """Names of the channels, the first one first."""
         return tuple(self.counts)
+
+    @property
+    def sensor(self) -> str:
+        """Name of the sensor, by the metadata, else by the granule id; "unknown" where neither says."""
+        name = GranuleName.parse(self.granule_id)
+        return str(self.details.get("sensor") or (name.sensor if name else UNKNOWN))
+
+    @property
+    def level(self) -> str:
+        """Level of the granule, "L1B" or "L1R", found as the sensor is."""
+        name = GranuleName.parse(self.granule_id)
+        return str(self.details.get("level") or (name.level if name else UNKNOWN))
+
+    @property
+    def product_version(self) -> str:
+        """Version of the product, such as "2", found as the sensor is."""
+        name = GranuleName.parse(self.granule_id)
+        return str(self.details.get("product_version") or (name.version[:1] if name else UNKNOWN))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -159,13 +176,13 @@ class Swath:
         kelvin[is_missing(counts)] = np.nan
         return kelvin
 
-    def to_xarray(self, frequency: str | None = None) -> xarray.Dataset:
-        """Return the channels of one frequency as a labelled dataset with CF names.
+    def to_xarray(self, positions: str | None = None) -> xarray.Dataset:
+        """Return the channels that share their positions as a labelled dataset with CF names.
 
         Parameters
         ----------
-        frequency : str, optional
-            "36.5", "89A", ...; the first channel's by default.
+        positions : str, optional
+            A frequency, "36.5", "89A", ..., or "resampled"; those of the first channel by default.
 
         Returns
         -------
@@ -176,9 +193,9 @@ class Swath:
         Raises
         ------
         InputError
-            If the swath has no channel of that frequency.
+            If the swath has no channel there.
         """
-        return build_dataset(self, frequency or get_frequency(self.channels[0]))
+        return build_dataset(self, positions or name_positions(self.channels[0]))
 
     def summarise(self) -> dict[str, Any]:
         """Return the metadata of this swath in an archive; only JSON types."""
@@ -276,7 +293,7 @@ def _from_parts(metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -
     return Swath(
         counts=counts,
         scale_factors=scales,
-        positions=_read_positions(metadata, arrays, get_frequency(channels[0])),
+        positions=_read_positions(metadata, arrays, name_positions(channels[0])),
         scan_times=None if times is None else np.asarray(times, np.float64),
         granule_id=str(metadata.get("granule_id") or ""),
         orbit_type=str(metadata.get("orbit_type") or "U")[:1],
@@ -306,9 +323,10 @@ def _read_positions(
     return positions
 
 
-def get_frequency(channel: str) -> str:
-    """Return the frequency of a channel; "unknown" for an unknown one."""
-    return CHANNELS[channel].frequency if channel in CHANNELS else UNKNOWN
+def name_positions(channel: str) -> str:
+    """Return the name of a channel's positions, its frequency or "resampled"; else "unknown"."""
+    known = find_channel(channel)
+    return known.positions if known else UNKNOWN
 
 
 def as_counts(values: np.ndarray) -> np.ndarray:
@@ -344,9 +362,13 @@ def as_utc(text: str) -> datetime:
         raise ValueError(f"a time at the end of the calendar: {text}") from error
 
 
-def count_expected_pixels(channel: str) -> int | None:
-    """Return the pixels of a scan of a channel; None for an unknown one."""
-    return count_pixels(CHANNELS[channel].frequency) if channel in CHANNELS else None
+def list_expected_pixels(channel: str, sensor: str) -> tuple[int, ...]:
+    """Return the possible numbers of pixels of a scan of a channel; none for an unknown one."""
+    known = find_channel(channel)
+    if known is None:
+        return ()
+    low = SENSORS[sensor if sensor in SENSORS else "AMSR2"].pixels
+    return tuple(count * (2 if known.positions in HORNS else 1) for count in low)
 
 
 def _find_range(values: np.ndarray) -> list[float] | None:
@@ -356,39 +378,52 @@ def _find_range(values: np.ndarray) -> list[float] | None:
 
 def get_temperature_name(channel: str) -> str:
     """Return the CF name of a channel: 36.5H is ``brightness_temperature_36_5H``."""
-    return f"brightness_temperature_{channel.replace('.', '_')}"
+    return f"brightness_temperature_{channel.replace('.', '_').replace('-', '_')}"
 
 
 def describe_temperature(channel: str) -> dict[str, Any]:
     """Return the CF attributes of a brightness temperature in kelvin."""
-    frequency = get_frequency(channel)
-    ghz = (
-        "" if frequency == "unknown" else f" at {frequency.rstrip('AB')} GHz, {channel[-1]} polarization"
-    )
     return {
         "standard_name": "brightness_temperature",
-        "long_name": f"brightness temperature{ghz}",
+        "long_name": name_quantity(channel),
         "units": "K",
     }
 
 
-def build_dataset(swath: Swath, frequency: str) -> xarray.Dataset:
+def name_quantity(channel: str) -> str:
+    """Return what a channel measures, in words."""
+    known = find_channel(channel)
+    if known is None:
+        return "brightness temperature"
+    ghz = f"{known.ghz} GHz, {known.polarization} polarization"
+    size = f", footprint {known.footprint}" if known.footprint else ""
+    return f"brightness temperature at {ghz}{size}"
+
+
+def describe_sensor(name: str) -> dict[str, str]:
+    """Return platform and instrument as attributes; those of AMSR2 where the sensor is unknown."""
+    sensor = SENSORS[name if name in SENSORS else "AMSR2"]
+    return {"platform": sensor.platform, "instrument": sensor.name}
+
+
+def build_dataset(swath: Swath, pixels: str) -> xarray.Dataset:
     """Build the dataset of :meth:`Swath.to_xarray`."""
     import xarray
 
-    channels = [name for name in swath.channels if get_frequency(name) == frequency]
+    channels = [name for name in swath.channels if name_positions(name) == pixels]
     if not channels:
-        present = ", ".join(dict.fromkeys(get_frequency(name) for name in swath.channels))
-        raise InputError(f"expected a frequency out of {present}, found {frequency!r}")
-    positions = swath.positions.get(frequency)
+        present = ", ".join(dict.fromkeys(name_positions(name) for name in swath.channels))
+        raise InputError(f"expected a frequency out of {present}, found {pixels!r}")
+    positions = swath.positions.get(pixels)
     shapes = {swath.counts[name].shape for name in channels}
     shapes |= {positions.latitude.shape, positions.longitude.shape} if positions else set()
     times = swath.scan_times
     if len(shapes) > 1 or (times is not None and len(times) != next(iter(shapes))[0]):
         raise InputError(
             f"expected temperatures, positions and times of one shape, found {sorted(shapes)} "
-            f"({swath.granule_id or 'swath without a name'}, {frequency})"
+            f"({swath.granule_id or 'swath without a name'}, {pixels})"
         )
+    instrument = describe_sensor(swath.sensor)["instrument"]
     dataset = xarray.Dataset(
         {
             get_temperature_name(name): (
@@ -400,11 +435,10 @@ def build_dataset(swath: Swath, frequency: str) -> xarray.Dataset:
         },
         attrs={
             "Conventions": "CF-1.11",
-            "title": f"AMSR2 brightness temperatures, granule {swath.granule_id or 'unknown'}",
+            "title": f"{instrument} brightness temperatures, granule {swath.granule_id or 'unknown'}",
             "granule_id": swath.granule_id,
             "orbit_type": swath.orbit_type,
-            "platform": "GCOM-W1",
-            "instrument": "AMSR2",
+            **describe_sensor(swath.sensor),
         },
     )
     if positions is not None:

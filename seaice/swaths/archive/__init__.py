@@ -14,12 +14,11 @@ from seaice.open_file.hdf5_damage import SIGNATURE
 from seaice.swaths.archive.base import (
     INDEX,
     LAYOUTS,
-    REFERENCES,
-    SOURCE,
     SUFFIXES,
     ArchiveWriter,
     SwathArchive,
     describe_failure,
+    describe_product,
     find_period,
     inherit_info,
 )
@@ -30,8 +29,6 @@ from seaice.swaths.archive.names import (
 
 __all__ = [
     "LAYOUTS",
-    "REFERENCES",
-    "SOURCE",
     "SUFFIXES",
     "ArchiveName",
     "ArchiveWriter",
@@ -39,6 +36,7 @@ __all__ = [
     "check_readable",
     "create_archive",
     "describe_failure",
+    "describe_product",
     "find_period",
     "format_period",
     "inherit_info",

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self, overload
 from seaice import InputError
 from seaice.cf import add_history
 from seaice.report import format_count
+from seaice.sources.amsr2.sensors import SENSORS
 from seaice.sources.amsr2.swath import (
     Swath,
     as_utc,
@@ -25,9 +26,6 @@ LAYOUTS = tuple(SUFFIXES)
 INDEX = "index.json"  # the member or dataset that describes an archive
 FORMAT = "AMSR2 swath archive"
 VERSION = 1
-# Attributes of archives and of the grids that are made of them.
-SOURCE = "AMSR2 on GCOM-W1, product L1SGBTBR of JAXA"
-REFERENCES = "JAXA GCOM-W1 AMSR2 Level 1B brightness temperatures, https://gportal.jaxa.jp"
 
 # Limits that no archive with measurements reaches; a file beyond them is damaged or hostile.
 MOST_SWATHS = 1 << 17  # twelve years of half orbits
@@ -133,6 +131,17 @@ def describe_failure(path: Path, error: Exception) -> str:
     if isinstance(error, InputError):
         return reason if path.name in reason else f"{path}: {reason}"
     return f"{path} cannot be read ({type(error).__name__}: {reason[:200]})"
+
+
+def describe_product(sensor: str, level: str) -> dict[str, str]:
+    """Source and references of archives and of the grids that are made of them."""
+    owner = SENSORS[sensor if sensor in SENSORS else "AMSR2"]
+    letter = "R" if level == "L1R" else "B"
+    return {
+        "source": f"{owner.name} on {owner.platform}, product L1SG{letter}TBR of JAXA",
+        "references": f"JAXA {owner.platform} {owner.name} Level 1{letter} brightness temperatures, "
+        "https://gportal.jaxa.jp",
+    }
 
 
 def make_index(

@@ -27,7 +27,7 @@ from seaice.runtime.json_files import (
     parse_lines,
     write_json,
 )
-from seaice.sources.amsr2.l1b import GranuleName
+from seaice.sources.amsr2.sensors import GranuleName
 from seaice.sources.amsr2.swath import Swath
 from seaice.swaths.archive import (
     SUFFIXES,

@@ -13,7 +13,7 @@ from seaice.runtime.digests import digest_parts
 from seaice.sources.amsr2.swath import (
     Swath,
     as_counts,
-    count_expected_pixels,
+    list_expected_pixels,
 )
 from seaice.swaths.archive.base import (
     SwathArchive,
@@ -113,9 +113,9 @@ def _check_shapes(swath: Swath, metadata: Mapping[str, object]) -> list[str]:
     if isinstance(shape, list | tuple) and tuple(shape) != swath.shape:
         problems.append(f"shape {swath.shape}, the metadata say {tuple(shape)}")
     for channel, counts in swath.counts.items():
-        pixels = count_expected_pixels(channel)
-        if pixels is not None and counts.shape[1] != pixels:
-            problems.append(f"{counts.shape[1]} pixels a scan of {channel}, expected {pixels}")
+        pixels = list_expected_pixels(channel, swath.sensor)
+        if pixels and counts.shape[1] not in pixels:
+            problems.append(f"{counts.shape[1]} pixels a scan of {channel}, expected {pixels[0]}")
         if not counts.size:
             problems.append(f"{channel} is empty")
     return problems

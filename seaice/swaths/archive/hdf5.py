@@ -28,8 +28,8 @@ from seaice.sources.amsr2.swath import (
     as_counts,
     describe_temperature,
     from_parts,
-    get_frequency,
     is_missing,
+    name_positions,
 )
 from seaice.swaths.archive.base import (
     INDEX,
@@ -305,9 +305,9 @@ def _make_attributes(group: Any, name: str, metadata: Mapping[str, Any]) -> Mapp
         scales = metadata.get("scale_factors") or {}
         scale = scales.get(channel, metadata.get("scale_factor") or SCALE)
         attributes |= {"scale_factor": float(scale), "_FillValue": np.uint16(FILL_VALUE)}
-    # Positions have the frequency in their names where the swath has several frequencies.
-    frequency = get_frequency(channel)
-    ending = f"_{frequency}" if f"latitude_{frequency}" in group else ""
+    # Positions have the frequency in their names where the swath has those of several.
+    positions = name_positions(channel)
+    ending = f"_{positions}" if f"latitude_{positions}" in group else ""
     if f"latitude{ending}" in group:
         attributes["coordinates"] = f"scan_times latitude{ending} longitude{ending}"
     return attributes

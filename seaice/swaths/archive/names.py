@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 _NAME = re.compile(
-    r"AMSR2_(?P<kind>temp_only|swaths)_(?P<start>\d{8}_\d{6})_to_(?P<end>\d{8}_\d{6})(?P<incomplete>_incomplete)?"
+    r"(?P<sensor>AMSR2|AMSR-E|AMSR3)_(?P<kind>temp_only|swaths)_(?P<start>\d{8}_\d{6})_to_"
+    r"(?P<end>\d{8}_\d{6})(?P<incomplete>_incomplete)?"
 )
 
 
@@ -23,12 +24,15 @@ class ArchiveName:
         Whether the archive has positions: ``AMSR2_swaths_...`` with, ``AMSR2_temp_only_...`` without.
     complete : bool
         False in ``..._incomplete``.
+    sensor : str
+        One of :data:`seaice.sources.amsr2.sensors.SENSORS`.
     """
 
     start: datetime
     end: datetime
     coordinates: bool
     complete: bool = True
+    sensor: str = "AMSR2"
 
     @property
     def stem(self) -> str:
@@ -42,7 +46,7 @@ class ArchiveName:
         """
         kind = "swaths" if self.coordinates else "temp_only"
         first, last = (f"{time:%Y%m%d_%H%M%S}" for time in (self.start, self.end))
-        return f"AMSR2_{kind}_{first}_to_{last}" + ("" if self.complete else "_incomplete")
+        return f"{self.sensor}_{kind}_{first}_to_{last}" + ("" if self.complete else "_incomplete")
 
     @classmethod
     def parse(cls, name: str) -> ArchiveName | None:
@@ -57,7 +61,8 @@ class ArchiveName:
             )
         except ValueError:
             return None
-        return cls(start, end, match["kind"] == "swaths", match["incomplete"] is None)
+        complete = match["incomplete"] is None
+        return cls(start, end, match["kind"] == "swaths", complete, match["sensor"])
 
 
 def format_period(start: datetime, end: datetime) -> str:
