@@ -105,7 +105,7 @@ def split_archives(
     for path in paths:
         try:
             with load_swaths(path, spill_dir=output_dir) as archive:
-                part_layout = archive.layout if layout == "same" else layout
+                part_layout = archive.layout_of_copies if layout == "same" else layout
                 parts = list(plan_parts(archive, chunk_size=chunk_size, by=by))
                 _split(archive, parts, output_dir, part_layout, report)
         except OSError:  # such as a full disk: no other part could be written either

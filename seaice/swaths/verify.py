@@ -187,7 +187,7 @@ def _repair(archive: SwathArchive, check: ArchiveCheck, folder: Path, report: Re
     lost = [swath for swath in check.swaths if swath.problems and swath.granule_id not in granule_ids]
     with (
         atomic_write.atomic(path, checksum=True) as temporary,
-        create_archive(temporary, layout=archive.layout, count=len(swaths)) as writer,
+        create_archive(temporary, layout=archive.layout_of_copies, count=len(swaths)) as writer,
     ):
         for swath in swaths:
             writer.copy(archive, swath.index)

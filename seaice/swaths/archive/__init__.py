@@ -1,7 +1,7 @@
 """Archives of AMSR2 swaths: two layouts that are read alike.
 
 ``swath_array`` is the classic layout, an npz file with one pickled array of dictionaries; ``hdf5``
-has a CF group for each swath.
+has a CF group for each swath. Older archives with an array of its own for each swath are read too.
 """
 
 from __future__ import annotations
@@ -81,10 +81,13 @@ def load_swaths(
     """
     from seaice.swaths.archive.classic import ClassicArchive
     from seaice.swaths.archive.hdf5 import Hdf5Archive
+    from seaice.swaths.archive.separate import SeparateArchive, holds_separate_arrays
 
     path = Path(path)
     if is_hdf5(path):
         return Hdf5Archive(path)
+    if holds_separate_arrays(path, salvage=salvage):
+        return SeparateArchive(path, salvage=salvage)
     return ClassicArchive(path, salvage=salvage, spill_dir=Path(spill_dir) if spill_dir else None)
 
 

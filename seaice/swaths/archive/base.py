@@ -42,7 +42,7 @@ class SwathArchive(Sequence[Swath]):
     ----------
     path : Path
     layout : str
-        "swath_array" or "hdf5".
+        "swath_array" or "hdf5"; "separate_arrays" of older programs is only read.
     info : dict
         Description in the file: ``period``, ``complete``, ``missing`` (granules that should be
         in the archive, with reasons), ``parameters``, ... Empty in old archives.
@@ -57,6 +57,11 @@ class SwathArchive(Sequence[Swath]):
     info: dict[str, Any]
     entries: list[dict[str, Any]]
     damage: str = ""
+
+    @property
+    def layout_of_copies(self) -> str:
+        """Layout of parts and repaired copies."""
+        return self.layout if self.layout in LAYOUTS else "swath_array"
 
     @abstractmethod
     def _read(self, index: int) -> Swath: ...

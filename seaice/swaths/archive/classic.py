@@ -251,7 +251,7 @@ class ClassicArchive(SwathArchive):
     def _open_pickle(self) -> Iterator[IO[bytes]]:
         """The pickle inside the member, behind the header that numpy writes."""
         with self._zip.stream(MEMBER) as stream:
-            dtype = _read_header(stream, f"«swath_array» in {self.path}")[1]
+            dtype = read_npy_header(stream, f"«swath_array» in {self.path}")[1]
             if not dtype.hasobject:
                 raise InputError(f"expected an array of dictionaries, found {dtype}: {self.path}")
             yield stream
@@ -266,7 +266,7 @@ class ClassicArchive(SwathArchive):
             except (ValueError, TypeError) as error:
                 self.damage = self.damage or str(error)
         try:
-            return {"period": _read_text(self._zip.read("period.npy", limit=LARGEST_INDEX), "period")}
+            return {"period": read_npy_text(self._zip.read("period.npy", limit=LARGEST_INDEX), "period")}
         except (KeyError, InputError):
             return {}
 
@@ -274,7 +274,7 @@ class ClassicArchive(SwathArchive):
         """The metadata of all swaths in the types of JSON, without long arrays."""
         budget = [most_values]
         try:
-            return [_to_json(_get_metadata(dictionary), budget) for dictionary in self._dictionaries]
+            return [to_json(_get_metadata(dictionary), budget) for dictionary in self._dictionaries]
         except RecursionError:
             raise InputError(f"damaged: metadata within metadata without end: {self.path}") from None
 
@@ -312,7 +312,7 @@ def _get_metadata(dictionary: dict[str, Any]) -> dict[str, Any]:
     return metadata if isinstance(metadata, dict) else {}
 
 
-def _to_json(value: Any, budget: list[int]) -> Any:
+def to_json(value: Any, budget: list[int]) -> Any:
     """A value in the types of JSON; NaN and long arrays become None.
 
     ``budget`` holds the number of values that may still be converted: containers that share each
@@ -323,11 +323,11 @@ def _to_json(value: Any, budget: list[int]) -> Any:
         raise RecursionError
     if isinstance(value, SpilledArray):
         is_long = math.prod(max(1, length) for length in value.shape) > _FEW_NUMBERS
-        return None if is_long else _to_json(value.load().tolist(), budget)
+        return None if is_long else to_json(value.load().tolist(), budget)
     if isinstance(value, dict):
-        return {str(key): _to_json(item, budget) for key, item in value.items()}
+        return {str(key): to_json(item, budget) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_to_json(item, budget) for item in value]
+        return [to_json(item, budget) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, date | time):
@@ -337,7 +337,7 @@ def _to_json(value: Any, budget: list[int]) -> Any:
     return value if value is None or isinstance(value, str | int) else str(value)
 
 
-def _read_header(file: IO[bytes], label: str) -> tuple[tuple[int, ...], np.dtype]:
+def read_npy_header(file: IO[bytes], label: str) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and dtype of the array that follows in a .npy file.
 
     Raises
@@ -360,7 +360,7 @@ def _read_header(file: IO[bytes], label: str) -> tuple[tuple[int, ...], np.dtype
     return shape, dtype
 
 
-def _read_text(content: bytes, label: str) -> str:
+def read_npy_text(content: bytes, label: str) -> str:
     """The single text in the content of a .npy file.
 
     Raises
@@ -369,7 +369,7 @@ def _read_text(content: bytes, label: str) -> str:
         If it holds anything else.
     """
     file = io.BytesIO(content)
-    shape, dtype = _read_header(file, label)
+    shape, dtype = read_npy_header(file, label)
     octets = content[file.tell() :]
     if dtype.kind != "U" or shape not in ((), (1,)) or dtype.itemsize != len(octets):
         raise InputError(f"expected a text, found {dtype} {shape}: {label}")
