@@ -8,9 +8,9 @@ from seaice.runtime.compiled_kernels import compile_loop
 
 _compile = compile_loop(error_model="numpy")
 
-# Steps until the concentration rests; a dozen suffice nearly everywhere.
-_MOST_STEPS = 60
-_RESTS = 1e-5
+# Steps until the concentration rests; a dozen suffice where the surface is water, ice or between.
+_MOST_STEPS = 100
+_RESTS = 1e-6
 
 
 @_compile
