@@ -27,6 +27,7 @@ from seaice.gapfill.expected_error import (
     ErrorTable,
     _distance_of_cells,
     distance_of,
+    of_cells,
     of_day,
     read_table,
     terms_of,
@@ -146,6 +147,26 @@ def test_the_distance_of_few_cells_is_the_same(sources, asking):
     expected = np.where(np.isin(vectors.flag, (3, 4)), cells.compress(distance_of(filled)), 0)
     np.testing.assert_array_equal(_distance_of_cells(vectors, cells, gaps), expected)
     assert expected.max() > (64 if sources < 0.01 else 2)
+
+
+def test_an_error_does_not_depend_on_other_cells():
+    """Also where many cells are open water or closed ice, whose errors are computed once."""
+    rng = np.random.default_rng(4)
+    flag = rng.choice([0, 1, 2, 3, 255], (120, 120), p=[0.03, 0.5, 0.2, 0.24, 0.03])
+    values = np.repeat(np.repeat(rng.choice([0, 100, 30, 99.5], (30, 30)), 4, axis=0), 4, axis=1)
+    values[flag == FillFlag.LAND] = NAN
+    codes = rng.integers(1, 3, flag.shape) * 10 + 1, rng.integers(0, 2, flag.shape)
+    filled = day(values, flag, *codes)
+    terms = {"days from value to value": 0.4, "change": 0.2, "distance": 0.5, "concentration": 0.3}
+    table = plain_table(0.3, roughness=0.7, **terms)
+    cells = OceanCells(flag != FillFlag.LAND)
+    vectors = Filled(*(cells.compress(array) for array in filled))
+    gaps = np.flatnonzero(vectors.flag).astype(np.int32)
+    together = of_cells(vectors, cells, gaps, table)
+    for cell in range(0, len(gaps), 31):
+        alone = gaps[cell : cell + 1]
+        assert of_cells(vectors, cells, alone, table)[alone] == together[alone]
+    assert len(np.unique(together)) > 20
 
 
 def test_errors_depend_on_no_thread():

@@ -595,6 +595,21 @@ def test_departure_without_its_own_terms_is_hybrid():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("sigma", [0.0, 1.5, 4.0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_departure_passes_over_water_alone(monkeypatch, sigma, sign):
+    rng = np.random.default_rng(12)
+    stack = sign * rng.uniform(0, 100, (14, 60, 50)).astype(np.float32)
+    stack[:, 41:] = stack[:, :, 16:] = 0  # beside the rim of a block of 8, and at one
+    stack[rng.random(stack.shape) < 0.4] = NAN
+    stack[6:8, 30:50] = NAN
+    ocean, method = rng.random((60, 50)) > 0.2, Departure(neighbour_sigma=sigma)
+    expected = method.fill(stack, ocean)
+    monkeypatch.setattr("seaice.gapfill.find_ice", lambda values, cells, blocks: blocks.fill(True))
+    for a, b in zip(expected, method.fill(stack, ocean), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_departures_feed_the_gaussian_step():
     stack = np.full((2, 1, 3), 40, np.float32)
     stack[1] = [[46, NAN, NAN]]

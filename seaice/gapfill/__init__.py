@@ -72,7 +72,7 @@ class Frames(NamedTuple):
     gaps : ndarray of int32
         Numbers of the cells of the day that were not observed, filled by now or not; in order.
     ice : ndarray of bool, shape (slots, rows of blocks, columns of blocks)
-        Whether a block of 8 x 8 cells, or one beside it, holds an observed value above 0; empty
+        Whether a block of 8 x 8 cells, or one beside it, holds an observed value other than 0; empty
         unless a step needs it.
     """
 
@@ -368,7 +368,8 @@ def find_ice(values: np.ndarray, cells: OceanCells, blocks: np.ndarray) -> None:
 
     with_rim = np.zeros([n + 2 for n in blocks.shape], bool)
     inner = with_rim[1:-1, 1:-1]
-    _kernels.mark_ice(values, cells.first, cells.columns, inner)
+    *runs, _ends = cells.rows_of_runs
+    _kernels.mark_ice(*runs, values, inner)
     with_rim[:, 1:-1] |= with_rim[:, :-2] | with_rim[:, 2:]
     np.logical_or(with_rim[:-2, 1:-1] | inner, with_rim[2:, 1:-1], out=blocks)
 

@@ -80,36 +80,69 @@ def near_distance(chosen, rows, columns, flag, index, limit, distance):  # type:
 
 
 @compile_loop
-def _roughness(cells, rows, columns, values, index, inner, out):  # type: ignore[no-untyped-def]
-    """Standard deviation of the values in the 3 x 3 cells about each cell."""
-    for i in range(cells.size):
-        y, x = rows[cells[i]], columns[cells[i]]
-        n, first, total, squares = 0, 0.0, 0.0, 0.0
-        is_inner = inner[cells[i]]
-        for p in range(max(0, y - 1), min(index.shape[0], y + 2)):
-            middle = np.int64(index[p, x])
-            for q in range(max(0, x - 1), min(index.shape[1], x + 2)):
-                c = middle + (q - x) if is_inner else np.int64(index[p, q])
-                if c < 0:
-                    continue
-                v = np.float64(values[c])
-                if v == v:
-                    if n == 0:
-                        first = v
-                    n += 1
-                    total += v - first
-                    squares += (v - first) * (v - first)
-        mean = total / n
-        out[i] = np.sqrt(max(0.0, squares / n - mean * mean))
+def _find_even(cell, above, below, out):  # type: ignore[no-untyped-def]
+    """0 for cells of a run with the same value in the 3 x 3 cells about them, -1 for others.
+
+    ``cell``, ``above`` and ``below`` are the values of the run and of the rows beside it, from the
+    column before the run to the one behind it.
+    """
+    for k in range(out.size):
+        v = cell[k + 1]
+        is_even = (
+            (cell[k] == v)
+            & (cell[k + 2] == v)
+            & (above[k] == v)
+            & (above[k + 1] == v)
+            & (above[k + 2] == v)
+            & (below[k] == v)
+            & (below[k + 1] == v)
+            & (below[k + 2] == v)
+        )
+        out[k] = 0.0 if is_even else -1.0
 
 
 @compile_loop
-def error_terms(  # type: ignore[no-untyped-def]
-    cells, rows, columns, distance, values, days, change, index, inner, terms
-):
+def _roughness_at(y, x, values, index):  # type: ignore[no-untyped-def]
+    n, first, total, squares = 0, 0.0, 0.0, 0.0
+    for p in range(max(0, y - 1), min(index.shape[0], y + 2)):
+        for q in range(max(0, x - 1), min(index.shape[1], x + 2)):
+            c = index[p, q]
+            if c < 0:
+                continue
+            v = np.float64(values[c])
+            if v == v:
+                if n == 0:
+                    first = v
+                n += 1
+                total += v - first
+                squares += (v - first) * (v - first)
+    mean = total / n
+    return np.sqrt(max(0.0, squares / n - mean * mean))
+
+
+@compile_loop
+def measure_roughness(cells, rows, columns, values, index, inner, out):  # type: ignore[no-untyped-def]
+    """Standard deviation of the values in the 3 x 3 cells about each cell, which has one itself."""
+    i = 0
+    while i < cells.size:
+        c, n = np.int64(cells[i]), 1
+        y, x = np.int64(rows[c]), np.int64(columns[c])
+        out[i] = -1.0
+        if inner[c]:
+            while i + n < cells.size and cells[i + n] == c + n and inner[c + n]:
+                n += 1
+            a, b = np.int64(index[y - 1, x]), np.int64(index[y + 1, x])
+            beside = values[a - 1 : a + n + 1], values[b - 1 : b + n + 1]
+            _find_even(values[c - 1 : c + n + 1], *beside, out[i : i + n])
+        for k in range(n):
+            if out[i + k] < 0.0:
+                out[i + k] = _roughness_at(y, x + k, values, index)
+        i += n
+
+
+@compile_loop
+def error_terms(cells, roughness, distance, values, days, change, terms):  # type: ignore[no-untyped-def]
     """The terms (n, terms) of filled cells (:data:`seaice.gapfill.expected_error.TERMS`)."""
-    deviations = np.empty(cells.size)
-    _roughness(cells, rows, columns, values, index, inner, deviations)
     for i in range(cells.size):
         c = cells[i]
         back, forward = np.int64(days[c]) // 10, np.int64(days[c]) % 10
@@ -119,8 +152,8 @@ def error_terms(  # type: ignore[no-untyped-def]
             near, span, differ = max(back, forward), max(back, forward), 0.0
         part = min(max(values[c] / 100.0, 0.0), 1.0)
         mixture = part * (1.0 - part)
-        # Most cells are open water or closed ice in the midst of the same: two logarithms less.
-        rough = np.log(deviations[i] + 1.0) if deviations[i] > 0.0 else 0.0
+        # Many cells are open water or closed ice in the midst of the same: two logarithms less.
+        rough = np.log(roughness[i] + 1.0) if roughness[i] > 0.0 else 0.0
         terms[i, 0] = 1.0
         terms[i, 1] = rough
         terms[i, 2] = rough * rough
@@ -136,12 +169,39 @@ def error_terms(  # type: ignore[no-untyped-def]
 
 
 @compile_loop
+def _list_uneven(  # type: ignore[no-untyped-def]
+    cells, roughness, distance, values, flag, days, change, known, out
+):
+    """Look up the errors of cells in the midst of open water or closed ice; list all others.
+
+    ``known`` (2, flags, days) are the steps for water and ice, 0 where none have been computed.
+    """
+    count = 0
+    for i in range(cells.size):
+        c = cells[i]
+        steps = np.uint8(0)
+        if roughness[i] == 0.0 and change[c] == 0 and distance[c] == 0:
+            if values[c] == 0.0:
+                steps = known[0, flag[c], days[c]]
+            elif values[c] == 100.0:
+                steps = known[1, flag[c], days[c]]
+        if steps > 0:
+            out[c] = steps
+        else:
+            cells[count], roughness[count] = c, roughness[i]
+            count += 1
+    return count
+
+
+@compile_loop
 def expected_error(  # type: ignore[no-untyped-def]
     i0, i1, gaps, rows, columns, distance, values, flag, days, change, index, inner, models, has_model,
     low, high, step, most, out,
 ):  # fmt: skip
     """Expected standard error, in steps, of those of the cells ``gaps`` whose flag has a model."""
     cells, terms = np.empty(PART, np.int32), np.empty((PART, models.shape[2]))
+    roughness = np.empty(PART)
+    known = np.zeros((2, 256, 100), np.uint8)
     # Part by part: a call for each cell, with a dozen arrays, would cost more than its work.
     for first in range(i0, i1, PART):
         count = 0
@@ -149,14 +209,17 @@ def expected_error(  # type: ignore[no-untyped-def]
             if has_model[flag[gaps[i]]]:
                 cells[count] = gaps[i]
                 count += 1
-        chosen = cells[:count]
-        error_terms(chosen, rows, columns, distance, values, days, change, index, inner, terms)
+        measure_roughness(cells[:count], rows, columns, values, index, inner, roughness)
+        count = _list_uneven(cells[:count], roughness, distance, values, flag, days, change, known, out)
+        error_terms(cells[:count], roughness, distance, values, days, change, terms)
         for i in range(count):
-            c = chosen[i]
+            c = cells[i]
             v = values[c]
             kind = 0 if low < v < high else 1
             total = 0.0
             for k in range(terms.shape[1]):
                 total += models[flag[c], kind, k] * terms[i, k]
-            steps = np.ceil(np.exp(min(total, 5.0)) / step)
-            out[c] = np.uint8(min(max(steps, 1.0), most))
+            steps = np.uint8(min(max(np.ceil(np.exp(min(total, 5.0)) / step), 1.0), most))
+            out[c] = steps
+            if roughness[i] == 0.0 and change[c] == 0 and distance[c] == 0 and (v == 0.0 or v == 100.0):
+                known[np.int64(v > 0.0), flag[c], days[c]] = steps

@@ -74,18 +74,31 @@ def compress_raw_day(i0, i1, cell, row, column, length, field, values, flag):  #
             code[k] = OBSERVED if v == v else NOT_FILLED
 
 
-# Side of the blocks of cells that are known to hold ice or not.
+# Side of the blocks of cells that are known to hold something other than 0, or not.
 ICE_BLOCK = 8
 
 
 @compile_loop
-def mark_ice(values, first, columns, blocks):  # type: ignore[no-untyped-def]
-    """Mark the blocks that hold a value above 0; ``first`` and ``columns`` are those of the cells."""
-    for y in range(first.size - 1):
-        row = blocks[y // ICE_BLOCK]
-        for cell in range(first[y], first[y + 1]):
-            if values[cell] > 0:
-                row[columns[cell] // ICE_BLOCK] = True
+def mark_ice(cell, row, column, length, values, blocks):  # type: ignore[no-untyped-def]
+    """Mark the blocks that hold a value other than 0; the runs are those of the cells in order."""
+    for i in range(cell.size):
+        marks, x, end = blocks[row[i] // ICE_BLOCK], np.int64(column[i]), np.int64(column[i]) + length[i]
+        shift = np.int64(cell[i]) - x
+        while x < end:
+            block = x // ICE_BLOCK
+            after = min(end, (block + 1) * ICE_BLOCK)
+            if not marks[block]:
+                is_ice = False
+                for k in range(x + shift, after + shift):
+                    is_ice |= (values[k] > 0) | (values[k] < 0)
+                marks[block] = is_ice
+            x = after
+
+
+@compile_loop
+def _is_open_water(ice, slot, y, x):  # type: ignore[no-untyped-def]
+    """Whether all values of a day within :data:`ICE_BLOCK` cells are 0."""
+    return not ice[slot, y // ICE_BLOCK, x // ICE_BLOCK]
 
 
 @compile_loop
@@ -205,21 +218,23 @@ def _smear_one(values, flag, slot, index, y, x, side):  # type: ignore[no-untype
 
 @compile_loop
 def _smear(  # type: ignore[no-untyped-def]
-    cells, days, step, values, flag, order, t, index, inner, rows, columns, beside, means
+    cells, days, step, values, flag, ice, order, t, index, inner, rows, columns, beside, means
 ):
     """Means of the observed cells at and around each cell, so many days away, by rows and columns.
 
-    0 days stand for no day: the mean stays as it is.
+    0 days stand for no day: the mean stays as it is, which is 0 at first.
     """
     i = 0
     while i < cells.size:
         c, d, n = cells[i], days[i], 1
         slot, side = order[t + step * d], beside[d]
-        if d > 0 and side == 0.0:
+        if d == 0 or _is_open_water(ice, slot, rows[c], columns[c]):
+            pass
+        elif side == 0.0:
             means[i] = values[slot, c]
-        elif d > 0 and not inner[c]:
+        elif not inner[c]:
             means[i] = _smear_one(values, flag, slot, index, rows[c], columns[c], side)
-        elif d > 0:
+        else:
             while i + n < cells.size and cells[i + n] == c + n and days[i + n] == d and inner[c + n]:
                 n += 1
             first = (np.int64(c), index[rows[c] - 1, columns[c]], index[rows[c] + 1, columns[c]])
@@ -255,15 +270,27 @@ def _is_block_near(flag, slot, index, observed, row, column, margin):  # type: i
 
 
 @compile_loop
+def _has_neighbour(flag, here, before, after, index, y, x, reach):  # type: ignore[no-untyped-def]
+    """Whether a cell within so many rows and columns is observed on all three days."""
+    for q in range(max(0, y - reach), min(index.shape[0], y + reach + 1)):
+        for r in range(max(0, x - reach), min(index.shape[1], x + reach + 1)):
+            n = index[q, r]
+            if n >= 0 and not flag[here, n] | flag[before, n] | flag[after, n]:
+                return True
+    return False
+
+
+@compile_loop
 def _departures_beside(  # type: ignore[no-untyped-def]
-    cells, back, forward, values, flag, order, t, index, rows, columns, observed, near, weight_s, sums
-):
+    cells, back, forward, values, flag, ice, order, t, index, rows, columns, observed, near, weight_s,
+    sums
+):  # fmt: skip
     """Sums over the neighbours of each cell that are observed on all three days, and their range.
 
     ``sums`` (n, 4) receives sum(w departure), sum(w), the smallest and the largest value on the day
-    itself. ``observed`` and ``near`` (rows, columns of blocks) remember for each block whether it
-    holds an observed cell and whether one is near. Two threads may look at a block at a time; both
-    write the same.
+    itself. Where all of them are 0 it is enough to know that there is one. ``observed`` and ``near``
+    (rows, columns of blocks) remember for each block whether it holds an observed cell and whether
+    one is near. Two threads may look at a block at a time; both write the same.
     """
     here, reach = order[t], weight_s.size - 1
     margin = -(-reach // BLOCK)
@@ -282,6 +309,15 @@ def _departures_beside(  # type: ignore[no-untyped-def]
         # From one side alone both ends are the same day.
         before, after = order[t - b if b > 0 else t + f], order[t + f if f > 0 else t - b]
         share = b / (b + f)
+        if (
+            reach <= ICE_BLOCK
+            and _is_open_water(ice, here, y, x)
+            and _is_open_water(ice, before, y, x)
+            and _is_open_water(ice, after, y, x)
+        ):
+            is_beside = _has_neighbour(flag, here, before, after, index, y, x, reach)
+            sums[i, 0], sums[i, 1], sums[i, 2], sums[i, 3] = 0.0, 1.0 if is_beside else 0.0, 0.0, 0.0
+            continue
         total, weight, low, high = 0.0, 0.0, np.inf, -np.inf
         left, right = max(0, x - reach), min(index.shape[1] - 1, x + reach)
         for q in range(max(0, y - reach), min(index.shape[0], y + reach + 1)):
@@ -331,29 +367,30 @@ def _combine(  # type: ignore[no-untyped-def]
 
 @compile_loop
 def departure(  # type: ignore[no-untyped-def]
-    i0, i1, todo, values, flag, days, change, order, t, index, inner, rows, columns, observed, near,
-    limits, past_only, beside, weight_s, shrinkage,
+    i0, i1, todo, values, flag, ice, days, change, order, t, index, inner, rows, columns, observed,
+    near, limits, past_only, beside, weight_s, shrinkage,
 ):  # fmt: skip
     """Fill cells in time, and correct by how observed neighbours departed.
 
     All sources are flagged OBSERVED, on this day and on others; what is written here is not.
     ``days`` and ``change`` (cells) are those of the day that is filled; ``beside[d]`` is the weight
-    of the next row or column on a day d days away. ``observed`` and
-    ``near`` are those of :func:`_departures_beside`, unknown at first.
+    of the next row or column on a day d days away. ``ice`` is that of
+    :class:`seaice.gapfill.Frames`; ``observed`` and ``near`` are those of
+    :func:`_departures_beside`, unknown at first.
     """
     # Part by part: a call for each cell, with a dozen arrays, would cost more than its work.
     for first in range(i0, i1, PART):
         cells = todo[first : min(i1, first + PART)]
         back, forward = np.zeros((2, cells.size), np.int64)
         _find_days(cells, flag, order, t, limits, past_only, back, forward)
-        ends, sums = np.empty((2, cells.size)), np.zeros((cells.size, 4))
+        ends, sums = np.zeros((2, cells.size)), np.zeros((cells.size, 4))
         where = (index, inner, rows, columns, beside)
-        _smear(cells, back, -1, values, flag, order, t, *where, ends[0])
-        _smear(cells, forward, 1, values, flag, order, t, *where, ends[1])
+        _smear(cells, back, -1, values, flag, ice, order, t, *where, ends[0])
+        _smear(cells, forward, 1, values, flag, ice, order, t, *where, ends[1])
         if weight_s.size > 1:
             _departures_beside(
-                cells, back, forward, values, flag, order, t, index, rows, columns, observed, near,
-                weight_s, sums,
+                cells, back, forward, values, flag, ice, order, t, index, rows, columns, observed,
+                near, weight_s, sums,
             )  # fmt: skip
         _combine(cells, back, forward, ends, sums, shrinkage, values, flag, order[t], days, change)
 

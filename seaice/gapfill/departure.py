@@ -19,7 +19,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from seaice.gapfill import Frames
+from seaice.gapfill import FillStep, Frames
 from seaice.gapfill.gaussian import Alpha, Gaussian, Sigma
 from seaice.gapfill.hybrid import Hybrid
 from seaice.gapfill.temporal import LARGEST_GAP, GapDays, Temporal
@@ -86,13 +86,18 @@ class Departure(Hybrid):
             f"{Gaussian.describe(self, kilometres)}"
         )
 
+    def steps(self, hole: np.ndarray | None = None) -> list[FillStep]:
+        """The steps of both methods; open water is filled without a look at values."""
+        in_time, *others = super().steps(hole)
+        return [in_time._replace(needs_ice=True), *others]
+
     def _fill_in_time(self, frames: Frames, t: int) -> None:
         from seaice.gapfill import _kernels
 
         todo, day, cells = frames.missing(), frames.day, frames.cells
         observed, near = np.zeros((2, *(-(-n // _kernels.BLOCK) for n in cells.ocean.shape)), np.uint8)
-        sources = (frames.values, frames.flag, day.days_back_forward, day.change, frames.order, t)
-        where = (cells.index, cells.inner, cells.rows, cells.columns, observed, near)
+        sources = (frames.values, frames.flag, frames.ice, day.days_back_forward, day.change)
+        where = (frames.order, t, cells.index, cells.inner, cells.rows, cells.columns, observed, near)
         limits = (self.max_gap_days, self.one_sided_days)
         rule = (limits, self.past_only, self._smearing(), self._neighbour_weights(), SHRINKAGE)
         each_band(_kernels.departure, len(todo), todo, *sources, *where, *rule)

@@ -206,9 +206,11 @@ def terms_of(day: Filled, chosen: np.ndarray) -> np.ndarray:
     numbers = np.ravel_multi_index(tuple(chosen.T), day.flag.shape)
     distance = distance_of(day).reshape(-1)
     terms = np.empty((len(chosen), len(TERMS)))
-    where = (numbers, cells.rows, cells.columns, distance)
+    roughness = np.empty(len(chosen))
+    where = (numbers, cells.rows, cells.columns)
+    _error_kernels.measure_roughness(*where, vectors.values, cells.index, cells.inner, roughness)
     fields = (vectors.values, vectors.days_back_forward, vectors.change)
-    _error_kernels.error_terms(*where, *fields, cells.index, cells.inner, terms)
+    _error_kernels.error_terms(numbers, roughness, distance, *fields, terms)
     return terms
 
 
