@@ -12,12 +12,13 @@ DEFAULT = "base"
 ALGORITHMS = {
     algorithm.name: algorithm
     for algorithm in (
-        Algorithm("base", base.CHANNELS, "23.8", base.retrieve_base),
+        Algorithm("base", base.CHANNELS, "23.8", base.retrieve_base, is_sharpened=True),
         Algorithm(
             "base_6",
             base.COARSE_CHANNELS,
             "23.8",
             partial(base.retrieve_base, channels=base.COARSE_CHANNELS),
+            is_sharpened=True,
         ),
         Algorithm(
             "base_12",
@@ -28,6 +29,7 @@ ALGORITHMS = {
                 channels=base.ALL_CHANNELS,
                 open_water=base.OPEN_WATER_LOW_CHANNELS,
             ),
+            is_sharpened=True,
         ),
         Algorithm("hybrid", hybrid.CHANNELS, "18.7", hybrid.retrieve_hybrid),
         Algorithm(

@@ -57,15 +57,24 @@ class Algorithm:
         Takes temperatures by channel, kelvin, and the signatures of the day and hemisphere.
     sensors : tuple of str
         Whose temperatures its constants are for; empty: those of the tie points.
+    is_sharpened : bool
+        Whether finer channels sharpen what it finds. Its function takes ``noise`` as well.
     """
 
     name: str
     channels: tuple[str, ...]
     frequency: str
-    function: Callable[[Temperatures, Signatures], Retrieval]
+    function: Callable[..., Retrieval]
     sensors: tuple[str, ...] = ()
+    is_sharpened: bool = False
 
-    def retrieve(self, temperatures: Temperatures, signatures: Signatures) -> Retrieval:
+    def retrieve(
+        self,
+        temperatures: Temperatures,
+        signatures: Signatures,
+        *,
+        noise: Temperatures | None = None,
+    ) -> Retrieval:
         """Retrieve the concentration of places.
 
         Parameters
@@ -73,6 +82,9 @@ class Algorithm:
         temperatures : mapping of str to ndarray
             Kelvin, of one shape, NaN where missing; at least those of ``channels``.
         signatures : Signatures
+        noise : mapping of str to ndarray, optional
+            Variances of channels, square kelvin, that are added place by place, where the algorithm
+            weighs its channels.
 
         Raises
         ------
@@ -92,6 +104,8 @@ class Algorithm:
                 f"found those of {signatures.sensor}"
             )
         chosen = {channel: check_kelvin(temperatures[channel], channel) for channel in self.channels}
+        if noise and self.is_sharpened:
+            return self.function(chosen, signatures, noise=noise)
         return self.function(chosen, signatures)
 
 

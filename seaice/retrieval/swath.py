@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
 
 from seaice import InputError
-from seaice.retrieval.algorithm import Algorithm
+from seaice.retrieval import footprints
+from seaice.retrieval.algorithm import Algorithm, Retrieval, Temperatures, check_kelvin
+from seaice.retrieval.bands import (
+    LOWEST_LATITUDE,
+    Band,
+    Bands,
+    LandShare,
+    choose_band,
+    find_scans,
+    list_frequencies,
+    match_bands,
+    read_bands,
+)
+from seaice.retrieval.footprints import FOOTPRINTS
+from seaice.retrieval.land import NO_SEA
+from seaice.retrieval.sharpen import Coarse, LocalSignatures, sharpen
 from seaice.retrieval.status import Status
-from seaice.retrieval.tie_points import Signatures, TiePoints
+from seaice.retrieval.tie_points import Hemisphere, Signatures, TiePoints
 from seaice.sources.amsr2.swath import Swath
 
 FootprintName = Literal["4", "9", "20"]
-FOOTPRINTS: tuple[FootprintName, ...] = ("4", "9", "20")
-# Latitude, longitude in degrees and footprint in kilometres to the share of land.
-LandShare = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
-# No ice lies nearer to the equator.
-LOWEST_LATITUDE = 30.0
+# The steps that sharpen the base, by the footprint wanted; the frequency at whose places and footprints
+# each works, and its channels.
+_NAMES: dict[FootprintName, str] = {"20": "", "9": "9", "4": "94"}
+_STEPS = {"9": ("36.5", ("36.5V", "36.5H", "89V", "89H")), "4": ("89", ("89V", "89H"))}
+# Standard error as a share of the range of the neighbouring pixels, as a footprint is no cell, by the
+# number of steps. Fitted by benchmarks/sharpening.py.
+SMEARING = (0.2, 0.2, 0.2)
+# A base that is missing along a coast is that of the sea beside it: the width of a Gaussian, kilometres,
+# and the share of its weight that suffices.
+_BESIDE, _LEAST_BESIDE = 10.0, 0.05
+# Standard error of a coarser concentration that stands in for a missing finer one.
+_STAND_IN_ERROR = 0.2
+# A share of land below which a footprint counts as free of it.
+_NO_LAND = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,43 +99,79 @@ def retrieve_swath(
 ) -> SwathConcentration:
     """Retrieve the concentration of a swath on one hemisphere.
 
+    O(pixels); half an orbit takes about a second.
+
     Parameters
     ----------
     swath : Swath
-        With positions and all channels of the algorithm.
+        With times, positions and all channels of the algorithm, of Level 1B or Level 1R.
     tie_points : TiePoints
         Their hemisphere is the one looked at.
     algorithm : Algorithm
     footprint : {"4", "9", "20"}
-        Kilometres: how far the concentration is sharpened; the base alone has 20. Other algorithms
-        are never sharpened.
+        Kilometres: how far the base is sharpened; alone it has 20. Without the horns at 89 GHz it is
+        9 at best. Other algorithms are never sharpened.
     land_share : callable, optional
-        Tells the share of land in footprints from latitudes, longitudes and a diameter in kilometres.
+        Tells the share of land in footprints from latitudes, longitudes and a diameter in kilometres;
+        that of the shorelines of GSHHG by default.
     remove_land : bool
         Whether land is taken out of the temperatures.
+
+    Returns
+    -------
+    SwathConcentration
+        At the pixels of the finest step, or of the frequency of the algorithm; scans far from the
+        hemisphere's ice are left out.
 
     Raises
     ------
     InputError
         If a channel, the positions or the time is absent.
     """
-    if swath.start_time is None or "36.5" not in swath.positions:
+    if swath.start_time is None or not swath.positions:
         raise InputError(f"expected a swath with times and positions, found {swath!r}")
-    place = swath.positions["36.5"]
-    kelvin = {name: swath.kelvin(name) for name in swath.channels}
-    kelvin |= {f"89{name[3:]}": values[:, ::2] for name, values in kelvin.items() if name[:3] == "89A"}
-    kelvin = {name: values for name, values in kelvin.items() if values.shape == place.latitude.shape}
-    part = retrieve_gridded(
-        kelvin, 10.0, tie_points.choose(swath.start_time.date()), algorithm=algorithm, footprint="20"
-    )
-    times = np.full(len(place.latitude), np.nan) if swath.scan_times is None else swath.scan_times
-    return SwathConcentration(
-        **vars(part), latitude=place.latitude, longitude=place.longitude, time=times
-    )
+    scans = find_scans(swath, tie_points.hemisphere)
+    bands = read_bands(swath, scans, land_share or _compute_land_share, remove_land)
+    frequencies = list_frequencies(algorithm.channels)
+    absent = [f"{frequency}{p}" for frequency in frequencies if frequency not in bands for p in "VH"]
+    if absent:
+        raise InputError(
+            f"expected the channels {', '.join(absent)} with positions for {algorithm.name}, found "
+            f"{swath!r}; collect them with amsr2_processor.py --preset concentration"
+        )
+    signatures = tie_points.choose(swath.start_time.date())
+    target = choose_band(bands[algorithm.frequency.rstrip("AB")], 0)
+    time = np.full(swath.shape[0], np.nan) if swath.scan_times is None else swath.scan_times
+    if len(target.latitude) < 2:  # nothing of this hemisphere
+        nothing = np.full((5, *target.latitude.shape), np.nan, np.float32)
+        return _assemble([target], [_Found.by_base(nothing)], 0, time[scans], tie_points.hemisphere)
+    kelvin, noise = match_bands(bands, frequencies, target)
+    retrieved = algorithm.retrieve(kelvin, signatures, noise=noise)
+    known = _collect(retrieved, target.land)
+    targets, parts = [target], [_Found.by_base(known)]
+    names = _list_steps(bands, footprint) if algorithm.is_sharpened else ""
+    for name in names:
+        frequency, channels = _STEPS[name]
+        local = LocalSignatures(signatures, algorithm.channels, channels)
+        apart = local.find(kelvin, retrieved.concentration, noise)
+        fields = _extend(np.concatenate([known, apart]), target)
+        coarser = targets[0], parts[0]
+        targets = [choose_band(bands[f], 0) for f in (frequency, f"{frequency}B") if f in bands]
+        parts = [
+            _sharpen_band(
+                {**bands, frequency: [band]},
+                band,
+                local,
+                footprints.interpolate(fields, target.place, band.place),
+                _interpolate_coarser(*coarser, band),
+            )
+            for band in targets
+        ]
+    return _assemble(targets, parts, len(names), time[scans], tie_points.hemisphere)
 
 
 def retrieve_gridded(
-    temperatures: Mapping[str, np.ndarray],
+    temperatures: Temperatures,
     cell: float,
     signatures: Signatures,
     *,
@@ -124,28 +184,221 @@ def retrieve_gridded(
     Parameters
     ----------
     temperatures : mapping of str to ndarray of float32, shape (rows, columns)
-        Kelvin by channel, such as ``36.5V`` and ``89H``; NaN where missing and on land.
+        Kelvin by channel, such as ``36.5V`` and ``89AH``; NaN where missing.
     cell : float
         Kilometres.
     signatures : Signatures
     algorithm : Algorithm
     footprint : {"4", "9", "20"}
+        As for :func:`retrieve_swath`.
     land : ndarray of bool, optional
         Cells of land, which are missing.
+
+    Raises
+    ------
+    InputError
+        If a channel is absent.
     """
-    retrieved = algorithm.retrieve(temperatures, signatures)
-    concentration = retrieved.concentration
-    nothing = np.full(concentration.shape, np.nan, np.float32)
-    misfit = nothing if retrieved.misfit is None else retrieved.misfit
-    status = np.where(retrieved.is_open_water, Status.OPEN_WATER, 0) | Status.BASE_ONLY
-    status = status | np.where(misfit > 1, Status.MISFIT, 0)
-    if land is not None:
-        concentration = np.where(land, np.float32(np.nan), concentration)
-    return Concentration(
-        concentration=concentration,
-        standard_error=nothing if retrieved.standard_error is None else retrieved.standard_error,
-        misfit=misfit,
-        status=status.astype(np.uint8),
-        land=np.zeros_like(nothing) if land is None else land.astype(np.float32),
-        base=concentration,
+    by_channel = {name.replace("89B", "89").replace("89A", "89"): name for name in temperatures}
+    is_land = np.zeros(next(iter(temperatures.values())).shape, bool) if land is None else land
+    kelvin = {
+        channel: np.where(is_land, np.float32(np.nan), check_kelvin(temperatures[name], name))
+        for channel, name in by_channel.items()
+        if channel[:-1] in FOOTPRINTS
+    }
+
+    def match(channels: Sequence[str], wanted: float) -> dict[str, np.ndarray]:
+        return {c: _blur(kelvin[c], FOOTPRINTS[c[:-1]], wanted, cell) for c in channels if c in kelvin}
+
+    coarse = match(algorithm.channels, FOOTPRINTS[algorithm.frequency.rstrip("AB")])
+    retrieved = algorithm.retrieve(coarse, signatures)
+    known = _collect(retrieved, is_land.astype(np.float32))
+    found = _Found.by_base(known)
+    is_sharpened = algorithm.is_sharpened and {"89V", "89H"} <= kelvin.keys()
+    names = _NAMES[footprint] if is_sharpened else ""
+    for number, name in enumerate(names):
+        frequency, channels = _STEPS[name]
+        local = LocalSignatures(signatures, algorithm.channels, channels)
+        fields = np.concatenate([known, local.find(coarse, retrieved.concentration, {})])
+        coarser = np.stack([found.concentration, found.standard_error]) if number else None
+        sharp = match(channels, FOOTPRINTS[frequency])
+        found = _sharpen(sharp, {}, local, fields, coarser)
+    return found.finish(known[-1], len(names))
+
+
+def _blur(values: np.ndarray, own: float, wanted: float, cell: float) -> np.ndarray:
+    sigma = footprints.compute_sigma(max(own, cell), wanted) / cell
+    return footprints.average_grid(values, sigma=sigma) if sigma > 0 else values
+
+
+def _compute_land_share(latitude: np.ndarray, longitude: np.ndarray, footprint: float) -> np.ndarray:
+    from seaice.drawing.gshhg import compute_land_share
+
+    return compute_land_share(latitude, longitude, footprint=footprint)
+
+
+def _list_steps(bands: Bands, footprint: FootprintName) -> str:
+    """Steps that the frequencies of a swath allow."""
+    if "89" not in bands:
+        return ""
+    is_fine = choose_band(bands["89"], 0).footprint < FOOTPRINTS["36.5"]
+    return _NAMES[footprint] if is_fine else _NAMES[footprint][:1]
+
+
+def _collect(retrieved: Retrieval, land: np.ndarray) -> np.ndarray:
+    """Concentration, standard error, misfit, open water and land of the base, float32 (5, ...)."""
+    nothing = np.full(land.shape, np.nan, np.float32)
+    parts = (
+        retrieved.concentration,
+        nothing if retrieved.standard_error is None else retrieved.standard_error,
+        nothing if retrieved.misfit is None else retrieved.misfit,
+        retrieved.is_open_water,
+        land,
+    )
+    return np.stack(parts, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What a step has found; arrays of one shape.
+
+    Attributes
+    ----------
+    concentration, standard_error : ndarray of float32
+    is_sharpened : ndarray of bool
+    known : ndarray of float32, shape (5, ...)
+        Of the base, as of :func:`_collect`.
+    """
+
+    concentration: np.ndarray
+    standard_error: np.ndarray
+    is_sharpened: np.ndarray
+    known: np.ndarray
+
+    @classmethod
+    def by_base(cls, known: np.ndarray) -> _Found:
+        return cls(known[0], known[1], np.zeros(known.shape[1:], bool), known)
+
+    def finish(self, land: np.ndarray, steps: int) -> Concentration:
+        """Add what the neighbours tell of the error, and the status."""
+        base, _, misfit, open_water, coarse_land = self.known
+        concentration = np.where(land < NO_SEA, self.concentration, np.float32(np.nan))
+        smearing = SMEARING[steps] * _compute_range(concentration)
+        is_value = np.isfinite(concentration)
+        with np.errstate(invalid="ignore"):
+            bits = (
+                Status.OPEN_WATER * (open_water >= 0.5)
+                | Status.LAND_CORRECTED * (coarse_land > _NO_LAND)
+                | Status.MISFIT * (misfit > 1)
+                | Status.BASE_ONLY * ~self.is_sharpened
+            )
+        return Concentration(
+            concentration=concentration,
+            standard_error=np.where(
+                is_value, np.hypot(self.standard_error, smearing), np.float32(np.nan)
+            ),
+            misfit=misfit,
+            status=np.where(is_value, bits, 0).astype(np.uint8),
+            land=land,
+            base=base,
+        )
+
+
+def _compute_range(values: np.ndarray) -> np.ndarray:
+    """Range of every value and its eight neighbours."""
+    ends = []
+    for end in (np.fmax, np.fmin):
+        padded = np.pad(values, 1, constant_values=np.float32(np.nan))
+        rows = end(end(padded[:-2], padded[1:-1]), padded[2:])
+        ends.append(end(end(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]))
+    return np.asarray(ends[0] - ends[1], np.float32)
+
+
+def _sharpen(
+    kelvin: Temperatures,
+    noise: Temperatures,
+    local: LocalSignatures,
+    fields: np.ndarray,
+    coarser: np.ndarray | None,
+) -> _Found:
+    """Sharpen at places where the base and the step before are known.
+
+    Parameters
+    ----------
+    kelvin, noise : mapping of str to ndarray
+        Of the fine channels.
+    local : LocalSignatures
+    fields : ndarray of float32, shape (5 + 2 * fine channels, ...)
+        Of :func:`_collect` and of :meth:`LocalSignatures.find`.
+    coarser : ndarray of float32, shape (2, ...), optional
+        Concentration and standard error of the step before, if that is not the base.
+    """
+    known, apart = fields[:5], fields[5:]
+    stand_in = known[:2]
+    coarse = Coarse(known[0], apart)
+    if coarser is not None:
+        is_absent = np.isnan(coarser).any(axis=0)
+        wide = np.stack([known[0], np.full_like(known[0], _STAND_IN_ERROR)])
+        stand_in = np.where(is_absent, wide, coarser)
+        coarse = Coarse(known[0], apart, *stand_in)
+    concentration, standard_error = sharpen(kelvin, coarse, local, noise=noise)
+    is_sharpened = np.isfinite(concentration)
+    filled = np.where(is_sharpened, [concentration, standard_error], stand_in)
+    return _Found(filled[0], filled[1], is_sharpened, known)
+
+
+def _sharpen_band(
+    bands: Bands, band: Band, local: LocalSignatures, fields: np.ndarray, coarser: np.ndarray | None
+) -> _Found:
+    kelvin, noise = match_bands(bands, list_frequencies(local.fine_channels), band)
+    return _sharpen(kelvin, noise, local, fields, coarser)
+
+
+def _interpolate_coarser(band: Band, found: _Found, target: Band) -> np.ndarray | None:
+    """Concentration and standard error of a sharpened step at the pixels of another band."""
+    if not found.is_sharpened.any():
+        return None
+    fields = np.stack([found.concentration, found.standard_error])
+    return footprints.interpolate(fields, band.place, target.place)
+
+
+def _extend(fields: np.ndarray, band: Band) -> np.ndarray:
+    """Fill what is missing because of land from the sea beside it."""
+    wanted = np.isnan(fields[0]) & (band.land > 0)
+    if not wanted.any():
+        return fields
+    beside = footprints.average(
+        fields, band.place, band.place, sigma=_BESIDE, wanted=wanted, least=_LEAST_BESIDE
+    )
+    beside[4] = band.land
+    return np.where(wanted, beside, fields)
+
+
+def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Put the scans of two horns in turn."""
+    first = arrays[0]
+    return np.stack(arrays, axis=-2).reshape(*first.shape[:-2], -1, first.shape[-1])
+
+
+def _assemble(
+    bands: Sequence[Band],
+    parts: Sequence[_Found],
+    steps: int,
+    time: np.ndarray,
+    hemisphere: Hemisphere,
+) -> SwathConcentration:
+    """Put the pixels of one or two horns together, and leave out those near the equator."""
+    found = _Found(*(_interleave([vars(p)[f.name] for p in parts]) for f in fields(_Found)))
+    latitude, longitude, land = (
+        _interleave([getattr(band, name) for band in bands])
+        for name in ("latitude", "longitude", "land")
+    )
+    sign = 1 if hemisphere == "north" else -1
+    with np.errstate(invalid="ignore"):
+        concentration = np.where(
+            sign * latitude >= LOWEST_LATITUDE, found.concentration, np.float32(np.nan)
+        )
+    part = replace(found, concentration=concentration).finish(land, steps)
+    return SwathConcentration(
+        **vars(part), latitude=latitude, longitude=longitude, time=np.repeat(time, len(bands))
     )

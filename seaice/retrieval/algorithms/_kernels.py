@@ -74,7 +74,7 @@ def retrieve(kelvin, water, difference, lines, variances, roots, results):  # ty
 
 
 @_compile
-def _solve(matrix, right):  # type: ignore[no-untyped-def]
+def solve(matrix, right):  # type: ignore[no-untyped-def]
     """Solve a symmetric positive definite system in place, by Cholesky's factors."""
     size = len(right)
     for j in range(size):
@@ -123,7 +123,7 @@ def retrieve_noisy(kelvin, noise, water, difference, covariances, results):  # t
         for _ in range(_MOST_STEPS):
             _cover(covariances, noise[:, pixel], concentration, matrix)
             line[:] = difference
-            _solve(matrix, line)
+            solve(matrix, line)
             estimate, precision = 0.0, 0.0
             for k in range(channels):
                 estimate += line[k] * above_water[k]
@@ -138,7 +138,7 @@ def retrieve_noisy(kelvin, noise, water, difference, covariances, results):  # t
         for k in range(channels):
             residual[k] = above_water[k] - concentration * difference[k]
             line[k] = residual[k]
-        _solve(matrix, line)
+        solve(matrix, line)
         results[0, pixel] = concentration
         results[1, pixel] = variance
         results[2, pixel] = (residual * line).sum()

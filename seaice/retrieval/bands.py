@@ -1,0 +1,123 @@
+"""The frequencies of a swath: temperatures, positions, footprints and the land within them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from seaice.retrieval import footprints
+from seaice.retrieval.algorithm import check_kelvin
+from seaice.retrieval.footprints import FOOTPRINTS
+from seaice.retrieval.land import remove_land as take_land_out
+from seaice.retrieval.tie_points import Hemisphere
+from seaice.sources.amsr2.swath import Swath
+
+# Latitude and longitude in degrees and a diameter in kilometres to the share of land.
+LandShare = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+# No sea ice lies nearer to the equator.
+LOWEST_LATITUDE = 30.0
+_NAME = re.compile(r"(?:(res\d\d)-)?([\d.]+)([AB]?)([VH])$")
+# Footprints of Level 1R by the frequency that has them.
+_RESAMPLED = {"res06": "6.9", "res10": "10.7", "res23": "23.8", "res36": "36.5"}
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Both polarisations of a frequency at one footprint.
+
+    Attributes
+    ----------
+    footprint : float
+        Kilometres.
+    latitude, longitude : ndarray of float32, shape (scans, pixels)
+    place : ndarray of float64, shape (3, scans, pixels)
+    kelvin, noise : ndarray of float32, shape (2, scans, pixels)
+        V and H, and the variances of their errors beside those that all pixels have.
+    land : ndarray of float32, shape (scans, pixels)
+        Share of the footprint.
+    """
+
+    footprint: float
+    latitude: np.ndarray
+    longitude: np.ndarray
+    place: np.ndarray
+    kelvin: np.ndarray
+    noise: np.ndarray
+    land: np.ndarray
+
+
+# By frequency, "89B" apart from "89"; of Level 1R the same frequency at several footprints.
+Bands = Mapping[str, list[Band]]
+
+
+def find_scans(swath: Swath, hemisphere: Hemisphere) -> slice:
+    """Scans on a hemisphere that are far enough from the equator."""
+    sign = 1 if hemisphere == "north" else -1
+    with np.errstate(invalid="ignore"):
+        seen = [(sign * p.latitude >= LOWEST_LATITUDE).any(axis=1) for p in swath.positions.values()]
+    numbers = np.flatnonzero(np.logical_or.reduce(seen)) if seen else np.empty(0, int)
+    return slice(numbers[0], numbers[-1] + 1) if len(numbers) else slice(0)
+
+
+def read_bands(swath: Swath, scans: slice, land_share: LandShare, remove_land: bool) -> Bands:
+    """Read the frequencies of which a swath has both polarisations and positions."""
+    bands: dict[str, list[Band]] = {}
+    places: dict[str, np.ndarray] = {}
+    for name in swath.channels:
+        match = _NAME.match(name)
+        if match is None or match[4] != "V" or f"{name[:-1]}H" not in swath.channels:
+            continue
+        resampled, frequency, horn, _ = match.groups()
+        key = "resampled" if resampled else frequency + horn
+        if key not in swath.positions or frequency not in FOOTPRINTS:
+            continue
+        latitude, longitude = (
+            getattr(swath.positions[key], part)[scans] for part in ("latitude", "longitude")
+        )
+        if key not in places:
+            places[key] = footprints.place_on_sphere(latitude, longitude)
+        footprint = FOOTPRINTS[_RESAMPLED[resampled] if resampled else frequency]
+        channels = [f"{name[:-1]}{p}" for p in "VH"]
+        kelvin = np.stack([check_kelvin(swath.kelvin(channel)[scans], channel) for channel in channels])
+        land = np.asarray(land_share(latitude, longitude, footprint), np.float32)
+        noise = np.zeros_like(kelvin)
+        if remove_land and (land > 0).any():
+            kelvin, noise = take_land_out(kelvin, places[key], land, footprint=footprint)
+        band = Band(footprint, latitude, longitude, places[key], kelvin, noise, land)
+        bands.setdefault("89B" if horn == "B" else frequency, []).append(band)
+    if "89" not in bands and "89B" in bands:
+        bands["89"] = bands.pop("89B")
+    return bands
+
+
+def choose_band(bands: Iterable[Band], wanted: float) -> Band:
+    """Band with the largest footprint that is not above the one wanted; else the sharpest."""
+    ordered = sorted(bands, key=lambda band: band.footprint)
+    return [band for band in ordered if band.footprint <= 1.01 * wanted or band is ordered[0]][-1]
+
+
+def match_bands(
+    bands: Bands, frequencies: Iterable[str], target: Band
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Temperatures and added variances by channel, at the places and the footprint of a band."""
+    kelvin, noise = {}, {}
+    for frequency in frequencies:
+        band = choose_band(bands[frequency], target.footprint)
+        is_noisy = bool(band.noise.any())
+        fields = np.concatenate([band.kelvin, band.noise]) if is_noisy else band.kelvin
+        matched = footprints.match(
+            fields, band.place, target.place, own=band.footprint, wanted=target.footprint
+        )
+        for number, polarisation in enumerate("VH"):
+            kelvin[frequency + polarisation] = matched[number]
+            if is_noisy:
+                noise[frequency + polarisation] = matched[2 + number]
+    return kelvin, noise
+
+
+def list_frequencies(channels: Iterable[str]) -> list[str]:
+    """Frequencies of channels, each once."""
+    return list(dict.fromkeys(channel[:-1] for channel in channels))
