@@ -1,7 +1,7 @@
 """Land within the footprints: taken out of the temperatures before they are averaged or combined.
 
-After Maass and Kaleschke (2010, Tellus A 62, 393-410): what a footprint on the coast sees is a mixture of
-the sea and of the land nearby.
+After Maass and Kaleschke (2010, Tellus A 62, 393-410): what a footprint on the coast sees is a
+mixture of the sea and of the land nearby.
 """
 
 from __future__ import annotations
