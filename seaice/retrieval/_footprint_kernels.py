@@ -11,21 +11,21 @@ _NEWTON_STEPS = 5
 
 
 @_compile
-def _square_distance(place, scan, pixel, x, y, z):  # type: ignore[no-untyped-def]
-    dx = place[0, scan, pixel] - x
-    dy = place[1, scan, pixel] - y
-    dz = place[2, scan, pixel] - z
+def _square_distance(position, scan, pixel, x, y, z):  # type: ignore[no-untyped-def]
+    dx = position[0, scan, pixel] - x
+    dy = position[1, scan, pixel] - y
+    dz = position[2, scan, pixel] - z
     return dx * dx + dy * dy + dz * dz
 
 
 @_compile
-def _walk_to_nearest(place, scan, pixel, x, y, z):  # type: ignore[no-untyped-def]
+def _walk_to_nearest(position, scan, pixel, x, y, z):  # type: ignore[no-untyped-def]
     """Nearest pixel of a scan and its square distance, downhill from another pixel."""
-    pixels = place.shape[2]
-    nearest = _square_distance(place, scan, pixel, x, y, z)
+    pixels = position.shape[2]
+    nearest = _square_distance(position, scan, pixel, x, y, z)
     for step in (-1, 1):
         while 0 <= pixel + step < pixels:
-            square = _square_distance(place, scan, pixel + step, x, y, z)
+            square = _square_distance(position, scan, pixel + step, x, y, z)
             if not square < nearest:
                 break
             nearest, pixel = square, pixel + step
@@ -33,14 +33,14 @@ def _walk_to_nearest(place, scan, pixel, x, y, z):  # type: ignore[no-untyped-de
 
 
 @_compile
-def list_neighbours(place, scan, pixel, x, y, z, reach, numbers, squares):  # type: ignore[no-untyped-def]
+def list_neighbours(position, scan, pixel, x, y, z, reach, numbers, squares):  # type: ignore[no-untyped-def]
     """List the pixels within a distance, scan after scan to either side of a first one.
 
     Neighbouring scans lie ever further away, and so do neighbouring pixels of a scan.
 
     Parameters
     ----------
-    place : float64 (3, scans, pixels)
+    position : float64 (3, scans, pixels)
         Kilometres from the centre of the Earth.
     scan, pixel : int
         Where to begin.
@@ -54,20 +54,20 @@ def list_neighbours(place, scan, pixel, x, y, z, reach, numbers, squares):  # ty
     int
         How many there are.
     """
-    scans, pixels = place.shape[1:]
+    scans, pixels = position.shape[1:]
     limit = reach * reach
     count = 0
     for direction in (-1, 1):
         row = scan if direction == -1 else scan + 1
         middle = pixel
         while 0 <= row < scans:
-            middle, nearest = _walk_to_nearest(place, row, middle, x, y, z)
+            middle, nearest = _walk_to_nearest(position, row, middle, x, y, z)
             if nearest > limit:
                 break
             for step in (-1, 1):
                 column = middle if step == -1 else middle + 1
                 while 0 <= column < pixels and count < len(numbers):
-                    square = _square_distance(place, row, column, x, y, z)
+                    square = _square_distance(position, row, column, x, y, z)
                     if not square <= limit:
                         break
                     numbers[count] = row * pixels + column
@@ -79,16 +79,16 @@ def list_neighbours(place, scan, pixel, x, y, z, reach, numbers, squares):  # ty
 
 
 @_compile
-def average(place, values, target, wanted, sigma, reach, least, most, results):  # type: ignore[no-untyped-def]
+def average(position, values, target, needed, sigma, reach, least, most, results):  # type: ignore[no-untyped-def]
     """Average pixels about other places, with the weights of a Gaussian.
 
     Parameters
     ----------
-    place : float64 (3, scans, pixels)
+    position : float64 (3, scans, pixels)
     values : float32 (fields, scans * pixels)
     target : float64 (3, scans, pixels)
         Of as many scans.
-    wanted : bool (scans, pixels)
+    needed : bool (scans, pixels)
         Places to be computed.
     sigma, reach : float
         Kilometres.
@@ -106,11 +106,11 @@ def average(place, values, target, wanted, sigma, reach, least, most, results): 
     for scan in range(scans):
         for pixel in range(pixels):
             results[:, scan, pixel] = np.nan
-            if not wanted[scan, pixel]:
+            if not needed[scan, pixel]:
                 continue
-            begin = pixel * place.shape[2] // pixels
+            begin = pixel * position.shape[2] // pixels
             x, y, z = target[0, scan, pixel], target[1, scan, pixel], target[2, scan, pixel]
-            count = list_neighbours(place, scan, begin, x, y, z, reach, numbers, squares)
+            count = list_neighbours(position, scan, begin, x, y, z, reach, numbers, squares)
             total = 0.0
             sums[:], weights[:] = 0.0, 0.0
             for neighbour in range(count):
@@ -127,37 +127,37 @@ def average(place, values, target, wanted, sigma, reach, least, most, results): 
 
 
 @_compile
-def locate(place, target, rows, columns):  # type: ignore[no-untyped-def]
+def locate(position, target, rows, columns):  # type: ignore[no-untyped-def]
     """Find where among the pixels of a swath other places lie.
 
     Parameters
     ----------
-    place, target : float64 (3, scans, pixels)
+    position, target : float64 (3, scans, pixels)
         Of as many scans.
     rows, columns : float32 (scans, pixels)
         Filled with fractional numbers of scans and pixels, within the swath; NaN where unknown.
     """
     scans, pixels = target.shape[1:]
-    last_row, last_column = place.shape[1] - 1, place.shape[2] - 1
+    last_row, last_column = position.shape[1] - 1, position.shape[2] - 1
     for scan in range(scans):
         for pixel in range(pixels):
-            row, column = float(scan), pixel * place.shape[2] / pixels
+            row, column = float(scan), pixel * position.shape[2] / pixels
             for _ in range(_NEWTON_STEPS):
                 i = min(max(int(row), 0), last_row - 1)
                 j = min(max(int(column), 0), last_column - 1)
                 up, right = row - i, column - j
                 rr, cc, rc, rd, cd = 0.0, 0.0, 0.0, 0.0, 0.0
                 for axis in range(3):
-                    a, b = place[axis, i, j], place[axis, i, j + 1]
-                    c, d = place[axis, i + 1, j], place[axis, i + 1, j + 1]
+                    a, b = position[axis, i, j], position[axis, i, j + 1]
+                    c, d = position[axis, i + 1, j], position[axis, i + 1, j + 1]
                     along_row = (c - a) + right * ((d - b) - (c - a))
                     along_column = (b - a) + up * ((d - c) - (b - a))
-                    apart = target[axis, scan, pixel] - a - up * (c - a) - right * along_column
+                    offset = target[axis, scan, pixel] - a - up * (c - a) - right * along_column
                     rr += along_row * along_row
                     cc += along_column * along_column
                     rc += along_row * along_column
-                    rd += along_row * apart
-                    cd += along_column * apart
+                    rd += along_row * offset
+                    cd += along_column * offset
                 determinant = rr * cc - rc * rc
                 row = min(max(row + (cc * rd - rc * cd) / determinant, 0.0), last_row)
                 column = min(max(column + (rr * cd - rc * rd) / determinant, 0.0), last_column)
@@ -179,10 +179,10 @@ def interpolate(fields, rows, columns, results):  # type: ignore[no-untyped-def]
     results : float32 (fields, places)
     """
     count, scans, pixels = fields.shape
-    for place in range(len(rows)):
-        row, column = rows[place], columns[place]
+    for position in range(len(rows)):
+        row, column = rows[position], columns[position]
         if not np.isfinite(row + column):
-            results[:, place] = np.nan
+            results[:, position] = np.nan
             continue
         i, j = min(int(row), scans - 2), min(int(column), pixels - 2)
         up, right = row - i, column - j
@@ -195,4 +195,4 @@ def interpolate(fields, rows, columns, results):  # type: ignore[no-untyped-def]
                 if np.isfinite(value):
                     total += weight * value
                     weights += weight
-            results[field, place] = total / weights if weights >= 0.5 else np.nan
+            results[field, position] = total / weights if weights >= 0.5 else np.nan

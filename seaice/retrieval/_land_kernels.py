@@ -11,15 +11,15 @@ _compile = compile_loop(error_model="numpy")
 
 
 @_compile
-def describe_land(place, kelvin, is_land, wanted, reach, least, most, results):  # type: ignore[no-untyped-def]
+def describe_land(position, kelvin, is_land, needed, reach, least, most, results):  # type: ignore[no-untyped-def]
     """Median and standard deviation of the temperatures of land near pixels.
 
     Parameters
     ----------
-    place : float64 (3, scans, pixels)
+    position : float64 (3, scans, pixels)
     kelvin : float32 (channels, scans * pixels)
     is_land : bool (scans * pixels,)
-    wanted : bool (scans, pixels)
+    needed : bool (scans, pixels)
     reach : float
         Kilometres.
     least, most : int
@@ -27,14 +27,14 @@ def describe_land(place, kelvin, is_land, wanted, reach, least, most, results): 
     results : float32 (2, channels, scans, pixels)
         Stays as it is where there are too few.
     """
-    scans, pixels = wanted.shape
+    scans, pixels = needed.shape
     numbers, squares, values = np.empty(most, np.int64), np.empty(most), np.empty(most)
     for scan in range(scans):
         for pixel in range(pixels):
-            if not wanted[scan, pixel]:
+            if not needed[scan, pixel]:
                 continue
-            x, y, z = place[0, scan, pixel], place[1, scan, pixel], place[2, scan, pixel]
-            count = list_neighbours(place, scan, pixel, x, y, z, reach, numbers, squares)
+            x, y, z = position[0, scan, pixel], position[1, scan, pixel], position[2, scan, pixel]
+            count = list_neighbours(position, scan, pixel, x, y, z, reach, numbers, squares)
             for channel in range(len(kelvin)):
                 size = 0
                 for neighbour in range(count):

@@ -33,7 +33,7 @@ class Band:
     footprint : float
         Kilometres.
     latitude, longitude : ndarray of float32, shape (scans, pixels)
-    place : ndarray of float64, shape (3, scans, pixels)
+    position : ndarray of float64, shape (3, scans, pixels)
     kelvin, noise : ndarray of float32, shape (2, scans, pixels)
         V and H, and the variances of their errors beside those that all pixels have.
     land : ndarray of float32, shape (scans, pixels)
@@ -43,7 +43,7 @@ class Band:
     footprint: float
     latitude: np.ndarray
     longitude: np.ndarray
-    place: np.ndarray
+    position: np.ndarray
     kelvin: np.ndarray
     noise: np.ndarray
     land: np.ndarray
@@ -57,15 +57,15 @@ def find_scans(swath: Swath, hemisphere: Hemisphere) -> slice:
     """Scans on a hemisphere that are far enough from the equator."""
     sign = 1 if hemisphere == "north" else -1
     with np.errstate(invalid="ignore"):
-        seen = [(sign * p.latitude >= LOWEST_LATITUDE).any(axis=1) for p in swath.positions.values()]
-    numbers = np.flatnonzero(np.logical_or.reduce(seen)) if seen else np.empty(0, int)
+        is_polar = [(sign * p.latitude >= LOWEST_LATITUDE).any(axis=1) for p in swath.positions.values()]
+    numbers = np.flatnonzero(np.logical_or.reduce(is_polar)) if is_polar else np.empty(0, int)
     return slice(numbers[0], numbers[-1] + 1) if len(numbers) else slice(0)
 
 
 def read_bands(swath: Swath, scans: slice, land_share: LandShare, remove_land: bool) -> Bands:
     """Read the frequencies of which a swath has both polarisations and positions."""
     bands: dict[str, list[Band]] = {}
-    places: dict[str, np.ndarray] = {}
+    cached_positions: dict[str, np.ndarray] = {}
     for name in swath.channels:
         match = _NAME.match(name)
         if match is None or match[4] != "V" or f"{name[:-1]}H" not in swath.channels:
@@ -77,26 +77,26 @@ def read_bands(swath: Swath, scans: slice, land_share: LandShare, remove_land: b
         latitude, longitude = (
             getattr(swath.positions[key], part)[scans] for part in ("latitude", "longitude")
         )
-        if key not in places:
-            places[key] = footprints.place_on_sphere(latitude, longitude)
+        if key not in cached_positions:
+            cached_positions[key] = footprints.place_on_sphere(latitude, longitude)
         footprint = FOOTPRINTS[_RESAMPLED[resampled] if resampled else frequency]
         channels = [f"{name[:-1]}{p}" for p in "VH"]
         kelvin = np.stack([check_kelvin(swath.kelvin(channel)[scans], channel) for channel in channels])
         land = np.asarray(land_share(latitude, longitude, footprint), np.float32)
         noise = np.zeros_like(kelvin)
         if remove_land and (land > 0).any():
-            kelvin, noise = take_land_out(kelvin, places[key], land, footprint=footprint)
-        band = Band(footprint, latitude, longitude, places[key], kelvin, noise, land)
+            kelvin, noise = take_land_out(kelvin, cached_positions[key], land, footprint=footprint)
+        band = Band(footprint, latitude, longitude, cached_positions[key], kelvin, noise, land)
         bands.setdefault("89B" if horn == "B" else frequency, []).append(band)
     if "89" not in bands and "89B" in bands:
         bands["89"] = bands.pop("89B")
     return bands
 
 
-def choose_band(bands: Iterable[Band], wanted: float) -> Band:
+def choose_band(bands: Iterable[Band], footprint: float) -> Band:
     """Band with the largest footprint that is not above the one wanted; else the sharpest."""
     ordered = sorted(bands, key=lambda band: band.footprint)
-    return [band for band in ordered if band.footprint <= 1.01 * wanted or band is ordered[0]][-1]
+    return [band for band in ordered if band.footprint <= 1.01 * footprint or band is ordered[0]][-1]
 
 
 def match_bands(
@@ -109,7 +109,7 @@ def match_bands(
         is_noisy = bool(band.noise.any())
         fields = np.concatenate([band.kelvin, band.noise]) if is_noisy else band.kelvin
         matched = footprints.match(
-            fields, band.place, target.place, own=band.footprint, wanted=target.footprint
+            fields, band.position, target.position, fine=band.footprint, coarse=target.footprint
         )
         for number, polarisation in enumerate("VH"):
             kelvin[frequency + polarisation] = matched[number]

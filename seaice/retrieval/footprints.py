@@ -31,7 +31,7 @@ _NARROWEST = 3.0
 _MOST_NEIGHBOURS = 4096
 
 
-def compute_sigma(own: float, wanted: float) -> float:
+def compute_sigma(fine: float, coarse: float) -> float:
     """Width of the Gaussian that makes one footprint of another, kilometres; 0 if it is no sharper.
 
     Examples
@@ -39,7 +39,7 @@ def compute_sigma(own: float, wanted: float) -> float:
     >>> round(compute_sigma(3.9, 19.7), 2)
     8.2
     """
-    return float(np.sqrt(max(wanted**2 - own**2, 0.0))) / _SIGMAS
+    return float(np.sqrt(max(coarse**2 - fine**2, 0.0))) / _SIGMAS
 
 
 def place_on_sphere(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
@@ -51,11 +51,11 @@ def place_on_sphere(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
 
 def average(
     values: np.ndarray,
-    place: np.ndarray,
+    position: np.ndarray,
     target: np.ndarray,
     *,
     sigma: float,
-    wanted: np.ndarray | None = None,
+    needed: np.ndarray | None = None,
     least: float = 0.5,
 ) -> np.ndarray:
     """Average fields of a swath about other places, with the weights of a Gaussian on the ground.
@@ -66,11 +66,11 @@ def average(
     ----------
     values : ndarray of float32, shape (fields, scans, pixels)
         NaN where missing.
-    place, target : ndarray of float64, shape (3, scans, pixels)
+    position, target : ndarray of float64, shape (3, scans, pixels)
         Of the values and of the results, as of :func:`place_on_sphere`; scans of one number.
     sigma : float
         Kilometres, above 0.
-    wanted : ndarray of bool, optional
+    needed : ndarray of bool, optional
         Results to be computed; others are NaN.
     least : float
         Share of the weight that must be on values; else the result is NaN.
@@ -85,10 +85,10 @@ def average(
     shape = target.shape[1:]
     results = np.empty((len(values), *shape), np.float32)
     _footprint_kernels.average(
-        place,
+        position,
         np.ascontiguousarray(values.reshape(len(values), -1), np.float32),
         target,
-        np.ones(shape, bool) if wanted is None else wanted,
+        np.ones(shape, bool) if needed is None else needed,
         sigma,
         _REACH * sigma,
         least,
@@ -98,7 +98,7 @@ def average(
     return results
 
 
-def interpolate(values: np.ndarray, place: np.ndarray, target: np.ndarray) -> np.ndarray:
+def interpolate(values: np.ndarray, position: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Interpolate smooth fields of a swath linearly at other places.
 
     Beyond the edge of the swath the value is that of the edge; NaN where less than half of the weight
@@ -107,13 +107,13 @@ def interpolate(values: np.ndarray, place: np.ndarray, target: np.ndarray) -> np
     Parameters
     ----------
     values : ndarray of float32, shape (fields, scans, pixels)
-    place, target : ndarray of float64, shape (3, scans, pixels)
+    position, target : ndarray of float64, shape (3, scans, pixels)
     """
     from seaice.retrieval import _footprint_kernels
 
     shape = target.shape[1:]
     rows, columns = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    _footprint_kernels.locate(place, target, rows, columns)
+    _footprint_kernels.locate(position, target, rows, columns)
     results = np.empty((len(values), rows.size), np.float32)
     _footprint_kernels.interpolate(
         np.ascontiguousarray(values, np.float32), rows.ravel(), columns.ravel(), results
@@ -123,25 +123,25 @@ def interpolate(values: np.ndarray, place: np.ndarray, target: np.ndarray) -> np
 
 def match(
     values: np.ndarray,
-    place: np.ndarray,
+    position: np.ndarray,
     target: np.ndarray,
     *,
-    own: float,
-    wanted: float,
+    fine: float,
+    coarse: float,
 ) -> np.ndarray:
     """Bring fields of one footprint to another footprint and other places.
 
     Parameters
     ----------
     values : ndarray of float32, shape (fields, scans, pixels)
-    place, target : ndarray of float64, shape (3, scans, pixels)
-    own, wanted : float
+    position, target : ndarray of float64, shape (3, scans, pixels)
+    fine, coarse : float
         Kilometres. A coarser field cannot be made sharper: it is interpolated.
     """
-    sigma = compute_sigma(own, wanted)
+    sigma = compute_sigma(fine, coarse)
     if sigma >= _NARROWEST:
-        return average(values, place, target, sigma=sigma)
-    return values if place is target else interpolate(values, place, target)
+        return average(values, position, target, sigma=sigma)
+    return values if position is target else interpolate(values, position, target)
 
 
 def average_grid(values: np.ndarray, *, sigma: float, least: float = 0.5) -> np.ndarray:
@@ -163,6 +163,6 @@ def average_grid(values: np.ndarray, *, sigma: float, least: float = 0.5) -> np.
     weights = gaussian_filter(is_value.astype(np.float32), **options)
     sums = gaussian_filter(np.where(is_value, values, np.float32(0)), **options)
     # Beyond the edge there is nothing, which is no reason to be missing.
-    whole = gaussian_filter(np.ones_like(weights), **options)
+    full_weights = gaussian_filter(np.ones_like(weights), **options)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(weights >= least * whole, sums / weights, np.float32(np.nan))
+        return np.where(weights >= least * full_weights, sums / weights, np.float32(np.nan))

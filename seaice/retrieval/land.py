@@ -16,7 +16,7 @@ _MOST_NEIGHBOURS = 4096
 
 
 def remove_land(
-    kelvin: np.ndarray, place: np.ndarray, share: np.ndarray, *, footprint: float
+    kelvin: np.ndarray, position: np.ndarray, share: np.ndarray, *, footprint: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take the land out of brightness temperatures of a swath.
 
@@ -24,7 +24,7 @@ def remove_land(
     ----------
     kelvin : ndarray of float32, shape (channels, scans, pixels)
         Of one frequency; NaN where missing.
-    place : ndarray of float64, shape (3, scans, pixels)
+    position : ndarray of float64, shape (3, scans, pixels)
         As of :func:`seaice.retrieval.footprints.place_on_sphere`.
     share : ndarray of float32, shape (scans, pixels)
         Of land in the footprints, 0..1.
@@ -45,11 +45,13 @@ def remove_land(
     is_land = share > LAND
     land = np.full((2, *kelvin.shape), np.nan, np.float32)
     for channel, values in enumerate(kelvin):
-        seen = values[is_land & np.isfinite(values)]
-        if len(seen) >= _LEAST_PIXELS:  # far from land, as about an island, that of the whole pass
-            land[0, channel], land[1, channel] = np.median(seen), np.std(seen)
+        land_values = values[is_land & np.isfinite(values)]
+        if (
+            len(land_values) >= _LEAST_PIXELS
+        ):  # far from land, as about an island, that of the whole pass
+            land[0, channel], land[1, channel] = np.median(land_values), np.std(land_values)
     _land_kernels.describe_land(
-        place,
+        position,
         np.ascontiguousarray(kelvin.reshape(len(kelvin), -1), np.float32),
         is_land.ravel(),
         is_coast,

@@ -47,14 +47,14 @@ class LocalSignatures:
     @cached_property
     def _parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Covariances of water, ice and noise: of the base, of fine with base, of fine channels."""
-        both = self.signatures.select((*self.channels, *self.fine_channels))
+        joint = self.signatures.select((*self.channels, *self.fine_channels))
         size = len(self.channels)
-        whole = np.stack([both.water.covariance, both.ice.covariance])
+        covariances = np.stack([joint.water.covariance, joint.ice.covariance])
         noise = NOISE**2 * np.eye(size)[None]
         return (
-            np.concatenate([whole[:, :size, :size], noise]),
-            np.ascontiguousarray(whole[:, size:, :size]),
-            np.ascontiguousarray(whole[:, size:, size:]),
+            np.concatenate([covariances[:, :size, :size], noise]),
+            np.ascontiguousarray(covariances[:, size:, :size]),
+            np.ascontiguousarray(covariances[:, size:, size:]),
         )
 
     def find(
@@ -78,15 +78,15 @@ class LocalSignatures:
         """
         from seaice.retrieval import _sharpen_kernels
 
-        chosen = self.signatures.select(self.channels)
+        means = self.signatures.select(self.channels)
         covariances, crossed, _ = self._parts
         results = np.empty((2 * len(self.fine_channels), concentration.size), np.float32)
         _sharpen_kernels.find_local(
             _stack(temperatures, self.channels),
             _stack_noise(noise, self.channels, concentration.shape),
             concentration.ravel(),
-            chosen.water.mean,
-            chosen.ice.mean - chosen.water.mean,
+            means.water.mean,
+            means.ice.mean - means.water.mean,
             covariances,
             crossed,
             results,
@@ -161,7 +161,7 @@ def sharpen(
 
     channels = signatures.fine_channels
     shape = coarse.base.shape
-    chosen = signatures.signatures.select(channels)
+    means = signatures.signatures.select(channels)
     prior = np.zeros((2, coarse.base.size), np.float32)
     if coarse.concentration is not None and coarse.standard_error is not None:
         prior[0] = coarse.concentration.ravel()
@@ -173,7 +173,7 @@ def sharpen(
         coarse.local.reshape(2 * len(channels), -1),
         coarse.base.ravel(),
         prior,
-        np.stack([chosen.water.mean, chosen.ice.mean]),
+        np.stack([means.water.mean, means.ice.mean]),
         np.array([NOISES[channel[:-1]] ** 2 for channel in channels]),
         signatures.tables,
         results,

@@ -144,17 +144,17 @@ def retrieve_swath(
     time = np.full(swath.shape[0], np.nan) if swath.scan_times is None else swath.scan_times
     if len(target.latitude) < 2:  # nothing of this hemisphere
         nothing = np.full((5, *target.latitude.shape), np.nan, np.float32)
-        return _assemble([target], [_Found.by_base(nothing)], 0, time[scans], tie_points.hemisphere)
+        return _assemble([target], [_StepResult.by_base(nothing)], 0, time[scans], tie_points.hemisphere)
     kelvin, noise = match_bands(bands, frequencies, target)
     retrieved = algorithm.retrieve(kelvin, signatures, noise=noise)
-    known = _collect(retrieved, target.land)
-    targets, parts = [target], [_Found.by_base(known)]
+    base_fields = _collect(retrieved, target.land)
+    targets, parts = [target], [_StepResult.by_base(base_fields)]
     names = _list_steps(bands, footprint) if algorithm.is_sharpened else ""
     for name in names:
         frequency, channels = _STEPS[name]
         local = LocalSignatures(signatures, algorithm.channels, channels)
-        apart = local.find(kelvin, retrieved.concentration, noise)
-        fields = _extend(np.concatenate([known, apart]), target)
+        departures = local.find(kelvin, retrieved.concentration, noise)
+        fields = _extend(np.concatenate([base_fields, departures]), target)
         coarser = targets[0], parts[0]
         targets = [choose_band(bands[f], 0) for f in (frequency, f"{frequency}B") if f in bands]
         parts = [
@@ -162,7 +162,7 @@ def retrieve_swath(
                 {**bands, frequency: [band]},
                 band,
                 local,
-                footprints.interpolate(fields, target.place, band.place),
+                footprints.interpolate(fields, target.position, band.position),
                 _interpolate_coarser(*coarser, band),
             )
             for band in targets
@@ -207,27 +207,29 @@ def retrieve_gridded(
         if channel[:-1] in FOOTPRINTS
     }
 
-    def match(channels: Sequence[str], wanted: float) -> dict[str, np.ndarray]:
-        return {c: _blur(kelvin[c], FOOTPRINTS[c[:-1]], wanted, cell) for c in channels if c in kelvin}
+    def match(channels: Sequence[str], footprint: float) -> dict[str, np.ndarray]:
+        return {
+            c: _blur(kelvin[c], FOOTPRINTS[c[:-1]], footprint, cell) for c in channels if c in kelvin
+        }
 
     coarse = match(algorithm.channels, FOOTPRINTS[algorithm.frequency.rstrip("AB")])
     retrieved = algorithm.retrieve(coarse, signatures)
-    known = _collect(retrieved, is_land.astype(np.float32))
-    found = _Found.by_base(known)
+    base_fields = _collect(retrieved, is_land.astype(np.float32))
+    result = _StepResult.by_base(base_fields)
     is_sharpened = algorithm.is_sharpened and {"89V", "89H"} <= kelvin.keys()
     names = _NAMES[footprint] if is_sharpened else ""
     for number, name in enumerate(names):
         frequency, channels = _STEPS[name]
         local = LocalSignatures(signatures, algorithm.channels, channels)
-        fields = np.concatenate([known, local.find(coarse, retrieved.concentration, {})])
-        coarser = np.stack([found.concentration, found.standard_error]) if number else None
+        fields = np.concatenate([base_fields, local.find(coarse, retrieved.concentration, {})])
+        coarser = np.stack([result.concentration, result.standard_error]) if number else None
         sharp = match(channels, FOOTPRINTS[frequency])
-        found = _sharpen(sharp, {}, local, fields, coarser)
-    return found.finish(known[-1], len(names))
+        result = _sharpen(sharp, {}, local, fields, coarser)
+    return result.finish(base_fields[-1], len(names))
 
 
-def _blur(values: np.ndarray, own: float, wanted: float, cell: float) -> np.ndarray:
-    sigma = footprints.compute_sigma(max(own, cell), wanted) / cell
+def _blur(values: np.ndarray, fine: float, coarse: float, cell: float) -> np.ndarray:
+    sigma = footprints.compute_sigma(max(fine, cell), coarse) / cell
     return footprints.average_grid(values, sigma=sigma) if sigma > 0 else values
 
 
@@ -259,29 +261,29 @@ def _collect(retrieved: Retrieval, land: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _StepResult:
     """What a step has found; arrays of one shape.
 
     Attributes
     ----------
     concentration, standard_error : ndarray of float32
     is_sharpened : ndarray of bool
-    known : ndarray of float32, shape (5, ...)
+    base_fields : ndarray of float32, shape (5, ...)
         Of the base, as of :func:`_collect`.
     """
 
     concentration: np.ndarray
     standard_error: np.ndarray
     is_sharpened: np.ndarray
-    known: np.ndarray
+    base_fields: np.ndarray
 
     @classmethod
-    def by_base(cls, known: np.ndarray) -> _Found:
-        return cls(known[0], known[1], np.zeros(known.shape[1:], bool), known)
+    def by_base(cls, base_fields: np.ndarray) -> _StepResult:
+        return cls(base_fields[0], base_fields[1], np.zeros(base_fields.shape[1:], bool), base_fields)
 
     def finish(self, land: np.ndarray, steps: int) -> Concentration:
         """Add what the neighbours tell of the error, and the status."""
-        base, _, misfit, open_water, coarse_land = self.known
+        base, _, misfit, open_water, coarse_land = self.base_fields
         concentration = np.where(land < NO_SEA, self.concentration, np.float32(np.nan))
         smearing = SMEARING[steps] * _compute_range(concentration)
         is_value = np.isfinite(concentration)
@@ -320,8 +322,8 @@ def _sharpen(
     local: LocalSignatures,
     fields: np.ndarray,
     coarser: np.ndarray | None,
-) -> _Found:
-    """Sharpen at places where the base and the step before are known.
+) -> _StepResult:
+    """Sharpen at places where the base and the step before are base_fields.
 
     Parameters
     ----------
@@ -333,45 +335,45 @@ def _sharpen(
     coarser : ndarray of float32, shape (2, ...), optional
         Concentration and standard error of the step before, if that is not the base.
     """
-    known, apart = fields[:5], fields[5:]
-    stand_in = known[:2]
-    coarse = Coarse(known[0], apart)
+    base_fields, departures = fields[:5], fields[5:]
+    stand_in = base_fields[:2]
+    coarse = Coarse(base_fields[0], departures)
     if coarser is not None:
         is_absent = np.isnan(coarser).any(axis=0)
-        wide = np.stack([known[0], np.full_like(known[0], _STAND_IN_ERROR)])
+        wide = np.stack([base_fields[0], np.full_like(base_fields[0], _STAND_IN_ERROR)])
         stand_in = np.where(is_absent, wide, coarser)
-        coarse = Coarse(known[0], apart, *stand_in)
+        coarse = Coarse(base_fields[0], departures, *stand_in)
     concentration, standard_error = sharpen(kelvin, coarse, local, noise=noise)
     is_sharpened = np.isfinite(concentration)
     filled = np.where(is_sharpened, [concentration, standard_error], stand_in)
-    return _Found(filled[0], filled[1], is_sharpened, known)
+    return _StepResult(filled[0], filled[1], is_sharpened, base_fields)
 
 
 def _sharpen_band(
     bands: Bands, band: Band, local: LocalSignatures, fields: np.ndarray, coarser: np.ndarray | None
-) -> _Found:
+) -> _StepResult:
     kelvin, noise = match_bands(bands, list_frequencies(local.fine_channels), band)
     return _sharpen(kelvin, noise, local, fields, coarser)
 
 
-def _interpolate_coarser(band: Band, found: _Found, target: Band) -> np.ndarray | None:
+def _interpolate_coarser(band: Band, result: _StepResult, target: Band) -> np.ndarray | None:
     """Concentration and standard error of a sharpened step at the pixels of another band."""
-    if not found.is_sharpened.any():
+    if not result.is_sharpened.any():
         return None
-    fields = np.stack([found.concentration, found.standard_error])
-    return footprints.interpolate(fields, band.place, target.place)
+    fields = np.stack([result.concentration, result.standard_error])
+    return footprints.interpolate(fields, band.position, target.position)
 
 
 def _extend(fields: np.ndarray, band: Band) -> np.ndarray:
     """Fill what is missing because of land from the sea beside it."""
-    wanted = np.isnan(fields[0]) & (band.land > 0)
-    if not wanted.any():
+    is_missing = np.isnan(fields[0]) & (band.land > 0)
+    if not is_missing.any():
         return fields
     beside = footprints.average(
-        fields, band.place, band.place, sigma=_BESIDE, wanted=wanted, least=_LEAST_BESIDE
+        fields, band.position, band.position, sigma=_BESIDE, needed=is_missing, least=_LEAST_BESIDE
     )
     beside[4] = band.land
-    return np.where(wanted, beside, fields)
+    return np.where(is_missing, beside, fields)
 
 
 def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -382,13 +384,13 @@ def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 def _assemble(
     bands: Sequence[Band],
-    parts: Sequence[_Found],
+    parts: Sequence[_StepResult],
     steps: int,
     time: np.ndarray,
     hemisphere: Hemisphere,
 ) -> SwathConcentration:
     """Put the pixels of one or two horns together, and leave out those near the equator."""
-    found = _Found(*(_interleave([vars(p)[f.name] for p in parts]) for f in fields(_Found)))
+    result = _StepResult(*(_interleave([vars(p)[f.name] for p in parts]) for f in fields(_StepResult)))
     latitude, longitude, land = (
         _interleave([getattr(band, name) for band in bands])
         for name in ("latitude", "longitude", "land")
@@ -396,9 +398,9 @@ def _assemble(
     sign = 1 if hemisphere == "north" else -1
     with np.errstate(invalid="ignore"):
         concentration = np.where(
-            sign * latitude >= LOWEST_LATITUDE, found.concentration, np.float32(np.nan)
+            sign * latitude >= LOWEST_LATITUDE, result.concentration, np.float32(np.nan)
         )
-    part = replace(found, concentration=concentration).finish(land, steps)
+    part = replace(result, concentration=concentration).finish(land, steps)
     return SwathConcentration(
         **vars(part), latitude=latitude, longitude=longitude, time=np.repeat(time, len(bands))
     )
