@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -63,10 +63,18 @@ _NO_ANGLE = 1e-6  # sine of the angle between two pixels below which they coinci
 _ROWS = 128  # scans at a time: the unit vectors of a block stay in the cache
 
 
-def find_granules(folder: Path) -> tuple[dict[Path, GranuleName], list[str]]:
+def find_granules(
+    folder: Path, *, ignore: Callable[[Path], bool] = lambda _: False
+) -> tuple[dict[Path, GranuleName], list[str]]:
     """Find the granules of a folder and those below it, of any sensor and level, by name.
 
     A file under another name is recognised by what it holds, such as a browser's second copy.
+
+    Parameters
+    ----------
+    folder : Path
+    ignore : callable, optional
+        Tells which files are something else, such as archives, and are passed over.
 
     Returns
     -------
@@ -85,7 +93,7 @@ def find_granules(folder: Path) -> tuple[dict[Path, GranuleName], list[str]]:
     left_out = []
     for path in sorted(folder.rglob("*"), key=lambda path: (path.name, path)):
         is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if is_hidden or not path.is_file() or not looks_like_granule(path):
+        if is_hidden or not path.is_file() or not looks_like_granule(path) or ignore(path):
             continue
         try:
             granules[path] = identify_granule(path)
@@ -148,7 +156,7 @@ def is_granule(path: Path) -> bool | None:
     try:
         with open_hdf5(path, for_names=True) as file:
             return _holds_temperatures(file)
-    except InputError:
+    except DAMAGE:
         return None
 
 

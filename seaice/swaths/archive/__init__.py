@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seaice import InputError
-from seaice.open_file import open_hdf5
+from seaice.open_file import DAMAGE, open_hdf5
 from seaice.open_file.hdf5_damage import SIGNATURE
 from seaice.swaths.archive.base import (
     INDEX,
@@ -115,7 +115,7 @@ def is_archive(path: Path) -> bool:
     try:
         with open_hdf5(path, for_names=True) as file:
             return INDEX in file
-    except InputError:
+    except DAMAGE:
         return False
 
 

@@ -25,6 +25,8 @@ WARMEST, COLDEST = 350.0, 0.0  # kelvin; no natural brightness temperature lies 
 _MOST_OUT_OF_RANGE = 0.01
 _HALF_ORBIT = timedelta(minutes=49.4)
 _SCAN = 1.5  # seconds from a scan to the next
+_ROBUST_LIMIT = 6  # robust standard deviations from the median
+_FEWEST_TO_COMPARE = 3
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class SwathCheck:
         "A" ascending, "D" descending, "U" unknown.
     digest : str
         SHA-256 of the counts of the first channel, hexadecimal.
+    shares : mapping of str to float
+        Share of pixels with a measurement by channel, 0..1.
     """
 
     index: int
@@ -62,6 +66,7 @@ class SwathCheck:
     start: datetime | None = None
     orbit_type: str = "U"
     digest: str = ""
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -83,9 +88,11 @@ def check_swath(swath: Swath, index: int, metadata: Mapping[str, object]) -> Swa
     problems = [*_check_shapes(swath, metadata), *_check_positions(swath), *_check_times(swath)]
     if swath.is_empty:
         problems.append("no pixel has a measurement")
+    shares = {}
     for channel in swath.channels[::-1]:  # the first channel last: its values are reported
         kelvin = swath.kelvin(channel)
         measured = kelvin[~np.isnan(kelvin)]
+        shares[channel] = measured.size / max(1, kelvin.size)
         count = np.count_nonzero((measured > WARMEST) | (measured <= COLDEST))
         if count > _MOST_OUT_OF_RANGE * measured.size:
             label = "" if len(swath.channels) == 1 else f" of {channel}"
@@ -98,7 +105,8 @@ def check_swath(swath: Swath, index: int, metadata: Mapping[str, object]) -> Swa
         granule_id=swath.granule_id,
         problems=tuple(problems),
         scans=counts.shape[0],
-        valid=measured.size / max(1, counts.size),
+        valid=shares[swath.channels[0]],
+        shares=dict(reversed(shares.items())),
         coldest=float(measured.min()) if measured.size else float("nan"),
         warmest=float(measured.max()) if measured.size else float("nan"),
         start=swath.start_time,
@@ -212,6 +220,25 @@ def check_series(check: ArchiveCheck, archive: SwathArchive) -> None:
         check.completeness = "incomplete"
     elif complete is True or (dated and find_period(archive) is not None):
         check.completeness = "complete"
+
+
+def find_odd_values(values: Sequence[float], *, least: float) -> list[int]:
+    """Numbers of values far from the median: beyond six robust standard deviations, and ``least``.
+
+    The robust standard deviation is 1.4826 times the median of the distances from the median, which a
+    few odd values do not change.
+
+    Examples
+    --------
+    >>> find_odd_values([1980, 1975, 1983, 700, 1978], least=40)
+    [3]
+    """
+    array = np.asarray(values, np.float64)
+    if array.size < _FEWEST_TO_COMPARE:
+        return []
+    distances = np.abs(array - np.median(array))
+    limit = max(_ROBUST_LIMIT * 1.4826 * float(np.median(distances)), least)
+    return [int(index) for index in np.flatnonzero(distances > limit)]
 
 
 def _find_duplicates(swaths: Sequence[SwathCheck]) -> list[tuple[SwathCheck, SwathCheck]]:
