@@ -432,7 +432,7 @@ def _list_folder(request: Request, folder: Path, left_out: list[str]) -> Iterato
     borders = {timestamp.replace(second=0) for timestamp in (request.start, request.end)}
     granules, unusable = find_granules(folder)
     left_out += unusable
-    others: dict[str, list[str]] = {}
+    by_product: dict[str, list[str]] = {}
     for path, name in granules.items():
         start = name.start
         if start in borders:  # the name has the minute only; the file has the second
@@ -442,8 +442,8 @@ def _list_folder(request: Request, folder: Path, left_out: list[str]) -> Iterato
         if request.has(name):
             yield Listed(name.granule_id, str(path), path.stat().st_size, start, name.orbit_type)
         else:
-            others.setdefault(f"{name.sensor} {name.level}", []).append(path.name)
-    left_out += [f"granules of {product}: {listing(names)}" for product, names in others.items()]
+            by_product.setdefault(f"{name.sensor} {name.level}", []).append(path.name)
+    left_out += [f"granules of {product}: {listing(names)}" for product, names in by_product.items()]
 
 
 class _Collection:

@@ -74,9 +74,11 @@ def find_series(paths: Iterable[Path], problems: list[str]) -> tuple[list[Path],
         if path.is_dir():
             listed, left_out = find_granules(path, ignore=_is_archive)
             problems += left_out
-            archives_here = [file for file in sorted(path.rglob("*")) if _is_visible_archive(file, path)]
-            archives |= dict.fromkeys(archives_here)
-            if not listed and not archives_here and not left_out:
+            listed_archives = [
+                file for file in sorted(path.rglob("*")) if _is_visible_archive(file, path)
+            ]
+            archives |= dict.fromkeys(listed_archives)
+            if not listed and not listed_archives and not left_out:
                 problems.append(f"expected archives or granules, found none in {path}")
             folder = path
         else:

@@ -489,8 +489,8 @@ def _lie_near(lat: np.ndarray, lon: np.ndarray, grid: Grid, reach: float) -> np.
 
 def _measure_reach(channel: str) -> float:
     """Radius in metres within which a pixel counts for a cell."""
-    known = as_channel(channel)
-    return FOOTPRINTS[known.footprint or known.frequency] * 1000
+    parts = as_channel(channel)
+    return FOOTPRINTS[parts.footprint or parts.frequency] * 1000
 
 
 def _read_pixels(

@@ -151,9 +151,9 @@ class _Request:
 
 def _make_request(sensor: Sensor, level: Level) -> _Request:
     if level not in sensor.datasets:
-        known = ", ".join(name for name, other in SENSORS.items() if other.datasets)
+        names = ", ".join(name for name, listed in SENSORS.items() if listed.datasets)
         raise InputError(
-            f"expected a sensor with granules on G-Portal ({known}), found {sensor.name}, whose dataset "
+            f"expected a sensor with granules on G-Portal ({names}), found {sensor.name}, whose dataset "
             "there is not known"
         )
     return _Request(sensor, level)

@@ -49,8 +49,8 @@ class Channel:
     @property
     def name(self) -> str:
         """Short name, as in options and archives: 36.5H, 89AV, res23-36.5V."""
-        own_name = self.frequency + self.polarization
-        return f"{self.footprint}-{own_name}" if self.footprint else own_name
+        short = self.frequency + self.polarization
+        return f"{self.footprint}-{short}" if self.footprint else short
 
     @property
     def ghz(self) -> str:

@@ -293,9 +293,9 @@ class _Granule:
         """The dataset of a channel; the message about one of the other level says what is here."""
         name = channel.get_dataset(self.level)
         if name not in self.file and self.level not in channel.levels:
-            here = self.list_channels()
-            alike = [other for other in here if other.ghz == channel.ghz]
-            names = [c.name for c in alike or here if c.polarization == channel.polarization]
+            available = self.list_channels()
+            same_ghz = [candidate for candidate in available if candidate.ghz == channel.ghz]
+            names = [c.name for c in same_ghz or available if c.polarization == channel.polarization]
             raise InputError(
                 f"expected the channel {channel.name} of {channel.levels[0]}, found a granule of "
                 f"{self.level}, which has {', '.join(names) or 'no channel'}: {self.path}"

@@ -325,8 +325,8 @@ def _read_positions(
 
 def name_positions(channel: str) -> str:
     """Return the name of a channel's positions, its frequency or "resampled"; else "unknown"."""
-    known = find_channel(channel)
-    return known.positions if known else UNKNOWN
+    parts = find_channel(channel)
+    return parts.positions if parts else UNKNOWN
 
 
 def as_counts(values: np.ndarray) -> np.ndarray:
@@ -364,11 +364,11 @@ def as_utc(text: str) -> datetime:
 
 def list_expected_pixels(channel: str, sensor: str) -> tuple[int, ...]:
     """Return the possible numbers of pixels of a scan of a channel; none for an unknown one."""
-    known = find_channel(channel)
-    if known is None:
+    parts = find_channel(channel)
+    if parts is None:
         return ()
     low = SENSORS[sensor if sensor in SENSORS else "AMSR2"].pixels
-    return tuple(count * (2 if known.positions in HORNS else 1) for count in low)
+    return tuple(count * (2 if parts.positions in HORNS else 1) for count in low)
 
 
 def _find_range(values: np.ndarray) -> list[float] | None:
@@ -392,11 +392,11 @@ def describe_temperature(channel: str) -> dict[str, Any]:
 
 def name_quantity(channel: str) -> str:
     """Return what a channel measures, in words."""
-    known = find_channel(channel)
-    if known is None:
+    parts = find_channel(channel)
+    if parts is None:
         return "brightness temperature"
-    ghz = f"{known.ghz} GHz, {known.polarization} polarization"
-    size = f", footprint {known.footprint}" if known.footprint else ""
+    ghz = f"{parts.ghz} GHz, {parts.polarization} polarization"
+    size = f", footprint {parts.footprint}" if parts.footprint else ""
     return f"brightness temperature at {ghz}{size}"
 
 

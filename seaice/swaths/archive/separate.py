@@ -82,16 +82,16 @@ class SeparateArchive(SwathArchive):
     def _read_metadata(self) -> list[dict[str, Any]]:
         """The metadata of every swath, from the one array that has them in order, or from its own."""
         shared: list[Any] = []
-        own: dict[str, Any] = {}
+        by_ending: dict[str, Any] = {}
         for name in self._zip.members:
             ending = next((e for e in self._endings if e and name.endswith(f"{e}.npy")), "")
             if "metadata" in name:
                 items = self._unpickle(name)
                 if ending:
-                    own[ending] = items[0] if items else {}
+                    by_ending[ending] = items[0] if items else {}
                 else:
                     shared = items
-        entries = [own.get(ending) for ending in self._endings] if own else shared
+        entries = [by_ending.get(ending) for ending in self._endings] if by_ending else shared
         entries += [{}] * (len(self._endings) - len(entries))
         return [entry if isinstance(entry, dict) else {} for entry in entries[: len(self._endings)]]
 
