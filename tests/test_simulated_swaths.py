@@ -148,9 +148,11 @@ def test_layout_of_l1r(tmp_path, granule):
         assert len(names) == 2 * count, group
         assert {found[name].shape for name in names} == {(70, 486 if group == "original" else 243)}
     assert found["Area Mean Height"].dtype == np.int16
-    assert found["Brightness Temperature (res06,89.0GHz,V)"].tolist() == (
-        found["Brightness Temperature (original,89GHz-A,V)"][:, ::2].tolist()
-    )
+    sharp = found["Brightness Temperature (original,89GHz-A,V)"][:, ::2].astype(int)
+    for group, kelvin in (("res36", 8.0), ("res06", 20.0)):
+        coarse = found[f"Brightness Temperature ({group},89.0GHz,V)"]
+        difference = (coarse - sharp).std() / 100
+        assert 0 < difference < kelvin, "one and the same ground, averaged"
 
 
 # ---- granules and the clock --------------------------------------------------------------
@@ -406,7 +408,7 @@ def test_temperatures_are_plausible(neighbours):
         assert ice.mean() > 0.02 and h[ice].max() < 270, frequency
     for horn, flag in zip("AB", high, strict=True):
         v, h = (found[f"Brightness Temperature (89.0GHz-{horn},{p})"] / 100 for p in "VH")
-        assert h.min() > 180 and v.max() < 300
+        assert h.min() > 150 and v.max() < 300
         assert (v - h)[flag == 0].mean() > 10
     for flag in (*flags, *high):
         assert set(np.unique(flag)) == set(range(101))

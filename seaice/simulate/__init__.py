@@ -3,8 +3,8 @@
 Daily files of the University of Bremen, small, realistic and free of rights: a pack that grows, melts
 and drifts between the coasts of the Earth (:mod:`seaice.simulate.sea`), and gaps as a real orbit makes
 them (:mod:`seaice.swaths.orbit`). Granules of AMSR2 level 1 come from :mod:`seaice.simulate.amsr2`,
-those of ICESat-2 from :mod:`seaice.simulate.atl10`, SAR scenes with ice charts from
-:mod:`seaice.simulate.sar`.
+the ice that they see from :mod:`seaice.simulate.globe.ice_cover`; those of ICESat-2 from
+:mod:`seaice.simulate.atl10`, SAR scenes with ice charts from :mod:`seaice.simulate.sar`.
 No value in these files was measured, and each says so.
 """
 
@@ -45,6 +45,10 @@ from seaice.simulate.atl10_segments import (
     list_simulated_passes,
     simulate_segments,
 )
+from seaice.simulate.globe.ice_cover import (
+    compute_true_concentration,
+    compute_true_day,
+)
 from seaice.simulate.sar import (
     SimulatedScene,
     write_scenes,
@@ -70,6 +74,8 @@ __all__ = [
     "SimulatedObservations",
     "SimulatedPass",
     "SimulatedScene",
+    "compute_true_concentration",
+    "compute_true_day",
     "compute_true_positions",
     "list_simulated_granules",
     "list_simulated_passes",

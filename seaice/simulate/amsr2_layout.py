@@ -14,10 +14,7 @@ from typing import Any
 import numpy as np
 
 from seaice.simulate import scan_geometry as geometry
-from seaice.simulate.amsr2_signal import (
-    ObservedTemperatures,
-    observe,
-)
+from seaice.simulate.amsr2_signal import FOOTPRINTS, Scene
 from seaice.simulate.hdf5_chunks import write_chunks
 from seaice.simulate.scan_geometry import Footprints
 
@@ -36,6 +33,7 @@ _RESAMPLED = {
     "res23": ("18.7", "23.8", "36.5", "89.0"),
     "res36": ("36.5", "89.0"),
 }
+_RESOLUTIONS = {"res06": "6.9", "res10": "10.7", "res23": "23.8", "res36": "36.5"}
 _SCANS_AT_A_TIME = 128  # small enough for the caches of a processor
 _CHUNK_SCANS = 512
 
@@ -89,20 +87,28 @@ def make_variables(scans: np.ndarray, *, seed: int, resampled: bool) -> dict[str
     return joined
 
 
+@dataclass(frozen=True)
+class _Observations:
+    """Temperatures by the name of a pair of channels, and shares of land by class of frequencies."""
+
+    pairs: dict[str, tuple[np.ndarray, np.ndarray]]
+    low_land: list[np.ndarray]
+    high_land: list[np.ndarray]
+
+
 def _make_run_of_scans(scans: np.ndarray, seed: int, resampled: bool) -> dict[str, Variable]:
     """The datasets of a few scans."""
-    footprints = {name: geometry.compute_footprints(scans, name) for name in ("89A", "89B")}
-    centres = Footprints(
-        *(part[:, ::2] for part in (footprints["89A"].x, footprints["89A"].y, footprints["89A"].z))
-    )
-    for name in _LOW:
-        footprints[name] = centres if resampled else geometry.compute_footprints(scans, name)
-    views = {name: observe(scans, name, footprints[name], seed=seed) for name in footprints}
+    horns = {name: geometry.compute_footprints(scans, name) for name in ("89A", "89B")}
+    centres = Footprints(*(part[:, ::2] for part in (horns["89A"].x, horns["89A"].y, horns["89A"].z)))
+    scene = Scene(scans, seed=seed)
+    views = _observe_resampled(scene, horns, centres) if resampled else _observe(scene, scans, horns)
     variables: dict[str, Variable] = {}
-    _add_temperatures(variables, views, resampled)
+    for name, (vertical, horizontal) in views.pairs.items():
+        variables[name.format("V")] = Variable(vertical, 0.01, "K")
+        variables[name.format("H")] = Variable(horizontal, 0.01, "K")
     for name in ("89A", "89B"):
         for word, degrees in zip(
-            ("Latitude", "Longitude"), footprints[name].latitude_longitude(), strict=True
+            ("Latitude", "Longitude"), horns[name].latitude_longitude(), strict=True
         ):
             variables[f"{word} of Observation Point for {name}"] = Variable(
                 _as_single(degrees), 1, "deg"
@@ -113,31 +119,41 @@ def _make_run_of_scans(scans: np.ndarray, seed: int, resampled: bool) -> dict[st
     _add_flags(variables, views)
     _add_engineering(variables, scans)
     if resampled:
-        height = views["36.5"].land.astype(np.int16) * np.int16(5)
+        height = views.low_land[-1].astype(np.int16) * np.int16(5)
         variables["Area Mean Height"] = Variable(height, 1, "m")
     return variables
 
 
-def _add_temperatures(
-    variables: dict[str, Variable], views: dict[str, ObservedTemperatures], resampled: bool
-) -> None:
-    if not resampled:
-        for name in geometry.FREQUENCIES:
-            _add_pair(variables, name_brightness(name, "{}"), views[name], 1)
-        return
+def _observe(scene: Scene, scans: np.ndarray, horns: dict[str, Footprints]) -> _Observations:
+    """Every frequency at its own footprints."""
+    pairs, land = {}, {}
+    for name in geometry.FREQUENCIES:
+        footprints = horns.get(name) or geometry.compute_footprints(scans, name)
+        cover = scene.compute_cover(footprints, FOOTPRINTS[name])
+        radiation = scene.compute_radiation(name, footprints)
+        pairs[name_brightness(name, "{}")] = radiation.mix(cover)
+        land[name] = cover.land_percent
+    return _Observations(pairs, [land[name] for name in _LAND_CLASSES], [land["89A"], land["89B"]])
+
+
+def _observe_resampled(scene: Scene, horns: dict[str, Footprints], centres: Footprints) -> _Observations:
+    """Frequencies at common footprints of four sizes, and 89 GHz at its own."""
+    sample = np.arange(0.0, geometry.SAMPLES, 2)
+    radiation = {name: scene.compute_radiation(name, centres, sample=sample) for name in _LOW}
+    sharp = {name: scene.compute_radiation(name, horns[name]) for name in horns}
+    radiation["89.0"] = sharp["89A"].thin(2)
+    pairs, low_land, high_land = {}, [], []
     for resolution, frequencies in _RESAMPLED.items():
+        cover = scene.compute_cover(centres, FOOTPRINTS[_RESOLUTIONS[resolution]])
+        low_land.append(cover.land_percent)
         for name in frequencies:
-            spelled = f"Brightness Temperature ({resolution},{name}GHz,{{}})"
-            step = 2 if name == "89.0" else 1
-            _add_pair(variables, spelled, views["89A" if name == "89.0" else name], step)
-    for name in ("A", "B"):
-        spelled = f"Brightness Temperature (original,89GHz-{name},{{}})"
-        _add_pair(variables, spelled, views[f"89{name}"], 1)
-
-
-def _add_pair(variables: dict[str, Variable], name: str, view: ObservedTemperatures, step: int) -> None:
-    variables[name.format("V")] = Variable(view.vertical[:, ::step], 0.01, "K")
-    variables[name.format("H")] = Variable(view.horizontal[:, ::step], 0.01, "K")
+            pairs[f"Brightness Temperature ({resolution},{name}GHz,{{}})"] = radiation[name].mix(cover)
+    for name, footprints in horns.items():
+        cover = scene.compute_cover(footprints, FOOTPRINTS[name])
+        high_land.append(cover.land_percent)
+        spelled = f"Brightness Temperature (original,89GHz-{name[-1]},{{}})"
+        pairs[spelled] = sharp[name].mix(cover)
+    return _Observations(pairs, low_land, high_land)
 
 
 def _add_angles(variables: dict[str, Variable], scans: np.ndarray, centres: Footprints) -> None:
@@ -152,14 +168,13 @@ def _add_angles(variables: dict[str, Variable], scans: np.ndarray, centres: Foot
         variables[name] = Variable(np.rint(degrees * 100).astype(np.int16), 0.01, "deg")
 
 
-def _add_flags(variables: dict[str, Variable], views: dict[str, ObservedTemperatures]) -> None:
-    low = np.stack([views[name].land for name in _LAND_CLASSES])
-    high = np.stack([views[name].land for name in ("89A", "89B")])
+def _add_flags(variables: dict[str, Variable], views: _Observations) -> None:
+    low, high = np.stack(views.low_land), np.stack(views.high_land)
     variables["Land_Ocean Flag 6 to 36"] = Variable(low, 1, "percent")
     variables["Land_Ocean Flag 89"] = Variable(high, 1, "percent")
     # Radio interference over a few coasts: possible (2) and certain (3) at 7.3 GHz.
     quality = np.zeros(high.shape[1:], np.uint8)
-    coast = views["7.3"].land
+    coast = views.low_land[0]
     code = np.where((coast > 62) & (coast < 66), 2, 0) + np.where((coast > 63) & (coast < 65), 1, 0)
     quality[:, ::2] = (code << 4 | code << 6).astype(np.uint8)
     variables["Pixel Data Quality 6 to 36"] = Variable(quality, 1, "")

@@ -1,230 +1,161 @@
-"""Invented brightness temperatures everywhere on the globe, at any time, in every AMSR2 channel.
+"""Brightness temperatures everywhere on the globe, at any time, in every AMSR2 channel.
 
-Land is that of the Earth (:mod:`seaice.drawing.gshhg`). Ice and weather are sums of plane waves through
-the sphere: smooth, the same at every resolution, and computed at any point on its own. The noise of a
-scan is a part of one endless stream of numbers. So the value of a footprint depends on seed, scan,
-position and channel alone. Nothing here was measured; levels follow the usual ones of ocean, ice and
-land at an incidence of 55 degrees.
+Land is that of the Earth (:mod:`seaice.drawing.gshhg`). Where ice lies and weather passes is invented
+(:mod:`seaice.simulate.globe`); how warm water and ice look in each channel follows real samples, and a
+footprint of both is their mixture. The noise of a scan is a part of one endless stream of numbers. So
+the value of a footprint depends on seed, scan, position and channel alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from statistics import NormalDist
 
 import numpy as np
 
 from seaice.drawing.gshhg import compute_land_share
+from seaice.simulate.globe.ice_cover import IceView
+from seaice.simulate.globe.surface_temperatures import SurfaceTemperatures
+from seaice.simulate.globe.temperature_statistics import NOISE
 from seaice.simulate.scan_geometry import (
     FREQUENCIES,
     SAMPLES,
     Footprints,
     compute_days,
+    compute_footprints,
+    locate_samples,
 )
-from seaice.swaths.orbit import EARTH_RADIUS
 
-_YEAR = 365.25
 _NOISE_STEPS = 4096
-
-
-@dataclass(frozen=True)
-class _Levels:
-    """Brightness temperatures of a frequency, kelvin (vertical, horizontal), its noise and footprint.
-
-    Attributes
-    ----------
-    ocean : tuple
-        Cold and calm, under a clear sky.
-    weather : tuple
-        Added under the heaviest clouds and wind.
-    warmth : tuple
-        Added at the equator.
-    young_ice, old_ice : tuple
-    noise : float
-        Standard deviation.
-    footprint : float
-        Mean diameter, kilometres.
-    """
-
-    ocean: tuple[float, float]
-    weather: tuple[float, float]
-    warmth: tuple[float, float]
-    young_ice: tuple[float, float]
-    old_ice: tuple[float, float]
-    noise: float
-    footprint: float
-
-
-_LEVELS = {
-    "6.9": _Levels((158, 76), (4, 10), (8, 4), (253, 229), (248, 222), 0.34, 48),
-    "7.3": _Levels((159, 77), (4, 10), (8, 4), (253, 229), (247, 221), 0.43, 46),
-    "10.7": _Levels((164, 82), (6, 14), (7, 5), (253, 230), (242, 216), 0.70, 33),
-    "18.7": _Levels((183, 105), (14, 28), (10, 12), (252, 232), (231, 211), 0.70, 18),
-    "23.8": _Levels((195, 130), (22, 40), (25, 45), (250, 233), (223, 208), 0.60, 20),
-    "36.5": _Levels((206, 138), (16, 34), (8, 14), (247, 231), (213, 206), 0.70, 9.5),
-    "89A": _Levels((238, 190), (20, 50), (15, 30), (234, 224), (211, 207), 1.00, 4),
-    "89B": _Levels((238, 190), (20, 50), (15, 30), (234, 224), (211, 207), 1.00, 4),
-}
+# Mean diameters of the footprints, kilometres.
+FOOTPRINTS = {
+    "6.9": 48.0, "7.3": 46.0, "10.7": 33.0, "18.7": 18.0, "23.8": 20.0, "36.5": 9.5,
+    "89A": 4.0, "89B": 4.0,
+}  # fmt: skip
 _LAND = (288.0, 274.0)
 _LAND_COOLER_AT_POLES = (33.0, 31.0)
 
 
 @dataclass(frozen=True)
-class _Waves:
-    """A sum of plane waves of unit variance, as a function of position and time.
+class Cover:
+    """What footprints of one size see.
 
     Attributes
     ----------
-    vectors : ndarray of float32, shape (waves, 3)
-        Radians for each Earth radius.
-    phases : ndarray of float64, shape (waves,)
-    rates : ndarray of float64, shape (waves,)
-        Radians a day.
-    amplitudes : ndarray of float32, shape (waves,)
+    land : ndarray of float32, shape (scans, samples)
+        Share of the footprint.
+    ice : ndarray of float32, shape (scans, samples)
+        Share of the footprint.
     """
 
-    vectors: np.ndarray
-    phases: np.ndarray
-    rates: np.ndarray
-    amplitudes: np.ndarray
-
-    @classmethod
-    def draw(
-        cls,
-        rng: np.random.Generator,
-        count: int,
-        coarsest: float,
-        finest: float,
-        slope: float,
-        days: float = np.inf,
-    ) -> _Waves:
-        """Waves of ``coarsest`` to ``finest`` kilometres that pass within about ``days``."""
-        directions = rng.standard_normal((count, 3))
-        directions /= np.sqrt((directions**2).sum(1, keepdims=True))
-        numbers = 2 * np.pi * EARTH_RADIUS / np.geomspace(coarsest, finest, count)
-        amplitudes = numbers**-slope
-        return cls(
-            (directions * numbers[:, None]).astype(np.float32),
-            rng.uniform(0, 2 * np.pi, count),
-            2 * np.pi / days * rng.uniform(0.5, 1.5, count),
-            (amplitudes * np.sqrt(2 / (amplitudes**2).sum())).astype(np.float32),
-        )
-
-    def evaluate(self, x: np.ndarray, y: np.ndarray, z: np.ndarray, days: np.ndarray) -> np.ndarray:
-        """Evaluate the sum at positions, float32 (scans, samples); ``days`` for each scan."""
-        phases = np.mod(self.phases + self.rates * days[:, None], 2 * np.pi).astype(np.float32)
-        total = np.zeros_like(x)
-        for vector, phase, amplitude in zip(self.vectors, phases.T, self.amplitudes, strict=True):
-            wave = vector[0] * x
-            wave += vector[1] * y
-            wave += vector[2] * z
-            wave += phase[:, None]
-            np.sin(wave, out=wave)
-            wave *= amplitude
-            total += wave
-        return total
-
-
-@dataclass(frozen=True)
-class _World:
-    """The fields of one seed."""
-
-    ice_edge: _Waves
-    leads: _Waves
-    age: _Waves
-    weather: _Waves
-
-    @classmethod
-    @lru_cache(maxsize=8)
-    def draw(cls, seed: int) -> _World:
-        rng = np.random.default_rng([seed, 30])
-        return cls(
-            _Waves.draw(rng, 4, 6_000, 900, 0.7, days=40),
-            _Waves.draw(rng, 5, 500, 150, 0.2, days=6),
-            _Waves.draw(rng, 3, 5_000, 800, 0.5),
-            _Waves.draw(rng, 5, 5_000, 700, 0.5, days=3),
-        )
-
-
-@dataclass(frozen=True)
-class ObservedTemperatures:
-    """Brightness temperatures of one frequency in a run of scans.
-
-    Attributes
-    ----------
-    vertical, horizontal : ndarray of uint16, shape (scans, samples)
-        Brightness temperature in steps of 0.01 kelvin.
-    land : ndarray of uint8, shape (scans, samples)
-        Percent of the footprint.
-    """
-
-    vertical: np.ndarray
-    horizontal: np.ndarray
     land: np.ndarray
+    ice: np.ndarray
+
+    @property
+    def land_percent(self) -> np.ndarray:
+        """Share of land in whole percent, uint8."""
+        return np.rint(self.land * np.float32(100)).astype(np.uint8)
 
 
-def observe(
-    scans: np.ndarray, frequency: str, footprints: Footprints, *, seed: int
-) -> ObservedTemperatures:
-    """Observe brightness temperatures and shares of land at the footprints of a frequency.
+@dataclass(frozen=True)
+class Radiation:
+    """Brightness temperatures of footprints full of water, ice or land, of one frequency, kelvin.
+
+    Each is a pair of float32 (scans, samples), vertical and horizontal; ``ice`` is None without ice.
+    """
+
+    water: tuple[np.ndarray, np.ndarray]
+    ice: tuple[np.ndarray, np.ndarray] | None
+    land: tuple[np.ndarray, np.ndarray]
+
+    def thin(self, step: int) -> Radiation:
+        """Every ``step``-th sample."""
+        water, ice, land = (
+            pair and (pair[0][:, ::step], pair[1][:, ::step])
+            for pair in (self.water, self.ice, self.land)
+        )
+        return Radiation(water, ice, land)  # type: ignore[arg-type]
+
+    def mix(self, cover: Cover) -> tuple[np.ndarray, np.ndarray]:
+        """Temperatures of mixed footprints in steps of 0.01 kelvin, uint16, vertical and horizontal."""
+        counts = []
+        for side in (0, 1):
+            total = self.water[side].copy()
+            if self.ice is not None:
+                total += cover.ice * (self.ice[side] - total)
+            total += cover.land * (self.land[side] - self.water[side])
+            total *= np.float32(100)
+            counts.append(np.rint(total, out=total).astype(np.uint16))
+        return counts[0], counts[1]
+
+
+class Scene:
+    """The globe below a run of scans.
 
     Parameters
     ----------
     scans : ndarray of int
         Numbers of the scans, :mod:`seaice.simulate.scan_geometry`; consecutive.
-    frequency : str
-    footprints : Footprints
-        Footprints of the beams of these scans.
     seed : int
         Seed of the invented world and the noise.
     """
-    levels = _LEVELS[frequency]
-    world = _World.draw(seed)
-    days = compute_days(scans)
+
+    def __init__(self, scans: np.ndarray, *, seed: int) -> None:
+        self._scans = scans
+        self._seed = seed
+        self._water = SurfaceTemperatures(scans, "water", seed=seed)
+
+    @cached_property
+    def _ice_view(self) -> IceView:
+        # Every ninth sample and the last one: between them a scan bends by less than 0.4 km.
+        outline = np.append(np.arange(0.0, SAMPLES, 9), SAMPLES)
+        x, y, z = _as_single(compute_footprints(self._scans, "89A", samples=outline))
+        days = np.floor(compute_days(self._scans)).astype(int)
+        return IceView(x, y, z, days, seed=self._seed)
+
+    @cached_property
+    def _ice(self) -> SurfaceTemperatures | None:
+        return SurfaceTemperatures(self._scans, "ice", seed=self._seed) if self._ice_view else None
+
+    def compute_cover(self, footprints: Footprints, diameter: float) -> Cover:
+        """Compute what footprints of a diameter, kilometres, see; they belong to these scans."""
+        land = compute_land_share(*footprints.latitude_longitude(), footprint=diameter)
+        ice = self._ice_view.read(*_as_single(footprints), diameter)
+        ice *= 1 - land
+        return Cover(land, ice)
+
+    def compute_radiation(
+        self, frequency: str, footprints: Footprints, *, sample: np.ndarray | None = None
+    ) -> Radiation:
+        """Compute the temperatures of pure footprints of a frequency.
+
+        Parameters
+        ----------
+        frequency : str
+        footprints : Footprints
+            Footprints in these scans.
+        sample : ndarray of float, optional
+            Their positions along the scan in samples of 89 GHz, those of the frequency by default.
+        """
+        z = footprints.z.astype(np.float32)
+        noise = _draw_noise(self._scans, frequency, self._seed)
+        sample = locate_samples(frequency) if sample is None else sample
+        warmth = 1 - z * z
+        level = np.float32(NOISE[frequency.rstrip("AB")])
+        land = [
+            np.float32(_LAND[side] - _LAND_COOLER_AT_POLES[side])
+            + np.float32(_LAND_COOLER_AT_POLES[side]) * warmth
+            + level * noise[side]
+            for side in (0, 1)
+        ]
+        ice = None if self._ice is None else self._ice.compute(frequency, z, sample, noise)
+        return Radiation(self._water.compute(frequency, z, sample, noise), ice, (land[0], land[1]))
+
+
+def _as_single(footprints: Footprints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     x, y, z = (part.astype(np.float32) for part in (footprints.x, footprints.y, footprints.z))
-    land = compute_land_share(*footprints.latitude_longitude(), footprint=levels.footprint)
-    edge = world.ice_edge.evaluate(x, y, z, days)
-    ice = _compute_ice(z, edge, days) * (1 - land)
-    age = world.age.evaluate(x, y, z, days)
-    # Positions are shifted by other fields, so that a few waves do not look like stripes.
-    bend = np.float32(0.05) * edge, np.float32(0.05) * age
-    leads = world.leads.evaluate(x + bend[0], y + bend[1], z, days)
-    ice *= 1 - np.float32(0.2) * _ramp(leads - np.float32(0.9))
-    weather = world.weather.evaluate(x + 3 * bend[1], y, z + 2 * bend[0], days)
-    weather = _ramp(np.float32(0.4) * weather - np.float32(0.1))
-    age = _ramp(age + np.float32(14) * (z - np.float32(0.99)))
-    warmth = 1 - z * z
-    noise = _draw_noise(scans, frequency, seed)
-    kelvin = []
-    for side in (0, 1):
-        ocean = _mix(levels.ocean[side], levels.weather[side], weather)
-        ocean += np.float32(levels.warmth[side]) * warmth
-        frozen = _mix(levels.young_ice[side], levels.old_ice[side] - levels.young_ice[side], age)
-        frozen += np.float32(3) * weather
-        solid = _mix(_LAND[side] - _LAND_COOLER_AT_POLES[side], _LAND_COOLER_AT_POLES[side], warmth)
-        total = ocean + ice * (frozen - ocean) + land * (solid - ocean)
-        total += np.float32(levels.noise) * noise[side]
-        kelvin.append(np.rint(total * np.float32(100)).astype(np.uint16))
-    return ObservedTemperatures(kelvin[0], kelvin[1], np.rint(land * np.float32(100)).astype(np.uint8))
-
-
-def _mix(base: float, difference: float, share: np.ndarray) -> np.ndarray:
-    return np.float32(base) + np.float32(difference) * share
-
-
-def _ramp(values: np.ndarray) -> np.ndarray:
-    """From 0 at -0.5 to 1 at 0.5."""
-    return np.clip(values + np.float32(0.5), 0, 1)
-
-
-def _compute_ice(z: np.ndarray, edge: np.ndarray, days: np.ndarray) -> np.ndarray:
-    """Share of ice if all were sea; widest in March in the north, in September in the south."""
-    season = np.cos(2 * np.pi * (np.mod(days, _YEAR) - 70) / _YEAR)
-    north = np.sin(np.radians(74 - 7 * season)).astype(np.float32)[:, None]
-    south = np.sin(np.radians(66 + 4 * season)).astype(np.float32)[:, None]
-    wavy = np.float32(0.03) * edge
-    return _ramp((z - north + wavy) * 60) + _ramp((-z - south + wavy) * 60)
+    return x, y, z
 
 
 def _draw_noise(scans: np.ndarray, frequency: str, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -161,7 +161,16 @@ def compute_satellite_vectors(scans: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return turned[0], turned[1], turned[2]
 
 
-def compute_footprints(scans: np.ndarray, frequency: str) -> Footprints:
+def locate_samples(frequency: str) -> np.ndarray:
+    """Positions of the beams of a frequency along the scan, in samples of 89 GHz, float64."""
+    if frequency in A1:
+        return 2 * np.arange(SAMPLES // 2) + A1[frequency]
+    return np.arange(float(SAMPLES))
+
+
+def compute_footprints(
+    scans: np.ndarray, frequency: str, *, samples: np.ndarray | None = None
+) -> Footprints:
     """Compute the positions where the beams of one frequency meet the ground.
 
     Parameters
@@ -170,17 +179,18 @@ def compute_footprints(scans: np.ndarray, frequency: str) -> Footprints:
         Numbers of scans, shape (scans,).
     frequency : str
         One of ``FREQUENCIES``.
+    samples : ndarray of float, optional
+        Positions along the scan in samples of 89 GHz, in place of those of the beams.
 
     Returns
     -------
     Footprints
         486 samples of 89A and 89B, 243 of the others.
     """
+    sample = locate_samples(frequency) if samples is None else samples
     if frequency in A1:
-        sample = 2 * np.arange(SAMPLES // 2) + A1[frequency]
         cone = CONE - A2[frequency] * SPACING  # positive is towards the satellite
     else:
-        sample = np.arange(float(SAMPLES))
         cone = CONE - (B_BEHIND_A / EARTH_RADIUS if frequency == "89B" else 0)
     from_middle = sample - (SAMPLES - 1) / 2
     azimuth = from_middle * SAMPLE_ANGLE
