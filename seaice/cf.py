@@ -49,6 +49,7 @@ KINDS: Mapping[str, str] = {
     "consolidate": "cube",
     "create_mask": "mask",
     "fill_field": "filled field",
+    "forecast": "forecast",
     "grid_freeboard": "freeboard grid",
     "grid_swaths": "swath grid",
     "ice_index": "extent series",

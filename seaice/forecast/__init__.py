@@ -1,0 +1,1 @@
+"""Forecasts of ice concentration: what they may know, simple rules that make them, their files."""
