@@ -54,6 +54,8 @@ KINDS: Mapping[str, str] = {
     "grid_swaths": "swath grid",
     "ice_index": "extent series",
     "predict": "scene map",
+    "retrieve_concentration": "concentration grid",
+    "retrieve_swath": "concentration pass",
 }
 
 # Concentration is packed as int16 in steps of 0.0001 (0.01 percent): an observed value

@@ -69,6 +69,8 @@ class _Parser(argparse.ArgumentParser):
 
     # The words of the command line, for messages.
     _words: Sequence[str] = ()
+    # The command that a line without one means.
+    _default_command: str | None = None
 
     def format_help(self) -> str:
         return in_form_of_caller(super().format_help())
@@ -80,6 +82,9 @@ class _Parser(argparse.ArgumentParser):
             self._refuse_unknown(words)
             words = self._add_config(words)
         else:
+            if self._default_command is not None and words[:1] not in (["-h"], ["--help"]):
+                is_option = not words or words[0].startswith("-")
+                words = [self._default_command, *words] if is_option else words
             self._check_command(words)
         self._words = words
         return super().parse_known_args(words, namespace)
@@ -316,7 +321,9 @@ _FORM: dict[str, Any] = {
 }
 
 
-def add_commands(parser: argparse.ArgumentParser, commands: Commands) -> list[argparse.ArgumentParser]:
+def add_commands(
+    parser: argparse.ArgumentParser, commands: Commands, default: str | None = None
+) -> list[argparse.ArgumentParser]:
     """Give a script subcommands, each with a stage function of its own.
 
     Parameters
@@ -325,12 +332,16 @@ def add_commands(parser: argparse.ArgumentParser, commands: Commands) -> list[ar
         Parser of :func:`make_parser`, made without a stage.
     commands : mapping of str to (callable, str)
         Stage and one line of help of every subcommand.
+    default : str, optional
+        The subcommand that a line means whose first word is an option.
 
     Returns
     -------
     list of argparse.ArgumentParser
         Parsers of the subcommands, in order; options are added to them.
     """
+    if isinstance(parser, _Parser):
+        parser._default_command = default
     subparsers = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", parser_class=_Parser
     )

@@ -502,6 +502,38 @@ def write_osisaf_now(path: Path, scene: Scene, *, days=(DAY,), format="NETCDF4")
         status[0] = bits
 
 
+# --- days of retrieve_concentration.py ----------------------------------------------------------------
+
+
+def write_retrieved(path: Path, scene: Scene, *, days=(DAY,), **_: object) -> None:
+    """Percent as float32, the first row in the south, land told by a bit beside other flags."""
+    cells, fill = scene.cells, np.float32(9.96921e36)
+    with netCDF4.Dataset(path, "w") as dataset:
+        define_time(dataset, days)
+        dataset.createDimension("x", cells.columns)
+        dataset.createDimension("y", cells.rows)
+        for axis, values in (("x", cells.x), ("y", cells.y[::-1])):
+            variable = dataset.createVariable(axis, "f8", (axis,))
+            variable.standard_name, variable.units = f"projection_{axis}_coordinate", "m"
+            variable[:] = values
+        crs = dataset.createVariable("crs", "i4", ())
+        crs.crs_wkt = to_projection(cells.epsg).target_crs.to_wkt()
+        no_value = scene.is_kind("land", "coast", "lake", "missing", "hole")
+        fields = {
+            "sea_ice_conc": np.where(no_value, fill, scene.percent),
+            "sea_ice_conc_asi": np.full(no_value.shape, 7),
+            "sea_ice_conc_error": np.where(scene.is_kind("ice", "never"), 1.5, fill),
+            "sea_ice_conc_raw": np.full(no_value.shape, -3),
+        }
+        for name, values in fields.items():
+            variable = dataset.createVariable(name, "f4", ("time", "y", "x"), fill_value=fill)
+            variable.set_auto_maskandscale(False)
+            variable.setncatts({"units": "percent", "grid_mapping": "crs"})
+            variable[0] = values[::-1]
+        status = dataset.createVariable("status_flag", "u2", ("time", "y", "x"))
+        status[0] = np.where(scene.is_kind("land", "coast", "lake"), 256, 1 | 32)[::-1]
+
+
 # --- the forms ----------------------------------------------------------------------------------------
 
 VALUE, MISSING, LAND, COAST, LAKE, HOLE, NEVER = range(7)
@@ -717,6 +749,22 @@ LAYOUTS = {
         write_amsr,
         _BT,
         options={"kilometres": 12},
+    ),
+    "retrieved": Layout(
+        "seaice-sic",
+        both("sic-AMSR2-@25000-20200305-v0.1.nc", "n", "s"),
+        P25,
+        write_retrieved,
+        _BT,
+        error=1.5,
+    ),
+    "retrieved on EASE2": Layout(
+        "seaice-sic",
+        both("sic-AMSR-E-ease2@25000-20200305-v0.1.nc", "n", "s"),
+        E25,
+        write_retrieved,
+        _BT,
+        error=1.5,
     ),
     "osi-401": Layout(
         "osi-401",

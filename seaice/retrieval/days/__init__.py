@@ -1,0 +1,1 @@
+"""Daily grids of ice concentration from swaths or gridded brightness temperatures."""
