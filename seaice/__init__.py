@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from seaice.cube.file import CubeFile as CubeFile
     from seaice.dates import DateRange as DateRange
     from seaice.ice_index.stage import extent_and_area as extent_and_area
-    from seaice.ice_index.stage import ice_edge_error as ice_edge_error
     from seaice.masks import read_mask as read_mask
+    from seaice.scoring.forecasts.ice_edge import ice_edge_error as ice_edge_error
     from seaice.swaths.archive import load_swaths as load_swaths
     from seaice.training.cache import cache_cube as cache_cube
     from seaice.training.cube_dataset import CubeDataset as CubeDataset
@@ -41,7 +41,7 @@ _HOMES = {
     "extent_and_area": "seaice.ice_index.stage",
     "filling_reach": "seaice.training.splits",
     "fold_tensor": "seaice.training.space_depth",
-    "ice_edge_error": "seaice.ice_index.stage",
+    "ice_edge_error": "seaice.scoring.forecasts.ice_edge",
     "load_ocean_mask": "seaice.training.dataset",
     "load_swaths": "seaice.swaths.archive",
     "measure_channel_statistics": "seaice.training.cube_dataset",

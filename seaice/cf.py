@@ -65,6 +65,8 @@ CONCENTRATION_SCALE = 0.0001
 CONCENTRATION_FILL = -32768
 # Smallest concentration of an ice-covered cell: the ice edge of maps, of extent and of scores.
 ICE_EDGE = 0.15
+# A stored 0.15 is read as the float32 just below 0.15; it must count as 15 percent.
+ROUNDING = 1e-6
 # Expected errors: int8 in steps of half a percent.
 ERROR_SCALE = 0.005
 ERROR_FILL = -1
@@ -398,6 +400,12 @@ def read_grid(dataset: netCDF4.Dataset) -> Grid:
             "sort the file by x and y"
         )
     return layout.grid
+
+
+def is_ice(concentration: np.ndarray, threshold: float = ICE_EDGE) -> np.ndarray:
+    """Whether a concentration, 0..1, is at least the threshold; False where NaN."""
+    covered: np.ndarray = concentration >= threshold - ROUNDING
+    return covered
 
 
 @dataclass(frozen=True)

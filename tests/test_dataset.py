@@ -35,6 +35,7 @@ from seaice.ice_index import stage
 from seaice.masking.land_mask import write_mask
 from seaice.masks import Mask
 from seaice.regions import Box
+from seaice.scoring.forecasts.ice_edge import ice_edge_error
 from seaice.training.dataset import (
     PARTS,
     ConsolidatedSICDataset,
@@ -970,7 +971,7 @@ def test_utils_offers_the_names_of_the_package():
     assert utils.ConsolidatedSICDataset is ConsolidatedSICDataset
     assert utils.load_ocean_mask is load_ocean_mask
     assert utils.fold_tensor is fold_tensor
-    assert utils.ice_edge_error is stage.ice_edge_error
+    assert utils.ice_edge_error is ice_edge_error
     assert utils.extent_and_area is stage.extent_and_area
     assert utils.filling_reach is filling_reach
     assert utils.DateRange is DateRange

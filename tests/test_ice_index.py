@@ -27,11 +27,11 @@ from seaice.grids import get_grid
 from seaice.ice_index.stage import (
     IceIndex,
     extent_and_area,
-    ice_edge_error,
     ice_index,
 )
 from seaice.pictures import animation
 from seaice.pictures.animation import animate
+from seaice.scoring.forecasts.ice_edge import ice_edge_error
 
 NAN = np.nan
 

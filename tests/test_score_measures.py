@@ -6,10 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seaice import InputError
-from seaice.ice_index.stage import (
-    extent_and_area,
-    ice_edge_error,
-)
+from seaice.ice_index.stage import extent_and_area
+from seaice.scoring.forecasts.ice_edge import ice_edge_error
 from seaice.scoring.measures import (
     Coverage,
     HeldOutCells,

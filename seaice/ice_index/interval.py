@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seaice.cf import ICE_EDGE
+from seaice.cf import ICE_EDGE, is_ice
 
 # Share of an interval, and its half width in standard errors of a normal distribution.
 LEVEL = 0.95
@@ -40,15 +40,6 @@ class Interval(NamedTuple):
     extent_high: np.ndarray
     area_low: np.ndarray
     area_high: np.ndarray
-
-
-def is_ice_covered(concentration: np.ndarray, threshold: float) -> np.ndarray:
-    """Whether cells hold at least ``threshold`` of ice; False where NaN.
-
-    A stored 0.15 is read as the float32 just below 0.15; it counts as 15 percent.
-    """
-    covered: np.ndarray = concentration >= threshold - 1e-6
-    return covered
 
 
 @dataclass(frozen=True)
@@ -177,12 +168,12 @@ def bound_sums(
     has_error = ~np.isnan(error[filled])
     spread = np.where(has_error, np.maximum(np.nan_to_num(error[filled]), _LEAST_ERROR), 0.5)
     likelihood = np.where(has_error, ndtr((value - threshold) / spread), 0.5)
-    is_ice = is_ice_covered(value, threshold)
+    is_covered = is_ice(value, threshold)
     share = _share_far_errors(days_back_forward[filled])
     ends = []
     for total, deviation, carried in (
-        (extent, np.sqrt(likelihood * (1 - likelihood)), is_ice),
-        (area, spread, is_ice * value),
+        (extent, np.sqrt(likelihood * (1 - likelihood)), is_covered),
+        (area, spread, is_covered * value),
     ):
         errors = size * deviation * np.sqrt([1 - share, share])
         half = _HALF_WIDTH * _combine_by_region(errors, blocks.number[filled], region, count, blocks)

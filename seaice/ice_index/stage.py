@@ -1,4 +1,4 @@
-"""Daily sea ice extent and area of a cube, and the error of an ice edge.
+"""Daily sea ice extent and area of a cube.
 
 Extent is the area of the cells with at least 15 percent ice; area is the ice in them.
 Both use true cell areas. A missing cell does not count as open water: its area is reported
@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from seaice import InputError, cf
-from seaice.cf import ICE_EDGE
+from seaice.cf import ICE_EDGE, is_ice
 from seaice.cube.file import CubeFile
 from seaice.daily.source import is_daily_name
 from seaice.flags import Surface
-from seaice.ice_index.interval import ErrorBlocks, Interval, bound_sums, is_ice_covered
+from seaice.ice_index.interval import ErrorBlocks, Interval, bound_sums
 from seaice.ice_index.series import (
     IndexSeries,
     draw_series,
@@ -142,7 +142,7 @@ def extent_and_area(
     assumed_ice = hole & {"filled": ~has_value, "ice": ~observed, "exclude": np.False_}[pole_hole_rule]
     left_out = hole if pole_hole_rule == "exclude" else assumed_ice
     used = has_value & ~left_out
-    ice = used & is_ice_covered(concentration, threshold)
+    ice = used & is_ice(concentration, threshold)
 
     def sum_by_region(cells: np.ndarray, weight: np.ndarray = cell_area) -> np.ndarray:
         sums = np.bincount(region[cells].ravel(), weights=weight[cells].ravel(), minlength=count + 1)
@@ -156,83 +156,6 @@ def extent_and_area(
     share = np.divide(not_observed, extent, out=np.full(count, np.nan), where=extent > 0)
     missing_area = sum_by_region(~has_value & ~left_out)
     return IceIndex(extent, area, missing_area, sum_by_region(assumed_ice), share)
-
-
-@dataclass(frozen=True)
-class IceEdgeError:
-    """Areas between two ice edges, in the unit of the cell areas.
-
-    Attributes
-    ----------
-    overestimate : float
-        Area with ice in the forecast and not in the reference (O).
-    underestimate : float
-        Area with ice in the reference and not in the forecast (U).
-    compared : float
-        Area of the cells that have a value in both.
-    """
-
-    overestimate: float
-    underestimate: float
-    compared: float
-
-    @property
-    def integrated(self) -> float:
-        """Integrated ice-edge error, O + U = absolute extent error + misplacement error."""
-        return self.overestimate + self.underestimate
-
-    @property
-    def extent_difference(self) -> float:
-        """Extent of the forecast less that of the reference, O - U."""
-        return self.overestimate - self.underestimate
-
-    @property
-    def absolute_extent(self) -> float:
-        """Absolute extent error, ``abs(O - U)``."""
-        return abs(self.extent_difference)
-
-    @property
-    def misplacement(self) -> float:
-        """Misplacement error, 2 min(O, U)."""
-        return 2 * min(self.overestimate, self.underestimate)
-
-
-def ice_edge_error(
-    forecast: np.ndarray, reference: np.ndarray, area: np.ndarray, threshold: float = ICE_EDGE
-) -> IceEdgeError:
-    """Compute the integrated ice-edge error of Goessling et al. 2016, doi:10.1002/2015GL067232.
-
-    Parameters
-    ----------
-    forecast, reference : ndarray of float, same shape
-        Concentration as a fraction; NaN is missing. Only cells with a value in both count.
-    area : ndarray, same shape
-        True area of the cells.
-    threshold : float
-        A cell is ice from this concentration on (>=, as for the extent, where the paper has
-        >), so that ``extent_difference`` is the difference of the two extents.
-
-    Returns
-    -------
-    IceEdgeError
-        All NaN where no cell has a value in both.
-
-    Examples
-    --------
-    >>> error = ice_edge_error(np.array([1, 1, 1, 0]), np.array([0, 0, 1, 1]), np.ones(4))
-    >>> error.overestimate, error.underestimate, error.integrated, error.misplacement
-    (2.0, 1.0, 3.0, 2.0)
-    """
-    common = ~(np.isnan(forecast) | np.isnan(reference))
-    if not common.any():
-        return IceEdgeError(np.nan, np.nan, 0.0)
-    ice_forecast = is_ice_covered(forecast, threshold)
-    ice_reference = is_ice_covered(reference, threshold)
-    return IceEdgeError(
-        float(area[common & ice_forecast & ~ice_reference].sum()),
-        float(area[common & ice_reference & ~ice_forecast].sum()),
-        float(area[common].sum()),
-    )
 
 
 def ice_index(

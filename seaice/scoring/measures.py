@@ -10,12 +10,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from seaice.cf import ICE_EDGE
+from seaice.cf import ROUNDING, is_ice
+from seaice.scoring.forecasts.ice_edge import find_wrong_side
 
 MARGINAL = (0.15, 0.80)  # concentrations of the marginal ice zone, ends included
 BETWEEN = (0.05, 0.95)  # concentrations between open water and closed ice, ends excluded
-# A stored 0.15 is read as the float32 just below 0.15; it must count as 15 percent.
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -164,23 +163,17 @@ def compute_correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(a @ b) / norm if norm > 0 else np.nan
 
 
-def is_ice(concentration: np.ndarray) -> np.ndarray:
-    """Whether a concentration, 0..1, is at least 15 percent."""
-    mask: np.ndarray = concentration >= ICE_EDGE - _ROUNDING
-    return mask
-
-
 def is_marginal(concentration: np.ndarray) -> np.ndarray:
     """Whether a concentration, 0..1, is that of the marginal ice zone: 15 to 80 percent."""
     low, high = MARGINAL
-    mask: np.ndarray = (concentration >= low - _ROUNDING) & (concentration <= high + _ROUNDING)
+    mask: np.ndarray = (concentration >= low - ROUNDING) & (concentration <= high + ROUNDING)
     return mask
 
 
 def is_between(concentration: np.ndarray) -> np.ndarray:
     """Whether a concentration, 0..1, lies above 5 and below 95 percent."""
     low, high = BETWEEN
-    mask: np.ndarray = (concentration > low + _ROUNDING) & (concentration < high - _ROUNDING)
+    mask: np.ndarray = (concentration > low + ROUNDING) & (concentration < high - ROUNDING)
     return mask
 
 
@@ -193,8 +186,7 @@ def _measure_areas(
     def sum_by_day(weight: np.ndarray) -> np.ndarray:
         return np.bincount(day_index, weights=weight, minlength=days.size)
 
-    over = sum_by_day(area * (is_ice(value) & ~is_ice(truth)))
-    under = sum_by_day(area * (is_ice(truth) & ~is_ice(value)))
+    over, under = (sum_by_day(area * cells) for cells in find_wrong_side(value, truth))
     # Ice area counts the ice of ice-covered cells alone, as ice_index.py does.
     ice = sum_by_day(area * (np.where(is_ice(value), value, 0) - np.where(is_ice(truth), truth, 0)))
     return {

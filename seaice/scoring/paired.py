@@ -15,10 +15,9 @@ from typing import Literal
 import numpy as np
 
 from seaice import InputError
+from seaice.scoring.forecasts.blocks import FEWEST_BLOCKS, draw_blocks
 
 Measure = Literal["rmse", "mae"]
-
-_FEWEST_BLOCKS = 4  # with fewer blocks the interval would be far too narrow
 
 
 @dataclass(frozen=True)
@@ -125,10 +124,7 @@ def compare_paired(
         return PairedDifference(np.nan, np.nan, np.nan, 0, block_days, 0)
     difference = float(compute_difference(np.arange(days.size)))
     low = high = np.nan
-    blocks = -(-days.size // block_days)
-    if days.size >= _FEWEST_BLOCKS * block_days:
-        starts = np.random.default_rng(seed).integers(0, days.size, (samples, blocks, 1))
-        drawn = (starts + np.arange(block_days)) % days.size
-        drawn = drawn.reshape(samples, -1)[:, : days.size]
+    if days.size >= FEWEST_BLOCKS * block_days:
+        drawn = draw_blocks(days.size, block_days, samples=samples, seed=seed)
         low, high = (float(q) for q in np.percentile(compute_difference(drawn), (2.5, 97.5)))
     return PairedDifference(difference, low, high, int(days.size), block_days, int(common.sum()))

@@ -1,0 +1,1 @@
+"""Scores of forecasts of ice concentration: functions of arrays."""
