@@ -15,8 +15,9 @@ from seaice.retrieval import ALGORITHMS, get_algorithm
 from seaice.retrieval.algorithms import asi, nasa_team
 from seaice.retrieval.algorithms.base import CHANNELS, NOISE, retrieve_base
 from seaice.retrieval.algorithms.hybrid import find_lines
-from seaice.retrieval.evaluation import SampleScores, evaluate_algorithms
 from seaice.retrieval.fit import fit_tie_point_file
+from seaice.retrieval.judging.sample_scores import SampleScores
+from seaice.retrieval.judging.stage import evaluate_algorithms
 from seaice.retrieval.tie_points import (
     HEMISPHERES,
     Signature,

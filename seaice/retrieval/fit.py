@@ -10,7 +10,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.report import Report
-from seaice.retrieval.evaluation import select_samples
+from seaice.retrieval.judging.sample_scores import select_samples
 from seaice.retrieval.tie_points import (
     HEMISPHERES,
     LEAST_SAMPLES,

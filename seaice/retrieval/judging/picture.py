@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seaice.drawing import palette
-from seaice.retrieval.evaluation import MIXTURES, SampleScores
+from seaice.retrieval.judging.sample_scores import MIXTURES, SampleScores
 from seaice.runtime.atomic_write import atomic
 
 if TYPE_CHECKING:

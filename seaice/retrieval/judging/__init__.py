@@ -1,0 +1,1 @@
+"""Algorithms judged on samples of known concentration."""
