@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from seaice import InputError, grids
+from seaice.drawing.gshhg import compute_land_share
 from seaice.simulate import compute_true_concentration, compute_true_day, scan_geometry
 from seaice.simulate.amsr2_signal import FOOTPRINTS, Scene
 from seaice.simulate.globe import temperature_statistics
@@ -221,3 +222,11 @@ def test_ice_changes_with_seed_and_day(coarse_truth):
 def test_impossible_footprints_are_refused():
     with pytest.raises(InputError, match="footprint of 0 to 100 km, found -3"):
         compute_true_concentration(np.array([80.0]), np.array([0.0]), WINTER, footprint=-3)
+
+
+def test_land_is_seen_at_every_longitude_of_single_precision():
+    longitude = np.nextafter(np.float32(-180 + 1 / 12), np.float32(-181)) * np.ones(4, np.float32)
+    latitude = np.array([-89, 0, 66, 70], np.float32)
+    share = compute_land_share(latitude, longitude, footprint=20)
+    beside = compute_land_share(latitude, np.float32(-179.9) * np.ones(4, np.float32), footprint=20)
+    assert share == pytest.approx(beside, abs=0.05)

@@ -128,6 +128,7 @@ def compute_land_share(latitude: np.ndarray, longitude: np.ndarray, *, footprint
     rows, columns = share.shape[0], share.shape[1] - 1
     row = np.clip((latitude + 90) * (rows / 180) - 0.5, 0, rows - 1.001)
     column = np.mod((longitude + 180) * (columns / 360) - 0.5, columns)
+    column = np.where(column < columns, column, 0)  # a tiny negative number is rounded to the divisor
     i, j = row.astype(np.int32), column.astype(np.int32)
     up, right = (row - i).astype(np.float32), (column - j).astype(np.float32)
     low = share[i, j] * (1 - right) + share[i, j + 1] * right
