@@ -18,9 +18,10 @@ from seaice.retrieval.algorithms.base import NOISE
 from seaice.retrieval.tie_points import Signatures
 
 # Share of the variance of the surfaces that lies within the coarse footprint.
-FINE_SHARE = 0.3
-# Standard deviation of a concentration about that of the next coarser footprint.
-PRIOR_WIDTH = 0.06
+FINE_SHARE = 0.2
+# Standard deviation of a concentration about that of the next coarser footprint: this much, and a share
+# of the c (1 - c) that leads and floes can make at most.
+PRIOR_WIDTH = 0.02
 # Noise of one measurement, kelvin (JAXA, GCOM-W1 AMSR2 data users' manual).
 NOISES = {"6.9": 0.34, "7.3": 0.43, "10.7": 0.7, "18.7": 0.7, "23.8": 0.6, "36.5": 0.7, "89": 1.2}
 _ENTRIES = 201
@@ -122,14 +123,14 @@ class Coarse:
         Concentration of the base.
     local : ndarray of float32, shape (2 * fine channels, ...)
         As of :meth:`LocalSignatures.find`.
-    concentration, standard_error : ndarray of float32, optional
-        Of the next coarser step, whose width is known.
+    concentration, standard_error : ndarray of float32
+        Of the next coarser step, which may be the base.
     """
 
     base: np.ndarray
     local: np.ndarray
-    concentration: np.ndarray | None = None
-    standard_error: np.ndarray | None = None
+    concentration: np.ndarray
+    standard_error: np.ndarray
 
 
 def sharpen(
@@ -138,6 +139,7 @@ def sharpen(
     signatures: LocalSignatures,
     *,
     noise: Mapping[str, np.ndarray],
+    unevenness: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Retrieve the concentration from fine channels and what coarser steps tell.
 
@@ -151,6 +153,8 @@ def sharpen(
     signatures : LocalSignatures
     noise : mapping of str to ndarray
         Added variances by channel.
+    unevenness : float
+        Variance of the concentration within the next coarser footprint, as a share of c (1 - c).
 
     Returns
     -------
@@ -162,10 +166,9 @@ def sharpen(
     channels = signatures.fine_channels
     shape = coarse.base.shape
     means = signatures.signatures.select(channels)
-    prior = np.zeros((2, coarse.base.size), np.float32)
-    if coarse.concentration is not None and coarse.standard_error is not None:
-        prior[0] = coarse.concentration.ravel()
-        prior[1] = 1 / (coarse.standard_error.ravel() ** 2 + np.float32(PRIOR_WIDTH**2))
+    clipped = np.clip(coarse.concentration, 0, 1)
+    variance = coarse.standard_error**2 + PRIOR_WIDTH**2 + unevenness * clipped * (1 - clipped)
+    prior = np.stack([coarse.concentration.ravel(), 1 / variance.ravel()], dtype=np.float32)
     results = np.empty((2, coarse.base.size), np.float32)
     _sharpen_kernels.sharpen(
         _stack(temperatures, channels),

@@ -30,13 +30,11 @@ from seaice.retrieval.tie_points import Hemisphere, Signatures, TiePoints
 from seaice.sources.amsr2.swath import Swath
 
 FootprintName = Literal["4", "9", "20"]
-# The steps that sharpen the base, by the footprint wanted; the frequency at whose places and footprints
-# each works, and its channels.
+# Steps that sharpen the base, by the footprint asked for.
 _NAMES: dict[FootprintName, str] = {"20": "", "9": "9", "4": "94"}
-_STEPS = {"9": ("36.5", ("36.5V", "36.5H", "89V", "89H")), "4": ("89", ("89V", "89H"))}
 # Standard error as a share of the range of the neighbouring pixels, as a footprint is no cell, by the
 # number of steps. Fitted by benchmarks/sharpening.py.
-SMEARING = (0.2, 0.2, 0.2)
+SMEARING = (0.4, 0.15, 0.1)
 # A base that is missing along a coast is that of the sea beside it: the width of a Gaussian, kilometres,
 # and the share of its weight that suffices.
 _BESIDE, _LEAST_BESIDE = 10.0, 0.05
@@ -44,6 +42,30 @@ _BESIDE, _LEAST_BESIDE = 10.0, 0.05
 _STAND_IN_ERROR = 0.2
 # A share of land below which a footprint counts as free of it.
 _NO_LAND = 0.005
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step that sharpens.
+
+    Attributes
+    ----------
+    frequency : str
+        At whose pixels and footprints it works.
+    channels : tuple of str
+    unevenness : float
+        As for :func:`seaice.retrieval.sharpen.sharpen`.
+    """
+
+    frequency: str
+    channels: tuple[str, ...]
+    unevenness: float
+
+
+_STEPS = {
+    "9": _Step("36.5", ("36.5V", "36.5H", "89V", "89H"), 0.5),
+    "4": _Step("89", ("89V", "89H"), 0.02),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,22 +173,22 @@ def retrieve_swath(
     targets, parts = [target], [_StepResult.by_base(base_fields)]
     names = _list_steps(bands, footprint) if algorithm.is_sharpened else ""
     for name in names:
-        frequency, channels = _STEPS[name]
-        local = LocalSignatures(signatures, algorithm.channels, channels)
+        step = _STEPS[name]
+        local = LocalSignatures(signatures, algorithm.channels, step.channels)
         departures = local.find(kelvin, retrieved.concentration, noise)
         fields = _extend(np.concatenate([base_fields, departures]), target)
-        coarser = targets[0], parts[0]
-        targets = [choose_band(bands[f], 0) for f in (frequency, f"{frequency}B") if f in bands]
-        parts = [
-            _sharpen_band(
-                {**bands, frequency: [band]},
-                band,
-                local,
-                footprints.interpolate(fields, target.position, band.position),
-                _interpolate_coarser(*coarser, band),
-            )
-            for band in targets
+        before = targets[0], parts[0]
+        targets = [
+            choose_band(bands[f], 0) for f in (step.frequency, f"{step.frequency}B") if f in bands
         ]
+        parts = []
+        for band in targets:
+            sharp, sharp_noise = match_bands(
+                {**bands, step.frequency: [band]}, list_frequencies(step.channels), band
+            )
+            coarse = footprints.interpolate(fields, target.position, band.position)
+            coarser = _interpolate_coarser(*before, band)
+            parts.append(_sharpen(sharp, sharp_noise, local, coarse, coarser, step.unevenness))
     return _assemble(targets, parts, len(names), time[scans], tie_points.hemisphere)
 
 
@@ -218,13 +240,13 @@ def retrieve_gridded(
     result = _StepResult.by_base(base_fields)
     is_sharpened = algorithm.is_sharpened and {"89V", "89H"} <= kelvin.keys()
     names = _NAMES[footprint] if is_sharpened else ""
-    for number, name in enumerate(names):
-        frequency, channels = _STEPS[name]
-        local = LocalSignatures(signatures, algorithm.channels, channels)
+    for name in names:
+        step = _STEPS[name]
+        local = LocalSignatures(signatures, algorithm.channels, step.channels)
         fields = np.concatenate([base_fields, local.find(coarse, retrieved.concentration, {})])
-        coarser = np.stack([result.concentration, result.standard_error]) if number else None
-        sharp = match(channels, FOOTPRINTS[frequency])
-        result = _sharpen(sharp, {}, local, fields, coarser)
+        coarser = np.stack([result.concentration, result.standard_error])
+        sharp = match(step.channels, FOOTPRINTS[step.frequency])
+        result = _sharpen(sharp, {}, local, fields, coarser, step.unevenness)
     return result.finish(base_fields[-1], len(names))
 
 
@@ -285,7 +307,7 @@ class _StepResult:
         """Add what the neighbours tell of the error, and the status."""
         base, _, misfit, open_water, coarse_land = self.base_fields
         concentration = np.where(land < NO_SEA, self.concentration, np.float32(np.nan))
-        smearing = SMEARING[steps] * _compute_range(concentration)
+        smearing = SMEARING[steps] * compute_range(concentration)
         is_value = np.isfinite(concentration)
         with np.errstate(invalid="ignore"):
             bits = (
@@ -306,7 +328,7 @@ class _StepResult:
         )
 
 
-def _compute_range(values: np.ndarray) -> np.ndarray:
+def compute_range(values: np.ndarray) -> np.ndarray:
     """Range of every value and its eight neighbours."""
     ends = []
     for end in (np.fmax, np.fmin):
@@ -321,9 +343,10 @@ def _sharpen(
     noise: Temperatures,
     local: LocalSignatures,
     fields: np.ndarray,
-    coarser: np.ndarray | None,
+    coarser: np.ndarray,
+    unevenness: float,
 ) -> _StepResult:
-    """Sharpen at places where the base and the step before are base_fields.
+    """Sharpen at places where fields of the base and of the step before are given.
 
     Parameters
     ----------
@@ -332,34 +355,22 @@ def _sharpen(
     local : LocalSignatures
     fields : ndarray of float32, shape (5 + 2 * fine channels, ...)
         Of :func:`_collect` and of :meth:`LocalSignatures.find`.
-    coarser : ndarray of float32, shape (2, ...), optional
-        Concentration and standard error of the step before, if that is not the base.
+    coarser : ndarray of float32, shape (2, ...)
+        Concentration and standard error of the step before.
+    unevenness : float
     """
     base_fields, departures = fields[:5], fields[5:]
-    stand_in = base_fields[:2]
-    coarse = Coarse(base_fields[0], departures)
-    if coarser is not None:
-        is_absent = np.isnan(coarser).any(axis=0)
-        wide = np.stack([base_fields[0], np.full_like(base_fields[0], _STAND_IN_ERROR)])
-        stand_in = np.where(is_absent, wide, coarser)
-        coarse = Coarse(base_fields[0], departures, *stand_in)
-    concentration, standard_error = sharpen(kelvin, coarse, local, noise=noise)
+    wide = np.stack([base_fields[0], np.full_like(base_fields[0], _STAND_IN_ERROR)])
+    stand_in = np.where(np.isnan(coarser).any(axis=0), wide, coarser)
+    coarse = Coarse(base_fields[0], departures, *stand_in)
+    concentration, standard_error = sharpen(kelvin, coarse, local, noise=noise, unevenness=unevenness)
     is_sharpened = np.isfinite(concentration)
     filled = np.where(is_sharpened, [concentration, standard_error], stand_in)
     return _StepResult(filled[0], filled[1], is_sharpened, base_fields)
 
 
-def _sharpen_band(
-    bands: Bands, band: Band, local: LocalSignatures, fields: np.ndarray, coarser: np.ndarray | None
-) -> _StepResult:
-    kelvin, noise = match_bands(bands, list_frequencies(local.fine_channels), band)
-    return _sharpen(kelvin, noise, local, fields, coarser)
-
-
-def _interpolate_coarser(band: Band, result: _StepResult, target: Band) -> np.ndarray | None:
-    """Concentration and standard error of a sharpened step at the pixels of another band."""
-    if not result.is_sharpened.any():
-        return None
+def _interpolate_coarser(band: Band, result: _StepResult, target: Band) -> np.ndarray:
+    """Concentration and standard error of a step at the pixels of another band."""
     fields = np.stack([result.concentration, result.standard_error])
     return footprints.interpolate(fields, band.position, target.position)
 
