@@ -30,8 +30,8 @@ from seaice.simulate.scan_geometry import (
 _NOISE_STEPS = 4096
 # Mean diameters of the footprints, kilometres.
 FOOTPRINTS = {
-    "6.9": 48.0, "7.3": 46.0, "10.7": 33.0, "18.7": 18.0, "23.8": 20.0, "36.5": 9.5,
-    "89A": 4.0, "89B": 4.0,
+    "6.9": 46.6, "7.3": 46.6, "10.7": 31.7, "18.7": 17.5, "23.8": 19.7, "36.5": 9.2,
+    "89A": 3.9, "89B": 3.9,
 }  # fmt: skip
 _LAND = (288.0, 274.0)
 _LAND_COOLER_AT_POLES = (33.0, 31.0)
