@@ -29,8 +29,8 @@ sys.path.insert(0, str(ROOT))
 
 from seaice.retrieval import get_algorithm
 from seaice.retrieval.algorithms.base import CHANNELS, retrieve_base
-from seaice.retrieval.evaluation import WINTER_MONTHS
 from seaice.retrieval.footprints import FOOTPRINTS, average_grid, compute_sigma
+from seaice.retrieval.judging.sample_scores import WINTER_MONTHS
 from seaice.retrieval.sharpen import NOISES
 from seaice.retrieval.swath import (
     SMEARING,
@@ -97,6 +97,13 @@ def invent_pattern(size: int, random: np.random.Generator) -> np.ndarray:
     loose = np.clip(0.5 + 1.2 * edge + 0.3 * draw_field(2), 0, 1)
     polynyas = np.clip(2 * (draw_field(size / 20) - 2.2), 0, 1)
     return (loose * (1 - polynyas)).astype(np.float32)
+
+
+def find_patterns(arguments: argparse.Namespace, random: np.random.Generator) -> list[np.ndarray]:
+    """Patterns of the files, or invented ones."""
+    if arguments.input is None:
+        return [invent_pattern(arguments.size, random) for _ in range(arguments.scenes)]
+    return read_patterns(arguments.input, arguments.size, arguments.scenes)
 
 
 def add_leads(pattern: np.ndarray, random: np.random.Generator, count: int = 40) -> np.ndarray:
@@ -268,9 +275,10 @@ def read_surfaces(arguments: argparse.Namespace, signatures: Signatures) -> Surf
     return Surfaces(kelvin[:, usable & (samples.concentration == 0)], kelvin[:, ice])
 
 
-def parse(words: list[str] | None) -> argparse.Namespace:
+def parse(words: list[str] | None, description: str | None = __doc__) -> argparse.Namespace:
+    """Read the options that say where patterns and signatures come from."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--input", type=Path, help="folder of Bremen grids of 6.25 km; else patterns are invented"
@@ -298,11 +306,7 @@ def main(words: list[str] | None = None) -> int:
     ).select(CHANNELS)
     random = np.random.default_rng(arguments.seed)
     surfaces = read_surfaces(arguments, signatures)
-    if arguments.input is None:
-        patterns = [invent_pattern(arguments.size, random) for _ in range(arguments.scenes)]
-    else:
-        patterns = read_patterns(arguments.input, arguments.size, arguments.scenes)
-    fines = [add_leads(pattern, random) for pattern in patterns]
+    fines = [add_leads(pattern, random) for pattern in find_patterns(arguments, random)]
     ratios = [compare(fines, surfaces, signatures, d, random) for d in arguments.distances]
     print(f"\nStep 3 over ASI: {np.mean(ratios):.2f}, at most {REQUIRED} required")
     return 0 if np.mean(ratios) <= REQUIRED else 1

@@ -50,7 +50,7 @@ def mix(concentration, channel):
     return water + concentration * (ice - water)
 
 
-def make_swath(concentration, *, horns="A", latitude=75.0, scans=30, **changes):
+def make_swath(concentration, *, horns="A", behind=-5.0, latitude=75.0, scans=30, **changes):
     """A swath over ice; its concentration is a function of latitude, longitude and footprint."""
     kelvin, positions = {}, {}
     offsets = {"18.7": 0.3, "23.8": 0.0, "36.5": -0.7, "89A": -2.0, "89B": 1.0}
@@ -63,7 +63,7 @@ def make_swath(concentration, *, horns="A", latitude=75.0, scans=30, **changes):
             48 if is_fine else 24,
             spacing=5.0 if is_fine else 10.0,
             latitude=latitude,
-            forward=5.0 if frequency == "89B" else 0.0,
+            forward=-behind if frequency == "89B" else 0.0,
             aside=aside,
         )
         positions[frequency] = Positions(north.astype(np.float32), east.astype(np.float32))
@@ -217,6 +217,8 @@ def test_land_near_by_tells_its_own_temperature_and_error():
     near = (position - position[:, 5, 9][:, None, None]) ** 2
     values = seen[(near.sum(0) <= 59.1**2) & (share > 0.95)]
     expected = (0.25 * values.std() / 0.75) ** 2
+    median = (seen[5, 9] - 0.25 * np.median(values)) / 0.75
+    np.testing.assert_allclose(cleaned[0, 5, 9], median, rtol=1e-6)
     np.testing.assert_allclose(variance[0, 5, 9], expected, rtol=1e-4)
     everything = seen[share > 0.95]
     np.testing.assert_allclose(variance[0, 20, 2], (0.2 * everything.std() / 0.8) ** 2, rtol=1e-4)
@@ -341,10 +343,20 @@ def find_weather():
     return axes[:, -1] * np.sqrt(sizes[-1]) * np.sign(axes[:, -1].sum())
 
 
-def test_scans_of_both_horns_stand_in_turn():
-    swath = make_swath(lambda north, *_: 0.5 + 0 * north, horns="AB")
+@pytest.mark.parametrize(("behind", "scan"), [(-5.0, 1), (5.0, 0), (15.0, 0)])
+def test_scans_of_both_horns_stand_in_the_order_of_the_track(behind, scan):
+    swath = make_swath(lambda north, *_: 0.5 + 0 * north, horns="AB", behind=behind)
     result = retrieve(swath)
     assert result.concentration.shape == (60, 48)
+    assert (np.diff(result.latitude, axis=0) > 0).all()
+    np.testing.assert_allclose(result.concentration, 0.5, atol=1e-3)
+    assert set(swath.scan_times) == set(result.time)
+    assert result.time[scan] == swath.scan_times[0]
+
+
+def test_results_of_both_horns_lie_at_their_pixels():
+    swath = make_swath(lambda north, *_: 0.5 + 0 * north, horns="AB")
+    result = retrieve(swath)
     np.testing.assert_array_equal(result.latitude[::2], swath.positions["89A"].latitude)
     np.testing.assert_array_equal(result.latitude[1::2], swath.positions["89B"].latitude)
     np.testing.assert_array_equal(result.time, np.repeat(swath.scan_times, 2))

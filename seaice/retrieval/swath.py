@@ -387,10 +387,17 @@ def _extend(fields: np.ndarray, band: Band) -> np.ndarray:
     return np.where(is_missing, beside, fields)
 
 
-def _interleave(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Put the scans of two horns in turn."""
-    first = arrays[0]
-    return np.stack(arrays, axis=-2).reshape(*first.shape[:-2], -1, first.shape[-1])
+def _order_scans(bands: Sequence[Band]) -> np.ndarray:
+    """Order of the scans of one or two horns along the track, the first horn's numbered first."""
+    first = bands[0].position
+    scans, middle = first.shape[1], first.shape[2] // 2
+    advance = np.diff(first[:, :, middle], axis=1)
+    along = [np.arange(scans, dtype=np.float64)]
+    for band in bands[1:]:
+        offset = (band.position - first)[:, :-1, middle]
+        with np.errstate(invalid="ignore"):
+            along.append(along[0] + np.nanmedian((offset * advance).sum(0) / (advance**2).sum(0)))
+    return np.argsort(np.concatenate(along), kind="stable")
 
 
 def _assemble(
@@ -401,10 +408,14 @@ def _assemble(
     hemisphere: Hemisphere,
 ) -> SwathConcentration:
     """Put the pixels of one or two horns together, and leave out those near the equator."""
-    result = _StepResult(*(_interleave([vars(p)[f.name] for p in parts]) for f in fields(_StepResult)))
+    order = _order_scans(bands)
+
+    def join(arrays: Sequence[np.ndarray]) -> np.ndarray:
+        return np.concatenate(arrays, axis=-2)[..., order, :]
+
+    result = _StepResult(*(join([vars(p)[f.name] for p in parts]) for f in fields(_StepResult)))
     latitude, longitude, land = (
-        _interleave([getattr(band, name) for band in bands])
-        for name in ("latitude", "longitude", "land")
+        join([getattr(band, name) for band in bands]) for name in ("latitude", "longitude", "land")
     )
     sign = 1 if hemisphere == "north" else -1
     with np.errstate(invalid="ignore"):
@@ -412,6 +423,5 @@ def _assemble(
             sign * latitude >= LOWEST_LATITUDE, result.concentration, np.float32(np.nan)
         )
     part = replace(result, concentration=concentration).finish(land, steps)
-    return SwathConcentration(
-        **vars(part), latitude=latitude, longitude=longitude, time=np.repeat(time, len(bands))
-    )
+    times = np.tile(time, len(bands))[order]
+    return SwathConcentration(**vars(part), latitude=latitude, longitude=longitude, time=times)
