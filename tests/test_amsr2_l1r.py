@@ -8,6 +8,7 @@ import h5py
 import netCDF4
 import numpy as np
 import pytest
+import xarray
 from gportal_catalogue import products_in
 from gportal_server import GPortalServer
 
@@ -158,6 +159,11 @@ def test_from_granules_to_grids(l1r, granules, tmp_path, layout):
                 "scan_times",
             ]
             assert (swath.sensor, swath.level) == ("AMSR2", "L1R")
+    if layout == "hdf5":
+        with xarray.open_dataset(archive, group=granules[0].name(L1R)) as dataset:
+            temperature = dataset["temperature_res23-36.5V"]
+            assert temperature.attrs["long_name"].endswith("36.5 GHz, V polarization, footprint res23")
+            assert {"latitude", "longitude", "scan_times"} <= set(temperature.coords)
     assert verify_archive.main([str(archive)]) == 0
     parts = tmp_path / "parts"
     assert (
@@ -231,7 +237,7 @@ def test_channels_of_the_other_level_are_not_gridded(l1r, tmp_path, capsys):
         "36.5H",
     ]
     assert grid_swaths.main(words) == 1
-    assert "found a granule of L1R" in capsys.readouterr().err
+    assert "choose others with --channels, such as res36-36.5H" in capsys.readouterr().err
 
 
 def test_resampled_granules_of_g_portal(l1r, tmp_path, monkeypatch):

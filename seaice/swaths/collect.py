@@ -231,13 +231,18 @@ def _choose_product(
         raise InputError(
             f"expected channels of {level}, found {' '.join(channels or ())} of {of_channels}"
         )
-    granules = find_granules(folder)[0] if folder and not (sensor and level) else {}
-    sensors = {name.sensor for name in granules.values()}
-    levels = {name.level for name in granules.values()}
+    names = _list_names(folder) if folder and not (sensor and level) else []
+    sensors, levels = {name.sensor for name in names}, {name.level for name in names}
     if sensor is None:
         sensor = sensors.pop() if len(sensors) == 1 else "AMSR2"
     level = level or of_channels or (levels.pop() if len(levels) == 1 else "L1B")
     return get_sensor(sensor).name, level
+
+
+def _list_names(folder: Path) -> list[GranuleName]:
+    """Names of the granules of a folder; where no file has the name of one, by what they hold."""
+    names = [name for path in folder.rglob("*") if (name := GranuleName.parse(path.name))]
+    return names or list(find_granules(folder)[0].values())
 
 
 def _choose_channels(
