@@ -525,6 +525,17 @@ def add_period(parser: argparse.ArgumentParser, *, required: bool = True) -> Non
         )
 
 
+def add_test_days(parser: argparse.ArgumentParser) -> None:
+    """Add ``--test`` and ``--train``, first and last days, of a stage that forecasts."""
+    for name, text in (
+        ("test", "first and last day that is forecast"),
+        ("train", "first and last day to learn from (default: all days before the test)"),
+    ):
+        parser.add_argument(
+            f"--{name}", nargs=2, type=day, required=name == "test", metavar=("FROM", "TO"), help=text
+        )
+
+
 def add_product(parser: argparse.ArgumentParser) -> None:
     """Add ``--product``: which products of a folder of daily files are read."""
     parser.add_argument(

@@ -47,7 +47,7 @@ def write_forecast(
     *,
     initial_days: Sequence[date],
     leads: Sequence[int],
-    forecast: Iterable[tuple[date, np.ndarray] | tuple[date, np.ndarray, np.ndarray]],
+    forecast: Iterable[tuple[date, *tuple[np.ndarray, ...]]],
     grid: Grid,
     attributes: Mapping[str, Any],
     members: int | None = None,

@@ -15,6 +15,7 @@ import numpy as np
 from seaice import InputError
 from seaice.cf import ICE_EDGE
 from seaice.cube.file import CubeFile
+from seaice.dates import DateRange
 from seaice.flags import FillFlag, Surface
 from seaice.grids import Grid
 from seaice.masks import read_mask
@@ -50,7 +51,7 @@ class SeaIceRecord:
     ----------
     path : Path
     days : list of date
-        Every day of the cube, or of the part that :meth:`up_to` leaves.
+        Every day from the first to the last of the cube, or of the part that :meth:`up_to` leaves.
     grid : Grid
     ocean : ndarray of bool, shape (rows, columns)
         Cells that are forecast, the pole hole too.
@@ -68,7 +69,7 @@ class SeaIceRecord:
         self._cube = CubeFile(cube_file)
         try:
             self.path = self._cube.path
-            self.days: list[date] = list(self._cube.dates)
+            self.days, self._stored_days = _list_days(self._cube), frozenset(self._cube.dates)
             self.grid: Grid = self._cube.grid
             self.attributes: dict[str, Any] = self._cube.attributes
             self.tells_filled = self._cube.has("fill_flag")
@@ -108,6 +109,21 @@ class SeaIceRecord:
             Fraction 0..1; NaN outside the ocean, and everywhere where nothing is known.
         """
         return self._inputs.get(self._check(day), self._fill_from_past)
+
+    def complete(self, field: np.ndarray) -> np.ndarray:
+        """Give ocean cells without a value that of the nearest cell, the pole hole the mean of its rim.
+
+        Parameters
+        ----------
+        field : ndarray of float, shape (rows, columns)
+            NaN outside the ocean; changed in place. All NaN stays all NaN.
+        """
+        unknown = self._find_unknown(field)
+        if unknown.size and unknown.size < np.count_nonzero(self.ocean & ~self.hole):
+            _copy_nearest(field, unknown)
+        if self._rim.any():
+            field[self.hole & self.ocean] = field[self._rim].mean()
+        return field
 
     def measure_observed(self, day: date, cells: np.ndarray | None = None) -> float:
         """Share of cells observed on a day; of the ocean outside the pole hole by default."""
@@ -150,6 +166,8 @@ class SeaIceRecord:
         return day
 
     def _read_observed(self, day: date) -> np.ndarray:
+        if day not in self._stored_days:
+            return np.full(self.grid.shape, np.float32(np.nan))
         number = self._cube.index(day)
         observed = self._cube.flags(number) == self._cube.flag_value(FillFlag.OBSERVED.meaning)
         cells = observed & self.ocean & ~self.hole
@@ -157,19 +175,19 @@ class SeaIceRecord:
 
     def _fill_from_past(self, day: date) -> np.ndarray:
         values = self.read_observed(day).ravel().copy()
-        unknown = np.flatnonzero((self.ocean & ~self.hole).ravel() & np.isnan(values))
+        unknown = self._find_unknown(values)
         position = bisect_right(self.days, day) - 1
         for earlier in reversed(self.days[max(0, position - LONGEST_CARRY) : position]):
             if not unknown.size:
                 break
             values[unknown] = self.read_observed(earlier).ravel()[unknown]
             unknown = unknown[np.isnan(values[unknown])]
-        field = values.reshape(self.grid.shape)
-        if unknown.size and unknown.size < np.count_nonzero(self.ocean & ~self.hole):
-            _copy_nearest(field, unknown)
-        if self._rim.any():
-            field[self.hole & self.ocean] = field[self._rim].mean()
-        return field
+        return self.complete(values.reshape(self.grid.shape))
+
+    def _find_unknown(self, values: np.ndarray) -> np.ndarray:
+        return np.flatnonzero(
+            (self.ocean & ~self.hole & np.isnan(values.reshape(self.grid.shape))).ravel()
+        )
 
 
 class _DayCache:
@@ -189,6 +207,12 @@ class _DayCache:
                 self._maps.popitem(last=False)
         self._maps.move_to_end(day)
         return self._maps[day]
+
+
+def _list_days(cube: CubeFile) -> list[date]:
+    if not cube.dates:
+        raise InputError(f"{cube.path} has no day; make it with consolidate_data.py")
+    return list(DateRange(cube.dates[0], cube.dates[-1]))
 
 
 def _read_surface(cube: CubeFile, mask_file: Path | None) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,43 @@
+r"""Forecast daily ice concentration by rules that a network has to beat.
+
+Forecasts start from the observed values of a cube and what was known of its gaps on the day; no later
+day is read. One file a method, by initial day and lead.
+
+Examples
+  python forecast.py baseline --cube_file cube.nc --mask_file land_mask.nc --output_dir base \
+      --methods persistence damped rolling --test 2025-03-01 2025-03-31 --leads 1-7
+  python forecast.py baseline --cube_file cube.nc --output_dir base --methods rolling lagged \
+      --train 2025-01-01 2025-02-15 --test 2025-03-01 2025-03-31
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+
+from seaice import cli
+from seaice.forecast.baselines.registry import BASELINES
+from seaice.forecast.baselines.stage import make_baselines
+from seaice.runtime.options import options_of
+
+COMMANDS: cli.Commands = {
+    "baseline": (
+        make_baselines,
+        "forecast by simple rules: persistence, a refitted stencil, climatology",
+    ),
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command-line options of ``forecast.py``."""
+    parser = cli.make_parser(__doc__)
+    (baseline,) = cli.add_commands(parser, COMMANDS)
+    options = dict(options_of(make_baselines))
+    options["methods"] = replace(options["methods"], choices=tuple(BASELINES))
+    cli.add_options(baseline, options.values())
+    cli.add_test_days(baseline)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; returns the exit status."""
+    return cli.run(build_parser(), COMMANDS, argv)

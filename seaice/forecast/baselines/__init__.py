@@ -1,0 +1,1 @@
+"""Forecasts without a network: the rules that a network has to beat."""
