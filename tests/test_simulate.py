@@ -656,3 +656,14 @@ def test_what_is_made_of_simulated_days_says_so(tmp_path):
     for name in ("mask.nc", "cube.nc"):
         with netCDF4.Dataset(tmp_path / name) as dataset:
             assert is_simulated({"source": dataset.source}), name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_land_has_no_seam_where_rounding_ends(dtype):
+    """Just west of the middle of the first cell the column of a position rounds to the last one."""
+    step = 360 / 2160
+    longitude = np.array([-180 + step / 2, -180, 180], dtype)
+    longitude = np.concatenate([longitude, np.nextafter(longitude, dtype(-200)), [dtype(np.nan)]])
+    shares = gshhg.compute_land_share(np.full(7, 66.5, dtype), longitude.astype(dtype), footprint=20.0)
+    assert np.isnan(shares).tolist() == [False] * 6 + [True]
+    assert np.ptp(shares[:6]) < 0.1

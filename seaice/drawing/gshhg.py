@@ -122,18 +122,20 @@ def compute_land_share(latitude: np.ndarray, longitude: np.ndarray, *, footprint
     Returns
     -------
     ndarray of float32
-        0..1, without steps from place to place.
+        0..1, without steps from place to place; NaN at positions that are NaN.
     """
     share = _average_land(footprint)
     rows, columns = share.shape[0], share.shape[1] - 1
-    row = np.clip((latitude + 90) * (rows / 180) - 0.5, 0, rows - 1.001)
+    is_unknown = np.isnan(latitude + longitude)
+    row = np.clip(np.where(is_unknown, 0, (latitude + 90) * (rows / 180) - 0.5), 0, rows - 1.001)
     column = np.mod((longitude + 180) * (columns / 360) - 0.5, columns)
     column = np.where(column < columns, column, 0)  # a tiny negative number is rounded to the divisor
     i, j = row.astype(np.int32), column.astype(np.int32)
     up, right = (row - i).astype(np.float32), (column - j).astype(np.float32)
     low = share[i, j] * (1 - right) + share[i, j + 1] * right
     high = share[i + 1, j] * (1 - right) + share[i + 1, j + 1] * right
-    return np.asarray((low + (high - low) * up) / np.float32(255), np.float32)
+    shares = (low + (high - low) * up) / np.float32(255)
+    return np.where(is_unknown, np.float32(np.nan), shares).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
