@@ -221,7 +221,7 @@ def _read_swath(
     sign = 1 if points.hemisphere == "north" else -1
     with np.errstate(invalid="ignore"):
         is_usable = np.isfinite(concentration) & (sign * latitude >= LOWEST_LATITUDE)
-    cells = locate_cells(latitude, longitude, grid)
+    cells = locate_cells(latitude, longitude, grid).reshape(latitude.shape)
     is_usable &= cells >= 0
     sums.add_cells(np.where(is_usable, cells, -1), concentration)
     is_usable &= compute_land_share(latitude, longitude, footprint=2 * LAND_MARGIN) <= 0
