@@ -223,7 +223,7 @@ def _read_swath(
         is_usable = np.isfinite(concentration) & (sign * latitude >= LOWEST_LATITUDE)
     cells = locate_cells(latitude, longitude, grid).reshape(latitude.shape)
     is_usable &= cells >= 0
-    sums.add_cells(np.where(is_usable, cells, -1), concentration)
+    sums.add_cells(np.where(is_usable, cells, -1).ravel(), concentration.ravel())
     is_usable &= compute_land_share(latitude, longitude, footprint=2 * LAND_MARGIN) <= 0
     numbers = np.flatnonzero(is_usable)
     if numbers.size > _PIXELS_OF_A_SWATH:
