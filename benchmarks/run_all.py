@@ -125,6 +125,14 @@ CLAIMS = (
         takes_folder=False,
     ),
     Claim(
+        "sharpening",
+        "Sharpening: at most 0.6 of the error of ASI at cells of 6.25 km",
+        "sharpening.py",
+        "--size 64 --scenes 1 --distances 25",
+        "--size 128 --scenes 4",
+        takes_folder=False,
+    ),
+    Claim(
         "patches",
         "SAR patches: no more than three times what reading the scenes takes",
         "patches.py",
