@@ -19,7 +19,7 @@ from seaice.forecast.baselines.stage import make_baselines
 from seaice.forecast.file import ForecastFile
 from seaice.forecast.record import SeaIceRecord
 from seaice.forecast.schedule import make_schedule, parse_leads
-from seaice.ice_index.stage import ice_edge_error
+from seaice.scoring.forecasts.ice_edge import ice_edge_error
 
 ROWS, COLUMNS = 12, 14
 SHORT = DateRange(date(2024, 1, 1), date(2024, 3, 10))
