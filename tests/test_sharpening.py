@@ -378,6 +378,17 @@ def test_what_is_missing_is_never_ice_or_water():
     assert not np.isnan(result.status[10, 20]) and result.standard_error[10, 20] > 0
 
 
+def test_scans_without_positions_are_missing_and_harm_no_others():
+    swath = make_swath(lambda north, *_: 0.5 + 0 * north, horns="AB", latitude=85.0)
+    for positions in swath.positions.values():
+        positions.latitude[7], positions.longitude[7] = np.nan, np.nan
+    result = retrieve(swath, land_share=None)
+    lost = np.isnan(result.latitude)
+    assert np.isnan(result.concentration[lost]).all() and lost.sum() == 2 * 48
+    assert np.isfinite(result.concentration[~lost]).all()
+    np.testing.assert_allclose(result.concentration[~lost], 0.5, atol=1e-3)
+
+
 def test_without_fine_channels_the_base_stands():
     swath = make_swath(lambda north, *_: 0.5 + 0 * north, horns="")
     result = retrieve(swath, algorithm=get_algorithm("base_6"))

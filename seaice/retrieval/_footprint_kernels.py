@@ -127,6 +127,35 @@ def average(position, values, target, needed, sigma, reach, least, most, results
 
 
 @_compile
+def _locate_between(position, first, last, row, column, x, y, z):  # type: ignore[no-untyped-def]
+    """Fractional scan and pixel of a point, between two scans; NaN where positions are unknown."""
+    last_column = position.shape[2] - 1
+    for _ in range(_NEWTON_STEPS):
+        i = min(max(int(row), first), last - 1)
+        j = min(max(int(column), 0), last_column - 1)
+        up, right = row - i, column - j
+        rr, cc, rc, rd, cd = 0.0, 0.0, 0.0, 0.0, 0.0
+        for axis in range(3):
+            a, b = position[axis, i, j], position[axis, i, j + 1]
+            c, d = position[axis, i + 1, j], position[axis, i + 1, j + 1]
+            along_row = (c - a) + right * ((d - b) - (c - a))
+            along_column = (b - a) + up * ((d - c) - (b - a))
+            point = x if axis == 0 else (y if axis == 1 else z)
+            offset = point - a - up * (c - a) - right * along_column
+            rr += along_row * along_row
+            cc += along_column * along_column
+            rc += along_row * along_column
+            rd += along_row * offset
+            cd += along_column * offset
+        determinant = rr * cc - rc * rc
+        row = min(max(row + (cc * rd - rc * cd) / determinant, first), last)
+        column = min(max(column + (rr * cd - rc * rd) / determinant, 0.0), last_column)
+        if not np.isfinite(row + column):
+            return np.nan, np.nan
+    return row, column
+
+
+@_compile
 def locate(position, target, rows, columns):  # type: ignore[no-untyped-def]
     """Find where among the pixels of a swath other places lie.
 
@@ -138,32 +167,17 @@ def locate(position, target, rows, columns):  # type: ignore[no-untyped-def]
         Filled with fractional numbers of scans and pixels, within the swath; NaN where unknown.
     """
     scans, pixels = target.shape[1:]
-    last_row, last_column = position.shape[1] - 1, position.shape[2] - 1
+    last = position.shape[1] - 1
     for scan in range(scans):
         for pixel in range(pixels):
-            row, column = float(scan), pixel * position.shape[2] / pixels
-            for _ in range(_NEWTON_STEPS):
-                i = min(max(int(row), 0), last_row - 1)
-                j = min(max(int(column), 0), last_column - 1)
-                up, right = row - i, column - j
-                rr, cc, rc, rd, cd = 0.0, 0.0, 0.0, 0.0, 0.0
-                for axis in range(3):
-                    a, b = position[axis, i, j], position[axis, i, j + 1]
-                    c, d = position[axis, i + 1, j], position[axis, i + 1, j + 1]
-                    along_row = (c - a) + right * ((d - b) - (c - a))
-                    along_column = (b - a) + up * ((d - c) - (b - a))
-                    offset = target[axis, scan, pixel] - a - up * (c - a) - right * along_column
-                    rr += along_row * along_row
-                    cc += along_column * along_column
-                    rc += along_row * along_column
-                    rd += along_row * offset
-                    cd += along_column * offset
-                determinant = rr * cc - rc * rc
-                row = min(max(row + (cc * rd - rc * cd) / determinant, 0.0), last_row)
-                column = min(max(column + (rr * cd - rc * rd) / determinant, 0.0), last_column)
-                if not np.isfinite(row + column):
-                    row, column = np.nan, np.nan
-                    break
+            x, y, z = target[0, scan, pixel], target[1, scan, pixel], target[2, scan, pixel]
+            begin = pixel * position.shape[2] / pixels
+            row, column = _locate_between(position, 0, last, float(scan), begin, x, y, z)
+            # Beside a scan without positions: on the scan itself.
+            if np.isnan(row) and scan > 0:
+                row, column = _locate_between(position, scan - 1, scan, float(scan), begin, x, y, z)
+            if np.isnan(row) and scan < last:
+                row, column = _locate_between(position, scan, scan + 1, float(scan), begin, x, y, z)
             rows[scan, pixel], columns[scan, pixel] = row, column
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -13,13 +12,13 @@ from seaice.retrieval.algorithm import check_kelvin
 from seaice.retrieval.footprints import FOOTPRINTS
 from seaice.retrieval.land import remove_land as take_land_out
 from seaice.retrieval.tie_points import Hemisphere
+from seaice.sources.amsr2.channels import find_channel
 from seaice.sources.amsr2.swath import Swath
 
 # Latitude and longitude in degrees and a diameter in kilometres to the share of land.
 LandShare = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 # No sea ice lies nearer to the equator.
 LOWEST_LATITUDE = 30.0
-_NAME = re.compile(r"(?:(res\d\d)-)?([\d.]+)([AB]?)([VH])$")
 # Footprints of Level 1R by the frequency that has them.
 _RESAMPLED = {"res06": "6.9", "res10": "10.7", "res23": "23.8", "res36": "36.5"}
 
@@ -67,27 +66,27 @@ def read_bands(swath: Swath, scans: slice, land_share: LandShare, remove_land: b
     bands: dict[str, list[Band]] = {}
     cached_positions: dict[str, np.ndarray] = {}
     for name in swath.channels:
-        match = _NAME.match(name)
-        if match is None or match[4] != "V" or f"{name[:-1]}H" not in swath.channels:
+        channel = find_channel(name)
+        channels = [f"{name[:-1]}{polarisation}" for polarisation in "VH"]
+        if channel is None or channel.polarization != "V" or channels[1] not in swath.channels:
             continue
-        resampled, frequency, horn, _ = match.groups()
-        key = "resampled" if resampled else frequency + horn
-        if key not in swath.positions or frequency not in FOOTPRINTS:
+        key = channel.positions
+        if key not in swath.positions:
             continue
         latitude, longitude = (
             getattr(swath.positions[key], part)[scans] for part in ("latitude", "longitude")
         )
         if key not in cached_positions:
             cached_positions[key] = footprints.place_on_sphere(latitude, longitude)
-        footprint = FOOTPRINTS[_RESAMPLED[resampled] if resampled else frequency]
-        channels = [f"{name[:-1]}{p}" for p in "VH"]
-        kelvin = np.stack([check_kelvin(swath.kelvin(channel)[scans], channel) for channel in channels])
-        land = np.asarray(land_share(latitude, longitude, footprint), np.float32)
+        footprint = FOOTPRINTS[_RESAMPLED.get(channel.footprint, channel.ghz)]
+        kelvin = np.stack([check_kelvin(swath.kelvin(part)[scans], part) for part in channels])
+        land = land_share(np.nan_to_num(latitude), np.nan_to_num(longitude), footprint)
+        land = np.asarray(land, np.float32)
         noise = np.zeros_like(kelvin)
         if remove_land and (land > 0).any():
             kelvin, noise = take_land_out(kelvin, cached_positions[key], land, footprint=footprint)
         band = Band(footprint, latitude, longitude, cached_positions[key], kelvin, noise, land)
-        bands.setdefault("89B" if horn == "B" else frequency, []).append(band)
+        bands.setdefault("89B" if channel.frequency == "89B" else channel.ghz, []).append(band)
     if "89" not in bands and "89B" in bands:
         bands["89"] = bands.pop("89B")
     return bands

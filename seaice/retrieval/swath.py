@@ -53,18 +53,20 @@ class _Step:
     frequency : str
         At whose pixels and footprints it works.
     channels : tuple of str
-    unevenness : float
-        As for :func:`seaice.retrieval.sharpen.sharpen`.
+    unevenness, unevenness_of_swath : float
+        As for :func:`seaice.retrieval.sharpen.sharpen`; on a swath also what is lost between the pixels
+        of the step before, 10 kilometres apart.
     """
 
     frequency: str
     channels: tuple[str, ...]
     unevenness: float
+    unevenness_of_swath: float
 
 
 _STEPS = {
-    "9": _Step("36.5", ("36.5V", "36.5H", "89V", "89H"), 0.5),
-    "4": _Step("89", ("89V", "89H"), 0.02),
+    "9": _Step("36.5", ("36.5V", "36.5H", "89V", "89H"), 0.5, 0.5),
+    "4": _Step("89", ("89V", "89H"), 0.03, 0.1),
 }
 
 
@@ -188,7 +190,7 @@ def retrieve_swath(
             )
             coarse = footprints.interpolate(fields, target.position, band.position)
             coarser = _interpolate_coarser(*before, band)
-            parts.append(_sharpen(sharp, sharp_noise, local, coarse, coarser, step.unevenness))
+            parts.append(_sharpen(sharp, sharp_noise, local, coarse, coarser, step.unevenness_of_swath))
     return _assemble(targets, parts, len(names), time[scans], tie_points.hemisphere)
 
 
