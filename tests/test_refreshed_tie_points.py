@@ -117,8 +117,8 @@ def test_pixels_near_the_other_surface_and_near_land_are_left_out():
 
 @pytest.mark.slow
 def test_granules_give_tie_points_of_their_own_version(tmp_path):
-    start, end = datetime(2021, 2, 10, tzinfo=UTC), datetime(2021, 2, 10, 1, tzinfo=UTC)
-    granule, *_ = list_simulated_granules(start, end)
+    start, end = datetime(2021, 2, 10, 3, 20, tzinfo=UTC), datetime(2021, 2, 10, 3, 50, tzinfo=UTC)
+    (granule,) = list_simulated_granules(start, end)  # over the North Pacific and the Arctic
     folder = tmp_path / "l1b"
     write_granule(folder, granule, product="L1SGBTBR_1110110")
     (folder / "GW1AM2_202102101200_001A_L1SGBTBR_1110110.h5").write_bytes(b"no granule")

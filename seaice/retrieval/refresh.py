@@ -39,12 +39,12 @@ from seaice.swaths.find import OpenArchives, SwathLocation
 
 logger = logging.getLogger(__name__)
 
-# Kilometres from ice that water keeps, from the edge of the pack that ice keeps, and of both from land.
+# Kilometres from ice that water keeps, from the edge of the pack that ice keeps, and both from land.
 WATER_MARGIN, ICE_MARGIN, LAND_MARGIN = 150.0, 100.0, 100.0
 LOWEST_LATITUDE = 50.0
 _GRIDS = {"north": "ease2n25000", "south": "ease2s25000"}
-# Mean concentration of cells of 25 km: a cell has ice, and a cell is pack.
-_SOME_ICE, _PACK = 0.10, 0.90
+# Mean concentration of a cell of 25 km that has ice; and of one in the pack, and of all around it.
+_SOME_ICE, _PACK = 0.10, 0.95
 _MOST_SAMPLES = 3000
 _PIXELS_OF_A_SWATH = 20_000
 
@@ -244,14 +244,17 @@ def _refresh(
     points: TiePoints, pixels: _Pixels, ice_map: np.ndarray, grid: Grid, seed: int
 ) -> tuple[TiePoints, dict[str, tuple[int, np.ndarray]]]:
     """Tie points with means of the pixels; numbers of pixels and shifts by surface."""
-    from scipy.ndimage import maximum_filter, minimum_filter
+    from scipy.ndimage import maximum_filter, uniform_filter
 
     def reach(kilometres: float) -> int:
         return 2 * round(kilometres / grid.kilometres) + 1
 
-    most = maximum_filter(np.nan_to_num(ice_map, nan=0.0), reach(WATER_MARGIN))
-    least = minimum_filter(np.nan_to_num(ice_map, nan=1.0), reach(ICE_MARGIN))
-    surfaces = {"water": most < _SOME_ICE, "ice": least > _PACK}
+    ice = np.nan_to_num(ice_map, nan=0.0)
+    around = uniform_filter(ice, reach(ICE_MARGIN))
+    surfaces = {
+        "water": maximum_filter(ice, reach(WATER_MARGIN)) < _SOME_ICE,
+        "ice": (around > _PACK) & (ice > _PACK),
+    }
     rng, shifts, origin = np.random.default_rng(seed), {}, dict(points.origin)
     counts: dict[str, tuple[int, np.ndarray]] = {}
     for surface, is_far in surfaces.items():
