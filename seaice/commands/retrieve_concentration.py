@@ -47,15 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command-line options of ``retrieve_concentration.py``."""
     parser = cli.make_parser(__doc__)
     days, evaluate, fit, refresh = cli.add_commands(parser, COMMANDS, default="days")
-    _add_day_options(days)
-    _add_evaluate_options(evaluate)
-    _add_fit_options(fit)
-    _add_refresh_options(refresh)
-    return parser
-
-
-def _add_day_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+    add = days.add_argument
     add(
         "-i",
         "--input",
@@ -73,14 +65,14 @@ def _add_day_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{_ALGORITHMS}; further ones stand beside the first as sea_ice_conc_NAME",
     )
-    cli.add_grid(parser, "n6250, or that of gridded temperatures")
+    cli.add_grid(days, "n6250, or that of gridded temperatures")
     add(
         "--footprint",
         choices=FOOTPRINTS,
         help="kilometres to which the concentration is sharpened; auto: 4 for cells up to 6.25 km, else "
         "9; 20: not at all (default %(default)s)",
     )
-    cli.add_period(parser, required=False)
+    cli.add_period(days, required=False)
     add(
         "--tie_points",
         type=Path,
@@ -104,13 +96,15 @@ def _add_day_options(parser: argparse.ArgumentParser) -> None:
         help="set false ice along shores to open water, by the rule of NASA Team 2",
     )
     add("--swath_dir", type=Path, metavar="DIR", help="folder for single passes as files")
-    cli.add_engine(parser)
+    cli.add_engine(days)
 
+    for judging in (evaluate, fit):
+        add = judging.add_argument
+        add("--sensor", required=True, metavar="NAME", help="such as AMSR2 or AMSR-E")
+        add("--hemisphere", choices=HEMISPHERES, required=True, help="of the samples")
 
-def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+    add = evaluate.add_argument
     add("--samples", type=Path, required=True, metavar="FILE", help="samples (.csv, .csv.gz)")
-    _add_whose_samples(parser)
     add("-o", "--output_file", type=Path, required=True, metavar="FILE", help="scores to write (.json)")
     add("--algorithm", nargs="+", choices=list(ALGORITHMS), metavar="NAME", help=_ALGORITHMS)
     add("--tie_points", type=Path, metavar="FILE", help="tie points (default: those of the package)")
@@ -118,19 +112,14 @@ def _add_evaluate_options(parser: argparse.ArgumentParser) -> None:
     add("--picture_file", type=Path, metavar="FILE", help="picture of the scores")
     add("--seed", type=cli.at_least(0), metavar="N", help="of the mixtures (default %(default)s)")
 
-
-def _add_fit_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+    add = fit.add_argument
     add("--samples", nargs="+", type=Path, required=True, metavar="FILE", help="samples (.csv, .csv.gz)")
-    _add_whose_samples(parser)
     add("--product", required=True, metavar="NAME", help='of the sensor, "JAXA L1 version 2"')
     add("-o", "--output_file", type=Path, required=True, metavar="FILE", help="tie points (.json)")
     add("--source", metavar="TEXT", help="where the samples come from (default: their files)")
     add("--all_days", action="store_true", help="fit to every day, not to three of four")
 
-
-def _add_refresh_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+    add = refresh.add_argument
     add(
         "-i",
         "--input",
@@ -143,14 +132,10 @@ def _add_refresh_options(parser: argparse.ArgumentParser) -> None:
     add("--hemisphere", choices=HEMISPHERES, required=True, help="whose tie points")
     add("-o", "--output_file", type=Path, required=True, metavar="FILE", help="tie points (.json)")
     add("--tie_points", type=Path, metavar="FILE", help="to start with (default: packaged AMSR2)")
-    cli.add_period(parser, required=False)
+    cli.add_period(refresh, required=False)
     add("--swaths", type=cli.at_least(1), metavar="N", help="read at most so many (default %(default)s)")
     add("--seed", type=cli.at_least(0), metavar="N", help="of the choice (default %(default)s)")
-
-
-def _add_whose_samples(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sensor", required=True, metavar="NAME", help="such as AMSR2 or AMSR-E")
-    parser.add_argument("--hemisphere", choices=HEMISPHERES, required=True, help="of the samples")
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

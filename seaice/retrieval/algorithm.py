@@ -103,10 +103,10 @@ class Algorithm:
                 f"expected temperatures of {', '.join(self.sensors)} for the constants of {self.name}, "
                 f"found those of {signatures.sensor}"
             )
-        chosen = {channel: check_kelvin(temperatures[channel], channel) for channel in self.channels}
+        kelvin = {channel: check_kelvin(temperatures[channel], channel) for channel in self.channels}
         if noise and self.is_sharpened:
-            return self.function(chosen, signatures, noise=noise)
-        return self.function(chosen, signatures)
+            return self.function(kelvin, signatures, noise=noise)
+        return self.function(kelvin, signatures)
 
 
 def check_kelvin(values: np.ndarray, channel: str) -> np.ndarray:

@@ -72,13 +72,13 @@ def fit_tie_point_file(
     if not all_days:
         everything = everything.select(is_fitted_day(everything.day))
     names = ", ".join(path.name for path in samples)
-    own = select_samples(everything, sensor, hemisphere, source=names)
+    samples_of_side = select_samples(everything, sensor, hemisphere, source=names)
     ice_samples = None
-    if (own.concentration == 1).sum() < LEAST_SAMPLES:
+    if (samples_of_side.concentration == 1).sum() < LEAST_SAMPLES:
         ice_samples = _select_ice_of_other_side(everything, sensor, hemisphere, names)
         logger.warning("too little ice in the %s: that of the other side, half a year apart", hemisphere)
     points = fit_tie_points(
-        own,
+        samples_of_side,
         sensor=sensor,
         product=product,
         hemisphere=hemisphere,
@@ -96,6 +96,6 @@ def fit_tie_point_file(
 def _select_ice_of_other_side(
     samples: RoundRobinSamples, sensor: str, hemisphere: Hemisphere, source: str
 ) -> RoundRobinSamples:
-    other = HEMISPHERES[1 - HEMISPHERES.index(hemisphere)]
-    selected = select_samples(samples, sensor, other, source=source)
+    other_side = HEMISPHERES[1 - HEMISPHERES.index(hemisphere)]
+    selected = select_samples(samples, sensor, other_side, source=source)
     return selected.select(np.flatnonzero(selected.concentration == 1))

@@ -166,9 +166,11 @@ def _choose_swaths(
     listed = list(dict.fromkeys(source for sources in inputs.by_day.values() for source in sources))
     if not listed:
         raise InputError("expected swaths of the days asked for, found none in the input")
-    chosen = np.random.default_rng(seed).permutation(len(listed))[:most]
+    numbers = np.random.default_rng(seed).permutation(len(listed))[:most]
     channels = list_swath_channels([algorithm], inputs.level)
-    return [(source, channels) for k in sorted(chosen) if isinstance(source := listed[k], SwathLocation)]
+    return [
+        (source, channels) for k in sorted(numbers) if isinstance(source := listed[k], SwathLocation)
+    ]
 
 
 def _read_pixels(
@@ -287,7 +289,7 @@ def _find_shift(points: TiePoints, surface: str, kelvin: np.ndarray, days: np.nd
     for day in np.unique(days):
         signature: Signature = getattr(points.choose(date.fromordinal(int(day))), surface)
         expected[:, days == day] = signature.mean[:, None]
-    apart = (kelvin - expected).astype(np.float64)
-    is_absent = np.isnan(apart).all(axis=1)
-    apart[is_absent] = 0
-    return np.asarray(np.nanmean(apart, axis=1))
+    shifts = (kelvin - expected).astype(np.float64)
+    is_absent = np.isnan(shifts).all(axis=1)
+    shifts[is_absent] = 0
+    return np.asarray(np.nanmean(shifts, axis=1))

@@ -58,15 +58,15 @@ class Signature:
         weights = np.ones(kelvin.shape[1]) if weights is None else weights
         shares = weights / weights.sum()
         mean = kelvin @ shares
-        apart = kelvin - mean[:, None]
-        return cls(mean, (apart * shares) @ apart.T)
+        departures = kelvin - mean[:, None]
+        return cls(mean, (departures * shares) @ departures.T)
 
     def blend(self, other: Signature, share: float) -> Signature:
         """Signature of a mixture of samples, a share of them the other's."""
-        apart = other.mean - self.mean
+        step = other.mean - self.mean
         covariance = (1 - share) * self.covariance + share * other.covariance
         return Signature(
-            self.mean + share * apart, covariance + share * (1 - share) * np.outer(apart, apart)
+            self.mean + share * step, covariance + share * (1 - share) * np.outer(step, step)
         )
 
 
@@ -157,8 +157,8 @@ class TiePoints:
         months = (day.timetuple().tm_yday - 0.5) / _YEAR * 12 - 0.5 + shift
         first = int(np.floor(months))
         ice = self.ice[first % 12].blend(self.ice[(first + 1) % 12], months - first)
-        place = hemisphere or self.hemisphere
-        return Signatures(self.sensor, self.product, place, day, self.channels, self.water, ice)
+        side = hemisphere or self.hemisphere
+        return Signatures(self.sensor, self.product, side, day, self.channels, self.water, ice)
 
     def check(self, *, sensor: str, product: str, hemisphere: str, source: object) -> None:
         """Refuse temperatures of another sensor, product or hemisphere.
@@ -167,12 +167,12 @@ class TiePoints:
         ------
         InputError
         """
-        own = f"{self.sensor}, {self.product}, {self.hemisphere}"
-        given = f"{sensor}, {product}, {hemisphere}"
-        if own != given:
+        expected = f"{self.sensor}, {self.product}, {self.hemisphere}"
+        actual = f"{sensor}, {product}, {hemisphere}"
+        if expected != actual:
             raise InputError(
-                f"expected temperatures of {own} for these tie points, found {given}: {source}; fit tie "
-                "points to that sensor with retrieve_concentration.py fit"
+                f"expected temperatures of {expected} for these tie points, found {actual}: {source}; "
+                "make tie points of that sensor with retrieve_concentration.py fit or refresh"
             )
 
     def to_json(self) -> str:
@@ -318,19 +318,19 @@ def fit_tie_points(
     kelvin, chosen_samples = {}, {}
     for surface, (part, concentration) in surfaces.items():
         values = part.stack(CHANNELS)
-        chosen = (part.concentration == concentration) & ~np.isnan(values).any(0)
-        if chosen.sum() < LEAST_SAMPLES:
+        is_usable = (part.concentration == concentration) & ~np.isnan(values).any(0)
+        if is_usable.sum() < LEAST_SAMPLES:
             raise InputError(
                 f"expected at least {LEAST_SAMPLES} samples of {surface} with all channels of {sensor} "
-                f"{hemisphere}, found {chosen.sum()}"
+                f"{hemisphere}, found {is_usable.sum()}"
             )
-        kelvin[surface], chosen_samples[surface] = values[:, chosen], part.select(chosen)
+        kelvin[surface], chosen_samples[surface] = values[:, is_usable], part.select(is_usable)
     shift = 0.0 if ice_samples is None else _YEAR / 2
     months = []
     for month in range(12):
         middle = (month + 0.5) * _YEAR / 12 + shift
-        apart = (chosen_samples["ice"].day_of_year - middle + _YEAR / 2) % _YEAR - _YEAR / 2
-        weights = _WHOLE_YEAR + (1 - _WHOLE_YEAR) * np.exp(-((apart / _SEASON_DAYS) ** 2) / 2)
+        days_off = (chosen_samples["ice"].day_of_year - middle + _YEAR / 2) % _YEAR - _YEAR / 2
+        weights = _WHOLE_YEAR + (1 - _WHOLE_YEAR) * np.exp(-((days_off / _SEASON_DAYS) ** 2) / 2)
         months.append(Signature.fit(kelvin["ice"], weights))
     origin: dict[str, Any] = {
         "source": source,

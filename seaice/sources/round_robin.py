@@ -74,14 +74,14 @@ class RoundRobinSamples:
         days = self.time.astype("datetime64[D]")
         return np.asarray((days - days.astype("datetime64[Y]")).astype(np.int64))
 
-    def select(self, chosen: np.ndarray) -> RoundRobinSamples:
+    def select(self, numbers: np.ndarray) -> RoundRobinSamples:
         """Return some of the samples, by a mask or by numbers."""
         return RoundRobinSamples(
-            self.sensor[chosen],
-            self.concentration[chosen],
-            self.latitude[chosen],
-            self.time[chosen],
-            {channel: kelvin[chosen] for channel, kelvin in self.temperatures.items()},
+            self.sensor[numbers],
+            self.concentration[numbers],
+            self.latitude[numbers],
+            self.time[numbers],
+            {channel: kelvin[numbers] for channel, kelvin in self.temperatures.items()},
         )
 
     def stack(self, channels: Sequence[str]) -> np.ndarray:

@@ -16,9 +16,9 @@ _RESTS = 1e-6
 @_compile
 def _find_entry(concentration, last):  # type: ignore[no-untyped-def]
     """Entry of a table over 0..1 at or below a concentration, and the share of the next one."""
-    place = min(max(concentration, 0.0), 1.0) * last
-    entry = min(int(place), last - 1)
-    return entry, place - entry
+    position = min(max(concentration, 0.0), 1.0) * last
+    entry = min(int(position), last - 1)
+    return entry, position - entry
 
 
 @_compile

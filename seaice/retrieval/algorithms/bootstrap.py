@@ -103,9 +103,9 @@ def compute_share(
 
 def retrieve_bootstrap(temperatures: Temperatures, signatures: Signatures) -> Retrieval:
     """Retrieve the concentration by Bootstrap, with its weather filter."""
-    chosen = signatures.select(("36.5V", "36.5H", "18.7V", "23.8V"))
-    v37, h37, v19, v22 = (temperatures[channel].astype(np.float64) for channel in chosen.channels)
-    water = chosen.water.mean
+    selected = signatures.select(("36.5V", "36.5H", "18.7V", "23.8V"))
+    v37, h37, v19, v22 = (temperatures[channel].astype(np.float64) for channel in selected.channels)
+    water = selected.water.mean
     by_polarisation = _fit_line(signatures, "36.5H", 0)
     by_frequency = _fit_line(signatures, "18.7V", _COOLER)
     near = _NEAR_ICE * (by_polarisation[0] + by_polarisation[1] * water[0] - water[1])

@@ -38,11 +38,11 @@ def find_lines(signatures: Signatures) -> tuple[np.ndarray, np.ndarray]:
 
 def retrieve_hybrid(temperatures: Temperatures, signatures: Signatures) -> Retrieval:
     """Retrieve the concentration by the hybrid of two lines."""
-    chosen = signatures.select(CHANNELS)
-    above_water = [temperatures[c] - mean for c, mean in zip(CHANNELS, chosen.water.mean, strict=True)]
+    selected = signatures.select(CHANNELS)
+    above_water = [temperatures[c] - mean for c, mean in zip(CHANNELS, selected.water.mean, strict=True)]
     at_water, at_ice = (
         sum(weight * part for weight, part in zip(line, above_water, strict=True))
-        for line in find_lines(chosen)
+        for line in find_lines(selected)
     )
     share = np.clip((at_water - _FIRST_BLEND) / (_LAST_BLEND - _FIRST_BLEND), 0, 1)
     concentration = np.asarray(at_water + share * (at_ice - at_water), np.float32)

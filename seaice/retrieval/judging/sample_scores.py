@@ -150,7 +150,7 @@ def score_samples(
     in_season = np.ones(len(samples), bool) if season == "all" else is_winter == (season == "winter")
     complete = ~np.isnan(samples.stack(algorithm.channels)).any(0)
     water, ice = (
-        np.flatnonzero(in_season & complete & (samples.concentration == known)) for known in (0, 1)
+        np.flatnonzero(in_season & complete & (samples.concentration == truth)) for truth in (0, 1)
     )
     kelvin = {channel: samples.temperatures[channel] for channel in algorithm.channels}
     half_months = 2 * (samples.month - 1) + (_day_of_month(samples) > 15)
@@ -194,15 +194,15 @@ def _retrieve_by_day(
     concentration, error = np.full(size, np.nan, np.float32), np.full(size, np.nan, np.float32)
     is_open_water = np.zeros(size, bool)
     for half in np.unique(half_months):
-        here = half_months == half
+        is_of_half = half_months == half
         day = date(2001, half // 2 + 1, 8 if half % 2 == 0 else 23)
         result = algorithm.retrieve(
-            {name: values[here] for name, values in temperatures.items()},
+            {name: values[is_of_half] for name, values in temperatures.items()},
             tie_points.choose(day, hemisphere=hemisphere),
         )
-        concentration[here], is_open_water[here] = result.concentration, result.is_open_water
+        concentration[is_of_half], is_open_water[is_of_half] = result.concentration, result.is_open_water
         if result.standard_error is not None:
-            error[here] = result.standard_error
+            error[is_of_half] = result.standard_error
     return Retrieval(concentration, is_open_water, None if np.isnan(error).all() else error)
 
 
@@ -233,16 +233,16 @@ def _score_ice(result: Retrieval) -> dict[str, float | None]:
     return _score_pure(result, 1) | {"ice_below_85": _percent(result.concentration < _DENSE_LIMIT)}
 
 
-def _score_pure(result: Retrieval, known: int) -> dict[str, float | None]:
-    errors = result.concentration.astype(np.float64) - known
+def _score_pure(result: Retrieval, truth: int) -> dict[str, float | None]:
+    errors = result.concentration.astype(np.float64) - truth
     values: dict[str, float | None] = {
-        f"bias_{known}": float(100 * errors.mean()),
-        f"std_{known}": float(100 * errors.std()),
-        f"error_ratio_{known}": _compare_errors(errors, result.standard_error),
+        f"bias_{truth}": float(100 * errors.mean()),
+        f"std_{truth}": float(100 * errors.std()),
+        f"error_ratio_{truth}": _compare_errors(errors, result.standard_error),
     }
     for count in (1, 2):
         error = result.standard_error
-        values[f"within_{count}_sigma_{known}"] = (
+        values[f"within_{count}_sigma_{truth}"] = (
             None if error is None else _percent(np.abs(errors) <= count * error)
         )
     return values
@@ -265,5 +265,5 @@ def _compare_errors(errors: np.ndarray, claimed: np.ndarray | None) -> float | N
     return float(np.sqrt((errors**2).mean() / (claimed.astype(np.float64) ** 2).mean()))
 
 
-def _percent(chosen: np.ndarray) -> float:
-    return float(100 * chosen.mean())
+def _percent(is_counted: np.ndarray) -> float:
+    return float(100 * is_counted.mean())

@@ -72,7 +72,7 @@ def evaluate_algorithms(
     InputError
         If there are no samples, or the tie points are of another sensor.
     """
-    chosen = [get_algorithm(name) for name in dict.fromkeys(algorithm)]
+    algorithms = [get_algorithm(name) for name in dict.fromkeys(algorithm)]
     if output_file.suffix != ".json":
         raise InputError(f"--output_file: expected an ending of .json, found {output_file}")
     check_replaceable(output_file, FileKind("a JSON file", frozenset(SampleScores.__annotations__)))
@@ -89,10 +89,12 @@ def evaluate_algorithms(
         )
     if points.hemisphere != hemisphere:
         logger.warning("tie points of the %s, used half a year apart", points.hemisphere)
-    kept = select_samples(read_samples(samples), sensor, hemisphere, held_out=held_out, source=samples)
+    selected = select_samples(
+        read_samples(samples), sensor, hemisphere, held_out=held_out, source=samples
+    )
     scores = [
-        score_samples(one, kept, points, hemisphere=hemisphere, season=season, seed=seed)
-        for one in chosen
+        score_samples(method, selected, points, hemisphere=hemisphere, season=season, seed=seed)
+        for method in algorithms
         for season in SEASONS
     ]
     with atomic(output_file) as part:
