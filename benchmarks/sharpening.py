@@ -50,7 +50,7 @@ REQUIRED = 0.6
 DAYS = {"winter": date(2020, 1, 15), "summer": date(2020, 7, 15)}
 STEPS_OF = {"base, 20 km": 0, "step 2, 9 km": 1, "step 3, 4 km": 2}
 # Of the concentration that is found.
-CLASSES = ((-9, 0.02), (0.02, 0.15), (0.15, 0.5), (0.5, 0.85), (0.85, 0.98), (0.98, 9))
+CLASSES = ((-9, 0.05), (0.05, 0.15), (0.15, 0.5), (0.5, 0.85), (0.85, 0.95), (0.95, 9))
 
 Temperatures = Mapping[str, np.ndarray]
 

@@ -1,6 +1,8 @@
 """Footprints matched, land taken out and the base sharpened: slow references and exact truths."""
 
+import importlib
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -507,3 +509,14 @@ def test_range_is_that_of_nine_neighbours():
     expected = np.zeros((4, 5))
     expected[:3, :3] = 3
     np.testing.assert_array_equal(compute_range(values), expected)
+
+
+@pytest.mark.slow
+def test_sharpening_has_at_most_six_tenths_of_the_error_of_asi(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
+    benchmark = importlib.import_module("sharpening")
+    words = ["--scenes", "1", "--size", "64", "--distances", "25"]
+    assert benchmark.main(words) == 0
+    monkeypatch.setattr(benchmark, "REQUIRED", 0.1)
+    assert benchmark.main(words) == 1
+    assert "Step 3 over ASI: 0." in capsys.readouterr().out
