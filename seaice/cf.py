@@ -56,6 +56,7 @@ KINDS: Mapping[str, str] = {
     "predict": "scene map",
     "retrieve_concentration": "concentration grid",
     "retrieve_swath": "concentration pass",
+    "score_forecasts": "error maps",
 }
 
 # Concentration is packed as int16 in steps of 0.0001 (0.01 percent): an observed value

@@ -46,6 +46,29 @@ ANTARCTIC_SECTORS: dict[int, str] = {
     5: "Ross Sea",
     6: "Bellingshausen and Amundsen Seas",
 }
+# Seas by boxes of longitude and latitude: west, east, south, north in degrees. They are plain words for
+# tables; the boundaries of the seas are those of a region file.
+SEA_BOXES: dict[str, tuple[float, float, float, float]] = {
+    "barents": (17, 58, 67, 81),
+    "kara": (58, 100, 67, 81),
+    "laptev": (100, 140, 70, 81),
+    "east_siberian": (140, 180, 68, 80),
+    "chukchi": (-180, -156, 66, 78),
+    "beaufort": (-156, -124, 68, 78),
+    "canadian_archipelago": (-124, -80, 67, 80),
+    "baffin": (-80, -50, 65, 79),
+    "labrador": (-65, -43, 50, 65),
+    "hudson": (-95, -70, 51, 65),
+    "greenland": (-43, 17, 65, 83),
+    "bering": (162, -157, 52, 66),
+    "okhotsk": (135, 162, 43, 63),
+    "central_arctic": (-180, 180, 80, 90),
+    "weddell": (-60, 20, -90, -50),
+    "indian": (20, 90, -90, -50),
+    "west_pacific": (90, 160, -90, -50),
+    "ross": (160, -130, -90, -50),
+    "bellingshausen_amundsen": (-130, -60, -90, -50),
+}
 # Region files without a header, one byte a cell, by grid: names of the regions, and codes of cells
 # in no region. Of the 25 km grids only: a file of 12.5 km has the size of NSIDC's 25 km latitudes.
 _FLAT_FILES: dict[str, tuple[dict[int, str], frozenset[int]]] = {
@@ -195,9 +218,9 @@ def read_regions(text: str, grid: Grid) -> Regions:
     ----------
     text : str
         ``YMIN,YMAX,XMIN,XMAX`` or ``NAME=YMIN,YMAX,XMIN,XMAX``, a box of cells with half-open
-        ranges; or the path of a region file: the 25 km mask of Meier et al. 2007 (or that of the
-        Antarctic sectors), uint8 without a header, first row in the north; or a NetCDF file with
-        an integer variable on (y, x), such as NSIDC-0780, doi:10.5067/CYW3O8ZUNIWC
+        ranges; or a name of :data:`SEA_BOXES`; or the path of a region file: the 25 km mask of Meier
+        et al. 2007 (or that of the Antarctic sectors), uint8 without a header, first row in the north;
+        or a NetCDF file with an integer variable on (y, x), such as NSIDC-0780, doi:10.5067/CYW3O8ZUNIWC
         (``PATH:VARIABLE`` where it has several).
     grid : Grid
         Grid of the result. A cell gets the region of the cell of the file that its centre lies in.
@@ -223,6 +246,8 @@ def read_regions(text: str, grid: Grid) -> Regions:
         codes = np.zeros(grid.shape, dtype=np.uint8)
         codes[box.rows, box.columns] = 1
         return Regions(((match["name"] or str(box)).strip(),), codes)
+    if text in SEA_BOXES and not Path(text).exists():
+        return Regions((text,), _draw_sea_box(text, grid))
     path, variable = _split_path_and_variable(text)
     if _is_netcdf(path):
         names, codes, source = _read_netcdf(path, variable)
@@ -236,11 +261,26 @@ def read_regions(text: str, grid: Grid) -> Regions:
     return _number_regions(names, resample(codes, source, grid))
 
 
+def _draw_sea_box(name: str, grid: Grid) -> np.ndarray:
+    """Give the cells with centres in a box of longitude and latitude the code 1."""
+    west, east, south, north = SEA_BOXES[name]
+    longitude, latitude = grid.longitude_latitude()
+    width = 360 if east - west >= 360 else (east - west) % 360
+    inside = ((longitude - west) % 360 <= width) & (latitude >= south) & (latitude <= north)
+    if not inside.any():
+        raise InputError(
+            f"the grid {grid} has no cell in {name}, {west:g} to {east:g} degrees of longitude and "
+            f"{south:g} to {north:g} of latitude; choose another region"
+        )
+    return inside.astype(np.uint8)
+
+
 def _split_path_and_variable(text: str) -> tuple[Path, str | None]:
     path = find_region_file(text)
     if path is None:
         raise InputError(
-            f"expected a region file or a box YMIN,YMAX,XMIN,XMAX, found neither in {text!r}"
+            f"expected a region file, a box YMIN,YMAX,XMIN,XMAX or one of {', '.join(SEA_BOXES)}, "
+            f"found {text!r}"
         )
     return path, None if path == Path(text) else text.rpartition(":")[2]
 

@@ -19,12 +19,12 @@ from seaice.scoring.forecasts.cell_errors import (
     compute_skill,
 )
 from seaice.scoring.forecasts.edge_geometry import (
-    IceEdge,
-    compute_fractions_score,
+    EdgePair,
+    compare_fractions,
     find_edge_cells,
-    measure_edge_distances,
     measure_edge_length,
     place_on_sphere,
+    share_windows,
 )
 from seaice.scoring.forecasts.ice_edge import (
     compute_binary_accuracy,
@@ -109,8 +109,8 @@ def test_a_perfect_forecast_has_no_error():
     points = place_on_sphere(*np.meshgrid(np.arange(9.0), np.arange(70.0, 79.0)))
     edge = find_edge_cells(ice, cells)
     assert edge.sum() == 7
-    assert measure_edge_distances(IceEdge(edge, points), IceEdge(edge, points)) == (0, 0)
-    assert compute_fractions_score(edge, edge, cells).skill == 1
+    assert EdgePair(edge, edge, points).average() == (0, 0)
+    assert compare_fractions(share_windows(edge), share_windows(edge)).skill == 1
 
 
 def test_land_holes_and_missing_cells_make_no_edge():
@@ -128,27 +128,27 @@ def test_edge_distances_are_great_circles():
     # Along the meridian 0: one edge at 70 N, the other at 71 N, with a patch of it at 80 N.
     longitude, latitude = np.zeros((1, 3)), np.array([[70.0, 71, 80]])
     points = place_on_sphere(longitude, latitude)
-    first, second = (IceEdge(np.array([cells], bool), points) for cells in ((1, 0, 0), (0, 1, 1)))
-    distances = measure_edge_distances(first, second)
+    first, second = (np.array([cells], bool) for cells in ((1, 0, 0), (0, 1, 1)))
+    pair = EdgePair(first, second, points)
+    distances = pair.average()
     degree = 6371 * np.pi / 180
     assert distances == pytest.approx((degree, 5.5 * degree))
     assert distances.average == pytest.approx(3.25 * degree)
     assert distances.modified_hausdorff == pytest.approx(5.5 * degree)
     # Of a region the nearest cell may lie outside.
-    inside = measure_edge_distances(first, second, np.array([[False, True, False]]))
+    inside = pair.average(np.array([[False, True, False]]))
     assert np.isnan(inside.from_forecast) and inside.from_reference == pytest.approx(degree)
-    nothing = measure_edge_distances(first, IceEdge(np.zeros((1, 3), bool), points))
+    nothing = EdgePair(first, np.zeros((1, 3), bool), points).average()
     assert np.isnan(nothing).all() and np.isnan(nothing.average)
 
 
 def test_fractions_in_windows_by_hand():
     # Windows of three cells in one row of five: events at 1 and at 2 share two of four windows.
     first, second = (np.arange(5) == k for k in (1, 2))
-    score = compute_fractions_score(first[np.newaxis], second[np.newaxis], np.ones((1, 5), bool), 3)
+    score = compare_fractions(*(share_windows(event[np.newaxis], 3) for event in (first, second)))
     assert score.difference == pytest.approx(2 / 81) and score.total == pytest.approx(6 / 81)
     assert score.skill == pytest.approx(2 / 3)
-    blank = np.zeros((1, 5), bool)
-    assert np.isnan(compute_fractions_score(blank, blank, ~blank, 3).skill)
+    assert np.isnan(compare_fractions(np.zeros(5), np.zeros(5)).skill)
 
 
 def test_crps_by_hand():
@@ -278,10 +278,9 @@ def test_fractions_agree_with_scores():
     rng = np.random.default_rng(7)
     first, second = rng.random((2, 20, 30))
     for window in (3, 5):
-        half = window // 2
-        inside = np.zeros(first.shape, bool)
-        inside[half:-half, half:-half] = True
-        score = compute_fractions_score(first > 0.8, second > 0.8, inside, window)
+        inside = slice(window // 2, -(window // 2))
+        shares = (share_windows(field > 0.8, window)[inside, inside] for field in (first, second))
+        score = compare_fractions(*shares)
         expected = fss_2d_single_field(first, second, event_threshold=0.8, window_size=(window, window))
         assert score.skill == pytest.approx(float(expected), abs=1e-8)
 

@@ -215,7 +215,7 @@ def test_the_last_cell_is_in_the_largest_box():
         ("-1,2,0,3", "expected 0 <= ymin"),
         (
             "nowhere.nc",
-            "expected a region file or a box YMIN,YMAX,XMIN,XMAX, found neither in 'nowhere.nc'",
+            "expected a region file, a box YMIN,YMAX,XMIN,XMAX or one of barents, kara",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-r"""Forecast daily ice concentration by rules that a network has to beat.
+r"""Forecast daily ice concentration by rules that a network has to beat, and score forecasts.
 
 Forecasts start from the observed values of a cube and what was known of its gaps on the day; no later
 day is read. One file a method, by initial day and lead.
@@ -8,6 +8,8 @@ Examples
       --methods persistence damped rolling --test 2025-03-01 2025-03-31 --leads 1-7
   python forecast.py baseline --cube_file cube.nc --output_dir base --methods rolling lagged \
       --train 2025-01-01 2025-02-15 --test 2025-03-01 2025-03-31
+  python forecast.py score --forecast base/persistence.nc base/rolling.nc --cube_file cube.nc \
+      --mask_file land_mask.nc --region active barents --output_dir scores
 """
 
 import argparse
@@ -17,6 +19,7 @@ from dataclasses import replace
 from seaice import cli
 from seaice.forecast.baselines.registry import BASELINES
 from seaice.forecast.baselines.stage import make_baselines
+from seaice.forecast.scoring.stage import score_forecasts
 from seaice.runtime.options import options_of
 
 COMMANDS: cli.Commands = {
@@ -24,17 +27,26 @@ COMMANDS: cli.Commands = {
         make_baselines,
         "forecast by simple rules: persistence, a refitted stencil, climatology",
     ),
+    "score": (score_forecasts, "compare forecasts with the observed days of a cube"),
 }
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command-line options of ``forecast.py``."""
     parser = cli.make_parser(__doc__)
-    (baseline,) = cli.add_commands(parser, COMMANDS)
+    baseline, score = cli.add_commands(parser, COMMANDS)
     options = dict(options_of(make_baselines))
     options["methods"] = replace(options["methods"], choices=tuple(BASELINES))
     cli.add_options(baseline, options.values())
     cli.add_test_days(baseline)
+    cli.add_options(score, options_of(score_forecasts).values())
+    score.add_argument(
+        "--train",
+        nargs=2,
+        type=cli.day,
+        metavar=("FROM", "TO"),
+        help="training days by which the active region is found (default: up to the first initial day)",
+    )
     return parser
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from seaice import InputError
-from seaice.cf import ICE_EDGE
+from seaice.cf import is_ice
 from seaice.cube.file import CubeFile
 from seaice.dates import DateRange
 from seaice.flags import FillFlag, Surface
@@ -24,8 +24,6 @@ from seaice.masks import read_mask
 LONGEST_CARRY = 30
 # How far the active region reaches beyond cells that had ice.
 _ACTIVE_KILOMETRES = 100.0
-# A stored 0.15 is read as the float32 just below 0.15; it counts as 15 percent.
-_ROUNDING = 1e-6
 _CACHE_BYTES = 1 << 28
 
 
@@ -144,7 +142,7 @@ class SeaIceRecord:
 
         icy = np.zeros(self.grid.shape, bool)
         for day in training_days:
-            icy |= self.read_observed(day) >= ICE_EDGE - _ROUNDING
+            icy |= is_ice(self.read_observed(day))
         steps = round(_ACTIVE_KILOMETRES / self.grid.kilometres)
         grown = binary_dilation(icy, iterations=steps) if steps else icy
         return np.asarray(grown & self.ocean & ~self.hole)

@@ -18,7 +18,7 @@ from seaice.scoring.forecasts.cell_errors import compute_skill
 
 LEVEL = 0.95
 FEWEST_BLOCKS = 4  # below it an interval is too narrow by far, and says so
-_LEAST_BLOCKS = 2  # below it there is none
+LEAST_BLOCKS = 2  # below it there is none
 _LEAST_BLOCK_DAYS = 10
 
 # From how often each initial day is drawn, shape (..., days), to the score of the sample, shape (...).
@@ -87,7 +87,7 @@ class BlockBootstrap:
         self.block_days = block_days
         self.blocks = days / block_days
         self._weights: np.ndarray | None = None
-        if self.blocks >= _LEAST_BLOCKS:
+        if self.blocks >= LEAST_BLOCKS:
             self._weights = _count_days(days, block_days, samples, seed)
 
     @property

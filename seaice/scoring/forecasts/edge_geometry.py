@@ -68,50 +68,54 @@ def place_on_sphere(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
     return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
 
 
-class IceEdge:
-    """Cells of an ice edge, ready for the search of the nearest.
+class EdgePair:
+    """Two ice edges, with the great circles from the cells of each to the nearest of the other.
 
     Parameters
     ----------
-    edge : ndarray of bool, shape (rows, columns)
+    forecast, reference : ndarray of bool, shape (rows, columns)
+        Edge cells of the whole grid.
     points : ndarray of float, shape (rows, columns, 3)
         Unit vectors of all cell centres, see :func:`place_on_sphere`.
-    """
 
-    def __init__(self, edge: np.ndarray, points: np.ndarray) -> None:
-        from scipy.spatial import cKDTree
-
-        self.edge = edge
-        self._points = points[edge]
-        self._tree = cKDTree(self._points) if len(self._points) else None
-
-    def measure_distances(self, other: IceEdge) -> np.ndarray:
-        """Measure the great circles from each cell to the nearest of another edge, km; flat array."""
-        if other._tree is None:
-            return np.full(len(self._points), np.nan)
-        chords, _ = other._tree.query(self._points)
-        return 2 * EARTH_RADIUS * np.arcsin(np.minimum(chords / 2, 1.0))
-
-
-def measure_edge_distances(
-    forecast: IceEdge, reference: IceEdge, region: np.ndarray | None = None
-) -> EdgeDistances:
-    """Measure the mean distances between two ice edges along great circles.
-
-    Parameters
+    Attributes
     ----------
-    forecast, reference : IceEdge
-        Edges of the whole grid.
-    region : ndarray of bool, shape (rows, columns), optional
-        Distances are taken from the edge cells in it alone; the nearest cell may lie outside.
+    forecast_distances, reference_distances : ndarray of float64
+        Distance from each cell of one edge, row by row, to the nearest of the other, km; NaN where
+        the other has no cell.
     """
-    means = []
-    for start, end in ((forecast, reference), (reference, forecast)):
-        distances = start.measure_distances(end)
-        if region is not None:
-            distances = distances[region[start.edge]]
-        means.append(float(distances.mean()) if distances.size else np.nan)
-    return EdgeDistances(*means)
+
+    def __init__(self, forecast: np.ndarray, reference: np.ndarray, points: np.ndarray) -> None:
+        self._edges = forecast, reference
+        flat = points.reshape(-1, 3)
+        places = [flat[np.flatnonzero(edge)] for edge in self._edges]
+        self.forecast_distances = _measure_nearest(*places)
+        self.reference_distances = _measure_nearest(*places[::-1])
+
+    def average(self, region: np.ndarray | None = None) -> EdgeDistances:
+        """Average the distances.
+
+        Parameters
+        ----------
+        region : ndarray of bool, shape (rows, columns), optional
+            Distances from the edge cells in it alone count; the nearest cell may lie outside.
+        """
+        means = []
+        distances = (self.forecast_distances, self.reference_distances)
+        for edge, values in zip(self._edges, distances, strict=True):
+            counted = values if region is None else values[region[edge]]
+            means.append(float(counted.mean()) if counted.size else np.nan)
+        return EdgeDistances(*means)
+
+
+def _measure_nearest(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Measure the distance from each point of the first array to the nearest of the second, km."""
+    from scipy.spatial import cKDTree
+
+    if not len(end):
+        return np.full(len(start), np.nan)
+    chords, _ = cKDTree(end).query(start)
+    return np.asarray(2 * EARTH_RADIUS * np.arcsin(np.minimum(chords / 2, 1.0)))
 
 
 class FractionsScore(NamedTuple):
@@ -133,36 +137,48 @@ class FractionsScore(NamedTuple):
         return 1 - self.difference / self.total if self.total else np.nan
 
 
-def compute_fractions_score(
-    forecast: np.ndarray, reference: np.ndarray, cells: np.ndarray, window: int = 9
-) -> FractionsScore:
-    """Compare the fractions of event cells in square windows around every cell.
-
-    With edge cells as the event it tells how well the edge lies; with ice as the event it is near 1
-    for any forecast.
+def share_windows(event: np.ndarray, window: int = 9) -> np.ndarray:
+    """Compute the share of event cells in the square window around every cell.
 
     Parameters
     ----------
-    forecast, reference : ndarray of bool, shape (rows, columns)
-        Where the event is. Beyond the grid there is none.
-    cells : ndarray of bool, same shape
-        Cells whose windows count.
+    event : ndarray of bool, shape (rows, columns)
+        Beyond the grid there is none.
     window : int
         Width of the windows, an odd number of cells.
+
+    Returns
+    -------
+    ndarray of float64, shape (rows, columns)
     """
-    shares = [_share_in_windows(event, window)[cells] for event in (forecast, reference)]
-    difference, total = shares[0] - shares[1], shares[0] ** 2 + shares[1] ** 2
-    return FractionsScore(float(np.sum(difference**2)), float(np.sum(total)))
-
-
-def _share_in_windows(event: np.ndarray, window: int) -> np.ndarray:
-    """Share of the cells of the windows that are event cells, from the sums of all cells so far."""
     half = window // 2
-    padded = np.pad(event.astype(np.int64), ((half + 1, half), (half + 1, half)))
-    sums = padded.cumsum(axis=0).cumsum(axis=1)
+    padded = np.pad(event.astype(np.int32), ((half + 1, half), (half + 1, half)))
+    sums = padded.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
     counts = (
         sums[window:, window:] - sums[:-window, window:] - sums[window:, :-window]
         + sums[:-window, :-window]
     )  # fmt: skip
     share: np.ndarray = counts / window**2
     return share
+
+
+def compare_fractions(forecast: np.ndarray, reference: np.ndarray) -> FractionsScore:
+    """Compare two shares of event cells in windows, such as those of :func:`share_windows`.
+
+    With edge cells as the event it tells how well the edge lies; with ice as the event it is near 1
+    for any forecast.
+
+    Parameters
+    ----------
+    forecast, reference : ndarray of float, same shape
+        Of the cells whose windows count.
+
+    Examples
+    --------
+    >>> edges = [np.eye(5, k=shift, dtype=bool) for shift in (0, 1)]
+    >>> round(compare_fractions(*(share_windows(edge, 3) for edge in edges)).skill, 3)
+    0.855
+    """
+    return FractionsScore(
+        float(np.sum((forecast - reference) ** 2)), float(np.sum(forecast**2 + reference**2))
+    )

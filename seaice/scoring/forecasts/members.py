@@ -77,11 +77,13 @@ def compare_spread_with_error(
     count = len(values)
     variance = values.var(axis=0, ddof=1) * (count + 1) / count
     square = (values.mean(axis=0) - truth) ** 2
-    spread, error = [], []
+    spread: list[float] = []
+    error: list[float] = []
     for part in np.array_split(np.argsort(variance, kind="stable"), bins):
         total = weight[part].sum()
-        spread.append(np.sqrt(weight[part] @ variance[part] / total) if total else np.nan)
-        error.append(np.sqrt(weight[part] @ square[part] / total) if total else np.nan)
+        for means, values_of_cells in ((spread, variance), (error, square)):
+            mean = np.sum(weight[part] * values_of_cells[part]) / total if total else np.nan
+            means.append(np.sqrt(mean))
     return SpreadSkill(np.array(spread), np.array(error))
 
 
