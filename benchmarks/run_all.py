@@ -133,6 +133,14 @@ CLAIMS = (
         takes_folder=False,
     ),
     Claim(
+        "intervals",
+        "Intervals of skill: blocks of 30 days hold a known skill 91 to 98 times in 100",
+        "interval_coverage.py",
+        "--series 500",
+        "--series 2000",
+        takes_folder=False,
+    ),
+    Claim(
         "patches",
         "SAR patches: no more than three times what reading the scenes takes",
         "patches.py",

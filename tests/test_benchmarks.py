@@ -52,6 +52,15 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.slow
+def test_interval_coverage_has_a_row_for_every_test(benchmark, capsys):
+    coverage = benchmark("interval_coverage")
+    assert coverage.main(["--series", "20"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [(int(row[0]), int(row[1])) for row in rows] == list(coverage.TESTS)
+    assert all(0 <= float(share) <= 100 for row in rows for share in row[2:])
+
+
+@pytest.mark.slow
 def test_fill_kernel_compares_equal_results(benchmark, folder, capsys):
     words = [*TINY, "--days", "3", "--crop", "64", "--folder", str(folder)]
     assert benchmark("fill_kernel").main(words) == 0

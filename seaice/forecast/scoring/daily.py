@@ -135,12 +135,12 @@ class MapForecast:
     """
 
     members: np.ndarray
-    own_probability: np.ndarray | None
+    stated_probability: np.ndarray | None
 
     @property
     def is_single(self) -> bool:
         """Whether there is one member and no probability."""
-        return len(self.members) == 1 and self.own_probability is None
+        return len(self.members) == 1 and self.stated_probability is None
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -150,8 +150,8 @@ class MapForecast:
     @cached_property
     def probability(self) -> np.ndarray:
         """Probability of ice, that of the method, else the share of the members; (rows, columns)."""
-        if self.own_probability is not None:
-            return self.own_probability
+        if self.stated_probability is not None:
+            return self.stated_probability
         share = is_ice(self.members).mean(axis=0, dtype=np.float32)
         return np.where(np.isnan(self.mean), np.float32(np.nan), share)
 
@@ -199,10 +199,10 @@ def compute_daily_scores(
 
 def _read_leads(file: ForecastFile, day: date, leads: Sequence[int]) -> list[MapForecast]:
     values, probability = file.read(day), file.read_probability(day)
-    places = [file.leads.index(lead) for lead in leads]
+    numbers = [file.leads.index(lead) for lead in leads]
     return [
-        MapForecast(values[:, place], None if probability is None else probability[place])
-        for place in places
+        MapForecast(values[:, number], None if probability is None else probability[number])
+        for number in numbers
     ]
 
 
@@ -225,9 +225,9 @@ def _find_common_cells(
     forecasts: Sequence[MapForecast], observed: np.ndarray, scores: DailyScores, day: date, lead: int
 ) -> np.ndarray | None:
     """Cells with a value in the observations and all forecasts, bool (rows, columns)."""
-    seen = ~np.isnan(observed)
-    active = seen & scores.regions[0].cells
-    common = seen
+    has_value = ~np.isnan(observed)
+    active = has_value & scores.regions[0].cells
+    common = has_value
     for method, forecast in zip(scores.methods, forecasts, strict=True):
         has_forecast = ~np.isnan(forecast.mean)
         share = 1 - has_forecast[active].mean()
@@ -321,7 +321,7 @@ class _MapJudge:
         if forecast.is_single:
             return
         if method not in self.scores.members:
-            steps = count if forecast.own_probability is None else _PROBABILITY_STEPS
+            steps = count if forecast.stated_probability is None else _PROBABILITY_STEPS
             ranks = np.zeros((len(self.scores.initial_days), count + 1), np.int64)
             self.scores.members[method] = MemberScores(
                 ProbabilitySums(steps), ranks if count > 1 else None

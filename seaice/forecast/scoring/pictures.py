@@ -46,26 +46,26 @@ def draw_skill(rows: Sequence[ScoreRow], reference: str, blocks: float, path: Pa
         if row.region == region and row.lead != ALL_LEADS:
             by_method.setdefault(row.method, []).append(row)
     figure = _make_figure(11.8, 8.4)
-    (left, right), (lower_left, lower_right) = figure.subplots(2, 2)
+    (rmse_skill, edge_skill), (rmse_panel, edge_panel) = figure.subplots(2, 2)
     for number, (method, lines) in enumerate(by_method.items()):
         style, leads = choose_line_style(number), [int(row.lead) for row in lines]
-        lower_left.plot(
+        rmse_panel.plot(
             leads, [row.rmse.value for row in lines], label=method, marker="o", ms=3, **style
         )
         if method == reference:
             continue
-        for ax, name in ((left, "skill_rmse"), (right, "skill_iiee")):
+        for ax, name in ((rmse_skill, "skill_rmse"), (edge_skill, "skill_iiee")):
             values = np.array([getattr(row, name) for row in lines])
             ax.plot(leads, values[:, 0], label=method, marker="o", ms=3, **style)
             ax.fill_between(leads, values[:, 1], values[:, 2], color=style["color"], alpha=0.13, lw=0)
-    for ax, title in ((left, "RMSE"), (right, "integrated ice-edge error")):
+    for ax, title in ((rmse_skill, "RMSE"), (edge_skill, "integrated ice-edge error")):
         ax.axhline(0, color=palette.TEXT, linewidth=0.9, label=reference)
         ax.set_title(f"Skill of the {title}{_describe_bands(blocks)}", fontsize=9)
         ax.set_ylabel(f"less error than {reference} (%)", fontsize=8)
-    lower_left.set_title("RMSE", fontsize=9)
-    lower_left.set_ylabel("RMSE (% of concentration)", fontsize=8)
-    _draw_edge_parts(lower_right, by_method)
-    for ax in (left, right, lower_left, lower_right):
+    rmse_panel.set_title("RMSE", fontsize=9)
+    rmse_panel.set_ylabel("RMSE (% of concentration)", fontsize=8)
+    _draw_edge_parts(edge_panel, by_method)
+    for ax in (rmse_skill, edge_skill, rmse_panel, edge_panel):
         ax.set_xlabel("lead (days)", fontsize=8)
         ax.set_xticks(sorted({int(row.lead) for lines in by_method.values() for row in lines}))
         style_panel(ax)
@@ -90,9 +90,9 @@ def _draw_edge_parts(ax: Axes, by_method: dict[str, list[ScoreRow]]) -> None:
     width = 0.8 / len(by_method)
     for number, (method, lines) in enumerate(by_method.items()):
         colour = choose_line_style(number)["color"]
-        places = np.array([int(row.lead) for row in lines]) + (number + 0.5) * width - 0.4
-        ax.bar(places, [row.over for row in lines], width, color=colour, label=method)
-        ax.bar(places, [-row.under for row in lines], width, color=colour, alpha=0.55)
+        positions = np.array([int(row.lead) for row in lines]) + (number + 0.5) * width - 0.4
+        ax.bar(positions, [row.over for row in lines], width, color=colour, label=method)
+        ax.bar(positions, [-row.under for row in lines], width, color=colour, alpha=0.55)
     ax.axhline(0, color=palette.TEXT, linewidth=0.9)
     ax.set_title("Ice-edge error: above 0 too much ice, below 0 too little", fontsize=9)
     ax.set_ylabel("area (1000 km²)", fontsize=8)
@@ -104,18 +104,18 @@ def draw_heat_maps(daily: DailyScores, reference: str, path: Path) -> None:
 
     rmse = PERCENT * np.sqrt(daily.values["square"][:, 0])
     base = daily.methods.index(reference)
-    others = [m for m in range(len(daily.methods)) if m != base][: _MOST_HEAT_MAPS - 1]
+    compared = [m for m in range(len(daily.methods)) if m != base][: _MOST_HEAT_MAPS - 1]
     height = float(np.clip(0.16 * len(daily.initial_days) + 1.6, 3.5, 12))
-    figure = _make_figure(2.2 + 2.1 * (len(others) + 1), height)
-    panels = figure.subplots(1, len(others) + 1, squeeze=False, sharey=True)[0]
+    figure = _make_figure(2.2 + 2.1 * (len(compared) + 1), height)
+    panels = figure.subplots(1, len(compared) + 1, squeeze=False, sharey=True)[0]
     image = _draw_heat_map(panels[0], rmse[base], daily, "viridis", None)
     panels[0].set_title(f"{reference}: RMSE", fontsize=9)
     _draw_bar(figure, image, panels[:1], "%")
-    if others:
-        changes = rmse[others] - rmse[base]
+    if compared:
+        changes = rmse[compared] - rmse[base]
         largest = float(np.nanpercentile(np.abs(changes), 99)) or 1.0
         colours = LinearSegmentedColormap.from_list("seaice_better", DIFFERENCE_COLOURS, N=255)
-        for ax, number, change in zip(panels[1:], others, changes, strict=True):
+        for ax, number, change in zip(panels[1:], compared, changes, strict=True):
             image = _draw_heat_map(ax, change, daily, colours, (-largest, largest))
             ax.set_title(f"{daily.methods[number]}", fontsize=9)
         label = f"RMSE minus that of {reference} (percent points); blue is better"
@@ -154,14 +154,14 @@ def draw_days(
     square = daily.values["square"][daily.methods.index(method), 0, :, number]
     scored = np.flatnonzero(~np.isnan(square))
     ordered = scored[np.argsort(square[scored], kind="stable")]
-    chosen = {"worst": ordered[-1], "median": ordered[(len(ordered) - 1) // 2]}
+    numbers = {"worst": ordered[-1], "median": ordered[(len(ordered) - 1) // 2]}
     cut = _find_box(daily.regions[0].cells)
     height, width = (part.stop - part.start for part in cut)
     figure = _make_figure(11.8, 2 * (3.7 * height / width + 0.7) + 0.9)
     panels = figure.subplots(2, 3)
-    for row, (name, place) in zip(panels, chosen.items(), strict=True):
-        day = daily.initial_days[place]
-        rmse = PERCENT * float(np.sqrt(square[place]))
+    for row, (name, position) in zip(panels, numbers.items(), strict=True):
+        day = daily.initial_days[position]
+        rmse = PERCENT * float(np.sqrt(square[position]))
         images = _draw_day(row, record, files[method], day, lead, cut)
         row[0].set_title(f"{method} from {day}", fontsize=9)
         row[1].set_title(f"observed on {day + timedelta(lead)}", fontsize=9)
@@ -185,8 +185,8 @@ def _find_longest_lead(daily: DailyScores) -> int:
 
 def _choose_method(daily: DailyScores, reference: str, lead_number: int) -> str:
     means = np.nanmean(daily.values["square"][:, 0, :, lead_number], axis=1)
-    others = [m for m, name in enumerate(daily.methods) if name != reference]
-    return daily.methods[min(others, key=lambda m: means[m])] if others else reference
+    compared = [m for m, name in enumerate(daily.methods) if name != reference]
+    return daily.methods[min(compared, key=lambda m: means[m])] if compared else reference
 
 
 def _find_box(cells: np.ndarray) -> tuple[slice, slice]:
@@ -224,12 +224,12 @@ def _draw_day(
 def draw_members(daily: DailyScores, path: Path) -> None:
     """Draw reliability, ranks and spread of ensembles and probabilities."""
     figure = _make_figure(11.8, 4.3)
-    left, middle, right = figure.subplots(1, 3)
-    left.plot([0, 1], [0, 1], color=palette.TEXT_SOFT, linewidth=0.8, label="reliable")
+    reliability, histogram, comparison = figure.subplots(1, 3)
+    reliability.plot([0, 1], [0, 1], color=palette.TEXT_SOFT, linewidth=0.8, label="reliable")
     for number, (method, members) in enumerate(daily.members.items()):
         style = choose_line_style(number)
         brier = members.probability.compute_brier_score()
-        left.plot(
+        reliability.plot(
             brier.probability, brier.frequency, marker="o", ms=4,
             label=f"{method}: {brier.score:.4f} = {brier.reliability:.4f} - {brier.resolution:.4f} + "
             f"{brier.uncertainty:.4f}",
@@ -237,28 +237,29 @@ def draw_members(daily: DailyScores, path: Path) -> None:
         )  # fmt: skip
         if members.ranks is None:
             continue
-        _draw_ranks(middle, members.ranks, method, style, max(daily.leads))
+        _draw_ranks(histogram, members.ranks, method, style, max(daily.leads))
         squares = [
             np.nanmean(np.array([getattr(part, name) for part in members.spread]) ** 2, axis=0)
             for name in ("spread", "error")
         ]
         spread, error = (PERCENT * np.sqrt(square) for square in squares)
-        right.plot(spread, error, marker="o", ms=4, label=method, **style)
-    largest = max(right.get_xlim()[1], right.get_ylim()[1])
-    right.plot([0, largest], [0, largest], color=palette.TEXT_SOFT, linewidth=0.8, label="equal")
+        comparison.plot(spread, error, marker="o", ms=4, label=method, **style)
+    largest = max(comparison.get_xlim()[1], comparison.get_ylim()[1])
+    comparison.plot([0, largest], [0, largest], color=palette.TEXT_SOFT, linewidth=0.8, label="equal")
     for ax, title, x_label, y_label in (
-        (left, "Brier score = reliability - resolution + uncertainty", "probability of ice",
+        (reliability, "Brier score = reliability - resolution + uncertainty", "probability of ice",
          "observed frequency"),
-        (middle, "Ranks of the observation among the members", "members below it", "share of the cells"),
-        (right, "Spread and error, tenths of the cells", "spread (%)", "RMSE of the mean (%)"),
+        (histogram, "Ranks of the observation among the members", "members below it",
+         "share of the cells"),
+        (comparison, "Spread and error, tenths of the cells", "spread (%)", "RMSE of the mean (%)"),
     ):  # fmt: skip
         ax.set_title(title, fontsize=9)
         ax.set_xlabel(x_label, fontsize=8)
         ax.set_ylabel(y_label, fontsize=8)
         if ax.has_data():
             style_panel(ax)
-    if not middle.has_data():
-        for ax in (middle, right):
+    if not histogram.has_data():
+        for ax in (histogram, comparison):
             ax.set_axis_off()
     _save(figure, path)
 
@@ -274,9 +275,9 @@ def _draw_ranks(
         return bootstrap.estimate(lambda weights: (weights @ counts) / (weights @ totals))
 
     values, low, high = np.array([estimate_share(counts) for counts in ranks.T.astype(np.float64)]).T
-    places = np.arange(values.size)
+    positions = np.arange(values.size)
     ax.stairs(values, np.arange(values.size + 1) - 0.5, label=method, **style)
-    ax.vlines(places, low, high, color=style["color"], linewidth=1.2)
+    ax.vlines(positions, low, high, color=style["color"], linewidth=1.2)
     ax.axhline(1 / values.size, color=palette.TEXT_SOFT, linewidth=0.8)
     ax.set_ylim(bottom=0)
 

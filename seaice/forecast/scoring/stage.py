@@ -164,18 +164,18 @@ def _open_forecasts(
 
 
 def _find_common_axes(
-    files: dict[str, ForecastFile], record: SeaIceRecord, asked: str | None
+    files: dict[str, ForecastFile], record: SeaIceRecord, requested: str | None
 ) -> tuple[list[date], list[int]]:
     """Find the initial days and leads of all files that a day of the cube follows."""
     days = sorted(set.intersection(*(set(file.initial_days) for file in files.values())))
     leads = sorted(set.intersection(*(set(file.leads) for file in files.values())))
-    missing = [lead for lead in parse_leads(asked) if lead not in leads] if asked else []
+    missing = [lead for lead in parse_leads(requested) if lead not in leads] if requested else []
     if missing:
         raise InputError(
             f"expected leads that all forecasts have, {listing([str(lead) for lead in leads])}, found "
             f"{listing([str(lead) for lead in missing])}"
         )
-    leads = list(parse_leads(asked)) if asked else leads
+    leads = list(parse_leads(requested)) if requested else leads
     if not days or not leads:
         spans = listing([
             f"{name}: {file.initial_days[0]} to {file.initial_days[-1]}, leads {file.leads[0]} to "

@@ -125,10 +125,12 @@ class Summary:
         self, method: int, region: int, lead: int | Literal["all"], has_intervals: bool
     ) -> ScoreRow:
         scored = self.daily.regions[region]
-        chosen = [k for k, own in enumerate(self.daily.leads) if lead in (own, ALL_LEADS)]
-        select = partial(self._select_leads, method=method, region=region, chosen=chosen)
+        lead_numbers = [
+            k for k, scored_lead in enumerate(self.daily.leads) if lead in (scored_lead, ALL_LEADS)
+        ]
+        select = partial(self._select_leads, method=method, region=region, lead_numbers=lead_numbers)
         select_reference = partial(
-            self._select_leads, method=self.reference, region=region, chosen=chosen
+            self._select_leads, method=self.reference, region=region, lead_numbers=lead_numbers
         )
         square, over, under = select("square"), select("over"), select("under")
         bootstrap = self.make_bootstrap(max(self.daily.leads) if lead == ALL_LEADS else lead)
@@ -141,7 +143,7 @@ class Summary:
             _estimate(pool, values, reference, bootstrap, has_intervals)
             for pool, values, reference in pairs
         )
-        lengths = self.daily.reference_length[region][self.days][:, chosen]
+        lengths = self.daily.reference_length[region][self.days][:, lead_numbers]
         mean, total = partial(_pool, average_leads), partial(_pool, _add_leads)
         return ScoreRow(
             method=self.daily.methods[method],
@@ -168,8 +170,10 @@ class Summary:
             sps=THOUSAND_KM2 * total(select("sps")),
         )
 
-    def _select_leads(self, name: str, *, method: int, region: int, chosen: list[int]) -> np.ndarray:
-        return self.select(name, method, region)[:, chosen]
+    def _select_leads(
+        self, name: str, *, method: int, region: int, lead_numbers: list[int]
+    ) -> np.ndarray:
+        return self.select(name, method, region)[:, lead_numbers]
 
     def describe_intervals(self) -> list[str]:
         """Say of each length of blocks whether the intervals hold what they promise."""

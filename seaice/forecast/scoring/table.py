@@ -55,13 +55,13 @@ def _iterate_daily(daily: DailyScores) -> Iterator[dict[str, Any]]:
             for d, day in enumerate(daily.initial_days):
                 for k, lead in enumerate(daily.leads):
                     if daily.has_score[d, k]:
-                        place = {
+                        names = {
                             "method": method,
                             "region": region.name,
                             "initial_day": day,
                             "lead": lead,
                         }
-                        yield place | _describe_map(daily, (m, r, d, k))
+                        yield names | _describe_map(daily, (m, r, d, k))
 
 
 def _describe_map(daily: DailyScores, index: tuple[int, int, int, int]) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def measure_interval_coverage(
     block_days: int,
     correlation: float,
     series: int = 1000,
-    samples: int = 400,
+    samples: int = 1000,
     seed: int = 0,
 ) -> float:
     """Measure how often the interval of a skill holds the true skill, in simulated series.
@@ -136,8 +136,8 @@ def measure_interval_coverage(
     float
         Percent of the series; 95 would be right.
     """
-    shared, own, other = _simulate_errors((3, days, series), correlation, seed)
-    reference, forecast = 1 + 0.2 * (shared + own), 0.9 * (1 + 0.2 * (shared + other))
+    shared, first, second = _simulate_errors((3, days, series), correlation, seed)
+    reference, forecast = 1 + 0.2 * (shared + first), 0.9 * (1 + 0.2 * (shared + second))
     weights = _count_days(days, block_days, samples, seed).astype(np.float64)
     skill = compute_skill(weights @ forecast, weights @ reference)
     low, high = np.percentile(skill, (2.5, 97.5), axis=0)
@@ -147,8 +147,8 @@ def measure_interval_coverage(
 def _count_days(days: int, block_days: int, samples: int, seed: int) -> np.ndarray:
     """How often each sample draws each day, float32 (samples, days)."""
     drawn = draw_blocks(days, block_days, samples=samples, seed=seed)
-    places = np.arange(samples)[:, np.newaxis] * days + drawn
-    counts = np.bincount(places.ravel(), minlength=samples * days)
+    positions = np.arange(samples)[:, np.newaxis] * days + drawn
+    counts = np.bincount(positions.ravel(), minlength=samples * days)
     return counts.reshape(samples, days).astype(np.float32)
 
 

@@ -88,9 +88,9 @@ class EdgePair:
     def __init__(self, forecast: np.ndarray, reference: np.ndarray, points: np.ndarray) -> None:
         self._edges = forecast, reference
         flat = points.reshape(-1, 3)
-        places = [flat[np.flatnonzero(edge)] for edge in self._edges]
-        self.forecast_distances = _measure_nearest(*places)
-        self.reference_distances = _measure_nearest(*places[::-1])
+        positions = [flat[np.flatnonzero(edge)] for edge in self._edges]
+        self.forecast_distances = _measure_nearest(*positions)
+        self.reference_distances = _measure_nearest(*positions[::-1])
 
     def average(self, region: np.ndarray | None = None) -> EdgeDistances:
         """Average the distances.
