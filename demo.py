@@ -20,12 +20,15 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 
+from seaice.cf import read_grid
 from seaice.cube.file import CubeFile
 from seaice.flags import FillFlag
 from seaice.simulate import (
     SimulatedDays,
+    compute_true_day,
     list_simulated_granules,
     list_simulated_passes,
     simulate_days,
@@ -56,12 +59,21 @@ print(f"mean concentration over the ocean {{mean:.3f}}")
 """
 
 
-SWATHS = datetime(2024, 3, 21, tzinfo=UTC), datetime(2024, 3, 21, 4, tzinfo=UTC)
+# Three hours of two days.
+SWATHS = [datetime(2024, 3, day, tzinfo=UTC) for day in (21, 22)]
 PASSES = datetime(2024, 3, 21, tzinfo=UTC), datetime(2024, 3, 21, 12, tzinfo=UTC)
 OPEN = """
 from utils import load_swaths
 with load_swaths("{archive}") as swaths:
     print(swaths[2].to_xarray())
+"""
+BATCH = """
+from torch.utils.data import DataLoader
+from utils import ConsolidatedSICDataset
+lengths = {{"input_length": 1, "pred_length": 1, "largest_missing_share": 0.5}}
+dataset = ConsolidatedSICDataset("{cube}", "{first}", "{last}", **lengths)
+inputs, targets = next(iter(DataLoader(dataset)))
+print(f"a batch from own swaths: inputs {{tuple(inputs.shape)}}, targets {{tuple(targets.shape)}}")
 """
 
 
@@ -97,22 +109,48 @@ def run(*words: object) -> None:
 
 
 def swaths(out: Path) -> None:
-    """Collect simulated half orbits, check the archive, split it, open one."""
-    begin, end = SWATHS
-    for granule in list_simulated_granules(begin, end):
-        write_granule(out / "l1b", granule)
+    """Collect simulated half orbits, check an archive, split it, open it, grid one frequency."""
     folder = out / "swaths"
-    span = ["--start", f"{begin:%Y-%m-%d %H:%M}", "--end", f"{end:%Y-%m-%d %H:%M}"]
-    taken = ["--input_dir", out / "l1b", "--channels", "36.5V", "36.5H", "--layout", "hdf5"]
-    run("amsr2_processor.py", *span, "--output_dir", folder, *taken)
-    (archive,) = folder.glob("AMSR2_swaths_*.h5")
+    taken = ["--input_dir", out / "l1b", "--preset", "concentration", "--layout", "hdf5"]
+    for start in SWATHS:
+        end = start + timedelta(hours=3)
+        for granule in list_simulated_granules(start, end):
+            write_granule(out / "l1b", granule)
+        span = ["--start", f"{start:%Y-%m-%d %H:%M}", "--end", f"{end:%Y-%m-%d %H:%M}"]
+        run("amsr2_processor.py", *span, "--output_dir", folder, *taken)
+    archive, *_ = sorted(folder.glob("AMSR2_swaths_*.h5"))
     run("verify_archive.py", archive, "--plot", 3, "--output_dir", out)
     run("split_amsr_files.py", "--input", archive, "--output_dir", out / "parts", "--chunk_size", 3)
     run("-c", OPEN.format(archive=archive))
-    run("grid_swaths.py", "--input", archive, "--output_dir", out / "tb", "--grid", "n25000")
+    gridded = ["--output_dir", out / "tb", "--grid", "n25000", "--channels", "36.5V", "36.5H"]
+    run("grid_swaths.py", "--input", archive, *gridded)
     temperatures = next((out / "tb").glob("*_A.nc"))
     picture = ["--dpi", 150, "--output_file", out / "brightness_temperature.png"]
     run("visualization.py", "--input_file", temperatures, *picture)
+
+
+def concentration(out: Path) -> None:
+    """Retrieve concentration from the swaths, as a cube and a batch, and compare it with the truth."""
+    days, mask, cube = out / "sic", out / "sic_mask.nc", out / "sic_cube.nc"
+    algorithms = ["--algorithm", "base", "asi", "--grid", "n12500"]
+    run("retrieve_concentration.py", "--input", out / "swaths", "--output_dir", days, *algorithms)
+    first, last = (f"{start:%Y-%m-%d}" for start in SWATHS)
+    source = ["--source_dir", days, "--start_date", first, "--end_date", last]
+    run("create_mask.py", *source, "--output_file", mask)
+    filled = ["--land_mask_file", mask, "--method", "departure", "--output_file", cube]
+    run("consolidate_data.py", *source, *filled)
+    run("-c", BATCH.format(cube=cube, first=first, last=last))
+    (file,) = days.glob(f"*{SWATHS[0]:%Y%m%d}*.nc")
+    for variable in ("sea_ice_conc", "sea_ice_conc_asi"):
+        shown = ["--variable", variable, "--dpi", 150, "--output_file", out / f"{variable}.png"]
+        run("visualization.py", "--input_file", file, *shown)
+    print("\nConcentration against the simulated truth (percent):")
+    with netCDF4.Dataset(file) as dataset:
+        truth = 100 * compute_true_day(read_grid(dataset), SWATHS[0].date())
+        for variable, name in (("sea_ice_conc", "base"), ("sea_ice_conc_asi", "ASI")):
+            error = np.ma.filled(dataset[variable][0], np.nan) - truth
+            error = error[np.isfinite(error)]
+            print(f"  {name:<5} {error.size} cells  RMSE {np.sqrt((error**2).mean()):.2f}")
 
 
 def freeboard(out: Path) -> None:
@@ -232,6 +270,7 @@ def main() -> None:
     score(days, cube)
     second_product(days, data, mask, out)
     swaths(out)
+    concentration(out)
     freeboard(out)
     gaps(out)
     sar(out)
