@@ -24,7 +24,10 @@ ShoreKind = Literal["land", "lake", "ice shelf"]
 
 # Cell sizes of the grids in minutes of arc, as in the names of their files, from coarse to fine.
 _MINUTES = ("5", "2.5", "1.25")
-_MINUTES_FOR_FOOTPRINTS = "10"
+# Of the grid that is averaged over footprints, below and from a width of so many kilometres on: a coarse
+# grid makes coasts of fine footprints too wide.
+_MINUTES_FOR_FOOTPRINTS = ("5", "10")
+_WIDE_FOOTPRINT = 15.0
 _METRES_OF_A_MINUTE = 1852.0
 _LEVELS: dict[str, ShoreKind] = {"1": "land", "2": "lake", "5": "ice shelf"}
 
@@ -144,9 +147,10 @@ def _average_land(footprint: float) -> np.ndarray:
 
     The first column stands again behind the last, so that there is no seam at 180 degrees.
     """
-    land = _read_land(_MINUTES_FOR_FOOTPRINTS).astype(np.float32)
+    minutes = _MINUTES_FOR_FOOTPRINTS[footprint >= _WIDE_FOOTPRINT]
+    land = _read_land(minutes).astype(np.float32)
     rows, columns = land.shape
-    cells = max(1.0, footprint * 1000 / (float(_MINUTES_FOR_FOOTPRINTS) * _METRES_OF_A_MINUTE))
+    cells = max(1.0, footprint * 1000 / (float(minutes) * _METRES_OF_A_MINUTE))
     latitude = (np.arange(rows) + 0.5) * (180 / rows) - 90
     widths = np.minimum(cells / np.cos(np.radians(latitude)), columns - 2)
     averages = np.empty((rows, columns), np.float32)
