@@ -249,21 +249,20 @@ def test_slopes_are_those_of_finite_differences(is_mirrored):
 def test_kriging_of_two_neighbours_by_hand(observed, predicted):
     """One cell west and two cells east of the gap; the result stays among their values and the first."""
     index = np.arange(5, dtype=np.int32)[None]
-    values = np.array([[0, observed[0], 40, 0, observed[1]]], np.float32)
-    flag = np.array([[255, 0, 1, 255, 0]], np.uint8)
+    filled = np.array([0, observed[0], 40, 0, observed[1]], np.float32)
+    codes = np.array([255, 0, 1, 255, 0], np.uint8)
     state = np.array([0, 2, 1, 0, 2], np.uint8)
-    prediction = np.array([0, predicted, 40, 0, predicted], np.float32)
-    filled, codes = values[0].copy(), flag[0].copy()
+    positions = np.array([-9, 2, 0, -9, 1], np.int32)
+    prediction, spread = np.array([40, predicted, predicted], np.float32), np.array([0.5, 2.0, 4.0])
     offsets, correlation = _neighbourhood()
     days = np.array([0, 0, 11, 0, 0], np.uint8)
     kernels.krige(
-        0, 1, np.array([[0, 0]]), values, flag, np.array([0]), 0, 0, index, state, prediction,
-        offsets, correlation,
+        0, 1, np.array([[0, 0]]), index, state, positions, prediction, spread, offsets, correlation,
         filled, codes, days,
     )  # fmt: skip
     one, two, three = np.exp(-((np.array([1, 2, 3]) / 3.0) ** 0.6))
     weights = np.linalg.solve([[1, three], [three, 1]], [one, two])
-    expected = 40 + weights @ (np.array(observed) - predicted)
+    expected = 40 + 0.5 * weights @ ((np.array(observed) - predicted) / [4.0, 2.0])
     assert filled[2] == pytest.approx(
         np.clip(expected, min(40, *observed), max(40, *observed)), abs=1e-4
     )

@@ -170,11 +170,11 @@ def error_terms(cells, roughness, distance, values, days, change, terms):  # typ
 
 @compile_loop
 def _list_uneven(  # type: ignore[no-untyped-def]
-    cells, roughness, distance, values, flag, days, change, known, out
+    cells, roughness, distance, values, flag, days, change, computed, out
 ):
     """Look up the errors of cells in the midst of open water or closed ice; list all others.
 
-    ``known`` (2, flags, days) are the steps for water and ice, 0 where none have been computed.
+    ``computed`` (2, flags, days) are the steps for water and ice, 0 where none have been computed.
     """
     count = 0
     for i in range(cells.size):
@@ -182,9 +182,9 @@ def _list_uneven(  # type: ignore[no-untyped-def]
         steps = np.uint8(0)
         if roughness[i] == 0.0 and change[c] == 0 and distance[c] == 0:
             if values[c] == 0.0:
-                steps = known[0, flag[c], days[c]]
+                steps = computed[0, flag[c], days[c]]
             elif values[c] == 100.0:
-                steps = known[1, flag[c], days[c]]
+                steps = computed[1, flag[c], days[c]]
         if steps > 0:
             out[c] = steps
         else:
@@ -201,7 +201,7 @@ def expected_error(  # type: ignore[no-untyped-def]
     """Expected standard error, in steps, of those of the cells ``gaps`` whose flag has a model."""
     cells, terms = np.empty(PART, np.int32), np.empty((PART, models.shape[2]))
     roughness = np.empty(PART)
-    known = np.zeros((2, 256, 100), np.uint8)
+    computed = np.zeros((2, 256, 100), np.uint8)
     # Part by part: a call for each cell, with a dozen arrays, would cost more than its work.
     for first in range(i0, i1, PART):
         count = 0
@@ -210,7 +210,9 @@ def expected_error(  # type: ignore[no-untyped-def]
                 cells[count] = gaps[i]
                 count += 1
         measure_roughness(cells[:count], rows, columns, values, index, inner, roughness)
-        count = _list_uneven(cells[:count], roughness, distance, values, flag, days, change, known, out)
+        count = _list_uneven(
+            cells[:count], roughness, distance, values, flag, days, change, computed, out
+        )
         error_terms(cells[:count], roughness, distance, values, days, change, terms)
         for i in range(count):
             c = cells[i]
@@ -222,4 +224,4 @@ def expected_error(  # type: ignore[no-untyped-def]
             steps = np.uint8(min(max(np.ceil(np.exp(min(total, 5.0)) / step), 1.0), most))
             out[c] = steps
             if roughness[i] == 0.0 and change[c] == 0 and distance[c] == 0 and (v == 0.0 or v == 100.0):
-                known[np.int64(v > 0.0), flag[c], days[c]] = steps
+                computed[np.int64(v > 0.0), flag[c], days[c]] = steps

@@ -270,12 +270,12 @@ def _is_block_near(flag, slot, index, observed, row, column, margin):  # type: i
 
 
 @compile_loop
-def _has_neighbour(flag, here, before, after, index, y, x, reach):  # type: ignore[no-untyped-def]
+def _has_neighbour(flag, slot, before, after, index, y, x, reach):  # type: ignore[no-untyped-def]
     """Whether a cell within so many rows and columns is observed on all three days."""
     for q in range(max(0, y - reach), min(index.shape[0], y + reach + 1)):
         for r in range(max(0, x - reach), min(index.shape[1], x + reach + 1)):
             n = index[q, r]
-            if n >= 0 and not flag[here, n] | flag[before, n] | flag[after, n]:
+            if n >= 0 and not flag[slot, n] | flag[before, n] | flag[after, n]:
                 return True
     return False
 

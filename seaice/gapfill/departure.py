@@ -88,8 +88,8 @@ class Departure(Hybrid):
 
     def steps(self, hole: np.ndarray | None = None) -> list[FillStep]:
         """The steps of both methods; open water is filled without a look at values."""
-        in_time, *others = super().steps(hole)
-        return [in_time._replace(needs_ice=True), *others]
+        first, *later = super().steps(hole)
+        return [first._replace(needs_ice=True), *later]
 
     def _fill_in_time(self, frames: Frames, t: int) -> None:
         from seaice.gapfill import _kernels

@@ -148,34 +148,34 @@ class Increments(Departure):
             return
         where = (cells.rows, cells.columns)
         state = np.zeros(len(cells), np.uint8)
-        prediction = np.empty(len(cells), np.float32)
         limits = (self.max_gap_days, 0 if self.past_only else self.max_gap_days)
+        lead = 0 if self.past_only else kernels.ACTIVITY_DAYS
         rule = (limits, is_fitted, self._smearing(), *self._networks(weights))
 
-        touched = np.zeros([-(-n // kernels.TILE) for n in cells.ocean.shape], bool)
+        marked = np.zeros([-(-n // kernels.TILE) for n in cells.ocean.shape], np.int64)
         kernels.mark_gaps(
             gaps, day.flag, day.days_back_forward, *where, frames.ice, frames.order, t, is_fitted,
-            state, touched,
+            state, marked,
         )  # fmt: skip
         gaps = gaps[state[gaps] == kernels.IN_GAP]
         if not gaps.size:
             return
         offsets, correlation = _neighbourhood()
         near = offsets if len(frames.gaps) < len(cells) else offsets[:0]
-        kernels.mark_neighbours(gaps, day.flag, *where, cells.index, near, state, touched)
-        tiles = np.argwhere(touched)
-        sources = (frames.values, frames.flag, day.days_back_forward, frames.order, t, cells.index)
-        each_band(kernels.predict, len(tiles), tiles, *sources, *rule, state, prediction)
+        blocks = np.zeros((2, *(-(-n // kernels.BLOCK) for n in cells.ocean.shape)), np.uint8)
+        kernels.mark_neighbours(
+            gaps, frames.flag, frames.order[t], *where, cells.index, near, *blocks, state, marked
+        )
+        tiles, starts = np.argwhere(marked), np.cumsum(marked[marked > 0]) - marked[marked > 0]
+        sources = (frames.values, frames.flag, day.days_back_forward, frames.order, t, lead, cells.index)
+        positions, count = np.empty(len(cells), np.int32), marked.sum()
+        results = (state, positions, np.empty(count, np.float32), np.empty(count))
+        each_band(kernels.predict, len(tiles), tiles, starts, *sources, *rule, *results)
         gaps = gaps[state[gaps] != kernels.WITHOUT_ICE]
-        touched[:] = False
-        touched[cells.rows[gaps] // kernels.TILE, cells.columns[gaps] // kernels.TILE] = True
-        tiles = np.argwhere(touched)
-        lead = 0 if self.past_only else kernels.ACTIVITY_DAYS
-        each_band(
-            kernels.krige, len(tiles), tiles, frames.values, frames.flag, frames.order, t, lead,
-            cells.index, state, prediction, offsets, correlation, day.values, day.flag,
-            day.days_back_forward,
-        )  # fmt: skip
+        marked[:] = 0
+        marked[cells.rows[gaps] // kernels.TILE, cells.columns[gaps] // kernels.TILE] = 1
+        tiles, filled = np.argwhere(marked), (day.values, day.flag, day.days_back_forward)
+        each_band(kernels.krige, len(tiles), tiles, cells.index, *results, offsets, correlation, *filled)
 
     @staticmethod
     def _networks(weights: IncrementWeights) -> tuple[Network, Network, np.ndarray]:

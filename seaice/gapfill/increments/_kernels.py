@@ -11,7 +11,16 @@ from __future__ import annotations
 import numpy as np
 
 from seaice.flags import FillFlag
-from seaice.gapfill._kernels import ICE_BLOCK, OBSERVED, has_value_in_time
+from seaice.gapfill._kernels import (
+    BLOCK,
+    ICE_BLOCK,
+    NO,
+    OBSERVED,
+    UNKNOWN,
+    YES,
+    _is_block_near,
+    has_value_in_time,
+)
 from seaice.gapfill.increments._patch_kernels import (
     MARGIN,
     NEAREST,
@@ -45,6 +54,13 @@ PAIRED = 32
 INCREMENT_TWO_SIDED = int(FillFlag.INCREMENT_TWO_SIDED)
 INCREMENT_ONE_SIDED = int(FillFlag.INCREMENT_ONE_SIDED)
 KRIGED_TWO_SIDED, KRIGED_ONE_SIDED = int(FillFlag.KRIGED_TWO_SIDED), int(FillFlag.KRIGED_ONE_SIDED)
+
+# Kriging of the departures of observed cells from their own prediction.
+NEIGHBOURS = 12
+ACTIVITY_DAYS = 6
+# Activity is smoothed over so many cells to either side, with a standard deviation of one.
+_SMOOTHING = 2
+_SMOOTH = np.exp(-0.5 * np.arange(-_SMOOTHING, _SMOOTHING + 1.0) ** 2)
 
 # States of a cell in a prediction.
 UNUSED, IN_GAP, BESIDE_GAP, WITHOUT_ICE, ALONE_IN_GAP = 0, 1, 2, 3, 4
@@ -295,23 +311,44 @@ _BLOCK = 64
 
 
 @_compile
-def _add_inputs(weights, k, inputs, row):  # type: ignore[no-untyped-def]
-    """Add the weighted inputs of the k-th unit to ``row``, in their order, four at a time."""
+def _add_inputs(weights, k, j, inputs, of_k, of_j):  # type: ignore[no-untyped-def]
+    """Add the weighted inputs of the k-th unit to ``of_k`` and of the j-th to ``of_j``.
+
+    In their order, four inputs at a time: each is taken from memory once for both.
+    """
     count = inputs.shape[0]
     for f in range(0, count - 3, 4):
         w0, w1, w2, w3 = weights[f, k], weights[f + 1, k], weights[f + 2, k], weights[f + 3, k]
+        u0, u1, u2, u3 = weights[f, j], weights[f + 1, j], weights[f + 2, j], weights[f + 3, j]
         x0, x1, x2, x3 = inputs[f], inputs[f + 1], inputs[f + 2], inputs[f + 3]
         for n in range(_BLOCK):
-            v = row[n] + w0 * x0[n]
-            v = v + w1 * x1[n]
-            v = v + w2 * x2[n]
-            row[n] = v + w3 * x3[n]
+            a, b, c, d = x0[n], x1[n], x2[n], x3[n]
+            v = of_k[n] + w0 * a
+            v = v + w1 * b
+            v = v + w2 * c
+            u = of_j[n] + u0 * a
+            u = u + u1 * b
+            u = u + u2 * c
+            of_k[n] = v + w3 * d
+            of_j[n] = u + u3 * d
     for f in range(count - count % 4, count):
-        w, x = weights[f, k], inputs[f]
+        w, u, x = weights[f, k], weights[f, j], inputs[f]
         for n in range(_BLOCK):
-            row[n] += w * x[n]
+            of_k[n] += w * x[n]
+            of_j[n] += u * x[n]
     for n in range(_BLOCK):
-        row[n] = _activate(row[n])
+        of_k[n] = _activate(of_k[n])
+        of_j[n] = _activate(of_j[n])
+
+
+@_compile
+def _compute_layer(weights, bias, inputs, units):  # type: ignore[no-untyped-def]
+    """The units of a layer, two at a time; where their number is odd, ``units`` has one row more."""
+    for k in range(0, bias.size, 2):
+        j = min(k + 1, bias.size - 1)
+        units[k, :] = bias[k]
+        units[k + 1, :] = bias[j]
+        _add_inputs(weights, k, j, inputs, units[k], units[k + 1])
 
 
 @_compile
@@ -324,20 +361,16 @@ def evaluate(network, features, count, is_mirrored, increments):  # type: ignore
     """
     w1, b1, w2, b2, w3, b3 = network
     inputs = np.zeros((w1.shape[0], _BLOCK), np.float32)
-    first = np.empty((b1.size, _BLOCK), np.float32)
-    second = np.empty((b2.size, _BLOCK), np.float32)
+    first = np.empty((b1.size + b1.size % 2, _BLOCK), np.float32)
+    second = np.empty((b2.size + b2.size % 2, _BLOCK), np.float32)
     output = np.empty((1, _BLOCK), np.float32)
     for begin in range(0, count, _BLOCK):
         size = min(_BLOCK, count - begin)
         for f in range(w1.shape[0]):
             feature = features[f ^ 1 if is_mirrored and f < PAIRED else f, begin : begin + size]
             inputs[f, :size] = feature
-        for k in range(b1.size):
-            first[k, :] = b1[k]
-            _add_inputs(w1, k, inputs, first[k])
-        for k in range(b2.size):
-            second[k, :] = b2[k]
-            _add_inputs(w2, k, first, second[k])
+        _compute_layer(w1, b1, inputs, first)
+        _compute_layer(w2, b2, first[: b1.size], second)
         output[0, :] = b3[0]
         for k in range(w3.size):
             w, unit = w3[k], second[k]
@@ -375,44 +408,60 @@ def _is_near_ice(ice, order, s, away, row, column):  # type: ignore[no-untyped-d
 
 @_compile
 def mark_gaps(  # type: ignore[no-untyped-def]
-    gaps, flag, days, rows, columns, ice, order, t, is_fitted, state, touched
+    gaps, flag, days, rows, columns, ice, order, t, is_fitted, state, marked
 ):
     """Mark the cells of a day that were filled in time over a gap that the networks know.
 
-    ``touched`` (rows and columns of tiles) becomes true for tiles that hold such a cell. Cells without
-    any ice about them on the days that fill it are left out: the networks would leave them as they are.
+    ``marked`` (rows and columns of tiles) counts the marked cells. Cells without any ice about them on
+    the days that fill it are left out: the networks would leave them as they are.
     """
+    last, is_near = -1, False
     for cell in gaps:
         if not (has_value_in_time(flag[cell]) and is_fitted[days[cell]]):
             continue
-        y, x = rows[cell] // ICE_BLOCK, columns[cell] // ICE_BLOCK
-        back, forward = np.int64(days[cell]) // 10, np.int64(days[cell]) % 10
-        is_near = back > 0 and _is_near_ice(ice, order, t - back, -1, y, x)
-        if is_near or (forward > 0 and _is_near_ice(ice, order, t + forward, 1, y, x)):
+        y, x = np.int64(rows[cell] // ICE_BLOCK), np.int64(columns[cell] // ICE_BLOCK)
+        # Cells beside each other mostly have the same answer.
+        key = (y * ice.shape[2] + x) * 256 + days[cell]
+        if key != last:
+            last = key
+            back, forward = np.int64(days[cell]) // 10, np.int64(days[cell]) % 10
+            is_near = bool(back > 0 and _is_near_ice(ice, order, t - back, -1, y, x))
+            if forward > 0 and not is_near:
+                is_near = bool(_is_near_ice(ice, order, t + forward, 1, y, x))
+        if is_near:
             state[cell] = IN_GAP
-            touched[rows[cell] // TILE, columns[cell] // TILE] = True
+            marked[rows[cell] // TILE, columns[cell] // TILE] += 1
 
 
 @_compile
 def mark_neighbours(  # type: ignore[no-untyped-def]
-    gaps, flag, rows, columns, index, offsets, state, touched
+    gaps, flag, slot, rows, columns, index, offsets, observed, near, state, marked
 ):
-    """Mark the nearest observed cells of every marked gap cell, and the tiles they are in.
+    """Mark the nearest observed cells of every marked gap cell, on the day in slot ``slot``.
 
-    A gap cell with none within reach becomes ALONE_IN_GAP.
+    A gap cell with none within reach becomes ALONE_IN_GAP. ``observed`` and ``near`` (rows, columns of
+    blocks), unknown at first, remember where there is an observed cell and where one is near;
+    ``marked`` is that of :func:`mark_gaps`.
     """
+    margin = np.int64(0)
+    for n in range(offsets.shape[0]):
+        margin = max(margin, -(-abs(offsets[n, 0]) // BLOCK))
     for cell in gaps:
         if state[cell] != IN_GAP:
             continue
-        size = 0
-        for n in range(offsets.shape[0]):
+        size, row, column = 0, np.int64(rows[cell] // BLOCK), np.int64(columns[cell] // BLOCK)
+        if near[row, column] == UNKNOWN:
+            is_near = _is_block_near(flag, slot, index, observed, row, column, margin)
+            near[row, column] = YES if is_near else NO
+        for n in range(offsets.shape[0] if near[row, column] == YES else 0):
             y, x = rows[cell] + offsets[n, 0], columns[cell] + offsets[n, 1]
             if not (0 <= y < index.shape[0] and 0 <= x < index.shape[1]):
                 continue
             neighbour = index[y, x]
-            if neighbour >= 0 and flag[neighbour] == OBSERVED:
-                state[neighbour] = BESIDE_GAP
-                touched[y // TILE, x // TILE] = True
+            if neighbour >= 0 and flag[slot, neighbour] == OBSERVED:
+                if state[neighbour] == UNUSED:
+                    state[neighbour] = BESIDE_GAP
+                    marked[y // TILE, x // TILE] += 1
                 size += 1
                 if size == NEIGHBOURS:
                     break
@@ -422,21 +471,25 @@ def mark_neighbours(  # type: ignore[no-untyped-def]
 
 @_compile
 def predict(  # type: ignore[no-untyped-def]
-    first, end, tiles, values, flag, days, order, t, index, limits, is_fitted, beside, both, one,
-    thresholds, state, prediction
+    first, end, tiles, starts, values, flag, days, order, t, lead, index, limits, is_fitted, beside,
+    both, one, thresholds, state, positions, prediction, spread
 ):  # fmt: skip
     """Predict the cells of the t-th day that lie in or beside a gap from other days alone.
 
-    ``tiles`` (n, 2) are those to look at, of which this call takes ``first`` to ``end``. ``prediction``
-    becomes percent; a cell without ice about it gets the state WITHOUT_ICE. An observed
-    cell whose gap would be unknown, were it missing, becomes UNUSED.
+    ``tiles`` (n, 2) are those to look at, of which this call takes ``first`` to ``end``. A cell without
+    ice about it gets the state WITHOUT_ICE. An observed cell whose gap would be unknown, were it
+    missing, becomes UNUSED.
+
+    ``prediction`` becomes percent, and ``spread`` the change a day about a cell by which departures are
+    scaled, for which no more than ``lead`` later days are looked at. Both have the cells of the tiles
+    one after the other, those of the i-th from ``starts[i]``; ``positions`` says where a cell stands.
     """
     cells, gaps = np.empty((TILE * TILE, 2), np.int64), np.empty((2, TILE * TILE), np.int64)
     # Some columns more, so that the rows do not fall on the same lines of the cache.
     features = np.empty((FEATURES, TILE * TILE + 16), np.float32)
     estimates, columns = np.empty(TILE * TILE, np.float32), np.empty(TILE * TILE, np.int64)
     outputs = np.empty((2, TILE * TILE), np.float32)
-    scratch = make_scratch()
+    scratch, boxes = make_scratch(), np.empty(5 * (TILE + 2 * _SMOOTHING) ** 2)
     for number in range(first, end):
         south, west = tiles[number, 0] * TILE, tiles[number, 1] * TILE
         count = 0
@@ -453,10 +506,16 @@ def predict(  # type: ignore[no-untyped-def]
                         continue
                 cells[count, 0], cells[count, 1] = y, x
                 gaps[0, count], gaps[1, count] = back, forward
+                positions[cell] = starts[number] + count
                 count += 1
+        predicted = prediction[starts[number] : starts[number] + count]
         used = describe_cells(
             values, flag, index, order, t, beside, cells[:count], gaps, features, estimates, columns,
             scratch,
+        )  # fmt: skip
+        _measure_spread(
+            values, flag, order, t, lead, index, state, cells[:count], boxes,
+            spread[starts[number] : starts[number] + count],
         )  # fmt: skip
         outputs[:, :used] = np.float32(0.0)
         any_two = any_one = False
@@ -472,7 +531,7 @@ def predict(  # type: ignore[no-untyped-def]
         for n in range(count):
             cell = index[cells[n, 0], cells[n, 1]]
             if columns[n] < 0:
-                prediction[cell] = estimates[n]
+                predicted[n] = estimates[n]
                 state[cell] = WITHOUT_ICE
                 continue
             back, forward = gaps[0, n], gaps[1, n]
@@ -481,7 +540,7 @@ def predict(  # type: ignore[no-untyped-def]
             v = estimates[n] + scale * outputs[0 if is_two_sided else 1, columns[n]]
             v = min(max(v, np.float32(0.0)), np.float32(100.0))
             threshold = thresholds[0 if is_two_sided else 1, back + forward]
-            prediction[cell] = move_threshold(v, threshold)
+            predicted[n] = move_threshold(v, threshold)
 
 
 @_compile
@@ -504,77 +563,238 @@ def move_threshold(v, threshold):  # type: ignore[no-untyped-def]
     return v
 
 
-# Kriging of the departures of observed cells from their own prediction.
-NEIGHBOURS = 12
-ACTIVITY_DAYS = 6
-# Activity is smoothed over so many cells to either side, with a standard deviation of one.
-_SMOOTHING = 2
-_SMOOTH = np.exp(-0.5 * np.arange(-_SMOOTHING, _SMOOTHING + 1.0) ** 2)
+# Systems of equations that are solved side by side, and a number that they are rounded up to.
+_LANES, _ROUND = 32, 8
 
 
 @_compile
-def _measure_activity(values, flag, order, t, lead, cell):  # type: ignore[no-untyped-def]
-    """Mean squared change a day between successive observations near the t-th day, that day left out."""
-    total, days, last, before = 0.0, 0, -1, 0.0
-    for s in range(max(0, t - ACTIVITY_DAYS), min(order.size, t + lead + 1)):
-        if s != t and flag[order[s], cell] == OBSERVED:
-            v = np.float64(values[order[s], cell])
+def _measure_activity(values, flag, order, t, lead, cell, total, work):  # type: ignore[no-untyped-def]
+    """Mean squared change a day between successive observations near the t-th day, that day left out.
+
+    Of cells beside each other, the first of which is ``cell``; ``work`` (3, cells) is memory.
+    """
+    first, end = max(0, t - ACTIVITY_DAYS), min(order.size, t + lead + 1)
+    codes, number = np.uint8(0), total.size
+    for s in range(first, end):
+        if s != t:
+            code = flag[order[s], cell : cell + number]
+            for k in range(number):
+                codes |= code[k]
+    total[:] = 0.0
+    if codes == OBSERVED:
+        last = -1
+        for s in range(first, end):
+            if s == t:
+                continue
             if last >= 0:
-                total += (v - before) * (v - before)
-                days += s - last
-            last, before = s, v
-    return total / days if days > 0 else 0.0
+                v = values[order[s], cell : cell + number]
+                before = values[order[last], cell : cell + number]
+                for k in range(number):
+                    step = np.float64(v[k]) - np.float64(before[k])
+                    total[k] += step * step
+            last = s
+        start = first if first != t else first + 1
+        if last > start:
+            for k in range(number):
+                total[k] /= np.float64(last - start)
+        return
+    _measure_activity_of_some(values, flag, order, t, first, end, cell, total, work)
 
 
 @_compile
-def _solve(matrix, vector, size, column):  # type: ignore[no-untyped-def]
-    """Solve a symmetric positive definite system in place (Cholesky); the result is in ``vector``.
+def _measure_activity_of_some(  # type: ignore[no-untyped-def]
+    values, flag, order, t, first, end, cell, total, work
+):
+    """The same for cells that are not observed on all days; ``total`` is 0 at first."""
+    days, last, before = work[0], work[1], work[2]
+    days[:] = 0.0
+    last[:] = -1.0
+    before[:] = 0.0
+    for s in range(first, end):
+        if s == t:
+            continue
+        today = np.float64(s)
+        v, code = values[order[s], cell : cell + total.size], flag[order[s], cell : cell + total.size]
+        for k in range(total.size):
+            is_observed = code[k] == OBSERVED
+            is_pair = is_observed & (last[k] >= 0.0)
+            step = np.float64(v[k]) - before[k]
+            total[k] += step * step if is_pair else 0.0
+            days[k] += today - last[k] if is_pair else 0.0
+            last[k] = today if is_observed else last[k]
+            before[k] = np.float64(v[k]) if is_observed else before[k]
+    for k in range(total.size):
+        total[k] = total[k] / days[k] if days[k] > 0.0 else 0.0
 
-    ``column`` is memory for ``size`` numbers. What a column adds to those behind it is subtracted at
-    once: no sum waits for its last summand.
+
+@_compile
+def _find_activity(  # type: ignore[no-untyped-def]
+    values, flag, order, t, lead, index, origin, is_used, activity, is_ocean
+):
+    """Activity of all ocean cells that are at most _SMOOTHING away from one that is used, 0 elsewhere.
+
+    The boxes ``is_used``, ``activity`` and ``is_ocean`` (1 on ocean) begin at ``origin``.
+    """
+    rows, columns = is_used.shape
+    reach, near, work = _SMOOTHING, np.zeros(columns, np.bool_), np.empty((3, columns))
+    activity[:] = 0.0
+    is_ocean[:] = 0.0
+    first, end = max(0, -origin[1]), min(columns, index.shape[1] - origin[1])
+    for i in range(max(0, -origin[0]), min(rows, index.shape[0] - origin[0])):
+        near[:] = False
+        for k in range(max(0, i - reach), min(rows, i + reach + 1)):
+            for j in range(reach, columns - reach):
+                if is_used[k, j]:
+                    near[j - reach : j + reach + 1] = True
+        numbers, j = index[origin[0] + i], first
+        while j < end:
+            cell, n = np.int64(numbers[origin[1] + j]), 1
+            if near[j] and cell >= 0:
+                while j + n < end and near[j + n] and numbers[origin[1] + j + n] == cell + n:
+                    n += 1
+                run = activity[i, j : j + n]
+                _measure_activity(values, flag, order, t, lead, cell, run, work[:, :n])
+                is_ocean[i, j : j + n] = 1.0
+            j += n
+
+
+@_compile
+def _smooth(field, step, out):  # type: ignore[no-untyped-def]
+    """Weighted sums of 5 cells of a flattened box that are ``step`` cells apart; its rim is left out."""
+    a, b, c, d, e = field, field[step:], field[2 * step :], field[3 * step :], field[4 * step :]
+    middle = out[_SMOOTHING * step :]
+    for n in range(e.size):
+        total = _SMOOTH[0] * a[n] + _SMOOTH[1] * b[n]
+        total += _SMOOTH[2] * c[n]
+        total += _SMOOTH[3] * d[n]
+        middle[n] = total + _SMOOTH[4] * e[n]
+
+
+@_compile
+def _measure_spread(  # type: ignore[no-untyped-def]
+    values, flag, order, t, lead, index, state, cells, memory, spread
+):
+    """Root mean square change a day about cells (n, 2) of a tile, but for those alone in their gap.
+
+    ``memory`` is for five boxes about all of them, the rims of whose sums mean nothing.
+    """
+    south, north, west, east = index.shape[0], 0, index.shape[1], 0
+    for n in range(cells.shape[0]):
+        if state[index[cells[n, 0], cells[n, 1]]] != ALONE_IN_GAP:
+            south, north = min(south, cells[n, 0]), max(north, cells[n, 0] + 1)
+            west, east = min(west, cells[n, 1]), max(east, cells[n, 1] + 1)
+    if north == 0:
+        return
+    origin = (south - _SMOOTHING, west - _SMOOTHING)
+    shape = (north - south + 2 * _SMOOTHING, east - west + 2 * _SMOOTHING)
+    size, width = shape[0] * shape[1], shape[1]
+    boxes = memory[: 5 * size].reshape(5, size)
+    activity, is_ocean, along, total, weight = boxes[0], boxes[1], boxes[2], boxes[3], boxes[4]
+    is_used = np.zeros(shape, np.bool_)
+    for n in range(cells.shape[0]):
+        if state[index[cells[n, 0], cells[n, 1]]] != ALONE_IN_GAP:
+            is_used[cells[n, 0] - origin[0], cells[n, 1] - origin[1]] = True
+    _find_activity(
+        values, flag, order, t, lead, index, origin, is_used, activity.reshape(shape),
+        is_ocean.reshape(shape),
+    )  # fmt: skip
+    for field, sums in ((activity, total), (is_ocean, weight)):
+        along[:] = 0.0
+        _smooth(field, 1, along)
+        _smooth(along, width, sums)
+    for n in range(cells.shape[0]):
+        i = (cells[n, 0] - origin[0]) * width + cells[n, 1] - origin[1]
+        spread[n] = np.sqrt(total[i] / weight[i] + 0.3)
+
+
+@_compile
+def _solve(matrices, vectors, size, count):  # type: ignore[no-untyped-def]
+    """Solve symmetric positive definite systems in place (Cholesky); the results are in ``vectors``.
+
+    ``matrices`` (rows, columns, systems), ``vectors`` (rows, systems): the same step of all of them
+    is done at once.
     """
     for k in range(size):
-        pivot = np.sqrt(max(matrix[k, k], 1e-12))
-        matrix[k, k] = pivot
-        vector[k] /= pivot
+        pivots, values = matrices[k, k], vectors[k]
+        for n in range(count):
+            pivot = np.sqrt(max(pivots[n], 1e-12))
+            pivots[n] = pivot
+            values[n] /= pivot
         for i in range(k + 1, size):
-            column[i] = matrix[i, k] / pivot
-        for i in range(k + 1, size):
-            c, row = column[i], matrix[i]
-            row[k] = c
-            vector[i] -= c * vector[k]
+            column, vector = matrices[i, k], vectors[i]
+            for n in range(count):
+                c = column[n] / pivots[n]
+                column[n] = c
+                vector[n] -= c * values[n]
             for j in range(k + 1, i + 1):
-                row[j] -= c * column[j]
+                row, factors = matrices[i, j], matrices[j, k]
+                for n in range(count):
+                    row[n] -= column[n] * factors[n]
     for i in range(size - 1, -1, -1):
-        total = vector[i]
+        vector, pivots = vectors[i], matrices[i, i]
         for k in range(i + 1, size):
-            total -= matrix[k, i] * vector[k]
-        vector[i] = total / matrix[i, i]
+            column, values = matrices[k, i], vectors[k]
+            for n in range(count):
+                vector[n] -= column[n] * values[n]
+        for n in range(count):
+            vector[n] /= pivots[n]
+
+
+@_compile
+def _weigh(cells, near, sizes, correlation, matrices, weights):  # type: ignore[no-untyped-def]
+    """Weights of simple kriging of cells by the cells near them, for all of them side by side.
+
+    Where a cell has fewer neighbours than another, those that lack are of no consequence.
+    """
+    size, count = 0, cells.shape[0]
+    for n in range(count):
+        size = max(size, sizes[n])
+    for n in range(-(-count // _ROUND) * _ROUND):
+        number = sizes[n] if n < count else 0
+        for i in range(size):
+            for j in range(i):
+                matrices[i, j, n] = 0.0
+            matrices[i, i, n] = 1.0
+            weights[i, n] = 0.0
+        for i in range(number):
+            y, x = np.int64(near[n, i, 0]), np.int64(near[n, i, 1])
+            for j in range(i + 1):
+                d = (y - near[n, j, 0]) ** 2 + (x - near[n, j, 1]) ** 2
+                matrices[i, j, n] = correlation[d]
+            weights[i, n] = correlation[(y - cells[n, 0]) ** 2 + (x - cells[n, 1]) ** 2]
+    _solve(matrices, weights, size, -(-count // _ROUND) * _ROUND)
 
 
 @_compile
 def krige(  # type: ignore[no-untyped-def]
-    first, end, tiles, values, flag, order, t, lead, index, state, prediction, offsets, correlation,
-    filled, codes, days
-):  # fmt: skip
+    first,
+    end,
+    tiles,
+    index,
+    state,
+    positions,
+    prediction,
+    spread,
+    offsets,
+    correlation,
+    filled,
+    codes,
+    days,
+):
     """Correct the predictions of gap cells by the departures of observed cells of the day.
 
-    ``tiles`` (n, 2) are those to look at, of which this call takes ``first`` to ``end``. ``offsets``
-    (n, 2) are the rows and columns to neighbours, nearest first; ``correlation[d]`` is that of two
-    departures at a squared distance of d. ``lead`` is how many later days may be looked at.
+    ``tiles`` (n, 2) are those to look at, of which this call takes ``first`` to ``end``. ``positions``,
+    ``prediction`` and ``spread`` are those of :func:`predict`. ``offsets`` (n, 2) are the rows and
+    columns to neighbours, nearest first; ``correlation[d]`` is that of two departures at a squared
+    distance of d. ``filled``, ``codes`` and ``days`` (cells) are those of the day.
     """
-    margin = np.abs(offsets).max() + _SMOOTHING
-    side = TILE + 2 * margin
-    spread, activity = np.empty((side, side)), np.empty((side, side))
-    near, departures = np.empty((NEIGHBOURS, 2), np.int64), np.empty(NEIGHBOURS)
-    matrix, weights = np.empty((NEIGHBOURS, NEIGHBOURS)), np.empty(NEIGHBOURS)
-    column = np.empty(NEIGHBOURS)
-    codes_here, values_here = flag[order[t]], values[order[t]]
+    cells, sizes = np.empty((TILE * TILE, 2), np.int64), np.empty(TILE * TILE, np.int64)
+    near = np.empty((TILE * TILE, NEIGHBOURS, 2), np.int32)
+    matrices = np.empty((NEIGHBOURS, NEIGHBOURS, _LANES))
+    weights = np.empty((NEIGHBOURS, _LANES))
     for number in range(first, end):
         south, west = tiles[number, 0] * TILE, tiles[number, 1] * TILE
-        origin = (south - margin, west - margin)
-        spread[:] = np.nan
-        activity[:] = np.nan
+        count = 0
         for y in range(south, min(index.shape[0], south + TILE)):
             for x in range(west, min(index.shape[1], west + TILE)):
                 cell = index[y, x]
@@ -582,32 +802,48 @@ def krige(  # type: ignore[no-untyped-def]
                     continue
                 size = 0
                 if state[cell] == IN_GAP:
-                    size = _list_near(codes_here, index, state, offsets, y, x, near)
-                estimate = np.float64(prediction[cell])
-                low = high = estimate
-                for i in range(size):
-                    neighbour = index[near[i, 0], near[i, 1]]
-                    v = np.float64(values_here[neighbour])
-                    departures[i] = (v - prediction[neighbour]) / _measure_spread(
-                        values, flag, order, t, lead, index, origin, near[i, 0], near[i, 1],
-                        activity, spread,
-                    )  # fmt: skip
-                    low, high = min(low, v), max(high, v)
-                if size > 0:
-                    _weigh(near[:size], y, x, correlation, matrix, weights, column)
-                    total = 0.0
-                    for i in range(size):
-                        total += weights[i] * departures[i]
-                    estimate += total * _measure_spread(
-                        values, flag, order, t, lead, index, origin, y, x, activity, spread
-                    )
-                    estimate = min(max(estimate, low), high)
-                filled[cell] = estimate
+                    size = _list_near(codes, index, state, offsets, y, x, near[count])
                 is_two_sided = days[cell] > 10 and days[cell] % 10 > 0
-                if size > 0:
-                    codes[cell] = KRIGED_TWO_SIDED if is_two_sided else KRIGED_ONE_SIDED
-                else:
+                if size == 0:
+                    filled[cell] = prediction[positions[cell]]
                     codes[cell] = INCREMENT_TWO_SIDED if is_two_sided else INCREMENT_ONE_SIDED
+                    continue
+                codes[cell] = KRIGED_TWO_SIDED if is_two_sided else KRIGED_ONE_SIDED
+                cells[count, 0], cells[count, 1], sizes[count] = y, x, size
+                count += 1
+        for begin in range(0, count, _LANES):
+            part = slice(begin, min(count, begin + _LANES))
+            _weigh(cells[part], near[part], sizes[part], correlation, matrices, weights)
+            _add_departures(
+                cells[part],
+                near[part],
+                sizes[part],
+                index,
+                positions,
+                prediction,
+                spread,
+                weights,
+                filled,
+            )
+
+
+@_compile
+def _add_departures(  # type: ignore[no-untyped-def]
+    cells, near, sizes, index, positions, prediction, spread, weights, filled
+):
+    """Add to the predictions of cells the weighted departures of the observed ones near them."""
+    for n in range(cells.shape[0]):
+        cell = index[cells[n, 0], cells[n, 1]]
+        position = positions[cell]
+        estimate, total = np.float64(prediction[position]), 0.0
+        low = high = estimate
+        for i in range(sizes[n]):
+            neighbour = index[near[n, i, 0], near[n, i, 1]]
+            v, beside = np.float64(filled[neighbour]), positions[neighbour]
+            total += weights[i, n] * ((v - prediction[beside]) / spread[beside])
+            low, high = min(low, v), max(high, v)
+        estimate += total * spread[position]
+        filled[cell] = min(max(estimate, low), high)
 
 
 @_compile
@@ -628,48 +864,6 @@ def _list_near(flag, index, state, offsets, y, x, near):  # type: ignore[no-unty
         if count == NEIGHBOURS:
             break
     return size
-
-
-@_compile
-def _measure_spread(  # type: ignore[no-untyped-def]
-    values, flag, order, t, lead, index, origin, y, x, activity, spread
-):
-    """Root mean square change a day about a cell.
-
-    ``activity`` and ``spread`` keep what has been measured, NaN elsewhere; they begin at ``origin``.
-    """
-    i, j = y - origin[0], x - origin[1]
-    if spread[i, j] == spread[i, j]:
-        return spread[i, j]
-    total = weight = 0.0
-    for k in range(-_SMOOTHING, _SMOOTHING + 1):
-        total_of_row = weight_of_row = 0.0
-        for m in range(-_SMOOTHING, _SMOOTHING + 1):
-            if not (0 <= y + k < index.shape[0] and 0 <= x + m < index.shape[1]):
-                continue
-            cell = index[y + k, x + m]
-            if cell < 0:
-                continue
-            if activity[i + k, j + m] != activity[i + k, j + m]:
-                activity[i + k, j + m] = _measure_activity(values, flag, order, t, lead, cell)
-            w = _SMOOTH[m + _SMOOTHING]
-            total_of_row += w * activity[i + k, j + m]
-            weight_of_row += w
-        total += _SMOOTH[k + _SMOOTHING] * total_of_row
-        weight += _SMOOTH[k + _SMOOTHING] * weight_of_row
-    spread[i, j] = np.sqrt(total / weight + 0.3)
-    return spread[i, j]
-
-
-@_compile
-def _weigh(near, y, x, correlation, matrix, weights, column):  # type: ignore[no-untyped-def]
-    """Weights of simple kriging of a cell by others."""
-    for i in range(near.shape[0]):
-        for j in range(i + 1):
-            d = (near[i, 0] - near[j, 0]) ** 2 + (near[i, 1] - near[j, 1]) ** 2
-            matrix[i, j] = correlation[d]
-        weights[i] = correlation[(near[i, 0] - y) ** 2 + (near[i, 1] - x) ** 2]
-    _solve(matrix, weights, near.shape[0], column)
 
 
 @_compile
