@@ -251,7 +251,7 @@ def test_a_short_test_has_no_intervals_and_says_so(folder):
         files = {name: ForecastFile(folder / f"{name}.nc") for name in ("short", "short2")}
         active = record.find_active_region(record.days[:FIRST])
         regions = find_regions(["marginal", "ocean"], record, active)
-        daily, _ = compute_daily_scores(files, record, regions, days, [1, 2])
+        daily = compute_daily_scores(files, record, regions, days, [1, 2])
     summary = Summary(daily, "short")
     rows = summary.make_rows()
     assert all(np.isnan(row.rmse.low) and np.isnan(row.skill_iiee.high) for row in rows)
@@ -308,7 +308,7 @@ def test_a_file_of_icenet_is_scored(folder, tmp_path):
             "persistence": ForecastFile(folder / "base.nc"), "icenet": ForecastFile(path)
         }  # fmt: skip
         regions = find_regions([], record, record.ocean & ~record.hole)
-        daily, _ = compute_daily_scores(files, record, regions, INITIAL[:3], list(LEADS))
+        daily = compute_daily_scores(files, record, regions, INITIAL[:3], list(LEADS))
     np.testing.assert_allclose(*daily.values["square"], atol=1e-6)
 
 

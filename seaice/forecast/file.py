@@ -175,19 +175,25 @@ class ForecastFile:
         """Whether the file holds a probability of ice of its own."""
         return "ice_probability" in self._dataset.variables
 
-    def read(self, day: date) -> np.ndarray:
+    def read(self, day: date, leads: Sequence[int] | None = None) -> np.ndarray:
         """Concentration forecast from an initial day.
+
+        Parameters
+        ----------
+        day : date
+        leads : sequence of int, optional
+            Leads of the file; by default all.
 
         Returns
         -------
         ndarray of float32, shape (members, leads, rows, columns)
             Fraction 0..1; NaN outside the ocean. Rows from the smallest y on.
         """
-        return self._read_shares(self._name, day)
+        return self._read_shares(self._name, day, leads)
 
-    def read_probability(self, day: date) -> np.ndarray | None:
+    def read_probability(self, day: date, leads: Sequence[int] | None = None) -> np.ndarray | None:
         """Probability of ice, float32 (leads, rows, columns); None if the file has none of its own."""
-        return self._read_shares("ice_probability", day)[0] if self.has_probability else None
+        return self._read_shares("ice_probability", day, leads)[0] if self.has_probability else None
 
     def close(self) -> None:
         """Close the file."""
@@ -230,14 +236,16 @@ class ForecastFile:
             raise InputError(f"{self.path}: expected leadtime in days, found {units!r}")
         return [int(lead) for lead in variables[_LEAD][:]]
 
-    def _read_shares(self, name: str, day: date) -> np.ndarray:
+    def _read_shares(self, name: str, day: date, leads: Sequence[int] | None) -> np.ndarray:
         if day not in self._number:
             raise InputError(
                 f"{self.path} has no forecast from {day}: it reaches from {self.initial_days[0]} to "
                 f"{self.initial_days[-1]}"
             )
         variable = self._dataset.variables[name]
-        part = {self._reference: self._number[day]}
+        part: dict[str, int | list[int]] = {self._reference: self._number[day]}
+        if leads is not None:
+            part[_LEAD] = [self.leads.index(lead) for lead in leads]
         with explain_damage(self.path, "NetCDF"):
             stored = variable[tuple(part.get(d, slice(None)) for d in variable.dimensions)]
         attributes = {key: variable.getncattr(key) for key in variable.ncattrs()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -16,7 +16,7 @@ from seaice.forecast.file import ForecastFile
 from seaice.forecast.record import SeaIceRecord
 from seaice.forecast.scoring.maps import ErrorMaps
 from seaice.forecast.scoring.regions import ScoredRegion
-from seaice.report import Progress
+from seaice.report import Progress, format_count
 from seaice.scoring.forecasts.cell_errors import compute_cell_errors
 from seaice.scoring.forecasts.edge_geometry import (
     EdgePair,
@@ -162,7 +162,9 @@ def compute_daily_scores(
     regions: list[ScoredRegion],
     initial_days: list[date],
     leads: list[int],
-) -> tuple[DailyScores, ErrorMaps]:
+    *,
+    finish_lead: Callable[[ErrorMaps, int], None] = lambda maps, number: None,
+) -> DailyScores:
     """Score every map of all methods on the cells that were observed and that all methods forecast.
 
     Parameters
@@ -175,35 +177,31 @@ def compute_daily_scores(
     initial_days : list of date
     leads : list of int
         Both are in every file.
+    finish_lead : callable
+        Gets the errors of every cell by lead, with the number of the lead.
     """
     scores = DailyScores.allocate(list(files), regions, initial_days, leads)
-    maps = ErrorMaps.allocate(list(files), leads, record.grid)
     judge = _MapJudge(scores, record)
-    with Progress(total=len(initial_days), label="scoring", logger=logger) as progress:
-        for d, day in enumerate(initial_days):
-            forecasts = [_read_leads(file, day, leads) for file in files.values()]
-            for k, lead in enumerate(leads):
+    with Progress(total=len(leads), label="scoring", logger=logger) as progress:
+        for k, lead in enumerate(leads):
+            maps = ErrorMaps.allocate(len(files), record.grid)
+            for d, day in enumerate(initial_days):
                 observed = _read_target(scores, record, day, lead)
-                if observed is None:
-                    continue
-                by_method = [forecast[k] for forecast in forecasts]
-                common = _find_common_cells(by_method, observed, scores, day, lead)
-                if common is None:
-                    continue
-                truth = np.where(common, observed, np.float32(np.nan))
-                judge.judge(by_method, truth, d, k)
-                maps.add(k, [forecast.mean for forecast in by_method], truth)
-            progress.unit(f"{day}")
-    return scores, maps
+                if observed is not None:
+                    forecasts = [_read_map(file, day, lead) for file in files.values()]
+                    common = _find_common_cells(forecasts, observed, scores, day, lead)
+                    if common is not None:
+                        truth = np.where(common, observed, np.float32(np.nan))
+                        judge.judge(forecasts, truth, d, k)
+                        maps.add([forecast.mean for forecast in forecasts], truth)
+            finish_lead(maps, k)
+            progress.unit(f"lead of {format_count(lead, 'day')}")
+    return scores
 
 
-def _read_leads(file: ForecastFile, day: date, leads: Sequence[int]) -> list[MapForecast]:
-    values, probability = file.read(day), file.read_probability(day)
-    numbers = [file.leads.index(lead) for lead in leads]
-    return [
-        MapForecast(values[:, number], None if probability is None else probability[number])
-        for number in numbers
-    ]
+def _read_map(file: ForecastFile, day: date, lead: int) -> MapForecast:
+    probability = file.read_probability(day, [lead])
+    return MapForecast(file.read(day, [lead])[:, 0], None if probability is None else probability[0])
 
 
 def _read_target(scores: DailyScores, record: SeaIceRecord, day: date, lead: int) -> np.ndarray | None:
@@ -250,7 +248,7 @@ class _MapJudge:
     def __init__(self, scores: DailyScores, record: SeaIceRecord) -> None:
         self.scores = scores
         self.area = record.cell_area
-        self.points = place_on_sphere(*record.grid.longitude_latitude())
+        self.points = place_on_sphere(*record.grid.longitude_latitude()).astype(np.float32)
         self.generator = np.random.default_rng(0)
 
     def judge(self, forecasts: Sequence[MapForecast], truth: np.ndarray, d: int, k: int) -> None:

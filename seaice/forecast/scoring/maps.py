@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,52 +16,51 @@ from seaice.grids import Grid
 from seaice.runtime.atomic_write import atomic
 
 _MAPS = ("method", "leadtime", "y", "x")
+_MEANINGS = {
+    "rmse": "root mean square error of sea ice concentration",
+    "bias": "bias of sea ice concentration, forecast minus observed",
+}
 
 
 @dataclass
 class ErrorMaps:
-    """Sums of errors over the initial days.
+    """Sums of the errors of one lead over the initial days.
 
     Attributes
     ----------
-    methods : list of str
-    leads : list of int
-    grid : Grid
-    squares, errors : ndarray of float32, shape (methods, leads, rows, columns)
+    squares, errors : ndarray of float32, shape (methods, rows, columns)
         Sums of the squared errors and of the errors, forecast minus observed, fractions.
-    count : ndarray of int32, shape (leads, rows, columns)
+    count : ndarray of int32, shape (rows, columns)
         Number of initial days with a score of the cell.
     """
 
-    methods: list[str]
-    leads: list[int]
-    grid: Grid
     squares: np.ndarray
     errors: np.ndarray
     count: np.ndarray
 
     @classmethod
-    def allocate(cls, methods: list[str], leads: list[int], grid: Grid) -> ErrorMaps:
+    def allocate(cls, methods: int, grid: Grid) -> ErrorMaps:
         """Make sums of nothing."""
-        shape = (len(methods), len(leads), *grid.shape)
-        zeros = (np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape[1:], np.int32))
-        return cls(methods, leads, grid, *zeros)
+        shape = (methods, *grid.shape)
+        return cls(
+            np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(grid.shape, np.int32)
+        )
 
-    def add(self, lead_number: int, forecasts: Sequence[np.ndarray], truth: np.ndarray) -> None:
-        """Add the forecasts of all methods for one map; cells where the truth is NaN do not count."""
+    def add(self, forecasts: Sequence[np.ndarray], truth: np.ndarray) -> None:
+        """Add the forecasts of all methods for one day; cells where the truth is NaN do not count."""
         cells = ~np.isnan(truth)
-        self.count[lead_number] += cells
+        self.count += cells
         for number, forecast in enumerate(forecasts):
             error = np.where(cells, forecast - truth, np.float32(0))
-            self.errors[number, lead_number] += error
-            self.squares[number, lead_number] += error**2
+            self.errors[number] += error
+            self.squares[number] += error**2
 
     def compute_root_mean_square(self, number: int) -> np.ndarray:
         """Compute the root mean square error of a method, as :meth:`compute_bias`."""
-        return np.sqrt(self._average(self.squares[number]))
+        return np.asarray(np.sqrt(self._average(self.squares[number])))
 
     def compute_bias(self, number: int) -> np.ndarray:
-        """Compute the bias of a method, float32 (leads, rows, columns); NaN where nothing was scored."""
+        """Compute the bias of a method, float32 (rows, columns); NaN where nothing was scored."""
         return self._average(self.errors[number])
 
     def _average(self, sums: np.ndarray) -> np.ndarray:
@@ -68,26 +68,54 @@ class ErrorMaps:
         return np.divide(sums, self.count, out=missing, where=self.count > 0)
 
 
-def write_error_maps(maps: ErrorMaps, path: Path, attributes: Mapping[str, Any]) -> None:
-    """Write root mean square error, bias and number of scores of every cell as CF NetCDF."""
+@contextmanager
+def open_error_maps(
+    path: Path, methods: list[str], leads: list[int], grid: Grid, attributes: Mapping[str, Any]
+) -> Iterator[Callable[[ErrorMaps, int], None]]:
+    """Open a CF NetCDF file for root mean square error, bias and number of scores of every cell.
+
+    Parameters
+    ----------
+    path : Path
+        The file is there when the context ends without an error.
+    methods : list of str
+    leads : list of int
+    grid : Grid
+    attributes : mapping
+        Global attributes.
+
+    Yields
+    ------
+    callable
+        Writes the errors of a lead, by its number.
+    """
     import netCDF4
 
-    with atomic(path, kind=cf.KINDS["score_forecasts"]) as part, netCDF4.Dataset(part, "w") as dataset:
-        cf.write_grid(dataset, maps.grid)
-        dataset.createDimension("method", len(maps.methods))
-        dataset.createVariable("method", str, ("method",))[:] = np.array(maps.methods, dtype=object)
-        dataset.createDimension("leadtime", len(maps.leads))
+    with (
+        atomic(path, kind=cf.KINDS["score_forecasts"]) as part,
+        netCDF4.Dataset(part, "w") as dataset,
+    ):
+        cf.write_grid(dataset, grid)
+        dataset.createDimension("method", len(methods))
+        dataset.createVariable("method", str, ("method",))[:] = np.array(methods, dtype=object)
+        dataset.createDimension("leadtime", len(leads))
         lead = dataset.createVariable("leadtime", "i4", ("leadtime",))
         lead.setncatts({"standard_name": "forecast_period", "long_name": "lead", "units": "days"})
-        lead[:] = maps.leads
-        count = Variable("count", _MAPS[1:], "i4", {"long_name": "initial days scored", "units": "1"})
-        cf.define_variable(dataset, count)[:] = maps.count
-        for name, long_name, compute in (
-            ("rmse", "root mean square error of sea ice concentration", maps.compute_root_mean_square),
-            ("bias", "bias of sea ice concentration, forecast minus observed", maps.compute_bias),
-        ):
-            described = {"long_name": long_name, "units": "1"}
-            variable = cf.define_variable(dataset, Variable(name, _MAPS, "f4", described, np.nan))
-            for number in range(len(maps.methods)):
-                variable[number] = compute(number)
+        lead[:] = leads
+        described = {"long_name": "number of initial days scored", "units": "1"}
+        count = cf.define_variable(dataset, Variable("count", _MAPS[1:], "i4", described))
+        rmse, bias = (
+            cf.define_variable(
+                dataset, Variable(name, _MAPS, "f4", {"long_name": meaning, "units": "1"}, np.nan)
+            )
+            for name, meaning in _MEANINGS.items()
+        )
         dataset.setncatts(dict(attributes))
+
+        def write_lead(maps: ErrorMaps, number: int) -> None:
+            count[number] = maps.count
+            for method in range(len(methods)):
+                rmse[method, number] = maps.compute_root_mean_square(method)
+                bias[method, number] = maps.compute_bias(method)
+
+        yield write_lead

@@ -203,7 +203,7 @@ def _draw_day(
     lead: int,
     cut: tuple[slice, slice],
 ) -> tuple[Any, Any]:
-    forecast = file.read(day)[:, file.leads.index(lead)].mean(axis=0)[cut]
+    forecast = file.read(day, [lead])[:, 0].mean(axis=0)[cut]
     observed = record.read_observed(day + timedelta(lead))[cut]
     sea = record.ocean[cut]
     difference = np.where(np.isnan(observed), np.nan, forecast - observed)

@@ -19,7 +19,7 @@ from seaice.forecast.record import SeaIceRecord
 from seaice.forecast.schedule import parse_leads
 from seaice.forecast.scoring.bad_days import find_bad_days
 from seaice.forecast.scoring.daily import DailyScores, compute_daily_scores
-from seaice.forecast.scoring.maps import ErrorMaps, write_error_maps
+from seaice.forecast.scoring.maps import open_error_maps
 from seaice.forecast.scoring.regions import ACTIVE, find_regions
 from seaice.forecast.scoring.summary import Summary
 from seaice.forecast.scoring.table import (
@@ -107,19 +107,25 @@ def score_forecasts(
         training_days = _find_training_days(record, train, initial_days[0])
         active = record.find_active_region(training_days)
         regions = find_regions(region, record, active)
-        daily, maps = compute_daily_scores(files, record, regions, initial_days, scored_leads)
-        if not daily.has_score.any():
-            raise InputError(f"no map could be scored: {listing(daily.left_out, limit=3)}")
-        bad_days = find_bad_days(initial_days, record, active)
         settings = {
             "cube": str(cube_file),
-            "product": str(record.attributes.get("title", "unknown")),
+            "product": _name_product(record),
             "reference": reference,
             "training_days": f"{training_days[0]} to {training_days[-1]}",
             "threshold": ICE_EDGE,
             "initial_days": f"{initial_days[0]} to {initial_days[-1]}",
         }
-        report = _write(daily, maps, bad_days, settings, output_dir)
+        attributes = _describe_maps(settings, record)
+        with open_error_maps(
+            output_dir / MAPS, list(files), scored_leads, record.grid, attributes
+        ) as write_lead:
+            daily = compute_daily_scores(
+                files, record, regions, initial_days, scored_leads, finish_lead=write_lead
+            )
+            if not daily.has_score.any():
+                raise InputError(f"no map could be scored: {listing(daily.left_out, limit=3)}")
+        bad_days = find_bad_days(initial_days, record, active)
+        report = _write(daily, bad_days, settings, output_dir)
         _draw(report, daily, record, files, reference, output_dir)
     report.lines.append(f"written: {', '.join(map(str, report.outputs))}")
     return report
@@ -217,9 +223,24 @@ def _find_training_days(record: SeaIceRecord, train: Sequence[date] | None, firs
     return days
 
 
+def _name_product(record: SeaIceRecord) -> str:
+    return str(record.attributes.get("source") or record.attributes.get("title") or "unknown")
+
+
+def _describe_maps(settings: dict[str, Any], record: SeaIceRecord) -> dict[str, Any]:
+    return cf.describe_file(
+        title="Errors of forecasts of sea ice concentration",
+        summary="root mean square error and bias of every cell by method and lead, over observed cells",
+        source=settings["product"],
+        stage="score_forecasts",
+        parameters=settings,
+        references="see the forecast files",
+        grid=record.grid,
+    )
+
+
 def _write(
     daily: DailyScores,
-    maps: ErrorMaps,
     bad_days: dict[date, str],
     settings: dict[str, Any],
     output_dir: Path,
@@ -227,7 +248,7 @@ def _write(
     summary = Summary(daily, settings["reference"])
     rows = summary.make_rows()
     outputs = [output_dir / name for name in (TABLE, DAILY, RECORD, MAPS)]
-    table, by_day, record, map_file = outputs
+    table, by_day, record, _ = outputs
     write_scores(rows, table)
     write_daily_scores(daily, by_day)
     notes = summary.describe_intervals()
@@ -248,16 +269,6 @@ def _write(
         "members": {method: _describe_members(daily, method) for method in daily.members},
     }
     write_json(record, content)
-    attributes = cf.describe_file(
-        title="Errors of forecasts of sea ice concentration",
-        summary="root mean square error and bias of every cell by method and lead, over observed cells",
-        source=settings["product"],
-        stage="score_forecasts",
-        parameters=settings,
-        references="see the forecast files",
-        grid=maps.grid,
-    )
-    write_error_maps(maps, map_file, attributes)
     lines = [
         f"{format_count(len(daily.initial_days), 'initial day')} {settings['initial_days']}, ice from "
         f"{100 * ICE_EDGE:g} %, {settings['product']}",
