@@ -141,6 +141,14 @@ CLAIMS = (
         takes_folder=False,
     ),
     Claim(
+        "retrieval",
+        "Retrieval: a day of half orbits to concentration, against reading the same files",
+        "retrieval.py",
+        "--half_orbits 4 --grid n12500",
+        "--half_orbits 29 --grid n6250",
+        takes_folder=False,
+    ),
+    Claim(
         "patches",
         "SAR patches: no more than three times what reading the scenes takes",
         "patches.py",

@@ -124,7 +124,7 @@ def lay_part(concentration, **how):
 
 
 def grid_pass(part, grid=GRID):
-    sums = DaySums(PassSums(grid), MIDNIGHT)
+    sums = DaySums(PassSums(grid, 4), MIDNIGHT)
     assert sums.add(part)
     return sums.finish()
 
@@ -165,7 +165,7 @@ def test_a_lost_pixel_is_bridged_and_lost_scans_are_not():
     # Five pixels of 100 square kilometres a column less, in cells of 156.
     assert whole.sum() - lost.sum() == pytest.approx(25 * 4 * 100 / 156, rel=0.25)
     spread = lay_part(np.full((30, 25), 0.5), spacing=30_000, shift=(0, 0))
-    assert not DaySums(PassSums(GRID), MIDNIGHT).add(spread), "neighbours of a pass lie nearer"
+    assert not DaySums(PassSums(GRID, 4), MIDNIGHT).add(spread), "neighbours of a pass lie nearer"
 
 
 def test_no_seam_at_the_edge_of_longitudes():
@@ -188,15 +188,19 @@ def test_no_seam_at_the_edge_of_longitudes():
 
 
 def test_passes_are_weighed_by_their_variance():
-    """By hand: errors 0.1 and 0.05 weigh 1 to 4; NaN counts for no pass."""
+    """By hand: errors 0.1 and 0.05 weigh 1 to 4; NaN counts for no pass.
+
+    The two cells of 12.5 km differ by 1, of which 1 / sqrt(12.5) is an error of both.
+    """
     grid = parse_grid(f"EPSG:3411:12500:{WEST},{SOUTH},{WEST + 25_000},{SOUTH + 12_500}")
-    sums = DaySums(PassSums(grid), MIDNIGHT)
+    sums = DaySums(PassSums(grid, 4), MIDNIGHT)
     hours = np.full((1, 2), 6, np.float32)
     sums.add_cells(make_part([[0.5, np.nan]], error=0.1, status=1), hours)
     sums.add_cells(make_part([[1.0, -0.1]], error=0.05), hours + 6)
     day = sums.finish()
     np.testing.assert_allclose(day.concentration, [[0.9, -0.1]], rtol=1e-6)
-    np.testing.assert_allclose(day.standard_error, [[0.05 / np.sqrt(1.25), 0.05]], rtol=1e-6)
+    expected = np.hypot([[0.05 / np.sqrt(1.25), 0.05]], (0.9 + 0.1) / np.sqrt(12.5))
+    np.testing.assert_allclose(day.standard_error, expected, rtol=1e-6)
     np.testing.assert_allclose(day.hours, [[10.8, 12]], rtol=1e-6)
     assert day.passes.tolist() == [[2, 1]]
     # One fifth of the weight is open water: the cell is not.
@@ -205,13 +209,13 @@ def test_passes_are_weighed_by_their_variance():
     day = sums.finish()
     assert day.status.tolist() == [[DayFlag.OPEN_WATER, 0]]
     np.testing.assert_array_equal(day.filtered, [[0, 0]])
-    empty = DaySums(PassSums(grid), MIDNIGHT).finish()
+    empty = DaySums(PassSums(grid, 4), MIDNIGHT).finish()
     assert np.isnan(empty.filtered).all() and np.isnan(empty.standard_error).all()
 
 
 def test_without_errors_every_pass_counts_alike():
     grid = parse_grid(f"EPSG:3411:12500:{WEST},{SOUTH},{WEST + 12_500},{SOUTH + 12_500}")
-    sums = DaySums(PassSums(grid), MIDNIGHT)
+    sums = DaySums(PassSums(grid, 4), MIDNIGHT)
     for value in (0.2, 0.4, 0.9):
         sums.add_cells(make_part([[value]], error=np.nan), np.zeros((1, 1)))
     day = sums.finish()
@@ -343,9 +347,9 @@ def write_mask(path, grid):
 
 
 def test_false_ice_along_shores_is_removed_if_asked_for(tmp_path):
-    """Ice of 20 percent within 25 km of the land, open water behind: both cells become water."""
+    """Ice within 12.5 km of the land, open water behind: it becomes water."""
     edge = WEST + 125_000
-    truth = lambda x, y: 0.5 * (x < edge + 30_000)  # noqa: E731
+    truth = lambda x, y: 0.5 * (x < edge + 12_500)  # noqa: E731
     path = swaths.write(tmp_path / "a.h5", [make_swath(truth=truth, scans=80)])
     mask_file = write_mask(tmp_path / "mask.nc", GRID)
     words = ["--footprint", "20", "--land_mask_file", mask_file]

@@ -111,7 +111,9 @@ def list_swath_channels(algorithms: Sequence[Algorithm], level: Level = "L1B") -
     names = dict.fromkeys(channel for algorithm in algorithms for channel in algorithm.channels)
     if level == "L1B":
         return [f"89A{name[-1]}" if name.startswith("89") else name for name in names]
-    coarsest = next(s for s, ghz in FOOTPRINT_SETS.items() if all(n[:-1] in ghz for n in names))
+    coarsest = next(
+        s for s, ghz in reversed(FOOTPRINT_SETS.items()) if all(n[:-1] in ghz for n in names)
+    )
     sharper = [f"res36-{ghz}{p}" for ghz in FOOTPRINT_SETS["res36"] for p in "VH"]
     return [*(f"{coarsest}-{name}" for name in names), *sharper]
 

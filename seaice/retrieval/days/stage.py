@@ -121,6 +121,13 @@ class RetrievalTask:
         """Path of the file of a day."""
         return self.output_dir / name_file(self.tie_points.sensor, self.grid, day)
 
+    def list_channels(self) -> list[str]:
+        """Channels that are read from a granule; the second horn fills the scans of the first."""
+        algorithms = [get_algorithm(name) for name in self.algorithms]
+        channels = list_swath_channels(algorithms, self.level)
+        has_horn = self.footprint == "4" and "89AV" in channels
+        return [*channels, "89BV", "89BH"] if has_horn else channels
+
     def describe(self) -> dict[str, Any]:
         """Describe what a file depends on besides its sources."""
         return {
@@ -388,7 +395,7 @@ class _DayWorker:
         self._task, self._day = task, day
         start = datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
         self._algorithms = [get_algorithm(name) for name in task.algorithms]
-        pass_sums = PassSums(task.grid)
+        pass_sums = PassSums(task.grid, float(task.footprint))
         self._sums = {name: DaySums(pass_sums, start) for name in task.algorithms}
         self._waiting: list[tuple[Swath, bool]] = []
         self.problems: list[str] = []
@@ -402,8 +409,7 @@ class _DayWorker:
             if isinstance(source, Path):
                 self.used += self._add_gridded(source)
             else:
-                channels = list_swath_channels(self._algorithms, self._task.level)
-                swath = _archives.read(source, channels)
+                swath = _archives.read(source, self._task.list_channels())
                 self._waiting.append((swath, is_new))
         except Exception as error:
             path = source if isinstance(source, Path) else source.path
@@ -464,15 +470,10 @@ def _retrieve(swath: Swath, task: RetrievalTask) -> list[SwathConcentration]:
             task.tie_points,
             algorithm=get_algorithm(name),
             footprint=task.footprint,
-            land_share=_share_land,
             remove_land=task.remove_land,
         )
         for name in task.algorithms
     ]
-
-
-def _share_land(latitude: np.ndarray, longitude: np.ndarray, footprint: float) -> np.ndarray:
-    return gshhg.compute_land_share(latitude, longitude, footprint=footprint)
 
 
 def _check_swath(swath: Swath, task: RetrievalTask) -> None:
