@@ -9,6 +9,7 @@ import xarray as xr
 from cubes import small_grid, write_cube
 
 from seaice import InputError
+from seaice.cube.file import CubeFile
 from seaice.flags import FillFlag, Surface
 from seaice.forecast.file import ForecastFile, describe_forecast, write_forecast
 from seaice.forecast.record import SeaIceRecord
@@ -120,6 +121,32 @@ def test_a_forecast_comes_back(tmp_path, members):
     with xr.open_dataset(path, decode_timedelta=True) as opened:
         assert opened.time.values[1, 2] == np.datetime64("2024-02-28")
         assert opened.sea_ice_conc.dims[-4:] == ("forecast_reference_time", "leadtime", "y", "x")
+
+
+@pytest.mark.parametrize("members", [None, 3])
+def test_the_last_forecast_is_read_like_a_cube(tmp_path, members):
+    days, leads = [START, START + timedelta(days=1)], [1, 3]
+    shape = (2, *([] if members is None else [members]), 2, ROWS, COLUMNS)
+    values = np.round(np.random.default_rng(5).uniform(0, 1, shape), 4)
+    surface = surface_of_test()
+    values[..., surface == Surface.LAND] = np.nan
+    path = write_forecast(
+        tmp_path / "fc.nc",
+        initial_days=days,
+        leads=leads,
+        forecast=zip(days, values, strict=True),
+        grid=small_grid(ROWS, COLUMNS),
+        surface=surface,
+        attributes={},
+        members=members,
+    )
+    expected = values[1] if members is None else values[1].mean(axis=0)
+    with CubeFile(path) as cube:
+        assert cube.dates == [START + timedelta(days=lead) for lead in (2, 3, 4)]
+        np.testing.assert_array_equal(cube.surface, surface)
+        for lead, day in ((0, cube.dates[0]), (1, cube.dates[2])):
+            np.testing.assert_allclose(cube.concentration(day), expected[lead], atol=5.1e-5)
+        assert np.isnan(cube.concentration(1)).all()
 
 
 def test_percent_is_refused_and_leaves_no_file(tmp_path):

@@ -32,7 +32,7 @@ def open_stored(path: Place) -> xr.Dataset:
     UnreadableFile
         As :func:`seaice.open_file.open_xarray`.
     """
-    dataset = open_xarray(path, decode=False)
+    dataset = show_last_forecast(open_xarray(path, decode=False))
     if not path.is_dir() or find_zarr_format(path) != 2:
         return dataset
     with explain_damage(path, "Zarr"):
@@ -52,6 +52,20 @@ def open_stored(path: Place) -> xr.Dataset:
                 del variable.attrs["_FillValue"]
                 variable.encoding[UNASKED_FILL] = 0
     return dataset
+
+
+def show_last_forecast(stored: xr.Dataset) -> xr.Dataset:
+    """Show the last forecast of a file of forecasts as maps by day, an ensemble by its mean."""
+    initial, lead, member = "forecast_reference_time", "leadtime", "realization"
+    if "time" not in stored.variables or set(stored["time"].dims) != {initial, lead}:
+        return stored
+    day = stored.isel({initial: -1}).swap_dims({lead: "time"}).drop_vars([initial, lead])
+    for name, variable in day.data_vars.items():
+        if member in variable.dims:
+            fill = variable.attrs.get("_FillValue")
+            mean = variable.where(variable != fill).mean(member, keep_attrs=True, skipna=False)
+            day[name] = mean.round().fillna(fill).astype(variable.dtype)
+    return day.drop_vars(member, errors="ignore")
 
 
 def _has_meaning_at_zero(variable: Any) -> bool:

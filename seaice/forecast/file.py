@@ -50,6 +50,7 @@ def write_forecast(
     forecast: Iterable[tuple[date, *tuple[np.ndarray, ...]]],
     grid: Grid,
     attributes: Mapping[str, Any],
+    surface: np.ndarray | None = None,
     members: int | None = None,
     has_probability: bool = False,
 ) -> Path:
@@ -70,6 +71,8 @@ def write_forecast(
     attributes : mapping
         Global attributes such as ``title``, ``method`` and ``training_days``; see
         :func:`describe_forecast`.
+    surface : ndarray of uint8, shape (rows, columns), optional
+        Surface classes, which tell land from missing values.
     members : int, optional
         Members of an ensemble; without them there is one forecast.
     has_probability : bool
@@ -85,6 +88,8 @@ def write_forecast(
         raise InputError(f"{path}: expected initial days and leads to write, found none")
     with atomic(Path(path), kind=cf.KINDS["forecast"]) as part, netCDF4.Dataset(part, "w") as dataset:
         _define_axes(dataset, initial_days, leads, grid, members)
+        if surface is not None:
+            cf.define_variable(dataset, "surface")[:] = surface
         dimensions = _MAPS if members is None else (_MEMBER, *_MAPS)
         shares = [_define_shares(dataset, "sea_ice_conc", dimensions, _CONCENTRATION)]
         if has_probability:

@@ -16,7 +16,7 @@ from seaice import InputError
 from seaice.cf import is_ice
 from seaice.cube.file import CubeFile
 from seaice.dates import DateRange
-from seaice.flags import FillFlag, Surface
+from seaice.flags import FillFlag, Surface, is_ocean
 from seaice.grids import Grid
 from seaice.masks import read_mask
 
@@ -51,6 +51,8 @@ class SeaIceRecord:
     days : list of date
         Every day from the first to the last of the cube, or of the part that :meth:`up_to` leaves.
     grid : Grid
+    surface : ndarray of uint8, shape (rows, columns)
+        Codes of :class:`seaice.flags.Surface`.
     ocean : ndarray of bool, shape (rows, columns)
         Cells that are forecast, the pole hole too.
     hole : ndarray of bool, shape (rows, columns)
@@ -71,10 +73,11 @@ class SeaIceRecord:
             self.grid: Grid = self._cube.grid
             self.attributes: dict[str, Any] = self._cube.attributes
             self.tells_filled = self._cube.has("fill_flag")
-            self.ocean, self.hole = _read_surface(self._cube, mask_file)
+            self.surface = _read_surface(self._cube, mask_file)
         except BaseException:
             self._cube.close()
             raise
+        self.ocean, self.hole = is_ocean(self.surface), self.surface == Surface.POLE_HOLE
         self.cell_area = self.grid.cell_area()
         self._rim = _find_rim(self.hole, self.ocean)
         self._observed, self._inputs = _DayCache(self.grid), _DayCache(self.grid)
@@ -213,18 +216,18 @@ def _list_days(cube: CubeFile) -> list[date]:
     return list(DateRange(cube.dates[0], cube.dates[-1]))
 
 
-def _read_surface(cube: CubeFile, mask_file: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """Ocean and pole hole by a cube and a mask."""
-    ocean, hole = cube.ocean, cube.surface == Surface.POLE_HOLE
+def _read_surface(cube: CubeFile, mask_file: Path | None) -> np.ndarray:
+    """Surface classes by a cube and a mask: what is no ocean, or pole hole, in one of them."""
     if mask_file is None:
-        return ocean, hole
+        return cube.surface
     mask = read_mask(mask_file)
     if not mask.grid.same_cells(cube.grid):
         raise InputError(
             f"{mask_file} lies on another grid than {cube.path}: {mask.grid.describe_place()}, "
             f"expected {cube.grid.describe_place()}"
         )
-    return ocean & mask.ocean, hole | (mask.surface == Surface.POLE_HOLE)
+    by_mask = ~mask.ocean | (mask.surface == Surface.POLE_HOLE)
+    return np.where(cube.ocean & by_mask, mask.surface, cube.surface)
 
 
 def _find_rim(hole: np.ndarray, ocean: np.ndarray) -> np.ndarray:

@@ -121,14 +121,14 @@ class IncrementFit:
 
     def _sum_products(self, record: SeaIceRecord, day: date, lead: int) -> np.ndarray:
         """Sum products of the features with each other and, in the last column, with the increment."""
-        features = self._features(record, day)
+        features = self._features(record, day).astype(np.float64)
         target = record.read_observed(day + timedelta(days=lead))[self._cells]
         increment = target - record.read_input(day)[self._cells]
         weighted = features * np.where(np.isnan(increment), 0, self._area)
         return np.column_stack([weighted @ features.T, weighted @ np.nan_to_num(increment)])
 
     def _compute_active(self, record: SeaIceRecord, day: date) -> np.ndarray:
-        return self._compute(record, day)[:, self._cells].astype(np.float64)
+        return self._compute(record, day)[:, self._cells]
 
 
 def _are_observed(record: SeaIceRecord, day: date, lead: int) -> bool:

@@ -154,6 +154,7 @@ def _write(
         leads=schedule.leads,
         forecast=forecast(),
         grid=record.grid,
+        surface=record.surface,
         attributes=attributes,
         members=baseline.members,
         has_probability=baseline.has_probability,
