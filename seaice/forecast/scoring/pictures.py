@@ -58,7 +58,7 @@ def draw_skill(rows: Sequence[ScoreRow], reference: str, blocks: float, path: Pa
             values = np.array([getattr(row, name) for row in lines])
             ax.plot(leads, values[:, 0], label=method, marker="o", ms=3, **style)
             ax.fill_between(leads, values[:, 1], values[:, 2], color=style["color"], alpha=0.13, lw=0)
-    for ax, title in ((rmse_skill, "RMSE"), (edge_skill, "integrated ice-edge error")):
+    for ax, title in ((rmse_skill, "RMSE"), (edge_skill, "ice-edge error")):
         ax.axhline(0, color=palette.TEXT, linewidth=0.9, label=reference)
         ax.set_title(f"Skill of the {title}{_describe_bands(blocks)}", fontsize=9)
         ax.set_ylabel(f"less error than {reference} (%)", fontsize=8)
