@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--footprint",
         choices=FOOTPRINTS,
-        help="kilometres to which the concentration is sharpened; auto: 4 for cells up to 6.25 km, else "
+        help="kilometres to which the concentration is sharpened; auto: 4 for cells up to 12.5 km, else "
         "9; 20: not at all (default %(default)s)",
     )
     cli.add_period(days, required=False)

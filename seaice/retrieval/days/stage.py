@@ -62,7 +62,7 @@ Footprint = Literal["auto", "4", "9", "20"]
 FOOTPRINTS: tuple[Footprint, ...] = ("auto", "4", "9", "20")
 DEFAULT_GRID = "n6250"
 # Kilometres of the largest cells that are worth the finest footprint.
-_FINE_CELL = 6.5
+_FINE_CELL = 13.0
 # Land spill-over reaches two cells of the 12.5 kilometres that its rule was made for.
 _SPILLOVER_KM = 25.0
 # Months in which ponds stand on ice, and ice edge from which a cell has some.
@@ -194,7 +194,7 @@ def retrieve_concentration(
     grid : str, optional
         See :func:`seaice.grids.parse.parse_grid`; n6250 by default, or that of the gridded temperatures.
     footprint : {"auto", "4", "9", "20"}
-        Kilometres to which the concentration is sharpened; by default 4 for cells up to 6.25 km, else 9.
+        Kilometres to which the concentration is sharpened; by default 4 for cells up to 12.5 km, else 9.
     start_date, end_date : date, optional
         UTC days; all by default. A pixel belongs to the day of its scan.
     tie_points : Path, optional
