@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
+import xarray as xr
 from cubes import small_grid, write_cube
 
 import consolidate_data
@@ -269,6 +270,20 @@ def test_a_cube_filled_from_later_days_gives_the_same_forecasts(tmp_path):
         gaps, filled = (read_all(tmp_path / kind / f"{name}.nc") for kind in ("gaps", "filled"))
         for day in gaps:
             np.testing.assert_array_equal(gaps[day], filled[day])
+
+
+def test_a_file_without_flags_is_used_with_a_warning(short_cube, tmp_path):
+    with xr.open_dataset(short_cube, decode_times=False) as cube:
+        kept = cube[["sea_ice_conc", "crs", "surface"]].drop_vars(["lat", "lon"], errors="ignore")
+        kept.sea_ice_conc.attrs.pop("ancillary_variables")
+        kept.to_netcdf(tmp_path / "plain.nc")
+    report = run(tmp_path / "plain.nc", tmp_path / "plain", ["persistence"])
+    (line,) = report.left_out
+    assert "plain.nc does not tell filled values from observed ones" in line
+    assert run(short_cube, tmp_path / "flags", ["persistence"]).left_out == []
+    plain, flags = (read_all(tmp_path / kind / "persistence.nc") for kind in ("plain", "flags"))
+    for day in flags:
+        np.testing.assert_array_equal(plain[day], flags[day])
 
 
 def test_days_that_cannot_be_used_are_named(tmp_path):

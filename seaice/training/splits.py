@@ -84,6 +84,11 @@ def date_blocks(
     The sea ice of one day is nearly that of the next, so a random split of single days would show
     a model its test data. Between two blocks of different parts ``gap_days`` days belong to neither.
 
+    A claim of skill needs a test that lies after all training days, of whole years where there are
+    some: parts without ``block_days``, with the test last. With ``block_days`` every season has days of
+    all parts, and a network is asked about winters whose weeks before and after it has seen: good for
+    tuning, too easy for a claim.
+
     Parameters
     ----------
     start, end : date, int or str
@@ -101,7 +106,7 @@ def date_blocks(
     block_days : int, optional
         Length of a block in days. Without it every part is one block, in the order of ``shares``.
         With it the parts alternate in a random order, so that each gets several seasons;
-        neighbouring blocks of one part are joined.
+        neighbouring blocks of one part are joined. For tuning, not for a claim of skill.
     seed : int
         Seed of that order. The order depends on the seed alone, not on the version of a library.
 
