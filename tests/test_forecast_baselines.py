@@ -122,7 +122,9 @@ def collect_pairs(record, training, features, starts, lead):
         target = record.read_observed(start + timedelta(days=lead))
         cells = training.active & np.isfinite(target)
         increment = (target - record.read_input(start))[cells]
-        parts.append((features(record, start)[:, cells].T, increment, record.cell_area[cells]))
+        parts.append(
+            (np.stack([*features(record, start)])[:, cells].T, increment, record.cell_area[cells])
+        )
     return (np.concatenate(column) for column in zip(*parts, strict=True))
 
 
@@ -149,7 +151,9 @@ def test_increments_are_least_squares_of_the_days_already_seen(short_cube, tmp_p
                 first, last = day - timedelta(days=44 + lead), day
             starts = DateRange(max(first, SHORT.start + timedelta(days=6)), last - timedelta(days=lead))
             solved = solve_plainly(*collect_pairs(record, training, features, starts, lead))
-            expected = record.read_input(day) + np.tensordot(solved, features(record, day), 1)
+            expected = record.read_input(day) + np.tensordot(
+                solved, np.stack([*features(record, day)]), 1
+            )
             np.testing.assert_allclose(
                 forecasts[day][0, lead - 1], expected.clip(0, 1), atol=1e-5 + HALF_STEP
             )
@@ -160,7 +164,7 @@ def test_the_stencil_looks_past_land(tmp_path):
     """Means are over ocean: along a shore of ice they are no smaller than in its middle."""
     cube = write_days(tmp_path / "cube.nc", list(SHORT)[:8], np.full((8, ROWS, COLUMNS), 0.8))
     with SeaIceRecord(cube) as record:
-        features = increments.Stencil(record)(record, record.days[-1])
+        features = np.stack([*increments.Stencil(record)(record, record.days[-1])])
     assert features.shape == (10, ROWS, COLUMNS)
     np.testing.assert_allclose(features[:8], 0, atol=1e-6)
     assert features[9, 0, 5] == pytest.approx(0.8) and (features[:, :, 0] == 0).all()

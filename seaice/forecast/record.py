@@ -81,6 +81,7 @@ class SeaIceRecord:
         self.cell_area = self.grid.cell_area()
         self._rim = _find_rim(self.hole, self.ocean)
         self._observed, self._inputs = _DayCache(self.grid), _DayCache(self.grid)
+        self._shares: dict[date, float] = {}
 
     def up_to(self, last_day: date) -> SeaIceRecord:
         """The same record without the days after one: whoever gets it cannot read them."""
@@ -128,8 +129,15 @@ class SeaIceRecord:
 
     def measure_observed(self, day: date, cells: np.ndarray | None = None) -> float:
         """Share of cells observed on a day; of the ocean outside the pole hole by default."""
-        cells = self.ocean & ~self.hole if cells is None else cells & self.ocean & ~self.hole
-        return float(np.isfinite(self.read_observed(day)[cells]).mean()) if cells.any() else 0.0
+        if cells is not None:
+            return self._compute_share(day, cells)
+        if day not in self._shares:
+            self._shares[day] = self._compute_share(day, self.ocean)
+        return self._shares[self._check(day)]
+
+    def _compute_share(self, day: date, cells: np.ndarray) -> float:
+        is_known = np.isfinite(self.read_observed(day)[cells & self.ocean & ~self.hole])
+        return float(is_known.mean()) if is_known.size else 0.0
 
     def find_active_region(self, training_days: Iterable[date]) -> np.ndarray:
         """Cells that had at least 15 percent ice on a training day, and the ocean within 100 km.

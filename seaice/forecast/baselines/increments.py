@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 
@@ -25,7 +25,8 @@ WINDOW_DAYS = 45
 # Pairs of days without which a fit says nothing.
 _LEAST_PAIRS = 7
 
-Features = Callable[[SeaIceRecord, date], np.ndarray]
+# Features of a day from the days up to it, one map after the other: together they would take memory.
+Features = Callable[[SeaIceRecord, date], Iterator[np.ndarray]]
 
 
 def fit_damped(training: Training) -> Rule:
@@ -59,8 +60,7 @@ class IncrementFit:
     training : Training
         Tells leads and active cells.
     compute_features : callable
-        Features of a day from the days up to it, float32 (features, rows, columns), 0 outside the
-        ocean.
+        Yields float32 (rows, columns), 0 outside the ocean.
     history : int
         Days that the features need.
     """
@@ -102,8 +102,11 @@ class IncrementFit:
 
     def forecast(self, record: SeaIceRecord, day: date, coefficients: np.ndarray) -> np.ndarray:
         """Add the increments to the last day, float32 (leads, rows, columns)."""
-        increments = np.tensordot(coefficients.astype(np.float32), self._compute(record, day), 1)
-        return np.asarray((record.read_input(day) + increments).clip(0, 1))
+        maps = np.repeat(record.read_input(day)[np.newaxis], len(self._leads), axis=0)
+        for feature, by_lead in zip(self._compute(record, day), coefficients.T, strict=True):
+            for lead_map, coefficient in zip(maps, by_lead, strict=True):
+                lead_map += np.float32(coefficient) * feature
+        return maps.clip(0, 1, out=maps)
 
     def _solve_lead(
         self, record: SeaIceRecord, pairs: set[tuple[date, int]], lead: int, name: str
@@ -128,7 +131,7 @@ class IncrementFit:
         return np.column_stack([weighted @ features.T, weighted @ np.nan_to_num(increment)])
 
     def _compute_active(self, record: SeaIceRecord, day: date) -> np.ndarray:
-        return self._compute(record, day)[:, self._cells]
+        return np.stack([feature[self._cells] for feature in self._compute(record, day)])
 
 
 def _are_observed(record: SeaIceRecord, day: date, lead: int) -> bool:
@@ -136,14 +139,14 @@ def _are_observed(record: SeaIceRecord, day: date, lead: int) -> bool:
     return all(record.measure_observed(observed) >= LEAST_OBSERVED for observed in days)
 
 
-def compute_departure(record: SeaIceRecord, day: date) -> np.ndarray:
-    """Departure of the mean of the last ten days from the last one, float32 (1, rows, columns)."""
-    days = [record.read_input(day - timedelta(days=back)) for back in range(MEAN_DAYS)]
-    return np.nan_to_num(np.mean(days, axis=0) - days[0])[np.newaxis]
+def compute_departure(record: SeaIceRecord, day: date) -> Iterator[np.ndarray]:
+    """Yield the departure of the mean of the last ten days from the last one."""
+    days = (record.read_input(day - timedelta(days=back)) for back in range(MEAN_DAYS))
+    yield np.nan_to_num(sum(days) / np.float32(MEAN_DAYS) - record.read_input(day))
 
 
 class Stencil:
-    """The ten features of ``rolling``, float32 (10, rows, columns), 0 outside the ocean.
+    """The ten features of ``rolling``.
 
     Four differences of past days from the last one, three means over boxes of ocean less the cell
     itself, the smoothed change of three days, x (1 - x) and x.
@@ -161,17 +164,16 @@ class Stencil:
             for width in (*_MEAN_KILOMETRES, _CHANGE_KILOMETRES)
         }
 
-    def __call__(self, record: SeaIceRecord, day: date) -> np.ndarray:
-        """Compute the features of a day."""
+    def __call__(self, record: SeaIceRecord, day: date) -> Iterator[np.ndarray]:
+        """Yield the features of a day, 0 outside the ocean."""
         last = np.nan_to_num(record.read_input(day))
-        past = {lag: np.nan_to_num(record.read_input(day - timedelta(days=lag))) for lag in _LAGS}
-        return np.stack([
-            *(past[lag] - last for lag in _LAGS),
-            *(self._smooth(last, width) - last for width in _MEAN_KILOMETRES),
-            self._smooth(last - past[_CHANGE_DAYS], _CHANGE_KILOMETRES),
-            last * (1 - last),
-            last,
-        ])  # fmt: skip
+        for lag in _LAGS:
+            yield _read_past(record, day, lag) - last
+        for width in _MEAN_KILOMETRES:
+            yield self._smooth(last, width) - last
+        yield self._smooth(last - _read_past(record, day, _CHANGE_DAYS), _CHANGE_KILOMETRES)
+        yield last * (1 - last)
+        yield last
 
     def _smooth(self, values: np.ndarray, width: float) -> np.ndarray:
         """Mean over the ocean cells of a box about every ocean cell."""
@@ -183,3 +185,7 @@ class Stencil:
 
         cells = max(3, 2 * round((width / self._kilometres - 1) / 2) + 1)
         return np.asarray(uniform_filter(values, cells, mode="constant"))
+
+
+def _read_past(record: SeaIceRecord, day: date, back: int) -> np.ndarray:
+    return np.nan_to_num(record.read_input(day - timedelta(days=back)))
