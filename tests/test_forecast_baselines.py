@@ -20,7 +20,7 @@ from seaice.forecast.baselines.stage import make_baselines
 from seaice.forecast.file import ForecastFile
 from seaice.forecast.record import SeaIceRecord
 from seaice.forecast.schedule import make_schedule, parse_leads
-from seaice.scoring.forecasts.ice_edge import ice_edge_error
+from seaice.forecast.scoring.stage import score_forecasts
 
 ROWS, COLUMNS = 12, 14
 SHORT = DateRange(date(2024, 1, 1), date(2024, 3, 10))
@@ -372,31 +372,26 @@ def real_cube(real_data, tmp_path_factory):
     return cube, mask
 
 
-def score(record, active, path):
-    """Mean square error and IIEE (1000 km2) by initial day and lead, over observed active cells."""
-    squares, edges = [], []
-    for day, maps in read_all(path).items():
-        for lead, values in enumerate(maps[0], 1):
-            observed = record.read_observed(day + timedelta(days=lead))
-            cells = active & np.isfinite(observed)
-            area = record.cell_area[cells]
-            squares.append(np.average((values - observed)[cells] ** 2, weights=area))
-            edges.append(ice_edge_error(values[cells], observed[cells], area).integrated / 1000)
-    return (np.reshape(numbers, (-1, maps.shape[1])).mean(axis=0) for numbers in (squares, edges))
-
-
 def test_real_days_give_the_figures_of_the_reference(real_cube, tmp_path):
     cube, mask = real_cube
     test = (date(2025, 3, 1), date(2025, 3, 31))
-    run(cube, tmp_path, ["persistence", "rolling"], test, "1-7", mask_file=mask)
-    with SeaIceRecord(cube, mask) as record:
-        active = record.find_active_region(DateRange(record.days[0], date(2025, 2, 28)))
-        assert record.cell_area[active].sum() / 1e6 == pytest.approx(18.4, abs=0.2)
-        (squares, edge), (fitted, fitted_edge) = (
-            score(record, active, tmp_path / f"{name}.nc") for name in ("persistence", "rolling")
-        )
-    np.testing.assert_allclose(100 * np.sqrt(squares), PERSISTENCE, atol=0.05)
-    np.testing.assert_allclose(edge, PERSISTENCE_EDGE, atol=5)
-    assert (1 - np.sqrt(fitted / squares)).min() >= 0.04
-    assert 1 - np.sqrt(fitted.mean() / squares.mean()) >= 0.065
-    assert 1 - fitted_edge.sum() / edge.sum() >= 0.02
+    run(cube, tmp_path, ["persistence", "rolling", "lagged"], test, "1-7", mask_file=mask)
+    files = [tmp_path / f"{name}.nc" for name in ("persistence", "rolling", "lagged")]
+    report = score_forecasts(
+        forecast=files, cube_file=cube, mask_file=mask, output_dir=tmp_path / "scores"
+    )
+    by_method = {}
+    for row in report.values["rows"]:
+        by_method.setdefault(row.method, []).append(row)
+    persistence, rolling, lagged = by_method.values()
+    assert persistence[0].area_km2 / 1e6 == pytest.approx(18.4, abs=0.2)
+    assert {row.starts for row in persistence} == {25}
+    np.testing.assert_allclose([row.rmse.value for row in persistence[:7]], PERSISTENCE, atol=0.05)
+    np.testing.assert_allclose([row.iiee for row in persistence[:7]], PERSISTENCE_EDGE, atol=5)
+    assert (persistence[0].over, persistence[0].under) == pytest.approx((180, 192), abs=1)
+    assert [lagged[k].crps for k in (0, 6)] == pytest.approx([2.37, 4.16], abs=0.01)
+    assert [lagged[k].sps for k in (0, 6)] == pytest.approx([381, 593], abs=1)
+    assert min(row.skill_rmse.value for row in rolling) >= 4
+    assert rolling[-1].skill_rmse.value >= 6.5 and rolling[-1].skill_rmse.low > 0
+    assert rolling[-1].skill_iiee.value >= 2
+    assert 0.8 < rolling[-1].edge_length_ratio < 0.9

@@ -308,3 +308,30 @@ def test_a_region_file_in_kilometres_with_columns_first(tmp_path):
     regions = read_regions(str(path), grid)
     assert regions.names == ("Fram Strait",)
     np.testing.assert_array_equal(regions.codes, codes == 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "grid_id", "inside", "outside"),
+    [
+        ("barents", "n25000", (40, 75), (70, 75)),
+        ("kara", "n25000", (70, 75), (40, 75)),
+        ("bering", "n25000", (-175, 58), (150, 58)),  # across 180 degrees
+        ("chukchi", "n25000", (-170, 70), (175, 70)),
+        ("central_arctic", "n25000", (-100, 85), (-100, 79)),
+        ("ross", "s25000", (-175, -75), (0, -70)),
+    ],
+)
+def test_a_sea_is_a_box_of_degrees(name, grid_id, inside, outside):
+    grid = get_grid(grid_id)
+    regions = read_regions(name, grid)
+    assert regions.names == (name,)
+    longitude, latitude = grid.longitude_latitude()
+    for (lon, lat), code in ((inside, 1), (outside, 0)):
+        turned = (longitude - lon + 180) % 360 - 180
+        nearest = np.argmin(np.hypot(turned * np.cos(np.radians(lat)), latitude - lat))
+        assert regions.codes.flat[nearest] == code
+
+
+def test_a_sea_of_the_other_hemisphere_is_refused():
+    with pytest.raises(InputError, match="has no cell in weddell, -60 to 20 degrees of longitude"):
+        read_regions("weddell", N25)
