@@ -18,7 +18,7 @@ from seaice.forecast.record import SeaIceRecord
 from seaice.forecast.scoring.bad_days import find_bad_days
 from seaice.forecast.scoring.daily import compute_daily_scores
 from seaice.forecast.scoring.regions import find_regions
-from seaice.forecast.scoring.stage import PICTURES, score_forecasts
+from seaice.forecast.scoring.stage import PICTURES, _find_look_ahead, score_forecasts
 from seaice.forecast.scoring.summary import Summary
 from seaice.forecast.scoring.table import COLUMNS, DAILY_COLUMNS
 from seaice.masking.land_mask import write_mask
@@ -265,6 +265,17 @@ def test_a_short_test_has_no_intervals_and_says_so(folder):
     # Where little is certain the errors are larger: the truth chooses the cells.
     marginal, active_row = (by_place["short", name, 1].rmse.value for name in ("marginal", "active"))
     assert marginal > 1.3 * active_row
+
+
+def test_a_forecast_that_knew_later_days_is_named(folder, tmp_path):
+    path = tmp_path / "late.nc"
+    path.write_bytes((folder / "base.nc").read_bytes())
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset.training_days = f"{START} to {INITIAL[1]}"
+    with SeaIceRecord(folder / "cube.nc") as record, ForecastFile(path) as file:
+        (line,) = _find_look_ahead({"late": file}, record, INITIAL[0])
+        assert line.startswith(f"late learnt from days up to {INITIAL[1]}, after the first initial day")
+        assert _find_look_ahead({"late": file}, record, INITIAL[1]) == []
 
 
 def test_a_jump_of_the_extent_is_found(folder, tmp_path):

@@ -64,9 +64,9 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         metavar="REGION",
-        help="box [NAME=]YMIN,YMAX,XMIN,XMAX (half-open ranges of cells, row 0 in the south); or a "
-        "region file: flat 25 km mask (Meier et al. 2007), or NetCDF with integers on y, x "
-        "(FILE:VARIABLE where it has several)",
+        help="box [NAME=]YMIN,YMAX,XMIN,XMAX (half-open ranges of cells, row 0 in the south); a sea "
+        "such as barents, a box of degrees; or a region file: flat 25 km mask (Meier et al. 2007), or "
+        "NetCDF with integers on y, x (FILE:VARIABLE where it has several)",
     )
     parser.add_argument(
         "--threshold", type=cli.between(0, 1), help="fraction, 0 to 1 (default %(default)s)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import date, timedelta
@@ -107,7 +108,7 @@ def score_forecasts(
         training_days = _find_training_days(record, train, initial_days[0])
         active = record.find_active_region(training_days)
         regions = find_regions(region, record, active)
-        settings = {
+        settings: dict[str, Any] = {
             "cube": str(cube_file),
             "product": _name_product(record),
             "reference": reference,
@@ -125,6 +126,7 @@ def score_forecasts(
             if not daily.has_score.any():
                 raise InputError(f"no map could be scored: {listing(daily.left_out, limit=3)}")
         bad_days = find_bad_days(initial_days, record, active)
+        settings["look_ahead"] = _find_look_ahead(files, record, initial_days[0])
         report = _write(daily, bad_days, settings, output_dir)
         _draw(report, daily, record, files, reference, output_dir)
     report.lines.append(f"written: {', '.join(map(str, report.outputs))}")
@@ -223,6 +225,21 @@ def _find_training_days(record: SeaIceRecord, train: Sequence[date] | None, firs
     return days
 
 
+def _find_look_ahead(files: dict[str, ForecastFile], record: SeaIceRecord, first: date) -> list[str]:
+    """Say what may know later days than a forecast could have known."""
+    lines = []
+    for name, file in files.items():
+        last = re.search(r"(\d{4}-\d{2}-\d{2})\W*$", str(file.attributes.get("training_days", "")))
+        if last and date.fromisoformat(last[1]) > first:
+            lines.append(
+                f"{name} learnt from days up to {last[1]}, after the first initial day {first}: good "
+                "for tuning, no claim of skill"
+            )
+    if not record.tells_filled:
+        lines.append(f"{record.path} does not tell filled values from observed ones: all are scored")
+    return lines
+
+
 def _name_product(record: SeaIceRecord) -> str:
     return str(record.attributes.get("source") or record.attributes.get("title") or "unknown")
 
@@ -275,6 +292,7 @@ def _write(
         *format_table(rows, settings["reference"]),
         "",
         *notes,
+        *settings["look_ahead"],
         *(f"initial day that looks wrong: {day}: {reason}" for day, reason in bad_days.items()),
     ]
     blocks = summary.make_bootstrap(daily.leads[-1]).blocks
