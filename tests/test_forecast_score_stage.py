@@ -18,7 +18,12 @@ from seaice.forecast.record import SeaIceRecord
 from seaice.forecast.scoring.bad_days import find_bad_days
 from seaice.forecast.scoring.daily import compute_daily_scores
 from seaice.forecast.scoring.regions import find_regions
-from seaice.forecast.scoring.stage import PICTURES, _find_look_ahead, score_forecasts
+from seaice.forecast.scoring.stage import (
+    PICTURES,
+    _check_places,
+    _find_look_ahead,
+    score_forecasts,
+)
 from seaice.forecast.scoring.summary import Summary
 from seaice.forecast.scoring.table import COLUMNS, DAILY_COLUMNS
 from seaice.masking.land_mask import write_mask
@@ -240,6 +245,13 @@ def test_maps_and_pictures(report, folder):
     for name in PICTURES:
         with Image.open(report / name) as picture:
             assert picture.width > 700 and len(picture.convert("L").getcolors()) > 20
+
+
+def test_earlier_scores_may_be_replaced_and_other_files_not(report, tmp_path):
+    _check_places(report, [])
+    (tmp_path / "scores.csv").write_text("date,region,extent\n")
+    with pytest.raises(InputError, match="--output_dir: expected a new file or a table"):
+        _check_places(tmp_path, [])
 
 
 def test_a_short_test_has_no_intervals_and_says_so(folder):

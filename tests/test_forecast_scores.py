@@ -205,6 +205,7 @@ def test_brier_score_by_hand():
 
 @pytest.fixture(scope="module")
 def arrays():
+    pytest.importorskip("scores")
     import xarray
 
     def label(values, *dims):
@@ -273,6 +274,7 @@ def test_ranks_agree_with_scores(arrays):
 
 
 def test_fractions_agree_with_scores():
+    pytest.importorskip("scores")
     from scores.spatial import fss_2d_single_field
 
     rng = np.random.default_rng(7)
