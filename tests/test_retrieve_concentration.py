@@ -147,6 +147,9 @@ def test_a_slope_stays_a_slope_without_holes(step):
     assert inside.sum() > 50
     assert np.isfinite(day.concentration[inside]).all()
     assert np.isnan(day.concentration[outside]).all()
+    # A pixel reaches half way to the next one, at the edges too.
+    at_edge = (abs(beside) < 124_500) & (abs(along) < 149_500)
+    assert step > 6250 or np.isfinite(day.concentration[at_edge]).all()
     expected = slope(*np.meshgrid(grid.x, grid.y))
     np.testing.assert_allclose(day.concentration[inside], expected[inside], atol=2e-4)
     assert (day.passes[inside] == 1).all() and (day.passes[outside] == 0).all()
@@ -267,14 +270,14 @@ def test_scans_belong_to_their_day(days):
 
 
 def test_water_is_zero_and_flagged_and_never_missing(tmp_path):
-    path = swaths.write(tmp_path / "a.h5", [make_swath(truth=lambda x, y: 0.0 * x)])
+    path = swaths.write(tmp_path / "a.h5", [make_swath(truth=lambda x, y: 0.03 + 0.0 * x)])
     assert run(path, tmp_path / "out", "--footprint", "20") == 0
     day = fields(next((tmp_path / "out").iterdir()))
     has_pass = day["number_of_passes"] > 0
     assert has_pass.sum() > 1000
     assert (day["sea_ice_conc"][has_pass] == 0).all()
     assert np.isnan(day["sea_ice_conc"][~has_pass]).all()
-    assert abs(day["sea_ice_conc_raw"][has_pass]).max() < 1
+    assert abs(day["sea_ice_conc_raw"][has_pass] - 3).max() < 1
     assert (day["status_flag"][has_pass].astype(int) & DayFlag.OPEN_WATER > 0).all()
 
 
@@ -398,6 +401,48 @@ def test_single_passes_as_files(archive, tmp_path):
         assert abs(error[inner]).max() < 1
         assert dataset["time"][0] == MIDNIGHT + 3600
         assert "20200301" in dataset.input_granules
+
+
+def make_resampled(swath):
+    """The swath as one of Level 1R: all channels at common footprints and places."""
+    counts = {}
+    for channel, values in swath.counts.items():
+        if channel.startswith("89A"):
+            counts[f"res23-89{channel[-1]}"] = counts[f"res36-89{channel[-1]}"] = values[:, ::2]
+        else:
+            counts[f"res23-{channel}"] = values
+            if channel.startswith("36.5"):
+                counts[f"res36-{channel}"] = values
+    return replace(
+        swath,
+        counts=counts,
+        scale_factors=dict.fromkeys(counts, 0.01),
+        positions={"resampled": swath.positions["36.5"]},
+        granule_id=swath.granule_id.replace("L1SGBTBR", "L1SGRTBR"),
+    )
+
+
+def test_swaths_of_level_1r(tmp_path):
+    path = swaths.write(tmp_path / "a.h5", [make_resampled(make_swath())])
+    assert run(path, tmp_path / "out") == 0
+    day = fields(next((tmp_path / "out").iterdir()))
+    error = day["sea_ice_conc"] - 100 * slope(*np.meshgrid(GRID.x, GRID.y))
+    assert abs(error[15:25, 15:25]).max() < 2
+
+
+def test_the_second_horn_fills_the_scans_of_the_first(tmp_path):
+    """89 GHz of horn B lies half a scan on: both are read from granules and are in step."""
+    from seaice.simulate import list_simulated_granules, write_granule
+
+    start = datetime(2020, 3, 1, 12, tzinfo=UTC)
+    (granule, *_) = (
+        g for g in list_simulated_granules(start, start.replace(hour=16)) if not g.ascending
+    )
+    write_granule(tmp_path / "l1b", granule, scans=30, overlap=2)
+    words = ["--footprint", "4", "--swath_dir", tmp_path / "p"]
+    assert run(tmp_path / "l1b", tmp_path / "out", *words, grid="n25000") == 0
+    with netCDF4.Dataset(next((tmp_path / "p").iterdir())) as dataset:
+        assert dataset["lat"].shape == (60, 486)
 
 
 # --- gridded temperatures -----------------------------------------------------------------------------
