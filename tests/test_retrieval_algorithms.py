@@ -123,6 +123,34 @@ def test_others_tell_water_from_ice(name):
     assert result.is_open_water.tolist() == [True, False]
 
 
+def test_the_combination_takes_the_larger_and_either_filter():
+    kelvin = draw(NORTH, 2000)
+    parts = [get_algorithm(name).retrieve(kelvin, NORTH) for name in ("nasa_team", "bootstrap")]
+    result = get_algorithm("cdr").retrieve(kelvin, NORTH)
+    assert (result.concentration == np.maximum(*(part.concentration for part in parts))).all()
+    filters = [part.is_open_water for part in parts]
+    assert (filters[0] != filters[1]).any()
+    assert (result.is_open_water == (filters[0] | filters[1])).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_open_water"),
+    [
+        ({}, False),
+        ({"36.5V": 260.0}, True),  # ratio to 18.7V 0.051, cloud water
+        ({"23.8V": 255.5}, True),  # ratio 0.042, water vapour
+        ({"36.5V": 256.0, "23.8V": 253.0}, False),  # 0.043 and 0.037: just ice
+        ({"18.7V": 180.0, "36.5V": 190.0, "36.5H": 120.0, "23.8V": 190.0}, True),  # Bootstrap has none
+    ],
+)
+def test_filters_of_asi(changes, is_open_water):
+    kelvin = {"18.7V": 235.0, "23.8V": 240.0, "36.5V": 240.0, "36.5H": 225.0, "89V": 230.0, "89H": 210.0}
+    places = {channel: np.array([value]) for channel, value in (kelvin | changes).items()}
+    # In July, when Bootstrap lets 23.8V be 21.7 K above 18.7V.
+    july = find_packaged_tie_points("AMSR2", "north").choose(date(2020, 7, 15))
+    assert get_algorithm("asi").retrieve(places, july).is_open_water.tolist() == [is_open_water]
+
+
 @pytest.mark.parametrize("is_noisy", [False, True])
 def test_base_agrees_with_the_formulas(is_noisy):
     chosen = NORTH.select(CHANNELS)
@@ -399,6 +427,10 @@ def test_a_hemisphere_without_ice_takes_that_of_the_other(tmp_path):
     }
     report = fit_tie_point_file(samples=[north, south], **options)
     assert report.values["ice_of_other_hemisphere"] is True
+    # The samples are warmest in their July, the other side's January.
+    fitted = read_tie_points(report.outputs[0])
+    january, july = (fitted.choose(date(2021, month, 15)).ice.mean[4] for month in (1, 7))
+    assert january > july + 1
     with pytest.raises(
         InputError, match="expected samples of AMSR2 in the south, found AMSR2 in the north"
     ):
