@@ -97,7 +97,7 @@ class BlockBootstrap:
 
     def estimate(self, statistic: Statistic) -> Estimate:
         """Estimate a score and its 95 percent interval."""
-        value = float(statistic(np.ones(self.days, np.float32)))
+        value = float(statistic(np.ones(self.days)))
         if self._weights is None or np.isnan(value):
             return Estimate(value, np.nan, np.nan)
         tail = 50 * (1 - LEVEL)
@@ -138,18 +138,18 @@ def measure_interval_coverage(
     """
     shared, first, second = _simulate_errors((3, days, series), correlation, seed)
     reference, forecast = 1 + 0.2 * (shared + first), 0.9 * (1 + 0.2 * (shared + second))
-    weights = _count_days(days, block_days, samples, seed).astype(np.float64)
+    weights = _count_days(days, block_days, samples, seed)
     skill = compute_skill(weights @ forecast, weights @ reference)
     low, high = np.percentile(skill, (2.5, 97.5), axis=0)
     return float(100 * np.mean((low <= 10) & (high >= 10)))
 
 
 def _count_days(days: int, block_days: int, samples: int, seed: int) -> np.ndarray:
-    """How often each sample draws each day, float32 (samples, days)."""
+    """How often each sample draws each day, float64 (samples, days)."""
     drawn = draw_blocks(days, block_days, samples=samples, seed=seed)
     positions = np.arange(samples)[:, np.newaxis] * days + drawn
     counts = np.bincount(positions.ravel(), minlength=samples * days)
-    return counts.reshape(samples, days).astype(np.float32)
+    return counts.reshape(samples, days).astype(np.float64)
 
 
 def _simulate_errors(shape: tuple[int, ...], correlation: float, seed: int) -> np.ndarray:

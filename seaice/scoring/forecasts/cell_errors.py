@@ -68,7 +68,7 @@ def average_maps(values: np.ndarray, weights: np.ndarray | None = None) -> np.nd
         NaN for a lead without a score.
     """
     has_score = ~np.isnan(values)
-    weights = np.ones(len(values)) if weights is None else weights.astype(np.float64)
+    weights = np.ones(len(values)) if weights is None else weights.astype(np.float64, copy=False)
     total, count = weights @ np.where(has_score, values, 0.0), weights @ has_score.astype(np.float64)
     return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
 
