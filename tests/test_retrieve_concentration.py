@@ -430,6 +430,7 @@ def test_swaths_of_level_1r(tmp_path):
     assert abs(error[15:25, 15:25]).max() < 2
 
 
+@pytest.mark.slow
 def test_the_second_horn_fills_the_scans_of_the_first(tmp_path):
     """89 GHz of horn B lies half a scan on: both are read from granules and are in step."""
     from seaice.simulate import list_simulated_granules, write_granule
