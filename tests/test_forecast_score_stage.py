@@ -214,7 +214,10 @@ def test_the_record_tells_days_left_out_and_how_far_to_trust_intervals(report):
     assert [line for line in record["left_out"] if str(sparse) not in line] == []
     assert len(record["left_out"]) == len(LEADS)
     (line,) = record["intervals"]
-    assert "36 initial days are 3.6 blocks of 10 days: too few days, intervals that should hold" in line
+    assert (
+        "initial days: 36, which are 3.6 blocks of 10 days: too few days, intervals that should hold"
+        in line
+    )
     assert set(record["bad_days"]) == {str(sparse)}
     assert {row["starts"] for row in record["without_bad_days"]} == {STARTS - 1, STARTS - 2}
     assert set(record["seasons"]) == {"DJF", "MAM"}
@@ -268,7 +271,7 @@ def test_a_short_test_has_no_intervals_and_says_so(folder):
     rows = summary.make_rows()
     assert all(np.isnan(row.rmse.low) and np.isnan(row.skill_iiee.high) for row in rows)
     assert summary.describe_intervals() == [
-        "19 initial days are 1.9 blocks of 10 days: too few days for an interval"
+        "initial days: 19, which are 1.9 blocks of 10 days: too few days for an interval"
     ]
     by_place = {(row.method, row.region, row.lead): row for row in rows}
     # Perfect to half a step of the packing.
@@ -277,6 +280,9 @@ def test_a_short_test_has_no_intervals_and_says_so(folder):
     # Where little is certain the errors are larger: the truth chooses the cells.
     marginal, active_row = (by_place["short", name, 1].rmse.value for name in ("marginal", "active"))
     assert marginal > 1.3 * active_row
+    truth = np.stack([[make_days()[(d - START).days + lead] for d in days] for lead in (1, 2)])
+    between = (truth > 0.05) & (truth < 0.95) & find_cells("active")
+    assert by_place["short", "marginal", 2].cells == pytest.approx(between[1].sum() / 19, abs=6)
 
 
 def test_a_forecast_that_knew_later_days_is_named(folder, tmp_path):
@@ -298,7 +304,9 @@ def test_a_jump_of_the_extent_is_found(folder, tmp_path):
     write_cube(tmp_path / "jump.nc", dates=dates, concentration=truth, surface=surface, grid=GRID)
     with SeaIceRecord(tmp_path / "jump.nc") as record:
         bad_days = find_bad_days(INITIAL, record, record.ocean & ~record.hole)
+        few = find_bad_days(INITIAL[10:18], record, record.ocean & ~record.hole)
     assert list(bad_days) == [START + timedelta(33), START + timedelta(34)]
+    assert few == {}
     assert "the extent changes by -" in bad_days[START + timedelta(33)]
 
 

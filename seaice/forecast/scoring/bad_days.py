@@ -12,6 +12,7 @@ from seaice.forecast.record import SeaIceRecord
 
 _MOST_MISSING = 0.01  # share of the active cells
 _LARGEST_JUMP = 4.0  # standard deviations of the daily changes of the extent
+_LEAST_CHANGES = 10  # with fewer changes their standard deviation says nothing
 
 
 def find_bad_days(
@@ -39,7 +40,7 @@ def find_bad_days(
             reasons[day] = f"{100 * missing:.1f} % of the active cells missing"
         if record.days[0] < day:
             changes[number] = _measure_change(day, record, active)
-    spread = np.nanstd(changes) if np.isfinite(changes).any() else np.nan
+    spread = np.nanstd(changes) if np.isfinite(changes).sum() >= _LEAST_CHANGES else np.nan
     for day, change in zip(initial_days, changes, strict=True):
         if abs(change) > _LARGEST_JUMP * spread:
             reasons.setdefault(day, f"the extent changes by {change / 1000:+.0f} thousand km2 in a day")

@@ -15,6 +15,7 @@ from seaice.forecast.file import ForecastFile
 from seaice.forecast.record import SeaIceRecord
 from seaice.forecast.scoring.daily import DailyScores
 from seaice.forecast.scoring.summary import ALL_LEADS, PERCENT, ScoreRow
+from seaice.report import format_count
 from seaice.runtime.atomic_write import atomic
 from seaice.scoring.figure_style import choose_line_style, style_panel
 from seaice.scoring.forecasts.blocks import (
@@ -45,8 +46,11 @@ def draw_skill(rows: Sequence[ScoreRow], reference: str, blocks: float, path: Pa
     for row in rows:
         if row.region == region and row.lead != ALL_LEADS:
             by_method.setdefault(row.method, []).append(row)
-    figure = _make_figure(11.8, 8.4)
-    (rmse_skill, edge_skill), (rmse_panel, edge_panel) = figure.subplots(2, 2)
+    has_skill = len(by_method) > 1
+    figure = _make_figure(11.8, 8.4 if has_skill else 4.4)
+    panels = figure.subplots(1 + has_skill, 2, squeeze=False)
+    rmse_panel, edge_panel = panels[-1]
+    skill_panels = panels[0] if has_skill else ()
     for number, (method, lines) in enumerate(by_method.items()):
         style, leads = choose_line_style(number), [int(row.lead) for row in lines]
         rmse_panel.plot(
@@ -54,25 +58,25 @@ def draw_skill(rows: Sequence[ScoreRow], reference: str, blocks: float, path: Pa
         )
         if method == reference:
             continue
-        for ax, name in ((rmse_skill, "skill_rmse"), (edge_skill, "skill_iiee")):
+        for ax, name in zip(skill_panels, ("skill_rmse", "skill_iiee"), strict=True):
             values = np.array([getattr(row, name) for row in lines])
             ax.plot(leads, values[:, 0], label=method, marker="o", ms=3, **style)
             ax.fill_between(leads, values[:, 1], values[:, 2], color=style["color"], alpha=0.13, lw=0)
-    for ax, title in ((rmse_skill, "RMSE"), (edge_skill, "ice-edge error")):
+    for ax, title in zip(skill_panels, ("RMSE", "ice-edge error"), strict=False):
         ax.axhline(0, color=palette.TEXT, linewidth=0.9, label=reference)
         ax.set_title(f"Skill of the {title}{_describe_bands(blocks)}", fontsize=9)
         ax.set_ylabel(f"less error than {reference} (%)", fontsize=8)
     rmse_panel.set_title("RMSE", fontsize=9)
     rmse_panel.set_ylabel("RMSE (% of concentration)", fontsize=8)
     _draw_edge_parts(edge_panel, by_method)
-    for ax in (rmse_skill, edge_skill, rmse_panel, edge_panel):
+    for ax in panels.flat:
         ax.set_xlabel("lead (days)", fontsize=8)
         ax.set_xticks(sorted({int(row.lead) for lines in by_method.values() for row in lines}))
         style_panel(ax)
     first = next(iter(by_method.values()))[0]
     figure.suptitle(
         f"{region}: {first.cells} cells, {first.area_km2 / 1e6:.1f} million km², "
-        f"{first.starts} initial days",
+        f"{format_count(first.starts, 'initial day')}",
         fontsize=11, color=palette.TEXT,
     )  # fmt: skip
     _save(figure, path)

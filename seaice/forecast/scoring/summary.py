@@ -42,7 +42,7 @@ class ScoreRow:
         Initial days with a score.
     cells : int
     area_km2 : float
-        Cells of the region and their true area.
+        Cells of the region and their true area; of the marginal one means over the maps.
     rmse, mae, bias, iiee : Estimate or float
     over, under : float
         Parts of ``iiee``: ice forecast where none was, and none where ice was.
@@ -144,14 +144,15 @@ class Summary:
             for pool, values, reference in pairs
         )
         lengths = self.daily.reference_length[region][self.days][:, lead_numbers]
+        cells, area = self._measure_region(region, lead_numbers)
         mean, total = partial(_pool, average_leads), partial(_pool, _add_leads)
         return ScoreRow(
             method=self.daily.methods[method],
             region=scored.name,
             lead=lead,
             starts=int((~np.isnan(square)).any(axis=1).sum()),
-            cells=int(scored.cells.sum()),
-            area_km2=scored.area,
+            cells=cells,
+            area_km2=area,
             rmse=Estimate(*(PERCENT * value for value in rmse)),
             mae=PERCENT * mean(select("absolute")),
             bias=PERCENT * mean(select("signed")),
@@ -170,6 +171,20 @@ class Summary:
             sps=THOUSAND_KM2 * total(select("sps")),
         )
 
+    def _measure_region(self, region: int, lead_numbers: list[int]) -> tuple[int, float]:
+        """Cells of a region and their area; of one that the truth chooses, means over the maps."""
+        scored = self.daily.regions[region]
+        if not scored.is_marginal:
+            return int(scored.cells.sum()), scored.area
+        has_score = self.daily.has_score[self.days][:, lead_numbers]
+        if not has_score.any():
+            return 0, 0.0
+        cells, area = (
+            values[region][self.days][:, lead_numbers][has_score].mean()
+            for values in (self.daily.cells, self.daily.area)
+        )
+        return round(float(cells)), float(area)
+
     def _select_leads(
         self, name: str, *, method: int, region: int, lead_numbers: list[int]
     ) -> np.ndarray:
@@ -182,7 +197,8 @@ class Summary:
         for block_days, lead in lengths.items():
             bootstrap = self.make_bootstrap(lead)
             days = (
-                f"{bootstrap.days} initial days are {bootstrap.blocks:.1f} blocks of {block_days} days"
+                f"initial days: {bootstrap.days}, which are {bootstrap.blocks:.1f} blocks of "
+                f"{block_days} days"
             )
             if bootstrap.blocks < LEAST_BLOCKS:
                 lines.append(f"{days}: too few days for an interval")
