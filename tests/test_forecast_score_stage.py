@@ -17,6 +17,7 @@ from seaice.forecast.file import ForecastFile, describe_forecast, write_forecast
 from seaice.forecast.record import SeaIceRecord
 from seaice.forecast.scoring.bad_days import find_bad_days
 from seaice.forecast.scoring.daily import compute_daily_scores
+from seaice.forecast.scoring.pictures import draw_members
 from seaice.forecast.scoring.regions import find_regions
 from seaice.forecast.scoring.stage import (
     PICTURES,
@@ -294,6 +295,27 @@ def test_a_forecast_that_knew_later_days_is_named(folder, tmp_path):
         (line,) = _find_look_ahead({"late": file}, record, INITIAL[0])
         assert line.startswith(f"late learnt from days up to {INITIAL[1]}, after the first initial day")
         assert _find_look_ahead({"late": file}, record, INITIAL[1]) == []
+
+
+def test_a_probability_of_its_own_is_scored_and_drawn(folder, tmp_path):
+    days, truth = INITIAL[:5], make_days()
+    certain = (target(truth, days) >= 0.15).astype(float)
+    path = write(
+        tmp_path / "clim.nc", "clim", [persist(truth, days), 0.2 + 0.6 * certain], days=days,
+        has_probability=True,
+    )  # fmt: skip
+    with SeaIceRecord(folder / "cube.nc") as record, ForecastFile(path) as file:
+        regions = find_regions([], record, record.ocean & ~record.hole)
+        daily = compute_daily_scores({"clim": file}, record, regions, days, list(LEADS))
+    np.testing.assert_allclose(daily.values["sps"][0, 0], 0.04 * daily.area[0], rtol=1e-4)
+    members = daily.members["clim"]
+    assert members.ranks is None
+    brier = members.probability.compute_brier_score()
+    assert brier.score == pytest.approx(0.04, rel=1e-4)
+    assert brier.probability == pytest.approx([0.2, 0.8]) and brier.frequency.tolist() == [0, 1]
+    draw_members(daily, tmp_path / "members.png")
+    with Image.open(tmp_path / "members.png") as picture:
+        assert picture.width > 700
 
 
 def test_a_jump_of_the_extent_is_found(folder, tmp_path):
