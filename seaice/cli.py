@@ -525,14 +525,15 @@ def add_period(parser: argparse.ArgumentParser, *, required: bool = True) -> Non
         )
 
 
-def add_test_days(parser: argparse.ArgumentParser) -> None:
+def add_test_days(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add ``--test`` and ``--train``, first and last days, of a stage that forecasts."""
     for name, text in (
         ("test", "first and last day that is forecast"),
         ("train", "first and last day to learn from (default: all days before the test)"),
     ):
+        needed = required and name == "test"
         parser.add_argument(
-            f"--{name}", nargs=2, type=day, required=name == "test", metavar=("FROM", "TO"), help=text
+            f"--{name}", nargs=2, type=day, required=needed, metavar=("FROM", "TO"), help=text
         )
 
 

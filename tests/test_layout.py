@@ -56,6 +56,7 @@ MAY_IMPORT_AT_TOP = {
     "window_dataset.py": {"torch"},
     "patch_dataset.py": {"torch"},
     "trainer.py": {"torch"},
+    "half.py": {"torch"},
     "networks": {"torch"},
     "_kernels.py": {"numba"},
 }

@@ -85,10 +85,8 @@ def mapped(path, **options):
 def checkpoint(tmp_path_factory):
     import torch
 
-    from seaice.segmentation.networks.checkpoint import (
-        describe_model,
-        save_checkpoint,
-    )
+    from seaice.runtime.networks.checkpoint_file import save_checkpoint
+    from seaice.segmentation.networks.checkpoint import describe_model
     from seaice.segmentation.networks.registry import build_network
 
     torch.manual_seed(4)

@@ -227,13 +227,11 @@ def trained(tmp_path_factory):
     """Patches, a split and a checkpoint of random weights that belongs to it."""
     import torch
 
+    from seaice.runtime.networks.checkpoint_file import save_checkpoint
     from seaice.segmentation.data.cut import make_patches
     from seaice.segmentation.data.labels import LabelRule
     from seaice.segmentation.data.splits import split_scenes
-    from seaice.segmentation.networks.checkpoint import (
-        describe_model,
-        save_checkpoint,
-    )
+    from seaice.segmentation.networks.checkpoint import describe_model
     from seaice.segmentation.networks.registry import build_network
 
     root = tmp_path_factory.mktemp("plots")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import seaice
 from seaice import InputError
-from seaice.runtime.atomic_write import atomic
+from seaice.runtime.networks import checkpoint_file
+from seaice.runtime.networks.checkpoint_file import TRAIN_AGAIN, load_state
+from seaice.runtime.networks.device import choose_device
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.splits import Split
 from seaice.segmentation.data.targets import convert_logits, count_outputs
-from seaice.segmentation.networks.device import choose_device
 from seaice.segmentation.networks.registry import build_network
 from seaice.sources.ai4arctic.tables import (
     AMSR2_CHANNELS,
@@ -28,40 +27,18 @@ if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = "seaice segmentation 1"
-_REQUIRED_KEYS = (
-    "model",
-    "options",
-    "inputs",
-    "channels",
-    "task",
-    "ice_threshold",
-    "state",
-    "epoch",
-    "metrics",
-)
-_KEY_TYPES = {
+# Keys that a checkpoint must have, and the types of some.
+_KINDS: dict[str, type | None] = {
     "model": str,
     "options": dict,
+    "inputs": None,
     "channels": int,
+    "task": None,
+    "ice_threshold": None,
     "state": dict,
     "epoch": int,
     "metrics": dict,
 }
-# Errors that torch raises when it reads damaged bytes.
-_DAMAGE = (
-    OSError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    MemoryError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-)
-_TRAIN_AGAIN = "train again, in another folder or with --no_resume"
 
 
 def describe_model(
@@ -84,56 +61,21 @@ def describe_model(
     }
 
 
-def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint whole or not at all."""
-    import torch
-
-    with atomic(path) as part:
-        torch.save(dict(content), part)
-
-
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read the content of a checkpoint.
-
-    A pickle can run any code when it is read. ``weights_only`` restricts it to tensors and plain
-    values, so that a checkpoint of a stranger can be opened safely.
 
     Raises
     ------
     InputError
         If the file is missing, damaged, or no checkpoint of this package.
     """
-    import torch
-
-    try:
-        # A checkpoint is a zip file; torch writes its checksums but does not compare them.
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise OSError(f"the checksum of {damaged} is wrong")
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"no checkpoint: {path}; train a model with segmentation.py train") from None
-    except _DAMAGE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise InputError(
-            f"expected a checkpoint of segmentation.py train, found another or a damaged file: {path} "
-            f"({reason}); {_TRAIN_AGAIN}"
-        ) from None
-    has_format = isinstance(content, dict) and content.get("format") == FORMAT
-    lacking = [key for key in _REQUIRED_KEYS if not has_format or key not in content]
-    if lacking:
-        raise InputError(
-            f"expected a checkpoint of segmentation.py train ({FORMAT}), found {path} without "
-            f"{lacking[0] if has_format else 'its mark'}; give best.pt or last.pt of a training"
-        )
-    for key, expected in _KEY_TYPES.items():
-        if not isinstance(content[key], expected):
-            raise InputError(
-                f"expected {key} as {expected.__name__} in a checkpoint, found "
-                f"{type(content[key]).__name__}: {path}; {_TRAIN_AGAIN}"
-            )
-    return dict(content)
+    return checkpoint_file.read_checkpoint(
+        path,
+        stage="segmentation.py train",
+        mark=FORMAT,
+        kinds=_KINDS,
+        advice="give best.pt or last.pt of a training",
+    )
 
 
 @dataclass(frozen=True)
@@ -173,7 +115,7 @@ def load_model(path: Path, device: str = "cpu") -> TrainedModel:
     ----------
     path : Path
     device : str
-        See :func:`seaice.segmentation.networks.device.choose_device`.
+        See :func:`seaice.runtime.networks.device.choose_device`.
 
     Raises
     ------
@@ -188,7 +130,7 @@ def load_model(path: Path, device: str = "cpu") -> TrainedModel:
     if content["channels"] != channels:
         raise InputError(
             f"expected {channels} channels for {content['inputs']}, found {content['channels']} in "
-            f"{path}; {_TRAIN_AGAIN}"
+            f"{path}; {TRAIN_AGAIN}"
         )
     options = dict(content["options"])
     if "pretrained" in options:
@@ -219,32 +161,3 @@ def load_model_of_split(
             "scenes may have been trained on; train again, or give the folder of that training"
         )
     return model
-
-
-def load_state(network: nn.Module, state: Mapping[str, Any], path: Path) -> None:
-    """Load the weights of a checkpoint into a network.
-
-    Parameters
-    ----------
-    network : nn.Module
-    state : mapping
-        Weights by name.
-    path : Path
-        Path of the checkpoint, for messages.
-
-    Raises
-    ------
-    InputError
-        If the weights do not fit this network, or are NaN or infinite.
-    """
-    try:
-        network.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        reason = lines[min(1, len(lines) - 1)][:120]
-        raise InputError(
-            f"the weights in {path} are not of its model ({reason}); {_TRAIN_AGAIN}"
-        ) from None
-    for name, value in network.state_dict().items():
-        if not value.isfinite().all():
-            raise InputError(f"expected numbers as weights, found NaN or infinity in {name} of {path}")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
 from importlib import metadata
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +11,7 @@ import torch
 from torch import nn
 
 from seaice import InputError
+from seaice.runtime.networks.own_function import import_function
 from seaice.segmentation.networks.backbone import BackboneNetwork, load_weights, measure_width
 from seaice.settings import install_command
 from seaice.sources.ai4arctic.tables import SAR_COUNT
@@ -195,37 +193,10 @@ def build_own(
         If there is no such function, it is of Python or of an installed package, or it makes no
         encoder of two channels.
     """
-    module, function = name.split(":")
-    try:
-        if _is_installed(module):
-            raise InputError(
-                f"expected a module of your own for {name}, found one of Python or of an installed "
-                "package; call it from a module of your own"
-            )
-        make_encoder = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(
-            f"expected an importable module:function, found {name} ({error}); name the folder of the "
-            "module in PYTHONPATH"
-        ) from None
-    backbone = make_encoder(pretrained=pretrained is True, **options)
+    backbone = import_function(name)(pretrained=pretrained is True, **options)
     if not isinstance(backbone, nn.Module):
         raise InputError(f"expected {name} to return a torch module, found {type(backbone).__name__}")
     if isinstance(pretrained, str):
         load_weights(backbone, pretrained)
     width = measure_width(backbone, trial_size)
     return BackboneNetwork(backbone, width=width, channels=channels, classes=classes, frozen=frozen)
-
-
-def _is_installed(module: str) -> bool:
-    """Whether a module is of Python itself or of a package in site-packages.
-
-    Checkpoints contain names of models. Those of a stranger's checkpoint must not reach functions such
-    as torch.hub.load, which fetch and run code.
-    """
-    if module.split(".")[0] in sys.stdlib_module_names:
-        return True
-    spec = importlib.util.find_spec(module)
-    paths = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or [])]
-    installed = {"site-packages", "dist-packages"}
-    return any(path and installed & set(Path(path).parts) for path in paths)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seaice import InputError
-from seaice.segmentation.networks.device import choose_device
+from seaice.runtime.networks.device import choose_device
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +64,7 @@ def join_processes(device: str) -> Iterator[ProcessGroup]:
     Parameters
     ----------
     device : str
-        See :func:`seaice.segmentation.networks.device.choose_device`; each process of a machine takes
+        See :func:`seaice.runtime.networks.device.choose_device`; each process of a machine takes
         a GPU of its own.
 
     Yields

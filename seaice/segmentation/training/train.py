@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +15,7 @@ from seaice.report import Report, format_count, listing
 from seaice.runtime.atomic_write import exclusive
 from seaice.runtime.digests import digest_file
 from seaice.runtime.json_files import write_json
+from seaice.runtime.networks.model_options import parse_options
 from seaice.runtime.options import Count, Range, Share
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import (
@@ -184,31 +184,6 @@ def train(
 def _lock_folder(output_dir: Path, processes: ProcessGroup) -> AbstractContextManager[None]:
     """Allow one training at a time in a folder; the first process holds the right for all."""
     return exclusive(output_dir / "training") if processes.is_first else nullcontext()
-
-
-def parse_options(options: Sequence[str]) -> dict[str, Any]:
-    """Parse options of a network, KEY=VALUE; a value that is JSON (a number, true) is read as such.
-
-    Raises
-    ------
-    InputError
-        If a text is not of that form.
-
-    Examples
-    --------
-    >>> parse_options(["base=8", "size=tiny"])
-    {'base': 8, 'size': 'tiny'}
-    """
-    parsed: dict[str, Any] = {}
-    for text in options:
-        key, sign, value = text.partition("=")
-        if not sign or not key.isidentifier():
-            raise InputError(f"expected an option of the model as KEY=VALUE, found {text!r}")
-        try:
-            parsed[key] = json.loads(value)
-        except ValueError:
-            parsed[key] = value
-    return parsed
 
 
 def _check(settings: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 
 from seaice import InputError
 from seaice.report import Progress
+from seaice.runtime.networks.checkpoint_file import load_state, save_checkpoint
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_dataset import (
     PatchDataset,
@@ -40,11 +41,7 @@ from seaice.segmentation.evaluation.patch_counts import (
     summarise_table,
 )
 from seaice.segmentation.networks.backbone import run_network
-from seaice.segmentation.networks.checkpoint import (
-    load_state,
-    read_checkpoint,
-    save_checkpoint,
-)
+from seaice.segmentation.networks.checkpoint import read_checkpoint
 from seaice.segmentation.training.distributed import ProcessGroup
 from seaice.segmentation.training.log import (
     LOG_FILE,

@@ -1,0 +1,204 @@
+"""The training loop. A step depends on settings and its number alone, so that it can be continued."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from seaice import InputError
+from seaice.cf import ICE_EDGE
+from seaice.forecast.network.windows import Batch, TrainingDays
+from seaice.report import Progress
+from seaice.runtime.networks.checkpoint_file import load_state, save_checkpoint
+
+logger = logging.getLogger(__name__)
+
+BATCH, PATCH = 4, 128
+_RATE, _WARM_UP, _FIRST_PART, _LAST_PART = 1.5e-3, 0.3, 1 / 25, 1e-4
+_LARGEST_GRADIENT = 0.5
+# Weight of the cross entropy of ice and no ice, and the width of the edge in it.
+_EDGE_WEIGHT, _EDGE_WIDTH = 0.01, 0.04
+# Steps between two lines of the log, at each of which the checkpoint is written.
+_STEPS_PER_LINE = 200
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how a network is trained.
+
+    Attributes
+    ----------
+    steps : int
+    minutes : float or None
+        The training ends after so much time even if steps are left.
+    seed : int
+    share_backwards : float
+        Part of the windows that run backwards in time.
+    """
+
+    steps: int
+    minutes: float | None
+    seed: int
+    share_backwards: float = 0.0
+
+
+class Trainer:
+    """A training that writes one checkpoint.
+
+    Parameters
+    ----------
+    network : nn.Module
+    days : TrainingDays
+    plan : Plan
+    path : Path
+        The checkpoint.
+    metadata : dict
+        What the checkpoint holds besides weights; a training with other ``settings`` is not continued.
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        days: TrainingDays,
+        plan: Plan,
+        *,
+        path: Path,
+        metadata: dict[str, Any],
+        device: torch.device,
+    ) -> None:
+        self.network, self.days, self.plan, self.path = network.to(device), days, plan, path
+        self.device, self._metadata = device, metadata
+        self.step, self.seconds = 0, 0.0
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=_RATE)
+        errors = days.measure_base()
+        # Leads count alike in units of the error that the network starts from.
+        weights = torch.from_numpy((errors.mean() / errors.clip(1e-9)).astype(np.float32))
+        self._lead_weights = weights.to(device)
+        self.base_loss = float(errors.mean())
+
+    def resume(self, content: dict[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        InputError
+            If it is of other settings or other days.
+        """
+        for name, value in self._metadata["settings"].items():
+            before = content["settings"].get(name)
+            if before != value:
+                raise InputError(
+                    f"{self.path} was trained with {name} {before}, not {value}; choose another "
+                    "--output_dir, or --no_resume to train anew"
+                )
+        load_state(self.network, content["state"], self.path)
+        self._optimizer.load_state_dict(content["optimizer"])
+        self.step, self.seconds = content["step"], content["seconds"]
+
+    @property
+    def progress(self) -> float:
+        """Part of the training that is done: by steps or by time, whichever is more."""
+        by_time = self.seconds / (60 * self.plan.minutes) if self.plan.minutes else 0.0
+        return max(self.step / self.plan.steps, by_time)
+
+    def run(self, validate: Callable[[], str]) -> None:
+        """Train to the end.
+
+        Parameters
+        ----------
+        validate : callable
+            Text about the network as it is, for every line of the log.
+        """
+        losses: list[float] = []
+        with Progress(total=self.plan.steps, label="steps", logger=logger) as progress:
+            if self.step:
+                progress.unit(f"going on after step {self.step}", count=self.step)
+            logged = self.step
+            while self.progress < 1:
+                begin = time.monotonic()
+                losses.append(self._train_step())
+                self.step += 1
+                self.seconds += time.monotonic() - begin
+                if self.progress >= 1 or self.step % _STEPS_PER_LINE == 0:
+                    self.save()
+                    text = f"step {self.step}: squared error {np.mean(losses):.5f}"
+                    text += f" (base {self.base_loss:.5f}){validate()}"
+                    progress.unit(text, count=self.step - logged)
+                    losses, logged = [], self.step
+
+    def save(self) -> None:
+        """Write the checkpoint whole or not at all."""
+        content = self._metadata | {
+            "state": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        save_checkpoint(self.path, content)
+
+    def _train_step(self) -> float:
+        rng = np.random.default_rng([self.plan.seed, self.step])
+        batch = self.days.draw(rng, count=BATCH, size=PATCH, share_backwards=self.plan.share_backwards)
+        tensors = {f.name: self._send(getattr(batch, f.name)) for f in fields(Batch)}
+        for group in self._optimizer.param_groups:
+            group["lr"] = _RATE * compute_rate(self.progress)
+        self.network.train()
+        increments = self.network(tensors["inputs"])
+        forecast = (tensors["base"] + increments).clamp(0, 1)
+        errors, loss = compute_loss(forecast, tensors["targets"], tensors["weights"], self._lead_weights)
+        if not torch.isfinite(loss):
+            raise InputError(f"the loss of step {self.step} is no number: choose another --seed")
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), _LARGEST_GRADIENT)
+        self._optimizer.step()
+        return errors
+
+    def _send(self, values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, non_blocking=True)
+
+
+def compute_rate(progress: float) -> float:
+    """Learning rate as a part of its peak: up along a cosine, then down to almost nothing.
+
+    Examples
+    --------
+    >>> [round(compute_rate(part), 4) for part in (0.0, 0.3, 1.0)]
+    [0.04, 1.0, 0.0001]
+    """
+    if progress < _WARM_UP:
+        low, part = _FIRST_PART, progress / _WARM_UP
+    else:
+        low, part = _LAST_PART, (1 - progress) / (1 - _WARM_UP)
+    return low + (1 - low) * (1 - math.cos(math.pi * max(part, 0.0))) / 2
+
+
+def compute_loss(
+    forecast: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, lead_weights: torch.Tensor
+) -> tuple[float, torch.Tensor]:
+    """Squared error over leads, and the loss: leads weighted, with the cross entropy of ice.
+
+    All tensors but ``lead_weights`` (leads,) have the shape (windows, leads, rows, columns).
+    """
+    counts = weights.sum(dim=(0, 2, 3)).clamp(min=1)
+    squares = ((forecast - targets) ** 2 * weights).sum(dim=(0, 2, 3)) / counts
+    is_ice = (targets >= ICE_EDGE - 1e-6).float()
+    entropy = (
+        functional.binary_cross_entropy_with_logits(
+            (forecast - ICE_EDGE) / _EDGE_WIDTH, is_ice, weight=weights, reduction="none"
+        ).sum(dim=(0, 2, 3))
+        / counts
+    )
+    loss = (lead_weights * (squares + _EDGE_WEIGHT * entropy)).mean()
+    return float(squares.detach().mean()), loss
