@@ -1,4 +1,4 @@
-"""Forecast daily ice concentration by rules that a network has to beat, and score forecasts.
+"""Forecast daily ice concentration by simple rules and by a network that has to beat them; score both.
 
 Examples
   python forecast.py baseline --cube_file cube.nc --test 2025-03-01 2025-03-31 --output_dir base
