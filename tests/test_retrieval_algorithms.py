@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from dataclasses import replace
 from datetime import date
 
@@ -16,7 +17,7 @@ from seaice.retrieval.algorithms import asi, nasa_team
 from seaice.retrieval.algorithms.base import CHANNELS, NOISE, retrieve_base
 from seaice.retrieval.algorithms.hybrid import find_lines
 from seaice.retrieval.fit import fit_tie_point_file
-from seaice.retrieval.judging.sample_scores import SampleScores
+from seaice.retrieval.judging.sample_scores import SampleScores, select_samples
 from seaice.retrieval.judging.stage import evaluate_algorithms
 from seaice.retrieval.tie_points import (
     HEMISPHERES,
@@ -371,6 +372,7 @@ def test_samples_are_read(tmp_path):
         (lambda text: text[: len(text) - 40], "fields, found .* in line 401"),
         (lambda text: text.replace("AMSR2,1,", "AMSR2,100,", 1), "concentrations of 0 to 1"),
         (lambda text: text.replace("2018-", "yesterday", 1), "expected times"),
+        (lambda text: re.sub("2018-[^,]*", "", text, count=1), "expected times .* an empty field"),
         (lambda text: text.replace("AMSR2,1,70", "AMSR2,1,north", 1), "numbers in the column latitude"),
         (lambda text: "<html>busy</html>", "expected the columns"),
     ],
@@ -380,6 +382,26 @@ def test_damaged_samples(tmp_path, damage, message):
     path.write_text(damage(path.read_text()))
     with pytest.raises(InputError, match=message):
         read_samples(path)
+
+
+def test_samples_as_spreadsheets_write_them(tmp_path):
+    path = write_samples(tmp_path / "s.csv", count=10)
+    header, *lines = path.read_text().splitlines()
+    other = tmp_path / "other.csv"
+    text = "\r\n".join([header.replace(",", ", "), *lines, "", ""])
+    other.write_text(text, encoding="utf-8-sig", newline="")
+    channels = ["18.7V", "89H"]
+    np.testing.assert_array_equal(
+        read_samples(other).stack(channels), read_samples(path).stack(channels)
+    )
+
+
+def test_samples_without_a_latitude_are_of_no_hemisphere(tmp_path):
+    samples = read_samples(write_samples(tmp_path / "s.csv", count=10))
+    samples.latitude[:3] = np.nan
+    samples.latitude[3:5] = -60
+    for hemisphere, count in (("north", 5), ("south", 2)):
+        assert len(select_samples(samples, "AMSR2", hemisphere)) == count
 
 
 def test_samples_that_cannot_be_read(tmp_path):
@@ -495,6 +517,10 @@ def test_evaluation_without_samples_of_a_kind(tmp_path):
     assert row["bias_1"] is not None
     with pytest.raises(InputError, match="expected samples of AMSR-E in the north, found AMSR2"):
         evaluate_algorithms(samples=path, **options | {"sensor": "AMSR-E"})
+    with pytest.raises(
+        InputError, match="expected tie points of amsr2, found those of AMSR2, of the package"
+    ):
+        evaluate_algorithms(samples=path, **options | {"sensor": "amsr2"})
     with pytest.raises(InputError, match=r"expected an ending of \.json"):
         evaluate_algorithms(samples=path, **options | {"output_file": tmp_path / "scores.txt"})
     (tmp_path / "mine.json").write_text('{"mine": 1}')

@@ -140,12 +140,12 @@ def read_samples(path: Path) -> RoundRobinSamples:
     """
     try:
         content = path.read_bytes()
-        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8")
+        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise InputError(f"expected a CSV file of samples, found none ({reason}): {path}") from None
     rows = csv.reader(io.StringIO(text))
-    header = next(rows, [])
+    header = [name.strip() for name in next(rows, [])]
     channels = {channel: column for channel, column in _COLUMN_OF.items() if column in header}
     absent = [column for column in _NEEDED if column not in header]
     if absent or not channels:
@@ -153,14 +153,15 @@ def read_samples(path: Path) -> RoundRobinSamples:
             f"expected the columns {', '.join(absent or list(_COLUMN_OF.values())[:4])}, found "
             f"{', '.join(header[:6]) or 'an empty file'}: {path}"
         )
-    table = list(rows)
-    if not table:
-        raise InputError(f"expected samples, found the header alone: {path}")
-    for number, row in enumerate(table, 2):
+    table = []
+    for row in filter(None, rows):
         if len(row) != len(header):
             raise InputError(
-                f"expected {len(header)} fields, found {len(row)} in line {number} of {path}"
+                f"expected {len(header)} fields, found {len(row)} in line {rows.line_num} of {path}"
             )
+        table.append(row)
+    if not table:
+        raise InputError(f"expected samples, found the header alone: {path}")
     columns = dict(zip(header, zip(*table, strict=True), strict=True))
     concentration = _read_numbers(columns["concentration"], "concentration", path)
     if not ((concentration >= 0) & (concentration <= 1)).all():
@@ -189,6 +190,9 @@ def _read_numbers(fields: Sequence[str], name: str, path: Path) -> np.ndarray:
 
 def _read_times(fields: Sequence[str], path: Path) -> np.ndarray:
     try:
-        return np.array([field.removesuffix("Z") for field in fields], "datetime64[s]")
+        times = np.array([field.strip().removesuffix("Z") for field in fields], "datetime64[s]")
+        if np.isnat(times).any():
+            raise ValueError("an empty field")
     except ValueError as error:
         raise InputError(f"expected times such as 2017-01-05T23:17:46Z, found {error}: {path}") from None
+    return times

@@ -101,7 +101,8 @@ def select_samples(
     InputError
         If there are none.
     """
-    is_chosen = (samples.sensor == sensor) & ((samples.latitude > 0) == (hemisphere == "north"))
+    sign = 1 if hemisphere == "north" else -1
+    is_chosen = (samples.sensor == sensor) & (sign * samples.latitude > 0)
     if not is_chosen.any():
         sensors = ", ".join(sorted(set(samples.sensor.tolist())))
         sides = " and ".join(

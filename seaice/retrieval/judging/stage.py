@@ -85,7 +85,8 @@ def evaluate_algorithms(
     )
     if points.sensor != sensor:
         raise InputError(
-            f"expected tie points of {sensor}, found those of {points.sensor}: {tie_points}"
+            f"expected tie points of {sensor}, found those of {points.sensor}, "
+            f"{tie_points or 'of the package: sensors are named as there'}"
         )
     if points.hemisphere != hemisphere:
         logger.warning("tie points of the %s, used half a year apart", points.hemisphere)
