@@ -77,6 +77,10 @@ def test_the_snippet_trains(ran):
     assert all(loss > 0 for loss in ran["losses"])
     torch.manual_seed(0)
     fresh = ran["ConvLSTM"](days_ahead=2)
+    inputs, ocean = ran["batch"]["inputs"], ran["ocean"] == 1
+    last_day = inputs[:, -1:] * ran["statistics"].std + ran["statistics"].mean
+    for day in fresh(inputs).unbind(dim=1):
+        torch.testing.assert_close(day[..., ocean], last_day[:, 0][..., ocean])
     pairs = list(zip(fresh.parameters(), ran["model"].parameters(), strict=True))
     assert len(pairs) == 4
     assert all(not torch.equal(before, after) for before, after in pairs)
@@ -184,6 +188,7 @@ def test_the_snippet_of_the_start_page_trains(folder, monkeypatch):
     assert len(names["losses"]) == 2
     assert np.isfinite(names["losses"]).all()
     torch.manual_seed(0)
+    assert names["losses"][0] == pytest.approx(names["persistence"][0])
     before = [p.clone() for p in names["SmallUNet"]().parameters()]
     after = list(names["model"].parameters())
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
