@@ -10,6 +10,7 @@ import pytest
 import swaths
 from pyproj import Transformer
 
+import grid_swaths
 import retrieve_concentration
 from seaice.grids import parse_grid
 from seaice.retrieval.days.grid_day import DayFlag, DaySums, PassSums
@@ -451,8 +452,6 @@ def test_the_second_horn_fills_the_scans_of_the_first(tmp_path):
 
 @pytest.fixture(scope="module")
 def temperatures(archive, tmp_path_factory):
-    import grid_swaths
-
     folder = tmp_path_factory.mktemp("tb")
     words = ["--input", str(archive), "--output_dir", str(folder), "--grid", GRID_TEXT]
     assert grid_swaths.main(words) == 0
@@ -487,7 +486,16 @@ def test_gridded_temperatures_that_cannot_be_used(temperatures, archive, tmp_pat
         for name in CHANNELS:
             variable = dataset[f"brightness_temperature_{name.replace('.', '_')}"]
             variable[:] = 100 * variable[:]
-    assert "expected kelvin, 50 to 330, found values about" in refuse(source=counts)
+    message = refuse(source=counts)
+    assert "expected kelvin, 50 to 330, found values about" in message
+    assert "no source could be used" in message and "no pixel" not in message
+    other = refuse("--tie_points", PACKAGED / "amsre_north.json")
+    assert "expected temperatures of AMSR-E, RSS L2A version 12, north" in other
+    both_sides = tmp_path / "both"
+    words = ["--input", str(archive), "--output_dir", str(both_sides), "--channels", "36.5V"]
+    assert grid_swaths.main([*words, "--grid", "EPSG:4326:10:-180,-90,180,90"]) == 0
+    capsys.readouterr()
+    assert "expected a grid of one hemisphere" in refuse(source=both_sides)
     argv = ["--input", str(archive), str(temperatures), "--output_dir", str(tmp_path / "out")]
     assert retrieve_concentration.main(argv) == 1
     assert "expected either swaths or gridded temperatures" in capsys.readouterr().err
@@ -580,6 +588,22 @@ def test_swaths_that_cannot_be_used(archive, tmp_path, capsys):
     assert "found none in" in refuse(tmp_path / "empty")
     assert "no such file" in refuse(tmp_path / "nothing.h5")
     assert "expected a grid of one hemisphere" in refuse(grid="EPSG:4326:1:-180,-90,180,90")
+
+
+def test_one_swath_that_cannot_be_used_leaves_the_others(tmp_path, capsys):
+    good, other = (make_swath(n, start=MIDNIGHT + 3600 * (n + 1)) for n in range(2))
+    wrong = replace(other, scale_factors=dict.fromkeys(CHANNELS, 1.0))
+    alone = swaths.write(tmp_path / "alone.h5", [good])
+    path = swaths.write(tmp_path / "both.h5", [good, wrong])
+    assert run(alone, tmp_path / "expected", "--footprint", "20") == 0
+    capsys.readouterr()
+    assert run(path, tmp_path / "out", "--footprint", "20") == 0
+    assert "expected kelvin, 50 to 330, found values about" in capsys.readouterr().err
+    (expected,), (day,) = ([*(tmp_path / name).iterdir()] for name in ("expected", "out"))
+    for name, values in fields(expected).items():
+        np.testing.assert_array_equal(fields(day)[name], values)
+    with netCDF4.Dataset(day) as dataset:
+        assert dataset.input_granules == good.granule_id
 
 
 def test_a_swath_without_a_version_is_used_with_a_warning(tmp_path, caplog):

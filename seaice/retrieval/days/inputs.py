@@ -16,8 +16,8 @@ from seaice.grids import Grid
 from seaice.open_file import explain_damage, open_netcdf
 from seaice.retrieval.algorithm import Algorithm
 from seaice.sources.amsr2.channels import FOOTPRINT_SETS, as_channels
-from seaice.sources.amsr2.sensors import Level
-from seaice.sources.amsr2.swath import get_temperature_name
+from seaice.sources.amsr2.sensors import GranuleName, Level
+from seaice.sources.amsr2.swath import UNKNOWN, get_temperature_name
 from seaice.swaths.find import OpenArchives, SwathLocation, find_swaths, group_by_day
 
 _GRIDDED = re.compile(r"AMSR2_TB_(?P<grid>.+)_(?P<day>\d{8})_(?P<orbit>[ADU])(_nearest|_gaussian)?\.nc")
@@ -146,10 +146,14 @@ class GriddedTemperatures:
         By the channels of algorithms, such as ``89H``.
     hours : ndarray of float32, shape (rows, columns)
         Mean time of observation since the day began; NaN where it is not told.
+    sensor, product_version : str
+        Of the granules of the file, such as "AMSR2" and "2"; "unknown" where it names none.
     """
 
     kelvin: dict[str, np.ndarray]
     hours: np.ndarray
+    sensor: str = UNKNOWN
+    product_version: str = UNKNOWN
 
 
 def read_gridded_grid(path: Path) -> Grid:
@@ -187,8 +191,11 @@ def read_gridded(path: Path, grid: Grid, algorithms: Sequence[Algorithm]) -> Gri
             for name, variable in (stored | {"": "observation_time"}).items()
             if variable in dataset.variables
         }
+        granules = str(getattr(dataset, "input_granules", "")).split()
     hours = fields.pop("", np.full(grid.shape, np.nan, np.float32))
-    return GriddedTemperatures(fields, hours)
+    named = {(name.sensor, name.version[:1]) for name in map(GranuleName.parse, granules) if name}
+    sensor, version = named.pop() if len(named) == 1 else (UNKNOWN, UNKNOWN)
+    return GriddedTemperatures(fields, hours, sensor, version)
 
 
 def _find_variable(channel: str, variables: set[str]) -> str | None:

@@ -267,8 +267,9 @@ def _choose_grid(text: str | None, inputs: DayInputs) -> Grid:
     if text is None and inputs.are_gridded:
         (path, *_), *_ = inputs.by_day.values()
         assert isinstance(path, Path)
-        return read_gridded_grid(path)
-    grid = parse_grid(text or DEFAULT_GRID)
+        grid = read_gridded_grid(path)
+    else:
+        grid = parse_grid(text or DEFAULT_GRID)
     if grid.hemisphere is None:
         raise InputError(f"expected a grid of one hemisphere, whose tie points are taken, found {grid}")
     return grid
@@ -363,7 +364,8 @@ def retrieve_day(
         worker.add(source, is_new=is_new)
     worker.flush()
     if not worker.used:
-        return FinishedDay(None, "no pixel on the grid", tuple(worker.problems))
+        text = "no pixel on the grid" if worker.readable else "no source could be used"
+        return FinishedDay(None, text, tuple(worker.problems))
     results = worker.finish()
     land = find_land(task.grid, task.land_mask_file)
     (main, *_), further = results.values(), dict(list(results.items())[1:])
@@ -397,7 +399,7 @@ class _DayWorker:
         self._algorithms = [get_algorithm(name) for name in task.algorithms]
         pass_sums = PassSums(task.grid, float(task.footprint))
         self._sums = {name: DaySums(pass_sums, start) for name in task.algorithms}
-        self._waiting: list[tuple[Swath, bool]] = []
+        self._waiting: list[tuple[Source, Swath, bool]] = []
         self.problems: list[str] = []
         self.readable: list[str] = []
         self.outputs: list[Path] = []
@@ -408,24 +410,30 @@ class _DayWorker:
         try:
             if isinstance(source, Path):
                 self.used += self._add_gridded(source)
+                self.readable.append(source.name)
             else:
                 swath = _archives.read(source, self._task.list_channels())
-                self._waiting.append((swath, is_new))
+                self._waiting.append((source, swath, is_new))
         except Exception as error:
-            path = source if isinstance(source, Path) else source.path
-            self.problems.append(describe_failure(path, error))
-            return
-        self.readable.append(name_source(source))
+            self._note_problem(source, error)
         if len(self._waiting) >= count_threads():
             self.flush()
+
+    def _note_problem(self, source: Source, error: Exception) -> None:
+        path = source if isinstance(source, Path) else source.path
+        self.problems.append(describe_failure(path, error))
 
     def flush(self) -> None:
         """Retrieve the swaths that were read and add them in their order."""
         waiting, self._waiting = self._waiting, []
-        for swath, _ in waiting:
+        for _, swath, _ in waiting:
             _check_swath(swath, self._task)
-        results = for_each(lambda pair: _retrieve(pair[0], self._task), waiting)
-        for (swath, is_new), parts in zip(waiting, results, strict=True):
+        results = for_each(lambda item: _retrieve(item[1], self._task), waiting)
+        for (source, swath, is_new), parts in zip(waiting, results, strict=True):
+            if isinstance(parts, Exception):
+                self._note_problem(source, parts)
+                continue
+            self.readable.append(name_source(source))
             if self._task.swath_dir is not None and is_new:
                 self.outputs.append(self._write_pass(self._task.swath_dir, swath, parts[0]))
             hits = [s.add(part) for s, part in zip(self._sums.values(), parts, strict=True)]
@@ -441,6 +449,7 @@ class _DayWorker:
     def _add_gridded(self, path: Path) -> bool:
         task = self._task
         temperatures = read_gridded(path, task.grid, self._algorithms)
+        _check_origin(task, temperatures.sensor, temperatures.product_version, path.name)
         land = find_land(task.grid, task.land_mask_file)
         signatures = task.tie_points.choose(self._day)
         parts = [
@@ -463,40 +472,45 @@ class _DayWorker:
         return {name: sums.finish() for name, sums in self._sums.items()}
 
 
-def _retrieve(swath: Swath, task: RetrievalTask) -> list[SwathConcentration]:
-    return [
-        retrieve_swath(
-            swath,
-            task.tie_points,
-            algorithm=get_algorithm(name),
-            footprint=task.footprint,
-            remove_land=task.remove_land,
-        )
-        for name in task.algorithms
-    ]
+def _retrieve(swath: Swath, task: RetrievalTask) -> list[SwathConcentration] | Exception:
+    """Retrieve a swath by every algorithm; returns the reason where it cannot be."""
+    try:
+        return [
+            retrieve_swath(
+                swath,
+                task.tie_points,
+                algorithm=get_algorithm(name),
+                footprint=task.footprint,
+                remove_land=task.remove_land,
+            )
+            for name in task.algorithms
+        ]
+    except Exception as error:
+        return error
 
 
 def _check_swath(swath: Swath, task: RetrievalTask) -> None:
-    """Refuse a swath of another sensor or product version than the tie points."""
+    source = swath.granule_id or "a swath without a name"
+    _check_origin(task, swath.sensor, swath.product_version, source)
+
+
+def _check_origin(task: RetrievalTask, sensor: str, version: str, source: str) -> None:
+    """Refuse temperatures of another sensor or product version than the tie points."""
     points = task.tie_points
-    if swath.product_version == UNKNOWN:
+    if version == UNKNOWN:
         _warn_of_version(points.product)
-        product = points.product
-    else:
-        product = f"JAXA L1 version {swath.product_version}"
-    sensor = points.sensor if swath.sensor == UNKNOWN else swath.sensor
     points.check(
-        sensor=sensor,
-        product=product,
+        sensor=points.sensor if sensor == UNKNOWN else sensor,
+        product=points.product if version == UNKNOWN else f"JAXA L1 version {version}",
         hemisphere=points.hemisphere,
-        source=swath.granule_id or "a swath without a name",
+        source=source,
     )
 
 
 @lru_cache
 def _warn_of_version(product: str) -> None:
     logger.warning(
-        "swaths do not tell the version of their product; tie points are those of %s", product
+        "temperatures do not tell the version of their product; tie points are those of %s", product
     )
 
 
