@@ -382,6 +382,11 @@ def test_seasons_of_tie_points_and_of_melt(tmp_path):
     assert is_extrapolated(TIE_POINTS, date(2021, 5, 1))
     south = find_packaged_tie_points("AMSR2", "south")
     assert not any(is_extrapolated(south, date(2021, month, 1)) for month in range(1, 13))
+    days = {"pixels": 500, "first_day": "2021-04-20", "last_day": "2021-05-10"}
+    refreshed = {f"{surface}_refreshed": days for surface in ("water", "ice")}
+    points = replace(TIE_POINTS, origin={**TIE_POINTS.origin, **refreshed})
+    assert not is_extrapolated(points, date(2021, 5, 1)), "the days of the swaths count as well"
+    assert is_extrapolated(points, date(2021, 6, 20))
     july = datetime(2020, 7, 1, 3, tzinfo=UTC).timestamp()
     path = swaths.write(tmp_path / "a.h5", [make_swath(start=july)])
     assert run(path, tmp_path / "out", "--footprint", "20") == 0

@@ -560,7 +560,7 @@ def _complete_status(
 
 
 def is_extrapolated(points: TiePoints, day: date) -> bool:
-    """Whether the samples of tie points have no day in the season of a day.
+    """Whether the samples and refreshing swaths of tie points have no day in the season of a day.
 
     Examples
     --------
@@ -569,13 +569,16 @@ def is_extrapolated(points: TiePoints, day: date) -> bool:
     (False, True)
     """
     for surface in ("water", "ice"):
+        spans = [points.origin[key] for key in (surface, f"{surface}_refreshed") if key in points.origin]
         try:
-            first, last = (
-                date.fromisoformat(points.origin[surface][k]) for k in ("first_day", "last_day")
-            )
+            ends = [
+                (date.fromisoformat(s["first_day"]), date.fromisoformat(s["last_day"])) for s in spans
+            ]
         except (KeyError, TypeError, ValueError):  # own tie points without days
             continue
-        if last - first < _YEAR_ROUND and not _is_between(day, first, last):
+        if ends and not any(
+            last - first >= _YEAR_ROUND or _is_between(day, first, last) for first, last in ends
+        ):
             return True
     return False
 
