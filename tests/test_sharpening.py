@@ -420,6 +420,7 @@ def test_a_coast_comes_back_from_all_steps():
         assert not (result.status[:, 5] & Status.LAND_CORRECTED).any()
         raw = retrieve(swath, footprint, land_share=share_land, remove_land=False)
         assert abs(raw.concentration[is_sea] - 0.4).max() > 0.02
+        assert not (raw.status & Status.LAND_CORRECTED).any()
 
 
 def test_only_the_hemisphere_of_the_tie_points_is_looked_at():

@@ -191,7 +191,10 @@ def retrieve_swath(
             coarse = footprints.interpolate(fields, target.position, band.position)
             coarser = _interpolate_coarser(*before, band)
             parts.append(_sharpen(sharp, sharp_noise, local, coarse, coarser, step.unevenness_of_swath))
-    return _assemble(targets, parts, len(names), time[scans], tie_points.hemisphere)
+    result = _assemble(targets, parts, len(names), time[scans], tie_points.hemisphere)
+    if remove_land:
+        return result
+    return replace(result, status=result.status & ~np.uint8(Status.LAND_CORRECTED))
 
 
 def retrieve_gridded(
