@@ -300,8 +300,8 @@ def _describe(trainer: Trainer, days: _Days, forecaster: Forecaster) -> Report:
     backwards = trainer.plan.share_backwards
     if len(days.trained) < _SEASON_DAYS and not backwards:
         report.lines.append(
-            "the training days cover less than a year: in another season the network may be worse than "
-            "persistence; --season_neutral or --on rolling helps"
+            "the training days cover less than a year: the network learns their season and may be "
+            "worse than persistence in another; --season_neutral or --on rolling helps"
         )
     report.values = {
         "steps": trainer.step,
