@@ -13,6 +13,7 @@ from seaice.cube.file import CubeFile
 from seaice.flags import FillFlag, Surface
 from seaice.forecast.file import ForecastFile, describe_forecast, write_forecast
 from seaice.forecast.record import SeaIceRecord
+from seaice.pictures.read_concentration import read_map_day, recognise_kind
 
 START = date(2024, 2, 20)
 ROWS, COLUMNS = 12, 14
@@ -147,6 +148,9 @@ def test_the_last_forecast_is_read_like_a_cube(tmp_path, members):
         for lead, day in ((0, cube.dates[0]), (1, cube.dates[2])):
             np.testing.assert_allclose(cube.concentration(day), expected[lead], atol=5.1e-5)
         assert np.isnan(cube.concentration(1)).all()
+    drawn = read_map_day(path, START + timedelta(days=2), None)
+    assert recognise_kind(path) == "cube"
+    np.testing.assert_allclose(drawn.concentration, 100 * expected[0], atol=6e-3)
 
 
 def test_percent_is_refused_and_leaves_no_file(tmp_path):

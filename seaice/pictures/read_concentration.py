@@ -106,7 +106,7 @@ def recognise_kind(path: Place) -> FileKind:
     try:
         with open_netcdf(path) as dataset:
             names = set(dataset.variables)
-            if {"fill_flag", "sea_ice_conc"} <= names:
+            if "sea_ice_conc" in names and names & {"fill_flag", "forecast_reference_time"}:
                 return "cube"
             if "nan_ratio" in names:
                 return "mask"
