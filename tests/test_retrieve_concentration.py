@@ -409,6 +409,21 @@ def test_single_passes_as_files(archive, tmp_path):
         assert "20200301" in dataset.input_granules
 
 
+def test_single_passes_are_made_once(archive, tmp_path):
+    def make(*words):
+        folder = tmp_path / "passes"
+        assert run(archive, tmp_path / "out", "--swath_dir", folder, *words) == 0
+        return {path.name: path.stat().st_mtime_ns for path in sorted(folder.iterdir())}
+
+    first = make("--footprint", "20")
+    assert make("--footprint", "20") == first
+    *others, last = first
+    (tmp_path / "passes" / last).unlink()
+    again = make("--footprint", "20")
+    assert again.keys() == first.keys() and again[others[0]] == first[others[0]]
+    assert all(time > first[name] for name, time in make("--footprint", "9").items())
+
+
 def make_resampled(swath):
     """The swath as one of Level 1R: all channels at common footprints and places."""
     counts = {}

@@ -357,8 +357,11 @@ def retrieve_day(
     """Write the file of a day, the unit of work."""
     use_threads(task.threads)
     path, names = task.locate_file(day), [name_source(source) for source in sources]
-    if task.swath_dir is None and is_complete(path, task.describe(), names):
-        return FinishedDay(path, f"{format_count(len(names), 'source')}, already there")
+    passes = _locate_passes(task, sources, new)
+    wanted = [(path, names), *((file, [granule]) for granule, file in passes.items())]
+    if all(is_complete(file, task.describe(), of_file) for file, of_file in wanted):
+        text = f"{format_count(len(names), 'source')}, already there"
+        return FinishedDay(path, text, outputs=tuple(passes.values()))
     worker = _DayWorker(task, day)
     for source, is_new in zip(sources, new, strict=True):
         worker.add(source, is_new=is_new)
@@ -377,6 +380,16 @@ def retrieve_day(
     covered = np.isfinite(fields["sea_ice_conc"]).sum() / max(1, (~land).sum())
     text = f"{worker.used} of {format_count(len(sources), 'source')}, {covered:.0%} of the sea"
     return FinishedDay(path, text, tuple(worker.problems), tuple(worker.outputs))
+
+
+def _locate_passes(
+    task: RetrievalTask, sources: Sequence[Source], new: Sequence[bool]
+) -> dict[str, Path]:
+    """Files of the passes that are written with a day, by the names of their sources."""
+    if task.swath_dir is None:
+        return {}
+    names = [name_source(source) for source, is_new in zip(sources, new, strict=True) if is_new]
+    return {name: task.swath_dir / name_pass(task.tie_points.sensor, name) for name in names}
 
 
 def _describe(task: RetrievalTask, day: date, sources: Sequence[str]) -> dict[str, Any]:
