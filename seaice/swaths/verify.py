@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 # Differences between granules that are none, as shares: half orbits differ by ten scans in two thousand,
 # and noise compresses to different sizes.
-_LEAST_SIZE, _LEAST_SCANS, _LEAST_SHARE = 0.1, 0.02, 0.02
+_LEAST_SIZE, _LEAST_SCANS, _LEAST_SHARE = 0.2, 0.02, 0.02
 
 
 def verify_archives(
