@@ -210,8 +210,9 @@ def test_a_stall_lasts_until_the_client_gives_up(serve):
     deadline = time.monotonic() + PATIENCE
     while any(thread.is_alive() for thread in portal.sessions) and time.monotonic() < deadline:
         time.sleep(0.01)
-    half = ("read", ONE.granule_id, 32_768, 0)
-    assert portal.requests.count(half) == 2
+    # How much is sent before the stall depends on what the client has asked for by then.
+    sent = [entry[2] for entry in portal.requests if entry[:2] == ("read", ONE.granule_id)]
+    assert len(sent) == 2 and all(32_768 <= count < ONE.size for count in sent)
     assert portal.connections_open() == 0
 
 
