@@ -74,8 +74,15 @@ def fit_tie_point_file(
     names = ", ".join(path.name for path in samples)
     samples_of_side = select_samples(everything, sensor, hemisphere, source=names)
     ice_samples = None
-    if (samples_of_side.concentration == 1).sum() < LEAST_SAMPLES:
-        ice_samples = _select_ice_of_other_side(everything, sensor, hemisphere, names)
+    ice_count = int((samples_of_side.concentration == 1).sum())
+    if ice_count < LEAST_SAMPLES:
+        try:
+            ice_samples = _select_ice_of_other_side(everything, sensor, hemisphere, names)
+        except InputError as error:
+            raise InputError(
+                f"expected {LEAST_SAMPLES} samples of ice in the {hemisphere}, found {ice_count}; and for "
+                f"that of the other side {error}"
+            ) from None
         logger.warning("too little ice in the %s: that of the other side, half a year apart", hemisphere)
     points = fit_tie_points(
         samples_of_side,

@@ -204,7 +204,7 @@ def _restore(stored: Mapping[str, Any], size: int) -> Signature:
     covariance = np.zeros((size, size))
     rows, columns = np.tril_indices(size)
     covariance[rows, columns] = covariance[columns, rows] = np.array(stored["covariance"], np.float64)
-    if mean.shape != (size,) or not (np.linalg.eigvalsh(covariance) > -0.1).all():
+    if mean.shape != (size,) or not (np.linalg.eigvalsh(covariance) > 0).all():
         raise ValueError("no covariance")
     if not ((mean > 50) & (mean < 330)).all():
         raise ValueError("no kelvin")

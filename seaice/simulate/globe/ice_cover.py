@@ -300,7 +300,7 @@ def compute_true_day(grid: Grid, day: date, *, seed: int = 0) -> np.ndarray:
     day : date
         UTC day.
     seed : int, optional
-        Seed of the granules, :func:`seaice.simulate.write_granule`.
+        Seed of the granules, :func:`seaice.simulate.amsr2.write_granule`.
 
     Returns
     -------
