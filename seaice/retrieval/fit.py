@@ -80,8 +80,8 @@ def fit_tie_point_file(
             ice_samples = _select_ice_of_other_side(everything, sensor, hemisphere, names)
         except InputError as error:
             raise InputError(
-                f"expected {LEAST_SAMPLES} samples of ice in the {hemisphere}, found {ice_count}; and of "
-                f"the other side {error}"
+                f"expected {LEAST_SAMPLES} samples of ice in the {hemisphere}, found {ice_count}; and "
+                f"of the other side {error}"
             ) from None
         logger.warning("too little ice in the %s: that of the other side, half a year apart", hemisphere)
     points = fit_tie_points(
