@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sar_scenes import SIZE, rewrite, scenes_in
 
 from seaice import InputError
+from seaice.grids.sphere import compute_unit_vectors
 from seaice.simulate import damage as file_damage
 from seaice.simulate import write_scenes
 from seaice.simulate.sar.layout import compute_geolocation_points
 from seaice.sources.ai4arctic import scene as ai4arctic
 from seaice.sources.ai4arctic.geolocation import (
-    compute_unit_vectors,
     orient_lines_first,
 )
 from seaice.sources.ai4arctic.scene import (

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seaice import InputError
+from seaice.grids.sphere import compute_unit_vectors
 from seaice.scoring.forecasts.blocks import (
     BlockBootstrap,
     choose_block_days,
@@ -23,7 +24,6 @@ from seaice.scoring.forecasts.edge_geometry import (
     compare_fractions,
     find_edge_cells,
     measure_edge_length,
-    place_on_sphere,
     share_windows,
 )
 from seaice.scoring.forecasts.ice_edge import (
@@ -106,7 +106,7 @@ def test_a_perfect_forecast_has_no_error():
     np.testing.assert_array_equal(compute_fair_crps(members, truth)[2:], 0)
     ice = (np.add.outer(np.arange(9), np.arange(9)) < 7) & True
     cells = np.ones_like(ice)
-    points = place_on_sphere(*np.meshgrid(np.arange(9.0), np.arange(70.0, 79.0)))
+    points = compute_unit_vectors(*np.meshgrid(np.arange(9.0), np.arange(70.0, 79.0))[::-1], axis=-1)
     edge = find_edge_cells(ice, cells)
     assert edge.sum() == 7
     assert EdgePair(edge, edge, points).average() == (0, 0)
@@ -127,7 +127,7 @@ def test_land_holes_and_missing_cells_make_no_edge():
 def test_edge_distances_are_great_circles():
     # Along the meridian 0: one edge at 70 N, the other at 71 N, with a patch of it at 80 N.
     longitude, latitude = np.zeros((1, 3)), np.array([[70.0, 71, 80]])
-    points = place_on_sphere(longitude, latitude)
+    points = compute_unit_vectors(latitude, longitude, axis=-1)
     first, second = (np.array([cells], bool) for cells in ((1, 0, 0), (0, 1, 1)))
     pair = EdgePair(first, second, points)
     distances = pair.average()

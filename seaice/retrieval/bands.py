@@ -52,6 +52,13 @@ class Band:
 Bands = Mapping[str, list[Band]]
 
 
+def share_land(latitude: np.ndarray, longitude: np.ndarray, footprint: float) -> np.ndarray:
+    """Share of land by the shorelines of GSHHG, a :data:`LandShare`."""
+    from seaice.drawing.gshhg import compute_land_share
+
+    return compute_land_share(latitude, longitude, footprint=footprint)
+
+
 def find_scans(swath: Swath, hemisphere: Hemisphere) -> slice:
     """Scans on a hemisphere that are far enough from the equator."""
     sign = 1 if hemisphere == "north" else -1

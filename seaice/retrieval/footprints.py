@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from seaice.grids.sphere import compute_unit_vectors
 from seaice.swaths.orbit import EARTH_RADIUS
 
 # Kilometres along and across the scan, between half powers (JAXA, GCOM-W1 AMSR2 data users' manual).
@@ -44,9 +45,7 @@ def compute_sigma(fine: float, coarse: float) -> float:
 
 def place_on_sphere(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
     """Kilometres from the centre of the Earth, float64 (3, scans, pixels)."""
-    north, east = np.radians(latitude, dtype=np.float64), np.radians(longitude, dtype=np.float64)
-    level = np.cos(north)
-    return EARTH_RADIUS * np.stack([level * np.cos(east), level * np.sin(east), np.sin(north)])
+    return EARTH_RADIUS * compute_unit_vectors(latitude, longitude)
 
 
 def average(

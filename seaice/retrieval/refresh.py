@@ -16,12 +16,18 @@ from pathlib import Path
 import numpy as np
 
 from seaice import InputError
-from seaice.drawing.gshhg import compute_land_share
 from seaice.gridding import BucketAccumulator, locate_cells
 from seaice.grids import Grid, get_grid
 from seaice.report import Progress, Report
 from seaice.retrieval import DEFAULT, get_algorithm
-from seaice.retrieval.bands import choose_band, find_scans, list_frequencies, match_bands, read_bands
+from seaice.retrieval.bands import (
+    choose_band,
+    find_scans,
+    list_frequencies,
+    match_bands,
+    read_bands,
+    share_land,
+)
 from seaice.retrieval.days.inputs import find_inputs, list_swath_channels, name_source
 from seaice.retrieval.tie_points import (
     LEAST_SAMPLES,
@@ -213,7 +219,7 @@ def _read_swath(
     algorithm = get_algorithm(DEFAULT)
     assert swath.start_time is not None
     scans = find_scans(swath, points.hemisphere)
-    bands = read_bands(swath, scans, _tell_land, False)
+    bands = read_bands(swath, scans, share_land, False)
     target = choose_band(bands[algorithm.frequency], 0)
     frequencies = [f for f in list_frequencies(points.channels) if f in bands]
     kelvin, _ = match_bands(bands, frequencies, target)
@@ -226,7 +232,7 @@ def _read_swath(
     cells = locate_cells(latitude, longitude, grid).reshape(latitude.shape)
     is_usable &= cells >= 0
     sums.add_cells(np.where(is_usable, cells, -1).ravel(), concentration.ravel())
-    is_usable &= compute_land_share(latitude, longitude, footprint=2 * LAND_MARGIN) <= 0
+    is_usable &= share_land(latitude, longitude, 2 * LAND_MARGIN) <= 0
     numbers = np.flatnonzero(is_usable)
     if numbers.size > _PIXELS_OF_A_SWATH:
         numbers = np.random.default_rng(seed).choice(numbers, _PIXELS_OF_A_SWATH, replace=False)
@@ -236,10 +242,6 @@ def _read_swath(
             stacked[row] = kelvin[channel].ravel()[numbers]
     day = swath.start_time.date().toordinal()
     return _Pixels(cells.ravel()[numbers], stacked, np.full(numbers.size, day))
-
-
-def _tell_land(latitude: np.ndarray, longitude: np.ndarray, footprint: float) -> np.ndarray:
-    return compute_land_share(latitude, longitude, footprint=footprint)
 
 
 def _refresh(

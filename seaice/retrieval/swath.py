@@ -21,6 +21,7 @@ from seaice.retrieval.bands import (
     list_frequencies,
     match_bands,
     read_bands,
+    share_land,
 )
 from seaice.retrieval.footprints import FOOTPRINTS
 from seaice.retrieval.land import NO_SEA
@@ -155,7 +156,7 @@ def retrieve_swath(
     if swath.start_time is None or not swath.positions:
         raise InputError(f"expected a swath with times and positions, found {swath!r}")
     scans = find_scans(swath, tie_points.hemisphere)
-    bands = read_bands(swath, scans, land_share or _compute_land_share, remove_land)
+    bands = read_bands(swath, scans, land_share or share_land, remove_land)
     frequencies = list_frequencies(algorithm.channels)
     absent = [f"{frequency}{p}" for frequency in frequencies if frequency not in bands for p in "VH"]
     if absent:
@@ -258,12 +259,6 @@ def retrieve_gridded(
 def _blur(values: np.ndarray, fine: float, coarse: float, cell: float) -> np.ndarray:
     sigma = footprints.compute_sigma(max(fine, cell), coarse) / cell
     return footprints.average_grid(values, sigma=sigma) if sigma > 0 else values
-
-
-def _compute_land_share(latitude: np.ndarray, longitude: np.ndarray, footprint: float) -> np.ndarray:
-    from seaice.drawing.gshhg import compute_land_share
-
-    return compute_land_share(latitude, longitude, footprint=footprint)
 
 
 def _list_steps(bands: Bands, footprint: FootprintName) -> str:

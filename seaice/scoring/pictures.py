@@ -13,6 +13,7 @@ from seaice import InputError
 from seaice.dates import from_day_number
 from seaice.drawing import palette
 from seaice.grids import Grid
+from seaice.grids.sphere import compute_unit_vectors
 from seaice.pictures.colour_scale import round_range
 from seaice.runtime.atomic_write import atomic
 from seaice.scoring.figure_style import (
@@ -315,8 +316,7 @@ def measure_cell_size(scores: Scores, grid: Grid | None) -> tuple[float, float]:
             f"{np.nanmax(latitude) - np.nanmin(latitude):.0f} degrees of latitude are no plane; "
             f"score at most {_LARGEST_FLAT_EXTENT:g}"
         )
-    phi, lam = np.radians(latitude), np.radians(longitude)
-    unit = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
+    unit = compute_unit_vectors(latitude, longitude)
     # Positions of swaths may be missing at corners, and their rows follow no parallel.
     chords = (np.linalg.norm(np.diff(unit, axis=axis), axis=0) for axis in (1, 2))
     dy, dx = (float(np.nanmean(2 * np.arcsin(chord / 2))) * 6371.0 for chord in chords)

@@ -17,6 +17,7 @@ import numpy as np
 
 from seaice.dates import day_number
 from seaice.drawing.gshhg import find_land
+from seaice.grids.sphere import compute_unit_vectors
 from seaice.runtime import atomic_write
 
 SCALE, OFFSET, FILL = 0.01, 273.15, -32768
@@ -110,8 +111,7 @@ class _Waves:
 
     def evaluate(self, latitude: np.ndarray, longitude: np.ndarray, time: float) -> np.ndarray:
         """Values of unit variance at degrees north and east, ``time`` in days."""
-        phi, lam = np.radians(latitude), np.radians(longitude)
-        vectors = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
+        vectors = compute_unit_vectors(latitude, longitude, axis=-1)
         total = np.zeros(latitude.shape)
         for u, k, p, a in zip(self.directions, self.numbers, self.phases, self.amplitudes, strict=True):
             total += a * np.cos(k * (vectors @ u) + p + 0.02 * k * time)

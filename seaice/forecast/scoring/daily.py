@@ -16,6 +16,7 @@ from seaice.forecast.file import ForecastFile
 from seaice.forecast.record import SeaIceRecord
 from seaice.forecast.scoring.maps import ErrorMaps
 from seaice.forecast.scoring.regions import ScoredRegion
+from seaice.grids.sphere import compute_unit_vectors
 from seaice.report import Progress, format_count
 from seaice.scoring.forecasts.cell_errors import compute_cell_errors
 from seaice.scoring.forecasts.edge_geometry import (
@@ -23,7 +24,6 @@ from seaice.scoring.forecasts.edge_geometry import (
     compare_fractions,
     find_edge_cells,
     measure_edge_length,
-    place_on_sphere,
     share_windows,
 )
 from seaice.scoring.forecasts.ice_edge import (
@@ -248,7 +248,8 @@ class _MapJudge:
     def __init__(self, scores: DailyScores, record: SeaIceRecord) -> None:
         self.scores = scores
         self.area = record.cell_area
-        self.points = place_on_sphere(*record.grid.longitude_latitude()).astype(np.float32)
+        longitude, latitude = record.grid.longitude_latitude()
+        self.points = compute_unit_vectors(latitude, longitude, axis=-1).astype(np.float32)
         self.generator = np.random.default_rng(0)
 
     def judge(self, forecasts: Sequence[MapForecast], truth: np.ndarray, d: int, k: int) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.gapfill.field import GappyField
+from seaice.grids.sphere import compute_unit_vectors
 from seaice.settings import install_command
 
 # Linear size of a cell against the spacing of the grid: about five points a cell, so that
@@ -100,12 +101,6 @@ def check_nside(nside: int) -> int:
     return nside
 
 
-def unit_vectors(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Positions on the unit sphere, float64 (..., 3); angles in degrees."""
-    phi, lat = np.radians(longitude), np.radians(latitude)
-    return np.stack([np.cos(lat) * np.cos(phi), np.cos(lat) * np.sin(phi), np.sin(lat)], axis=-1)
-
-
 def choose_nside(latitude: np.ndarray, longitude: np.ndarray, sea: np.ndarray) -> int:
     """The finest cells that are at least twice as wide as the spacing of a grid.
 
@@ -120,7 +115,7 @@ def choose_nside(latitude: np.ndarray, longitude: np.ndarray, sea: np.ndarray) -
     int
         nside, at least 1.
     """
-    position = unit_vectors(latitude, longitude)
+    position = compute_unit_vectors(latitude, longitude, axis=-1)
     sizes = []
     for axis in (0, 1):
         step = np.linalg.norm(np.diff(position, axis=axis), axis=-1)

@@ -17,6 +17,7 @@ from seaice import InputError
 from seaice.flags import FillFlag
 from seaice.gapfill.field import FieldFill, FieldMethod, GappyField, finish
 from seaice.gapfill.sphere import cells as sphere
+from seaice.grids.sphere import compute_unit_vectors
 from seaice.runtime.options import Range
 
 # Highest degree that is tried where none is given, and the highest that may be given.
@@ -125,7 +126,7 @@ class Harmonic(FieldMethod):
             samples, centre = _samples(gappy, cells, t, fold, self.weight_by_points)
             normal = normal_equations(samples, frame, lmax)
             missing = gappy.missing[t]
-            position = sphere.unit_vectors(latitude[missing], longitude[missing])
+            position = compute_unit_vectors(latitude[missing], longitude[missing], axis=-1)
             strength = self.regularisation
             while True:
                 fit, strengths[t], conditions[t], squared = _fit(
@@ -253,7 +254,7 @@ def choose_frame(gappy: GappyField, coordinates: str) -> Frame:
     if coordinates not in ("auto", "globe", "cap"):
         raise InputError(f"expected coordinates auto, globe or cap, found {coordinates!r}")
     latitude, longitude = sphere.positions(gappy)
-    position = sphere.unit_vectors(latitude[gappy.sea], longitude[gappy.sea])
+    position = compute_unit_vectors(latitude[gappy.sea], longitude[gappy.sea], axis=-1)
     middle = position.mean(axis=0)
     length = float(np.linalg.norm(middle))
     globe = Frame(np.eye(3), 1.0, False)
@@ -437,7 +438,7 @@ def _samples(
     """Observed cells of a map less their mean, which makes the penalty free of the unit's zero."""
     assert gappy.latitude is not None and gappy.longitude is not None
     use = gappy.observed[t]
-    position = sphere.unit_vectors(gappy.latitude[use], gappy.longitude[use])
+    position = compute_unit_vectors(gappy.latitude[use], gappy.longitude[use], axis=-1)
     index = cells.cell_of_point[use]
     sums = np.stack([np.bincount(index, p, minlength=cells.ids.size) for p in position.T], axis=1)
     seen = cells.observed_points[t] > 0

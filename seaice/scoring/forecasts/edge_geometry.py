@@ -62,12 +62,6 @@ class EdgeDistances(NamedTuple):
         return float(np.maximum(self.from_forecast, self.from_reference))
 
 
-def place_on_sphere(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
-    """Return points in degrees as unit vectors, float64 (..., 3)."""
-    lam, phi = np.radians(longitude), np.radians(latitude)
-    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
-
-
 class EdgePair:
     """Two ice edges, with the great circles from the cells of each to the nearest of the other.
 
@@ -76,7 +70,7 @@ class EdgePair:
     forecast, reference : ndarray of bool, shape (rows, columns)
         Edge cells of the whole grid.
     points : ndarray of float, shape (rows, columns, 3)
-        Unit vectors of all cell centres, see :func:`place_on_sphere`.
+        Unit vectors of all cell centres, see :func:`seaice.grids.sphere.compute_unit_vectors`.
 
     Attributes
     ----------

@@ -14,10 +14,10 @@ import numpy as np
 from seaice import InputError
 from seaice.gridding import project
 from seaice.grids import Grid
+from seaice.grids.sphere import compute_unit_vectors
 from seaice.sources.ai4arctic.geolocation import (
     EARTH_RADIUS_METRES,
     Geolocation,
-    compute_unit_vectors,
 )
 
 # Polar stereographic on WGS 84, true at 70 degrees, which is common for sea ice.

@@ -20,6 +20,7 @@ import numpy as np
 from seaice import InputError
 from seaice.drawing.gshhg import find_land
 from seaice.grids import Grid
+from seaice.grids.sphere import compute_unit_vectors
 from seaice.simulate.globe.plane_waves import PlaneWaves
 from seaice.swaths.orbit import EARTH_RADIUS
 
@@ -277,9 +278,7 @@ def compute_true_concentration(
     if not 0 <= footprint <= 100:
         raise InputError(f"expected a footprint of 0 to 100 km, found {footprint:g}")
     latitude, longitude = np.asarray(latitude), np.asarray(longitude)
-    phi, theta = np.radians(latitude), np.radians(longitude)
-    unit = (np.cos(phi) * np.cos(theta), np.cos(phi) * np.sin(theta), np.sin(phi))
-    x, y, z = (part.astype(np.float32) for part in unit)
+    x, y, z = compute_unit_vectors(latitude, longitude).astype(np.float32)
     share = np.zeros(z.shape, np.float32)
     for hemisphere, inside in _split_hemispheres(z):
         plane = _project(x[inside], y[inside], z[inside])

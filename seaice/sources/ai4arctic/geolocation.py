@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from seaice.grids.sphere import compute_unit_vectors
+
 # Radius of the sphere whose surface is as large as that of the Earth.
 EARTH_RADIUS_METRES = 6371007.2
 # A grid of points is transposed only if its pixel spacing fits better by this much (sum of the absolute
@@ -78,23 +80,6 @@ class Geolocation:
             return np.asarray(spline.ev(*np.broadcast_arrays(rows, columns)))
 
         return evaluate
-
-
-def compute_unit_vectors(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Compute the normals of the ellipsoid at positions.
-
-    Parameters
-    ----------
-    latitude, longitude : ndarray, one shape
-        Degrees.
-
-    Returns
-    -------
-    ndarray of float64, shape (3, ...)
-        Components x, y, z.
-    """
-    phi, lam = np.radians(latitude, dtype=np.float64), np.radians(longitude, dtype=np.float64)
-    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
 
 
 def orient_lines_first(

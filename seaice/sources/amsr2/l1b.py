@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from seaice import InputError
+from seaice.grids.sphere import compute_unit_vectors
 from seaice.leap_seconds import convert_tai93_to_utc
 from seaice.open_file import DAMAGE, explain_damage, open_hdf5
 from seaice.open_file.hdf5_damage import SIGNATURE, check_chunks
@@ -505,7 +506,7 @@ def coregister(
     new_longitude = np.empty_like(new_latitude)
     for first in range(0, scans, _ROWS):
         rows = slice(first, first + _ROWS)
-        vectors = _compute_unit_vectors(latitude[rows], longitude[rows])
+        vectors = compute_unit_vectors(latitude[rows], longitude[rows])
         x, y, z = _shift_points(vectors[..., 0::2], vectors[..., 1::2], a1, a2)
         new_latitude[rows] = np.degrees(np.arcsin(np.clip(z, -1, 1)))
         new_longitude[rows] = np.degrees(np.arctan2(y, x))
@@ -518,12 +519,6 @@ def take_every_second(latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.n
     Those of the resampled pixels of Level 1R; of Level 1B an approximation, about 4 to 6 km off.
     """
     return latitude[:, 0::2].astype(np.float32), longitude[:, 0::2].astype(np.float32)
-
-
-def _compute_unit_vectors(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Geocentric unit vectors, float64, shape (3, scans, pixels)."""
-    lat, lon = np.radians(latitude, dtype=np.float64), np.radians(longitude, dtype=np.float64)
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
 def _shift_points(p1: np.ndarray, p2: np.ndarray, a1: float, a2: float) -> np.ndarray:
