@@ -119,7 +119,7 @@ def swaths(out: Path) -> None:
         span = ["--start", f"{start:%Y-%m-%d %H:%M}", "--end", f"{end:%Y-%m-%d %H:%M}"]
         run("amsr2_processor.py", *span, "--output_dir", folder, *taken)
     archive, *_ = sorted(folder.glob("AMSR2_swaths_*.h5"))
-    run("verify_archive.py", archive, "--plot", 3, "--output_dir", out)
+    run("verify_archive.py", archive, "--plot", 1, "--output_dir", out)
     run("split_amsr_files.py", "--input", archive, "--output_dir", out / "parts", "--chunk_size", 3)
     run("-c", OPEN.format(archive=archive))
     gridded = ["--output_dir", out / "tb", "--grid", "n25000", "--channels", "36.5V", "36.5H"]

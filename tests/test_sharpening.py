@@ -11,6 +11,7 @@ from scipy.special import ndtr
 from seaice import InputError
 from seaice.retrieval import get_algorithm
 from seaice.retrieval.algorithms.base import CHANNELS, NOISE
+from seaice.retrieval.bands import share_land
 from seaice.retrieval.footprints import (
     FOOTPRINTS,
     average,
@@ -521,3 +522,12 @@ def test_sharpening_has_at_most_six_tenths_of_the_error_of_asi(monkeypatch, caps
     monkeypatch.setattr(benchmark, "REQUIRED", 0.1)
     assert benchmark.main(words) == 1
     assert "Step 3 over ASI: 0." in capsys.readouterr().out
+
+
+def test_a_wider_footprint_sees_a_farther_coast():
+    """40 kilometres off the west coast of Svalbard, and on the ice sheet of Greenland."""
+    latitude, longitude = np.array([78.0, 75.0]), np.array([11.8, -40.0])
+    narrow, wide = (share_land(latitude, longitude, footprint) for footprint in (5.0, 120.0))
+    assert narrow.tolist() == [0, 1]
+    assert 0.02 < wide[0] < 0.6
+    assert wide[1] == 1
