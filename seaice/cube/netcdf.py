@@ -44,6 +44,7 @@ def create(
     lat_lon: bool,
     attributes: Mapping[str, Any],
     compression: str,
+    further: Sequence[cf.Variable] = (),
 ) -> None:
     """Make a cube with all its variables and its time axis; :class:`Cube` adds the days.
 
@@ -59,9 +60,10 @@ def create(
         dataset.createDimension("digest", cf.TEXT_WIDTHS["input_sha256"])
         cf.define_variable(dataset, "surface")[:] = surface
         level = 0 if compression == "none" else 1
-        for name in PACKED:
+        rows: list[str | cf.Variable] = [*PACKED, *further]
+        for row in rows:
             cf.define_variable(
-                dataset, name, compression="zlib" if compression == "none" else compression, level=level
+                dataset, row, compression="zlib" if compression == "none" else compression, level=level
             )
         for name in (*PER_DAY, *cf.TEXT_WIDTHS):
             cf.define_variable(dataset, name)
@@ -142,6 +144,11 @@ class Cube:
                     rows = np.stack([cf.encode_text(str(text), width) for text in rows])
                 dataset[name][first : first + len(rows)] = rows
 
+    def put_map(self, name: str, values: np.ndarray) -> None:
+        """Store a map without time, as stored numbers."""
+        with self._library() as dataset:
+            dataset[name][:] = values
+
     def put_day(self, i: int, chunks: Mapping[str, Sequence[bytes]]) -> None:
         """Store the packed chunks (:class:`seaice.cube.packing.PackedDay`) of the day at a position."""
         if self._file is None:
@@ -156,8 +163,9 @@ class Cube:
 
         self._file = h5py.File(self._path, "r+")
         days = len(self._file["time"])
-        for name in PACKED:
-            variable = self._file[name]
+        for name, variable in self._file.items():
+            if variable.ndim != 3:
+                continue
             variable.resize(days, axis=0)
             rows, columns = (
                 range(0, n, step)

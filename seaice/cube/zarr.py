@@ -79,6 +79,7 @@ def create(
     lat_lon: bool,
     attributes: Mapping[str, Any],
     compression: str,
+    further: Sequence[cf.Variable] = (),
 ) -> None:
     """Make a cube with all its variables and its time axis; :class:`Cube` adds the days.
 
@@ -99,6 +100,8 @@ def create(
         Global attributes.
     compression : {"zstd", "zlib", "none"}
         Compression of every chunk, see ``CODECS``; level 1.
+    further : sequence of Variable
+        Maps that only some cubes have.
 
     Raises
     ------
@@ -121,8 +124,9 @@ def create(
         make.of_table("lat")[:] = latitude
         make.of_table("lon")[:] = longitude
     make.of_table("surface")[:] = surface
-    for name in (*GRIDDED, *TABLE):
-        make.of_table(name)
+    rows: list[str | cf.Variable] = [*GRIDDED, *TABLE, *further]
+    for row in rows:
+        make.of_table(row)
     _write_group(path, {**attributes, "grid_id": grid.id})
     with Cube(path) as cube:
         cube._begin_days(day_number(start), slice(0, days))
@@ -142,13 +146,13 @@ class _Maker:
         self.names: list[str] = []
         self._lat_lon = lat_lon
 
-    def of_table(self, name: str) -> zarr.Array[Any]:
-        """A variable of ``products.VARIABLES``; one of characters becomes one of strings."""
-        row = cf.VARIABLES[name]
-        attributes = cf.describe_variable(name, lat_lon=self._lat_lon)
+    def of_table(self, name: str | cf.Variable) -> zarr.Array[Any]:
+        """A variable of ``cf.VARIABLES``, or a row like these; characters become strings."""
+        row = cf.VARIABLES[name] if isinstance(name, str) else name
+        attributes = cf.describe_variable(row, lat_lon=self._lat_lon)
         if row.dtype == "S1":
-            return self.array(name, "S1", row.dimensions[:1], attributes)
-        return self.array(name, row.dtype, row.dimensions, attributes, row.fill_value)
+            return self.array(row.name, "S1", row.dimensions[:1], attributes)
+        return self.array(row.name, row.dtype, row.dimensions, attributes, row.fill_value)
 
     def array(
         self,
@@ -254,11 +258,16 @@ class Cube:
         if not 0 <= i < self.days:
             raise ValueError(f"expected a day from 0 to {self.days - 1}, found {i}")
         for name, encoded in chunks.items():
-            if name not in GRIDDED or len(encoded) != expected:
+            if name not in self._arrays or len(encoded) != expected:
                 raise ValueError(
                     f"expected {expected} chunks of {', '.join(GRIDDED)}, found {len(encoded)} of {name}"
                 )
             write_shard(self.path / name / f"c.{i}.0.0", encoded)
+
+    def put_map(self, name: str, values: np.ndarray) -> None:
+        """Store a map without time, as stored numbers."""
+        self._arrays[name][:] = values
+        _clear_times(self.path, [name])
 
     def put_table(self, first: int, table: Mapping[str, np.ndarray | Sequence[str]]) -> None:
         """Write the per-day variables of adjacent days; the time axis grows to hold them.
@@ -410,10 +419,11 @@ def _clear_times(path: Path, names: Sequence[str]) -> None:
             os.replace(temporary, chunk)
 
 
-def _order(metadata: Path) -> int:
+def _order(metadata: Path) -> tuple[int, str]:
     """Position of an array in a listing, as in the NetCDF cube."""
     names = ["time", "time_bnds", "y", "x", "crs", "lat", "lon", "surface", *GRIDDED, *TABLE]
-    return names.index(metadata.parent.name)
+    name = metadata.parent.name
+    return (names.index(name) if name in names else len(names)), name
 
 
 def clone(source: Path, target: Path) -> None:
