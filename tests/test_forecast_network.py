@@ -16,7 +16,7 @@ from seaice.forecast.network import forecaster as forecaster_module
 from seaice.forecast.network.forecaster import Forecaster, build_network, list_bases, read_checkpoint
 from seaice.forecast.network.predict import predict_days
 from seaice.forecast.network.train import train_network
-from seaice.forecast.network.windows import PAST_DAYS, TrainingDays, read_channels
+from seaice.forecast.network.windows import PAST_DAYS, Batch, Maps, TrainingDays, read_channels, unpack
 from seaice.forecast.record import SeaIceRecord
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -68,6 +68,14 @@ def trained(cube, tmp_path_factory):
 def read_all(path):
     with ForecastFile(path) as file:
         return {day: file.read(day)[0] for day in file.initial_days}
+
+
+def cut_maps(days, number, **options):
+    """The whole grid of a window as a network gets it, as arrays."""
+    import torch
+
+    batch = days.cut(number, (slice(None), slice(None)), **options)
+    return Maps(*(values.numpy() for values in unpack(Batch(*map(torch.from_numpy, batch)))))
 
 
 def make_own(channels, leads, change=0.0):
@@ -175,7 +183,7 @@ def test_seed_fixes_the_weights_and_a_stopped_training_ends_like_any_other(cube,
 
     def record_draw(self, rng, **options):
         batch = draw(self, rng, **options)
-        drawn.append(batch.inputs.tobytes())
+        drawn.append(batch.past.tobytes())
         return batch
 
     monkeypatch.setattr(TrainingDays, "draw", record_draw)
@@ -187,10 +195,10 @@ def test_seed_fixes_the_weights_and_a_stopped_training_ends_like_any_other(cube,
     assert np.abs(whole["down.0.0.weight"] - other["down.0.0.weight"]).max() > 0.05
     step = trainer.Trainer._train_step
 
-    def stop(self):
+    def stop(self, maps):
         if self.step == 5:
             raise KeyboardInterrupt
-        return step(self)
+        return step(self, maps)
 
     monkeypatch.setattr(trainer.Trainer, "_train_step", stop)
     with pytest.raises(KeyboardInterrupt):
@@ -208,14 +216,14 @@ def test_seed_fixes_the_weights_and_a_stopped_training_ends_like_any_other(cube,
 @pytest.mark.parametrize("backwards", [False, True])
 def test_windows_are_the_days_of_the_record(tmp_path, backwards):
     """Forwards as a forecast sees them; backwards without any value from the days to be forecast."""
-    everywhere, values = (slice(None), slice(None)), make_days()
+    values = make_days()
     values[5:12, 15, 12:14] = np.nan  # all the past of the window that runs backwards
     with SeaIceRecord(write_days(tmp_path / "cube.nc", values)) as record:
         active = np.ones(record.grid.shape, bool)
         days = TrainingDays(record, PERIOD, LEADS, active)
         number = (days.backwards if backwards else days.forwards)[4]
         day, sign = PERIOD.start + timedelta(days=number), -1 if backwards else 1
-        inputs, base, targets, weights = days.cut(number, everywhere, backwards=backwards)
+        inputs, base, targets, weights = cut_maps(days, number, backwards=backwards)
         np.testing.assert_array_equal(base, np.broadcast_to(inputs[0], base.shape))
         if not backwards:
             np.testing.assert_allclose(inputs, read_channels(record, day), atol=2 * HALF_STEP)
@@ -235,13 +243,12 @@ def test_windows_are_the_days_of_the_record(tmp_path, backwards):
 
 
 def test_first_and_last_days_are_learnt_as_far_as_they_go(cube):
-    everywhere = (slice(None), slice(None))
     with SeaIceRecord(cube) as record:
         days = TrainingDays(record, PERIOD, (1, 3), np.ones(record.grid.shape, bool))
     assert days.forwards[0] == PAST_DAYS - 1 and days.forwards[-1] == DAYS - 2
     assert days.backwards[0] == 1 and days.backwards[-1] == DAYS - PAST_DAYS
     for number, backwards in ((DAYS - 2, False), (1, True)):
-        weights = days.cut(number, everywhere, backwards=backwards)[3]
+        weights = cut_maps(days, number, backwards=backwards).weights
         assert weights[0].any() and not weights[1].any()
 
 
@@ -251,7 +258,7 @@ def test_filled_values_are_no_targets(tmp_path):
     flags[:, 10:12, 5:20] = INVENTED[0]
     with SeaIceRecord(write_days(tmp_path / "cube.nc", values, flags=flags)) as record:
         days = TrainingDays(record, PERIOD, LEADS, np.ones(record.grid.shape, bool))
-        weights = days.cut(days.forwards[0], (slice(None), slice(None)))[3]
+        weights = cut_maps(days, days.forwards[0]).weights
     assert not weights[:, 10:12, 5:20].any() and weights[:, 12:, 5:20].all()
 
 
@@ -334,3 +341,35 @@ def test_bad_predictions_are_refused(cube, trained, tmp_path):
     with pytest.raises(InputError, match=r"expected a checkpoint of forecast\.py train"):
         predict_days(checkpoint=[cube], cube_file=cube, output_file=output)
     assert "lagged" not in list_bases() and not output.exists()
+
+
+def test_a_training_of_several_seeds_predicts_with_all_of_them(cube, tmp_path):
+    """Each network is that of its seed alone; neither threads nor their number change it."""
+    arguments = {"cube_file": cube, "test": TEST, "steps": 3, **SMALL}
+    report = train_network(output_dir=tmp_path / "all", seed=4, seeds=2, workers=3, **arguments)
+    train_network(output_dir=tmp_path / "alone", seed=5, workers=0, **arguments)
+    paths = [tmp_path / "all" / f"seed_{seed}" / "last.pt" for seed in (4, 5)]
+    assert report.outputs == [*paths, tmp_path / "all" / "test.nc"]
+    for name, value in read_state(tmp_path / "alone").items():
+        np.testing.assert_array_equal(read_state(paths[1].parent)[name], value, err_msg=name)
+    options = {"cube_file": cube, "device": "cpu"}
+    for number, checkpoint in enumerate(([tmp_path / "all"], paths)):
+        predict_days(checkpoint=checkpoint, output_file=tmp_path / f"{number}.nc", **options)
+    with ForecastFile(tmp_path / "all" / "test.nc") as file:
+        assert file.members == 2 and file.method == "half_ensemble"
+    maps = [read_all(tmp_path / f"{number}.nc")[PERIOD.end] for number in range(2)]
+    np.testing.assert_array_equal(*maps)
+    with pytest.raises(InputError, match="no checkpoint"):
+        predict_days(checkpoint=[tmp_path], output_file=tmp_path / "fc.nc", **options)
+
+
+def test_larger_batches_patches_and_half_the_precision(cube, tmp_path):
+    arguments = {"cube_file": cube, "test": TEST, "steps": 2, **SMALL}
+    train_network(output_dir=tmp_path / "a", **arguments)
+    train_network(output_dir=tmp_path / "b", precision="bf16", batch_size=2, patch_size=16, **arguments)
+    settings = read_checkpoint(tmp_path / "b" / "last.pt")["settings"]
+    assert (settings["precision"], settings["batch_size"], settings["patch_size"]) == ("bf16", 2, 16)
+    with pytest.raises(InputError, match="was trained with precision bf16, not fp32"):
+        train_network(output_dir=tmp_path / "b", batch_size=2, patch_size=16, **arguments)
+    maps = [read_all(tmp_path / name / "test.nc")[TEST[0] - timedelta(days=1)] for name in "ab"]
+    assert 0 < np.nanmax(np.abs(maps[0] - maps[1])) < 0.05

@@ -16,6 +16,7 @@ import torch
 from patch_folders import SMALL, make_folder
 
 from seaice import InputError
+from seaice.runtime.networks.precision import choose_precision
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.targets import (
     compute_concentration,
@@ -29,11 +30,7 @@ from seaice.segmentation.networks.checkpoint import (
     read_checkpoint,
 )
 from seaice.segmentation.training.train import train
-from seaice.segmentation.training.trainer import (
-    Trainer,
-    TrainingPlan,
-    choose_precision,
-)
+from seaice.segmentation.training.trainer import Trainer, TrainingPlan
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.usefixtures("one_thread")

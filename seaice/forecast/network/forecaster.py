@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -44,7 +44,7 @@ _KINDS: dict[str, type | None] = {
 # From the record up to the initial day, and that day, to maps (leads, rows, columns).
 BaseRule = Callable[[SeaIceRecord, date], np.ndarray]
 # Grids with longer axes are forecast by tiles, which see so many cells around what is kept of them.
-_TILE, _MARGIN = 1024, 64
+TILE, _MARGIN = 1024, 64
 # Sizes of cells that count as one.
 _SAME_SIZE = 0.1
 
@@ -141,12 +141,13 @@ class Forecaster:
         forecast[:, np.isnan(seen.read_input(day))] = np.nan
         return forecast
 
-    def compute_increments(self, inputs: np.ndarray, tile: int = _TILE) -> np.ndarray:
+    def compute_increments(self, inputs: np.ndarray, tile: int = TILE) -> np.ndarray:
         """Compute increments of a whole grid, by tiles where it is large.
 
         Parameters
         ----------
         inputs : ndarray of float32, shape (channels, rows, columns)
+            Of :func:`read_channels`; a tile without ocean is not computed.
         tile : int
             Cells on a side of what is kept of a tile; a multiple of 8.
 
@@ -159,7 +160,10 @@ class Forecaster:
         self.network.eval()
         increments = np.empty((len(self.leads), *inputs.shape[1:]), np.float32)
         with torch.inference_mode():
-            for kept, seen, part in _list_tiles(inputs.shape[1:], tile):
+            for kept, seen, part in list_tiles(inputs.shape[1:], tile):
+                if not inputs[PAST_DAYS, *kept].any():
+                    increments[:, *kept] = 0
+                    continue
                 patch = np.ascontiguousarray(inputs[:, *seen])[np.newaxis]
                 output = self.network(torch.from_numpy(patch).to(self.device))[0]
                 expected = (len(self.leads), *patch.shape[2:])
@@ -175,8 +179,26 @@ class Forecaster:
 Window = tuple[slice, slice]
 
 
-def _list_tiles(shape: tuple[int, ...], tile: int) -> Iterator[tuple[Window, Window, Window]]:
-    """Cells of the grid that are kept of a tile, those it sees, and the kept ones within the tile."""
+class Tile(NamedTuple):
+    """A part of a grid.
+
+    Attributes
+    ----------
+    kept : (slice, slice)
+        Cells of the grid that are kept of it.
+    seen : (slice, slice)
+        Those that a network sees.
+    part : (slice, slice)
+        The kept ones within the seen ones.
+    """
+
+    kept: Window
+    seen: Window
+    part: Window
+
+
+def list_tiles(shape: tuple[int, ...], tile: int) -> Iterator[Tile]:
+    """List the tiles of a grid; one alone where no side is much longer than a tile."""
     axes = []
     for length in shape:
         parts = []
@@ -186,8 +208,8 @@ def _list_tiles(shape: tuple[int, ...], tile: int) -> Iterator[tuple[Window, Win
             seen = slice(first, min(end + _MARGIN, length))
             parts.append((slice(start, end), seen, slice(start - first, end - first)))
         axes.append(parts)
-    for (kept_rows, seen_rows, part_rows), (kept, seen, part) in product(*axes):
-        yield (kept_rows, kept), (seen_rows, seen), (part_rows, part)
+    for rows, columns in product(*axes):
+        yield Tile(*zip(rows, columns, strict=True))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -40,12 +40,20 @@ class Half(nn.Module):
         for parameter in (self.stencil.weight, self.last.weight, self.last.bias):
             if parameter is not None:
                 nn.init.zeros_(parameter)
+        self.set_layout(torch.channels_last)
+
+    def set_layout(self, layout: torch.memory_format) -> None:
+        """Choose the order in memory: all features of a cell together (channels last), or by feature."""
+        self._layout = layout
+        self.to(memory_format=layout)  # type: ignore[call-overload]
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Compute increments (B, leads, rows, columns) from inputs (B, channels, rows, columns)."""
         rows, columns = inputs.shape[-2:]
+        inputs = inputs.contiguous(memory_format=self._layout)
         padded = functional.pad(inputs, (0, -columns % _MULTIPLE, 0, -rows % _MULTIPLE))
         features, levels = functional.pixel_unshuffle(padded, 2), []
+        features = features.contiguous(memory_format=self._layout)
         for number, block in enumerate(self.down):
             features = block(functional.avg_pool2d(features, 2) if number else features)
             levels.append(features)

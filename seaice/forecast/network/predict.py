@@ -41,8 +41,8 @@ def predict_days(
     Parameters
     ----------
     checkpoint : sequence of Path
-        ``last.pt`` of ``forecast.py train``; several, such as of other seeds, are members of an
-        ensemble.
+        ``last.pt`` of ``forecast.py train``, or the folder of a training with all its seeds; several
+        are members of an ensemble.
     cube_file : Path
         Cube of ``consolidate_data.py`` or other daily maps, with cells of the size of the training.
     mask_file : Path, optional
@@ -64,7 +64,7 @@ def predict_days(
     if not checkpoint:
         raise InputError("expected a checkpoint of forecast.py train, found none")
     chosen_device = choose_device(device)
-    paths = [Path(path) for path in checkpoint]
+    paths = [path for given in checkpoint for path in _list_checkpoints(Path(given))]
     with SeaIceRecord(cube_file, mask_file) as record:
         day = _check_start(record, paths, start or record.days[-1])
         forecasters = [load_forecaster(path, record.up_to(day), chosen_device) for path in paths]
@@ -101,7 +101,9 @@ def write_forecasts(
 
     contents = [read_checkpoint(checkpoint) for checkpoint in checkpoints]
     names = dict.fromkeys(content["name"] for content in contents)
-    method = next(iter(names)) if len(names) == 1 else "network_ensemble"
+    method = next(iter(names)) if len(names) == 1 else "network"
+    if len(contents) > 1:
+        method += "_ensemble"
     parameters = {
         "method": method,
         "cube": record.path.name,
@@ -129,6 +131,14 @@ def write_forecasts(
         attributes=attributes,
         members=len(forecasters) if len(forecasters) > 1 else None,
     )
+
+
+def _list_checkpoints(path: Path) -> list[Path]:
+    """A checkpoint, or those of the folder of a training."""
+    if not path.is_dir():
+        return [path]
+    by_seed = {int(p.parent.name[len("seed_") :]): p for p in path.glob("seed_[0-9]*/last.pt")}
+    return [by_seed[seed] for seed in sorted(by_seed)] or [path / "last.pt"]
 
 
 def _check_start(record: SeaIceRecord, paths: Sequence[Path], day: date) -> date:

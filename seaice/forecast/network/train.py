@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import seaice
 from seaice import InputError
@@ -23,6 +21,7 @@ from seaice.forecast.network.forecaster import (
     read_checkpoint,
 )
 from seaice.forecast.network.predict import write_forecasts
+from seaice.forecast.network.watch import Watch
 from seaice.forecast.network.windows import TrainingDays
 from seaice.forecast.record import SeaIceRecord
 from seaice.forecast.schedule import Schedule, make_schedule, parse_leads
@@ -30,11 +29,6 @@ from seaice.report import Report, format_count
 from seaice.runtime.atomic_write import exclusive
 from seaice.runtime.networks.model_options import parse_options
 from seaice.runtime.options import Count, Range
-from seaice.scoring.forecasts.cell_errors import (
-    compute_cell_errors,
-    compute_root_mean_square_error,
-    compute_skill,
-)
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +38,8 @@ if TYPE_CHECKING:
 # Initial days at most by which the training is watched.
 _MOST_WATCHED = 10
 _SEASON_DAYS = 330
+_PLANNED = ("steps", "minutes", "seed", "batch_size", "patch_size", "precision", "compiled")
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 def train_network(
@@ -60,17 +56,22 @@ def train_network(
     steps: Count = 2400,
     minutes: Annotated[float, Range(0.01, unit="MINUTES")] | None = None,
     validation_days: Annotated[int, Range(0, unit="N")] = 14,
+    batch_size: Count = 4,
+    patch_size: Annotated[int, Range(8, unit="CELLS")] = 128,
     seed: Annotated[int, Range(0, unit="N")] = 0,
+    seeds: Count = 1,
     name: str | None = None,
     device: str = "auto",
+    precision: Precision = "auto",
+    compiled: bool = False,
+    workers: Annotated[int, Range(0, unit="N")] = 1,
     resume: bool = True,
     output_dir: Path,
 ) -> Report:
     """Train a network to correct persistence, and forecast every initial day of a test with it.
 
     The network starts as persistence, or as the baseline of ``on``. AdamW, the rate rises to 1.5e-3 and
-    falls to nothing; four patches of 128 x 128 cells a step. The same command run again continues an
-    interrupted training.
+    falls to nothing. The same command run again continues an interrupted training.
 
     Parameters
     ----------
@@ -95,19 +96,32 @@ def train_network(
     steps : int
         Steps of the training.
     minutes : float, optional
-        End after so much time, even if steps are left.
+        End each network after so much time, even if steps are left.
     validation_days : int
         Last training days by which the training is watched, not trained on; 0 to train on all.
+    batch_size : int
+        Patches of a step; more keep a GPU busy.
+    patch_size : int
+        Cells on the side of a patch; a longer side than that of the grid takes all of it.
     seed : int
         Seed of weights and windows.
+    seeds : int
+        Networks of so many seeds, from ``seed`` on; ``test.nc`` holds them as members.
     name : str, optional
         Name of the method in scores; by default half, or half_on_rolling.
     device : str
         Device: auto, cpu, cuda, cuda:1 or mps.
+    precision : {"auto", "fp32", "bf16"}
+        Precision of the network's operations; auto is bf16 on a GPU that has it, else fp32.
+    compiled : bool
+        Compile the network first, which takes a minute.
+    workers : int
+        Threads that draw patches ahead; their number changes no result.
     resume : bool
         Continue an interrupted training of the folder; otherwise start anew.
     output_dir : Path
-        Made where it does not exist; gets ``last.pt`` and ``test.nc``.
+        Made where it does not exist; gets ``last.pt`` and ``test.nc``. With several seeds each has a
+        folder in it, such as ``seed_0``.
 
     Returns
     -------
@@ -115,6 +129,7 @@ def train_network(
         ``values``: steps, seconds, parameters, windows, initial_days.
     """
     from seaice.runtime.networks.device import choose_device
+    from seaice.runtime.networks.precision import choose_precision
 
     if on is not None and on not in list_bases():
         raise InputError(f"expected on out of {', '.join(list_bases())}, found {on!r}")
@@ -124,7 +139,7 @@ def train_network(
             "--season_neutral or --on"
         )
     output_dir, parsed = Path(output_dir), parse_options(options)
-    chosen_device = choose_device(device)
+    chosen_device, allowed = choose_device(device), get_args(Precision)[1:]
     with SeaIceRecord(cube_file, mask_file) as record:
         days = _plan_days(record, test, train, leads, validation_days, count_history(on))
         settings: dict[str, Any] = {
@@ -137,20 +152,27 @@ def train_network(
             "minutes": minutes,
             "training_days": str(days.training),
             "trained_days": str(days.trained),
-            "seed": seed,
+            "batch_size": batch_size,
+            "patch_size": patch_size,
+            "precision": choose_precision(
+                precision, chosen_device, allowed=allowed, on_processor=allowed
+            ),
+            "compiled": compiled,
         }
         name = name or (model if on is None else f"{model}_on_{on}")
+        paths = [
+            output_dir / (f"seed_{number}" if seeds > 1 else "") / "last.pt"
+            for number in range(seed, seed + seeds)
+        ]
         output_dir.mkdir(parents=True, exist_ok=True)
         with exclusive(output_dir / "training"):
-            path = output_dir / "last.pt"
-            trainer, forecaster = _prepare(record, days, settings, name, path, chosen_device, resume)
-            trainer.run(_Watch(record, days, forecaster))
-            trainer.save()
-            report = _describe(trainer, days, forecaster)
-            report.outputs.append(trainer.path)
+            training = _Training(record, days, settings, name, chosen_device, workers, resume)
+            networks = [training.run(path, number) for number, path in enumerate(paths, seed)]
+            report = _describe([trainer for trainer, _ in networks], days)
+            report.outputs += paths
             if days.schedule is not None:
                 starts, tested = days.schedule.initial_days, output_dir / "test.nc"
-                write_forecasts(tested, record, starts, [forecaster], [path])
+                write_forecasts(tested, record, starts, [network for _, network in networks], paths)
                 report.outputs.append(tested)
                 report.lines.append(f"wrote {tested}: {format_count(len(starts), 'initial day')}")
     return report
@@ -202,110 +224,100 @@ def _plan_days(
     return _Days(parsed, training, DateRange(training.start, last), tuple(watched), schedule)
 
 
-def _prepare(
-    record: SeaIceRecord,
-    days: _Days,
-    settings: dict[str, Any],
-    name: str,
-    path: Path,
-    device: torch.device,
-    resume: bool,
-) -> tuple[Trainer, Forecaster]:
-    """Read the training days and build the network; random weights are drawn here."""
-    import torch
+class _Training:
+    """Trainings that differ in their seed alone: the days are read once."""
 
-    from seaice.forecast.network.trainer import Plan, Trainer
-
-    seen, leads, on = record.up_to(days.trained.end), days.leads, settings["on"]
-    active = seen.find_active_region(days.trained)
-    base = None if on is None else fit_base(on, seen, days.trained, leads)
-    windows = TrainingDays(seen, days.trained, leads, active, base)
-    torch.manual_seed(settings["seed"])
-    network = build_network(settings["model"], leads=len(leads), on=on, options=settings["options"])
-    metadata = {
-        "format": FORMAT,
-        "software": seaice.__version__,
-        "name": name,
-        "training_days": [str(days.trained.start), str(days.trained.end)],
-        "kilometres": record.grid.kilometres,
-        "input_product": str(record.attributes.get("title", "unknown")),
-        "settings": settings | {"data_sha256": windows.digest},
-        **{key: settings[key] for key in ("model", "options", "leads", "on")},
-    }
-    plan = Plan(
-        steps=settings["steps"],
-        minutes=settings["minutes"],
-        seed=settings["seed"],
-        share_backwards=0.5 if settings["season_neutral"] else 0.0,
-    )
-    trainer = Trainer(network, windows, plan, path=path, metadata=metadata, device=device)
-    if resume and trainer.path.is_file():
-        trainer.resume(read_checkpoint(trainer.path))
-    return trainer, Forecaster(trainer.network, leads, device, base)
-
-
-class _Watch:
-    """Errors of the network and of persistence on the last training days, which are not trained on."""
-
-    def __init__(self, record: SeaIceRecord, days: _Days, forecaster: Forecaster) -> None:
-        self._record, self._days, self._forecaster = record.up_to(days.training.end), days, forecaster
-        self._active = record.find_active_region(days.trained)
-        self._persistence = self._measure(lambda day: [record.read_input(day)] * len(days.leads))
-
-    def __call__(self) -> str:
-        if not self._days.watched:
-            return ""
-        forecast = lambda day: self._forecaster.forecast(self._record, day)  # noqa: E731
-        by_lead, all_leads = self._measure(forecast)
-        persistence, of_all = self._persistence
-        leads = self._days.leads
-        texts = [
-            f"lead {leads[k]} {100 * by_lead[k]:.2f} % (persistence {100 * persistence[k]:.2f} %)"
-            for k in sorted({0, len(leads) - 1})
-        ]
-        skill = float(compute_skill(all_leads, of_all))
-        return (
-            f"; RMSE on {self._days.watched[0]} to {self._days.training.end}: {', '.join(texts)}, "
-            + (f"skill {skill:+.1f} %")
+    def __init__(
+        self,
+        record: SeaIceRecord,
+        days: _Days,
+        settings: dict[str, Any],
+        name: str,
+        device: torch.device,
+        workers: int,
+        resume: bool,
+    ) -> None:
+        seen, self._leads, on = record.up_to(days.trained.end), days.leads, settings["on"]
+        self._base = None if on is None else fit_base(on, seen, days.trained, days.leads)
+        active = seen.find_active_region(days.trained)
+        self._windows = TrainingDays(seen, days.trained, days.leads, active, self._base)
+        self._watch = (
+            Watch(record, days.watched, days.training.end, self._windows, self._base)
+            if days.watched
+            else None
         )
+        self._settings = settings | {"data_sha256": self._windows.digest}
+        self._metadata = {
+            "format": FORMAT,
+            "software": seaice.__version__,
+            "name": name,
+            "training_days": [str(days.trained.start), str(days.trained.end)],
+            "kilometres": record.grid.kilometres,
+            "input_product": str(record.attributes.get("title", "unknown")),
+            **{key: settings[key] for key in ("model", "options", "leads", "on")},
+        }
+        self._device, self._workers, self._resume = device, workers, resume
 
-    def _measure(self, forecast: Callable[[date], Any]) -> tuple[np.ndarray, np.ndarray]:
-        """RMSE by lead and of all leads."""
-        squares = np.full((len(self._days.watched), len(self._days.leads)), np.nan)
-        for row, day in enumerate(self._days.watched):
-            for column, (lead, values) in enumerate(zip(self._days.leads, forecast(day), strict=True)):
-                target = day + timedelta(days=lead)
-                if target <= self._days.training.end:
-                    observed = np.where(self._active, self._record.read_observed(target), np.nan)
-                    errors = compute_cell_errors(values, observed, self._record.cell_area)
-                    squares[row, column] = errors.square
-        return compute_root_mean_square_error(squares)
+    def run(self, path: Path, seed: int) -> tuple[Trainer, Forecaster]:
+        """Train the network of a seed; random weights are drawn here."""
+        import torch
+
+        from seaice.forecast.network.trainer import Plan, Trainer
+
+        settings = self._settings | {"seed": seed}
+        torch.manual_seed(seed)
+        network = build_network(
+            settings["model"],
+            leads=len(self._leads),
+            on=settings["on"],
+            options=settings["options"],
+        )
+        plan = Plan(
+            **{key: settings[key] for key in _PLANNED},
+            share_backwards=0.5 if settings["season_neutral"] else 0.0,
+            workers=self._workers,
+        )
+        metadata = self._metadata | {"settings": settings}
+        path.parent.mkdir(exist_ok=True)
+        trainer = Trainer(
+            network, self._windows, plan, path=path, metadata=metadata, device=self._device
+        )
+        if self._resume and path.is_file():
+            trainer.resume(read_checkpoint(path))
+        forecaster = Forecaster(trainer.network, self._leads, self._device, self._base)
+        trainer.run(lambda: self._watch.describe(forecaster) if self._watch else "")
+        trainer.save()
+        return trainer, forecaster
 
 
-def _describe(trainer: Trainer, days: _Days, forecaster: Forecaster) -> Report:
+def _describe(trainers: Sequence[Trainer], days: _Days) -> Report:
+    trainer = trainers[0]
     windows = trainer.days
     parameters = sum(p.numel() for p in trainer.network.parameters())
     count = len(windows.forwards)
     report = Report(left_out=list(days.schedule.lost) if days.schedule else [])
     report.lines = [
         f"{parameters:,} parameters trained on {format_count(count, 'initial day')} of {days.trained}, "
-        f"leads {', '.join(map(str, days.leads))}; {format_count(trainer.step, 'step')} in "
-        f"{trainer.seconds:.0f} s",
+        f"leads {', '.join(map(str, days.leads))}",
+        *(
+            f"seed {trainer.plan.seed}: {format_count(trainer.step, 'step')} in {trainer.seconds:.0f} s "
+            f"({trainer.step / max(trainer.seconds, 1e-9):.1f} a second)"
+            for trainer in trainers
+        ),
     ]
     if days.watched:
         report.lines.append(
             f"{days.trained.end + timedelta(days=1)} to {days.training.end} were kept back to watch the "
             "training; when the number of steps is chosen, train on them too: --validation_days 0"
         )
-    backwards = trainer.plan.share_backwards
-    if len(days.trained) < _SEASON_DAYS and not backwards:
+    if len(days.trained) < _SEASON_DAYS and not trainer.plan.share_backwards:
         report.lines.append(
             "the training days cover less than a year: the network learns their season and may be "
             "worse than persistence in another; --season_neutral or --on rolling helps"
         )
     report.values = {
         "steps": trainer.step,
-        "seconds": trainer.seconds,
+        "seconds": sum(trainer.seconds for trainer in trainers),
         "parameters": parameters,
         "windows": count,
         "initial_days": list(days.schedule.initial_days) if days.schedule else [],

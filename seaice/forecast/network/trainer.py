@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from torch.nn import functional
 
 from seaice import InputError
 from seaice.cf import ICE_EDGE
-from seaice.forecast.network.windows import Batch, TrainingDays
+from seaice.forecast.network.windows import Batch, Maps, TrainingDays, unpack
 from seaice.report import Progress
 from seaice.runtime.networks.checkpoint_file import load_state, save_checkpoint
+from seaice.runtime.networks.precision import set_precision
+from seaice.runtime.networks.prefetch import iterate_ahead
 
 logger = logging.getLogger(__name__)
 
-BATCH, PATCH = 4, 128
 _RATE, _WARM_UP, _FIRST_PART, _LAST_PART = 1.5e-3, 0.3, 1 / 25, 1e-4
 _LARGEST_GRADIENT = 0.5
 # Weight of the cross entropy of ice and no ice, and the width of the edge in it.
@@ -44,12 +46,25 @@ class Plan:
     seed : int
     share_backwards : float
         Part of the windows that run backwards in time.
+    batch_size, patch_size : int
+        Windows of a step, and cells on their sides.
+    precision : str
+        fp32 or bf16.
+    compiled : bool
+        Compile the network.
+    workers : int
+        Threads that draw windows ahead.
     """
 
     steps: int
     minutes: float | None
     seed: int
     share_backwards: float = 0.0
+    batch_size: int = 4
+    patch_size: int = 128
+    precision: str = "fp32"
+    compiled: bool = False
+    workers: int = 1
 
 
 class Trainer:
@@ -80,7 +95,12 @@ class Trainer:
         self.network, self.days, self.plan, self.path = network.to(device), days, plan, path
         self.device, self._metadata = device, metadata
         self.step, self.seconds = 0, 0.0
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=_RATE)
+        # One kernel for all weights.
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), lr=_RATE, fused=True)
+        # Compiled for training alone: whole grids and tiles have other shapes.
+        self._forward: Callable[[torch.Tensor], torch.Tensor] = (
+            torch.compile(self.network, dynamic=False) if plan.compiled else self.network
+        )
         errors = days.measure_base()
         # Leads count alike in units of the error that the network starts from.
         weights = torch.from_numpy((errors.mean() / errors.clip(1e-9)).astype(np.float32))
@@ -120,22 +140,48 @@ class Trainer:
         validate : callable
             Text about the network as it is, for every line of the log.
         """
-        losses: list[float] = []
-        with Progress(total=self.plan.steps, label="steps", logger=logger) as progress:
+        with (
+            closing(self.read_ahead()) as batches,
+            Progress(total=self.plan.steps, label="steps", logger=logger) as progress,
+        ):
             if self.step:
                 progress.unit(f"going on after step {self.step}", count=self.step)
-            logged = self.step
+            logged, errors = self.step, []
+            begin = time.monotonic() - self.seconds
             while self.progress < 1:
-                begin = time.monotonic()
-                losses.append(self._train_step())
+                errors.append(self._train_step(next(batches)))
                 self.step += 1
-                self.seconds += time.monotonic() - begin
+                self.seconds = time.monotonic() - begin
                 if self.progress >= 1 or self.step % _STEPS_PER_LINE == 0:
+                    text = f"step {self.step}: squared error {self._average(errors):.5f}"
                     self.save()
-                    text = f"step {self.step}: squared error {np.mean(losses):.5f}"
                     text += f" (base {self.base_loss:.5f}){validate()}"
                     progress.unit(text, count=self.step - logged)
-                    losses, logged = [], self.step
+                    logged, errors = self.step, []
+
+    def read_ahead(self) -> Generator[Maps]:
+        """Windows of the steps from this one on, drawn ahead of their use and unpacked on the device."""
+
+        def draw(step: int) -> list[torch.Tensor]:
+            plan, rng = self.plan, np.random.default_rng([self.plan.seed, step])
+            batch = self.days.draw(
+                rng, count=plan.batch_size, size=plan.patch_size, share_backwards=plan.share_backwards
+            )
+            return [torch.from_numpy(values) for values in batch]
+
+        steps = range(self.step, self.plan.steps)
+        batches = iterate_ahead(draw, steps, device=self.device, workers=self.plan.workers)
+        with closing(batches):
+            for tensors in batches:
+                yield unpack(Batch(*tensors))
+
+    def _average(self, errors: list[torch.Tensor]) -> float:
+        """Mean of the errors of the last steps; asked for together, so that no step waits for a GPU."""
+        values = torch.stack(errors).cpu()
+        if not values.isfinite().all():
+            step = self.step - len(errors) + int((~values.isfinite()).nonzero()[0])
+            raise InputError(f"the error of step {step} is no number: choose another --seed")
+        return float(values.double().mean())
 
     def save(self) -> None:
         """Write the checkpoint whole or not at all."""
@@ -147,26 +193,28 @@ class Trainer:
         }
         save_checkpoint(self.path, content)
 
-    def _train_step(self) -> float:
-        rng = np.random.default_rng([self.plan.seed, self.step])
-        batch = self.days.draw(rng, count=BATCH, size=PATCH, share_backwards=self.plan.share_backwards)
-        tensors = {f.name: self._send(getattr(batch, f.name)) for f in fields(Batch)}
+    def _train_step(self, maps: Maps) -> torch.Tensor:
+        """Make one step; returns the squared error, on the device."""
         for group in self._optimizer.param_groups:
             group["lr"] = _RATE * compute_rate(self.progress)
+        errors, loss = self.compute_loss(maps)
+        self.update(loss)
+        return errors
+
+    def compute_loss(self, maps: Maps) -> tuple[torch.Tensor, torch.Tensor]:
+        """Squared error and loss of windows."""
         self.network.train()
-        increments = self.network(tensors["inputs"])
-        forecast = (tensors["base"] + increments).clamp(0, 1)
-        errors, loss = compute_loss(forecast, tensors["targets"], tensors["weights"], self._lead_weights)
-        if not torch.isfinite(loss):
-            raise InputError(f"the loss of step {self.step} is no number: choose another --seed")
+        with set_precision(self.plan.precision, self.device):
+            increments = self._forward(maps.inputs)
+        forecast = (maps.base + increments.float()).clamp(0, 1)
+        return compute_loss(forecast, maps.targets, maps.weights, self._lead_weights)
+
+    def update(self, loss: torch.Tensor) -> None:
+        """Move the weights down the gradient of a loss."""
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), _LARGEST_GRADIENT)
         self._optimizer.step()
-        return errors
-
-    def _send(self, values: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, non_blocking=True)
 
 
 def compute_rate(progress: float) -> float:
@@ -186,7 +234,7 @@ def compute_rate(progress: float) -> float:
 
 def compute_loss(
     forecast: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, lead_weights: torch.Tensor
-) -> tuple[float, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Squared error over leads, and the loss: leads weighted, with the cross entropy of ice.
 
     All tensors but ``lead_weights`` (leads,) have the shape (windows, leads, rows, columns).
@@ -201,4 +249,4 @@ def compute_loss(
         / counts
     )
     loss = (lead_weights * (squares + _EDGE_WEIGHT * entropy)).mean()
-    return float(squares.detach().mean()), loss
+    return squares.detach().mean(), loss

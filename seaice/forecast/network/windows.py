@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from seaice.dates import DateRange
 from seaice.forecast.record import SeaIceRecord
 from seaice.forecast.schedule import LEAST_OBSERVED
 from seaice.runtime.digests import describe_array, digest_parts
+
+if TYPE_CHECKING:
+    import torch
 
 _STEP = np.float32(CONCENTRATION_SCALE)
 # Days that a network looks back on, the initial day included.
@@ -42,7 +46,17 @@ def compute_channels(past: np.ndarray, ocean: np.ndarray) -> np.ndarray:
     >>> compute_channels(past, np.ones((1, 1), bool)).ravel().tolist()
     [0.5, 0.25, -0.5, 1.0]
     """
-    return np.concatenate([past[:1], past[:-1] - past[1:], ocean[np.newaxis]]).astype(np.float32)
+    channels = np.empty((len(past) + 1, *ocean.shape), np.float32)
+    _fill_channels(channels, past, ocean)
+    return channels
+
+
+def _fill_channels(channels: Any, past: Any, ocean: Any) -> None:
+    """Write the channels of a network into arrays of numpy, or into tensors of many windows."""
+    days = past.shape[-3]
+    channels[..., :1, :, :] = past[..., :1, :, :]
+    channels[..., 1:days, :, :] = past[..., :-1, :, :] - past[..., 1:, :, :]
+    channels[..., days, :, :] = ocean
 
 
 def read_channels(record: SeaIceRecord, day: date) -> np.ndarray:
@@ -51,23 +65,67 @@ def read_channels(record: SeaIceRecord, day: date) -> np.ndarray:
     return compute_channels(np.nan_to_num(np.stack(past)), record.ocean)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Windows of a training step.
+class Batch(NamedTuple):
+    """Windows of a training step in steps of 0.0001, a quarter of the bytes of :class:`Maps`.
+
+    Arrays of numpy, or tensors on any device; one window alone has no first axis.
 
     Attributes
     ----------
-    inputs : ndarray of float32, shape (windows, channels, rows, columns)
-    base : ndarray of float32, shape (windows, leads, rows, columns)
-        What increments are added to.
-    targets, weights : ndarray of float32, shape (windows, leads, rows, columns)
-        Observed concentration, with weight 1; weight 0 where it was not observed.
+    past : int16, shape (windows, days, rows, columns)
+        The newest first; 0 outside the ocean.
+    ocean : bool, shape (windows, rows, columns)
+    targets : int16, shape (windows, leads, rows, columns)
+        Observed concentration; -1 where nothing is learnt.
+    base : int16, shape (windows, leads or 0, rows, columns)
+        What increments are added to; of no leads where that is the newest day.
     """
 
-    inputs: np.ndarray
-    base: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray
+    past: Any
+    ocean: Any
+    targets: Any
+    base: Any
+
+
+class Maps(NamedTuple):
+    """What a network computes with, unpacked from a :class:`Batch`.
+
+    Attributes
+    ----------
+    inputs : tensor of float32, shape (windows, channels, rows, columns)
+    base : tensor of float32, shape (windows, leads, rows, columns)
+        What increments are added to.
+    targets, weights : tensor of float32, shape (windows, leads, rows, columns)
+        Observed concentration, with weight 1; weight 0 where nothing is learnt.
+    """
+
+    inputs: torch.Tensor
+    base: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor
+
+
+def unpack(batch: Batch) -> Maps:
+    """Unpack windows on the device where they are.
+
+    Parameters
+    ----------
+    batch : Batch of tensors
+    """
+    import torch
+
+    step, leads = float(_STEP), batch.base.shape[-3]
+    past, base = batch.past.float() * step, batch.base.float() * step
+    days = past.shape[-3]
+    inputs = past.new_empty(*past.shape[:-3], days + 1 + leads, *past.shape[-2:])
+    _fill_channels(inputs, past, batch.ocean)
+    newest = past[..., :1, :, :]
+    if leads:
+        torch.sub(base, newest, out=inputs[..., days + 1 :, :, :])
+    else:
+        base = newest.expand(batch.targets.shape)
+    is_learnt = batch.targets >= 0
+    return Maps(inputs, base, batch.targets.clamp(min=0).float() * step, is_learnt.float())
 
 
 class TrainingDays:
@@ -117,7 +175,7 @@ class TrainingDays:
                 f"{len(self.days)} of {period}; take a longer cube or an earlier first day"
             )
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of all that is learnt from."""
         arrays = [self._stored, self.active, self._ocean, *self._bases.values()]
@@ -125,23 +183,33 @@ class TrainingDays:
 
     def measure_base(self) -> np.ndarray:
         """Mean squared error of what increments are added to, by lead, float64 (leads,)."""
-        everywhere = (slice(None), slice(None))
-        sums = np.zeros((2, len(self.leads)))
+        # Sums of whole numbers: exact in any order.
+        squares, counts = np.zeros((2, len(self.leads)), np.int64)
+        observed = np.stack([day[self.active] for day in self._stored])
         for number in self.forwards:
-            _, base, targets, weights = self.cut(number, everywhere)
-            sums[0] += (weights * (targets - base) ** 2).sum(axis=(1, 2))
-            sums[1] += weights.sum(axis=(1, 2))
-        return np.asarray(sums[0] / sums[1].clip(1))
+            newest = _unmark(observed[number])
+            for row, lead in enumerate(self.leads):
+                if number + lead < len(self.days):
+                    target = observed[number + lead]
+                    base = self._bases[number][row][self.active] if self._bases else newest
+                    error = (target - base)[target >= 0].astype(np.int64)
+                    squares[row] += error @ error
+                    counts[row] += error.size
+        return np.asarray(squares / counts.clip(1) * float(_STEP) ** 2)
 
     def draw(self, rng: np.random.Generator, *, count: int, size: int, share_backwards: float) -> Batch:
-        """Draw windows at random: days, direction in time, place, quarter turn and reflection."""
+        """Draw windows at random: days, direction in time, place, quarter turn and reflection.
+
+        Returns
+        -------
+        Batch of ndarray
+        """
         size = min(size, *self.active.shape)
-        cells = np.flatnonzero(self.active)
         windows = []
         for _ in range(count):
             is_turned = bool(self.backwards) and rng.random() < share_backwards
             number = int(rng.choice(self.backwards if is_turned else self.forwards))
-            middle = np.unravel_index(int(rng.choice(cells)), self.active.shape)
+            middle = np.unravel_index(int(rng.choice(self._active_cells)), self.active.shape)
             corner = [
                 int(np.clip(m - rng.integers(size), 0, length - size))
                 for m, length in zip(middle, self.active.shape, strict=True)
@@ -153,28 +221,31 @@ class TrainingDays:
             windows.append([values[..., ::-1] if is_flipped else values for values in turned])
         return Batch(*(np.stack(maps) for maps in zip(*windows, strict=True)))
 
-    def cut(
-        self, number: int, place: tuple[slice, slice], *, backwards: bool = False
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Inputs, base, targets and weights of one window, see :class:`Batch`."""
+    def cut(self, number: int, place: tuple[slice, slice], *, backwards: bool = False) -> Batch:
+        """Cut one window of a day, see :class:`Batch`."""
         direction = -1 if backwards else 1
-        past = self._stored[[number - direction * back for back in range(PAST_DAYS)]][:, *place]
-        values = np.where(past < 0, -1 - past, past)
-        is_unknown = _carry_on(values, past >= 0) if backwards else None
-        inputs = compute_channels(values.astype(np.float32) * _STEP, self._ocean[place])
-        targets = np.full((len(self.leads), *inputs.shape[1:]), -1, np.int16)
+        stored = self._stored[:, *place]
+        past = stored[[number - direction * back for back in range(PAST_DAYS)]]
+        values = _unmark(past)
+        is_learnt = self.active[place]
+        if backwards:
+            is_learnt = is_learnt & ~_carry_on(values, past >= 0)
+        targets = np.full((len(self.leads), *values.shape[1:]), -1, np.int16)
         for row, lead in enumerate(self.leads):
             day = number + direction * lead
             if 0 <= day < len(self.days):
-                targets[row] = self._stored[day][place]
-        weights = (targets >= 0) & self.active[place]
-        if is_unknown is not None:
-            weights &= ~is_unknown
-        base = np.broadcast_to(inputs[0], targets.shape)
-        if self._bases:
-            base = self._bases[number][:, *place].astype(np.float32) * _STEP
-            inputs = np.concatenate([inputs, base - inputs[:1]])
-        return inputs, base, targets.clip(0).astype(np.float32) * _STEP, weights.astype(np.float32)
+                np.copyto(targets[row], stored[day], where=is_learnt)
+        base = self._bases[number][:, *place] if self._bases else targets[:0]
+        return Batch(values, self._ocean[place], np.maximum(targets, -1), base)
+
+    @cached_property
+    def _active_cells(self) -> np.ndarray:
+        return np.flatnonzero(self.active)
+
+
+def _unmark(stored: np.ndarray) -> np.ndarray:
+    """Values of a day as stored, observed or not: -1 - v, which is not v, becomes v."""
+    return np.asarray(stored ^ (stored >> 15))
 
 
 def _carry_on(values: np.ndarray, is_observed: np.ndarray) -> np.ndarray:

@@ -259,7 +259,8 @@ def resolve_options(settings: dict[str, Any]) -> dict[str, Any]:
 def _make_plan(
     settings: dict[str, Any], processes: ProcessGroup, precision: str, workers: int
 ) -> TrainingPlan:
-    from seaice.segmentation.training.trainer import TrainingPlan, choose_precision
+    from seaice.runtime.networks.precision import choose_precision
+    from seaice.segmentation.training.trainer import TrainingPlan
 
     keys = ("epochs", "updates", "learning_rate", "batch_size", "patience", "seed")
     used = choose_precision(precision, processes.device)

@@ -11,7 +11,6 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from torch.utils.data import DataLoader
 from seaice import InputError
 from seaice.report import Progress
 from seaice.runtime.networks.checkpoint_file import load_state, save_checkpoint
+from seaice.runtime.networks.precision import set_precision
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_dataset import (
     PatchDataset,
@@ -130,27 +130,6 @@ class TrainingSetup:
     rule: LabelRule
     class_weights: np.ndarray | None
     metadata: Mapping[str, Any]
-
-
-def choose_precision(precision: str, device: torch.device) -> str:
-    """Choose the precision on a device; "auto" is bf16 or fp16 on a GPU, fp32 elsewhere.
-
-    Raises
-    ------
-    InputError
-        If mixed precision is asked for without a GPU.
-    """
-    if precision not in ("auto", "fp32", "bf16", "fp16"):
-        raise InputError(f"expected precision auto, fp32, bf16 or fp16, found {precision!r}")
-    if device.type != "cuda":
-        if precision in ("bf16", "fp16"):
-            raise InputError(
-                f"expected a GPU for {precision}, found {device.type}; use --precision fp32"
-            )
-        return "fp32"
-    if precision == "auto":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    return precision
 
 
 class Trainer:
@@ -282,13 +261,6 @@ class Trainer:
             **options,
         )
 
-    def _set_precision(self) -> AbstractContextManager[Any]:
-        """Context in which operations run in the precision of the plan."""
-        dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
-        if self.plan.precision not in dtypes:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=dtypes[self.plan.precision])
-
     def _train_epoch(
         self, forward: nn.Module, train: DataLoader, validation: DataLoader
     ) -> dict[str, float]:
@@ -325,7 +297,7 @@ class Trainer:
         weights_on_device = (
             None if weights is None else torch.from_numpy(weights).float().to(self.device)
         )
-        with self._set_precision():
+        with set_precision(self.plan.precision, self.device):
             logits = run_network(forward, images.to(self.device, non_blocking=True))
         loss, weight = sum_losses(logits, truth, self.setup.task, weights_on_device)
         sums = np.array([float(loss.detach()), float(weight)])
@@ -355,7 +327,7 @@ class Trainer:
             # Running statistics of batch normalisation differ by process; all take those of the first.
             for buffer in self.network.buffers():
                 torch.distributed.broadcast(buffer, 0)
-        with self._set_precision():
+        with set_precision(self.plan.precision, self.device):
             counts = count_predictions(
                 self.network,
                 iterate_batches(validation),
