@@ -47,13 +47,14 @@ def pack_shuffled(cell, row, column, length, values, corner, steps, missing, oct
 
 
 @compile_loop
-def cut(cell, row, column, length, vector, corner, octets):  # type: ignore[no-untyped-def]
-    """Copy runs of a vector into the tile that begins at ``corner``; the rest of it stays."""
-    for i in range(cell.size):
-        x, n = column[i] - corner[1], length[i]
-        out, source = octets[row[i] - corner[0], x : x + n], vector[cell[i] : cell[i] + n]
-        for k in range(n):
-            out[k] = source[k]
+def cut(cell, row, column, length, vectors, corner, octets):  # type: ignore[no-untyped-def]
+    """Copy runs of vectors into a tile of each (vectors, rows, columns); the rest of it stays."""
+    for v in range(octets.shape[0]):
+        for i in range(cell.size):
+            x, n = column[i] - corner[1], length[i]
+            out, source = octets[v, row[i] - corner[0], x : x + n], vectors[v][cell[i] : cell[i] + n]
+            for k in range(n):
+                out[k] = source[k]
 
 
 @compile_loop

@@ -27,6 +27,8 @@ PACKED = ("sea_ice_conc", "fill_flag", "days_back_forward", "sea_ice_conc_error"
 COMPRESSIONS = ("zlib", "zstd", "none")
 # A higher level costs several times as much and saves a few percent of the file.
 LEVEL = 1
+# Flag, days and error of land.
+_ON_LAND = np.array([FillFlag.LAND, 0, expected_error.NONE], np.uint8).reshape(3, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ class Packer:
         self._packing = packing
         self._cells = cells
         self._hole = cells.compress(hole)
-        self._runs = cells.runs(packing.tile)
+        runs = cells.runs(packing.tile)
+        self._runs = [runs.of_tile(i)[:-1] for i in range(len(packing.corners))]
         self._compress = packing.compressor()
         self._codes_of_observed: dict[int, list[bytes]] = {}
         self._values_of_land: dict[int, bytes] = {}
@@ -202,8 +205,7 @@ class Packer:
 
         if tile in self._values_of_land:
             return self._values_of_land[tile]
-        *runs, _ends = self._runs.of_tile(tile)
-        packing = self._packing
+        runs, packing = self._runs[tile], self._packing
         rule = (0.01 / cf.CONCENTRATION_SCALE, np.int16(cf.CONCENTRATION_FILL))
         if packing.shuffled:
             words = np.empty((2, *packing.tile), np.uint8)
@@ -223,16 +225,12 @@ class Packer:
         """The chunks of the flags, the days and the errors."""
         from seaice.cube import _kernels
 
-        *runs, _ends = self._runs.of_tile(tile)
+        vectors = (filled.flag, filled.days_back_forward, error)
+        octets = np.zeros((len(vectors), *self._packing.tile), np.uint8)
         bottom, right = (n - k for n, k in zip(self._packing.shape, corner, strict=True))
-        chunks = []
-        on_land = (FillFlag.LAND, 0, expected_error.NONE)
-        for vector, land in zip((filled.flag, filled.days_back_forward, error), on_land, strict=True):
-            octets = np.zeros(self._packing.tile, np.uint8)
-            octets[:bottom, :right] = land
-            _kernels.cut(*runs, vector, corner, octets)
-            chunks.append(self._compress(octets))
-        return chunks
+        octets[:, :bottom, :right] = _ON_LAND
+        _kernels.cut(*self._runs[tile], vectors, corner, octets)
+        return [self._compress(part) for part in octets]
 
 
 def name_counts(counts: np.ndarray) -> dict[str, int]:

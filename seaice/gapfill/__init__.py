@@ -323,14 +323,12 @@ def run_steps(
         raise InputError("days must be a slice of step 1")
     cells = OceanCells(ocean)
     filled = allocate_days((len(stack), len(cells)))
-    for frame, values, flag in zip(stack, filled.values, filled.flag, strict=True):
-        put_raw_day(frame, values, flag, cells)
+    ice = allocate_ice(len(stack), cells, steps)
+    for i, frame in enumerate(stack):
+        put_raw_day(frame, filled.values[i], filled.flag[i], cells, ice[i] if len(ice) else None)
     filled.days_back_forward[:] = 0
     filled.change[:] = 0
     gaps = [find_gaps(flag) for flag in filled.flag]
-    ice = allocate_ice(len(stack), cells, steps)
-    for values, blocks in zip(filled.values, ice, strict=False):
-        find_ice(values, cells, blocks)
     for step, lead in zip(steps, lead_of_steps(steps), strict=True):
         # Earlier steps go beyond the days asked for: the later ones look at their values.
         for t in range(max(0, first - lead), min(len(stack), max(first, end) + lead)):
@@ -346,12 +344,31 @@ def allocate_days(shape: tuple[int, ...]) -> Filled:
     return Filled(np.empty(shape, np.float32), *(np.empty(shape, np.uint8) for _ in range(3)))
 
 
-def put_raw_day(frame: np.ndarray, values: np.ndarray, flag: np.ndarray, cells: OceanCells) -> None:
-    """Put the ocean cells of a raw frame (rows, columns) into vectors, flagged observed or missing."""
+def put_raw_day(
+    frame: np.ndarray,
+    values: np.ndarray,
+    flag: np.ndarray,
+    cells: OceanCells,
+    blocks: np.ndarray | None = None,
+) -> None:
+    """Put the ocean cells of a raw frame (rows, columns) into vectors, flagged observed or missing.
+
+    ``blocks`` receives where there is ice, as in ``Frames.ice``.
+    """
     from seaice.gapfill import _kernels
 
     *runs, _ends = cells.rows_of_runs
-    each_band(_kernels.compress_raw_day, len(runs[0]), *runs, frame, values, flag)
+    marks = np.zeros([n + 2 for n in blocks.shape] if blocks is not None else (2, 2), bool)
+    inner = marks[1:-1, 1:-1]
+    each_band(_kernels.compress_raw_day, len(runs[0]), *runs, frame, values, flag, inner)
+    if blocks is not None:
+        blocks[:] = find_beside(marks)
+
+
+def find_beside(marks: np.ndarray) -> np.ndarray:
+    """The blocks that are marked, or are beside one that is; the rim of ``marks`` is left out."""
+    along = marks[:, 1:-1] | marks[:, :-2] | marks[:, 2:]
+    return np.asarray(along[:-2] | along[1:-1] | along[2:])
 
 
 def allocate_ice(slots: int, cells: OceanCells, steps: Sequence[FillStep]) -> np.ndarray:
@@ -360,18 +377,6 @@ def allocate_ice(slots: int, cells: OceanCells, steps: Sequence[FillStep]) -> np
 
     shape = [-(-n // ICE_BLOCK) for n in cells.ocean.shape]
     return np.zeros((slots if any(step.needs_ice for step in steps) else 0, *shape), bool)
-
-
-def find_ice(values: np.ndarray, cells: OceanCells, blocks: np.ndarray) -> None:
-    """Find the blocks of a raw day, a vector of values, that hold ice or are beside one that does."""
-    from seaice.gapfill import _kernels
-
-    with_rim = np.zeros([n + 2 for n in blocks.shape], bool)
-    inner = with_rim[1:-1, 1:-1]
-    *runs, _ends = cells.rows_of_runs
-    _kernels.mark_ice(*runs, values, inner)
-    with_rim[:, 1:-1] |= with_rim[:, :-2] | with_rim[:, 2:]
-    np.logical_or(with_rim[:-2, 1:-1] | inner, with_rim[2:, 1:-1], out=blocks)
 
 
 def find_gaps(flag: np.ndarray) -> np.ndarray:

@@ -60,10 +60,13 @@ def expand(y0, y1, index, vector, fill, field):  # type: ignore[no-untyped-def]
 
 
 @compile_loop
-def compress_raw_day(i0, i1, cell, row, column, length, field, values, flag):  # type: ignore[no-untyped-def]
+def compress_raw_day(  # type: ignore[no-untyped-def]
+    i0, i1, cell, row, column, length, field, values, flag, blocks
+):
     """Copy runs of ocean cells of a raw field, and flag the cells as observed or missing.
 
-    The runs are those of :class:`seaice.gapfill.ocean_cells.Runs`.
+    The runs are those of :class:`seaice.gapfill.ocean_cells.Runs`. Blocks that hold a value other than
+    0 are marked, unless ``blocks`` is empty. Two threads may mark a block; both write the same.
     """
     for i in range(i0, i1):
         a, x, n = cell[i], column[i], length[i]
@@ -72,6 +75,8 @@ def compress_raw_day(i0, i1, cell, row, column, length, field, values, flag):  #
             v = source[k]
             vector[k] = v
             code[k] = OBSERVED if v == v else NOT_FILLED
+        if blocks.size:
+            _mark_ice(vector, x, blocks[row[i] // ICE_BLOCK])
 
 
 # Side of the blocks of cells that are known to hold something other than 0, or not.
@@ -79,20 +84,18 @@ ICE_BLOCK = 8
 
 
 @compile_loop
-def mark_ice(cell, row, column, length, values, blocks):  # type: ignore[no-untyped-def]
-    """Mark the blocks that hold a value other than 0; the runs are those of the cells in order."""
-    for i in range(cell.size):
-        marks, x, end = blocks[row[i] // ICE_BLOCK], np.int64(column[i]), np.int64(column[i]) + length[i]
-        shift = np.int64(cell[i]) - x
-        while x < end:
-            block = x // ICE_BLOCK
-            after = min(end, (block + 1) * ICE_BLOCK)
-            if not marks[block]:
-                is_ice = False
-                for k in range(x + shift, after + shift):
-                    is_ice |= (values[k] > 0) | (values[k] < 0)
-                marks[block] = is_ice
-            x = after
+def _mark_ice(values, column, marks):  # type: ignore[no-untyped-def]
+    """Mark the blocks of a row in which a run, which begins in a column, has a value other than 0."""
+    x, first = np.int64(column), np.int64(column)
+    while x < first + values.size:
+        block = x // ICE_BLOCK
+        end = min(first + values.size, (block + 1) * ICE_BLOCK)
+        if not marks[block]:
+            is_ice = False
+            for k in range(x - first, end - first):
+                is_ice |= (values[k] > 0) | (values[k] < 0)
+            marks[block] = is_ice
+        x = end
 
 
 @compile_loop

@@ -14,7 +14,6 @@ from seaice.gapfill import (
     Frames,
     allocate_ice,
     find_gaps,
-    find_ice,
     lead_of_steps,
     put_raw_day,
     reach_of_steps,
@@ -119,12 +118,11 @@ class FillStream:
     def _fetch(self, number: int) -> None:
         flags = self._read(number, self._frame)
         slot = number % len(self._values)
-        put_raw_day(self._frame, self._values[slot], self._flag[slot], self._cells)
+        blocks = self._ice[slot] if len(self._ice) else None
+        put_raw_day(self._frame, self._values[slot], self._flag[slot], self._cells, blocks)
         if flags is not None:
             is_value = self._flag[slot] == FillFlag.OBSERVED
             np.copyto(self._flag[slot], self._cells.compress(flags), where=is_value)
-        if len(self._ice):
-            find_ice(self._values[slot], self._cells, self._ice[slot])
 
     def _day(self, number: int) -> Filled:
         slot, in_work = number % len(self._values), number % len(self._change)

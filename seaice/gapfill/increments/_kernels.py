@@ -568,92 +568,61 @@ _LANES, _ROUND = 32, 8
 
 
 @_compile
-def _measure_activity(values, flag, order, t, lead, cell, total, work):  # type: ignore[no-untyped-def]
-    """Mean squared change a day between successive observations near the t-th day, that day left out.
-
-    Of cells beside each other, the first of which is ``cell``; ``work`` (3, cells) is memory.
-    """
-    first, end = max(0, t - ACTIVITY_DAYS), min(order.size, t + lead + 1)
-    codes, number = np.uint8(0), total.size
-    for s in range(first, end):
-        if s != t:
-            code = flag[order[s], cell : cell + number]
-            for k in range(number):
-                codes |= code[k]
-    total[:] = 0.0
-    if codes == OBSERVED:
-        last = -1
-        for s in range(first, end):
-            if s == t:
-                continue
-            if last >= 0:
-                v = values[order[s], cell : cell + number]
-                before = values[order[last], cell : cell + number]
-                for k in range(number):
-                    step = np.float64(v[k]) - np.float64(before[k])
-                    total[k] += step * step
-            last = s
-        start = first if first != t else first + 1
-        if last > start:
-            for k in range(number):
-                total[k] /= np.float64(last - start)
-        return
-    _measure_activity_of_some(values, flag, order, t, first, end, cell, total, work)
+def _add_changes(values, flag, day, total, before, first, last):  # type: ignore[no-untyped-def]
+    """Add the squared change of every observed cell of a run since it was last observed."""
+    for k in range(total.size):
+        is_observed = flag[k] == OBSERVED
+        # NaN, which nothing is equal to, before the first observation.
+        step = np.float64(values[k]) - np.float64(before[k])
+        total[k] += step * step if is_observed & (step == step) else 0.0
+        before[k] = values[k] if is_observed else before[k]
+    for k in range(total.size):
+        last[k] = day if flag[k] == OBSERVED else last[k]
+        first[k] = min(first[k], day) if flag[k] == OBSERVED else first[k]
 
 
 @_compile
-def _measure_activity_of_some(  # type: ignore[no-untyped-def]
-    values, flag, order, t, first, end, cell, total, work
-):
-    """The same for cells that are not observed on all days; ``total`` is 0 at first."""
-    days, last, before = work[0], work[1], work[2]
-    days[:] = 0.0
-    last[:] = -1.0
-    before[:] = 0.0
-    for s in range(first, end):
-        if s == t:
-            continue
-        today = np.float64(s)
-        v, code = values[order[s], cell : cell + total.size], flag[order[s], cell : cell + total.size]
-        for k in range(total.size):
-            is_observed = code[k] == OBSERVED
-            is_pair = is_observed & (last[k] >= 0.0)
-            step = np.float64(v[k]) - before[k]
-            total[k] += step * step if is_pair else 0.0
-            days[k] += today - last[k] if is_pair else 0.0
-            last[k] = today if is_observed else last[k]
-            before[k] = np.float64(v[k]) if is_observed else before[k]
-    for k in range(total.size):
-        total[k] = total[k] / days[k] if days[k] > 0.0 else 0.0
+def _measure_activity(values, flag, order, t, lead, cell, total):  # type: ignore[no-untyped-def]
+    """Mean squared change a day between successive observations near the t-th day, that day left out.
+
+    Of cells beside each other, the first of which is ``cell``.
+    """
+    size, begin = total.size, max(0, t - ACTIVITY_DAYS)
+    total[:] = 0.0
+    before = np.full(size, np.float32(np.nan))
+    first, last = np.full(size, np.uint8(255)), np.zeros(size, np.uint8)
+    for s in range(begin, min(order.size, t + lead + 1)):
+        if s != t:
+            v, code = values[order[s], cell : cell + size], flag[order[s], cell : cell + size]
+            _add_changes(v, code, np.uint8(s - begin), total, before, first, last)
+    for k in range(size):
+        days = np.int64(last[k]) - np.int64(first[k])
+        total[k] = total[k] / days if days > 0 else 0.0
 
 
 @_compile
 def _find_activity(  # type: ignore[no-untyped-def]
-    values, flag, order, t, lead, index, origin, is_used, activity, is_ocean
+    values, flag, order, t, lead, index, origin, ends, activity, is_ocean
 ):
-    """Activity of all ocean cells that are at most _SMOOTHING away from one that is used, 0 elsewhere.
+    """Activity of all ocean cells that are at most _SMOOTHING away from one that is used.
 
-    The boxes ``is_used``, ``activity`` and ``is_ocean`` (1 on ocean) begin at ``origin``.
+    The boxes ``activity`` and ``is_ocean`` (1 on ocean) begin at ``origin``; ``ends`` (2, rows) are the
+    first column in use of every row and the one behind the last. Between these all cells are taken.
     """
-    rows, columns = is_used.shape
-    reach, near, work = _SMOOTHING, np.zeros(columns, np.bool_), np.empty((3, columns))
+    rows, columns = activity.shape
     activity[:] = 0.0
     is_ocean[:] = 0.0
-    first, end = max(0, -origin[1]), min(columns, index.shape[1] - origin[1])
     for i in range(max(0, -origin[0]), min(rows, index.shape[0] - origin[0])):
-        near[:] = False
-        for k in range(max(0, i - reach), min(rows, i + reach + 1)):
-            for j in range(reach, columns - reach):
-                if is_used[k, j]:
-                    near[j - reach : j + reach + 1] = True
-        numbers, j = index[origin[0] + i], first
+        about = ends[:, max(0, i - _SMOOTHING) : i + _SMOOTHING + 1]
+        j = max(0, -origin[1], about[0].min() - _SMOOTHING)
+        end = min(columns, index.shape[1] - origin[1], about[1].max() + _SMOOTHING)
+        numbers = index[origin[0] + i]
         while j < end:
             cell, n = np.int64(numbers[origin[1] + j]), 1
-            if near[j] and cell >= 0:
-                while j + n < end and near[j + n] and numbers[origin[1] + j + n] == cell + n:
+            if cell >= 0:
+                while j + n < end and numbers[origin[1] + j + n] == cell + n:
                     n += 1
-                run = activity[i, j : j + n]
-                _measure_activity(values, flag, order, t, lead, cell, run, work[:, :n])
+                _measure_activity(values, flag, order, t, lead, cell, activity[i, j : j + n])
                 is_ocean[i, j : j + n] = 1.0
             j += n
 
@@ -690,12 +659,14 @@ def _measure_spread(  # type: ignore[no-untyped-def]
     size, width = shape[0] * shape[1], shape[1]
     boxes = memory[: 5 * size].reshape(5, size)
     activity, is_ocean, along, total, weight = boxes[0], boxes[1], boxes[2], boxes[3], boxes[4]
-    is_used = np.zeros(shape, np.bool_)
+    ends = np.zeros((2, shape[0]), np.int64)
+    ends[0] = width
     for n in range(cells.shape[0]):
         if state[index[cells[n, 0], cells[n, 1]]] != ALONE_IN_GAP:
-            is_used[cells[n, 0] - origin[0], cells[n, 1] - origin[1]] = True
+            i, j = cells[n, 0] - origin[0], cells[n, 1] - origin[1]
+            ends[0, i], ends[1, i] = min(ends[0, i], j), max(ends[1, i], j + 1)
     _find_activity(
-        values, flag, order, t, lead, index, origin, is_used, activity.reshape(shape),
+        values, flag, order, t, lead, index, origin, ends, activity.reshape(shape),
         is_ocean.reshape(shape),
     )  # fmt: skip
     for field, sums in ((activity, total), (is_ocean, weight)):

@@ -41,19 +41,18 @@ def read_rows(content: bytes, name: str, out: np.ndarray) -> bool:
             dataset = file[name]
             if not _has_the_layout(dataset, out.shape):
                 return False
-            chunks: list[Any] = []
-            dataset.id.chunk_iter(chunks.append)
-        chunks.sort(key=_row_of)
-        whole = list(map(_row_of, chunks)) == [*range(len(out))] and not any(
-            chunk.filter_mask for chunk in chunks
-        )
-        return whole and _inflate(memoryview(content), chunks, out)
+            # Numbers alone: thousands of objects that live on keep the garbage collector busy.
+            begins, ends = [0] * len(out), [0] * len(out)
+
+            def note(chunk: Any) -> None:
+                if not chunk.filter_mask:
+                    row = chunk.chunk_offset[0]
+                    begins[row], ends[row] = chunk.byte_offset, chunk.byte_offset + chunk.size
+
+            dataset.id.chunk_iter(note)
+        return 0 not in ends and _inflate(memoryview(content), begins, ends, out)
     except (OSError, LookupError, RuntimeError, ValueError):
         return False
-
-
-def _row_of(chunk: Any) -> int:
-    return int(chunk.chunk_offset[0])
 
 
 def _has_the_layout(dataset: Any, shape: tuple[int, ...]) -> bool:
@@ -67,8 +66,8 @@ def _has_the_layout(dataset: Any, shape: tuple[int, ...]) -> bool:
     )
 
 
-def _inflate(content: memoryview, chunks: list[Any], out: np.ndarray) -> bool:
-    """Inflate chunks, which are in the order of the rows, a few at a time: they stay in the cache."""
+def _inflate(content: memoryview, begins: list[int], ends: list[int], out: np.ndarray) -> bool:
+    """Inflate the rows, which lie between these bytes, a few at a time: they stay in the cache."""
     from isal import isal_zlib
 
     from seaice.sources.bremen import _kernels
@@ -76,12 +75,13 @@ def _inflate(content: memoryview, chunks: list[Any], out: np.ndarray) -> bool:
     words, size = out.view(np.uint32), 4 * out.shape[1]
     damaged: Any = isal_zlib.error
     try:
-        for first in range(0, len(chunks), _BATCH):
+        for first in range(0, len(out), _BATCH):
+            part = slice(first, first + _BATCH)
             rows = [
                 # A byte more than a row: a buffer that is just full is doubled before its checksum is
                 # read.
-                isal_zlib.decompress(content[c.byte_offset : c.byte_offset + c.size], 15, size + 1)
-                for c in chunks[first : first + _BATCH]
+                isal_zlib.decompress(content[begin:end], 15, size + 1)
+                for begin, end in zip(begins[part], ends[part], strict=True)
             ]
             if any(len(row) != size for row in rows):
                 return False
