@@ -93,6 +93,7 @@ _EXTRAS = {
     "pyarrow": "icesat2",
     "pyhdf": "hdf4",
     "pyresample": "resample",
+    "shapefile": "regions",
     "segmentation_models_pytorch": "encoders",
     "s3fs": "remote",
     "shapely": "maps",

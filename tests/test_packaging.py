@@ -24,6 +24,7 @@ NAMES = {
     "google_crc32c": "google-crc32c",
     "netCDF4": "netcdf4",
     "segmentation_models_pytorch": "segmentation-models-pytorch",
+    "shapefile": "pyshp",
     "yaml": "pyyaml",
 }
 

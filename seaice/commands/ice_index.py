@@ -65,7 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="extend",
         metavar="REGION",
         help="box [NAME=]YMIN,YMAX,XMIN,XMAX (half-open ranges of cells, row 0 in the south); a sea "
-        "such as barents, a box of degrees; or a region file: flat 25 km mask (Meier et al. 2007), or "
+        "such as barents, a box of degrees; polygons, GeoJSON or a shapefile (FILE:PROPERTY for "
+        "names of another property than name); or a region file: flat 25 km mask (Meier et al. 2007) or "
         "NetCDF with integers on y, x (FILE:VARIABLE where it has several)",
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Regions of a grid: a rectangle of cells, or the seas of a region file."""
+"""Regions of a grid: a rectangle of cells, or the seas of a region file or a polygon file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from seaice import InputError, grids
 from seaice.flags import SurfaceClass, classify_word
 from seaice.grids import CellLayout, Grid
 from seaice.open_file import open_netcdf, read_content
+from seaice.regions.polygons import draw_polygons, is_polygon_file, read_polygons
 from seaice.report import listing
 
 if TYPE_CHECKING:
@@ -221,15 +222,17 @@ def read_regions(text: str, grid: Grid) -> Regions:
         ranges; or a name of :data:`SEA_BOXES`; or the path of a region file: the 25 km mask of Meier
         et al. 2007 (or that of the Antarctic sectors), uint8 without a header, first row in the north;
         or a NetCDF file with an integer variable on (y, x), such as NSIDC-0780, doi:10.5067/CYW3O8ZUNIWC
-        (``PATH:VARIABLE`` where it has several).
+        (``PATH:VARIABLE`` where it has several); or polygons, GeoJSON or a shapefile
+        (``PATH:PROPERTY`` to take the names from another property, see
+        :func:`seaice.regions.polygons.read_polygons`).
     grid : Grid
         Grid of the result. A cell gets the region of the cell of the file that its centre lies in.
 
     Raises
     ------
     InputError
-        If the text names neither a box nor a file, the box leaves the grid, or the file is no
-        region file or one of the other hemisphere.
+        If the text names neither a box nor a file, the box leaves the grid, the file is no region
+        file or one of the other hemisphere, or no polygon holds the centre of a cell.
 
     Examples
     --------
@@ -249,6 +252,9 @@ def read_regions(text: str, grid: Grid) -> Regions:
     if text in SEA_BOXES and not Path(text).exists():
         return Regions((text,), _draw_sea_box(text, grid))
     path, variable = _split_path_and_variable(text)
+    if is_polygon_file(path):
+        polygon_names, codes = draw_polygons(read_polygons(path, variable), grid)
+        return _number_regions(polygon_names, codes)
     if _is_netcdf(path):
         names, codes, source = _read_netcdf(path, variable)
     else:
