@@ -263,17 +263,18 @@ def test_the_numbers_of_nsidc_come_out(tmp_path, name, day, region, extent, area
     assert create_mask.main(days_of(tmp_path / "in", mask, *more, **period)) == 0
     words = ("--land_mask_file", mask, "--pole_hole", "keep")
     assert make_cube(tmp_path / "in", cube, *words, **period) == 0
-    words = ["--land_mask_file", str(mask)] if more else []
+    words = ["--preset", "nsidc", "--land_mask_file", str(mask)] if more else ["--pole_hole", "ice"]
     if region:
         words += ["--region", str(real / "grids" / "Arctic_region_mask_Meier_AnnGlaciol2007.msk")]
     assert ice_index.main([
-        "--input_file", str(cube), "--output_csv", str(table), "--pole_hole", "ice", *words,
+        "--input_file", str(cube), "--output_csv", str(table), *words,
     ]) == 0  # fmt: skip
     rows = list(csv.DictReader(table.read_text().splitlines()))
     (row,) = (r for r in rows if r["region"] == (region or "whole grid"))
     assert float(row["extent_km2"]) == pytest.approx(extent, abs=1)
     assert float(row["area_km2"]) == pytest.approx(area, abs=1)
     assert float(row["missing_area_km2"]) == pytest.approx(missing, abs=1)
+    assert ("possible in the month" in row["surface_rule"]) == bool(more)
 
 
 def test_false_ice_along_a_shore_is_removed_and_flagged(tmp_path):

@@ -13,12 +13,20 @@ Examples
   python ice_index.py --input_file cube.nc --output_file index.nc --region box=1600,1800,1100,1300
   python ice_index.py --input_file cube.nc --output_csv seas.csv \
       --region Arctic_region_mask_Meier_AnnGlaciol2007.msk   # from NSIDC, 25 km
+  python ice_index.py --input_file cube2023.nc cube2024.nc --series_file before.csv \
+      --output_dir index --climatology_years 1991 2020
+  python ice_index.py --series_file N_seaice_extent_daily_v4.0.csv --output_dir index \
+      --climatology_years 1981 2010
+  python ice_index.py --input_file cube.nc --preset nsidc --land_mask_file land_mask.nc \
+      --climatology_file N_seaice_extent_climatology_1981-2010_v4.0.csv --output_dir index
   python ice_index.py --input_file cube.nc --animation winter.gif --fps 8 --pixels 600 \
       --start_date 20240101 --end_date 20240229
 
 References
   Regions: Meier et al. 2007, doi:10.3189/172756407782871170;
   NSIDC-0780, doi:10.5067/CYW3O8ZUNIWC
+  Trends: Santer et al. 2000, doi:10.1029/1999JD901105; Sea Ice Index: NSIDC G02135,
+  doi:10.7265/a98x-0f50
 """
 
 import argparse
@@ -26,17 +34,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seaice import cli
-from seaice.ice_index.stage import (
-    POLE_HOLE_RULES,
-    ice_index,
-)
+from seaice.ice_index.conventions import POLE_HOLE_RULES, PRESETS
+from seaice.ice_index.stage import ice_index
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command-line options of ``ice_index.py``."""
     parser = cli.make_parser(__doc__, ice_index)
     parser.add_argument(
-        "--input_file", type=Path, required=True, help="cube of consolidate_data.py (.nc, .zarr)"
+        "--input_file",
+        type=Path,
+        nargs="+",
+        help="cube of consolidate_data.py (.nc, .zarr), or several that follow each other",
+    )
+    parser.add_argument(
+        "--series_file",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="series of an earlier run (.csv, .nc), or daily extent of NSIDC "
+        "(N_seaice_extent_daily_v4.0.csv), beside or instead of a cube",
     )
     cli.add_period(parser, required=False)
     parser.add_argument(
@@ -70,10 +87,48 @@ def build_parser() -> argparse.ArgumentParser:
         "NetCDF with integers on y, x (FILE:VARIABLE where it has several)",
     )
     parser.add_argument(
-        "--threshold", type=cli.between(0, 1), help="fraction, 0 to 1 (default %(default)s)"
+        "--preset",
+        choices=list(PRESETS),
+        help="convention of the numbers: nsidc is that of the Sea Ice Index and needs --land_mask_file "
+        "(default %(default)s)",
     )
     parser.add_argument(
-        "--pole_hole", choices=list(POLE_HOLE_RULES), help="see below (default %(default)s)"
+        "--threshold",
+        type=cli.between(0, 1),
+        help="fraction, 0 to 1 (default: that of the preset, 0.15)",
+    )
+    parser.add_argument(
+        "--pole_hole",
+        choices=list(POLE_HOLE_RULES),
+        help="see below (default: that of the preset, filled or ice)",
+    )
+    many = parser.add_argument_group("series of years")
+    many.add_argument(
+        "--output_dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of climatology, anomalies, months, years and trends as CSV and in one NetCDF file, "
+        "with pictures",
+    )
+    many.add_argument(
+        "--climatology_years",
+        type=cli.between(1850, 2200, int),
+        nargs=2,
+        metavar=("FIRST", "LAST"),
+        help="years of the climatology (default: all of the series but the last one)",
+    )
+    many.add_argument(
+        "--climatology_file",
+        type=Path,
+        metavar="FILE",
+        help="a climatology instead of own years: that of NSIDC "
+        "(N_seaice_extent_climatology_1981-2010_v4.0.csv), or climatology.csv of an earlier run",
+    )
+    many.add_argument(
+        "--least_days",
+        type=cli.between(1, 31, int),
+        metavar="DAYS",
+        help="days that a monthly mean needs (default %(default)s)",
     )
     return parser
 

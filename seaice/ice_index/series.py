@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,12 +18,13 @@ from seaice.report import format_count
 from seaice.runtime.atomic_write import atomic
 
 if TYPE_CHECKING:
+    import netCDF4
     from matplotlib.axes import Axes
 
 MILLION = 1e6
 
 # Name, units and attributes of each series; the order is that of the columns of the CSV.
-_COLUMNS: dict[str, tuple[str, dict[str, str]]] = {
+COLUMNS: dict[str, tuple[str, dict[str, str]]] = {
     "extent": (
         "km2",
         {
@@ -78,9 +80,11 @@ class IndexSeries:
     pole_hole, pole_hole_rule : str
         Name of the convention for the pole hole, and its meaning as a sentence.
     source, references : str
-        Name of the cube, and the publications to cite.
+        Names of the cube and of other sources, and the publications to cite.
     is_simulated : bool
         Whether the cube says that its data are simulated.
+    surface_rule : str
+        Which cells count, as a sentence; empty where a source does not tell it.
     """
 
     dates: list[date]
@@ -100,12 +104,17 @@ class IndexSeries:
     source: str
     references: str
     is_simulated: bool = False
+    surface_rule: str = ""
+
+    def describe_convention(self) -> str:
+        """Return threshold, pole hole and counted cells in one line, for outputs."""
+        parts = [f"ice-covered from {100 * self.threshold:g} percent", self.pole_hole_rule]
+        return "; ".join(part for part in (*parts, self.surface_rule) if part)
 
     def summarise(self) -> list[str]:
         """Lines for a report: the range of the extent by region, and the share of filled values."""
         lines = [
-            f"{len(self.dates)} days, {self.dates[0]} to {self.dates[-1]}; ice-covered from "
-            f"{100 * self.threshold:g} percent; {self.pole_hole_rule}"
+            f"{len(self.dates)} days, {self.dates[0]} to {self.dates[-1]}; {self.describe_convention()}"
         ]
         for number, name in enumerate(self.regions):
             extent = self.extent[:, number]
@@ -117,10 +126,13 @@ class IndexSeries:
             high = days_with_value[np.argmax(extent[days_with_value])]
             text = (
                 f"{name}: extent {extent[low] / MILLION:.3f} ({self.dates[low]}) to "
-                f"{extent[high] / MILLION:.3f} ({self.dates[high]}) million km2, mean area "
-                f"{self.area[days_with_value, number].mean() / MILLION:.3f}, missing at most "
-                f"{self.missing_area[:, number].max() / MILLION:.3f}"
+                f"{extent[high] / MILLION:.3f} ({self.dates[high]}) million km2"
             )
+            area, missing = self.area[days_with_value, number], self.missing_area[:, number]
+            if np.isfinite(area).any():
+                text += f", mean area {np.nanmean(area) / MILLION:.3f}"
+            if np.isfinite(missing).any():
+                text += f", missing at most {np.nanmax(missing) / MILLION:.3f}"
             share = self.filled_share[days_with_value, number]
             if np.isfinite(share).any():
                 text += f"; filled values carry {100 * np.nanmean(share):.1f} percent of the extent"
@@ -134,13 +146,15 @@ class IndexSeries:
     def _describe_interval(self, days: np.ndarray, region: int) -> str:
         """The day whose extent is least certain, as the end of a sentence; empty if all are certain."""
         width = (self.extent_high - self.extent_low)[days, region]
-        unbounded = int(np.isnan(width).sum())
+        # Published series have neither: only a cube tells what was filled.
+        is_of_cube = ~np.isnan(self.filled_share[days, region]) | (self.extent[days, region] == 0)
+        unbounded = int((np.isnan(width) & is_of_cube).sum())
         if unbounded:
             return (
                 f"; {format_count(unbounded, 'filled day')} without an interval: the cube has no "
                 "expected errors"
             )
-        widest = int(width.argmax())
+        widest = int(np.nan_to_num(width).argmax())
         if not width[widest] > 0:
             return ""
         return (
@@ -150,31 +164,46 @@ class IndexSeries:
         )
 
 
+def name_column(name: str) -> str:
+    """Column of a table for one of :data:`COLUMNS`, with its unit."""
+    return f"{name}_{COLUMNS[name][0]}".removesuffix("_1")
+
+
 def write_csv(series: IndexSeries, path: Path) -> None:
     """Write one row a day and region; a field is empty where there is no value."""
-    header = ["date", "region", *(f"{name}_{unit}" for name, (unit, _) in _COLUMNS.items())]
-    header = [name.removesuffix("_1") for name in header]
+    header = ["date", "region", *map(name_column, COLUMNS)]
     with (
         atomic(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*header, "threshold", "pole_hole_rule"])
+        writer.writerow([*header, "threshold", "pole_hole_rule", "surface_rule"])
         for i, day in enumerate(series.dates):
             for j, region in enumerate(series.regions):
                 values = [
                     _format_number(getattr(series, name)[i, j], "{:.1f}" if unit == "km2" else "{:.5f}")
-                    for name, (unit, _) in _COLUMNS.items()
+                    for name, (unit, _) in COLUMNS.items()
                 ]
-                writer.writerow([day, region, *values, f"{series.threshold:g}", series.pole_hole_rule])
+                rules = f"{series.threshold:g}", series.pole_hole_rule, series.surface_rule
+                writer.writerow([day, region, *values, *rules])
 
 
 def _format_number(value: float, form: str) -> str:
     return "" if np.isnan(value) else form.format(value)
 
 
-def write_netcdf(series: IndexSeries, path: Path) -> None:
-    """Write a CF time series with the dimensions time and region."""
+def write_netcdf(
+    series: IndexSeries, path: Path, *, add: Callable[[netCDF4.Dataset], None] | None = None
+) -> None:
+    """Write a CF time series with the dimensions time and region.
+
+    Parameters
+    ----------
+    series : IndexSeries
+    path : Path
+    add : callable, optional
+        Adds variables to the open file.
+    """
     import netCDF4
 
     with atomic(path, checksum=True) as temporary, netCDF4.Dataset(temporary, "w") as dataset:
@@ -193,7 +222,7 @@ def write_netcdf(series: IndexSeries, path: Path) -> None:
             }
         )
         threshold[...] = series.threshold
-        for name, (unit, attributes) in _COLUMNS.items():
+        for name, (unit, attributes) in COLUMNS.items():
             stored = attributes.get("standard_name", name)
             variable = dataset.createVariable(stored, "f8", ("time", "region"), fill_value=np.nan)
             variable.setncatts(
@@ -205,22 +234,27 @@ def write_netcdf(series: IndexSeries, path: Path) -> None:
                 }
             )
             variable[:] = getattr(series, name)
-        parameters: dict[str, Any] = {
-            "input_file": series.source,
-            "threshold": series.threshold,
-            "pole_hole": series.pole_hole,
-        }
-        dataset.setncatts(
-            cf.describe_file(
-                title="Daily sea ice extent and area",
-                summary="Sums over true cell areas. A cell without a value counts neither as ice nor as "
-                f"water: see missing_area. Convention: {series.pole_hole_rule}.",
-                source=f"{'simulated ' * series.is_simulated}sea ice concentration of {series.source}",
-                stage="ice_index",
-                parameters=parameters,
-                references=series.references,
-            )
-        )
+        dataset.setncatts(_describe_file(series))
+        if add is not None:
+            add(dataset)
+
+
+def _describe_file(series: IndexSeries) -> dict[str, Any]:
+    parameters: dict[str, Any] = {
+        "input_file": series.source,
+        "threshold": series.threshold,
+        "pole_hole": series.pole_hole,
+    }
+    described = cf.describe_file(
+        title="Daily sea ice extent and area",
+        summary="Sums over true cell areas. A cell without a value counts neither as ice nor as "
+        f"water: see missing_area. Convention: {series.describe_convention()}.",
+        source=f"{'simulated ' * series.is_simulated}sea ice concentration of {series.source}",
+        stage="ice_index",
+        parameters=parameters,
+        references=series.references,
+    )
+    return {**described, "surface_rule": series.surface_rule}
 
 
 def draw_series(series: IndexSeries, path: Path) -> None:

@@ -21,6 +21,11 @@ from seaice.cf import ICE_EDGE, is_ice
 from seaice.cube.file import CubeFile
 from seaice.daily.source import is_daily_name
 from seaice.flags import Surface
+from seaice.ice_index.climate.climatology import read_climatology
+from seaice.ice_index.climate.folder import plan_outputs, summarise_records, write_folder
+from seaice.ice_index.climate.periods import LEAST_DAYS
+from seaice.ice_index.climate.record import describe_climate
+from seaice.ice_index.conventions import POLE_HOLE_RULES, SURFACE_RULES, choose_convention
 from seaice.ice_index.interval import ErrorBlocks, Interval, bound_sums
 from seaice.ice_index.series import (
     IndexSeries,
@@ -28,6 +33,7 @@ from seaice.ice_index.series import (
     write_csv,
     write_netcdf,
 )
+from seaice.ice_index.series_file import cut_series, join_series, read_series
 from seaice.masks import read_mask
 from seaice.pictures.animation import (
     animate,
@@ -44,15 +50,6 @@ from seaice.runtime.output_checks import (
 logger = logging.getLogger(__name__)
 
 WHOLE_GRID = "whole grid"
-
-# How extent and area treat the pole hole; the sentence is written into every output.
-POLE_HOLE_RULES: dict[str, str] = {
-    "filled": "pole hole as filled in the cube; where still missing it counts as ice-covered in the "
-    "extent and is left out of the area",
-    "ice": "pole hole, unless observed, counts as ice-covered in the extent and is left out of the "
-    "area, filled or not (convention of the Sea Ice Index)",
-    "exclude": "pole hole left out of extent and area",
-}
 
 
 class IceIndex(NamedTuple):
@@ -160,17 +157,23 @@ def extent_and_area(
 
 def ice_index(
     *,
-    input_file: Path,
+    input_file: Path | Sequence[Path] = (),
+    series_file: Sequence[Path] = (),
     start_date: date | None = None,
     end_date: date | None = None,
     land_mask_file: Path | None = None,
     output_csv: Path | None = None,
     output_file: Path | None = None,
+    output_dir: Path | None = None,
     plot: Path | None = None,
     animation: Path | None = None,
     region: Sequence[str] | None = None,
-    threshold: float = ICE_EDGE,
-    pole_hole: str = "filled",
+    preset: str = "toolbox",
+    threshold: float | None = None,
+    pole_hole: str | None = None,
+    climatology_years: Sequence[int] | None = None,
+    climatology_file: Path | None = None,
+    least_days: int = LEAST_DAYS,
     fps: float = 10,
     pixels: int = 800,
 ) -> Report:
@@ -178,23 +181,37 @@ def ice_index(
 
     Parameters
     ----------
-    input_file : Path
-        Cube of ``consolidate_data.py``.
+    input_file : Path or sequence of Path
+        Cubes of ``consolidate_data.py``.
+    series_file : sequence of Path
+        Series of earlier runs, or daily extent of NSIDC (see
+        :func:`seaice.ice_index.series_file.read_series`). On a day that several sources have the first
+        one counts, cubes before series.
     start_date, end_date : date, optional
-        First and last day of series and animation; by default those of the cube.
+        First and last day of series and animation; by default those of the sources.
     land_mask_file : Path, optional
         Mask of ``create_mask.py``: cells that are no ocean in it do not count, nor do cells on which
         ice is not possible in the month of the day, where the mask tells it.
     output_csv, output_file, plot : Path, optional
         CSV, NetCDF and picture of the series.
+    output_dir : Path, optional
+        Folder of climatology, anomalies, months, years, trends and pictures of a series of years.
     animation : Path, optional
         The days of the cube as GIF or MP4 (see :func:`seaice.pictures.animation.animate`).
     region : sequence of str, optional
-        Boxes and region files (see :func:`seaice.regions.read_regions`).
-    threshold : float
-        A cell is ice-covered from this concentration on, fraction.
-    pole_hole : {"filled", "ice", "exclude"}
-        See :data:`POLE_HOLE_RULES`.
+        Boxes, polygons and region files (see :func:`seaice.regions.read_regions`).
+    preset : {"toolbox", "nsidc"}
+        See :data:`seaice.ice_index.conventions.PRESETS`.
+    threshold : float, optional
+        A cell is ice-covered from this concentration on, fraction; by default that of the preset.
+    pole_hole : {"filled", "ice", "exclude"}, optional
+        See :data:`POLE_HOLE_RULES`; by default that of the preset.
+    climatology_years : (int, int), optional
+        First and last year of the climatology; by default all years but the last one.
+    climatology_file : Path, optional
+        A published climatology (see :func:`seaice.ice_index.climate.climatology.read_climatology`).
+    least_days : int
+        Days with a value that a monthly mean needs.
     fps : float
         Days a second of the animation.
     pixels : int
@@ -203,37 +220,73 @@ def ice_index(
     Returns
     -------
     Report
-        ``values["series"]`` is the :class:`seaice.ice_index.series.IndexSeries`.
+        ``values["series"]`` is the :class:`seaice.ice_index.series.IndexSeries`, and
+        ``values["climate"]`` with an ``output_dir`` the list of
+        :class:`seaice.ice_index.climate.record.ClimateRecord`.
     """
-    if pole_hole not in POLE_HOLE_RULES:
-        raise InputError(
-            f"expected pole_hole to be {listing(list(POLE_HOLE_RULES))}, found {pole_hole!r}"
-        )
+    cubes = [input_file] if isinstance(input_file, str | Path) else list(input_file)
+    threshold, pole_hole = choose_convention(
+        preset,
+        threshold=threshold,
+        pole_hole=pole_hole,
+        has_mask=land_mask_file is not None or not cubes,
+    )
     region = region or []
+    _check_requests(cubes, series_file, output_dir, animation, climatology_years, climatology_file)
     check_outputs(
         [
             Output("output_csv", output_csv, "table", ("date", "region")),
             Output("output_file", output_file, "series"),
             Output("plot", plot, "picture"),
             Output("animation", animation, "animation"),
+            *(plan_outputs(Path(output_dir)) if output_dir is not None else []),
         ],
-        [input_file, land_mask_file, *(find_region_file(text) for text in region)],
+        [
+            *cubes,
+            *series_file,
+            land_mask_file,
+            climatology_file,
+            *(find_region_file(text) for text in region),
+        ],
         is_daily_file=is_daily_name,
     )
     if animation is not None:
         check_animation(Path(animation), fps=fps, pixels=pixels)
-    with CubeFile(input_file) as cube:
-        days = select_days(cube, start_date, end_date)
-        counted = _Counted.of(cube, days, land_mask_file)
-        series, notes = _compute_series(
-            cube, days, region, counted, threshold=threshold, pole_hole=pole_hole
+    published = None if climatology_file is None else read_climatology(Path(climatology_file))
+    is_only = len(cubes) + len(series_file) == 1
+    parts: list[IndexSeries] = []
+    notes: list[str] = []
+    for path in cubes:
+        with CubeFile(path) as cube:
+            days = (select_days if is_only else _select_overlap)(cube, start_date, end_date)
+            if not days:
+                continue
+            counted = _Counted.of(cube, days, land_mask_file)
+            part, lines = _compute_series(
+                cube, days, region, counted, threshold=threshold, pole_hole=pole_hole
+            )
+        parts.append(part)
+        notes += lines
+    parts += [read_series(Path(path), whole_grid=WHOLE_GRID) for path in series_file]
+    series, lines = join_series(parts)
+    if series_file or not is_only:
+        series = cut_series(series, start_date, end_date)
+    report = Report(lines=series.summarise() + notes + lines, values={"series": series})
+    for write, output in ((write_csv, output_csv), (write_netcdf, output_file)):
+        if output is not None:
+            write(series, Path(output))
+            report.outputs.append(Path(output))
+            report.lines.append(f"wrote {output}")
+    if output_dir is not None:
+        records = describe_climate(
+            series,
+            climatology_years=climatology_years,
+            published=published,
+            least_days=least_days,
         )
-    report = Report(lines=series.summarise() + notes, values={"series": series})
-    for write, path in ((write_csv, output_csv), (write_netcdf, output_file)):
-        if path is not None:
-            write(series, Path(path))
-            report.outputs.append(Path(path))
-            report.lines.append(f"wrote {path}")
+        report.values["climate"] = records
+        report.lines += summarise_records(records)
+        write_folder(report, Path(output_dir), series, records)
     if plot is not None:
         with add_picture(report, Path(plot), is_asked=True):
             draw_series(series, Path(plot))
@@ -241,7 +294,7 @@ def ice_index(
     if animation is not None:
         with add_picture(report, Path(animation), is_asked=True):
             moving = animate(
-                input_file=input_file,
+                input_file=cubes[0],
                 output_file=animation,
                 start_date=start_date,
                 end_date=end_date,
@@ -252,6 +305,48 @@ def ice_index(
     return report
 
 
+def _check_requests(
+    cubes: Sequence[Path],
+    series_file: Sequence[Path],
+    output_dir: Path | None,
+    animation: Path | None,
+    climatology_years: Sequence[int] | None,
+    climatology_file: Path | None,
+) -> None:
+    """Refuse options that do not fit together."""
+    if not cubes and not series_file:
+        raise InputError(
+            "expected --input_file or --series_file, found neither; name a cube or a series"
+        )
+    if animation is not None and len(cubes) != 1:
+        raise InputError(f"expected one --input_file for --animation, found {len(cubes)}; name one cube")
+    if climatology_years is None:
+        years_text = ""
+    else:
+        first, last = climatology_years
+        years_text = f"--climatology_years {first} {last}"
+        if last <= first:
+            raise InputError(
+                f"expected --climatology_years FIRST LAST, two years or more, found {first} {last}"
+            )
+    if climatology_file is not None and years_text:
+        raise InputError(
+            f"expected --climatology_file or --climatology_years, found both ({years_text})"
+        )
+    if output_dir is None and (climatology_file is not None or years_text):
+        raise InputError("a climatology needs --output_dir, the folder of its tables and pictures")
+
+
+def _select_overlap(cube: CubeFile, start: date | None, end: date | None) -> range:
+    """Positions of the days of a cube within a date range, none if it lies elsewhere."""
+    inside = [
+        number
+        for number, day in enumerate(cube.dates)
+        if (start is None or day >= start) and (end is None or day <= end)
+    ]
+    return range(inside[0], inside[-1] + 1) if inside else range(0)
+
+
 @dataclass(frozen=True)
 class _Counted:
     """Cells that count.
@@ -259,18 +354,21 @@ class _Counted:
     Attributes
     ----------
     ocean : ndarray of bool, shape (rows, columns)
+    rule : str
+        Which cells these are, as a sentence.
     months : mapping of int to ndarray of bool, shape (rows, columns)
         Cells on which ice is possible, for every month; empty if they are not told.
     """
 
     ocean: np.ndarray
+    rule: str
     months: Mapping[int, np.ndarray]
 
     @classmethod
     def of(cls, cube: CubeFile, numbers: range, land_mask_file: Path | None) -> _Counted:
         """Cells of a cube that count, by its surface and a mask."""
         if land_mask_file is None:
-            return cls(cube.ocean, {})
+            return cls(cube.ocean, SURFACE_RULES["cube"], {})
         mask = read_mask(land_mask_file)
         if not mask.grid.same_cells(cube.grid):
             raise InputError(
@@ -285,7 +383,10 @@ class _Counted:
                 f"{', '.join(map(str, absent))}; make it with --valid_ice of these months too, or "
                 "choose other days"
             )
-        return cls(cube.ocean & mask.ocean, mask.valid_ice)
+        rule = SURFACE_RULES["months" if mask.valid_ice else "mask"].format(
+            mask=Path(land_mask_file).name
+        )
+        return cls(cube.ocean & mask.ocean, rule, mask.valid_ice)
 
 
 def _compute_series(
@@ -332,6 +433,7 @@ def _compute_series(
         source=cube.path.name,
         references=str(cube.attributes.get("references", "")),
         is_simulated=cf.is_simulated(cube.attributes),
+        surface_rule=counted.rule,
     )
     notes += [
         f"{text}: {cell_area[code == 0].sum() / 1e6:.3f} million km2 of ocean lie in none of its regions"
