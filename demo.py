@@ -266,6 +266,7 @@ def main() -> None:
     run(compare, *pair, *picture, out / "comparison.png")
     series = ["--output_csv", out / "index.csv", "--plot", out / "index.png"]
     run("ice_index.py", "--input_file", cube, *series, "--animation", out / "cube.gif")
+    run("regrid.py", "-i", cube, "--grid", "osisafn50000", "-o", out / "cube_ease2.nc")
     run("-c", TRAIN.format(cube=cube, mask=mask, start=START, end=END))
     score(days, cube)
     second_product(days, data, mask, out)

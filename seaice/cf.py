@@ -54,8 +54,10 @@ KINDS: Mapping[str, str] = {
     "grid_swaths": "swath grid",
     "ice_index": "extent series",
     "predict": "scene map",
+    "regrid": "regridded field",
     "retrieve_concentration": "concentration grid",
     "retrieve_swath": "concentration pass",
+    "sample_points": "values at points",
     "score_forecasts": "error maps",
 }
 

@@ -269,7 +269,9 @@ class CubeFile:
             raise KeyError(f"no flag means {meaning!r}; the file has {codes}")
         return self._flag_values[meaning]
 
-    def standard_error(self, days: int | slice) -> np.ndarray | None:
+    def standard_error(
+        self, days: int | slice, rows: slice = WHOLE, columns: slice = WHOLE
+    ) -> np.ndarray | None:
         """Standard error as a fraction, float32; None without errors.
 
         NaN where a value was observed, unless its product tells the error.
@@ -278,11 +280,13 @@ class CubeFile:
         if not self.has(name):
             return None
         packing = ValuePacking.read(self._container.attributes_of(name), name)
-        return packing.unpack(self._read(name, days))
+        return packing.unpack(self._read(name, days, rows, columns))
 
-    def variable(self, name: str, days: int | slice = WHOLE) -> np.ndarray:
+    def variable(
+        self, name: str, days: int | slice = WHOLE, rows: slice = WHOLE, columns: slice = WHOLE
+    ) -> np.ndarray:
         """A stored array of another variable, cells in the usual order; for texts see :meth:`texts`."""
-        return self._read(name, days)
+        return self._read(name, days, rows, columns)
 
     def texts(self, name: str) -> list[str]:
         """A per-day text variable (``input_file``, ``input_sha256``, ``day_reason``)."""
@@ -322,6 +326,18 @@ class CubeFile:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def is_cube(path: Place) -> bool:
+    """Whether a file holds all that a cube of ``consolidate_data.py`` holds."""
+    try:
+        container = open_container(path)
+    except InputError:
+        return False
+    try:
+        return all(container.has(name) for name in _NEEDED)
+    finally:
+        container.close()
 
 
 def _is_old_group(path: Place) -> bool:

@@ -11,6 +11,7 @@ its original (:func:`clone`).
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -163,9 +164,9 @@ class _Maker:
         fill: float | None = None,
     ) -> zarr.Array[Any]:
         """Any variable; ``fill`` is its ``_FillValue``, if it has one."""
-        attributes = {k: _plain(v) for k, v in attributes.items()}
+        attributes = {k: make_plain(v) for k, v in attributes.items()}
         if fill is not None:
-            attributes["_FillValue"] = fill
+            attributes["_FillValue"] = encode_fill_value(fill, dtype)
         shape = tuple(self._sizes[d] for d in dimensions)
         chunks, shards = self._chunks(dimensions)
         self.names.append(name)
@@ -192,6 +193,13 @@ class _Maker:
         return tuple(DAYS_PER_CHUNK if d == "time" else self._sizes[d] for d in dimensions), None
 
 
+def encode_fill_value(fill: float, dtype: str) -> Any:
+    """Encode a fill value as an attribute: xarray expects those of floats as base64 of a double."""
+    if dtype.startswith("f"):
+        return base64.standard_b64encode(np.float64(fill).astype("<f8").tobytes()).decode()
+    return fill
+
+
 def stored_whole(array: zarr.Array[Any]) -> zarr.Array[Any]:
     """An array that stores every chunk, be it of nothing but fill values.
 
@@ -200,7 +208,7 @@ def stored_whole(array: zarr.Array[Any]) -> zarr.Array[Any]:
     return array.with_config({"write_empty_chunks": True})
 
 
-def _plain(value: Any) -> Any:
+def make_plain(value: Any) -> Any:
     """A value of an attribute in a type of JSON; 0.0001 stays 0.0001, not its nearest float32."""
     if isinstance(value, np.float32):
         return float(str(value))
@@ -387,7 +395,7 @@ def _write_group(path: Path, attributes: Mapping[str, Any]) -> None:
     content = {
         "zarr_format": 3,
         "node_type": "group",
-        "attributes": {k: _plain(v) for k, v in attributes.items()},
+        "attributes": {k: make_plain(v) for k, v in attributes.items()},
         "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays},
     }
     temporary = path / ".zarr.json.part"
