@@ -266,7 +266,7 @@ class Cube:
         if not 0 <= i < self.days:
             raise ValueError(f"expected a day from 0 to {self.days - 1}, found {i}")
         for name, encoded in chunks.items():
-            if name not in self._arrays or len(encoded) != expected:
+            if self._arrays[name].ndim != 3 or len(encoded) != expected:
                 raise ValueError(
                     f"expected {expected} chunks of {', '.join(GRIDDED)}, found {len(encoded)} of {name}"
                 )
