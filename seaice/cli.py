@@ -206,6 +206,9 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"--config {path}: {_one_line(error) if isinstance(error, OSError) else error}")
 
 
+# Stands for the value of an option that takes options of another stage; a TOML file has a table for it.
+ASSIGNMENT = "OPTION=VALUE"
+
 # Options of every stage that the stage function does not see.
 _NO_STAGE = (
     "help", "config", "write_config", "creator", "log_file", "quiet", "replace", "strict", "verbose",
@@ -230,6 +233,8 @@ def _option_words(actions: Sequence[argparse.Action], value: Any) -> list[str]:
             raise InputError(f"expected true or false, found {value!r}")
         return [action.option_strings[-1] for action in actions if action.const is value][:1]
     values = value if isinstance(value, list) else [value]
+    if isinstance(value, dict) and all(action.metavar == ASSIGNMENT for action in actions):
+        values = _list_assignments(value)
     if any(isinstance(part, bool | dict | list) for part in values):
         raise InputError(f"expected a value or a list of values, found {value!r}")
     texts = [str(part) for part in values]
@@ -240,6 +245,18 @@ def _option_words(actions: Sequence[argparse.Action], value: Any) -> list[str]:
     if isinstance(action, argparse._AppendAction) and action.nargs is None:
         return [f"{name}={text}" for text in texts]
     return [f"{name}={texts[0]}"] if len(texts) == 1 else [name, *texts]
+
+
+def _list_assignments(table: Mapping[str, Any]) -> list[str]:
+    """Write a table of a TOML file as ``OPTION=VALUE``, once for every value.
+
+    Examples
+    --------
+    >>> _list_assignments({"region": ["barents", "kara"], "append": True})
+    ['region=barents', 'region=kara', 'append=true']
+    """
+    pairs = [(name, x) for name, v in table.items() for x in (v if isinstance(v, list) else [v])]
+    return [f"{name}={str(x).lower() if isinstance(x, bool) else x}" for name, x in pairs]
 
 
 def _toml_value(value: Any) -> str:

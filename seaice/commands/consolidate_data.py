@@ -62,6 +62,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--halo", action="store_true", help="let days outside the period help to fill its ends")
     add("--append", action="store_true", help="extend the cube that is there to --end_date")
+    add(
+        "--compare_since",
+        type=cli.day,
+        metavar="DATE",
+        help="with --append: fill again from the first day, from this one on, whose file has changed "
+        "(default: only the last days are compared, and absent ones)",
+    )
     add("--lat_lon", action="store_true", help="store latitude and longitude of every cell")
     add(
         "--compression",

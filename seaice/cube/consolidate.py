@@ -66,6 +66,7 @@ def consolidate(
     remove_land_spillover: bool = False,
     halo: bool = False,
     append: bool = False,
+    compare_since: date | None = None,
     lat_lon: bool = False,
     compression: Literal["zlib", "zstd", "none"] = "zlib",
     workers: int = 1,
@@ -105,6 +106,9 @@ def consolidate(
     append : bool
         Extend the cube at ``output_file`` to ``end_date`` and redo the trailing days
         whose fill can now look further forward.
+    compare_since : date, optional
+        With ``append``: compare the files from this day on with those that the cube was made of. By
+        default only days within reach of the end are compared, and days that the cube lacks.
     lat_lon : bool
         Store latitude and longitude of every cell too.
     compression : str
@@ -170,7 +174,7 @@ def consolidate(
         recipe = Recipe(
             method, days.grid, surface, pole_hole, halo, table, packing, remove_land_spillover
         )
-        target = Target(output_file, date_range, lat_lon, append, land_mask_file)
+        target = Target(output_file, date_range, lat_lon, append, land_mask_file, compare_since)
         if not ground and is_ocean(surface).all():
             logger.warning("%s", _describe_missing_mask(recipe))
         del mask, ground  # a mask is more than its surface; the days need the memory

@@ -190,7 +190,7 @@ def _first_day_to_append(
         always += [trailing, *(day - reach for day in _days_judged_otherwise(existing, days))]
     # An append trusts the digests of days it does not read again: they may be many. Those it
     # reads again it compares, and goes back further if they have changed.
-    since = trailing - reach
+    since = min(trailing - reach, target.compare_since or date.max)
     while True:
         stale = always + [day - reach for day in _changed_days(existing, days, since=since)[:1]]
         if not stale:

@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,6 +41,9 @@ class Target:
         Whether the cube is there already and is extended.
     land_mask_file : Path or None
         Named in the history.
+    compare_since : date, optional
+        An append compares the files from this day on with those that the cube was made of; by default
+        those that it reads again.
     """
 
     path: Path
@@ -47,6 +51,7 @@ class Target:
     lat_lon: bool
     append: bool
     land_mask_file: Path | None
+    compare_since: date | None = None
 
     @property
     def container(self) -> ModuleType:

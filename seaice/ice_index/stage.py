@@ -399,7 +399,7 @@ def _compute_series(
     pole_hole: str,
 ) -> tuple[IndexSeries, list[str]]:
     """The series, and a line for every region file whose regions do not cover all ocean."""
-    divisions = _read_divisions(cube, counted.ocean, region)
+    divisions = read_divisions(cube, counted.ocean, region)
     ocean = np.flatnonzero(counted.ocean)
     cell_area = cube.grid.cell_area().ravel()[ocean]
     codes = [division.codes.ravel()[ocean] for division in divisions]
@@ -512,7 +512,7 @@ def _read_days(cube: CubeFile, number: int) -> np.ndarray:
     return np.nan_to_num(cube.variable("days_back_forward", number)).astype(np.uint8)
 
 
-def _read_divisions(cube: CubeFile, ocean: np.ndarray, region: Sequence[str]) -> list[Regions]:
+def read_divisions(cube: CubeFile, ocean: np.ndarray, region: Sequence[str]) -> list[Regions]:
     """The whole grid, then the regions of the options, without those that hold no ocean cell."""
     divisions = [Regions((WHOLE_GRID,), ocean.astype(np.uint8))]
     for text in region:

@@ -11,18 +11,20 @@ from typing import Literal, NamedTuple
 from seaice import InputError
 from seaice.runtime.output_kinds import FileKind, check_replaceable, name_kind
 
-Kind = Literal["table", "series", "picture", "animation"]
+Kind = Literal["table", "series", "picture", "animation", "page"]
 
 ENDINGS: dict[Kind, tuple[str, ...]] = {
     "table": (".csv", ".txt"),
     "series": (".nc",),
     "picture": (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"),
     "animation": (".gif", ".mp4"),
+    "page": (".html",),
 }
 
 # The kinds of file that may be replaced, by their endings.
-_PICTURES = {
+_KINDS_BY_ENDING = {
     ".gif": "a GIF picture",
+    ".html": "a report of a cube",
     ".jpeg": "a JPEG picture",
     ".jpg": "a JPEG picture",
     ".mp4": "a film",
@@ -44,7 +46,7 @@ class Output(NamedTuple):
         Name of the parameter, for messages.
     path : Path or None
         None if it was not asked for.
-    kind : {"table", "series", "picture", "animation"}
+    kind : {"table", "series", "picture", "animation", "page"}
         Decides the endings it may have (see :data:`ENDINGS`).
     columns : tuple of str
         Some columns of a table, by which an earlier one is recognised.
@@ -173,4 +175,4 @@ def _expect_kind(output: Output) -> FileKind:
     if output.kind == "table":
         return FileKind("a table", frozenset(output.columns))
     assert output.path is not None
-    return FileKind(_PICTURES[output.path.suffix.lower()])
+    return FileKind(_KINDS_BY_ENDING[output.path.suffix.lower()])

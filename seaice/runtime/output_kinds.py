@@ -70,6 +70,7 @@ _SIGNATURES = {
     "a NetCDF file": rb"\x89HDF|CDF[\x01\x02\x05]",
     "a Parquet file": rb"PAR1",
     "a zip file": rb"PK\x03\x04",
+    "a report of a cube": rb'<!DOCTYPE html>.{,200}name="generator" content="seaice report"',
     "an SVG picture": rb"\s*(<\?xml[^>]*>\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg",
 }
 _GEO_KEYS = 34735  # the tag that makes a TIFF picture a GeoTIFF

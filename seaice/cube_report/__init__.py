@@ -1,0 +1,1 @@
+"""One HTML page about a cube: coverage, filling, errors, suspicious days, extent, provenance."""

@@ -1,0 +1,250 @@
+"""The report of a cube as one HTML page: the stage behind report.py."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import seaice
+from seaice import InputError, cf
+from seaice.cube.file import CubeFile
+from seaice.cube_report import figures
+from seaice.cube_report.coverage import Coverage, measure_coverage
+from seaice.cube_report.page import Page
+from seaice.flags import DayStatus
+from seaice.ice_index.series import IndexSeries, draw_series
+from seaice.ice_index.stage import ice_index, read_divisions
+from seaice.regions import SEA_BOXES, find_region_file
+from seaice.report import Report, format_count
+from seaice.runtime.atomic_write import atomic
+from seaice.runtime.output_checks import Output, check_outputs
+
+logger = logging.getLogger(__name__)
+
+# Rows of scores, and suspicious days with pictures, at most.
+_SCORE_ROWS, _THUMBNAIL_DAYS = 60, 12
+_TOOLBOX = "seaice toolbox, CITATION.cff"
+
+
+def report_cube(
+    *,
+    input_file: Path,
+    output_file: Path,
+    land_mask_file: Path | None = None,
+    region: Sequence[str] | None = None,
+    scores: Path | None = None,
+) -> Report:
+    """Write one self-contained HTML page about a cube.
+
+    Parameters
+    ----------
+    input_file : Path
+        Cube of ``consolidate_data.py``, or other daily maps of ice concentration.
+    output_file : Path
+        Page to write, ``.html``. It needs no other file and no network.
+    land_mask_file : Path, optional
+        Mask of ``create_mask.py``, for extent and area as in ``ice_index.py``.
+    region : sequence of str, optional
+        Regions as in ``ice_index.py``; by default the seas with ocean cells on the grid.
+    scores : Path, optional
+        Folder of ``fill_gaps.py score`` with held-out scores of the filling.
+
+    Returns
+    -------
+    Report
+        ``values["coverage"]`` and ``values["series"]`` hold the numbers of the page.
+
+    Raises
+    ------
+    InputError
+        If the cube, the mask, a region or the scores cannot be read, or the output is no ``.html``.
+    """
+    output_file = Path(output_file)
+    regions = list(region or [])
+    check_outputs(
+        [Output("output_file", output_file, "page")],
+        [input_file, land_mask_file, *map(find_region_file, regions)],
+    )
+    rows = _read_scores(Path(scores)) if scores is not None else None
+    with CubeFile(input_file) as cube:
+        regions = regions or _list_seas(cube)
+        index = ice_index(input_file=input_file, region=regions, land_mask_file=land_mask_file)
+        series: IndexSeries = index.values["series"]
+        coverage = measure_coverage(cube, read_divisions(cube, cube.ocean, regions))
+        page = Page(f"Report of {cube.path.name}")
+        _add_summary(page, cube, coverage)
+        _add_coverage(page, cube, coverage)
+        _add_filling(page, coverage)
+        _add_days(page, cube, coverage)
+        _add_extent(page, series)
+        if rows is not None:
+            _add_scores(page, rows, Path(scores or ""))
+        _add_provenance(page, cube)
+        with atomic(output_file) as temporary:
+            temporary.write_text(page.render(), encoding="utf-8")
+    size = output_file.stat().st_size / 1e6
+    line = f"wrote {output_file}: {format_count(len(coverage.dates), 'day')}, {size:.1f} MB"
+    values = {"coverage": coverage, "series": series}
+    return Report([line], outputs=[output_file], values=values)
+
+
+def _list_seas(cube: CubeFile) -> list[str]:
+    """Seas by boxes of degrees that hold ocean cells of the cube."""
+    seas = []
+    for name in SEA_BOXES:
+        try:
+            read_divisions(cube, cube.ocean, [name])
+        except InputError:
+            continue
+        seas.append(name)
+    return seas
+
+
+def _add_summary(page: Page, cube: CubeFile, coverage: Coverage) -> None:
+    status = Counter(coverage.status.tolist())
+    days = coverage.dates
+    shares = [100 * coverage.share_of(kind)[:, 0].mean() for kind in ("observed", "filled", "missing")]
+    page.add_text(
+        f"{format_count(len(days), 'day')}, {days[0]} to {days[-1]}, on {cube.grid}. "
+        f"{status[DayStatus.PRESENT]} present, {status[DayStatus.ABSENT]} absent, "
+        f"{status[DayStatus.REJECTED]} rejected, {len(coverage.suspicious)} suspicious. Of the ocean "
+        f"{shares[0]:.2f} % was observed, {shares[1]:.2f} % was filled and {shares[2]:.2f} % is missing."
+    )
+    if cf.is_simulated(cube.attributes):
+        page.add_text("The data of this cube are simulated.", kind="alarm")
+
+
+def _add_coverage(page: Page, cube: CubeFile, coverage: Coverage) -> None:
+    page.add_heading("Coverage by day and region")
+    page.add_picture(
+        figures.draw_coverage(coverage), "Share of the ocean that was observed, filled and missing"
+    )
+    page.add_picture(figures.draw_regions(coverage), "Share of every region that was observed, by day")
+    rows = []
+    kinds = ("observed", "filled", "missing")
+    means = [100 * coverage.share_of(kind).mean(axis=0) for kind in kinds]
+    lowest = coverage.share_of("observed").argmin(axis=0)
+    for i, name in enumerate(coverage.regions):
+        worst = (
+            f"{100 * coverage.share_of('observed')[lowest[i], i]:.1f} % on {coverage.dates[lowest[i]]}"
+        )
+        area = coverage.area[0, i].sum() / 1e6
+        rows.append([name.replace("_", " "), f"{area:.3f}", *(f"{m[i]:.2f} %" for m in means), worst])
+    header = ["region", "ocean, million km²", *kinds, "least observed"]
+    page.add_table(header, rows)
+    page.add_picture(
+        figures.draw_observed_days(cube, coverage), "Share of days on which a cell was not observed"
+    )
+
+
+def _add_filling(page: Page, coverage: Coverage) -> None:
+    page.add_heading("How values came about")
+    page.add_picture(figures.draw_flags(coverage), "How the values that were not observed came about")
+    total = coverage.cells.sum()
+    has_error = ~np.isnan(coverage.error)
+    rows = []
+    for i, name in enumerate(coverage.flags):
+        cells = coverage.cells[:, i]
+        weights = np.where(has_error[:, i], cells, 0)
+        errors = (np.nan_to_num(coverage.error[:, i]) * weights).sum()
+        error = f"{100 * errors / weights.sum():.2f}" if weights.sum() else ""
+        rows.append(
+            [name.replace("_", " "), f"{cells.sum()}", f"{100 * cells.sum() / total:.3f} %", error]
+        )
+    page.add_table(["flag", "cells", "share", "mean expected error, percentage points"], rows)
+    errors_picture = figures.draw_errors(coverage)
+    if errors_picture is None:
+        page.add_text("The cube has no expected errors.", kind="note")
+    else:
+        page.add_picture(errors_picture, "Mean expected standard error of the filled cells of a day")
+
+
+def _add_days(page: Page, cube: CubeFile, coverage: Coverage) -> None:
+    page.add_heading("Absent, rejected and suspicious days")
+    rows = []
+    for word, days in (
+        ("absent", coverage.list_days(DayStatus.ABSENT)),
+        ("rejected", coverage.list_days(DayStatus.REJECTED)),
+        ("suspicious", coverage.suspicious),
+    ):
+        rows += [[str(coverage.dates[i]), word, coverage.reasons[i]] for i in days]
+    if not rows:
+        page.add_text("None.")
+        return
+    page.add_table(["day", "status", "reason"], sorted(rows))
+    suspicious = coverage.suspicious
+    for day in suspicious[:_THUMBNAIL_DAYS]:
+        around = [i for i in (day - 1, day, day + 1) if 0 <= i < len(coverage.dates)]
+        caption = f"{coverage.dates[day]} between the days beside it: {coverage.reasons[day]}"
+        page.add_picture(figures.draw_thumbnails(cube, around), caption)
+    if len(suspicious) > _THUMBNAIL_DAYS:
+        page.add_text(f"Pictures of the first {_THUMBNAIL_DAYS} of {len(suspicious)}.", kind="note")
+
+
+def _add_extent(page: Page, series: IndexSeries) -> None:
+    page.add_heading("Extent and area")
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "extent.png"
+        draw_series(series, picture)
+        page.add_picture(picture.read_bytes(), "Daily sea ice extent and area by region")
+    page.add_list(series.summarise())
+
+
+def _read_scores(folder: Path) -> list[list[str]]:
+    path = folder / "scores.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"expected scores.csv of fill_gaps.py score in {folder}, which cannot be read: {error}"
+        ) from None
+    if len(rows) < 2:
+        raise InputError(f"expected rows of scores in {path}, found none")
+    return rows
+
+
+def _add_scores(page: Page, rows: Sequence[Sequence[str]], folder: Path) -> None:
+    page.add_heading("Scores on held-out gaps")
+    page.add_table(rows[0], rows[1 : _SCORE_ROWS + 1])
+    if len(rows) > _SCORE_ROWS + 1:
+        page.add_text(f"The first {_SCORE_ROWS} of {len(rows) - 1} rows.", kind="note")
+    picture = folder / "scores.png"
+    if picture.is_file():
+        page.add_picture(picture.read_bytes(), "Scores on held-out gaps")
+
+
+def _add_provenance(page: Page, cube: CubeFile) -> None:
+    page.add_heading("Where the cube comes from")
+    attributes = {name: str(value) for name, value in cube.attributes.items()}
+    names = ("title", "source", "institution", "software_version", "date_created", "creator_name")
+    page.add_table(
+        ["attribute", "value"], [[name, attributes[name]] for name in names if attributes.get(name)]
+    )
+    page.add_text("Command lines and parameters of the cube:")
+    page.add_list(attributes.get("history", "the file has no history").splitlines())
+    if cube.is_cube:
+        parameters = [[name, _write(value)] for name, value in sorted(cube.parameters.items())]
+        page.add_table(["parameter", "value"], parameters, folded="Parameters")
+        files = zip(cube.dates, cube.texts("input_file"), cube.texts("input_sha256"), strict=True)
+        rows = [[str(day), name, digest] for day, name, digest in files if name]
+        header = ["day", "file", "SHA-256"]
+        page.add_table(header, rows, folded=f"{format_count(len(rows), 'input file')} with digests")
+    page.add_heading("Please cite")
+    page.add_list([*_list_references(attributes.get("references", "")), _TOOLBOX])
+    page.add_text(f"Made by seaice {seaice.__version__}.", kind="note")
+
+
+def _write(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _list_references(text: str) -> list[str]:
+    return [part.strip() for part in text.replace("\n", ";").split(";") if part.strip()]

@@ -1,0 +1,267 @@
+"""The daily run: the stage behind update.py."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from seaice import InputError
+from seaice.cube.file import CubeFile
+from seaice.daily.folder import DailyGrids
+from seaice.dates import DateRange
+from seaice.report import Report
+from seaice.runtime.atomic_write import HeldByAnother
+from seaice.runtime.file_lock import LockHeld, hold_lock, locate_lock
+from seaice.update.alarm import list_alarms, run_alarm_command, split_command
+from seaice.update.steps import StageOptions, Step
+
+logger = logging.getLogger(__name__)
+
+# Stages that look at the cube, in order.
+_LOOKS = ("ice_index", "visualization", "report")
+
+
+def update(
+    *,
+    consolidate_data: Sequence[str],
+    download: Sequence[str] = (),
+    ice_index: Sequence[str] = (),
+    visualization: Sequence[str] = (),
+    report: Sequence[str] = (),
+    start_date: date | None = None,
+    end_date: date | None = None,
+    look_back: int = 30,
+    late_days: int = 2,
+    watch_days: int = 7,
+    alarm_command: str | None = None,
+    dry_run: bool = False,
+) -> Report:
+    """Keep a cube current: fetch what is new or changed, append it, look at the result, give alarm.
+
+    Every step is a call of a stage in a process of its own, with the options given for that stage.
+    A mask or weights are never made: a new mask or a new fit would change days that are done.
+
+    Parameters
+    ----------
+    consolidate_data, download, ice_index, visualization, report : sequence of str
+        Options of these stages as ``OPTION=VALUE``. A stage without options is left out. Dates, the
+        input of the stages that look at the cube, and ``--append`` are set by this stage.
+    start_date : date, optional
+        First day of the cube; by default that of the cube that is there.
+    end_date : date, optional
+        The day that counts as today; by default today, UTC. The cube ends at the last day that has a
+        file.
+    look_back : int
+        So many days before today are fetched again where they changed upstream, and compared with
+        what the cube was made of.
+    late_days : int
+        The last observed day may be so many days before today; a later one is an alarm.
+    watch_days : int
+        Days before today whose absence, rejection or suspicion is an alarm.
+    alarm_command : str, optional
+        Command that gets the alarms on its standard input, one line each.
+    dry_run : bool
+        Only say what would be done.
+
+    Returns
+    -------
+    Report
+        Steps that failed and alarms are failures.
+
+    Raises
+    ------
+    InputError
+        For options that a stage would refuse, before anything is done; if another run of the same
+        cube is under way.
+    """
+    today = end_date or datetime.now(UTC).date()
+    options = {
+        "download": download,
+        "consolidate_data": consolidate_data,
+        "ice_index": ice_index,
+        "visualization": visualization,
+        "report": report,
+    }
+    if alarm_command is not None:
+        split_command(alarm_command)
+    run = DailyRun(
+        options={name: StageOptions.parse(name, words) for name, words in options.items() if words},
+        start_date=start_date,
+        today=today,
+        look_back=look_back,
+    )
+    with _hold(run.cube_file):
+        run.check()
+        if dry_run:
+            return Report([f"would run: {step}" for step in run.list_planned_steps()])
+        result = Report(outputs=[run.cube_file])
+        problems = run.execute()
+        if run.cube_file.exists():
+            with CubeFile(run.cube_file, only_cube=True) as cube:
+                problems += list_alarms(cube, today=today, late_days=late_days, watch_days=watch_days)
+                result.lines = [f"{run.cube_file}: {cube.dates[0]} to {cube.dates[-1]}"]
+        if problems and alarm_command is not None:
+            trouble = run_alarm_command(alarm_command, problems)
+            problems += [trouble] if trouble else []
+        result.failed = problems
+        return result
+
+
+@contextmanager
+def _hold(cube_file: Path) -> Iterator[None]:
+    """Hold the right to keep a cube current; the stages hold that to write their outputs."""
+    # The lock of the cube itself is that of consolidate_data.
+    lock = locate_lock(cube_file.with_name(f"{cube_file.name}.update"))
+    try:
+        with hold_lock(lock):
+            yield
+    except LockHeld as holder:
+        raise HeldByAnother(
+            f"{cube_file} is being updated by {holder}; this run has done nothing"
+        ) from None
+    except FileNotFoundError:
+        raise InputError(
+            f"no such folder: {cube_file.parent}, which consolidate_data's output_file names"
+        ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DailyRun:
+    """The steps of one run, made when their turn comes: what is appended depends on what was fetched.
+
+    Attributes
+    ----------
+    options : dict of str to StageOptions
+        By stage; a stage that is left out has none.
+    start_date : date or None
+    today : date
+    look_back : int
+        Days.
+    """
+
+    options: dict[str, StageOptions]
+    start_date: date | None
+    today: date
+    look_back: int
+
+    @property
+    def cube_file(self) -> Path:
+        """The cube; InputError if the options of consolidate_data do not name it."""
+        path = self.options["consolidate_data"].path("output_file")
+        if path is None:
+            raise InputError("[consolidate_data] expected output_file, the cube, found no such option")
+        return path
+
+    @property
+    def first_day(self) -> date:
+        """First day of the cube."""
+        if self.cube_file.exists():
+            with CubeFile(self.cube_file, only_cube=True) as cube:
+                first = cube.dates[0]
+            if self.start_date not in (None, first):
+                raise InputError(
+                    f"{self.cube_file} begins on {first}, not on {self.start_date}; leave out "
+                    "start_date, or name another output_file"
+                )
+            return first
+        if self.start_date is None:
+            raise InputError(f"{self.cube_file} is not there yet: give its first day, start_date")
+        if self.start_date > self.today:
+            raise InputError(f"start_date {self.start_date} lies in the future (today is {self.today})")
+        return self.start_date
+
+    @property
+    def compared_from(self) -> date:
+        """First day whose file is compared with that of the server and that of the cube."""
+        return max(self.first_day, self.today - timedelta(days=self.look_back))
+
+    def check(self) -> None:
+        """InputError, before anything is done, if a stage would refuse its options."""
+        for name, options in self.options.items():
+            options.refuse("start_date", "end_date", "append", "compare_since", "update", "dry_run")
+            if name in _LOOKS:
+                options.refuse("input_file", "date")
+        for step in self.list_planned_steps():
+            step.check()
+
+    def list_planned_steps(self) -> list[Step]:
+        """All steps, as if nothing would be fetched; where no file is there, as if all days would be."""
+        try:
+            day = self._find_last_day()
+        except InputError:
+            day = self.today
+        return [*self.list_fetches(), self._make_append(day), *self.list_looks(day)]
+
+    def list_fetches(self) -> list[Step]:
+        """Fetch days that never came, and those of the last days again that changed upstream."""
+        if "download" not in self.options:
+            return []
+        download, first, recent = self.options["download"], self.first_day, self.compared_from
+        steps = [download.step("--start_date", recent, "--end_date", self.today, "--update")]
+        if first < recent:
+            before = recent - timedelta(days=1)
+            steps.append(download.step("--start_date", first, "--end_date", before))
+        return steps
+
+    def make_append(self) -> Step:
+        """Extend the cube to the last day that has a file; make it if it is not there."""
+        return self._make_append(self._find_last_day())
+
+    def _make_append(self, last: date) -> Step:
+        words: list[object] = ["--start_date", self.first_day, "--end_date", last]
+        if self.cube_file.exists():
+            words += ["--append", "--compare_since", self.compared_from]
+        return self.options["consolidate_data"].step(*words)
+
+    def _find_last_day(self) -> date:
+        options = self.options["consolidate_data"]
+        values = options.values
+        days = DailyGrids(
+            source_dir=options.path("source_dir") or Path("data"),
+            period=DateRange(self.first_day, self.today),
+            grid_id=values.get("grid", (None,))[-1],
+            bad_days_file=options.path("bad_days_file"),
+            product=values.get("product", ()),
+        )
+        return max(days.files)
+
+    def list_looks(self, day: date | None = None) -> list[Step]:
+        """Index, map of the last day and report of the cube."""
+        looks = []
+        for name in _LOOKS:
+            if name in self.options:
+                words: list[object] = ["--input_file", self.cube_file]
+                if name == "visualization":
+                    words += ["--date", day or self._find_last_day()]
+                looks.append(self.options[name].step(*words))
+        return looks
+
+    def execute(self) -> list[str]:
+        """Run all steps; returns what failed, one line each.
+
+        A cube that could not be extended is not looked at again; days that could not be fetched are
+        no reason not to append those that came.
+        """
+        problems = [*map(_run, self.list_fetches())]
+        try:
+            append = self.make_append()
+        except InputError as error:  # nothing was fetched and nothing was there
+            return [*filter(None, problems), f"nothing to append: {error}"]
+        problems.append(_run(append))
+        if problems[-1] is None:
+            problems += [*map(_run, self.list_looks())]
+        return [*filter(None, problems)]
+
+
+def _run(step: Step) -> str | None:
+    """Run a step and log how it went; returns what failed."""
+    logger.info("%s", step)
+    begin = time.monotonic()
+    status = step.run()
+    logger.info("%s: exit status %d after %.0f s", step.stage, status, time.monotonic() - begin)
+    return f"{step.stage} ended with exit status {status}: {step}" if status else None
