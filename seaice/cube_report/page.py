@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -97,5 +98,5 @@ class Page:
 
 
 def _cell(text: str) -> str:
-    is_number = text.replace(" ", "").replace(".", "").replace("-", "").replace("%", "").isdigit()
+    is_number = re.fullmatch(r"-?\d+(\.\d+)?( %)?", text)
     return f'<td class="number">{escape(text)}</td>' if is_number else f"<td>{escape(text)}</td>"

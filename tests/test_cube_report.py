@@ -1,0 +1,182 @@
+"""report: the numbers of the page are those of the cube and of ice_index, and the page is one file."""
+
+import csv
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from days import make_folder
+
+from seaice import InputError
+from seaice.commands import consolidate_data, create_mask
+from seaice.commands import ice_index as index_script
+from seaice.commands import report as script
+from seaice.cube.file import CubeFile
+from seaice.cube_report.page import Page
+from seaice.cube_report.stage import report_cube
+from seaice.flags import DayStatus
+
+
+@pytest.fixture(scope="module")
+def cube_file(tmp_path_factory) -> Path:
+    top = tmp_path_factory.mktemp("report")
+    folder = make_folder(top / "in", days=12, absent=(5, 6))
+    words = ["--source_dir", str(folder.path), "--start_date", "20240101", "--end_date", "20240112"]
+    assert create_mask.main([*words, "--output_file", str(top / "mask.nc")]) == 0
+    more = ["--land_mask_file", str(top / "mask.nc"), "--method", "departure"]
+    assert consolidate_data.main([*words, *more, "--output_file", str(top / "cube.nc")]) == 0
+    return top / "cube.nc"
+
+
+@pytest.fixture(scope="module")
+def outcome(cube_file):
+    page = cube_file.parent / "report.html"
+    return page, report_cube(input_file=cube_file, output_file=page).values
+
+
+class Elements(HTMLParser):
+    """What a page refers to, and the texts of its cells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.alternatives: list[str] = []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        known = dict(attributes)
+        self.addresses += [known[name] for name in ("src", "href") if name in known]
+        self.alternatives += [known["alt"]] if tag == "img" else []
+
+
+def parse(page: Path) -> Elements:
+    elements = Elements()
+    elements.feed(page.read_text(encoding="utf-8"))
+    return elements
+
+
+def test_the_page_is_one_file_without_programs(outcome):
+    page, _ = outcome
+    elements = parse(page)
+    assert elements.addresses and all(a.startswith("data:image/png;base64,") for a in elements.addresses)
+    assert not {"script", "link", "iframe", "object"} & set(elements.tags)
+    assert all(elements.alternatives) and len(elements.alternatives) == 6
+    assert page.stat().st_size < 10e6
+
+
+def test_counts_are_those_of_the_flags(cube_file, outcome):
+    _, values = outcome
+    coverage = values["coverage"]
+    area = 0.0
+    with CubeFile(cube_file) as cube:
+        cell_area = cube.grid.cell_area()
+        for i, name in enumerate(coverage.flags):
+            code = 255 if name == "not_filled" else cube.flag_value(name)
+            has_flag = (cube.flags(slice(None)) == code) & cube.ocean
+            np.testing.assert_array_equal(coverage.cells[:, i], has_flag.sum(axis=(1, 2)), err_msg=name)
+            expected = (has_flag * cell_area).sum(axis=(1, 2))
+            np.testing.assert_allclose(coverage.area[:, 0, i], expected)
+            error = np.where(has_flag, cube.standard_error(slice(None)), np.nan)
+            for number, values_of_day in enumerate(error):
+                errors = values_of_day[~np.isnan(values_of_day)]
+                mean = errors.mean(dtype=float) if errors.size else np.nan
+                np.testing.assert_allclose(coverage.error[number, i], mean, rtol=1e-5, err_msg=name)
+            area += expected
+        np.testing.assert_allclose(area, cell_area[cube.ocean].sum())
+        observed = (cube.flags(slice(None)) == cube.flag_value("observed")).sum(axis=0)
+        np.testing.assert_array_equal(coverage.observed_days, observed * cube.ocean)
+    assert coverage.list_days(DayStatus.ABSENT) == [5, 6]
+    total = sum(coverage.share_of(kind) for kind in ("observed", "filled", "missing"))
+    np.testing.assert_allclose(total, 1)
+    assert coverage.share_of("filled")[5, 0] > 0.9 > coverage.share_of("filled")[4, 0]
+
+
+def test_extents_are_those_of_ice_index(cube_file, outcome, tmp_path):
+    page, values = outcome
+    table = tmp_path / "index.csv"
+    assert index_script.main(["--input_file", str(cube_file), "--output_csv", str(table)]) == 0
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    np.testing.assert_allclose(
+        values["series"].extent[:, 0], [float(row["extent_km2"]) for row in rows], atol=0.06
+    )
+    (line,) = re.findall(r"<li>(whole grid: extent [^<]*)", page.read_text())
+    assert f"{min(float(row['extent_km2']) for row in rows) / 1e6:.3f}" in line
+
+
+def test_the_page_names_days_flags_inputs_and_references(cube_file, outcome):
+    page, values = outcome
+    text = page.read_text()
+    assert "12 days, 2024-01-01 to 2024-01-12" in text
+    assert "10 present, 2 absent, 0 rejected, 0 suspicious" in text
+    assert "<td>2024-01-06</td><td>absent</td>" in text
+    with CubeFile(cube_file) as cube:
+        assert all(digest in text for digest in cube.texts("input_sha256") if digest)
+        assert "10 input files with digests" in text
+    assert "<li>none: the values are simulated</li>" in text and "are simulated.</p>" in text
+    for i, name in enumerate(values["coverage"].flags):
+        cells = values["coverage"].cells[:, i].sum()
+        assert f'<td>{name.replace("_", " ")}</td><td class="number">{cells}</td>' in text
+
+
+def test_scores_are_shown(cube_file, tmp_path):
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    (folder / "scores.csv").write_text("method,rmse\n" + "".join(f"m<{i}>,{i}.5\n" for i in range(70)))
+    page = tmp_path / "r.html"
+    words = ["--input_file", str(cube_file), "--output_file", str(page), "--scores", str(folder)]
+    assert script.main([*words, "--region", "box=0,20,0,20"]) == 0
+    text = page.read_text()
+    assert '<td>m&lt;59&gt;</td><td class="number">59.5</td>' in text and "m&lt;60&gt;" not in text
+    assert "The first 60 of 70 rows." in text
+    assert "<td>box</td>" in text and "barents" not in text
+    assert script.main([*words, "--region", "box=0,20,0,20"]) == 0, "a report replaces a report"
+
+
+def test_suspicious_days_are_drawn_between_their_neighbours(cube_file, tmp_path, monkeypatch):
+    reasons = [""] * 12
+    reasons[0], reasons[3], reasons[5] = "suspicious: <b>shifted</b>", "suspicious: half", "no file"
+    monkeypatch.setattr(CubeFile, "texts", lambda cube, name: reasons)
+    page = tmp_path / "r.html"
+    report = report_cube(input_file=cube_file, output_file=page)
+    assert report.values["coverage"].suspicious == [0, 3]
+    alternatives = parse(page).alternatives
+    assert "2024-01-01 between the days beside it: suspicious: <b>shifted</b>" in alternatives
+    assert "<b>" not in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"output_file": "r.txt"}, "--output_file: expected an ending of .html, found"),
+        ({"input_file": "none.nc"}, "no such cube"),
+        ({"scores": Path("none")}, "expected scores.csv of fill_gaps.py score in none"),
+        ({"region": ["atlantis"]}, "atlantis"),
+    ],
+)
+def test_bad_input_is_one_line(cube_file, tmp_path, change, message):
+    options = {"input_file": cube_file, "output_file": tmp_path / "r.html", **change}
+    with pytest.raises(InputError, match=re.escape(message)):
+        report_cube(**options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_page_of_others_is_not_replaced(cube_file, tmp_path, capsys):
+    page = tmp_path / "index.html"
+    page.write_text("<!DOCTYPE html><html><body>mine</body></html>")
+    assert script.main(["--input_file", str(cube_file), "--output_file", str(page)]) == 2
+    assert "is not replaced" in capsys.readouterr().err
+    assert "mine" in page.read_text()
+
+
+def test_every_text_of_a_page_is_escaped():
+    page = Page("<script>")
+    page.add_heading("<script>")
+    page.add_text("<script>", kind='"><script>')
+    page.add_list(["<script>"])
+    page.add_picture(b"", '"><script>')
+    page.add_table(["<script>"], [["<script>"]], folded="<script>")
+    assert "<script>" not in page.render()
