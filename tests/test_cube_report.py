@@ -2,6 +2,7 @@
 
 import csv
 import re
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -134,6 +135,22 @@ def test_scores_are_shown(cube_file, tmp_path):
     assert "The first 60 of 70 rows." in text
     assert "<td>box</td>" in text and "barents" not in text
     assert script.main([*words, "--region", "box=0,20,0,20"]) == 0, "a report replaces a report"
+
+
+def test_years_are_drawn_over_each_other(cube_file, tmp_path):
+    """Three years by the series of two earlier ones; the climatology is that of those two."""
+    table = tmp_path / "before.csv"
+    assert index_script.main(["--input_file", str(cube_file), "--output_csv", str(table)]) == 0
+    header, *rows = table.read_text().splitlines()
+    earlier = [row.replace("2024-", f"{year}-") for year in (2022, 2023) for row in rows]
+    table.write_text("\n".join([header, *earlier]) + "\n")
+    page = tmp_path / "r.html"
+    options = {"input_file": cube_file, "output_file": page, "region": ["box=0,20,0,20"]}
+    report = report_cube(**options, series_file=[table])
+    assert report.values["series"].dates[0] == date(2022, 1, 1)
+    assert "Extent of the years over each other" in parse(page).alternatives
+    report_cube(**options)
+    assert "Extent of the years over each other" not in parse(page).alternatives
 
 
 def test_suspicious_days_are_drawn_between_their_neighbours(cube_file, tmp_path, monkeypatch):

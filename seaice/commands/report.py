@@ -2,6 +2,7 @@ r"""Write one self-contained HTML page about a cube: coverage, filling, errors, 
 
 Examples
   python report.py --input_file cube.nc --output_file report.html
+  python report.py --input_file cube.nc --output_file report.html --series_file before.csv
   python report.py --input_file cube.nc --output_file report.html --scores scores \
       --region Arctic_region_mask_Meier_AnnGlaciol2007.msk
 
@@ -24,6 +25,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--output_file", type=Path, required=True, help="page to write (.html)")
     add("--land_mask_file", type=Path, help="mask of create_mask.py, as in ice_index.py")
     add("--region", nargs="+", help="regions, as in ice_index.py (default: the seas of the grid)")
+    add(
+        "--series_file",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="series of earlier years (.csv, .nc), of ice_index.py with the same regions or of NSIDC",
+    )
     add("--scores", type=Path, metavar="DIR", help="folder of fill_gaps.py score")
     return parser
 

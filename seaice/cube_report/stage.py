@@ -7,7 +7,8 @@ import json
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ from seaice.cube_report import figures
 from seaice.cube_report.coverage import Coverage, measure_coverage
 from seaice.cube_report.page import Page
 from seaice.flags import DayStatus
+from seaice.ice_index.climate.climatology import LEAST_YEARS
+from seaice.ice_index.climate.periods import LEAST_DAYS
+from seaice.ice_index.climate.pictures import draw_years
+from seaice.ice_index.climate.record import describe_climate
 from seaice.ice_index.series import IndexSeries, draw_series
 from seaice.ice_index.stage import ice_index, read_divisions
 from seaice.regions import SEA_BOXES, find_region_file
@@ -39,6 +44,7 @@ def report_cube(
     output_file: Path,
     land_mask_file: Path | None = None,
     region: Sequence[str] | None = None,
+    series_file: Sequence[Path] = (),
     scores: Path | None = None,
 ) -> Report:
     """Write one self-contained HTML page about a cube.
@@ -53,6 +59,9 @@ def report_cube(
         Mask of ``create_mask.py``, for extent and area as in ``ice_index.py``.
     region : sequence of str, optional
         Regions as in ``ice_index.py``; by default the seas with ocean cells on the grid.
+    series_file : sequence of Path
+        Series of earlier years of the same regions, as for ``ice_index.py``: with three years or more
+        the years are drawn over each other.
     scores : Path, optional
         Folder of ``fill_gaps.py score`` with held-out scores of the filling.
 
@@ -75,7 +84,12 @@ def report_cube(
     rows = _read_scores(Path(scores)) if scores is not None else None
     with CubeFile(input_file) as cube:
         regions = regions or _list_seas(cube)
-        index = ice_index(input_file=input_file, region=regions, land_mask_file=land_mask_file)
+        index = ice_index(
+            input_file=input_file,
+            series_file=series_file,
+            region=regions,
+            land_mask_file=land_mask_file,
+        )
         series: IndexSeries = index.values["series"]
         coverage = measure_coverage(cube, read_divisions(cube, cube.ocean, regions))
         page = Page(f"Report of {cube.path.name}")
@@ -190,11 +204,21 @@ def _add_days(page: Page, cube: CubeFile, coverage: Coverage) -> None:
 
 def _add_extent(page: Page, series: IndexSeries) -> None:
     page.add_heading("Extent and area")
-    with tempfile.TemporaryDirectory() as folder:
-        picture = Path(folder) / "extent.png"
-        draw_series(series, picture)
-        page.add_picture(picture.read_bytes(), "Daily sea ice extent and area by region")
+    picture = _draw_in_memory(partial(draw_series, series))
+    page.add_picture(picture, "Daily sea ice extent and area by region")
+    if series.dates[-1].year - series.dates[0].year >= LEAST_YEARS:
+        whole, *_ = describe_climate(series, least_days=LEAST_DAYS)
+        picture = _draw_in_memory(partial(draw_years, whole, note=series.source))
+        page.add_picture(picture, "Extent of the years over each other")
     page.add_list(series.summarise())
+
+
+def _draw_in_memory(draw: Callable[[Path], None]) -> bytes:
+    """The bytes of a picture that a function writes to a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture.png"
+        draw(path)
+        return path.read_bytes()
 
 
 def _read_scores(folder: Path) -> list[list[str]]:
