@@ -1,4 +1,4 @@
-"""Keep a cube current: fetch what is new or changed, append it, look at it, give alarm.
+"""Keep a cube current: fetch what is new or changed, append it, make index, map and report, give alarm.
 
 Examples
   python update.py --config daily.toml

@@ -216,7 +216,7 @@ DATES = ["--start_date", "20240101", "--end_date", "20240102"]
             {"source_dir": Path("a"), "land_mask_file": Path("m")},
         ),
         ("cache_cube", ["--input_file", "a", "-o", "b"], {"cube_file": Path("a")}),
-        ("ice_index", ["--cube_file", "a"], {"input_file": Path("a")}),
+        ("ice_index", ["--cube_file", "a"], {"input_file": [Path("a")]}),
         ("verify_archive", ["--input", "a", "b"], {"archives": [Path("a"), Path("b")]}),
         ("grid_swaths", ["--input_dir", "a", "-o", "b"], {"input": [Path("a")]}),
         # An option of the stage itself is never another one's name.
