@@ -13,6 +13,7 @@ from seaice.dates import DateRange
 from seaice.flags import FillFlag, Surface
 from seaice.forecast.file import ForecastFile
 from seaice.forecast.network import forecaster as forecaster_module
+from seaice.forecast.network.edges import fit_edges, move_edges
 from seaice.forecast.network.forecaster import Forecaster, build_network, list_bases, read_checkpoint
 from seaice.forecast.network.predict import predict_days
 from seaice.forecast.network.train import train_network
@@ -288,7 +289,43 @@ def test_a_network_of_ones_own(cube, tmp_path):
     with ForecastFile(tmp_path / "test.nc") as file, SeaIceRecord(cube) as record:
         day = file.initial_days[0]
         expected = (record.read_input(day) + 0.25).clip(0, 1)
+        # A quarter of ice everywhere is no ice: the edge is moved.
+        assert 0.25 <= report.values["edges"][0][0] < 0.27
+        expected = move_edges(expected[np.newaxis], report.values["edges"][0][:1])[0]
         np.testing.assert_allclose(file.read(day)[0, 0], expected, atol=0.01)
+
+
+def test_edge_is_the_concentration_with_as_much_ice_as_there_was(cube):
+    """Against a loop over cells; a target after the last day of the record tells nothing."""
+    days = [START + timedelta(days=n) for n in (8, 12, 22)]
+
+    def forecast(record, day):
+        last = record.read_input(day)
+        return np.stack([last - 0.1, last + 0.2]).clip(0, 1)
+
+    with SeaIceRecord(cube) as whole:
+        record = whole.up_to(days[-1] + timedelta(days=1))
+        active = record.find_active_region(DateRange(START, days[-1]))
+        edges = fit_edges(forecast, record, days, active, (1, 2))
+        excess = dict.fromkeys(range(15, 31), 0.0)
+        for day in days[:2]:
+            truth, values = record.read_observed(day + timedelta(days=2)), forecast(record, day)[1]
+            for row, column in zip(*np.nonzero(active & np.isfinite(truth)), strict=True):
+                area = float(np.broadcast_to(record.cell_area, active.shape)[row, column])
+                for percent in excess:
+                    is_ice = values[row, column] >= percent / 100 - 1e-6
+                    observed = truth[row, column] >= 0.15 - 1e-6
+                    excess[percent] += area * (int(is_ice) - int(observed))
+        best = min(excess, key=lambda percent: (round(abs(excess[percent]), 3), percent))
+        assert edges == (0.15, best / 100) and best > 15
+        assert fit_edges(forecast, record, [], active, (1, 2)) == (0.15, 0.15)
+
+
+def test_moved_edge_lies_at_15_percent_and_thick_ice_stays():
+    values = np.array([[0, 0.1, 0.2, 0.275, 0.35, 0.7, 1, np.nan]], np.float32)
+    expected = [[0, 0.075, 0.15, 0.25, 0.35, 0.7, 1, np.nan]]
+    np.testing.assert_allclose(move_edges(values, [0.2]), expected, atol=1e-6)
+    np.testing.assert_allclose(move_edges(values, [0.15]), values, atol=1e-6)
 
 
 def test_persistence_stands_beside_the_loss_of_days_kept_back(cube, tmp_path, caplog):

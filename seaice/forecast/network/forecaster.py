@@ -16,6 +16,7 @@ from seaice.dates import DateRange
 from seaice.forecast.baselines.baseline import Training
 from seaice.forecast.baselines.increments import WINDOW_DAYS
 from seaice.forecast.baselines.registry import BASELINES
+from seaice.forecast.network.edges import move_edges
 from seaice.forecast.network.windows import CHANNELS, PAST_DAYS, read_channels
 from seaice.forecast.record import SeaIceRecord
 from seaice.runtime.networks import checkpoint_file
@@ -122,12 +123,15 @@ class Forecaster:
     device : torch.device
     base : callable or None
         Rule of a baseline; None: the initial day persists.
+    edges : tuple of float
+        Concentrations that are made 15 percent, one a lead; empty: none are.
     """
 
     network: nn.Module
     leads: tuple[int, ...]
     device: torch.device
     base: BaseRule | None = None
+    edges: tuple[float, ...] = ()
 
     def forecast(self, record: SeaIceRecord, day: date) -> np.ndarray:
         """Forecast from an initial day, float32 (leads, rows, columns); NaN outside the ocean."""
@@ -138,6 +142,8 @@ class Forecaster:
             base = np.nan_to_num(self.base(seen, day))
             inputs = np.concatenate([inputs, base - inputs[:1]])
         forecast = (base + self.compute_increments(inputs)).clip(0, 1)
+        if self.edges:
+            forecast = move_edges(forecast, self.edges)
         forecast[:, np.isnan(seen.read_input(day))] = np.nan
         return forecast
 
@@ -243,7 +249,8 @@ def load_forecaster(path: Path, record: SeaIceRecord, device: torch.device) -> F
     leads, on = tuple(content["leads"]), content["on"]
     network = build_network(content["model"], leads=len(leads), on=on, options=content["options"])
     checkpoint_file.load_state(network, content["state"], path)
-    forecaster = Forecaster(network.to(device).eval(), leads, device)
+    edges = tuple(content.get("edges", ()))
+    forecaster = Forecaster(network.to(device).eval(), leads, device, edges=edges)
     if on is None:
         return forecaster
     period = DateRange(*map(date.fromisoformat, content["training_days"]))

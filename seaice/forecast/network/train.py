@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import seaice
 from seaice import InputError
+from seaice.cf import ICE_EDGE
 from seaice.dates import DateRange
+from seaice.forecast.network.edges import fit_edges
 from seaice.forecast.network.forecaster import (
     FORMAT,
     Forecaster,
@@ -71,7 +73,8 @@ def train_network(
     """Train a network to correct persistence, and forecast every initial day of a test with it.
 
     The network starts as persistence, or as the baseline of ``on``. AdamW, the rate rises to 1.5e-3 and
-    falls to nothing. The same command run again continues an interrupted training.
+    falls to nothing. Where training days are forecast with too much ice, the edge of that lead is moved
+    back. The same command run again continues an interrupted training.
 
     Parameters
     ----------
@@ -126,7 +129,7 @@ def train_network(
     Returns
     -------
     Report
-        ``values``: steps, seconds, parameters, windows, initial_days.
+        ``values``: steps, seconds, parameters, windows, edges, initial_days.
     """
     from seaice.runtime.networks.device import choose_device
     from seaice.runtime.networks.precision import choose_precision
@@ -168,7 +171,7 @@ def train_network(
         with exclusive(output_dir / "training"):
             training = _Training(record, days, settings, name, chosen_device, workers, resume)
             networks = [training.run(path, number) for number, path in enumerate(paths, seed)]
-            report = _describe([trainer for trainer, _ in networks], days)
+            report = _describe(networks, days)
             report.outputs += paths
             if days.schedule is not None:
                 starts, tested = days.schedule.initial_days, output_dir / "test.nc"
@@ -240,6 +243,7 @@ class _Training:
         seen, self._leads, on = record.up_to(days.trained.end), days.leads, settings["on"]
         self._base = None if on is None else fit_base(on, seen, days.trained, days.leads)
         active = seen.find_active_region(days.trained)
+        self._seen = seen
         self._windows = TrainingDays(seen, days.trained, days.leads, active, self._base)
         self._watch = (
             Watch(record, days.watched, days.training.end, self._windows, self._base)
@@ -286,11 +290,17 @@ class _Training:
             trainer.resume(read_checkpoint(path))
         forecaster = Forecaster(trainer.network, self._leads, self._device, self._base)
         trainer.run(lambda: self._watch.describe(forecaster) if self._watch else "")
-        trainer.save()
+        forecaster = replace(forecaster, edges=self._fit_edges(forecaster))
+        trainer.save(forecaster.edges)
         return trainer, forecaster
 
+    def _fit_edges(self, forecaster: Forecaster) -> tuple[float, ...]:
+        days = [self._windows.days[number] for number in self._windows.forwards]
+        return fit_edges(forecaster.forecast, self._seen, days, self._windows.active, self._leads)
 
-def _describe(trainers: Sequence[Trainer], days: _Days) -> Report:
+
+def _describe(networks: Sequence[tuple[Trainer, Forecaster]], days: _Days) -> Report:
+    trainers = [trainer for trainer, _ in networks]
     trainer = trainers[0]
     windows = trainer.days
     parameters = sum(p.numel() for p in trainer.network.parameters())
@@ -304,6 +314,12 @@ def _describe(trainers: Sequence[Trainer], days: _Days) -> Report:
             f"({trainer.step / max(trainer.seconds, 1e-9):.1f} a second)"
             for trainer in trainers
         ),
+    ]
+    report.lines += [
+        f"seed {trainer.plan.seed}: too much ice on the training days; what is forecast as "
+        f"{', '.join(f'{100 * edge:.0f}' for edge in forecaster.edges)} % by lead is made 15 %"
+        for trainer, forecaster in networks
+        if max(forecaster.edges) > ICE_EDGE
     ]
     if days.watched:
         report.lines.append(
@@ -320,6 +336,7 @@ def _describe(trainers: Sequence[Trainer], days: _Days) -> Report:
         "seconds": sum(trainer.seconds for trainer in trainers),
         "parameters": parameters,
         "windows": count,
+        "edges": [list(forecaster.edges) for _, forecaster in networks],
         "initial_days": list(days.schedule.initial_days) if days.schedule else [],
     }
     return report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,9 +183,10 @@ class Trainer:
             raise InputError(f"the error of step {step} is no number: choose another --seed")
         return float(values.double().mean())
 
-    def save(self) -> None:
-        """Write the checkpoint whole or not at all."""
+    def save(self, edges: Sequence[float] = ()) -> None:
+        """Write the checkpoint whole or not at all; ``edges`` belong to a finished training."""
         content = self._metadata | {
+            "edges": list(edges),
             "state": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "step": self.step,
