@@ -60,6 +60,14 @@ def test_interval_coverage_has_a_row_for_every_test(benchmark, capsys):
     assert all(0 <= float(share) <= 100 for row in rows for share in row[2:])
 
 
+def test_departures_of_extents_from_a_straight_line(benchmark):
+    """By hand: a day of 10 between 6 and 8, a day of 8 between 10 and 9; none where a day lacks."""
+    measure = benchmark("fitted_fill").measure_departures
+    extents = np.array([6, 10, 8, 9, np.nan])
+    np.testing.assert_allclose(measure(extents, [(1, 1)]), [30, -18.75])
+    np.testing.assert_allclose(measure(extents, [(2, 1)]), [100 * (1 - (6 + 2 * 9) / 3 / 8)], atol=1e-9)
+
+
 @pytest.mark.slow
 def test_fill_kernel_compares_equal_results(benchmark, folder, capsys):
     words = [*TINY, "--days", "3", "--crop", "64", "--folder", str(folder)]

@@ -229,11 +229,17 @@ def test_slopes_are_those_of_finite_differences(is_mirrored):
     network, rng = random_network(3), np.random.default_rng(2)
     features = rng.normal(0, 1, (20, kernels.FEATURES)).astype(np.float32)
     target, batch = rng.normal(0, 1, 20).astype(np.float32), np.array([3, 1, 17, 8])
+    edge = np.stack([*rng.normal(0, 1, (2, 20)), rng.integers(0, 2, 20), rng.uniform(0, 2, 20)], axis=1)
+    edge = edge.astype(np.float32)
     slopes = Network(*(np.full_like(a, 9) for a in network))
-    kernels._differentiate(network, slopes, features, target, batch, is_mirrored)
+    kernels._differentiate(network, slopes, features, target, edge, batch, is_mirrored)
 
     def error(network):
-        return np.mean((output_of(network, features[batch], is_mirrored) - target[batch]) ** 2)
+        output = output_of(network, features[batch], is_mirrored)
+        start, step, side, weight = edge[batch].T.astype(np.float64)
+        z = start + step * output
+        penalty = weight * ((np.sqrt(1 + z**2) + z) / 2 - side * z)
+        return np.mean((output - target[batch]) ** 2 + penalty)
 
     for part, slope in zip(Network._fields, slopes, strict=True):
         for place in list(np.ndindex(slope.shape))[:: max(1, slope.size // 12)]:
@@ -243,6 +249,42 @@ def test_slopes_are_those_of_finite_differences(is_mirrored):
                 array[place] += step
                 moved.append(error(network._replace(**{part: array})))
             assert slope[place] == pytest.approx((moved[1] - moved[0]) / 2e-5, rel=2e-3, abs=2e-5)
+
+
+def test_thresholds_keep_the_ice_of_both_ends(monkeypatch):
+    """By hand: ice lies where the estimate is above 14 in gaps of 1 + 1 days, above 18 in 9 + 9 days."""
+    monkeypatch.setattr(fit, "_CLASS", 50)
+    estimate = np.tile(np.arange(0, 30, 0.5, dtype=np.float32), 2)
+    code = np.repeat(np.array([11, 99], np.uint8), 60)
+    ends = np.where(estimate >= np.where(code == 11, 14, 18), 60, 2)
+    features = np.zeros((120, kernels.FEATURES), np.float32)
+    features[:, kernels.VALUE] = features[:, kernels.VALUE + 1] = (ends - estimate) / 10
+    unused = np.zeros(120, np.float32), code, np.zeros(120, bool)
+    samples = fit.Samples(features, estimate, *unused)
+    network = Network.of_sizes(kernels.FEATURES, 7, 5)
+    thresholds = fit._fit_thresholds(network, samples, True)
+    # The variance of a random walk is b f / (b + f): 0.5, 2.5 and 4.5.
+    np.testing.assert_allclose(thresholds[[11, 55, 99]], [14, 16, 18], rtol=1e-5)
+    # Days without ice tell nothing.
+    nothing = replace(samples, features=np.zeros_like(features), estimate=np.zeros_like(estimate))
+    assert (fit._fit_thresholds(network, nothing, True) == 15).all()
+
+
+def test_the_threshold_of_a_gap_is_that_of_both_its_ends():
+    stack, ocean = gappy_ice(12, 20, 20, 4, 0.0), np.ones((20, 20), bool)
+    stack[4:6] = NAN
+    at_15 = np.full(100, 15, np.float32)
+    fills = []
+    for gaps in ((), (12, 21), (11, 22, 33)):
+        thresholds = at_15.copy()
+        thresholds[list(gaps)] = 10
+        weights = packaged_weights()
+        two_sided = replace(weights.two_sided, thresholds=thresholds)
+        fills.append(replace(PLAIN, fitted=replace(weights, two_sided=two_sided)).fill(stack, ocean))
+    plain, moved, others = (f.values[4:6] for f in fills)
+    is_low = (plain > 10) & (plain < 15)
+    assert is_low.any() and (moved[is_low] >= 15).all()
+    np.testing.assert_array_equal(others, plain)
 
 
 @pytest.mark.parametrize(("observed", "predicted"), [((46, 43), 40), ((90, 20), 40), ((43, 47), -60)])
@@ -589,7 +631,8 @@ BAD = {
     "not of base 64": altered(lambda s: s["two_sided"].update(weights_1="Tof4?")),
     "other sizes": altered(lambda s: s["one_sided"].update(bias_1=s["one_sided"]["bias_2"])),
     "not numbers": altered(lambda s: s["two_sided"].update(bias_3="AADAfw==")),
-    "threshold": altered(lambda s: s["two_sided"].update(thresholds=[float("nan")] * 19)),
+    "threshold": altered(lambda s: s["two_sided"].update(thresholds=[float("nan")] * 100)),
+    "thresholds by length": altered(lambda s: s["two_sided"].update(thresholds=[15.0] * 19)),
     "length": altered(lambda s: s["two_sided"].update(longest=200)),
     "no network": altered(lambda s: s.update(two_sided=3)),
 }

@@ -539,8 +539,10 @@ def predict(  # type: ignore[no-untyped-def]
             scale = spread_of_gap(back, forward) * np.float32(0.5 if is_two_sided else 1.0)
             v = estimates[n] + scale * outputs[0 if is_two_sided else 1, columns[n]]
             v = min(max(v, np.float32(0.0)), np.float32(100.0))
-            threshold = thresholds[0 if is_two_sided else 1, back + forward]
-            predicted[n] = move_threshold(v, threshold)
+            if state[cell] == ALONE_IN_GAP:
+                # Where neighbours take part they tell on which side of the edge a cell lies.
+                v = move_threshold(v, thresholds[0 if is_two_sided else 1, 10 * back + forward])
+            predicted[n] = v
 
 
 @_compile
@@ -839,9 +841,13 @@ def _list_near(flag, index, state, offsets, y, x, near):  # type: ignore[no-unty
 
 @_compile
 def train(  # type: ignore[no-untyped-def]
-    network, slopes, means, squares, features, target, samples, batch, progress, rate, decay, is_paired
-):
-    """Go through samples once in steps of AdamW on the squared error; the network is changed in place.
+    network, slopes, means, squares, features, target, edge, samples, batch, progress, rate, decay,
+    is_paired
+):  # fmt: skip
+    """Go through samples once in steps of AdamW; the network is changed in place.
+
+    The loss of an output x is (x - target)^2, plus a penalty for the wrong side of the ice edge:
+    weight ((sqrt(1 + z^2) + z) / 2 - side z), where z = a + b x.
 
     Parameters
     ----------
@@ -849,6 +855,8 @@ def train(  # type: ignore[no-untyped-def]
         As in :func:`evaluate`; ``slopes``, ``means`` and ``squares`` are tuples of arrays like it.
     features : ndarray of float32, shape (n, FEATURES)
     target : ndarray of float32, shape (n,)
+    edge : ndarray of float32, shape (n, 4)
+        a, b, side (1 where there is ice, else 0) and weight of every sample.
     samples : ndarray of int64
         Numbers of the samples, in the order in which they are taken.
     batch : int
@@ -862,7 +870,8 @@ def train(  # type: ignore[no-untyped-def]
     step, steps = progress
     for begin in range(0, samples.size - batch + 1, batch):
         is_mirrored = is_paired and step % 2 == 1
-        _differentiate(network, slopes, features, target, samples[begin : begin + batch], is_mirrored)
+        part = samples[begin : begin + batch]
+        _differentiate(network, slopes, features, target, edge, part, is_mirrored)
         now = np.float32(rate * 0.5 * (1.0 + np.cos(np.pi * step / steps)))
         step += 1
         first = np.float32(1.0 / (1.0 - 0.9**step))
@@ -892,8 +901,10 @@ def _descend(weights, slope, mean, square, rate, first, second, decay):  # type:
 
 
 @_compile
-def _differentiate(network, slopes, features, target, batch, is_mirrored):  # type: ignore[no-untyped-def]
-    """Slopes of the mean squared error of a batch."""
+def _differentiate(  # type: ignore[no-untyped-def]
+    network, slopes, features, target, edge, batch, is_mirrored
+):
+    """Slopes of the mean loss of a batch."""
     w1, b1, w2, b2, w3, b3 = network
     g1, h1, g2, h2, g3, h3 = slopes
     for array in (g1, g2):
@@ -920,7 +931,11 @@ def _differentiate(network, slopes, features, target, batch, is_mirrored):  # ty
         for k in range(b2.size):
             u2[k] = _activate(a2[k])
             output += w3[k] * u2[k]
-        error = (output - target[s]) * np.float32(2.0 / batch.size)
+        a, b, side, weight = edge[s, 0], edge[s, 1], edge[s, 2], edge[s, 3]
+        z, unit = a + b * output, np.float32(1.0)
+        likely = np.float32(0.5) * (unit + z / np.sqrt(unit + z * z))
+        error = np.float32(2.0) * (output - target[s]) + weight * b * (likely - side)
+        error /= np.float32(batch.size)
         h3[0] += error
         for k in range(b2.size):
             g3[k] += error * u2[k]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ from seaice.dates import from_day_number
 from seaice.flags import FillFlag
 from seaice.gapfill import Record
 from seaice.gapfill.increments.weights import (
+    GAPS,
     FittedNetwork,
     IncrementWeights,
     Network,
@@ -47,9 +49,12 @@ _UNITS = (24, 12)
 _TRIAL_EPOCHS, _EPOCHS = 8, 24
 _BATCH, _RATE, _DECAY = 1024, 3e-3, 1e-2
 _FEWEST_STEPS = 1_000
-# Lengths of gaps whose samples tell a threshold together.
-_CLASSES = {True: ((2, 2), (3, 5), (6, 9), (10, 18)), False: ((1, 1), (2, 3), (4, 9))}
+# Samples of gaps whose random walks vary alike tell a threshold together: at least so many of a class.
+_CLASS = 20_000
 _EDGE = 15.0
+_THRESHOLDS = (5.0, 25.0)
+# Weight of the penalty for the wrong side of the edge, and percent over which it sets in.
+_EDGE_WEIGHT, _EDGE_WIDTH = 1.0, 16.0
 _LEAST_ERROR = 0.1
 
 
@@ -100,10 +105,15 @@ class Samples:
     @property
     def spread(self) -> np.ndarray:
         """Percent by which the output of a network is multiplied, float32 (n,)."""
-        from seaice.gapfill.increments._kernels import spread_of_gap
+        return _spread_by_code()[self.code]
 
-        table = np.array([spread_of_gap(c // 10, c % 10) if c else 1.0 for c in range(100)], np.float32)
-        return table[self.code]
+
+@cache
+def _spread_by_code() -> np.ndarray:
+    """Percent by which the output of a network is multiplied, float32 (gaps)."""
+    from seaice.gapfill.increments._kernels import spread_of_gap
+
+    return np.array([spread_of_gap(c // 10, c % 10) if c else 10.0 for c in range(GAPS)], np.float32)
 
 
 def choose_weights(record: Record, packaged: IncrementWeights, beside: np.ndarray) -> IncrementWeights:
@@ -357,6 +367,7 @@ def fit_network(samples: Samples, is_two_sided: bool, *, epochs: int = _EPOCHS) 
     rng = np.random.default_rng(int(is_two_sided))
     fit_samples = samples.select(np.flatnonzero(~samples.is_held_out))
     target = (fit_samples.truth - fit_samples.estimate) / fit_samples.spread
+    edge = _describe_edge(fit_samples)
     network = Network.of_sizes(kernels.FEATURES, *_UNITS)
     for weights, share in (
         (network.weights_1, 1.0),
@@ -372,13 +383,23 @@ def fit_network(samples: Samples, is_two_sided: bool, *, epochs: int = _EPOCHS) 
     for epoch in range(epochs):
         shuffled, progress = rng.permutation(len(fit_samples)), (epoch * steps, epochs * steps)
         kernels.train(
-            network, slopes, means, squares, fit_samples.features, target, shuffled, batch, progress,
-            _RATE, np.float32(_DECAY), is_two_sided,
+            network, slopes, means, squares, fit_samples.features, target, edge, shuffled, batch,
+            progress, _RATE, np.float32(_DECAY), is_two_sided,
         )  # fmt: skip
     days, counts = np.unique(samples.days, return_counts=True)
     known = days[counts >= 50]
     thresholds = _fit_thresholds(network, samples, is_two_sided)
     return FittedNetwork(network, thresholds, int(known.max(initial=0)))
+
+
+def _describe_edge(samples: Samples) -> np.ndarray:
+    """What the penalty for the wrong side of the edge depends on, float32 (n, 4)."""
+    edge = np.empty((len(samples), 4), np.float32)
+    edge[:, 0] = (samples.estimate - _EDGE) / _EDGE_WIDTH
+    edge[:, 1] = samples.spread / _EDGE_WIDTH
+    edge[:, 2] = samples.truth >= _EDGE
+    edge[:, 3] = _EDGE_WEIGHT
+    return edge
 
 
 def predict(network: Network, samples: Samples, is_two_sided: bool) -> np.ndarray:
@@ -413,13 +434,48 @@ def measure_gain(fitted: FittedNetwork, samples: Samples, is_two_sided: bool) ->
 
 
 def _fit_thresholds(network: Network, samples: Samples, is_two_sided: bool) -> np.ndarray:
-    """By length of gap the percent above which as many predictions lie as observations above 15."""
-    prediction = predict(network, samples, is_two_sided)
-    thresholds = np.full(2 * LARGEST_GAP + 1, _EDGE, np.float32)
-    for shortest, longest in _CLASSES[is_two_sided]:
-        selected = (samples.days >= shortest) & (samples.days <= longest)
-        extent = int((samples.truth[selected] >= _EDGE).sum())
-        if 0 < extent < selected.sum():
+    """By gap the percent above which as many predictions lie as there is ice on both ends on the mean.
+
+    The ends know the extent better than the few days in between that were sampled: over a record what
+    it gains and loses beside a straight line evens out. The thresholds lie on a straight line over the
+    variance of a random walk within the gap: the less is known of a cell, the more a mean spreads the
+    edge, and few days tell little of a single length of gaps.
+    """
+    prediction, ice = predict(network, samples, is_two_sided), _interpolate_ice(samples)
+    variance = (samples.spread / 10) ** 2
+    points = []
+    for selected in _split_classes(variance):
+        extent = round(ice[selected].sum())
+        if 0 < extent < len(selected):
             threshold = np.sort(prediction[selected])[::-1][extent - 1]
-            thresholds[shortest : longest + 1] = np.clip(threshold, 5.0, 25.0)
-    return thresholds
+            points.append((variance[selected].mean(), threshold, np.sqrt(len(selected))))
+    walks = (_spread_by_code() / 10) ** 2
+    if not points:
+        return np.full(len(walks), _EDGE, np.float32)
+    x, y, weights = np.array(points).T
+    degree = min(1, len(points) - 1)
+    line = np.polynomial.Polynomial.fit(x, y, degree, w=weights)
+    return np.clip(line(walks), *_THRESHOLDS).astype(np.float32)
+
+
+def _interpolate_ice(samples: Samples) -> np.ndarray:
+    """Ice (1) or none (0) at both ends of the gap of each sample, linear in time, float64 (n,)."""
+    from seaice.gapfill.increments._kernels import VALUE
+
+    back, forward = np.divmod(samples.code.astype(np.float64), 10)
+    # Features are departures from the estimate in tenths; half a step of a packed value is lost.
+    ends = samples.estimate[:, None] + 10 * samples.features[:, VALUE : VALUE + 2]
+    ice = ends >= _EDGE - 0.005
+    return np.asarray((forward * ice[:, 0] + back * ice[:, 1]) / (back + forward))
+
+
+def _split_classes(variance: np.ndarray) -> list[np.ndarray]:
+    """Numbers of samples of like variance; all of one variance are in one class."""
+    order = np.argsort(variance, kind="stable")
+    cuts, first = [], 0
+    ends = [*(np.flatnonzero(np.diff(variance[order])) + 1).tolist(), len(order)]
+    for end in ends:
+        if end - first >= _CLASS:
+            cuts.append(end)
+            first = end
+    return [part for part in np.split(order, cuts[:-1] if cuts else []) if len(part)]

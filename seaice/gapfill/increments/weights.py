@@ -19,6 +19,8 @@ from seaice.runtime.json_files import parse_json
 
 PACKAGED = Path(__file__).with_name("weights.json")
 _CODES = 256
+# Numbers of gaps: 10 x days back + days forward.
+GAPS = 11 * LARGEST_GAP + 1
 
 
 class Network(NamedTuple):
@@ -45,8 +47,8 @@ class FittedNetwork:
     Attributes
     ----------
     network : Network
-    thresholds : ndarray of float32, shape (19,)
-        By length of the gap, days: percent that are moved to 15, so that the extent is kept.
+    thresholds : ndarray of float32, shape (100,)
+        By 10 x days back + days forward: percent that are moved to 15, so that the extent is kept.
     longest : int
         Longest gap that it was fitted to, days from value to value.
     """
@@ -134,7 +136,7 @@ def _fitted_network(stored: Mapping[str, Any] | None) -> FittedNetwork | None:
     network = Network(*(arrays[n].reshape(e.shape) for n, e in zip(Network._fields, empty, strict=True)))
     thresholds = np.array(stored["thresholds"], np.float32)
     longest = int(stored["longest"])
-    if thresholds.shape != (2 * LARGEST_GAP + 1,) or not 0 <= longest <= 2 * LARGEST_GAP:
+    if thresholds.shape != (GAPS,) or not 0 <= longest <= 2 * LARGEST_GAP:
         raise ValueError("thresholds or lengths of gaps of another kind")
     if not (all(np.isfinite(a).all() for a in network) and ((thresholds > 1) & (thresholds < 30)).all()):
         raise ValueError("numbers that no fit gives")
