@@ -164,6 +164,26 @@ def test_a_field_stays_a_field(tmp_path, ending):
         assert float(dataset.sst[0].mean()) == pytest.approx(278.7, abs=0.2)
 
 
+def test_concentration_is_chosen_among_several(tmp_path):
+    grid = Grid("x", 10, 10, 50e3, -250e3, -250e3, "EPSG:6931")
+    described = {"units": "%", "grid_mapping": "crs"}
+    xr.Dataset(
+        {
+            "raw": (("y", "x"), np.full((10, 10), 20.0), described),
+            "ice_conc": (("y", "x"), np.full((10, 10), 40.0), described),
+            "crs": ((), 0, grid.to_cf()),
+        },
+        {"y": grid.y, "x": grid.x},
+    ).to_netcdf(tmp_path / "day.nc")
+    path, target = tmp_path / "o.nc", "EPSG:6931:25000:-100000,-100000,100000,100000"
+    regrid(input_file=tmp_path / "day.nc", output_file=path, grid=target)
+    regrid(input_file=tmp_path / "day.nc", output_file=tmp_path / "p.nc", grid=target, variable="raw")
+    with xr.open_dataset(path) as chosen, xr.open_dataset(tmp_path / "p.nc") as asked:
+        assert float(chosen.ice_conc.max()) == pytest.approx(0.4)
+        assert chosen.ice_conc.attrs["units"] == "1"
+        assert float(asked.raw.max()) == 20
+
+
 def test_classes_come_from_the_nearest_cell(tmp_path):
     classes = np.arange(100, dtype=np.uint8).reshape(10, 10) % 3
     attributes = {

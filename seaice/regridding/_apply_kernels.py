@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numba import njit
 
 from seaice.runtime.compiled_kernels import compile_loop
 
@@ -62,6 +63,33 @@ def average(
             error[t] = deviation / valid if is_told and is_uncertain else np.nan
 
 
+@njit(inline="always")
+def _find_widest(  # type: ignore[no-untyped-def]
+    start, stop, indices, weights, values, codes, flags, only, area
+):
+    """Find the code with the largest weight among cells with a value; of one flag if ``only`` >= 0.
+
+    ``area`` holds 256 zeros, before and after.
+    """
+    low, high = 255, 0
+    for k in range(start, stop):
+        s = indices[k]
+        if not math.isnan(values[s]) and (only < 0 or flags[s] == only):
+            low, high = min(low, codes[s]), max(high, codes[s])
+    if low >= high:  # the usual case: one code
+        return low
+    for k in range(start, stop):
+        s = indices[k]
+        if not math.isnan(values[s]) and (only < 0 or flags[s] == only):
+            area[codes[s]] += weights[k]
+    best = low
+    for code in range(low, high + 1):
+        if area[code] > area[best] * (1 + 1e-6):
+            best = code
+    area[low : high + 1] = 0
+    return best
+
+
 @compile_loop
 def choose_codes(
     first: int,
@@ -95,36 +123,13 @@ def choose_codes(
     area = np.zeros(256)
     has_days = days.size > 0
     for t in range(first, end):
+        start, stop = indptr[t], indptr[t + 1]
         if math.isnan(mean[t]):
             flag[t] = missing
             if has_days:
                 day[t] = 0
             continue
-        low, high = 255, 0
-        for k in range(indptr[t], indptr[t + 1]):
-            s = indices[k]
-            if not math.isnan(values[s]):
-                code = flags[s]
-                area[code] += weights[k]
-                low, high = min(low, code), max(high, code)
-        best = low
-        for code in range(low, high + 1):
-            if area[code] > area[best] * (1 + 1e-6):
-                best = code
-        area[low : high + 1] = 0
-        flag[t] = best
-        if not has_days:
-            continue
-        low, high = 255, 0
-        for k in range(indptr[t], indptr[t + 1]):
-            s = indices[k]
-            if flags[s] == best and not math.isnan(values[s]):
-                code = days[s]
-                area[code] += weights[k]
-                low, high = min(low, code), max(high, code)
-        chosen = low
-        for code in range(low, high + 1):
-            if area[code] > area[chosen] * (1 + 1e-6):
-                chosen = code
-        area[low : high + 1] = 0
-        day[t] = chosen
+        flag[t] = _find_widest(start, stop, indices, weights, values, flags, flags, -1, area)
+        if has_days:
+            best = int(flag[t])
+            day[t] = _find_widest(start, stop, indices, weights, values, days, flags, best, area)

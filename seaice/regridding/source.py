@@ -13,7 +13,7 @@ from seaice.cube.file import CubeFile, is_cube
 from seaice.dates import DateRange, day_number, from_day_number
 from seaice.fields.open import open_stored
 from seaice.fields.options import ReadOptions
-from seaice.fields.stack import FieldStack
+from seaice.fields.stack import FieldStack, find_concentration
 from seaice.flags import FillFlag, is_ocean, read_flag_values
 from seaice.grids import Grid
 from seaice.open_file.address import Place, locate
@@ -130,7 +130,7 @@ class FieldSource(Source):
     """Maps of one variable of any file on a grid of square cells."""
 
     def __init__(self, path: Place, variable: str | None) -> None:
-        name = variable or _choose_classes(path)
+        name = variable or find_concentration(path) or _choose_classes(path)
         self._field = field = FieldStack(path, ReadOptions(variable=name, quality_level=0))
         self.path, self.variable, self.grid = path, field.variable, field.grid
         self.periods = field.periods
