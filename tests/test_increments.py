@@ -336,12 +336,12 @@ def test_both_networks_and_the_kriging_take_part():
 
 
 def test_bands_in_any_order_and_number_give_the_same(monkeypatch):
-    stack, ocean = gappy_ice(9, 70, 40, 2, 0.7), some_ocean(70, 40)
+    stack, ocean = gappy_ice(9, 140, 70, 2, 0.7), some_ocean(140, 70)
     expected = PLAIN.fill(stack, ocean)
 
-    def backwards(loop, rows, *arguments):
-        for y in reversed(range(0, rows, 3)):
-            loop(y, min(rows, y + 3), *arguments)
+    def backwards(loop, tiles, *arguments, multiple):
+        for i in reversed(range(0, tiles, multiple)):
+            loop(i, i + multiple, *arguments)
 
     monkeypatch.setattr("seaice.gapfill.increments.each_band", backwards)
     for a, b in zip(expected, PLAIN.fill(stack, ocean), strict=True):

@@ -16,7 +16,6 @@ import logging
 import re
 import struct
 import uuid
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -103,7 +102,7 @@ class Batch:
                 raise ValueError("no batch file")
             file.seek(size - _TRAILER.size - length)
             text = file.read(length)
-        if zlib.crc32(text) != checksum:
+        if _checksum(text) != checksum:
             raise ValueError("damaged index")
         index = json.loads(text)
         self.made_of: dict[str, Any] = index["made_of"]
@@ -121,7 +120,7 @@ class Batch:
             for day, entry in zip(self.days, self._entries, strict=True):
                 sizes: dict[str, list[int]] = entry["sizes"]
                 content = file.read(sum(map(sum, sizes.values())))
-                if zlib.crc32(content) != entry["crc32"]:
+                if _checksum(content) != entry["crc32"]:
                     raise OSError(
                         f"{self.path} is damaged at {day.record.day}; remove it and run the same "
                         "command again"
@@ -165,7 +164,7 @@ class BatchWriter:
             for name in PACKED:
                 for chunk in packed.chunks[name]:
                     self._file.write(chunk)
-                    checksum = zlib.crc32(chunk, checksum)
+                    checksum = _checksum(chunk, checksum)
         stored = asdict(record) | {"day": str(record.day), "status": int(record.status)}
         sizes = {name: [len(chunk) for chunk in packed.chunks[name]] for name in PACKED}
         self._days.append({"record": stored, "counts": packed.counts, "crc32": checksum, "sizes": sizes})
@@ -176,7 +175,7 @@ class BatchWriter:
         first, last = (self._days[i]["record"]["day"] for i in (0, -1))
         with name_full_disk(self._folder):
             self._file.write(text)
-            self._file.write(_TRAILER.pack(len(text), zlib.crc32(text), _MAGIC))
+            self._file.write(_TRAILER.pack(len(text), _checksum(text), _MAGIC))
             self._file.flush()
             flush(self._temporary)
         self._file.close()
@@ -195,6 +194,13 @@ class BatchWriter:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _checksum(data: bytes, before: int = 0) -> int:
+    """CRC-32 of data that follow others with the CRC-32 ``before``; many times as fast as zlib's."""
+    from isal import isal_zlib
+
+    return int(isal_zlib.crc32(data, before))
 
 
 @contextlib.contextmanager

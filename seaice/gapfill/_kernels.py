@@ -235,13 +235,17 @@ def _smear(  # type: ignore[no-untyped-def]
             pass
         elif side == 0.0:
             means[i] = values[slot, c]
-        elif not inner[c]:
-            means[i] = _smear_one(values, flag, slot, index, rows[c], columns[c], side)
         else:
-            while i + n < cells.size and cells[i + n] == c + n and days[i + n] == d and inner[c + n]:
+            while (
+                inner[c] and i + n < cells.size and cells[i + n] == c + n and days[i + n] == d
+                and inner[c + n]
+            ):  # fmt: skip
                 n += 1
-            first = (np.int64(c), index[rows[c] - 1, columns[c]], index[rows[c] + 1, columns[c]])
-            _smear_run(values[slot], flag[slot], first, side, means[i : i + n])
+            if n == 1:
+                means[i] = _smear_one(values, flag, slot, index, rows[c], columns[c], side)
+            else:
+                first = (np.int64(c), index[rows[c] - 1, columns[c]], index[rows[c] + 1, columns[c]])
+                _smear_run(values[slot], flag[slot], first, side, means[i : i + n])
         i += n
 
 
@@ -296,7 +300,7 @@ def _departures_beside(  # type: ignore[no-untyped-def]
     one is near. Two threads may look at a block at a time; both write the same.
     """
     here, reach = order[t], weight_s.size - 1
-    margin = -(-reach // BLOCK)
+    margin, v_here, code = -(-reach // BLOCK), values[here], flag[here]
     for i in range(cells.size):
         c, b, f = cells[i], back[i], forward[i]
         sums[i, 1] = 0.0
@@ -321,23 +325,22 @@ def _departures_beside(  # type: ignore[no-untyped-def]
             is_beside = _has_neighbour(flag, here, before, after, index, y, x, reach)
             sums[i, 0], sums[i, 1], sums[i, 2], sums[i, 3] = 0.0, 1.0 if is_beside else 0.0, 0.0, 0.0
             continue
-        total, weight, low, high = 0.0, 0.0, np.inf, -np.inf
-        left, right = max(0, x - reach), min(index.shape[1] - 1, x + reach)
+        total, weight, low, high = 0.0, 0.0, np.float32(np.inf), np.float32(-np.inf)
+        left, right = max(0, x - reach), min(index.shape[1], x + reach + 1)
+        v_before, v_after = values[before], values[after]
+        code_before, code_after = flag[before], flag[after]
         for q in range(max(0, y - reach), min(index.shape[0], y + reach + 1)):
-            w_row = weight_s[abs(q - y)]
-            for block in range(left // BLOCK, right // BLOCK + 1):
-                if observed[q // BLOCK, block] == NO:
+            w_row, numbers = weight_s[abs(q - y)], index[q]
+            for r in range(left, right):
+                n = np.int64(numbers[r])
+                # OBSERVED is 0: the bits of the flags together are 0 if all three are observed.
+                if n < 0 or code[n] | code_before[n] | code_after[n]:
                     continue
-                for r in range(max(left, block * BLOCK), min(right, block * BLOCK + BLOCK - 1) + 1):
-                    n = index[q, r]
-                    # OBSERVED is 0: the bits of the flags together are 0 if all three are observed.
-                    if n < 0 or flag[here, n] | flag[before, n] | flag[after, n]:
-                        continue
-                    v, p = np.float64(values[here, n]), np.float64(values[before, n])
-                    w = w_row * weight_s[abs(r - x)]
-                    total += w * (v - p - share * (values[after, n] - p))
-                    weight += w
-                    low, high = min(low, v), max(high, v)
+                v, p = v_here[n], np.float64(v_before[n])
+                w = w_row * weight_s[abs(r - x)]
+                total += w * (v - p - share * (v_after[n] - p))
+                weight += w
+                low, high = v if v < low else low, v if v > high else high
         sums[i, 0], sums[i, 1], sums[i, 2], sums[i, 3] = total, weight, low, high
 
 

@@ -56,13 +56,13 @@ def allowed_processors() -> int:
     return min(_MOST_DECODERS, count_threads())
 
 
-def each_band(kernel: Callable[..., Any], rows: int, *arguments: Any) -> None:
+def each_band(kernel: Callable[..., Any], rows: int, *arguments: Any, multiple: int = _ROWS) -> None:
     """Call ``kernel(first_row, end_row, *arguments)`` for bands that together are all rows.
 
-    A band begins at a multiple of 32 rows.
+    A band begins at a ``multiple`` of rows.
     """
-    blocks = -(-rows // _ROWS)
-    size = _ROWS * max(1, -(-blocks // (count_threads() * _BANDS_PER_THREAD)))
+    blocks = -(-rows // multiple)
+    size = multiple * max(1, -(-blocks // (count_threads() * _BANDS_PER_THREAD)))
     edges = range(0, rows, size)
     for_each(lambda first: kernel(first, min(rows, first + size), *arguments), edges)
 

@@ -170,12 +170,13 @@ class Increments(Departure):
         sources = (frames.values, frames.flag, day.days_back_forward, frames.order, t, lead, cells.index)
         positions, count = np.empty(len(cells), np.int32), marked.sum()
         results = (state, positions, np.empty(count, np.float32), np.empty(count))
-        each_band(kernels.predict, len(tiles), tiles, starts, *sources, *rule, *results)
+        each_band(kernels.predict, len(tiles), tiles, starts, *sources, *rule, *results, multiple=1)
         gaps = gaps[state[gaps] != kernels.WITHOUT_ICE]
         marked[:] = 0
         marked[cells.rows[gaps] // kernels.TILE, cells.columns[gaps] // kernels.TILE] = 1
         tiles, filled = np.argwhere(marked), (day.values, day.flag, day.days_back_forward)
-        each_band(kernels.krige, len(tiles), tiles, cells.index, *results, offsets, correlation, *filled)
+        means = (*results, offsets, correlation, *filled)
+        each_band(kernels.krige, len(tiles), tiles, cells.index, *means, multiple=1)
 
     @staticmethod
     def _networks(weights: IncrementWeights) -> tuple[Network, Network, np.ndarray]:

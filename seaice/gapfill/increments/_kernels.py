@@ -35,8 +35,9 @@ from seaice.gapfill.increments._patch_kernels import (
 )
 from seaice.runtime.compiled_kernels import compile_loop
 
-# Side of the squares of cells that are worked on at a time: what they need stays in the cache.
-TILE = 32
+# Side of the squares of cells that are worked on at a time: what they need stays in the cache, and the
+# margins about them are few.
+TILE = 64
 # Days beyond either end of a gap that are looked at.
 FURTHER = 4
 CONTOURS = (15.0, 50.0, 80.0)

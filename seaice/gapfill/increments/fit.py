@@ -43,6 +43,8 @@ _GAPS_PER_DAY = 8
 _SAMPLES = 400_000
 # Samples of one tile have much in common: more tiles tell more than more cells.
 _MOST_OF_TILE = 0.07
+# Side of the squares of cells that samples are drawn from.
+_TILE = 32
 _FEWEST_SAMPLES = 5_000
 _UNITS = (24, 12)
 # Times that the samples are gone through, in the fit that is judged and in the last one.
@@ -296,7 +298,7 @@ class _Region:
 
         back, forward = gap
         ends = [t, *([t - back] if back else []), *([t + forward] if forward else [])]
-        most = kernels.TILE**2 + 16
+        most = _TILE**2 + 16
         features = np.empty((kernels.FEATURES, most), np.float32)
         estimates, columns = np.empty(most, np.float32), np.empty(most, np.int64)
         order, taken, scratch = np.arange(len(self.values)), 0, kernels.make_scratch()
@@ -345,10 +347,8 @@ class _Tiles:
 
     @classmethod
     def of(cls, cells: OceanCells) -> _Tiles:
-        from seaice.gapfill.increments._kernels import TILE
-
-        columns = -(-cells.ocean.shape[1] // TILE)
-        number = cells.rows.astype(np.int64) // TILE * columns + cells.columns // TILE
+        columns = -(-cells.ocean.shape[1] // _TILE)
+        number = cells.rows.astype(np.int64) // _TILE * columns + cells.columns // _TILE
         order = np.argsort(number, kind="stable")
         cuts = np.flatnonzero(np.diff(number[order])) + 1
         return cls(order, np.concatenate([[0], cuts, [len(order)]]))
