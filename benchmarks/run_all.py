@@ -141,6 +141,14 @@ CLAIMS = (
         takes_folder=False,
     ),
     Claim(
+        "dates",
+        "Dates by cell: intervals hold the date without gaps in 90 to 99 percent",
+        "ice_dates.py",
+        "--seeds 1",
+        "--seeds 3",
+        takes_folder=False,
+    ),
+    Claim(
         "retrieval",
         "Retrieval: a day of half orbits to concentration, against reading the same files",
         "retrieval.py",

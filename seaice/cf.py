@@ -52,6 +52,7 @@ KINDS: Mapping[str, str] = {
     "forecast": "forecast",
     "grid_freeboard": "freeboard grid",
     "grid_swaths": "swath grid",
+    "ice_dates": "ice dates",
     "ice_index": "extent series",
     "predict": "scene map",
     "regrid": "regridded field",

@@ -21,6 +21,7 @@ Examples
       --climatology_file N_seaice_extent_climatology_1981-2010_v4.0.csv --output_dir index
   python ice_index.py --input_file cube.nc --animation winter.gif --fps 8 --pixels 600 \
       --start_date 20240101 --end_date 20240229
+  python ice_index.py --input_file cube.nc --dates_file dates.nc --dates_plot dates.png
 
 References
   Regions: Meier et al. 2007, doi:10.3189/172756407782871170;
@@ -35,6 +36,7 @@ from pathlib import Path
 
 from seaice import cli
 from seaice.ice_index.conventions import POLE_HOLE_RULES, PRESETS
+from seaice.ice_index.dates.stage import DEFAULT_MAPS, QUANTITIES
 from seaice.ice_index.stage import ice_index
 
 
@@ -129,6 +131,46 @@ def build_parser() -> argparse.ArgumentParser:
         type=cli.between(1, 31, int),
         metavar="DAYS",
         help="days that a monthly mean needs (default %(default)s)",
+    )
+    group = parser.add_argument_group("dates of retreat and advance by cell")
+    group.add_argument(
+        "--dates_file",
+        type=Path,
+        help="opening, retreat, first ice, advance, closing and ice-free days of every cell and ice "
+        "year, with intervals and trends, as CF NetCDF",
+    )
+    group.add_argument("--dates_plot", type=Path, help="maps of the last dates as a picture")
+    group.add_argument("--trend_plot", type=Path, help="maps of trends over ten ice years or more")
+    group.add_argument(
+        "--map_of",
+        nargs="+",
+        choices=list(QUANTITIES),
+        metavar="QUANTITY",
+        help=f"what the maps show: {', '.join(QUANTITIES)} (default {' '.join(DEFAULT_MAPS)})",
+    )
+    group.add_argument(
+        "--ice_year",
+        nargs=2,
+        metavar="MM-DD",
+        help="first day of ice years and day of the minimum (default 03-01 09-15 in the north, 09-15 "
+        "02-15 in the south)",
+    )
+    group.add_argument(
+        "--closed_threshold",
+        type=cli.between(0, 1),
+        help="concentration of closed ice, for opening and closing (default %(default)s)",
+    )
+    group.add_argument(
+        "--run_days",
+        type=cli.between(1, 60, int),
+        help="days of ice in a row that make an advance (default %(default)s)",
+    )
+    group.add_argument(
+        "--trend_months",
+        type=cli.between(1, 12, int),
+        nargs="+",
+        metavar="MONTH",
+        help="months whose mean concentration has a trend (default all)",
     )
     return parser
 

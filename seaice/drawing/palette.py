@@ -41,6 +41,11 @@ HOURS = (
     "#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476", "#bcae6c", "#dec958", "#fee838",
 )  # fmt: skip
 
+# Decrease to increase, through white; matplotlib's RdBu, which readers of any colour vision can divide.
+CHANGE = (
+    "#67001f", "#b2182b", "#d6604d", "#f4a582", "#f7f7f7", "#92c5de", "#4393c3", "#2166ac", "#053061",
+)  # fmt: skip
+
 LAND = "#c9bba4"
 NO_VALUE = "#a3a3a3"
 NO_VALUE_HATCH = "#858585"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -26,6 +27,8 @@ from seaice.ice_index.climate.folder import plan_outputs, summarise_records, wri
 from seaice.ice_index.climate.periods import LEAST_DAYS
 from seaice.ice_index.climate.record import describe_climate
 from seaice.ice_index.conventions import POLE_HOLE_RULES, SURFACE_RULES, choose_convention
+from seaice.ice_index.dates.events import CLOSED_ICE, RUN_DAYS, DateRule
+from seaice.ice_index.dates.stage import DEFAULT_MAPS, CubeDays, DateRequest, write_ice_dates
 from seaice.ice_index.interval import ErrorBlocks, Interval, bound_sums
 from seaice.ice_index.series import (
     IndexSeries,
@@ -176,6 +179,14 @@ def ice_index(
     least_days: int = LEAST_DAYS,
     fps: float = 10,
     pixels: int = 800,
+    dates_file: Path | None = None,
+    dates_plot: Path | None = None,
+    trend_plot: Path | None = None,
+    map_of: Sequence[str] = DEFAULT_MAPS,
+    ice_year: Sequence[str] | None = None,
+    closed_threshold: float = CLOSED_ICE,
+    run_days: int = RUN_DAYS,
+    trend_months: Sequence[int] = (),
 ) -> Report:
     """Write the daily extent and area of a cube, for the whole grid and by region.
 
@@ -216,6 +227,19 @@ def ice_index(
         Days a second of the animation.
     pixels : int
         Longer side of a frame of the animation.
+    dates_file, dates_plot, trend_plot : Path, optional
+        Dates of retreat and advance by cell as NetCDF, and maps of the dates and of their trends; see
+        :class:`seaice.ice_index.dates.stage.DateRequest`.
+    map_of : sequence of str
+        Quantities that the maps show.
+    ice_year : sequence of two str, optional
+        First day of ice years and day of the minimum, MM-DD; by default those of the hemisphere.
+    closed_threshold : float
+        Concentration of closed ice, fraction.
+    run_days : int
+        Days of ice in a row that make an advance.
+    trend_months : sequence of int
+        Months whose mean concentration has a trend; by default all of the ice year.
 
     Returns
     -------
@@ -239,6 +263,9 @@ def ice_index(
             Output("output_file", output_file, "series"),
             Output("plot", plot, "picture"),
             Output("animation", animation, "animation"),
+            Output("dates_file", dates_file, "dates"),
+            Output("dates_plot", dates_plot, "picture"),
+            Output("trend_plot", trend_plot, "picture"),
             *(plan_outputs(Path(output_dir)) if output_dir is not None else []),
         ],
         [
@@ -252,6 +279,15 @@ def ice_index(
     )
     if animation is not None:
         check_animation(Path(animation), fps=fps, pixels=pixels)
+    request = DateRequest(
+        dates_file=dates_file,
+        dates_plot=dates_plot,
+        trend_plot=trend_plot,
+        rule=DateRule(threshold, closed_threshold, run_days, tuple(trend_months)),
+        ice_year=ice_year,
+        map_of=map_of,
+    )
+    request.check(has_cube=bool(cubes))
     published = None if climatology_file is None else read_climatology(Path(climatology_file))
     is_only = len(cubes) + len(series_file) == 1
     parts: list[IndexSeries] = []
@@ -287,6 +323,8 @@ def ice_index(
         report.values["climate"] = records
         report.lines += summarise_records(records)
         write_folder(report, Path(output_dir), series, records)
+    if dates_file is not None:
+        _write_dates(report, cubes, (start_date, end_date), land_mask_file, request)
     if plot is not None:
         with add_picture(report, Path(plot), is_asked=True):
             draw_series(series, Path(plot))
@@ -335,6 +373,24 @@ def _check_requests(
         )
     if output_dir is None and (climatology_file is not None or years_text):
         raise InputError("a climatology needs --output_dir, the folder of its tables and pictures")
+
+
+def _write_dates(
+    report: Report,
+    cubes: Sequence[Path],
+    period: tuple[date | None, date | None],
+    land_mask_file: Path | None,
+    request: DateRequest,
+) -> None:
+    """Write the dates by cell of all cubes together."""
+    with ExitStack() as stack:
+        parts = []
+        for path in cubes:
+            cube = stack.enter_context(CubeFile(path))
+            days = _select_overlap(cube, *period)
+            if days:
+                parts.append(CubeDays(cube, days, _Counted.of(cube, days, land_mask_file).ocean))
+        write_ice_dates(parts, request, report)
 
 
 def _select_overlap(cube: CubeFile, start: date | None, end: date | None) -> range:

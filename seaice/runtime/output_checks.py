@@ -11,11 +11,12 @@ from typing import Literal, NamedTuple
 from seaice import InputError
 from seaice.runtime.output_kinds import FileKind, check_replaceable, name_kind
 
-Kind = Literal["table", "series", "picture", "animation", "page"]
+Kind = Literal["table", "series", "dates", "picture", "animation", "page"]
 
 ENDINGS: dict[Kind, tuple[str, ...]] = {
     "table": (".csv", ".txt"),
     "series": (".nc",),
+    "dates": (".nc",),
     "picture": (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"),
     "animation": (".gif", ".mp4"),
     "page": (".html",),
@@ -46,7 +47,7 @@ class Output(NamedTuple):
         Name of the parameter, for messages.
     path : Path or None
         None if it was not asked for.
-    kind : {"table", "series", "picture", "animation", "page"}
+    kind : {"table", "series", "dates", "picture", "animation", "page"}
         Decides the endings it may have (see :data:`ENDINGS`).
     columns : tuple of str
         Some columns of a table, by which an earlier one is recognised.
@@ -172,6 +173,8 @@ def _expect_kind(output: Output) -> FileKind:
     """The kind of file that an output replaces."""
     if output.kind == "series":
         return name_kind("extent series")
+    if output.kind == "dates":
+        return name_kind("ice dates")
     if output.kind == "table":
         return FileKind("a table", frozenset(output.columns))
     assert output.path is not None
