@@ -275,7 +275,7 @@ def test_the_threshold_of_a_gap_is_that_of_both_its_ends():
     stack[4:6] = NAN
     at_15 = np.full(100, 15, np.float32)
     fills = []
-    for gaps in ((), (12, 21), (11, 22, 33)):
+    for gaps in ((), (12,), (11, 22, 33)):
         thresholds = at_15.copy()
         thresholds[list(gaps)] = 10
         weights = packaged_weights()
@@ -283,8 +283,26 @@ def test_the_threshold_of_a_gap_is_that_of_both_its_ends():
         fills.append(replace(PLAIN, fitted=replace(weights, two_sided=two_sided)).fill(stack, ocean))
     plain, moved, others = (f.values[4:6] for f in fills)
     is_low = (plain > 10) & (plain < 15)
-    assert is_low.any() and (moved[is_low] >= 15).all()
+    # The first day is one day from its end before and two from the next, the second the reverse.
+    assert is_low[0].any() and (moved[0][is_low[0]] >= 15).all()
+    np.testing.assert_array_equal(moved[1], plain[1])
     np.testing.assert_array_equal(others, plain)
+
+
+def test_cells_with_neighbours_keep_their_side_of_the_edge():
+    stack, ocean = gappy_ice(12, 20, 20, 4, 0.0), np.ones((20, 20), bool)
+    stack[5, :, :16] = NAN
+    weights = packaged_weights()
+    fills = []
+    for threshold in (15, 10):
+        thresholds = np.full(100, threshold, np.float32)
+        two_sided = replace(weights.two_sided, thresholds=thresholds)
+        fills.append(replace(PLAIN, fitted=replace(weights, two_sided=two_sided)).fill(stack, ocean))
+    plain, moved = (f.values[5] for f in fills)
+    is_kriged = fills[0].flag[5] == FillFlag.KRIGED_TWO_SIDED
+    is_alone = fills[0].flag[5] == FillFlag.INCREMENT_TWO_SIDED
+    np.testing.assert_array_equal(moved[is_kriged], plain[is_kriged])
+    assert (moved[is_alone] != plain[is_alone]).any() and is_kriged.any()
 
 
 @pytest.mark.parametrize(("observed", "predicted"), [((46, 43), 40), ((90, 20), 40), ((43, 47), -60)])
