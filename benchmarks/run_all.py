@@ -117,6 +117,14 @@ CLAIMS = (
         takes_folder=False,
     ),
     Claim(
+        "regridding",
+        "Regridding: a day with flags and errors in a tenth of the time of pyresample for its values",
+        "regridding.py",
+        "--grid n12500 --days 4 --points 100000",
+        "--grid n3125 --days 12 --points 1000000",
+        takes_folder=False,
+    ),
+    Claim(
         "algorithms",
         "Retrieval: the base algorithm in a third of the time of numpy",
         "algorithms.py",

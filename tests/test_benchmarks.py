@@ -153,6 +153,17 @@ def test_gridding_refuses_other_statistics(benchmark, capsys, monkeypatch):
     assert "pyproj and numpy gives other statistics" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_regridding_refuses_other_values(benchmark, capsys, monkeypatch):
+    regridding = benchmark("regridding")
+    words = ["--grid", "n25000", "--days", "1", "--points", "100", "--repeats", "1"]
+    assert regridding.main(words) == 0
+    assert "numpy and scipy agree" in capsys.readouterr().out
+    true = regridding.by_scipy
+    monkeypatch.setattr(regridding, "by_scipy", lambda *given: true(*given) + 1e-4)
+    assert regridding.main(words) == 1
+
+
 @pytest.fixture
 def page(benchmark, monkeypatch, tmp_path):
     """A page with a section of every claim, and the runner with scripts that only say a word."""
