@@ -117,7 +117,7 @@ def draw_trend_maps(
         steep = np.nanpercentile(np.abs(panel.slope), 98) if np.isfinite(panel.slope).any() else 1.0
         limit = float(f"{max(steep, 1e-3):.1g}")
         image = _draw_values(ax, panel.slope, grid, palette.CHANGE, (-limit, limit))
-        _hatch(ax, panel.p_value > SIGNIFICANCE, grid)
+        _hatch(ax, (panel.p_value > SIGNIFICANCE) & (panel.slope != 0), grid)
         draw.draw_colorbar(ax, image, label=panel.units, below=ax)
         draw.draw_title(ax, panel.title)
     swatches = [

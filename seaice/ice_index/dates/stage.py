@@ -16,7 +16,7 @@ from seaice import InputError, cf
 from seaice.cube.file import CubeFile
 from seaice.drawing.source import describe_source
 from seaice.flags import FillFlag
-from seaice.ice_index.dates.events import EVENTS, REFERENCES, DateRule
+from seaice.ice_index.dates.events import EVENTS, REFERENCES, DateRule, DateStatus
 from seaice.ice_index.dates.file import ICE_FREE, MEAN, DatesWriter, name_months, open_dates_file
 from seaice.ice_index.dates.ice_year import IceYear, Season
 from seaice.ice_index.dates.maps import DatePanel, TrendPanel, draw_date_maps, draw_trend_maps
@@ -342,12 +342,12 @@ def _make_date_panel(writer: DatesWriter, name: str, years: Sequence[IceYear]) -
     position = _find_last_with(writer, variable, len(years))
     position = len(years) - 1 if position is None else position
     status_of = EVENTS["retreat" if name == ICE_FREE else name].variable
-    return DatePanel(
-        f"{_title(name)}, {years[position].label}",
-        writer.read(variable, position),
-        writer.read(f"{status_of}_status", position),
-        None if name == ICE_FREE else years[position],
-    )
+    values = writer.read(variable, position)
+    status = writer.read(f"{status_of}_status", position)
+    if name == ICE_FREE:  # the whole ice year or none of it has colours of its own
+        values[np.isin(status, (DateStatus.NEVER_ICE, DateStatus.ICE_ALL_SEASON))] = np.nan
+    year = None if name == ICE_FREE else years[position]
+    return DatePanel(f"{_title(name)}, {years[position].label}", values, status, year)
 
 
 def _make_trend_panel(writer: DatesWriter, name: str, rule: DateRule) -> TrendPanel:
