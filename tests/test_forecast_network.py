@@ -196,10 +196,10 @@ def test_seed_fixes_the_weights_and_a_stopped_training_ends_like_any_other(cube,
     assert np.abs(whole["down.0.0.weight"] - other["down.0.0.weight"]).max() > 0.05
     step = trainer.Trainer._train_step
 
-    def stop(self, maps):
+    def stop(self, batch):
         if self.step == 5:
             raise KeyboardInterrupt
-        return step(self, maps)
+        return step(self, batch)
 
     monkeypatch.setattr(trainer.Trainer, "_train_step", stop)
     with pytest.raises(KeyboardInterrupt):
@@ -389,6 +389,8 @@ def test_a_training_of_several_seeds_predicts_with_all_of_them(cube, tmp_path):
     assert report.outputs == [*paths, tmp_path / "all" / "test.nc"]
     for name, value in read_state(tmp_path / "alone").items():
         np.testing.assert_array_equal(read_state(paths[1].parent)[name], value, err_msg=name)
+    first, second = (read_state(path.parent)["down.0.0.weight"] for path in paths)
+    assert np.abs(first - second).max() > 0.05
     options = {"cube_file": cube, "device": "cpu"}
     for number, checkpoint in enumerate(([tmp_path / "all"], paths)):
         predict_days(checkpoint=checkpoint, output_file=tmp_path / f"{number}.nc", **options)
@@ -410,3 +412,57 @@ def test_larger_batches_patches_and_half_the_precision(cube, tmp_path):
         train_network(output_dir=tmp_path / "b", batch_size=2, patch_size=16, **arguments)
     maps = [read_all(tmp_path / name / "test.nc")[TEST[0] - timedelta(days=1)] for name in "ab"]
     assert 0 < np.nanmax(np.abs(maps[0] - maps[1])) < 0.05
+
+
+def test_parts_of_a_large_grid_are_watched_like_all_of_it(tmp_path, monkeypatch):
+    """All parts together have the error of the whole grid; of many parts some are drawn."""
+    import torch
+
+    from seaice.forecast.network import watch
+
+    def shift(channels, leads):
+        return make_own(channels, leads, change=0.05)
+
+    with SeaIceRecord(write_days(tmp_path / "cube.nc", np.nan_to_num(make_days()))) as record:
+        trained = DateRange(START, date(2024, 1, 20))
+        days = TrainingDays(
+            record.up_to(trained.end), trained, LEADS, record.find_active_region(trained)
+        )
+        network = Forecaster(shift(8, 3), LEADS, torch.device("cpu"))
+
+        def describe():
+            starts = [date(2024, 1, 21), date(2024, 1, 24)]
+            return watch.Watch(record, starts, date(2024, 1, 30), days).describe(network)
+
+        whole = describe()
+        monkeypatch.setattr(forecaster_module, "_MARGIN", 2)
+        for name, value in {"TILE": 10, "_PART": 8, "_PARTS": 1000}.items():
+            monkeypatch.setattr(watch, name, value)
+        assert describe() == whole
+        monkeypatch.setattr(watch, "_PARTS", 3)
+        drawn = describe()
+    assert "lead 3" in whole and "in 3 parts of 8 x 8 cells" in drawn
+    assert drawn.replace(" in 3 parts of 8 x 8 cells", "") != whole
+
+
+def test_whole_frames_are_turned_by_half(cube):
+    with SeaIceRecord(cube) as record:
+        days = TrainingDays(record, PERIOD, LEADS, record.find_active_region(PERIOD))
+    drawn = [
+        days.draw(np.random.default_rng(seed), count=2, size=448, share_backwards=0) for seed in range(6)
+    ]
+    assert {batch.ocean.shape for batch in drawn} == {(2, ROWS, COLUMNS)}
+    # Land lies in the first columns, or after a half turn or a reflection in the last.
+    lands = {int(np.flatnonzero(~ocean.any(axis=0))[0]) for batch in drawn for ocean in batch.ocean}
+    assert lands == {0, COLUMNS - 2}
+
+
+def test_packed_windows_tell_the_error_of_their_base(cube):
+    with SeaIceRecord(cube) as record:
+        days = TrainingDays(record, PERIOD, LEADS, record.find_active_region(PERIOD))
+        sums = np.zeros((2, 3))
+        for number in days.forwards:
+            maps = cut_maps(days, number)
+            sums[0] += (maps.weights * (maps.targets - maps.base) ** 2).sum(axis=(1, 2))
+            sums[1] += maps.weights.sum(axis=(1, 2))
+    np.testing.assert_allclose(days.measure_base(), sums[0] / sums[1], rtol=1e-5)

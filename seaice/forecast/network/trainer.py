@@ -159,8 +159,8 @@ class Trainer:
                     progress.unit(text, count=self.step - logged)
                     logged, errors = self.step, []
 
-    def read_ahead(self) -> Generator[Maps]:
-        """Windows of the steps from this one on, drawn ahead of their use and unpacked on the device."""
+    def read_ahead(self) -> Generator[Batch]:
+        """Windows of the steps from this one on, drawn ahead of their use and sent to the device."""
 
         def draw(step: int) -> list[torch.Tensor]:
             plan, rng = self.plan, np.random.default_rng([self.plan.seed, step])
@@ -173,7 +173,7 @@ class Trainer:
         batches = iterate_ahead(draw, steps, device=self.device, workers=self.plan.workers)
         with closing(batches):
             for tensors in batches:
-                yield unpack(Batch(*tensors))
+                yield Batch(*tensors)
 
     def _average(self, errors: list[torch.Tensor]) -> float:
         """Mean of the errors of the last steps; asked for together, so that no step waits for a GPU."""
@@ -194,12 +194,11 @@ class Trainer:
         }
         save_checkpoint(self.path, content)
 
-    def _train_step(self, maps: Maps) -> torch.Tensor:
+    def _train_step(self, batch: Batch) -> torch.Tensor:
         """Make one step; returns the squared error, on the device."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = _RATE * compute_rate(self.progress)
-        errors, loss = self.compute_loss(maps)
-        self.update(loss)
+        errors, loss = self.compute_loss(unpack(batch))
+        loss.backward()
+        self.update()
         return errors
 
     def compute_loss(self, maps: Maps) -> tuple[torch.Tensor, torch.Tensor]:
@@ -210,12 +209,13 @@ class Trainer:
         forecast = (maps.base + increments.float()).clamp(0, 1)
         return compute_loss(forecast, maps.targets, maps.weights, self._lead_weights)
 
-    def update(self, loss: torch.Tensor) -> None:
-        """Move the weights down the gradient of a loss."""
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+    def update(self) -> None:
+        """Move the weights down their gradient, at the rate of this step."""
         nn.utils.clip_grad_norm_(self.network.parameters(), _LARGEST_GRADIENT)
+        for group in self._optimizer.param_groups:
+            group["lr"] = _RATE * compute_rate(self.progress)
         self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
 
 
 def compute_rate(progress: float) -> float:

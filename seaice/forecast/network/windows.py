@@ -204,18 +204,20 @@ class TrainingDays:
         -------
         Batch of ndarray
         """
-        size = min(size, *self.active.shape)
+        sides = [min(size, length) for length in self.active.shape]
         windows = []
         for _ in range(count):
             is_turned = bool(self.backwards) and rng.random() < share_backwards
             number = int(rng.choice(self.backwards if is_turned else self.forwards))
             middle = np.unravel_index(int(rng.choice(self._active_cells)), self.active.shape)
             corner = [
-                int(np.clip(m - rng.integers(size), 0, length - size))
-                for m, length in zip(middle, self.active.shape, strict=True)
+                int(np.clip(m - rng.integers(side), 0, length - side))
+                for m, side, length in zip(middle, sides, self.active.shape, strict=True)
             ]
-            place = (slice(corner[0], corner[0] + size), slice(corner[1], corner[1] + size))
+            place = (slice(corner[0], corner[0] + sides[0]), slice(corner[1], corner[1] + sides[1]))
             turns, is_flipped = int(rng.integers(4)), bool(rng.integers(2))
+            if sides[0] != sides[1]:
+                turns &= 2  # half turns alone keep the shape
             maps = self.cut(number, place, backwards=is_turned)
             turned = [np.rot90(values, turns, axes=(-2, -1)) for values in maps]
             windows.append([values[..., ::-1] if is_flipped else values for values in turned])
