@@ -93,6 +93,14 @@ CLAIMS = (
         "--grid n3125 --days 24 --samples 10",
     ),
     Claim(
+        "forecast_training",
+        "Training a forecast: steps a second, and where their time goes",
+        "forecast_training.py",
+        "--grids n25000 --seconds 0",
+        "",
+        takes_folder=False,
+    ),
+    Claim(
         "archive",
         "Swath archives: one swath opens 100 times faster than the classic archive loads",
         "archive.py",
