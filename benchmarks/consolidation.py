@@ -12,6 +12,7 @@ under as many dates as are needed.
 
   python benchmarks/consolidation.py --grid n12500
   python benchmarks/consolidation.py --grid n3125 --method departure --scaling_days 10 50 200
+  python benchmarks/consolidation.py --grid n3125 --method increments --parts slope
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ OUTAGES = {
 SHORT = 24
 # Days without a file, far enough apart to be single ones, and on both sides of each a whole ring.
 ABSENT = (33, 41, 49, 57)
+PARTS = ("slope", "absent", "memory")
 MEASURE = """
 import sys
 sys.path.insert(0, {root!r})
@@ -115,9 +117,17 @@ def main() -> None:
     parser.add_argument(
         "--scaling_days", type=int, nargs="*", default=[], help="numbers of days to run alone"
     )
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        default=PARTS,
+        choices=PARTS,
+        help="a day with and without filling, days without a file, a process of its own",
+    )
     options = parser.parse_args()
-    if options.days <= max(ABSENT):
-        parser.error(f"--days must be above {max(ABSENT)}")
+    shortest = max(ABSENT) if "absent" in options.parts else SHORT
+    if options.days <= shortest:
+        parser.error(f"--days must be above {shortest}")
     count, options.days = options.days, SIMULATED
     with (
         simulated_days(options, OUTAGES) as days,
@@ -129,7 +139,7 @@ def main() -> None:
 def measure(days: Days, folder: Path, long: int, options: argparse.Namespace) -> None:
     sources = linked(days, folder / "all", max([long, *options.scaling_days]))
     fewer = linked(days, folder / "fewer", long, absent=ABSENT)
-    cube, other, between = folder / "cube.nc", folder / "other.nc", long - SHORT
+    cube, other = folder / "cube.nc", folder / "other.nc"
     # A fit to the days is no cost of a day: increments take their packaged weights.
     given = {"fitted": packaged_weights()} if options.method == "increments" else {}
     method = daily_methods()[options.method](**given)
@@ -145,8 +155,23 @@ def measure(days: Days, folder: Path, long: int, options: argparse.Namespace) ->
         "many copied": lambda: read_and_write(sources[:long], cube, other),
         "absent": lambda: fill(fewer, long),
     }
-    fill(sources, SHORT)  # warm-up: compiles the kernels
-    rounds = [{name: timed(run) for name, run in sides.items()} for _ in range(options.repeats)]
+    if "absent" not in options.parts:
+        del sides["absent"]
+    print(f"grid {days.grid}, {SHORT} to {long} days, {options.method}, medians of {options.repeats}")
+    print(f"{100 * missing_share(days):.1f} % of the ocean missing", flush=True)
+    if options.parts != ["memory"]:
+        fill(sources, SHORT)  # warm-up: compiles the kernels
+        compare(
+            [{name: timed(run) for name, run in sides.items()} for _ in range(options.repeats)], long
+        )
+    if "memory" in options.parts:
+        for count in options.scaling_days or [long]:
+            seconds, peak = alone(words(sources, days.mask_file, count, cube), options.method)
+            print(f"{count:>4} days, a process of its own {seconds:9.1f} s {peak:7.0f} MB at most")
+
+
+def compare(rounds: list[dict[str, Seconds]], long: int) -> None:
+    """Print what a day costs, from the slopes between few and many days."""
 
     def slope(more: str, less: str, divisor: int) -> Seconds:
         differences = [(r[more].wall - r[less].wall, r[more].cpu - r[less].cpu) for r in rounds]
@@ -154,19 +179,15 @@ def measure(days: Days, folder: Path, long: int, options: argparse.Namespace) ->
             *(statistics.median(column) / divisor for column in zip(*differences, strict=True))
         )
 
-    own, copied = slope("many", "few", between), slope("many copied", "few copied", between)
-    extra = slope("absent", "many", len(ABSENT))
-    print(f"grid {days.grid}, {SHORT} to {long} days, {options.method}, medians of {options.repeats}")
-    print(f"{100 * missing_share(days):.1f} % of the ocean missing")
+    own, copied = (slope(f"many{kind}", f"few{kind}", long - SHORT) for kind in ("", " copied"))
     print(f"consolidation                  {own.wall:7.3f} s a day ({own.cpu:.3f} s of CPU)")
     print(f"read and write, nothing filled {copied.wall:7.3f} s a day ({copied.cpu:.3f} s of CPU)")
     wall, cpu = own.wall / copied.wall, own.cpu / copied.cpu
-    print(f"ratio                          {wall:7.2f}         ({cpu:.2f} of CPU)")
-    wall, cpu = own.wall + extra.wall, own.cpu + extra.cpu
-    print(f"a day without a file           {wall:7.3f} s       ({cpu:.3f} s of CPU)")
-    for count in options.scaling_days or [long]:
-        seconds, peak = alone(words(sources, days.mask_file, count, cube), options.method)
-        print(f"{count:>4} days, a process of its own {seconds:9.1f} s {peak:7.0f} MB at most")
+    print(f"ratio                          {wall:7.2f}         ({cpu:.2f} of CPU)", flush=True)
+    if "absent" in rounds[0]:
+        extra = slope("absent", "many", len(ABSENT))
+        wall, cpu = own.wall + extra.wall, own.cpu + extra.cpu
+        print(f"a day without a file           {wall:7.3f} s       ({cpu:.3f} s of CPU)", flush=True)
 
 
 def missing_share(days: Days) -> float:
