@@ -179,7 +179,12 @@ _TABLE = (
             **flag_attributes(DayStatus),
         },
     ),
-    Variable("day_reason", ("time", "text"), "S1", {"long_name": "why a day is absent or rejected"}),
+    Variable(
+        "day_reason",
+        ("time", "text"),
+        "S1",
+        {"long_name": "why a day is absent, rejected, or present but suspicious"},
+    ),
     Variable("input_file", ("time", "text"), "S1", {"long_name": "name of the day's input file"}),
     Variable(
         "input_sha256", ("time", "digest"), "S1", {"long_name": "SHA-256 digest of the day's input file"}

@@ -60,6 +60,12 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="set false ice along shores to open water (flagged) before the days are filled",
     )
+    add(
+        "--reject",
+        choices=["suspicious"],
+        help="fill days whose values are in doubt beside the days around as if they were absent; "
+        "without it they are kept, and day_reason says what is suspicious",
+    )
     add("--halo", action="store_true", help="let days outside the period help to fill its ends")
     add("--append", action="store_true", help="extend the cube that is there to --end_date")
     add(

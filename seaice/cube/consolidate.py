@@ -35,7 +35,7 @@ from seaice.cube.packing import Packing
 from seaice.cube.recipe import Recipe
 from seaice.cube.report import report_complete, report_written
 from seaice.cube.target import Target, container_of
-from seaice.daily.folder import DailyGrids
+from seaice.daily.folder import DailyGrids, HealthRule
 from seaice.daily.surface import SurfaceCount
 from seaice.dates import DateRange, day_number, from_day_number
 from seaice.flags import FillFlag, Surface, is_ocean
@@ -64,6 +64,7 @@ def consolidate(
     batch_size: int = 30,
     pole_hole: Literal["fill", "keep"] = "fill",
     remove_land_spillover: bool = False,
+    reject: Literal["suspicious"] | None = None,
     halo: bool = False,
     append: bool = False,
     compare_since: date | None = None,
@@ -101,6 +102,10 @@ def consolidate(
         Set false ice along shores to open water, with a flag of its own, before the days are filled
         (:func:`seaice.daily.land_spillover.remove_land_spillover`). It needs a mask, or a product
         that tells land.
+    reject : str, optional
+        ``suspicious``: do not use days whose values are in doubt beside the days around
+        (:mod:`seaice.daily.health.judge`). By default they are kept, and ``day_reason`` says why they
+        are suspicious.
     halo : bool
         Let days outside the period serve as sources for those at its ends.
     append : bool
@@ -163,6 +168,7 @@ def consolidate(
             grid_id=grid,
             bad_days_file=bad_days_file,
             product=product,
+            health=HealthRule(reject is not None, past_only=getattr(method, "past_only", False)),
         )
         surface = ground.surface if ground else _choose_surface(days)
         if remove_land_spillover and not (surface == Surface.LAND).any():
@@ -172,7 +178,7 @@ def consolidate(
             )
         packing = _choose_packing(output_file, compression, days.grid.shape, append=append)
         recipe = Recipe(
-            method, days.grid, surface, pole_hole, halo, table, packing, remove_land_spillover
+            method, days.grid, surface, pole_hole, halo, table, packing, remove_land_spillover, reject
         )
         target = Target(output_file, date_range, lat_lon, append, land_mask_file, compare_since)
         if not ground and is_ocean(surface).all():

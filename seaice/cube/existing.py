@@ -183,7 +183,8 @@ def _first_day_to_append(
     _refuse_append(existing, recipe, target)
     start, end = existing.date_range.start, existing.date_range.end
     reach = timedelta(days=recipe.method.reach)
-    trailing = end - reach + timedelta(days=1)
+    # Days after the end of the cube also judge its last days.
+    trailing = end - max(reach, timedelta(days=NEIGHBOUR_DAYS)) + timedelta(days=1)
     logger.info("looking for days whose input has changed since %s was made", existing.path)
     always = [start] if _halo_changed(existing, days, target.date_range) else []
     if target.date_range.end > end:

@@ -33,7 +33,7 @@ from seaice.cube.batches import (
 )
 from seaice.cube.packing import Packer
 from seaice.cube.recipe import Recipe
-from seaice.daily.folder import DailyGrids, DayRecord
+from seaice.daily.folder import JUDGING_DAYS, DailyGrids, DayRecord
 from seaice.daily.land_spillover import Shore, remove_land_spillover
 from seaice.daily.neighbours import NEIGHBOUR_DAYS
 from seaice.daily.source import DayContent, flag_values
@@ -79,9 +79,9 @@ class FillTask:
     def inputs_of(self, first: int, last: int) -> range:
         """The days whose files a run of days depends on."""
         # A day is judged by those around it.
-        source, reach = self.days.period, self.recipe.method.reach + NEIGHBOUR_DAYS
-        begin = max(day_number(source.start), first - reach)
-        return range(begin, min(day_number(source.end), last + reach) + 1)
+        source, reach = self.days.period, self.recipe.method.reach
+        begin = max(day_number(source.start), first - reach - JUDGING_DAYS)
+        return range(begin, min(day_number(source.end), last + reach + NEIGHBOUR_DAYS) + 1)
 
     def is_current(self, numbers: range) -> Callable[[Batch], bool]:
         """Whether a batch holds days of ``numbers``, made of this recipe from the files of now."""
@@ -204,13 +204,14 @@ class DayFiller:
         self._folder = folder
         self._records: dict[int, DayRecord] = {}
         self._signatures: dict[int, str] = {}
+        self._written = range(0)
         self._errors: dict[int, np.ndarray] = {}  # of the values of the product, packed
 
     def fill(self, first: int, last: int, report: Callable[[FinishedDay], None]) -> None:
         """Fill the days from first to last, in batches; ``report`` is called with every day."""
         source, size = self._task.days.period, self._task.batch_size
         seen = day_number(source.start), day_number(source.end)
-        recipe = self._recipe
+        recipe, self._written = self._recipe, range(first, last + 1)
         stream = FillStream(self._read, seen, self._cells, recipe.steps(), keep=_BEHIND - 1)
         days = enumerate(stream.days(first, last), start=first)
         with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
@@ -225,11 +226,12 @@ class DayFiller:
                     while behind:
                         report(behind.popleft().result())
                     batch.commit(self._made_of(begin, end))
-                self._forget(end + 1 - recipe.method.reach - NEIGHBOUR_DAYS)
+                self._forget(end + 1 - recipe.method.reach - JUDGING_DAYS)
 
     def _read(self, number: int, frame: np.ndarray) -> np.ndarray | None:
         days, day = self._task.days, from_day_number(number)
-        content, record = days.read_content(day, out=frame)
+        # Days that only help to fill others are not judged.
+        content, record = days.read_content(day, out=frame, judge=number in self._written)
         self._records[number] = record
         self._signatures[number] = days.make_signature(day, record)
         if content is not None and content.error is not None:

@@ -39,6 +39,8 @@ class Recipe:
     packing : Packing
     removes_land_spillover : bool
         Whether false ice along shores is set to open water before the days are filled.
+    rejects : {"suspicious"}, optional
+        Days that are rejected beside those whose files cannot be used.
     """
 
     method: DailyMethod
@@ -49,6 +51,7 @@ class Recipe:
     error_table: ErrorTable
     packing: Packing
     removes_land_spillover: bool = False
+    rejects: Literal["suspicious"] | None = None
 
     @property
     def ocean(self) -> np.ndarray:
@@ -77,10 +80,12 @@ class Recipe:
     def parameters(self) -> dict[str, Any]:
         """Parameters that the cube stores; an append must have the same."""
         filtered = {"land_spillover": "removed"} if self.removes_land_spillover else {}
+        rejected = {"reject": self.rejects} if self.rejects else {}
         return {
             "method": self.method.name,
             **self.method.parameters,
             **filtered,
+            **rejected,
             "pole_hole": self.pole_hole,
             "halo": self.halo,
             "compression": self.packing.compression,

@@ -10,12 +10,20 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from seaice import InputError
 from seaice.cf import is_simulated
+from seaice.daily.health.judge import (
+    DAYS_AFTER,
+    DAYS_BEFORE,
+    Finding,
+    describe_findings,
+    judge_day,
+)
+from seaice.daily.health.sample import HealthSample, sample_health
 from seaice.daily.neighbours import (
     NEIGHBOUR_DAYS,
     DaySample,
@@ -24,7 +32,7 @@ from seaice.daily.neighbours import (
     sample_day,
 )
 from seaice.daily.source import BREMEN, DailyFile, DailySource, DayContent, choose_sources
-from seaice.dates import DateRange, format_runs
+from seaice.dates import DateRange, day_number, format_runs
 from seaice.flags import DayStatus
 from seaice.grids import Grid
 from seaice.open_file import LARGEST_FILE
@@ -49,7 +57,7 @@ class DayRecord:
     day : date
     status : DayStatus
     reason : str
-        Why the day is absent or rejected; empty if it is present.
+        Why the day is absent or rejected; of a present day what makes it suspicious, or empty.
     is_special : bool
         Whether the list of special days explains the absence or rejection.
     file : str
@@ -70,6 +78,33 @@ class DayRecord:
     sha256: str = ""
     is_simulated: bool = False
     product: str = ""
+
+
+@dataclass(frozen=True)
+class HealthRule:
+    """How the health of days is judged.
+
+    Attributes
+    ----------
+    rejects : bool
+        Days with values in doubt are rejected; otherwise they are kept, with the reason.
+    past_only : bool
+        Only days before a day judge it.
+    """
+
+    rejects: bool = False
+    past_only: bool = False
+
+
+# Days before a day that judge it in any way.
+JUDGING_DAYS = max(NEIGHBOUR_DAYS, DAYS_BEFORE)
+
+
+class _Samples(NamedTuple):
+    """What is kept of a day to judge the days around it."""
+
+    cells: DaySample
+    health: HealthSample | None
 
 
 @dataclass(frozen=True)
@@ -101,6 +136,8 @@ class DailyGrids:
     product : sequence of str or Path
         Products to read, in order of preference; by default that of the folder
         (:func:`seaice.daily.source.choose_sources`).
+    health : HealthRule, optional
+        How the health of days is judged; by default not at all.
 
     Raises
     ------
@@ -117,8 +154,10 @@ class DailyGrids:
         grid_id: str | None = None,
         bad_days_file: Path | None = None,
         product: Sequence[str | Path] = (),
+        health: HealthRule | None = None,
     ) -> None:
         self.period = period
+        self.health = health
         self.sources = choose_sources(source_dir, product)
         self._special = names.read_special_days(
             bad_days_file, packaged=any(source.name == BREMEN for source in self.sources)
@@ -130,7 +169,7 @@ class DailyGrids:
         # Files of the days around, also where only some days are selected: which worker reads a day
         # must not matter.
         self._around = self._candidates
-        self._samples: dict[date, DaySample | None] = {}
+        self._samples: dict[date, _Samples | None] = {}
         file_grid = _find_usual_grid(list(self.files.values()))
         if grid is not None and file_grid is not None and not grid.same_cells(file_grid):
             # Of a day with several files another one may be on the grid.
@@ -206,7 +245,12 @@ class DailyGrids:
         return self._grid
 
     def read(
-        self, day: date, *, out: np.ndarray | None = None, with_digest: bool = True
+        self,
+        day: date,
+        *,
+        out: np.ndarray | None = None,
+        with_digest: bool = True,
+        judge: bool = False,
     ) -> tuple[np.ndarray | None, DayRecord]:
         """Read a day; of several files of the day, the best one that can be read.
 
@@ -217,6 +261,9 @@ class DailyGrids:
             An array that may be used for the result.
         with_digest : bool
             Whether the record has the SHA-256 of the bytes that were read.
+        judge : bool
+            Whether the record tells what makes the day suspicious, if there is a rule of health. Where
+            that rule rejects days, all are judged.
 
         Returns
         -------
@@ -225,11 +272,16 @@ class DailyGrids:
             absent or rejected.
         record : DayRecord
         """
-        content, record = self.read_content(day, out=out, with_digest=with_digest)
+        content, record = self.read_content(day, out=out, with_digest=with_digest, judge=judge)
         return (None if content is None else content.concentration), record
 
     def read_content(
-        self, day: date, *, out: np.ndarray | None = None, with_digest: bool = True
+        self,
+        day: date,
+        *,
+        out: np.ndarray | None = None,
+        with_digest: bool = True,
+        judge: bool = False,
     ) -> tuple[DayContent | None, DayRecord]:
         """Read a day as :meth:`read`, with all that its file tells about it."""
         files = self._candidates.get(day)
@@ -245,7 +297,11 @@ class DailyGrids:
             try:
                 octets = candidate.source.read_bytes(candidate.file)
                 content = candidate.source.read(candidate.file, grid=self._grid, out=out, content=octets)
-                self._check_neighbours(day, sample_day(content.concentration, content.grid))
+                samples = self._take_samples(day, content)
+                self._check_neighbours(day, samples)
+                findings = self.judge(day) if judge or self._rejects else []
+                if self._rejects and any(finding.doubts_values for finding in findings):
+                    raise RejectedDay(describe_findings(findings))
             except RejectedDay as error:
                 reasons.append(str(error))
                 continue
@@ -256,6 +312,7 @@ class DailyGrids:
             record = DayRecord(
                 day,
                 DayStatus.PRESENT,
+                describe_findings(findings),
                 file=candidate.path.name,
                 sha256=_digest(candidate.path, octets) if with_digest else "",
                 is_simulated=_is_simulated(candidate.path, octets),
@@ -264,14 +321,25 @@ class DailyGrids:
             return content, record
         return None, self._reject(day, reasons[0], is_special=False, with_digest=with_digest)
 
-    def _check_neighbours(self, day: date, sample: DaySample) -> None:
+    @property
+    def _rejects(self) -> bool:
+        return self.health is not None and self.health.rejects
+
+    def _take_samples(self, day: date, content: DayContent) -> _Samples:
+        cells = sample_day(content.concentration, content.grid)
+        if self.health is None:
+            return _Samples(cells, None)
+        return _Samples(cells, sample_health(content.concentration, content.grid, day_number(day)))
+
+    def _check_neighbours(self, day: date, samples: _Samples) -> None:
         """Reject a day on which the ice around it is gone; see :mod:`seaice.daily.neighbours`."""
-        self._keep_sample(day, sample)
-        before = self._sample_days(day, -1, NEIGHBOUR_DAYS)
-        sides = [before or self._sample_days(day, 1, 1)]
+        self._keep_samples(day, samples)
+        before = self._sample_cells(day, -1, NEIGHBOUR_DAYS)
+        sides = [before or self._sample_cells(day, 1, 1)]
+        sample = samples.cells
         if not sides[0] or not exceeds_limit(measure_vanished_share(sample, *sides), one_sided=False):
             return
-        after = self._sample_days(day, 1, NEIGHBOUR_DAYS)
+        after = self._sample_cells(day, 1, NEIGHBOUR_DAYS)
         sides = [side for side in (before, after) if side]
         share = measure_vanished_share(sample, *sides)
         if exceeds_limit(share, one_sided=len(sides) == 1):
@@ -279,33 +347,57 @@ class DailyGrids:
                 f"{share:.0%} of the ice of the days around is exactly 0 percent on this day alone"
             )
 
-    def _sample_days(self, day: date, step: int, count: int) -> list[DaySample]:
+    def judge(self, day: date) -> list[Finding]:
+        """Judge a day beside the days around it; see :func:`seaice.daily.health.judge.judge_day`.
+
+        Returns
+        -------
+        list of Finding
+            Empty for a healthy day, a day that cannot be read, and without a rule of health.
+        """
+        samples = self._sample_day(day)
+        if self.health is None or samples is None or samples.health is None:
+            return []
+        past_only = self.health.past_only
+
+        def sample_side(step: int, count: int) -> list[HealthSample]:
+            samples = self._sample_days(day, step, count)
+            return [near.health for near in samples if near.health is not None]
+
+        before = sample_side(-1, DAYS_BEFORE)
+        return judge_day(samples.health, before, lambda: [] if past_only else sample_side(1, DAYS_AFTER))
+
+    def _sample_cells(self, day: date, step: int, count: int) -> list[DaySample]:
+        return [samples.cells for samples in self._sample_days(day, step, count)]
+
+    def _sample_days(self, day: date, step: int, count: int) -> list[_Samples]:
         """Samples of the days before (step -1) or after (step 1) a day that have a readable file."""
         days = [day + timedelta(days=step * number) for number in range(1, count + 1)]
-        return [sample for near_day in days if (sample := self._sample_day(near_day)) is not None]
+        return [samples for near in days if (samples := self._sample_day(near)) is not None]
 
-    def _sample_day(self, day: date) -> DaySample | None:
+    def _sample_day(self, day: date) -> _Samples | None:
         if day not in self._around or day in self._special.bad:
             return None
         if day not in self._samples:
-            sample = None
+            samples = None
             for candidate in self._around[day]:
                 try:
                     content = candidate.source.read(
                         candidate.file, grid=self._grid, out=None, content=None
                     )
-                    sample = sample_day(content.concentration, content.grid)
+                    samples = self._take_samples(day, content)
                     break
                 except RejectedDay:
                     continue
-            self._keep_sample(day, sample)
+            self._keep_samples(day, samples)
         return self._samples[day]
 
-    def _keep_sample(self, day: date, sample: DaySample | None) -> None:
-        """Keep the sample of a day, and forget those that are far from it."""
-        for far_day in [d for d in self._samples if abs(d - day).days > 2 * NEIGHBOUR_DAYS]:
+    def _keep_samples(self, day: date, samples: _Samples | None) -> None:
+        """Keep the samples of a day, and forget those that are far from it."""
+        reach = JUDGING_DAYS if self.health else NEIGHBOUR_DAYS
+        for far_day in [d for d in self._samples if abs(d - day).days > reach + NEIGHBOUR_DAYS]:
             self._samples.pop(far_day, None)
-        self._samples[day] = sample
+        self._samples[day] = samples
 
     def _reject(self, day: date, reason: str, *, is_special: bool, with_digest: bool) -> DayRecord:
         name, sha256 = self.files[day].path.name, self.digest(day) if with_digest else ""
@@ -454,7 +546,7 @@ def describe_days(
     Returns
     -------
     lines : list of str
-        Lines about days that are in a list of special days.
+        Lines about days that are in a list of special days, and about suspicious days.
     left_out : list of str
         Lines about all others: their files should be fetched, or examined and fetched again.
     """
@@ -467,6 +559,8 @@ def describe_days(
         elif record.status == DayStatus.REJECTED:
             text = f"{record.day} rejected ({record.file}): {record.reason}"
             (lines if record.is_special else left_out).append(text)
+        elif record.reason:
+            lines.append(f"{record.day} kept, but {record.reason}")
     for (is_special, reason), days in absent.items():
         (lines if is_special else left_out).append(f"absent, {reason}: {listing(format_runs(days))}")
     return lines, left_out + describe_unnamed(unnamed)
