@@ -1,5 +1,6 @@
 """Suspicious days: seeded faults are found, sound days are not accused."""
 
+import csv
 import os
 from datetime import date, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import consolidate_data
+import find_several_data_in_target_area as find_missing
 from seaice.cube.file import CubeFile
 from seaice.daily.folder import DailyGrids, HealthRule
 from seaice.daily.health.judge import DAYS_AFTER, DAYS_BEFORE, judge_day
@@ -234,39 +236,43 @@ def read_table(path):
         return cube.texts("day_reason"), cube.variable("day_status").tolist()
 
 
-def test_suspicious_days_are_kept_and_named(folder, tmp_path, capsys):
-    assert consolidate(folder, tmp_path / "cube.nc") == 0
-    reasons, status = read_table(tmp_path / "cube.nc")
-    assert status == 12 * [DayStatus.PRESENT]
+@pytest.mark.parametrize("reject", [(), ("--reject", "suspicious")])
+def test_suspicious_days_are_named_and_rejected_only_on_request(folder, tmp_path, capsys, reject):
+    cube = tmp_path / "cube.nc"
+    # The seventh day is the last one first, and has only days before it to be judged by.
+    assert consolidate(folder, cube, *reject, "--batch_size", 2, days=7) == 0
+    assert consolidate(folder, cube, *reject, "--append") == 0
+    reasons, status = read_table(cube)
+    assert [n for n, reason in enumerate(reasons) if reason] == [6, 8]
     assert reasons[6].startswith("suspicious: a stripe") and "limit 600" in reasons[6]
     assert reasons[8].startswith("suspicious: 100% of the values of partial ice are those of 2020-09-27")
-    assert not any(reasons[:6] + reasons[7:8] + reasons[9:])
-    assert "2020-09-26 kept, but suspicious: a stripe" in capsys.readouterr().out
+    rejected = [n for n, code in enumerate(status) if code == DayStatus.REJECTED]
+    assert rejected == ([6, 8] if reject else [])
+    with CubeFile(cube) as file:
+        assert (file.flags(6) == 0).any() != bool(reject)
+    capsys.readouterr()
     # The same command again finds it complete, and says the same.
-    assert consolidate(folder, tmp_path / "cube.nc") == 0
-    assert "2020-09-26 kept, but suspicious: a stripe" in capsys.readouterr().out
+    assert consolidate(folder, cube, *reject) == 0
+    out, err = capsys.readouterr()
+    assert "complete already" in out
+    text = "2020-09-26 rejected (" if reject else "2020-09-26 kept, but suspicious: a stripe"
+    assert text in (err if reject else out)
 
 
-def test_suspicious_days_are_rejected_on_request(folder, tmp_path, capsys):
-    assert consolidate(folder, tmp_path / "cube.nc", "--reject", "suspicious") == 0
-    reasons, status = read_table(tmp_path / "cube.nc")
-    assert [n for n, code in enumerate(status) if code == DayStatus.REJECTED] == [6, 8]
-    assert reasons[6].startswith("suspicious: a stripe")
-    assert "2020-09-26 rejected" in capsys.readouterr().err
-    with CubeFile(tmp_path / "cube.nc") as cube:
-        flags = cube.flags(6)
-        assert not (flags == 0).any() and (flags == 1).any()
-
-
-@pytest.mark.parametrize("reject", [(), ("--reject", "suspicious")])
-def test_workers_batches_and_appends_judge_alike(folder, tmp_path, reject):
-    whole, parts, added = (tmp_path / f"{name}.nc" for name in ("whole", "parts", "added"))
-    assert consolidate(folder, whole, *reject) == 0
-    assert consolidate(folder, parts, *reject, "--workers", 2, "--batch_size", 2) == 0
-    # The seventh day is the last one first, and has only days before it to be judged by.
-    assert consolidate(folder, added, *reject, days=7) == 0
-    assert consolidate(folder, added, *reject, "--append") == 0
-    assert read_table(whole) == read_table(parts) == read_table(added)
+def test_spans_of_workers_judge_like_one_run(folder, tmp_path):
+    """Each span reads the days around it by itself."""
+    days = DailyGrids(
+        source_dir=folder,
+        period=DateRange(START, START + timedelta(11)),
+        health=HealthRule(rejects=True),
+    )
+    whole = [days.read(day, judge=True)[1] for day in days.period]
+    parts = []
+    for first in (6, 0, 3, 9):
+        span = days.select(DateRange(START + timedelta(first), START + timedelta(first + 2)))
+        parts += [span.read(day, judge=True)[1] for day in span.period]
+    assert sorted(parts, key=lambda record: record.day) == whole
+    assert [n for n, r in enumerate(whole) if r.status == DayStatus.REJECTED] == [6, 8]
 
 
 def test_only_days_before_judge_in_real_time(folder):
@@ -277,6 +283,21 @@ def test_only_days_before_judge_in_real_time(folder):
         suspicious = sorted(day for day, record in records.items() if record.reason)
         assert suspicious == [date(2020, 9, 26), date(2020, 9, 28)]
         assert all(record.status == DayStatus.PRESENT for record in records.values())
+
+
+def test_suspicious_days_are_lines_of_the_table(folder, tmp_path, capsys):
+    table = tmp_path / "days.csv"
+    words = ["--source_dir", str(folder), "--ymin", "200", "--ymax", "240", "--xmin", "100"]
+    words += ["--xmax", "140", "--start_date", str(START), "--end_date", str(START + timedelta(11))]
+    assert find_missing.main([*words, "--output_csv", str(table)]) == 0
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert {row["date"]: row["findings"] for row in rows if row["findings"]} == {
+        "2020-09-26": "stripe",
+        "2020-09-28": "repeated",
+    }
+    assert rows[6]["suspicious"].startswith("a stripe") and rows[6]["status"] == "present"
+    out = capsys.readouterr().out
+    assert "suspicious days: 2 of 12 readable" in out and "2020-09-26  a stripe" in out
 
 
 @pytest.mark.skipif(not REAL, reason="no real data here")

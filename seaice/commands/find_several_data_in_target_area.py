@@ -1,7 +1,9 @@
-r"""Find the days with missing data in a part of the grid.
+r"""Find the days with missing data in a part of the grid, and suspicious days.
 
 Counts the missing cells of every day in a box, lists the days with at least
---threshold_percent of them missing, and names the days without a usable file. Ranges are
+--threshold_percent of them missing, and names the days without a usable file. Names suspicious
+days too: jumps against the days around, fields that are moved, turned or repeated, halves without
+ice, stripes; for them the whole field counts, not the box. Ranges are
 half-open: ymin and xmin are in the box, ymax and xmax are not. Row 0 is the southernmost.
 Without --land_mask_file land counts as missing, for the files do not tell them apart.
 

@@ -17,9 +17,11 @@ from seaice import InputError
 from seaice.daily.folder import (
     DailyGrids,
     DayRecord,
+    HealthRule,
     describe_days,
     describe_unnamed,
 )
+from seaice.daily.health.judge import Finding
 from seaice.daily.source import BREMEN, count_files, is_daily_name
 from seaice.dates import DateRange, format_runs
 from seaice.fields.describe import describe_fields, is_field_file, list_field_files
@@ -215,11 +217,14 @@ class BoxDay:
         Number of cells of the box, or of its ocean cells if there is a mask.
     missing : int or None
         Number of missing cells; None if the day is absent or rejected.
+    findings : sequence of Finding
+        What makes the day suspicious, the whole field looked at.
     """
 
     record: DayRecord
     cells: int
     missing: int | None
+    findings: Sequence[Finding] = ()
 
     @property
     def percent(self) -> float | None:
@@ -262,7 +267,7 @@ def find_missing(
     output_csv: Path | None = None,
     output_file: Path | None = None,
 ) -> Report:
-    """List the days with missing data in a box of the grid.
+    """List the days with missing data in a box of the grid, and the suspicious days of the record.
 
     Parameters
     ----------
@@ -289,7 +294,7 @@ def find_missing(
     -------
     Report
         ``values["days"]`` are the :class:`BoxDay`, ``values["listed"]`` the dates at or
-        above the threshold.
+        above the threshold, ``values["suspicious"]`` those with findings.
     """
     check_outputs(
         [
@@ -306,6 +311,7 @@ def find_missing(
         grid=None if mask is None else mask.grid,
         grid_id=grid,
         product=product,
+        health=HealthRule(),
     )
     box = _make_box(daily.grid, (ymin, ymax, xmin, xmax), bounds)
     ocean = np.ones(daily.grid.shape, dtype=bool) if mask is None else mask.ocean
@@ -319,7 +325,8 @@ def find_missing(
         for day in daily.period:
             field, record = daily.read(day, with_digest=False)
             missing = None if field is None else count_missing(field[box.rows, box.columns], inside)
-            days.append(BoxDay(record, cells, missing))
+            findings = [] if field is None else daily.judge(day)
+            days.append(BoxDay(record, cells, missing, findings))
             if first is None and field is not None:
                 first = field, days[-1]
             progress.unit(_format_day(days[-1]))
@@ -366,7 +373,9 @@ def _make_box(grid: Grid, ranges: tuple[int | None, ...], bounds: Sequence[float
 def _format_day(day: BoxDay) -> str:
     if day.missing is None:
         return f"{day.record.day}  {day.record.status.name.lower()}"
-    return f"{day.record.day}  {day.missing:9d}  {day.percent:8.3f}"
+    kinds = ", ".join(finding.kind.replace("_", " ") for finding in day.findings)
+    suspicion = f"  suspicious: {kinds}" if kinds else ""
+    return f"{day.record.day}  {day.missing:9d}  {day.percent:8.3f}{suspicion}"
 
 
 def _report_days(
@@ -380,10 +389,15 @@ def _report_days(
         f"days with at least {threshold_percent:g} percent missing: {len(listed)} of {readable} "
         f"readable: {names}"
     )
+    suspicious = [day for day in days if day.findings]
+    report.lines.append(f"suspicious days: {len(suspicious)} of {readable} readable")
+    for day in suspicious:
+        report.lines += [f"{day.record.day}  {finding.text}" for finding in day.findings]
     lines, left_out = describe_days((d.record for d in days), unnamed)
     report.lines += lines
     report.left_out += left_out
     report.values |= {"days": list(days), "listed": [d.record.day for d in listed]}
+    report.values["suspicious"] = [day.record.day for day in suspicious]
 
 
 def write_csv(days: Sequence[BoxDay], threshold_percent: float, path: Path) -> None:
@@ -392,7 +406,7 @@ def write_csv(days: Sequence[BoxDay], threshold_percent: float, path: Path) -> N
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
             ["date", "status", "reason", "cells", "missing_cells", "missing_percent",
-             f"at_least_{threshold_percent:g}_percent"]
+             f"at_least_{threshold_percent:g}_percent", "findings", "suspicious"]
         )  # fmt: skip
         for day in days:
             row: list[object] = [
@@ -402,10 +416,12 @@ def write_csv(days: Sequence[BoxDay], threshold_percent: float, path: Path) -> N
                 day.cells,
             ]
             if day.percent is None:
-                writer.writerow([*row, "", "", ""])
+                writer.writerow([*row, "", "", "", "", ""])
             else:
                 reached = int(day.percent >= threshold_percent)
-                writer.writerow([*row, day.missing, f"{day.percent:.4f}", reached])
+                kinds = " ".join(finding.kind for finding in day.findings)
+                text = "; ".join(finding.text for finding in day.findings)
+                writer.writerow([*row, day.missing, f"{day.percent:.4f}", reached, kinds, text])
 
 
 def draw_box(

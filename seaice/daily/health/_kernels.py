@@ -12,7 +12,7 @@ def average_boxes(values, side, every, means):  # type: ignore[no-untyped-def]
     """Average the values of boxes of ``side`` rows and columns, of every ``every``-th row of them.
 
     ``means`` (boxes down, boxes across) float32 receives NaN where fewer than half of the values of a
-    box that are looked at are there. Every other column is passed over in the same way.
+    box that are looked at are there. Of the columns every ``every``-th is looked at too.
     """
     rows, columns = means.shape
     sums, counts = np.empty(columns, np.float32), np.empty(columns, np.int32)
@@ -36,18 +36,18 @@ def average_boxes(values, side, every, means):  # type: ignore[no-untyped-def]
 
 
 @compile_loop
-def compare_boxes(day, other, area, edge, sums):  # type: ignore[no-untyped-def]
-    """Add up what changed from ``other`` to ``day`` where both have a value.
+def compare_boxes(day, reference, area, edge, sums):  # type: ignore[no-untyped-def]
+    """Add up what changed from ``reference`` to ``day`` where both have a value.
 
-    ``sums`` (11,) float64 receives: extent of ice on ``other`` and on ``day``; area of ice on ``other``
-    and on ``day`` in percent; area with ice on either; the absolute change there; then the sums of the
-    normal equations of the displacement: yy, xy, xx, yd, xd.
+    ``sums`` (11,) float64 receives: extent of ice on ``reference`` and on ``day``; area of ice on
+    ``reference`` and on ``day`` in percent; area with ice on either; the absolute change there; then
+    the sums of the normal equations of the displacement: yy, xy, xx, yd, xd.
     """
     rows, columns = day.shape
     sums[:] = 0
     for i in range(rows):
         for j in range(columns):
-            new, old = day[i, j], other[i, j]
+            new, old = day[i, j], reference[i, j]
             if not (new == new and old == old):
                 continue
             weight = np.float64(area[i, j])
@@ -62,8 +62,8 @@ def compare_boxes(day, other, area, edge, sums):  # type: ignore[no-untyped-def]
             sums[4] += weight
             sums[5] += weight * abs(difference)
             if 0 < i < rows - 1 and 0 < j < columns - 1:
-                y = day[i + 1, j] - day[i - 1, j] + other[i + 1, j] - other[i - 1, j]
-                x = day[i, j + 1] - day[i, j - 1] + other[i, j + 1] - other[i, j - 1]
+                y = day[i + 1, j] - day[i - 1, j] + reference[i + 1, j] - reference[i - 1, j]
+                x = day[i, j + 1] - day[i, j - 1] + reference[i, j + 1] - reference[i, j - 1]
                 if y == y and x == x:
                     y, x = 0.25 * np.float64(y), 0.25 * np.float64(x)
                     sums[6] += weight * y * y
@@ -74,8 +74,8 @@ def compare_boxes(day, other, area, edge, sums):  # type: ignore[no-untyped-def]
 
 
 @compile_loop
-def mark_odd_boxes(day, other, reach, margin, odd):  # type: ignore[no-untyped-def]
-    """Mark boxes that lie more than ``margin`` beyond all values of ``other`` within ``reach`` boxes.
+def mark_odd_boxes(day, reference, reach, margin, odd):  # type: ignore[no-untyped-def]
+    """Mark boxes more than ``margin`` beyond all values of ``reference`` within ``reach`` boxes.
 
     ``odd`` (rows, columns) int8 receives 1 above, -1 below, 0 elsewhere.
     """
@@ -84,13 +84,13 @@ def mark_odd_boxes(day, other, reach, margin, odd):  # type: ignore[no-untyped-d
         for j in range(columns):
             odd[i, j] = 0
             value = day[i, j]
-            difference = value - other[i, j]
+            difference = value - reference[i, j]
             if not (difference > margin or difference < -margin):  # also where either is missing
                 continue
             is_odd = True
             for y in range(max(0, i - reach), min(rows, i + reach + 1)):
                 for x in range(max(0, j - reach), min(columns, j + reach + 1)):
-                    near = other[y, x]
+                    near = reference[y, x]
                     if near == near:
                         change = value - near if difference > 0 else near - value
                         is_odd = is_odd and change > margin

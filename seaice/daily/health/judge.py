@@ -40,14 +40,14 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # Least ice that can be judged, square kilometres: a little may come and go.
 _LEAST_ICE = 100_000.0
-# An ice edge moves by some kilometres on a day, on some stretches out and on others in, so that the area
+# An ice edge moves by some kilometres on a day, out on some stretches and in on some, so that the area
 # varies with the square root of the ice: kilometres by which that is multiplied.
 _AREA_KILOMETRES, _EXTENT_KILOMETRES = 70.0, 130.0
-# Limits of other changes: what a hemisphere shows, and what is added for little ice, over its square
+# Limits of further changes: what a hemisphere shows, and what is added for little ice, over its square
 # root in kilometres.
 _CHANGE = 7.0, 6000.0  # percent
 _DISPLACEMENT = 6.0, 14000.0  # kilometres
-# Times the usual change of the days around that is no jump, nor another change, whatever is said above.
+# Times the usual change of the days around that is no jump, nor a change of another kind.
 _USUAL_JUMP, _USUAL_CHANGE = 4.0, 2.5
 # Against the days of one side alone a day must depart by so many limits.
 _ONE_SIDED = 2.2
@@ -138,10 +138,10 @@ def judge_day(
     >>> judge_day(days[3], days[2::-1], lambda: days[4:])
     []
     """
-    before = [other for other in before if 0 < day.number - other.number <= DAYS_BEFORE]
+    before = [reference for reference in before if 0 < day.number - reference.number <= DAYS_BEFORE]
     if before and not _find_all(day, [before], before, limits=1):
         return _find_repeated(day, before)
-    after = [other for other in look_after() if 0 < other.number - day.number <= DAYS_AFTER]
+    after = [reference for reference in look_after() if 0 < reference.number - day.number <= DAYS_AFTER]
     sides = [list(side) for side in (before, after) if side]
     if not sides:
         return []
@@ -158,8 +158,8 @@ def _find_all(
     departures = [_Departures(day, side[:_NEAREST], around) for side in sides]
     # Where only one side judges, two of its days do: one of them may be bad itself.
     count = 1 if len(sides) > 1 or limits is not None else 2
-    nearest = [other for side in sides for other in side[:count]]
-    near = [other for side in sides for other in side[:_NEAREST]]
+    nearest = [reference for side in sides for reference in side[:count]]
+    near = [reference for side in sides for reference in side[:_NEAREST]]
     shapes = [_find_half_empty(day, nearest), _find_new_stripe(day, nearest)]
     findings = [*shapes, *_find_jumps(departures, limits), _find_missing(day, near)]
     sure = [finding for finding in findings if finding is not None]
@@ -176,8 +176,8 @@ class _Departures:
     def __init__(
         self, day: HealthSample, side: Sequence[HealthSample], around: Sequence[HealthSample]
     ) -> None:
-        self.changes = [measure_change(day, other) for other in side]
-        ordered = sorted(around, key=lambda other: other.number)
+        self.changes = [measure_change(day, reference) for reference in side]
+        ordered = sorted(around, key=lambda reference: reference.number)
         pairs = list(zip(ordered[1:], ordered, strict=False))
         usual = [measure_change(new, old) for new, old in pairs]
 
@@ -237,12 +237,12 @@ def _find_jumps(departures: Sequence[_Departures], limits: float | None) -> list
     return findings
 
 
-def _agree(name: str, before: Change, after: Change, value: float, other: float) -> float:
+def _agree(name: str, before: Change, after: Change, value: float, later: float) -> float:
     """How far a day departs from both sides in the same direction; 0 if it lies between them."""
     if name == "displaced":
         product = before.rows * after.rows + before.columns * after.columns
-        return max(product, 0.0) / max(value, other, 1e-9)
-    return min(abs(value), abs(other)) if value * other > 0 else 0.0
+        return max(product, 0.0) / max(value, later, 1e-9)
+    return min(abs(value), abs(later)) if value * later > 0 else 0.0
 
 
 def _describe_jump(name: str, value: float, limit: float) -> Finding:
@@ -257,10 +257,10 @@ def _describe_jump(name: str, value: float, limit: float) -> Finding:
     return Finding(kind, abs(value), limit, text)
 
 
-def _explain(day: HealthSample, others: Sequence[HealthSample]) -> Finding | None:
+def _explain(day: HealthSample, references: Sequence[HealthSample]) -> Finding | None:
     """Find out whether the field is turned or moved, beside the day that it departs from least."""
-    other = min(others, key=lambda other: measure_change(day, other).mean)
-    turn, shift = find_turn(day, other), find_shift(day, other)
+    reference = min(references, key=lambda reference: measure_change(day, reference).mean)
+    turn, shift = find_turn(day, reference), find_shift(day, reference)
     match = min((m for m in (turn, shift) if m is not None), key=lambda m: m.after, default=None)
     if match is None:
         return None
@@ -270,10 +270,10 @@ def _explain(day: HealthSample, others: Sequence[HealthSample]) -> Finding | Non
 
 
 def _find_repeated(day: HealthSample, before: Sequence[HealthSample]) -> list[Finding]:
-    for other in before:
-        share = measure_repeated_share(day, other, least=_REPEATED_BOXES)
+    for reference in before:
+        share = measure_repeated_share(day, reference, least=_REPEATED_BOXES)
         if share > _REPEATED_SHARE:
-            earlier = from_day_number(other.number)
+            earlier = from_day_number(reference.number)
             text = f"{share:.0%} of the values of partial ice are those of {earlier}, limit "
             text += f"{_REPEATED_SHARE:.0%}"
             return [Finding("repeated", share, _REPEATED_SHARE, text)]
@@ -294,17 +294,17 @@ def _find_half_empty(day: HealthSample, nearest: Sequence[HealthSample]) -> Find
     return Finding("half_empty", part.ice, limit, f"{text}{limit:,.0f}")
 
 
-def _find_missing(day: HealthSample, others: Sequence[HealthSample]) -> Finding | None:
+def _find_missing(day: HealthSample, references: Sequence[HealthSample]) -> Finding | None:
     """Find out whether much of what the days around have is missing, all over or in one part."""
     is_missing = np.isnan(day.percent)
-    sea = ~np.logical_and.reduce([np.isnan(other.percent) for other in others])
+    sea = ~np.logical_and.reduce([np.isnan(reference.percent) for reference in references])
     share = float(day.area[sea & is_missing].sum() / max(float(day.area[sea].sum()), 1.0))
     if share > _MISSING_SHARE:
         text = f"{share:.0%} of the sea has no value, limit {_MISSING_SHARE:.0%}"
         return Finding("missing", share, _MISSING_SHARE, text)
-    ice = min(map(_measure_ice, others))
+    ice = min(map(_measure_ice, references))
     limit = max(_MISSING_PART * ice, _LEAST_ICE)
-    part = find_empty_part(day, others[:1], missing=True, least=limit)
+    part = find_empty_part(day, references[:1], missing=True, least=limit)
     if part is None:
         return None
     text = f"no value in {part.words}, where days around have {part.ice:,.0f} km2 of ice, limit "
@@ -314,7 +314,7 @@ def _find_missing(day: HealthSample, others: Sequence[HealthSample]) -> Finding 
 def _find_new_stripe(day: HealthSample, nearest: Sequence[HealthSample]) -> Finding | None:
     """Find a stripe that the days around do not have, of more or of less ice."""
     reach = _STRIPE_REACH + (nearest[0].number - nearest[-1].number in (0, 1))
-    odd = [mark_odd(day, other, reach=reach, margin=_STRIPE_MARGIN) for other in nearest]
+    odd = [mark_odd(day, reference, reach=reach, margin=_STRIPE_MARGIN) for reference in nearest]
     least = round(min(_STRIPE_KILOMETRES / day.kilometres, max(0.6 * max(day.percent.shape), 12)))
     for sign, words in ((1, "more"), (-1, "less")):
         stripe = find_stripe(np.logical_and.reduce([field == sign for field in odd]), least=least)

@@ -38,7 +38,7 @@ class HealthSample:
 def sample_health(concentration: np.ndarray, grid: Grid, number: int) -> HealthSample:
     """Average the boxes of a day.
 
-    Fine grids are thinned: of cells of 3.125 km every other one in every other row is looked at.
+    Fine grids are thinned: of cells of 3.125 km every second one in every second row is looked at.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def lay_boxes(grid: Grid) -> tuple[int, np.ndarray]:
 
 @dataclass(frozen=True)
 class Change:
-    """What changed from another day to a day, where both have values.
+    """What changed from a reference day to a day, where both have values.
 
     Attributes
     ----------
     days : int
-        Days from the other day to the day; negative if the other one is later.
+        Days from the reference to the day; negative if the reference is later.
     area, extent : float
         Square kilometres of ice that came; extent is that of boxes with at least 15 percent.
     mean : float
@@ -99,12 +99,12 @@ class Change:
 
 
 @lru_cache(maxsize=64)  # the days before are compared with each other again for the next day
-def measure_change(day: HealthSample, other: HealthSample) -> Change:
-    """Measure what changed from another day to a day."""
+def measure_change(day: HealthSample, reference: HealthSample) -> Change:
+    """Measure what changed from a reference day to a day."""
     from seaice.daily.health._kernels import compare_boxes
 
     sums = np.empty(11)
-    compare_boxes(day.percent, other.percent, day.area, np.float32(ICE_EDGE), sums)
+    compare_boxes(day.percent, reference.percent, day.area, np.float32(ICE_EDGE), sums)
     extent_old, extent_new, area_old, area_new, ice, change, *equations = sums.tolist()
     yy, xy, xx, yd, xd = equations
     determinant = yy * xx - xy * xy
@@ -113,7 +113,7 @@ def measure_change(day: HealthSample, other: HealthSample) -> Change:
         rows = -(xx * yd - xy * xd) / determinant * day.kilometres
         columns = -(yy * xd - xy * yd) / determinant * day.kilometres
     return Change(
-        days=day.number - other.number,
+        days=day.number - reference.number,
         area=(area_new - area_old) / 100,
         extent=extent_new - extent_old,
         mean=change / ice if ice else 0.0,

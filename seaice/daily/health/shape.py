@@ -31,7 +31,7 @@ _EMPTY_SHARE = 0.95  # of the ice of a row, a column or a sector without ice or 
 _DIRECTION_STEP, _WIDTHS, _BREAK = 3, (2, 5), 3
 
 
-def measure_match(field: np.ndarray, other: np.ndarray, *, least: int = 1) -> float:
+def measure_match(field: np.ndarray, reference: np.ndarray, *, least: int = 1) -> float:
     """Mean absolute difference of two fields where either has ice, percent.
 
     Infinite if fewer than ``least`` boxes are compared.
@@ -42,8 +42,8 @@ def measure_match(field: np.ndarray, other: np.ndarray, *, least: int = 1) -> fl
     20.0
     """
     with np.errstate(invalid="ignore"):
-        difference = np.abs(field - other)
-        ice = (difference >= 0) & ((field >= ICE_EDGE) | (other >= ICE_EDGE))
+        difference = np.abs(field - reference)
+        ice = (difference >= 0) & ((field >= ICE_EDGE) | (reference >= ICE_EDGE))
     return float(difference[ice].mean()) if np.count_nonzero(ice) >= least else np.inf
 
 
@@ -63,32 +63,36 @@ class Match(NamedTuple):
     after: float
 
 
-def find_turn(day: HealthSample, other: HealthSample) -> Match | None:
+def find_turn(day: HealthSample, reference: HealthSample) -> Match | None:
     """Find out whether a field is flipped, transposed or turned; None if not."""
-    as_is = measure_match(day.percent, other.percent)
+    as_is = measure_match(day.percent, reference.percent)
     matches = [
-        Match(words, as_is, measure_match(undo(day.percent), other.percent, least=_count_least(other)))
+        Match(
+            words,
+            as_is,
+            measure_match(undo(day.percent), reference.percent, least=_count_least(reference)),
+        )
         for words, undo in _TURNS.items()
-        if undo(day.percent).shape == other.percent.shape
+        if undo(day.percent).shape == reference.percent.shape
     ]
     return _choose_match(matches)
 
 
-def find_shift(day: HealthSample, other: HealthSample) -> Match | None:
+def find_shift(day: HealthSample, reference: HealthSample) -> Match | None:
     """Find out whether a field is moved as a whole, by whole boxes; None if not."""
-    rows, columns = _search_shift(day.percent, other.percent)
+    rows, columns = _search_shift(day.percent, reference.percent)
     if not rows and not columns:
         return None
-    as_is = measure_match(day.percent, other.percent)
-    overlap = _overlap(day.percent, other.percent, rows, columns)
-    moved = measure_match(*overlap, least=_count_least(other))
+    as_is = measure_match(day.percent, reference.percent)
+    overlap = _overlap(day.percent, reference.percent, rows, columns)
+    moved = measure_match(*overlap, least=_count_least(reference))
     words = f"{rows * day.kilometres:+.0f} km in y and {columns * day.kilometres:+.0f} km in x"
     return _choose_match([Match(words, as_is, moved)])
 
 
-def _count_least(other: HealthSample) -> int:
+def _count_least(reference: HealthSample) -> int:
     """Boxes of ice that are compared at least, for a match to explain something."""
-    return max(1, int(np.count_nonzero(other.percent >= ICE_EDGE) * _COMPARED_SHARE))
+    return max(1, int(np.count_nonzero(reference.percent >= ICE_EDGE) * _COMPARED_SHARE))
 
 
 def _choose_match(matches: list[Match]) -> Match | None:
@@ -96,8 +100,8 @@ def _choose_match(matches: list[Match]) -> Match | None:
     return best if best.after < (1 - _EXPLAINED_SHARE) * best.before else None
 
 
-def _search_shift(day: np.ndarray, other: np.ndarray) -> tuple[int, int]:
-    """Rows and columns by which ``day`` is moved against ``other``: least mean square difference."""
+def _search_shift(day: np.ndarray, reference: np.ndarray) -> tuple[int, int]:
+    """Rows and columns by which ``day`` is moved against ``reference``: least mean square difference."""
     from scipy.fft import irfft2, next_fast_len, rfft2
 
     shape = tuple(next_fast_len(length + min(length, _FARTHEST)) for length in day.shape)
@@ -106,7 +110,7 @@ def _search_shift(day: np.ndarray, other: np.ndarray) -> tuple[int, int]:
         return np.asarray(rfft2(field, shape))
 
     parts = []
-    for field in (day, other):
+    for field in (day, reference):
         is_value = ~np.isnan(field)
         percent = np.where(is_value, field, 0).astype(np.float64)
         parts.append((transform(is_value.astype(np.float64)), transform(percent), transform(percent**2)))
@@ -122,38 +126,40 @@ def _search_shift(day: np.ndarray, other: np.ndarray) -> tuple[int, int]:
 
 
 def _overlap(
-    day: np.ndarray, other: np.ndarray, rows: int, columns: int
+    day: np.ndarray, reference: np.ndarray, rows: int, columns: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Parts of two fields that lie over each other when ``day`` is moved back."""
-    cut_day, cut_other = [], []
+    cut_day, cut_reference = [], []
     for moved, length in ((rows, day.shape[0]), (columns, day.shape[1])):
         cut_day.append(slice(max(moved, 0), length + min(moved, 0)))
-        cut_other.append(slice(max(-moved, 0), length - max(moved, 0)))
-    return day[tuple(cut_day)], other[tuple(cut_other)]
+        cut_reference.append(slice(max(-moved, 0), length - max(moved, 0)))
+    return day[tuple(cut_day)], reference[tuple(cut_reference)]
 
 
-def measure_repeated_share(day: HealthSample, other: HealthSample, *, least: int) -> float:
+def measure_repeated_share(day: HealthSample, reference: HealthSample, *, least: int) -> float:
     """Measure which share of the boxes partly covered on both days has exactly the same value.
 
     Boxes of 0 and of 100 percent stay so for weeks and do not count; 0 if fewer than ``least`` boxes do.
     """
-    partly = (day.percent > 0) & (day.percent < 100) & (other.percent > 0) & (other.percent < 100)
+    partly = (
+        (day.percent > 0) & (day.percent < 100) & (reference.percent > 0) & (reference.percent < 100)
+    )
     count = np.count_nonzero(partly)
     if count < least:
         return 0.0
-    return float(np.count_nonzero(day.percent[partly] == other.percent[partly]) / count)
+    return float(np.count_nonzero(day.percent[partly] == reference.percent[partly]) / count)
 
 
 @dataclass(frozen=True)
 class EmptyPart:
-    """A part of the grid that is empty on a day, and the ice that it holds on others.
+    """A part of the grid that is empty on a day, and the ice that it holds on days around.
 
     Attributes
     ----------
     words : str
         Which part it is.
     ice : float
-        Square kilometres of boxes with ice there on all the other days.
+        Square kilometres of boxes with ice there on all the days around.
     """
 
     words: str
@@ -161,23 +167,23 @@ class EmptyPart:
 
 
 def find_empty_part(
-    day: HealthSample, others: Sequence[HealthSample], *, missing: bool, least: float
+    day: HealthSample, references: Sequence[HealthSample], *, missing: bool, least: float
 ) -> EmptyPart | None:
-    """Find the part with most ice on other days that is 0 percent, or without values, on a day.
+    """Find the part with most ice on days around that is 0 percent, or without values, on a day.
 
     Parts are runs of whole rows, of whole columns, and sectors about the middle of the grid.
 
     Parameters
     ----------
     day : HealthSample
-    others : list of HealthSample
+    references : list of HealthSample
         A box counts where all of them have ice.
     missing : bool
         Look for boxes without values instead of such without ice.
     least : float
         Square kilometres of ice in the part; None is returned below.
     """
-    ice = np.logical_and.reduce([other.percent >= ICE_EDGE for other in others])
+    ice = np.logical_and.reduce([reference.percent >= ICE_EDGE for reference in references])
     empty = ice & (np.isnan(day.percent) if missing else (day.percent == 0))
     if float(day.area[empty].sum()) < _EMPTY_SHARE * least:
         return None
@@ -221,7 +227,7 @@ def _find_longest_run(
     return best
 
 
-def mark_odd(day: HealthSample, other: HealthSample, *, reach: int, margin: float) -> np.ndarray:
+def mark_odd(day: HealthSample, reference: HealthSample, *, reach: int, margin: float) -> np.ndarray:
     """Mark the boxes that lie beyond the values of another day nearby.
 
     Returns
@@ -232,7 +238,7 @@ def mark_odd(day: HealthSample, other: HealthSample, *, reach: int, margin: floa
     from seaice.daily.health._kernels import mark_odd_boxes
 
     odd = np.empty(day.percent.shape, np.int8)
-    mark_odd_boxes(day.percent, other.percent, reach, np.float32(margin), odd)
+    mark_odd_boxes(day.percent, reference.percent, reach, np.float32(margin), odd)
     return odd
 
 
