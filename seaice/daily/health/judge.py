@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal, get_args
 
 import numpy as np
@@ -47,16 +48,16 @@ _AREA_KILOMETRES, _EXTENT_KILOMETRES = 70.0, 130.0
 # root in kilometres.
 _CHANGE = 7.0, 6000.0  # percent
 _DISPLACEMENT = 6.0, 14000.0  # kilometres
-# Times the usual change of the days around that is no jump, nor a change of another kind.
-_USUAL_JUMP, _USUAL_CHANGE = 4.0, 2.5
+# Times the usual change of the days around that is no finding, however small the limits above are.
+_USUAL = 2.5
 # Against the days of one side alone a day must depart by so many limits.
 _ONE_SIDED = 2.2
 _ONE_SIDED_CHANGE = 1.5
 _REPEATED_SHARE, _REPEATED_BOXES = 0.95, 40
 # Ice of a part without ice, square kilometres: at least, and by the square root of the ice.
 _EMPTY_LEAST, _EMPTY_KILOMETRES = 30_000.0, 40.0
-# Share of the sea, and of the ice in one part of the grid, that has no value.
-_MISSING_SHARE, _MISSING_PART = 0.4, 1 / 3
+# Share of the sea, and of its ice, that has no value.
+_MISSING_SEA, _MISSING_ICE = 0.4, 0.35
 _STRIPE_KILOMETRES = 600.0
 _STRIPE_REACH, _STRIPE_MARGIN = 2, 25.0
 
@@ -182,15 +183,14 @@ class _Departures:
         usual = [measure_change(new, old) for new, old in pairs]
 
         def find_usual(measure: Callable[[Change], float]) -> float:
-            return float(np.median([abs(measure(c)) / c.days for c in usual])) if usual else 0.0
+            return median(abs(measure(c)) / c.days for c in usual) if usual else 0.0
 
         self._usual = {name: find_usual(measure) for name, measure in _MEASURES.items()}
 
     def compute_limit(self, name: str, change: Change) -> float:
         """Limit of a measure for a change."""
         root = max(change.ice, _LEAST_ICE) ** 0.5
-        scale = _USUAL_JUMP if name in ("area", "extent") else _USUAL_CHANGE
-        return max(_LIMITS[name](root), scale * self._usual[name]) * abs(change.days) ** 0.5
+        return max(_LIMITS[name](root), _USUAL * self._usual[name]) * abs(change.days) ** 0.5
 
     def choose(self, name: str) -> tuple[Change, float, float]:
         """The change of the day that departs least, its measure and the limit of that."""
@@ -287,7 +287,7 @@ def _measure_ice(sample: HealthSample) -> float:
 def _find_half_empty(day: HealthSample, nearest: Sequence[HealthSample]) -> Finding | None:
     ice = min(map(_measure_ice, nearest))
     limit = max(_EMPTY_LEAST, _EMPTY_KILOMETRES * ice**0.5)
-    part = find_empty_part(day, nearest, missing=False, least=limit)
+    part = find_empty_part(day, nearest, least=limit)
     if part is None or ice < _LEAST_ICE:
         return None
     text = f"0 percent in {part.words}, where days around have {part.ice:,.0f} km2 of ice, limit "
@@ -295,20 +295,16 @@ def _find_half_empty(day: HealthSample, nearest: Sequence[HealthSample]) -> Find
 
 
 def _find_missing(day: HealthSample, references: Sequence[HealthSample]) -> Finding | None:
-    """Find out whether much of what the days around have is missing, all over or in one part."""
+    """Find out whether much of the sea or of the ice of the days around has no value."""
     is_missing = np.isnan(day.percent)
     sea = ~np.logical_and.reduce([np.isnan(reference.percent) for reference in references])
-    share = float(day.area[sea & is_missing].sum() / max(float(day.area[sea].sum()), 1.0))
-    if share > _MISSING_SHARE:
-        text = f"{share:.0%} of the sea has no value, limit {_MISSING_SHARE:.0%}"
-        return Finding("missing", share, _MISSING_SHARE, text)
-    ice = min(map(_measure_ice, references))
-    limit = max(_MISSING_PART * ice, _LEAST_ICE)
-    part = find_empty_part(day, references[:1], missing=True, least=limit)
-    if part is None:
-        return None
-    text = f"no value in {part.words}, where days around have {part.ice:,.0f} km2 of ice, limit "
-    return Finding("missing", part.ice, limit, f"{text}{limit:,.0f}")
+    ice = np.logical_or.reduce([reference.percent >= ICE_EDGE for reference in references])
+    for cells, words, limit in ((sea, "sea", _MISSING_SEA), (ice, "ice", _MISSING_ICE)):
+        share = float(day.area[cells & is_missing].sum() / max(float(day.area[cells].sum()), 1.0))
+        if share > limit:
+            text = f"{share:.0%} of the {words} of the days around has no value, limit {limit:.0%}"
+            return Finding("missing", share, limit, text)
+    return None
 
 
 def _find_new_stripe(day: HealthSample, nearest: Sequence[HealthSample]) -> Finding | None:

@@ -1,4 +1,4 @@
-"""Shapes of faults: fields that are moved or turned, parts without ice or values, stripes."""
+"""Shapes of faults: fields that are moved or turned, parts without ice, stripes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COMPARED_SHARE = 0.5
 # Boxes by which a field is moved at most in the search for the best match.
 _FARTHEST = 40
 _PARTS = 36  # sectors of 10 degrees
-_EMPTY_SHARE = 0.95  # of the ice of a row, a column or a sector without ice or values
+_EMPTY_SHARE = 0.95  # of the ice of a row, a column or a sector that is gone
 # Stripes: steps of the direction, degrees; widths, boxes; boxes between two parts of one stripe.
 _DIRECTION_STEP, _WIDTHS, _BREAK = 3, (2, 5), 3
 
@@ -141,13 +141,17 @@ def measure_repeated_share(day: HealthSample, reference: HealthSample, *, least:
 
     Boxes of 0 and of 100 percent stay so for weeks and do not count; 0 if fewer than ``least`` boxes do.
     """
-    partly = (
-        (day.percent > 0) & (day.percent < 100) & (reference.percent > 0) & (reference.percent < 100)
-    )
-    count = np.count_nonzero(partly)
-    if count < least:
-        return 0.0
-    return float(np.count_nonzero(day.percent[partly] == reference.percent[partly]) / count)
+    share = 0.0
+    for step in (8, 1):  # rows in a while tell nearly always that the days differ
+        new, old = day.percent[::step], reference.percent[::step]
+        partly = (new > 0) & (new < 100) & (old > 0) & (old < 100)
+        count = np.count_nonzero(partly)
+        if count * step < least:
+            return 0.0
+        share = float(np.count_nonzero((new == old) & partly) / max(count, 1))
+        if share < 0.5:
+            break
+    return share
 
 
 @dataclass(frozen=True)
@@ -167,24 +171,22 @@ class EmptyPart:
 
 
 def find_empty_part(
-    day: HealthSample, references: Sequence[HealthSample], *, missing: bool, least: float
+    day: HealthSample, references: Sequence[HealthSample], *, least: float
 ) -> EmptyPart | None:
-    """Find the part with most ice on days around that is 0 percent, or without values, on a day.
+    """Find the part with most ice on days around that is 0 percent on a day.
 
     Parts are runs of whole rows, of whole columns, and sectors about the middle of the grid.
 
     Parameters
     ----------
     day : HealthSample
-    references : list of HealthSample
+    references : sequence of HealthSample
         A box counts where all of them have ice.
-    missing : bool
-        Look for boxes without values instead of such without ice.
     least : float
         Square kilometres of ice in the part; None is returned below.
     """
     ice = np.logical_and.reduce([reference.percent >= ICE_EDGE for reference in references])
-    empty = ice & (np.isnan(day.percent) if missing else (day.percent == 0))
+    empty = ice & (day.percent == 0)
     if float(day.area[empty].sum()) < _EMPTY_SHARE * least:
         return None
     rows, columns = day.percent.shape
