@@ -1,4 +1,4 @@
-r"""Find the days with missing data in a part of the grid.
+r"""Find the days with missing data in a part of the grid, and suspicious days.
 
 Examples
   python find_several_data_in_target_area.py --source_dir data --start_date 20240101 \

@@ -53,7 +53,7 @@ _USUAL = 2.5
 # Against the days of one side alone a day must depart by so many limits.
 _ONE_SIDED = 2.2
 _ONE_SIDED_CHANGE = 1.5
-_REPEATED_SHARE, _REPEATED_BOXES = 0.95, 40
+_REPEATED_SHARE, _REPEATED_BOXES = 0.95, 160
 # Ice of a part without ice, square kilometres: at least, and by the square root of the ice.
 _EMPTY_LEAST, _EMPTY_KILOMETRES = 30_000.0, 40.0
 # Share of the sea, and of its ice, that has no value.

@@ -148,7 +148,7 @@ def measure_repeated_share(day: HealthSample, reference: HealthSample, *, least:
         count = np.count_nonzero(partly)
         if count * step < least:
             return 0.0
-        share = float(np.count_nonzero((new == old) & partly) / max(count, 1))
+        share = int(np.count_nonzero((new == old) & partly)) / max(int(count), 1)
         if share < 0.5:
             break
     return share
