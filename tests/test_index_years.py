@@ -490,6 +490,8 @@ def test_few_years_are_told(tmp_path, caplog):
          "text.csv is no climatology: expected a file of NSIDC that begins with 'std Years ='"),
         ({"series_file": ["days.csv"], "output_dir": "text.csv"}, "expected a folder for --output_dir"),
         ({"series_file": ["days.csv"], "start_date": date(2030, 1, 1)}, "expected days from 2030-01-01"),
+        ({"series_file": ["days.csv"], "region": ["barents"], "threshold": 0.3},
+         "--region, --threshold: expected an --input_file, found series alone"),
         ({"series_file": ["days.csv"], "preset": "noaa"}, "expected preset to be toolbox, nsidc, found"),
         ({"input_file": "cube.nc", "preset": "nsidc"}, "the preset nsidc leaves out .*--land_mask"),
     ],

@@ -249,14 +249,24 @@ def ice_index(
         :class:`seaice.ice_index.climate.record.ClimateRecord`.
     """
     cubes = [input_file] if isinstance(input_file, str | Path) else list(input_file)
+    region = list(region or [])
+    _check_climatology(output_dir, climatology_years, climatology_file)
+    of_cubes = {
+        "--region": region,
+        "--land_mask_file": land_mask_file,
+        "--threshold": threshold,
+        "--pole_hole": pole_hole,
+        "--animation": animation,
+    }
+    _check_sources(
+        cubes, series_file, [name for name, value in of_cubes.items() if value not in (None, [])]
+    )
     threshold, pole_hole = choose_convention(
         preset,
         threshold=threshold,
         pole_hole=pole_hole,
         has_mask=land_mask_file is not None or not cubes,
     )
-    region = region or []
-    _check_requests(cubes, series_file, output_dir, animation, climatology_years, climatology_file)
     check_outputs(
         [
             Output("output_csv", output_csv, "table", ("date", "region")),
@@ -343,35 +353,39 @@ def ice_index(
     return report
 
 
-def _check_requests(
-    cubes: Sequence[Path],
-    series_file: Sequence[Path],
-    output_dir: Path | None,
-    animation: Path | None,
-    climatology_years: Sequence[int] | None,
-    climatology_file: Path | None,
+def _check_sources(
+    cubes: Sequence[Path], series_file: Sequence[Path], options_of_cubes: Sequence[str]
 ) -> None:
-    """Refuse options that do not fit together."""
+    """Refuse a run without a source, and options that change only the numbers of a cube without one."""
     if not cubes and not series_file:
         raise InputError(
             "expected --input_file or --series_file, found neither; name a cube or a series"
         )
-    if animation is not None and len(cubes) != 1:
+    if options_of_cubes and not cubes:
+        raise InputError(
+            f"{listing(list(options_of_cubes))}: expected an --input_file, found series alone, whose "
+            "numbers stand; name a cube"
+        )
+    if "--animation" in options_of_cubes and len(cubes) != 1:
         raise InputError(f"expected one --input_file for --animation, found {len(cubes)}; name one cube")
-    if climatology_years is None:
-        years_text = ""
-    else:
+
+
+def _check_climatology(
+    output_dir: Path | None, climatology_years: Sequence[int] | None, climatology_file: Path | None
+) -> None:
+    """Refuse options of the climatology that do not fit together."""
+    if climatology_years is not None:
         first, last = climatology_years
-        years_text = f"--climatology_years {first} {last}"
         if last <= first:
             raise InputError(
-                f"expected --climatology_years FIRST LAST, two years or more, found {first} {last}"
+                "expected --climatology_years FIRST LAST, two years or more, found "
+                f"{first} {last}; exchange or widen them"
             )
-    if climatology_file is not None and years_text:
-        raise InputError(
-            f"expected --climatology_file or --climatology_years, found both ({years_text})"
-        )
-    if output_dir is None and (climatology_file is not None or years_text):
+        if climatology_file is not None:
+            raise InputError(
+                "expected --climatology_file or --climatology_years, found both; leave one out"
+            )
+    if output_dir is None and (climatology_file is not None or climatology_years is not None):
         raise InputError("a climatology needs --output_dir, the folder of its tables and pictures")
 
 

@@ -98,8 +98,10 @@ def _draw_earlier_years(ax: Axes, years: np.ndarray, table: np.ndarray, days: np
     labelled = set(
         np.linspace(0, len(years) - 1, min(len(years), _MANY_YEARS)).round().astype(int).tolist()
     )
+    # Many lines would hide the bands behind them.
+    width, strength = (0.7, 0.8) if len(years) <= 2 * _MANY_YEARS else (0.5, 0.4)
     for number, (year, values) in enumerate(zip(years.tolist(), table, strict=True)):
-        ax.plot(days, values, color=to_hex(shown[number]), linewidth=0.7, alpha=0.8,
+        ax.plot(days, values, color=to_hex(shown[number]), linewidth=width, alpha=strength,
                 label=str(year) if number in labelled else None)  # fmt: skip
 
 
@@ -198,7 +200,7 @@ def _make_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Fi
 def _finish(figure: Figure, path: Path, text: str) -> None:
     import textwrap
 
-    wrapped = "\n".join(textwrap.wrap(text, 150, max_lines=2))
+    wrapped = "\n".join(textwrap.wrap(text, 165, max_lines=2))
     figure.text(0.01, 0.01, wrapped, fontsize=7, color="#555555", va="bottom")
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=150, format=path.suffix.lower().lstrip("."))
