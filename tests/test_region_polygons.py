@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pyproj import CRS, Transformer
 
 from seaice import InputError
+from seaice.freeboard.area import read_area
 from seaice.grids import Grid, get_grid
 from seaice.regions import read_regions
 
@@ -155,6 +156,40 @@ def test_shapefile(tmp_path):
         assert (read_regions(other, N25).codes == 1).sum() == pytest.approx(
             (regions.codes == index + 1).sum(), rel=0.1
         )
+
+
+def test_areas_of_tracks_and_maps_take_shapefiles_too(tmp_path):
+    path = write_shapefile(tmp_path / "seas.shp", box(10, 30, 70, 80), box(170, 180, 70, 80))
+    area = read_area(path, None)
+    inside = area.contains(np.array([75.0, 75, 75, 65]), np.array([20.0, 175, -175, 20]))
+    assert inside.tolist() == [True, True, False, False]
+    other = write_shapefile(tmp_path / "polar.shp", box(0, 1e6, 0, 1e6), crs="EPSG:3413")
+    with pytest.raises(InputError, match="expected polygons in longitude and latitude, found WGS 84 /"):
+        read_area(other, None)
+
+
+@pytest.mark.parametrize(
+    "ring", [box(-60, 20, 72, 85), box(150, 230, 60, 80)], ids=["plain", "date line"]
+)
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of affine, in rasterio
+def test_the_cells_are_those_of_gdal(ring, tmp_path):
+    """rasterio draws the polygon in the projection of the grid, its edges cut into short pieces."""
+    from rasterio.features import rasterize
+    from rasterio.transform import from_origin
+
+    points = np.array([*ring, ring[0]], float)
+    parts = np.linspace(0, len(ring), 4000 * len(ring), endpoint=False)
+    start, share = np.floor(parts).astype(int), (parts % 1)[:, None]
+    dense = points[start] * (1 - share) + points[start + 1] * share
+    move = Transformer.from_crs("EPSG:4326", COARSE.projection, always_xy=True)
+    corners = list(zip(*move.transform(*dense.T), strict=True))
+    west, _, _, north = COARSE.extent
+    place = from_origin(west, north, COARSE.step, COARSE.step)
+    shape = {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
+    expected = rasterize([shape], out_shape=COARSE.shape, transform=place)[::-1]
+    assert expected.sum() > 100
+    codes = read(tmp_path, ring, grid=COARSE).codes
+    assert np.count_nonzero(codes != expected) <= 2, "centres on an edge"
 
 
 def test_names(tmp_path):

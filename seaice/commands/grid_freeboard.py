@@ -57,7 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="only segments in this box, degrees; the grid is cut to it",
     )
     parser.add_argument(
-        "--region", metavar="NAME", help="only segments in arctic, antarctic, ross_sea or a GeoJSON file"
+        "--region",
+        metavar="NAME",
+        help="only segments in arctic, antarctic, ross_sea or polygons (GeoJSON, shapefile)",
     )
     parser.add_argument("--cloud", action="store_true", help="read granules on S3 (AWS us-west-2)")
     parser.add_argument(

@@ -80,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar=("WEST", "EAST", "SOUTH", "NORTH"),
         help="metres in the projection of the file",
     )
-    area("--region", metavar="NAME", help="arctic, antarctic, ross_sea or a GeoJSON file")
+    area("--region", metavar="NAME", help="arctic, antarctic, ross_sea or polygons (.geojson, .shp)")
     add("--title", help="title, instead of what is drawn and its day")
     add("--dpi", type=cli.at_least(20), help="dots per inch (default %(default)s)")
     add("--show", action="store_true", help="also open a window")

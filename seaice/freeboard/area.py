@@ -12,6 +12,7 @@ import numpy as np
 from seaice import InputError
 from seaice.gridding import project
 from seaice.grids import Grid
+from seaice.regions.polygons import SHAPEFILE_ENDING, read_shapefile
 from seaice.runtime.json_files import parse_json
 
 # Name -> west, south, east, north in degrees.
@@ -126,7 +127,7 @@ def read_area(region: str | Path | None, bbox: Sequence[float] | None) -> Area |
     Parameters
     ----------
     region : str or Path, optional
-        ``arctic``, ``antarctic``, ``ross_sea`` or a GeoJSON file.
+        ``arctic``, ``antarctic``, ``ross_sea``, or polygons: GeoJSON or a shapefile, in degrees.
     bbox : sequence of four float, optional
         West, south, east, north, degrees.
 
@@ -143,7 +144,7 @@ def read_area(region: str | Path | None, bbox: Sequence[float] | None) -> Area |
         return None
     if str(region) in NAMED_AREAS:
         return Area(str(region), NAMED_AREAS[str(region)])
-    return _read_geojson(Path(region))
+    return _read_polygons(Path(region))
 
 
 def _check_bbox(bbox: tuple[float, ...]) -> tuple[float, float, float, float]:
@@ -156,12 +157,11 @@ def _check_bbox(bbox: tuple[float, ...]) -> tuple[float, float, float, float]:
     return west, south, east, north
 
 
-def _read_geojson(path: Path) -> Area:
+def _read_polygons(path: Path) -> Area:
     import shapely
 
     try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-        shapes = [shapely.geometry.shape(geometry) for geometry in _list_geometries(content) if geometry]
+        shapes = [shapely.geometry.shape(geometry) for geometry in _read_geometries(path) if geometry]
         polygons = [
             polygon
             for part in shapes
@@ -178,7 +178,9 @@ def _read_geojson(path: Path) -> Area:
         raise
     except FileNotFoundError:
         names = ", ".join(NAMED_AREAS)
-        raise InputError(f"expected a region out of {names}, or a GeoJSON file, found {path}") from None
+        raise InputError(
+            f"expected a region out of {names}, or a GeoJSON file or a shapefile, found {path}"
+        ) from None
     except (
         OSError,
         ValueError,
@@ -243,6 +245,19 @@ def _bring_together(polygons: Sequence[Any]) -> list[Any]:
         translate(polygon, xoff=shift) if shift else polygon
         for polygon, shift in zip(polygons, shifts, strict=True)
     ]
+
+
+def _read_geometries(path: Path) -> list[Any]:
+    """Geometries of a GeoJSON file or of a shapefile in longitude and latitude."""
+    if path.suffix.lower() != SHAPEFILE_ENDING or not path.is_file():
+        return list(_list_geometries(parse_json(path.read_text(encoding="utf-8"))))
+    features, crs = read_shapefile(path)
+    if not crs.is_geographic:
+        raise InputError(
+            f"{path}: expected polygons in longitude and latitude, found {crs.name}; transform it, for "
+            "example with ogr2ogr -t_srs EPSG:4326"
+        )
+    return [geometry for _, geometry in features]
 
 
 def _list_geometries(content: Any) -> Iterator[Any]:

@@ -93,7 +93,7 @@ def read_polygons(path: Path, property_name: str | None = None) -> PolygonFile:
         reference system, or if a ring crosses itself or lies outside of all degrees.
     """
     is_shapefile = path.suffix.lower() == SHAPEFILE_ENDING
-    features, crs = _read_shapefile(path) if is_shapefile else _read_geojson(path)
+    features, crs = read_shapefile(path) if is_shapefile else _read_geojson(path)
     outlines = [
         (properties, geometry)
         for properties, geometry in features
@@ -144,21 +144,24 @@ def draw_polygons(file: PolygonFile, grid: Grid) -> tuple[dict[int, str], np.nda
         If no centre lies in any polygon, or a region shares more than 1 percent of its cells with
         earlier ones.
     """
-    x, y = _transform_centres(grid, file.crs)
-    codes = np.zeros(grid.shape, np.uint8)
+    x, y = (axis.ravel() for axis in _transform_centres(grid, file.crs))
+    order = np.argsort(y)  # so that a ring is compared with the cells of its latitudes alone
+    x, y = x[order], y[order]
+    sorted_codes = np.zeros(grid.shape, np.uint8).ravel()
     names = dict(enumerate(file.polygons, start=1))
     for number, name in names.items():
-        inside = np.zeros(grid.shape, dtype=bool)
-        for rings in file.polygons[name]:
-            inside |= _lie_within(rings, x, y, wraps=file.crs.is_geographic)
-        _check_overlap(inside, codes, names, number, file.path)
-        codes[inside & (codes == 0)] = number
+        parts = [_find_cells(rings, x, y, wraps=file.crs.is_geographic) for rings in file.polygons[name]]
+        inside = np.unique(np.concatenate(parts))
+        _check_overlap(inside, sorted_codes, names, number, file.path)
+        sorted_codes[inside[sorted_codes[inside] == 0]] = number
+    codes = np.empty_like(sorted_codes)
+    codes[order] = sorted_codes
     if not codes.any():
         raise InputError(
             f"no cell centre of the grid {grid} lies in a polygon of {file.path}; check its hemisphere "
             f"and its reference system ({file.crs.name})"
         )
-    return names, codes
+    return names, codes.reshape(grid.shape)
 
 
 def _check_overlap(
@@ -166,10 +169,9 @@ def _check_overlap(
 ) -> None:
     """Refuse a region that shares more than a sliver with one that was drawn before."""
     shared = np.bincount(codes[inside], minlength=number)
-    size = np.count_nonzero(inside)
     for earlier in (np.flatnonzero(shared[1:]) + 1).tolist():
         count = shared[earlier]
-        if count > _SLIVER * min(size, np.count_nonzero(codes == earlier)):
+        if count > _SLIVER * min(inside.size, np.count_nonzero(codes == earlier)):
             raise InputError(
                 f"{path}: {count} cells lie both in {names[earlier]} and in {names[number]}; put "
                 "regions that overlap into files of their own and name all of them"
@@ -186,15 +188,18 @@ def _transform_centres(grid: Grid, crs: CRS) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(x), np.asarray(y)
 
 
-def _lie_within(rings: Sequence[Ring], x: np.ndarray, y: np.ndarray, *, wraps: bool) -> np.ndarray:
-    """Whether points lie within a polygon, its edges included."""
-    inside = np.zeros(x.shape, dtype=bool)
-    cells = np.arange(x.size)
+def _find_cells(rings: Sequence[Ring], x: np.ndarray, y: np.ndarray, *, wraps: bool) -> np.ndarray:
+    """Positions of the points within a polygon, its edges included; ``y`` ascends."""
+    latitudes = rings[0].points[:, 1]
+    first, stop = (
+        np.searchsorted(y, latitudes.min(), "left"),
+        np.searchsorted(y, latitudes.max(), "right"),
+    )
+    cells = np.arange(first, stop)
     for ring in rings:  # the outer one, then its holes
-        cells = np.flatnonzero(inside) if ring.is_hole else cells
-        within = _lie_within_ring(ring, x.ravel()[cells], y.ravel()[cells], wraps=wraps)
-        inside.ravel()[cells[within]] = not ring.is_hole
-    return inside
+        within = _lie_within_ring(ring, x[cells], y[cells], wraps=wraps)
+        cells = cells[~within if ring.is_hole else within]
+    return cells
 
 
 def _lie_within_ring(ring: Ring, x: np.ndarray, y: np.ndarray, *, wraps: bool) -> np.ndarray:
@@ -321,7 +326,14 @@ def _list_features(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield content if content["type"] == "Feature" else {"geometry": content}
 
 
-def _read_shapefile(path: Path) -> tuple[list[Feature], CRS]:
+def read_shapefile(path: Path) -> tuple[list[Feature], CRS]:
+    """Read properties and geometry (as GeoJSON has it) of all shapes, and their reference system.
+
+    Raises
+    ------
+    InputError
+        If the .prj is missing, or a file cannot be read.
+    """
     import shapefile
 
     projection = next((p for p in map(path.with_suffix, (".prj", ".PRJ")) if p.is_file()), None)
