@@ -171,7 +171,7 @@ def _check_overlap(
     shared = np.bincount(codes[inside], minlength=number)
     for earlier in (np.flatnonzero(shared[1:]) + 1).tolist():
         count = shared[earlier]
-        if count > _SLIVER * min(inside.size, np.count_nonzero(codes == earlier)):
+        if count > _SLIVER * min(len(inside), int(np.count_nonzero(codes == earlier))):
             raise InputError(
                 f"{path}: {count} cells lie both in {names[earlier]} and in {names[number]}; put "
                 "regions that overlap into files of their own and name all of them"
