@@ -459,6 +459,8 @@ def test_two_cubes_follow_each_other(tmp_path):
     np.testing.assert_allclose(series.area[:, 0] / grid.cell_area().sum(), [0.5] * 3 + [1] * 3)
     cut = ice_index(input_file=cubes, start_date=days[4]).values["series"]
     assert cut.dates == days[4:]
+    with pytest.raises(InputError, match="no cube has a day from 2030-01-01 to None; choose other days"):
+        ice_index(input_file=cubes, start_date=date(2030, 1, 1))
     with pytest.raises(InputError, match="expected one --input_file for --animation, found 2; name one"):
         ice_index(input_file=cubes, animation=tmp_path / "days.gif")
     with pytest.raises(

@@ -314,6 +314,8 @@ def ice_index(
         parts.append(part)
         notes += lines
     parts += [read_series(Path(path), whole_grid=WHOLE_GRID) for path in series_file]
+    if not parts:
+        raise InputError(f"no cube has a day from {start_date} to {end_date}; choose other days")
     series, lines = join_series(parts)
     if series_file or not is_only:
         series = cut_series(series, start_date, end_date)
