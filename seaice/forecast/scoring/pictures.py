@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _DPI = 150
 _EDGE_COLOURS = {"forecast": "#dc267f", "observed": "#ffb000"}
-_MOST_HEAT_MAPS = 6
+_MOST_HEAT_MAPS = 8
 
 
 def draw_skill(rows: Sequence[ScoreRow], reference: str, blocks: float, path: Path) -> None:
