@@ -12,6 +12,7 @@ from seaice.cube.file import CubeFile
 from seaice.flags import FillFlag, Surface
 from seaice.grids import Grid, get_grid
 from seaice.ice_index.stage import ice_index
+from seaice.pictures.read_concentration import read_cube_day
 from seaice.pictures.visualize import visualize
 from seaice.regridding.stage import regrid
 from seaice.training.dataset import ConsolidatedSICDataset
@@ -90,6 +91,29 @@ def test_shares_by_hand(cube, regridded):
     assert ((share[1] > 0) & (share[1] < 1))[inside].sum() > 3
     assert values.mask[1][share[1].filled(1) < 0.49].all()
     assert ((land > 0.01) & (land < 0.99)).any()
+
+
+def test_all_ice_is_kept_where_no_share_is_too_small(cube, tmp_path):
+    path = tmp_path / "all.nc"
+    everything = {"smallest_share": 0.0, "smallest_ocean_share": 0.0}
+    target = "EPSG:3411:17000:-850000,-850000,850000,850000"
+    regrid(input_file=cube, output_file=path, grid=target, **everything)
+    with CubeFile(cube) as before, CubeFile(path) as after:
+        share = (1 - after.variable("land_share").astype(float)) * after.variable("valid_share", 0)
+        share[~(share <= 1)] = 0
+        area, other = before.grid.cell_area(), after.grid.cell_area()
+        ice = np.nansum(before.concentration(0).astype(float) * area)
+        kept = np.nansum(after.concentration(0).astype(float) * share * other)
+        assert kept == pytest.approx(ice, rel=1e-5)  # stored in steps
+        regrid(input_file=cube, output_file=tmp_path / "half.nc", grid=target)
+        with CubeFile(tmp_path / "half.nc") as half:
+            assert half.ocean.sum() < after.ocean.sum()
+            lost = np.nansum(half.concentration(0).astype(float) * share * other)
+            assert lost < 0.995 * ice
+        outside = np.isnan(np.ma.filled(after.variable("land_share"), np.nan)) | (
+            after.variable("land_share") > 1
+        )
+        assert read_cube_day(after, before.dates[0]).land[outside].sum() == 0 < outside.sum()
 
 
 @pytest.mark.slow

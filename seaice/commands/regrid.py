@@ -63,6 +63,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="least share of what is not land that must have a value (default %(default)s)",
     )
     parser.add_argument(
+        "--smallest_ocean_share",
+        type=cli.between(0, 1),
+        help="least share of a cell that makes it ocean (default %(default)s); 0 with "
+        "--smallest_share 0 keeps all ice, in broader coasts",
+    )
+    parser.add_argument(
         "--workers",
         type=cli.at_least(1),
         help="processes that share the days; the result is the same (default %(default)s)",

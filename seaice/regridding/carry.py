@@ -19,6 +19,7 @@ ERROR_RULE = (
     "without an error adds none"
 )
 _CELLS = 1 << 15
+_ROUNDING = 1e-6  # of shares
 
 
 class CarriedDay(NamedTuple):
@@ -114,8 +115,14 @@ def carry_day(
     )
 
 
-def carry_surface(weights: Weights, shape: tuple[int, int], surface: np.ndarray) -> np.ndarray:
-    """Carry surface classes: ocean or not by the larger part, then the class of the largest part of it.
+def carry_surface(
+    weights: Weights,
+    shape: tuple[int, int],
+    surface: np.ndarray,
+    *,
+    smallest_ocean_share: float = 0.5,
+) -> np.ndarray:
+    """Carry surface classes: ocean or not by its part, then the class of the largest part of it.
 
     Parameters
     ----------
@@ -125,6 +132,8 @@ def carry_surface(weights: Weights, shape: tuple[int, int], surface: np.ndarray)
         Rows and columns of the target.
     surface : ndarray of uint8, shape of the source
         Codes of :class:`seaice.flags.Surface`.
+    smallest_ocean_share : float
+        A cell is ocean where at least so much of it is; with 0, where any of it is.
 
     Returns
     -------
@@ -142,10 +151,12 @@ def carry_surface(weights: Weights, shape: tuple[int, int], surface: np.ndarray)
         0, size, *matrix, weights.room, 0.0, ocean.astype(np.float32), none[:0], part, whole, none[:0]
     )
     # Half and half is ocean: no value is lost there.
+    is_ocean_cell = (part > _ROUNDING) & (part >= smallest_ocean_share - _ROUNDING)
+    is_reached = whole > max(_ROUNDING, min(0.5, smallest_ocean_share) - _ROUNDING)
     result = np.full(size, Surface.LAND, np.uint8)
-    for side, is_chosen in ((ocean, part >= 0.5 - 1e-6), (~ocean, part < 0.5 - 1e-6)):
+    for side, is_chosen in ((ocean, is_ocean_cell), (~ocean, ~is_ocean_cell)):
         classes, chosen = np.where(side, np.float32(0), np.float32(np.nan)), np.empty(size, np.uint8)
-        mean = np.where(is_chosen & (whole > 0.5 - 1e-6), np.float32(0), np.float32(np.nan))
+        mean = np.where(is_chosen & is_reached, np.float32(0), np.float32(np.nan))
         _apply_kernels.choose_codes(
             0, size, *matrix, classes, mean, surface, surface[:0], int(Surface.LAND), chosen, chosen[:0]
         )

@@ -111,7 +111,7 @@ def _load_ground(folder: Path, stamp: float) -> _Ground:
 
 @contextmanager
 def prepare_ground(
-    output_file: Path, source: Source, grid: Grid, method: str
+    output_file: Path, source: Source, grid: Grid, method: str, smallest_ocean_share: float
 ) -> Iterator[tuple[Path, np.ndarray, np.ndarray]]:
     """Compute the weights, once, and keep them in a hidden folder beside the output meanwhile.
 
@@ -133,7 +133,7 @@ def prepare_ground(
         )
     everywhere = leave_out_land(matrix, whole, np.ones(source.grid.shape, bool))
     own = np.zeros(source.grid.shape, np.uint8) if source.surface is None else source.surface
-    surface = carry_surface(everywhere, grid.shape, own)
+    surface = carry_surface(everywhere, grid.shape, own, smallest_ocean_share=smallest_ocean_share)
     weights = leave_out_land(matrix, whole, find_ocean(source))
     reach = np.bincount(weights.indices, weights.weights, source.grid.rows * source.grid.columns)
     del matrix, everywhere

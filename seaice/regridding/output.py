@@ -12,8 +12,6 @@ from seaice.flags import FillFlag, Surface, flag_attributes
 from seaice.regridding.carry import ERROR_RULE, FLAG_RULE, CarriedDay
 from seaice.regridding.source import Source
 
-SHARE_SCALE = np.float32(0.004)
-_SHARE_FILL = 255
 _FLOAT_FILL = float(np.float32(9.96921e36))
 # Attributes that hold for stored numbers of the input, not for these.
 _STALE = {
@@ -26,15 +24,14 @@ _FLAGS = {"flag_values", "flag_meanings", "flag_masks"}
 VALID_SHARE = cf.Variable(
     "valid_share",
     ("time", "y", "x"),
-    "u1",
+    "f4",  # with it the area of ice is exact
     {
         "long_name": "share of the ocean area of a cell that had a value on the grid of the input",
         "units": "1",
-        "scale_factor": SHARE_SCALE,
-        "valid_range": np.array([0, 250], dtype=np.uint8),
+        "valid_range": np.array([0, 1], dtype=np.float32),
         "comment": "missing in a cell that is all land; outside the grid of the input there was none",
     },
-    _SHARE_FILL,
+    _FLOAT_FILL,
 )
 LAND_SHARE = cf.Variable(
     "land_share",
@@ -42,7 +39,7 @@ LAND_SHARE = cf.Variable(
     "f4",
     {
         "standard_name": "land_area_fraction",
-        "long_name": "share of land in the part of a cell that lies in the grid of the input",
+        "long_name": "share of the cell that is land of the input",
         "units": "1",
         "comment": "missing in cells outside that grid; area of ice: "
         "sea_ice_conc * (1 - land_share) * valid_share * area of the cell",
@@ -50,17 +47,6 @@ LAND_SHARE = cf.Variable(
     _FLOAT_FILL,
 )
 COMMENT = f"fill flags: {FLAG_RULE}. Expected errors: {ERROR_RULE}."
-
-
-def store_share(share: np.ndarray) -> np.ndarray:
-    """Store shares as numbers of ``valid_share``; NaN is missing.
-
-    Examples
-    --------
-    >>> store_share(np.array([0, 0.5, 1, np.nan], np.float32)).tolist()
-    [0, 125, 250, 255]
-    """
-    return np.where(np.isnan(share), _SHARE_FILL, np.rint(share / SHARE_SCALE)).astype(np.uint8)
 
 
 def fill_floats(values: np.ndarray) -> np.ndarray:
@@ -82,7 +68,7 @@ def store_cube_day(day: CarriedDay) -> dict[str, np.ndarray]:
         "fill_flag": flags,
         "days_back_forward": np.zeros_like(flags) if day.days is None else day.days,
         "sea_ice_conc_error": errors,
-        "valid_share": store_share(day.share),
+        "valid_share": fill_floats(day.share),
     }
 
 
@@ -136,7 +122,7 @@ def list_field_rows(source: Source, dtype: np.dtype, fill: Any) -> list[cf.Varia
         ancillary.append(name)
         rows.append(cf.Variable(name, dimensions, "f4", _describe_errors(source), _FLOAT_FILL))
     attributes["ancillary_variables"] = " ".join(ancillary)
-    share = cf.Variable("valid_share", dimensions, "u1", VALID_SHARE.attributes, _SHARE_FILL)
+    share = cf.Variable("valid_share", dimensions, "f4", VALID_SHARE.attributes, _FLOAT_FILL)
     rows = [cf.Variable(source.variable, dimensions, "f4", attributes, _FLOAT_FILL), share, *rows]
     if source.surface is not None:
         surface = {"long_name": "surface class", **flag_attributes(Surface)}
@@ -158,7 +144,7 @@ def store_field_day(source: Source, day: CarriedDay) -> dict[str, np.ndarray]:
     """Store a map of a field in the types of its variables."""
     stored = {
         source.variable: fill_floats(day.values),
-        "valid_share": store_share(day.share),
+        "valid_share": fill_floats(day.share),
     }
     if day.flags is not None:
         stored["fill_flag"] = day.flags

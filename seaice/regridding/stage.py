@@ -52,6 +52,7 @@ def regrid(
     start_date: date | None = None,
     end_date: date | None = None,
     smallest_share: float = 0.5,
+    smallest_ocean_share: float = 0.5,
     workers: int = 1,
 ) -> Report:
     """Write a cube or a field on another grid, or its values at points.
@@ -75,6 +76,9 @@ def regrid(
         First and last day; by default those of the input.
     smallest_share : float
         A cell, or a point between cells, has a value where at least so much of what is not land had one.
+    smallest_ocean_share : float
+        A cell is ocean where at least so much of it is. With 0 here and for ``smallest_share`` no value
+        of the input is lost, and coasts are broader.
     workers : int
         Processes that share the maps; the result does not depend on them.
 
@@ -110,6 +114,7 @@ def regrid(
             "method": chosen,
             "grid": describe_grid(target),
             "smallest_share": smallest_share,
+            "smallest_ocean_share": smallest_ocean_share,
             "input": source.path.name,
         }
         task = CarryTask(locate(input_file), variable, Path(), target, smallest_share, None)
@@ -149,7 +154,9 @@ def _write_cube(
     dates = [cube.dates[number] for number in numbers]
     packing = make_packing(output_file, grid)
     with (
-        prepare_ground(output_file, source, grid, parameters["method"]) as (folder, surface, land),
+        prepare_ground(
+            output_file, source, grid, parameters["method"], parameters["smallest_ocean_share"]
+        ) as (folder, surface, land),
         atomic(
             output_file, verify=lambda path: _verify(path, dates), locked=True, checksum=True
         ) as part,
@@ -208,7 +215,9 @@ def _write_field(
     attributes = describe_output(source, grid, parameters, "regridded field", dates)
     create = _create_zarr if output_file.suffix == ".zarr" else _create_netcdf
     with (
-        prepare_ground(output_file, source, grid, parameters["method"]) as (folder, surface, land),
+        prepare_ground(
+            output_file, source, grid, parameters["method"], parameters["smallest_ocean_share"]
+        ) as (folder, surface, land),
         atomic(output_file, locked=True, checksum=True) as part,
         create(part, grid, rows, chosen, attributes) as variables,
     ):

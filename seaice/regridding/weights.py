@@ -39,7 +39,7 @@ class Weights:
         What the weights of a cell would add up to if it lay in the source and had a value wherever it
         is not land. 0 where a cell is all land.
     land : ndarray of float32, shape (target cells,)
-        Land share of the cell's part within the source; NaN of a cell outside it.
+        Share of the cell that is land of the source; NaN of a cell outside it.
     """
 
     indptr: np.ndarray
@@ -129,12 +129,13 @@ def leave_out_land(matrix: csr_array, whole: np.ndarray, ocean: np.ndarray) -> W
     is_ocean = ocean[matrix.indices]
     counts = np.concatenate([[0], np.cumsum(is_ocean)])
     sums = matrix @ ocean.astype(np.float64)
-    land = np.divide(covered - sums, covered, out=np.full(covered.size, np.nan), where=covered > 0)
-    land[np.abs(land) < 1e-6] = 0
-    land[np.abs(land - 1) < 1e-6] = 1
     # Areas are those of the middle of a cell, overlaps exact: a covered cell is covered wholly.
     whole = np.where(np.abs(covered - whole) < 1e-4 * whole, covered, np.maximum(whole, covered))
-    room = np.where(land == 1, 0, whole - (covered - sums))
+    land = np.divide(covered - sums, whole, out=np.full(covered.size, np.nan), where=covered > 0)
+    land[np.abs(land) < 1e-6] = 0
+    land[np.abs(land - 1) < 1e-6] = 1
+    # What the source does not reach of a cell counts as ocean without a value, unless all else is land.
+    room = np.where(sums <= 1e-6 * covered, 0, whole - (covered - sums))
     return Weights(
         indptr=counts[matrix.indptr].astype(np.int64),
         indices=matrix.indices[is_ocean].astype(np.int32),
