@@ -46,6 +46,7 @@ REQUIRED = (
     "numba",
     "numcodecs",
     "numpy",
+    "pandas",
     "PIL",
     "pyproj",
     "yaml",

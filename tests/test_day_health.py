@@ -119,6 +119,28 @@ def test_a_transposed_square_is_found():
     assert judge(grid, turned, 3)[0].text.startswith("transposed:")
 
 
+def test_a_closed_pack_that_is_moved_with_its_land_is_found():
+    """Wherever two such days have values they agree; their coasts do not."""
+    grid = get_grid("n6250").crop(slice(700, 1100), slice(400, 800))
+    rows, columns = np.mgrid[:400, :400]
+    land = np.hypot(rows - 200, columns - 200) > 180
+    rng = np.random.default_rng(5)
+    fields = []
+    for _ in range(6):
+        field = rng.uniform(97, 100, land.shape).astype(np.float32)
+        field[land] = np.nan
+        field[:40, :] = np.nan  # an outage of all days
+        fields.append(field)
+    assert not [n for n in range(6) if judge(grid, fields, n)]
+    for i, past_only in ((4, True), (2, False)):
+        moved = [*fields[:i], np.roll(fields[i], 8, axis=1), *fields[i + 1 :]]
+        (finding,) = judge(grid, moved, i, past_only=past_only)
+        assert finding.kind in ("misplaced", "shifted")
+        # The outage ends: values where no day before has any, and none missing elsewhere.
+        ended = [*fields[:i], np.where(land, np.nan, np.float32(98)), *fields[i + 1 :]]
+        assert not judge(grid, ended, i, past_only=past_only)
+
+
 def test_a_lasting_step_is_suspicious_on_its_first_day_alone(record):
     grid, fields = record
     stepped = [f * np.float32(0.8 if n >= 6 else 1) for n, f in enumerate(fields)]

@@ -11,7 +11,7 @@ import netCDF4
 import numpy as np
 import pytest
 from cubes import small_grid, write_cube
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -117,6 +117,7 @@ FRACTIONS = st.one_of(st.just(NAN), st.floats(0, 1, width=32))
 
 
 @pytest.mark.slow
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
 @given(
     hnp.arrays(np.float64, 12, elements=FRACTIONS),
     hnp.arrays(np.int64, 12, elements=st.integers(0, 3)),

@@ -31,6 +31,7 @@ LAZY = (
     "pyproj",
     "requests",
     "yaml",
+    "pandas",
     "PIL",
     "tqdm",
     "zarr",

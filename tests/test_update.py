@@ -50,10 +50,11 @@ def days(tmp_path_factory):
         start_date=DAYS[0],
         end_date=DAYS[-1],
         grid="n25000",
-        outages=dict.fromkeys(DAYS[::2], (4.0, 17.0)),
+        outages=dict.fromkeys(DAYS[::2], (4.0, 9.0)),
     )
+    hours = dict.fromkeys(DAYS, (6.0, 12.0))  # the same ice, seen by other passes
     other = simulate_days(
-        output_dir=top / "old", start_date=DAYS[0], end_date=DAYS[-1], grid="n25000", seed=3
+        output_dir=top / "old", start_date=DAYS[0], end_date=DAYS[-1], grid="n25000", outages=hours
     )
     words = ["--source_dir", str(top / "in"), "--start_date", str(DAYS[0]), "--end_date", str(DAYS[-1])]
     assert create_mask.main([*words, "--output_file", str(top / "mask.nc")]) == 0

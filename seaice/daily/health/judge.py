@@ -35,6 +35,7 @@ Kind = Literal[
     "extent",
     "changed",
     "displaced",
+    "misplaced",
     "missing",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -56,6 +57,9 @@ _ONE_SIDED_CHANGE = 1.5
 _REPEATED_SHARE, _REPEATED_BOXES = 0.95, 160
 # Ice of a part without ice, square kilometres: at least, and by the square root of the ice.
 _EMPTY_LEAST, _EMPTY_KILOMETRES = 30_000.0, 40.0
+# Values where no day around has any, as on land, and none where all have some: share of the sea, square
+# kilometres at least, and days around at least, which may have a gap in common.
+_MISPLACED_SHARE, _MISPLACED_LEAST, _MISPLACED_DAYS = 0.005, 50_000.0, 3
 # Share of the sea, and of its ice, that has no value.
 _MISSING_SEA, _MISSING_ICE = 0.4, 0.35
 _STRIPE_KILOMETRES = 600.0
@@ -162,7 +166,9 @@ def _find_all(
     nearest = [reference for side in sides for reference in side[:count]]
     near = [reference for side in sides for reference in side[:_NEAREST]]
     shapes = [_find_half_empty(day, nearest), _find_new_stripe(day, nearest)]
-    findings = [*shapes, *_find_jumps(departures, limits), _find_missing(day, near)]
+    # Few days may have a gap in common: they raise a suspicion, which the days after settle.
+    coasts = _find_misplaced(day, around) if limits or len(around) >= _MISPLACED_DAYS else None
+    findings = [*shapes, *_find_jumps(departures, limits), coasts, _find_missing(day, near)]
     sure = [finding for finding in findings if finding is not None]
     explained = _explain(day, near) if sure and limits is None else None
     return sure if explained is None else [explained]
@@ -292,6 +298,26 @@ def _find_half_empty(day: HealthSample, nearest: Sequence[HealthSample]) -> Find
         return None
     text = f"0 percent in {part.words}, where days around have {part.ice:,.0f} km2 of ice, limit "
     return Finding("half_empty", part.ice, limit, f"{text}{limit:,.0f}")
+
+
+def _find_misplaced(day: HealthSample, around: Sequence[HealthSample]) -> Finding | None:
+    """Find out whether coasts lie elsewhere: values on land and land where the sea is.
+
+    A closed pack that is moved with its land agrees with the days around wherever both have values.
+    """
+    now = ~np.isnan(day.percent)
+    had = [~np.isnan(reference.percent) for reference in around]
+    ever, always = np.logical_or.reduce(had), np.logical_and.reduce(had)
+    sea = max(float(day.area[ever].sum()), 1.0)
+    on_land, in_sea = (float(day.area[cells].sum()) for cells in (now & ~ever, ~now & always))
+    limit = max(_MISPLACED_SHARE * sea, _MISPLACED_LEAST)
+    if min(on_land, in_sea) <= limit:
+        return None
+    text = (
+        f"{on_land:,.0f} km2 have values where no day around has any, and {in_sea:,.0f} km2 none where "
+        f"all have, limit {limit:,.0f}"
+    )
+    return Finding("misplaced", min(on_land, in_sea), limit, text)
 
 
 def _find_missing(day: HealthSample, references: Sequence[HealthSample]) -> Finding | None:
