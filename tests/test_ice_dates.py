@@ -449,6 +449,17 @@ def test_the_script_writes_dates_that_xarray_reads(cube, tmp_path, capsys):
         assert "September" in file.sea_ice_conc_mean.long_name
 
 
+@pytest.mark.parametrize("start", [date(2019, 3, 1), date(2019, 9, 1)])
+def test_a_map_without_any_date_is_drawn(tmp_path, start):
+    """Half of an ice year has no date of advance, or none of retreat."""
+    first = (start - date(2019, 3, 1)).days
+    cube = write_year(tmp_path / "cube.nc", part=slice(first, first + 180))
+    picture = tmp_path / "dates.png"
+    words = ["--input_file", cube, "--dates_file", tmp_path / "dates.nc", "--dates_plot", picture]
+    assert script.main(list(map(str, words))) == 0
+    assert picture.stat().st_size > 10000
+
+
 def test_a_year_in_two_cubes_has_the_same_dates(cube, tmp_path):
     halves = [
         write_year(tmp_path / f"{number}.nc", part=part)

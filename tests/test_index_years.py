@@ -20,6 +20,7 @@ from PIL import Image
 
 import ice_index as script
 from seaice import InputError
+from seaice.grids import get_grid
 from seaice.ice_index.climate.climatology import PERCENTILES, compute_climatology, read_climatology
 from seaice.ice_index.climate.days import (
     arrange_by_year,
@@ -469,6 +470,40 @@ def test_two_cubes_follow_each_other(tmp_path):
         ice_index(input_file=cubes, output_dir=tmp_path / "index")
 
 
+def test_cubes_of_other_cells_and_of_the_other_hemisphere(tmp_path):
+    days = [date(2023, 12, 30) + timedelta(days=number) for number in range(3)]
+    grids = [small_grid(2, 3), small_grid(2, 2), get_grid("s25000").crop(slice(0, 2), slice(0, 3))]
+    cubes = [
+        write_cube(
+            tmp_path / f"{number}.nc",
+            dates=[days[number]],
+            concentration=np.ones((1, *grid.shape)),
+            surface=np.zeros(grid.shape, np.uint8),
+            grid=grid,
+        )
+        for number, grid in enumerate(grids)
+    ]
+    note = "the cubes lie on different grids, so that a step between them may be no change of the ice"
+    for chosen, count in ((cubes[:2], 1), (cubes[:1], 0)):
+        assert sum(line.startswith(note) for line in ice_index(input_file=chosen).lines) == count
+    with pytest.raises(InputError, match=r"one hemisphere, found .*1.nc of the north and .*2.nc of the"):
+        ice_index(input_file=cubes[1:])
+    published = tmp_path / "S_seaice_extent_climatology_1981-2010_v4.0.csv"
+    published.write_text("std Years = 1981-2010\nDOY\n")
+    with pytest.raises(InputError, match=r"0.nc of the north and S_seaice_extent_climatology"):
+        ice_index(input_file=cubes[0], climatology_file=published, output_dir=tmp_path / "index")
+
+
+def test_lines_of_blanks_and_absent_values_in_a_series_of_nsidc(tmp_path):
+    days, extent = simulate_extent(date(2023, 1, 1), date(2023, 1, 3))
+    path = write_nsidc_days(tmp_path / "days.csv", days, extent)
+    lines = path.read_text().splitlines()
+    lines[3] = "2023,    01,  02,           ,      0.000, []"
+    path.write_text("\n".join([*lines[:4], "", "   ", *lines[4:], "  , ,"]))
+    series = read_series(path, whole_grid="whole grid")
+    assert np.isnan(series.extent[:, 0]).tolist() == [False, True, False]
+
+
 def test_few_years_are_told(tmp_path, caplog):
     days, extent = simulate_extent(date(2020, 1, 1), date(2023, 3, 1))
     path = write_nsidc_days(tmp_path / "days.csv", days, extent)
@@ -483,7 +518,11 @@ def test_few_years_are_told(tmp_path, caplog):
         ({"series_file": ["no.csv"]}, "no such series: no.csv; expected CSV or NetCDF"),
         ({"series_file": ["text.csv"]}, "text.csv is no series: expected CSV or NetCDF"),
         ({"series_file": ["bad.csv"]}, "bad.csv: expected days and numbers, found .*month"),
-        ({"series_file": ["twice.csv"]}, "twice.csv: expected days in order, once each"),
+        ({"series_file": ["twice.csv"]}, "^twice.csv: expected days in order, once each"),
+        ({"series_file": ["code.csv"]}, "^code.csv: expected areas of 0 to 510.1 mill.*found -9999;"),
+        ({"series_file": ["km2.csv"]}, "^km2.csv: expected areas .*found 1.*check the unit"),
+        ({"series_file": ["N_seaice_extent_1.csv", "S_seaice_extent_1.csv"]},
+         "expected sources of one hemisphere, found N_seaice_extent_1.csv of the north and S_sea"),
         ({"series_file": ["days.csv"], "output_dir": "index"}, "expected at least 2 years with values"),
         ({"series_file": ["days.csv"], "output_dir": "index", "climatology_years": (2010, 2000)},
          "expected --climatology_years FIRST LAST, two years or more, found 2010 2000"),
@@ -503,6 +542,10 @@ def test_what_does_not_work_is_one_line(tmp_path, monkeypatch, options, message)
     days, extent = simulate_extent(date(2023, 1, 1), date(2023, 1, 9))
     write_nsidc_days(Path("days.csv"), days, extent)
     write_nsidc_days(Path("twice.csv"), days[:1] * 2, extent[:2])
+    write_nsidc_days(Path("code.csv"), days, np.full(9, -9999.0))
+    write_nsidc_days(Path("km2.csv"), days, 1e6 * extent)
+    for half in "NS":
+        write_nsidc_days(Path(f"{half}_seaice_extent_1.csv"), days, extent)
     Path("text.csv").write_text("one,two\n1,2\n")
     Path("bad.csv").write_text(Path("days.csv").read_text().replace("01,  02,", "13,  02,"))
     options = {

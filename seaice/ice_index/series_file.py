@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -22,6 +22,7 @@ from seaice.report import format_count
 
 _NSIDC_HEADER = ("Year", "Month", "Day", "Extent", "Missing")
 _NSIDC_COLUMNS = {"extent": 3, "missing_area": 4}
+_EARTH_KM2 = 510.1 * MILLION
 
 
 def read_series(path: Path, *, whole_grid: str) -> IndexSeries:
@@ -59,6 +60,8 @@ def read_series(path: Path, *, whole_grid: str) -> IndexSeries:
                 )
     except UnicodeDecodeError:
         pass
+    except InputError:
+        raise
     except (ValueError, IndexError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected days and numbers, found {error}") from None
     raise InputError(
@@ -69,7 +72,8 @@ def read_series(path: Path, *, whole_grid: str) -> IndexSeries:
 
 def _read_nsidc(path: Path, lines: Iterator[str], whole_grid: str) -> IndexSeries:
     next(lines, None)  # units
-    rows = [[part.strip() for part in row[:5]] for row in csv.reader(lines) if any(row)]
+    rows = [[part.strip() for part in row[:5]] for row in csv.reader(lines)]
+    rows = [row for row in rows if any(row)]
     days = [date(int(year), int(month), int(day)) for year, month, day, *_ in rows]
     preset = PRESETS["nsidc"]
 
@@ -178,6 +182,8 @@ def _build_series(
         columns[name] = np.full((len(all_days), len(regions)), np.nan)
         values = read_column(name)
         if values is not None:
+            if name in ("extent", "area", "missing_area"):
+                _check_size(values, path)
             columns[name][position] = values
     return IndexSeries(
         dates=all_days,
@@ -191,6 +197,41 @@ def _build_series(
         references=references,
         is_simulated=is_simulated,
     )
+
+
+def _check_size(values: np.ndarray, path: Path) -> None:
+    """Refuse codes for missing values, and other units: nothing is below 0 or larger than the Earth."""
+    is_wrong = (values < 0) | (values > _EARTH_KM2)
+    if is_wrong.any():
+        raise InputError(
+            f"{path}: expected areas of 0 to {_EARTH_KM2 / MILLION:g} million km2, found "
+            f"{values[is_wrong][0] / MILLION:g}; leave missing values empty, and check the unit"
+        )
+
+
+def check_hemispheres(names: Iterable[str], cubes: Mapping[str, str | None]) -> None:
+    """Refuse sources of both hemispheres.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of files; those of NSIDC begin with their hemisphere, such as ``N_seaice_extent_daily``.
+    cubes : mapping of str to str or None
+        Hemisphere of every cube by its name, ``"north"`` or ``"south"``.
+
+    Raises
+    ------
+    InputError
+        If one lies in the north and another in the south.
+    """
+    halves = {"N_": "north", "S_": "south"}
+    named = {name: halves[name[:2]] for name in names if name[1:].startswith("_seaice_extent_")}
+    by_half = {half: name for name, half in {**named, **cubes}.items() if half}
+    if len(by_half) > 1:
+        raise InputError(
+            f"expected sources of one hemisphere, found {by_half['north']} of the north and "
+            f"{by_half['south']} of the south; choose files of one"
+        )
 
 
 def join_series(parts: Sequence[IndexSeries]) -> tuple[IndexSeries, list[str]]:

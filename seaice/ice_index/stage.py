@@ -22,6 +22,7 @@ from seaice.cf import ICE_EDGE, is_ice
 from seaice.cube.file import CubeFile
 from seaice.daily.source import is_daily_name
 from seaice.flags import Surface
+from seaice.grids import Grid
 from seaice.ice_index.climate.climatology import read_climatology
 from seaice.ice_index.climate.folder import plan_outputs, summarise_records, write_folder
 from seaice.ice_index.climate.periods import LEAST_DAYS
@@ -36,7 +37,7 @@ from seaice.ice_index.series import (
     write_csv,
     write_netcdf,
 )
-from seaice.ice_index.series_file import cut_series, join_series, read_series
+from seaice.ice_index.series_file import check_hemispheres, cut_series, join_series, read_series
 from seaice.masks import read_mask
 from seaice.pictures.animation import (
     animate,
@@ -298,12 +299,16 @@ def ice_index(
         map_of=map_of,
     )
     request.check(has_cube=bool(cubes))
+    _check_grids({}, [*series_file, climatology_file])
     published = None if climatology_file is None else read_climatology(Path(climatology_file))
     is_only = len(cubes) + len(series_file) == 1
     parts: list[IndexSeries] = []
     notes: list[str] = []
+    grids: dict[str, Grid] = {}
     for path in cubes:
         with CubeFile(path) as cube:
+            grids[str(path)] = cube.grid
+            _check_grids(grids, [*series_file, climatology_file])
             days = (select_days if is_only else _select_overlap)(cube, start_date, end_date)
             if not days:
                 continue
@@ -313,6 +318,7 @@ def ice_index(
             )
         parts.append(part)
         notes += lines
+    notes += _compare_grids(grids)
     parts += [read_series(Path(path), whole_grid=WHOLE_GRID) for path in series_file]
     if not parts:
         raise InputError(f"no cube has a day from {start_date} to {end_date}; choose other days")
@@ -370,6 +376,24 @@ def _check_sources(
         )
     if "--animation" in options_of_cubes and len(cubes) != 1:
         raise InputError(f"expected one --input_file for --animation, found {len(cubes)}; name one cube")
+
+
+def _check_grids(grids: Mapping[str, Grid], files: Sequence[Path | None]) -> None:
+    """Refuse cubes, series and a climatology of both hemispheres."""
+    names = [Path(path).name for path in files if path is not None]
+    check_hemispheres(names, {name: grid.hemisphere for name, grid in grids.items()})
+
+
+def _compare_grids(grids: Mapping[str, Grid]) -> list[str]:
+    """A line where cubes lie on several grids, which may not hold the same ocean."""
+    each = list(grids.values())
+    if all(grid.same_cells(each[0]) for grid in each):
+        return []
+    places = "; ".join(f"{name}: {grid.describe_place()}" for name, grid in grids.items())
+    return [
+        "the cubes lie on different grids, so that a step between them may be no change of the ice "
+        f"({places})"
+    ]
 
 
 def _check_climatology(

@@ -94,7 +94,7 @@ def draw_date_maps(
         codes = np.where(np.isnan(panel.values), panel.status, DateStatus.DATE)
         draw.draw_classes(ax, codes, grid, _STATUS)
         draw.draw_outline(ax, land, grid)
-        low, high = _choose_limits(panel.values)
+        low, high = _choose_limits(panel.values, panel.year)
         image = _draw_values(ax, panel.values, grid, palette.FREEBOARD, (low, high))
         label = "days" if panel.year is None else "date"
         bar = draw.draw_colorbar(ax, image, label=label, below=ax)
@@ -157,10 +157,12 @@ def _draw_values(
     )
 
 
-def _choose_limits(values: np.ndarray) -> tuple[float, float]:
+def _choose_limits(values: np.ndarray, year: IceYear | None) -> tuple[float, float]:
+    """Ends of a colour bar; without any value the days of the ice year."""
     has_value = values[~np.isnan(values)]
     if not has_value.size:
-        return 0.0, _LEAST_SPAN
+        first = 0.0 if year is None else float(year.first_day_of_year)
+        return first, first + (_LEAST_SPAN if year is None else len(year))
     low, high = (float(value) for value in np.percentile(has_value, _PERCENTILES))
     wider = max(0.0, _LEAST_SPAN - (high - low)) / 2
     return low - wider, high + wider
