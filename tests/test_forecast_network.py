@@ -1,6 +1,7 @@
 """The network that corrects persistence: where it starts, what it sees, that it learns and goes on."""
 
 import logging
+import shutil
 from datetime import date, timedelta
 
 import numpy as np
@@ -394,6 +395,9 @@ def test_a_training_of_several_seeds_predicts_with_all_of_them(cube, tmp_path):
     first, second = (read_state(path.parent)["down.0.0.weight"] for path in paths)
     assert np.abs(first - second).max() > 0.05
     options = {"cube_file": cube, "device": "cpu"}
+    shutil.copytree(paths[0].parent, tmp_path / "all" / "seed_4_before")
+    with pytest.raises(InputError, match=r"every checkpoint once, found .*seed_4/last.pt twice"):
+        predict_days(checkpoint=[tmp_path / "all", paths[0]], output_file=tmp_path / "2.nc", **options)
     for number, checkpoint in enumerate(([tmp_path / "all"], paths)):
         predict_days(checkpoint=checkpoint, output_file=tmp_path / f"{number}.nc", **options)
     with ForecastFile(tmp_path / "all" / "test.nc") as file:

@@ -512,6 +512,42 @@ def test_few_years_are_told(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "expected numbers of a climatology, found no day"),
+        (["000,10,1,9,9,10,11,11"], "found day 0 of the year with 7 values"),
+        (["367,10,1,9,9,10,11,11"], "found day 367 of the year with 7 values"),
+        (["001,10,1"], "found day 1 of the year with 2 values"),
+        (["001,-9999,1,9,9,10,11,11"], "^[^:]*: expected areas of 0 to 510.1 million km2, found -9999"),
+    ],
+)
+def test_a_climatology_of_nsidc_with_faults_is_refused(tmp_path, rows, message):
+    path = tmp_path / "climatology.csv"
+    path.write_text("\n".join(["std Years = 1981-2010", "DOY", *rows]))
+    with pytest.raises(InputError, match=message):
+        read_climatology(path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda lines: lines[:1], "daily.csv holds no day"),
+        (lambda lines: [*lines[:4], lines[4][:14]], "expected [0-9]+ columns in every row, found 2 in"),
+        (lambda lines: [*lines[:4], lines[3]], "expected one row a day and region; drop"),
+        (lambda lines: [*lines[:4], lines[4].replace(",0.15,", ",0.3,")], "threshold, found 0.15 and"),
+    ],
+)
+def test_a_table_of_days_that_was_edited_is_refused(tmp_path, folder, edit, message):
+    lines = (folder / "daily.csv").read_text().splitlines()
+    path = tmp_path / "daily.csv"
+    path.write_text("\n".join([*lines[:3], "", *lines[3:9]]))
+    assert len(read_series(path, whole_grid="whole grid").dates) == 8
+    path.write_text("\n".join(edit(lines)))
+    with pytest.raises(InputError, match=message):
+        read_series(path, whole_grid="whole grid")
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({}, "expected --input_file or --series_file, found neither"),

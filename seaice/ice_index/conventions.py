@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from seaice import InputError
 from seaice.cf import ICE_EDGE
@@ -78,3 +81,29 @@ def choose_convention(
             "that tells them with --land_mask_file (create_mask.py --valid_ice)"
         )
     return chosen.threshold if threshold is None else threshold, pole_hole or chosen.pole_hole
+
+
+_EARTH_KM2 = 510.1e6
+
+
+def check_areas(values: np.ndarray, path: Path) -> None:
+    """Refuse areas that cannot be: codes for missing values, and other units.
+
+    Parameters
+    ----------
+    values : ndarray of float64, any shape
+        km2; NaN is missing.
+    path : Path
+        File that they are from.
+
+    Raises
+    ------
+    InputError
+        If one is below 0 or larger than the Earth.
+    """
+    is_wrong = (values < 0) | (values > _EARTH_KM2)
+    if is_wrong.any():
+        raise InputError(
+            f"{path}: expected areas of 0 to {_EARTH_KM2 / 1e6:g} million km2, found "
+            f"{values[is_wrong][0] / 1e6:g}; leave missing values empty, and check the unit"
+        )

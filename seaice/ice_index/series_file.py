@@ -15,14 +15,13 @@ import numpy as np
 from seaice import InputError, cf
 from seaice.dates import parse_date, read_days
 from seaice.ice_index.climate.days import extend_days
-from seaice.ice_index.conventions import POLE_HOLE_RULES, PRESETS
+from seaice.ice_index.conventions import POLE_HOLE_RULES, PRESETS, check_areas
 from seaice.ice_index.series import COLUMNS, MILLION, IndexSeries, name_column
 from seaice.open_file import open_netcdf
 from seaice.report import format_count
 
 _NSIDC_HEADER = ("Year", "Month", "Day", "Extent", "Missing")
 _NSIDC_COLUMNS = {"extent": 3, "missing_area": 4}
-_EARTH_KM2 = 510.1 * MILLION
 
 
 def read_series(path: Path, *, whole_grid: str) -> IndexSeries:
@@ -94,6 +93,8 @@ def _read_nsidc(path: Path, lines: Iterator[str], whole_grid: str) -> IndexSerie
 
 
 def _read_own(path: Path, rows: list[dict[str, str]]) -> IndexSeries:
+    rows = [row for row in rows if row]
+    _check_rows(path, rows)
     days = sorted({parse_date(row["date"]) for row in rows})
     regions = list(dict.fromkeys(row["region"] for row in rows))
     place = {day: number for number, day in enumerate(days)}
@@ -109,8 +110,6 @@ def _read_own(path: Path, rows: list[dict[str, str]]) -> IndexSeries:
             )
         return values
 
-    if not rows:
-        raise ValueError("no row")
     sentence = rows[0].get("pole_hole_rule", "")
     return _build_series(
         days,
@@ -121,6 +120,26 @@ def _read_own(path: Path, rows: list[dict[str, str]]) -> IndexSeries:
         surface_rule=rows[0].get("surface_rule", ""),
         path=path,
     )
+
+
+def _check_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    """Refuse a table without rows, with a part of a row, with a row twice, or of two thresholds."""
+    if not rows:
+        raise InputError(f"{path} holds no day")
+    part = next((row for row in rows if len(row) < len(rows[0])), None)
+    if part:
+        raise InputError(
+            f"{path}: expected {len(rows[0])} columns in every row, found {len(part)} in that of "
+            f"{part['date']}; make the table again"
+        )
+    if len({(row["date"], row["region"]) for row in rows}) < len(rows):
+        raise InputError(f"{path}: expected one row a day and region; drop what is there twice")
+    thresholds = {row["threshold"] for row in rows}
+    if len(thresholds) > 1:
+        raise InputError(
+            f"{path}: expected one threshold, found {' and '.join(sorted(thresholds))}; series of two "
+            "thresholds are no one series"
+        )
 
 
 def _read_netcdf(path: Path) -> IndexSeries:
@@ -183,7 +202,7 @@ def _build_series(
         values = read_column(name)
         if values is not None:
             if name in ("extent", "area", "missing_area"):
-                _check_size(values, path)
+                check_areas(values, path)
             columns[name][position] = values
     return IndexSeries(
         dates=all_days,
@@ -197,16 +216,6 @@ def _build_series(
         references=references,
         is_simulated=is_simulated,
     )
-
-
-def _check_size(values: np.ndarray, path: Path) -> None:
-    """Refuse codes for missing values, and other units: nothing is below 0 or larger than the Earth."""
-    is_wrong = (values < 0) | (values > _EARTH_KM2)
-    if is_wrong.any():
-        raise InputError(
-            f"{path}: expected areas of 0 to {_EARTH_KM2 / MILLION:g} million km2, found "
-            f"{values[is_wrong][0] / MILLION:g}; leave missing values empty, and check the unit"
-        )
 
 
 def check_hemispheres(names: Iterable[str], cubes: Mapping[str, str | None]) -> None:

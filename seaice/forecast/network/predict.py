@@ -65,6 +65,9 @@ def predict_days(
         raise InputError("expected a checkpoint of forecast.py train, found none")
     chosen_device = choose_device(device)
     paths = [path for given in checkpoint for path in _list_checkpoints(Path(given))]
+    repeated = listing([str(path) for path in paths if paths.count(path) > 1][:1])
+    if repeated:
+        raise InputError(f"expected every checkpoint once, found {repeated} twice; leave one out")
     with SeaIceRecord(cube_file, mask_file) as record:
         day = _check_start(record, paths, start or record.days[-1])
         forecasters = [load_forecaster(path, record.up_to(day), chosen_device) for path in paths]
@@ -137,8 +140,9 @@ def _list_checkpoints(path: Path) -> list[Path]:
     """A checkpoint, or those of the folder of a training."""
     if not path.is_dir():
         return [path]
-    by_seed = {int(p.parent.name[len("seed_") :]): p for p in path.glob("seed_[0-9]*/last.pt")}
-    return [by_seed[seed] for seed in sorted(by_seed)] or [path / "last.pt"]
+    by_seed = {p.parent.name[len("seed_") :]: p for p in path.glob("seed_*/last.pt")}
+    seeds = sorted(filter(str.isdigit, by_seed), key=int)
+    return [by_seed[seed] for seed in seeds] or [path / "last.pt"]
 
 
 def _check_start(record: SeaIceRecord, paths: Sequence[Path], day: date) -> date:

@@ -11,6 +11,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.ice_index.climate.days import DAYS_OF_YEAR
+from seaice.ice_index.conventions import check_areas
 
 PERCENTILES = (10, 25, 50, 75, 90)
 LEAST_YEARS, FEW_YEARS = 2, 10
@@ -135,7 +136,9 @@ def read_climatology(path: Path) -> dict[tuple[str, str], Climatology]:
             return {("extent", ""): _read_nsidc(lines, path)}
         if lines and set(COLUMNS) <= set(lines[0].split(",")):
             return dict(_read_own(lines, path))
-    except (ValueError, KeyError, TypeError) as error:
+    except InputError:
+        raise
+    except (ValueError, IndexError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected numbers of a climatology, found {error}") from None
     raise InputError(
         f"{path} is no climatology: expected a file of NSIDC that begins with {_NSIDC_START!r}, or a "
@@ -148,8 +151,13 @@ def _read_nsidc(lines: list[str], path: Path) -> Climatology:
     rows = [list(map(float, line.split(","))) for line in lines[2:] if line.strip()]
     table = np.full((DAYS_OF_YEAR, _NSIDC_COLUMNS - 1), np.nan)
     for day, *values in rows:
+        if not 1 <= day <= DAYS_OF_YEAR or len(values) != len(table[0]):
+            raise ValueError(f"day {day:g} of the year with {len(values)} values")
         table[int(day) - 1] = values
+    if not rows:
+        raise ValueError("no day")
     table *= _MILLION
+    check_areas(table, path)
     unknown = np.full(DAYS_OF_YEAR, -1)
     return Climatology(first, last, table[:, 0], table[:, 1], table[:, 2:].T, unknown, path.name)
 
