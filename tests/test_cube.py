@@ -560,6 +560,13 @@ def test_a_cube_of_other_parameters_is_not_replaced_without_force(case, tmp_path
         assert target.read_bytes() == before
 
 
+def test_days_in_doubt_are_rejected_in_all_of_a_cube_or_in_none(case, capsys):
+    folder, masked, path = case
+    assert script.main(words(folder, path, *masked, "--append", "--reject", "suspicious")) == 1
+    error = capsys.readouterr().err
+    assert "(reject none -> suspicious); append with the same ones, or make a new cube" in error
+
+
 def test_a_cube_of_an_earlier_version_is_not_extended(case, tmp_path, capsys):
     """Whichever method is asked for: it does not store all parameters of today."""
     folder, masked, path = case

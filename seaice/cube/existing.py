@@ -209,7 +209,7 @@ def _refuse_append(existing: ExistingCube, recipe: Recipe, target: Target) -> No
     changed = _list_changes(existing, recipe)
     if changed:
         advice = "append with the same ones, or make a new cube"
-        if recipe.parameters.keys() - existing.parameters.keys():
+        if recipe.parameters.keys() - existing.parameters.keys() - {"reject"}:  # stored where given
             advice = "an earlier version made it: extend it with that one, or make it again with --force"
         raise InputError(
             f"{existing.path} was made with other parameters ({listing(changed)}); {advice}"
