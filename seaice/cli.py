@@ -134,7 +134,7 @@ class _Parser(argparse.ArgumentParser):
         for word in words[: words.index("--") if "--" in words else None]:
             name = word.partition("=")[0]
             # argparse takes a word with a blank for a value, whatever its first character.
-            if " " in word or not self._looks_unknown(name):
+            if " " in (name if word.startswith("--") else word) or not self._looks_unknown(name):
                 continue
             self.error(f"{name}: no such option{_did_you_mean(name, options)}")
 

@@ -150,6 +150,7 @@ def test_verbose_shows_the_traceback(capsys):
         (["--size", "two"], "expected a number, found 'two'"),
         (["--siz", "2"], "--siz: no such option; did you mean --size?"),
         (["--nothing"], "--nothing: no such option; --help lists the options"),
+        (["--siz=two words"], "--siz: no such option; did you mean --size?"),
         (["--si"], "--si: no such option; did you mean --size?"),
         (["-size", "2"], "-size: no such option; did you mean --size?"),
         (["-n", "2"], "-n: no such option; --help lists the options"),

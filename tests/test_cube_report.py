@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cubes import small_grid, write_cube
 from days import make_folder
 
 from seaice import InputError
@@ -17,7 +18,7 @@ from seaice.commands import report as script
 from seaice.cube.file import CubeFile
 from seaice.cube_report.page import Page
 from seaice.cube_report.stage import report_cube
-from seaice.flags import DayStatus
+from seaice.flags import DayStatus, Surface
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +180,21 @@ def test_bad_input_is_one_line(cube_file, tmp_path, change, message):
     with pytest.raises(InputError, match=re.escape(message)):
         report_cube(**options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.5])
+def test_a_cube_of_one_flag_without_names_of_inputs(tmp_path, value):
+    grid = small_grid(6, 4)
+    cube = write_cube(
+        tmp_path / "cube.nc",
+        dates=["2024-01-01", "2024-01-02"],
+        concentration=np.full((2, 6, 4), value),
+        surface=np.full((6, 4), Surface.OCEAN, np.uint8),
+        grid=grid,
+    )
+    report_cube(input_file=cube, output_file=tmp_path / "r.html")
+    share = "0.00 %" if np.isnan(value) else "100.00 %"
+    assert f"Of the ocean {share} was observed" in (tmp_path / "r.html").read_text()
 
 
 def test_a_page_of_others_is_not_replaced(cube_file, tmp_path, capsys):

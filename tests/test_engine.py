@@ -232,6 +232,28 @@ def test_workers_do_not_outlive_the_run(case, tmp_path, number, status):
     assert_same_cube(top / "cube.nc", tmp_path / "c.nc")
 
 
+STOPPED_BETWEEN_RESULTS = """
+import time
+from seaice.runtime.workers import Engine
+
+def stop(number, result):
+    time.sleep(0.3)  # the workers send further results
+    raise KeyboardInterrupt
+
+if __name__ == "__main__":
+    with Engine(2).start() as workers:
+        workers.do(bytes, [(60_000_000,)] * 20, stop)
+"""
+
+
+def test_a_run_that_is_stopped_does_not_wait_for_the_rest_of_a_result(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(STOPPED_BETWEEN_RESULTS)
+    run = subprocess.run([sys.executable, script], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60)  # fmt: skip
+    assert run.stderr.rstrip().endswith("KeyboardInterrupt")
+
+
 def test_work_of_a_run_that_is_over_is_refused(tmp_path):
     (tmp_path / "spool").mkdir()
     announce(tmp_path / "spool", "now")

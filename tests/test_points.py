@@ -151,6 +151,26 @@ def test_usual_names(tmp_path, names, row):
     assert (table.latitude[0], table.longitude[0]) == (80, 10)
 
 
+@pytest.mark.parametrize(
+    ("names", "row", "day"),
+    [
+        ("year,month,day", "2024,02,29", "2024-02-29"),
+        ("year,month,day", "2024,,21", "NaT"),
+        ("year,month,day", "2024,13,1", "NaT"),
+        ("year,month,day", "2023,2,29", "NaT"),
+        ("year,month,day", "2024,2,0", "NaT"),
+        ("year,doy", "2024,366.5", "2024-12-31T12"),
+        ("year,doy", "2023,366", "NaT"),
+        ("year,doy", "2023,inf", "NaT"),
+        ("year,doy,hour", ",1,6", "NaT"),
+    ],
+)
+def test_what_is_no_day_has_no_time(tmp_path, names, row, day):
+    path = tmp_path / "points.csv"
+    path.write_text(f"{names},lat,lon\n{row},80,10\n")
+    np.testing.assert_array_equal(read_points(path).time, np.array([day], "M8[ns]"))
+
+
 def test_what_cannot_be_read(cube, tmp_path):
     path = tmp_path / "out.csv"
 
@@ -169,7 +189,9 @@ def test_what_cannot_be_read(cube, tmp_path):
     refuse(
         "expected degrees as decimal numbers in lat", [("2024-03-01", "71 N", 3)], ("time", "lat", "lon")
     )
-    refuse("is no table of text", [], ("a", "b"), b"\x89PNG\xff\xfe\x00")
+    refuse("is no text in UTF-8", [], ("a", "b"), b"\x89PNG\xff\xfe\x00")
+    # By the names alone, the latitude would be read as the time and the longitude as the latitude.
+    refuse("expected 3 values a row", [("2024-03-01", 71, 80, 5)], ("time", "lat", "lon"))
     with pytest.raises(InputError, match="for the cells of a grid give the file as --grid"):
         regrid(input_file=cube, points=cube, output_file=path)
     with pytest.raises(InputError, match="no such file of points"):

@@ -239,6 +239,9 @@ def test_what_cannot_be_done(cube, tmp_path, caplog):
         regrid(input_file=cube, output_file=path)
     with pytest.raises(InputError, match="would replace an input"):
         regrid(input_file=cube, output_file=cube, grid=TARGET)
+    (tmp_path / "other.nc").write_bytes(cube.read_bytes())
+    with pytest.raises(InputError, match="would replace an input"):
+        regrid(input_file=cube, output_file=tmp_path / "other.nc", grid=str(tmp_path / "other.nc"))
     with pytest.raises(InputError, match="has no map of 2025-01-01"):
         regrid(
             input_file=cube, output_file=path, grid=TARGET, start_date=np.datetime64("2025-01-01").item()

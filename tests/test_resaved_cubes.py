@@ -182,6 +182,7 @@ REFUSED = {
         lambda x: x.isel(time=slice(None, None, -1)),
         "found 2020-03-01 after 2020-03-02",
     ),
+    "no day": (lambda x: x.isel(time=slice(0, 0)), "expected at least one day, found none"),
     "a calendar of 360 days": (
         lambda x: x.assign_coords(time=xr.date_range("2020-02-28", periods=5, calendar="360_day")),
         "of the calendar '360_day'",

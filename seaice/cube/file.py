@@ -131,6 +131,8 @@ class CubeFile:
     def _read_content(self) -> None:
         container = self._container
         self.dates: list[date] = read_days(container.read("time"), container.attributes_of("time"))
+        if not self.dates:
+            raise InputError("expected at least one day, found none")
         self._layout = container.layout()
         self.grid: Grid = self._layout.grid
         for name, expected in (("surface", _MAP), ("sea_ice_conc", _DAYS), ("fill_flag", _DAYS)):
@@ -231,9 +233,7 @@ class CubeFile:
         return self.index(days)
 
     def __repr__(self) -> str:
-        days = f"{len(self.dates)} days"
-        if self.dates:
-            days += f" {self.dates[0]} to {self.dates[-1]}"
+        days = f"{len(self.dates)} days {self.dates[0]} to {self.dates[-1]}"
         return f"CubeFile({str(self.path)!r}: {days} on {self.grid})"
 
     def _check_fractions(self, values: np.ndarray, days: int | slice) -> None:

@@ -36,10 +36,12 @@ def draw_coverage(coverage: Coverage) -> bytes:
     return _save(figure)
 
 
-def draw_flags(coverage: Coverage) -> bytes:
-    """Draw how the filled values of every day came about."""
-    figure, ax = _make_figure(2.9)
+def draw_flags(coverage: Coverage) -> bytes | None:
+    """Draw how the filled values of every day came about; None where all were observed."""
     names = [name for name in coverage.flags if name != FillFlag.OBSERVED.meaning]
+    if not names:
+        return None
+    figure, ax = _make_figure(2.9)
     shares = [100 * coverage.shares[:, 0, coverage.flags.index(name)] for name in names]
     spare = iter(palette.SPARE * 4)
     swatches = [
@@ -68,8 +70,8 @@ def draw_regions(coverage: Coverage) -> bytes:
 
 def draw_errors(coverage: Coverage) -> bytes | None:
     """Draw the mean expected error of the filled cells of every day; None where none is told."""
-    weights = np.where(np.isnan(coverage.error), 0, coverage.cells)
-    weights[:, coverage.flags.index(FillFlag.OBSERVED.meaning)] = 0
+    filled = np.array([name != FillFlag.OBSERVED.meaning for name in coverage.flags], bool)
+    weights = np.where(np.isnan(coverage.error) | ~filled, 0, coverage.cells)
     total = weights.sum(axis=1)
     if not total.any():
         return None

@@ -160,7 +160,9 @@ def _add_coverage(page: Page, cube: CubeFile, coverage: Coverage) -> None:
 
 def _add_filling(page: Page, coverage: Coverage) -> None:
     page.add_heading("How values came about")
-    page.add_picture(figures.draw_flags(coverage), "How the values that were not observed came about")
+    flags_picture = figures.draw_flags(coverage)
+    if flags_picture is not None:
+        page.add_picture(flags_picture, "How the values that were not observed came about")
     total = coverage.cells.sum()
     has_error = ~np.isnan(coverage.error)
     rows = []
@@ -257,6 +259,7 @@ def _add_provenance(page: Page, cube: CubeFile) -> None:
     if cube.is_cube:
         parameters = [[name, _write(value)] for name, value in sorted(cube.parameters.items())]
         page.add_table(["parameter", "value"], parameters, folded="Parameters")
+    if cube.has("input_file") and cube.has("input_sha256"):
         files = zip(cube.dates, cube.texts("input_file"), cube.texts("input_sha256"), strict=True)
         rows = [[str(day), name, digest] for day, name, digest in files if name]
         header = ["day", "file", "SHA-256"]

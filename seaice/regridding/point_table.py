@@ -93,12 +93,20 @@ def _read_table(path: Path) -> pd.DataFrame:
             header = file.readline()
         separator = max(",;\t", key=header.count)
         options = {"keep_default_na": False, "encoding": "utf-8-sig", "skipinitialspace": True}
-        return pd.read_csv(path, sep=separator, dtype=str, **options)
+        frame = pd.read_csv(path, sep=separator, dtype=str, **options)
     except UnicodeDecodeError:
-        raise InputError(f"{path} is no table of text; give a CSV or NetCDF file (.nc)") from None
+        raise InputError(
+            f"{path} is no text in UTF-8; save the table as 'CSV UTF-8', or give a NetCDF file (.nc)"
+        ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} cannot be read as a table ({reason}); check its columns") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # longer rows: the names would stand one too far left
+        raise InputError(
+            f"{path}: expected {len(frame.columns)} values a row as the first line has names, found "
+            f"{len(frame.columns) + frame.index.nlevels}; name every column"
+        )
+    return frame
 
 
 def _read_netcdf(path: Path) -> pd.DataFrame:
@@ -181,23 +189,22 @@ def _read_times(frame: pd.DataFrame, names: dict[str, str], path: Path) -> np.nd
 
 
 def _combine_numbers(parts: dict[str, np.ndarray]) -> np.ndarray:
-    """Combine numbers of years, months and days, or days of the year with fractions, to times."""
+    """Combine numbers of years, months and days, or days of the year with fractions, to times.
+
+    What is no day of the calendar, such as a blank month or 31 February, is NaT.
+    """
     year = parts["year"]
-    valid = np.isfinite(year) & (year > 1800) & (year < 2200)
-    start = np.full(year.size, np.datetime64("NaT", "Y"))
-    start[valid] = (year[valid].astype(np.int64) - 1970).astype("M8[Y]")
-    if "doy" in parts:
-        seconds = (parts["doy"] - 1) * 86400
-        has_clock = (parts["doy"] != np.floor(parts["doy"])).any()
-    else:
-        month = np.nan_to_num(parts["month"], nan=1).astype(np.int64)
-        start = start.astype("M8[M]") + (month - 1)
-        seconds, has_clock = (parts["day"] - 1) * 86400, False
-    if not has_clock:
-        for name, unit in (("hour", 3600), ("minute", 60), ("second", 1)):
-            seconds = seconds + unit * np.nan_to_num(parts.get(name, np.zeros(year.size)))
-    time = start.astype("M8[ns]")
-    known = np.isfinite(seconds)
-    time[known] += (seconds[known] * 1e9).astype("m8[ns]")
-    time[~known] = np.datetime64("NaT")
-    return time
+    days = parts["doy" if "doy" in parts else "day"] - 1
+    month = np.ones(year.size) if "doy" in parts else parts["month"]
+    valid = (year > 1800) & (year < 2200) & (month >= 1) & (month < 13) & (days >= 0) & (days < 366)
+    year, month, days = (np.where(valid, part, 1) for part in (year, month, days))
+    start = (year.astype(np.int64) - 1970).astype("M8[Y]").astype("M8[M]") + (month.astype(np.int64) - 1)
+    unit = "M8[Y]" if "doy" in parts else "M8[M]"
+    day = start.astype("M8[D]") + np.floor(days).astype(np.int64)
+    valid &= day.astype(unit) == start.astype(unit)
+    seconds = days * 86400
+    if "doy" not in parts or (days == np.floor(days)).all():
+        for name, length in (("hour", 3600), ("minute", 60), ("second", 1)):
+            seconds = seconds + length * np.nan_to_num(parts.get(name, np.zeros(year.size)))
+    time = np.where(valid, start, np.datetime64("NaT")).astype("M8[ns]")
+    return time + (seconds * 1e9).astype("m8[ns]")

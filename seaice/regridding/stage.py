@@ -19,7 +19,7 @@ from seaice.cube.target import container_of
 from seaice.cube.zarr import encode_fill_value, make_plain
 from seaice.dates import from_day_number
 from seaice.grids import Grid, describe_grid, parse_grid
-from seaice.open_file.address import locate
+from seaice.open_file.address import Place, locate
 from seaice.regridding.maps import (
     CarryTask,
     Outcome,
@@ -100,7 +100,7 @@ def regrid(
     output_file = Path(output_file)
     source = open_source(input_file, variable)
     try:
-        _check_apart(output_file, source, points)
+        _check_apart(output_file, source.path, points, grid)
         if points is not None:
             return sample_file(
                 source, points, output_file, method or "nearest", start_date, end_date, smallest_share
@@ -129,8 +129,10 @@ def regrid(
         source.close()
 
 
-def _check_apart(output_file: Path, source: Source, points: Path | None) -> None:
-    for path in (source.path, points):
+def _check_apart(output_file: Path, *inputs: Place | str | None) -> None:
+    for place in inputs:
+        # A grid is a name or a file.
+        path = Path(place) if isinstance(place, str) else place
         if isinstance(path, Path) and resolve_links(path) == resolve_links(output_file):
             raise InputError(f"the output would replace an input: {output_file}; choose another name")
 

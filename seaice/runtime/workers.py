@@ -189,6 +189,9 @@ class _Processes(WorkerGroup):
         try:
             with _hold_back_interrupts():
                 pending = {pool.submit(work.function, *work.units[i]): i for i in work.waiting}
+            # With an end of its own this process would wait for ever for the rest of a result whose
+            # worker was stopped while it sent it.
+            pool._result_queue._writer.close()  # type: ignore[attr-defined]
             self._children = [p for p in multiprocessing.active_children() if p not in before]
             _collect(pending, work)
         except BaseException:
