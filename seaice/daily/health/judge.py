@@ -135,7 +135,7 @@ def judge_day(
     >>> from seaice.daily.health.sample import sample_health
     >>> from seaice.grids import get_grid
     >>> grid = get_grid("n25000").crop(slice(200, 240), slice(100, 140))
-    >>> fields = [np.full(grid.shape, 80 + day % 2, np.float32) for day in range(5)]
+    >>> fields = [np.full(grid.shape, 80 + day, np.float32) for day in range(5)]
     >>> fields[2][:] = 40
     >>> days = [sample_health(field, grid, number) for number, field in enumerate(fields)]
     >>> [finding.kind for finding in judge_day(days[2], days[1::-1], lambda: days[3:])]
