@@ -897,7 +897,7 @@ def test_errors_of_files(tmp_path, make, cube):
     with pytest.raises(InputError, match=r"no such cube: .*; make it with consolidate_data.py"):
         dataset_of(tmp_path / "none.nc")
     empty = make("empty.nc", dates=[], concentration=np.zeros((0, ROWS, COLUMNS)))
-    with pytest.raises(InputError, match="holds no day"):
+    with pytest.raises(InputError, match="expected at least one day"):
         dataset_of(empty)
     dataset = dataset_of(cube)
     make(dates=[day(i + 1) for i in range(DAYS)])

@@ -489,7 +489,7 @@ def test_cubes_of_other_cells_and_of_the_other_hemisphere(tmp_path):
     with pytest.raises(InputError, match=r"one hemisphere, found .*1.nc of the north and .*2.nc of the"):
         ice_index(input_file=cubes[1:])
     published = tmp_path / "S_seaice_extent_climatology_1981-2010_v4.0.csv"
-    published.write_text("std Years = 1981-2010\nDOY\n")
+    published.write_text("std Years = 1981-2010\nDOY\n1,13,0.5,12,12.5,13,13.5,14\n")
     with pytest.raises(InputError, match=r"0.nc of the north and S_seaice_extent_climatology"):
         ice_index(input_file=cubes[0], climatology_file=published, output_dir=tmp_path / "index")
 
