@@ -96,6 +96,27 @@ def test_counts_are_those_of_the_flags(cube_file, outcome):
     assert coverage.share_of("filled")[5, 0] > 0.9 > coverage.share_of("filled")[4, 0]
 
 
+def test_a_cell_without_a_value_is_missing_whatever_its_flag(tmp_path):
+    grid = small_grid(6, 5)
+    concentration = np.full((1, 6, 5), 0.5)
+    concentration[0, :2] = np.nan
+    flags = np.zeros(concentration.shape, np.uint8)  # all observed, says the file
+    cube = write_cube(
+        tmp_path / "c.nc",
+        dates=["2024-01-01"],
+        concentration=concentration,
+        surface=np.zeros((6, 5), np.uint8),
+        grid=grid,
+        flags=flags,
+    )
+    report = report_cube(input_file=cube, output_file=tmp_path / "r.html", region=["box=0,6,0,5"])
+    coverage = report.values["coverage"]
+    assert dict(zip(coverage.flags, coverage.cells[0].tolist(), strict=True)) == {
+        "observed": 20,
+        "not_filled": 10,
+    }
+
+
 def test_extents_are_those_of_ice_index(cube_file, outcome, tmp_path):
     page, values = outcome
     table = tmp_path / "index.csv"

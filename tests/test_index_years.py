@@ -259,6 +259,19 @@ def test_trend_by_hand_and_against_scipy():
     assert trend.predict(np.array([1990.0]))[0] == pytest.approx(fit.intercept + fit.slope * 1990)
 
 
+def test_years_beside_a_gap_are_no_neighbours():
+    """By hand: of 2, 3, 4 and 8, 9 the pair 4 and 8 says nothing about how alike neighbours are."""
+    time, values = np.array([2.0, 3, 4, 8, 9]), np.array([1.0, 5, 2, 9, 3])
+    residual = values - np.polyval(np.polyfit(time, values, 1), time)
+    pairs = residual[[0, 1, 3]] * residual[[1, 2, 4]]
+    expected = pairs.mean() / (residual**2).mean()
+    assert fit_trend(time, values).autocorrelation == pytest.approx(expected)
+    # The same years with empty ones between them.
+    whole = np.full(8, np.nan)
+    whole[(time - 2).astype(int)] = values
+    assert fit_trend(np.arange(2.0, 10), whole).autocorrelation == pytest.approx(expected)
+
+
 def test_trend_of_years_that_are_alike_is_less_sure():
     rng = np.random.default_rng(1)
     inside = {"alike": [], "plain": []}

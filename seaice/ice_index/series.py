@@ -181,15 +181,22 @@ def write_csv(series: IndexSeries, path: Path) -> None:
         for i, day in enumerate(series.dates):
             for j, region in enumerate(series.regions):
                 values = [
-                    _format_number(getattr(series, name)[i, j], "{:.1f}" if unit == "km2" else "{:.5f}")
+                    format_number(getattr(series, name)[i, j], ".1f" if unit == "km2" else ".5f")
                     for name, (unit, _) in COLUMNS.items()
                 ]
                 rules = f"{series.threshold:g}", series.pole_hole_rule, series.surface_rule
                 writer.writerow([day, region, *values, *rules])
 
 
-def _format_number(value: float, form: str) -> str:
-    return "" if np.isnan(value) else form.format(value)
+def format_number(value: float, form: str = ".1f") -> str:
+    """Format a number of a table; NaN is an empty field.
+
+    Examples
+    --------
+    >>> format_number(2.25, ".2f"), format_number(float("nan"))
+    ('2.25', '')
+    """
+    return "" if np.isnan(value) else format(float(value), form)
 
 
 def write_netcdf(

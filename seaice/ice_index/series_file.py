@@ -17,7 +17,7 @@ from seaice.dates import parse_date, read_days
 from seaice.ice_index.climate.days import extend_days
 from seaice.ice_index.conventions import POLE_HOLE_RULES, PRESETS, check_areas
 from seaice.ice_index.series import COLUMNS, MILLION, IndexSeries, name_column
-from seaice.open_file import open_netcdf
+from seaice.open_file import is_netcdf, open_netcdf
 from seaice.report import format_count
 
 _NSIDC_HEADER = ("Year", "Month", "Day", "Extent", "Missing")
@@ -44,9 +44,7 @@ def read_series(path: Path, *, whole_grid: str) -> IndexSeries:
         raise InputError(
             f"no such series: {path}; expected CSV or NetCDF of ice_index.py, or CSV of NSIDC"
         )
-    with path.open("rb") as file:
-        is_netcdf = file.read(4).startswith((b"\x89HDF", b"CDF"))
-    if is_netcdf:
+    if is_netcdf(path):
         return _read_netcdf(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:

@@ -46,6 +46,15 @@ DAMAGE = (
 )
 
 
+def is_netcdf(path: Path) -> bool:
+    """Whether a file begins as HDF5 or classic NetCDF does; False too where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4).startswith((hdf5_damage.SIGNATURE[:4], classic_netcdf.MAGIC))
+    except OSError:
+        return False  # who reads the file tells the reason
+
+
 class UnreadableFile(InputError):
     """A file or folder cannot be read as the format it should have.
 

@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-_MAGIC = b"CDF"
+MAGIC = b"CDF"
 _VERSIONS = {1, 2, 5}
 _DIMENSIONS, _VARIABLES, _ATTRIBUTES = 10, 11, 12
 # Bytes of a value of each type.
@@ -39,7 +39,7 @@ def check_content(content: bytes | mmap.mmap) -> None:
     OSError
         If it is shorter, or its header is damaged.
     """
-    if content[:3] != _MAGIC:
+    if content[:3] != MAGIC:
         return
     try:
         needed = _measure(_Header(content))

@@ -20,7 +20,7 @@ from seaice.fields.stack import find_concentration
 from seaice.flags import FillFlag, Surface
 from seaice.grids import Grid
 from seaice.masks import Mask, find_pole_hole
-from seaice.open_file import open_netcdf
+from seaice.open_file import is_netcdf, open_netcdf
 from seaice.open_file.address import Address, Place
 from seaice.pictures.read_field import is_gridded, read_land
 from seaice.report import format_count
@@ -101,7 +101,7 @@ def recognise_kind(path: Place) -> FileKind:
         raise InputError(f"expected a file, found the folder {path}")
     if find_product_of(path) is not None:
         return "daily"
-    if not _has_netcdf_signature(path):
+    if not is_netcdf(path):
         return "daily"
     try:
         with open_netcdf(path) as dataset:
@@ -116,16 +116,6 @@ def recognise_kind(path: Place) -> FileKind:
             return "gridded" if is_gridded(dataset) or not is_daily else "daily"
     except (InputError, OSError, RuntimeError):
         return "daily"  # a damaged file is reported by the reader of daily files
-
-
-def _has_netcdf_signature(path: Path) -> bool:
-    """Whether a file starts with the signature of HDF5 or NetCDF-3."""
-    try:
-        with path.open("rb") as file:
-            signature = file.read(8)
-    except OSError:
-        return False  # the reason is reported by the reader of daily files
-    return signature == b"\x89HDF\r\n\x1a\n" or signature[:3] == b"CDF"
 
 
 def read_map_day(path: Place, day: date | None, land_mask_file: Path | None) -> MapDay:

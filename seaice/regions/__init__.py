@@ -13,7 +13,7 @@ import numpy as np
 from seaice import InputError, grids
 from seaice.flags import SurfaceClass, classify_word
 from seaice.grids import CellLayout, Grid
-from seaice.open_file import open_netcdf, read_content
+from seaice.open_file import is_netcdf, open_netcdf, read_content
 from seaice.regions.polygons import draw_polygons, is_polygon_file, read_polygons
 from seaice.report import listing
 
@@ -79,7 +79,6 @@ _FLAT_FILES: dict[str, tuple[dict[int, str], frozenset[int]]] = {
 # Classes of cells that belong to no sea, and a word of NSIDC-0780 for such cells.
 _NO_SEA = (SurfaceClass.LAND, SurfaceClass.LAKE, SurfaceClass.OUTSIDE, SurfaceClass.MISSING)
 _DISCONNECTED = "ocean_disconnected"
-_NETCDF4_SIGNATURE, _NETCDF3_SIGNATURE = b"\x89HDF", b"CDF"
 
 
 @dataclass(frozen=True)
@@ -255,7 +254,7 @@ def read_regions(text: str, grid: Grid) -> Regions:
     if is_polygon_file(path):
         polygon_names, codes = draw_polygons(read_polygons(path, variable), grid)
         return _number_regions(polygon_names, codes)
-    if _is_netcdf(path):
+    if is_netcdf(path):
         names, codes, source = _read_netcdf(path, variable)
     else:
         names, codes, source = _read_flat_file(path)
@@ -289,11 +288,6 @@ def _split_path_and_variable(text: str) -> tuple[Path, str | None]:
             f"found {text!r}"
         )
     return path, None if path == Path(text) else text.rpartition(":")[2]
-
-
-def _is_netcdf(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4).startswith((_NETCDF4_SIGNATURE, _NETCDF3_SIGNATURE))
 
 
 def _number_regions(names: Mapping[int, str], codes: np.ndarray) -> Regions:

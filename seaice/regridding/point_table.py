@@ -118,14 +118,14 @@ def _read_netcdf(path: Path) -> pd.DataFrame:
             for quantity, usual in _NAMES.items():
                 if standard == quantity or (lower in usual and quantity not in positions):
                     positions[quantity] = name
-        found = {dataset[name].dims for q, name in positions.items() if q != "time"}
-        if len(found) != 1 or any(len(dims) != 1 for dims in found):
+        shapes = {dataset[name].dims for q, name in positions.items() if q != "time"}
+        if len(shapes) != 1 or any(len(dims) != 1 for dims in shapes):
             raise InputError(
                 f"{path}: expected latitude and longitude of every point on one dimension, found "
-                f"{listing([str(dims) for dims in found]) or 'none'}; for the cells of a grid give the "
+                f"{listing([str(dims) for dims in shapes]) or 'none'}; for the cells of a grid give the "
                 "file as --grid"
             )
-        (dims,) = found
+        (dims,) = shapes
         columns = {
             str(name): np.asarray(variable.values)
             for name, variable in dataset.variables.items()

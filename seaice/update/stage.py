@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 from seaice import InputError
 from seaice.cube.file import CubeFile
-from seaice.daily.folder import DailyGrids
+from seaice.daily.source import choose_sources
 from seaice.dates import DateRange
 from seaice.report import Report
 from seaice.runtime.atomic_write import HeldByAnother
 from seaice.runtime.file_lock import LockHeld, hold_lock, locate_lock
+from seaice.settings import data_dir
 from seaice.update.alarm import list_alarms, run_alarm_command, split_command
 from seaice.update.steps import StageOptions, Step
 
@@ -96,9 +98,9 @@ def update(
         look_back=look_back,
     )
     with _hold(run.cube_file):
-        run.check()
+        planned = run.check()
         if dry_run:
-            return Report([f"would run: {step}" for step in run.list_planned_steps()])
+            return Report([f"would run: {step}" for step in planned])
         result = Report(outputs=[run.cube_file])
         problems = run.execute()
         if run.cube_file.exists():
@@ -157,7 +159,7 @@ class DailyRun:
             raise InputError("[consolidate_data] expected output_file, the cube, found no such option")
         return path
 
-    @property
+    @cached_property
     def first_day(self) -> date:
         """First day of the cube."""
         if self.cube_file.exists():
@@ -180,22 +182,26 @@ class DailyRun:
         """First day whose file is compared with that of the server and that of the cube."""
         return max(self.first_day, self.today - timedelta(days=self.look_back))
 
-    def check(self) -> None:
-        """InputError, before anything is done, if a stage would refuse its options."""
+    def check(self) -> list[Step]:
+        """List the steps as if nothing would be fetched; without any file, as if all days would be.
+
+        Raises
+        ------
+        InputError
+            If a stage would refuse its options, before anything is done.
+        """
         for name, options in self.options.items():
             options.refuse("start_date", "end_date", "append", "compare_since", "update", "dry_run")
             if name in _LOOKS:
                 options.refuse("input_file", "date")
-        for step in self.list_planned_steps():
-            step.check()
-
-    def list_planned_steps(self) -> list[Step]:
-        """All steps, as if nothing would be fetched; where no file is there, as if all days would be."""
         try:
-            day = self._find_last_day()
+            day = self.find_last_day()
         except InputError:
             day = self.today
-        return [*self.list_fetches(), self._make_append(day), *self.list_looks(day)]
+        steps = [*self.list_fetches(), self.make_append(day), *self.list_looks(day)]
+        for step in steps:
+            step.check()
+        return steps
 
     def list_fetches(self) -> list[Step]:
         """Fetch days that never came, and those of the last days again that changed upstream."""
@@ -208,36 +214,35 @@ class DailyRun:
             steps.append(download.step("--start_date", first, "--end_date", before))
         return steps
 
-    def make_append(self) -> Step:
+    def make_append(self, last: date) -> Step:
         """Extend the cube to the last day that has a file; make it if it is not there."""
-        return self._make_append(self._find_last_day())
-
-    def _make_append(self, last: date) -> Step:
         words: list[object] = ["--start_date", self.first_day, "--end_date", last]
         if self.cube_file.exists():
             words += ["--append", "--compare_since", self.compared_from]
         return self.options["consolidate_data"].step(*words)
 
-    def _find_last_day(self) -> date:
+    def find_last_day(self) -> date:
+        """Last day that has a file; InputError where none is there."""
         options = self.options["consolidate_data"]
-        values = options.values
-        days = DailyGrids(
-            source_dir=options.path("source_dir") or Path("data"),
-            period=DateRange(self.first_day, self.today),
-            grid_id=values.get("grid", (None,))[-1],
-            bad_days_file=options.path("bad_days_file"),
-            product=values.get("product", ()),
-        )
-        return max(days.files)
+        folder = options.path("source_dir") or data_dir()
+        days = DateRange(self.first_day, self.today)
+        grid_id = options.values.get("grid", (None,))[-1]
+        listed: list[date] = []
+        for source in choose_sources(folder, options.values.get("product", ())):
+            with suppress(InputError):  # of several products one may have no file
+                listed += source.list_days(folder, days, grid=None, grid_id=grid_id)[0]
+        if not listed:
+            raise InputError(f"no daily file of {days} in {folder}")
+        return max(listed)
 
-    def list_looks(self, day: date | None = None) -> list[Step]:
+    def list_looks(self, day: date) -> list[Step]:
         """Index, map of the last day and report of the cube."""
         looks = []
         for name in _LOOKS:
             if name in self.options:
                 words: list[object] = ["--input_file", self.cube_file]
                 if name == "visualization":
-                    words += ["--date", day or self._find_last_day()]
+                    words += ["--date", day]
                 looks.append(self.options[name].step(*words))
         return looks
 
@@ -249,12 +254,12 @@ class DailyRun:
         """
         problems = [*map(_run, self.list_fetches())]
         try:
-            append = self.make_append()
+            day = self.find_last_day()
         except InputError as error:  # nothing was fetched and nothing was there
             return [*filter(None, problems), f"nothing to append: {error}"]
-        problems.append(_run(append))
+        problems.append(_run(self.make_append(day)))
         if problems[-1] is None:
-            problems += [*map(_run, self.list_looks())]
+            problems += [*map(_run, self.list_looks(day))]
         return [*filter(None, problems)]
 
 

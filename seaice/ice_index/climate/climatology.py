@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from calendar import isleap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ def compute_climatology(
     chosen = (years >= first_year) & (years <= last_year)
     values = table[chosen].copy()
     is_last = years[chosen] == last_year
-    if not _is_leap(last_year):
+    if not isleap(last_year):
         values[is_last, DAYS_OF_YEAR - 1] = np.nan
     if np.count_nonzero(~np.isnan(values).all(axis=1)) < LEAST_YEARS:
         return None
@@ -95,10 +96,6 @@ def compute_climatology(
     percentiles[:, has_value] = np.nanpercentile(values[:, has_value], PERCENTILES, axis=0)
     deviation[has_spread] = np.nanstd(values[:, has_spread], axis=0, ddof=1)
     return Climatology(first_year, last_year, mean, deviation, percentiles, count)
-
-
-def _is_leap(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
 _NSIDC_START, _NSIDC_COLUMNS = "std Years =", 8

@@ -16,6 +16,7 @@ from seaice.ice_index.climate.climatology import PERCENTILES
 from seaice.ice_index.climate.days import DAYS_OF_YEAR
 from seaice.ice_index.climate.periods import Extremes
 from seaice.ice_index.climate.record import ALL_MONTHS, MAXIMUM, MINIMUM, MONTH_NAMES, ClimateRecord
+from seaice.ice_index.series import format_number
 from seaice.runtime.atomic_write import atomic
 
 if TYPE_CHECKING:
@@ -46,10 +47,6 @@ def write_table(
         writer.writerows(rows)
 
 
-def _number(value: float, form: str = ".1f") -> str:
-    return "" if np.isnan(value) else format(float(value), form)
-
-
 def _name_record(record: ClimateRecord) -> Row:
     return {"region": record.region, "quantity": record.quantity}
 
@@ -68,7 +65,14 @@ def list_climatology(record: ClimateRecord) -> Iterator[Row]:
     for day in range(DAYS_OF_YEAR):
         values = usual.mean[day], usual.standard_deviation[day], *usual.percentiles[:, day]
         years = "" if usual.years[day] < 0 else int(usual.years[day])
-        cells = [day + 1, record.region, record.quantity, *map(_number, values), years, record.label]
+        cells = [
+            day + 1,
+            record.region,
+            record.quantity,
+            *map(format_number, values),
+            years,
+            record.label,
+        ]
         yield dict(zip(CLIMATOLOGY_COLUMNS, cells, strict=True))
 
 
@@ -84,12 +88,12 @@ def list_anomalies(record: ClimateRecord) -> Iterator[Row]:
         yield {
             "date": day,
             **_name_record(record),
-            "value_km2": _number(record.filled[number]),
+            "value_km2": format_number(record.filled[number]),
             "is_filled": int(record.is_filled[number]),
-            "climatological_mean_km2": _number(record.mean[number]),
-            "anomaly_km2": _number(record.anomaly[number]),
-            "standardised_anomaly": _number(standardised[number], ".3f"),
-            "rank_from_lowest": _number(record.rank[number], ".0f"),
+            "climatological_mean_km2": format_number(record.mean[number]),
+            "anomaly_km2": format_number(record.anomaly[number]),
+            "standardised_anomaly": format_number(standardised[number], ".3f"),
+            "rank_from_lowest": format_number(record.rank[number], ".0f"),
             "ranked_years": int(record.ranked_years[number]),
             **_name_climatology(record, day.year),
         }
@@ -107,13 +111,13 @@ def list_months(record: ClimateRecord) -> Iterator[Row]:
             "year": year,
             "month": month,
             **_name_record(record),
-            "mean_km2": _number(months.mean[number]),
+            "mean_km2": format_number(months.mean[number]),
             "days": int(months.days[number]),
             "filled_days": int(months.filled_days[number]),
-            "climatological_mean_km2": _number(record.month_mean[number]),
-            "anomaly_km2": _number(record.month_anomaly[number]),
-            "anomaly_percent": _number(percent[number], ".3f"),
-            "rank_from_lowest": _number(record.month_rank[number], ".0f"),
+            "climatological_mean_km2": format_number(record.month_mean[number]),
+            "anomaly_km2": format_number(record.month_anomaly[number]),
+            "anomaly_percent": format_number(percent[number], ".3f"),
+            "rank_from_lowest": format_number(record.month_rank[number], ".0f"),
             "ranked_years": int(record.month_ranked[number]),
             **_name_climatology(record, year),
         }
@@ -130,14 +134,14 @@ def list_years(record: ClimateRecord) -> Iterator[Row]:
             "year": year,
             **_name_record(record),
             "days": int(years.days[number]),
-            "mean_km2": _number(years.mean[number]),
-            "mean_rank_from_lowest": _number(mean_rank[number], ".0f"),
+            "mean_km2": format_number(years.mean[number]),
+            "mean_rank_from_lowest": format_number(mean_rank[number], ".0f"),
             "mean_ranked_years": mean_count,
         }
         for name, extreme in extremes:
             rank, count = ranks[name]
             row |= _list_extreme(name, extreme, number) | {
-                f"{name}_rank_from_lowest": _number(rank[number], ".0f"),
+                f"{name}_rank_from_lowest": format_number(rank[number], ".0f"),
                 f"{name}_ranked_years": count,
             }
         yield row | _name_climatology(record, year)
@@ -145,10 +149,10 @@ def list_years(record: ClimateRecord) -> Iterator[Row]:
 
 def _list_extreme(name: str, extreme: Extremes, number: int) -> Row:
     return {
-        f"{name}_km2": _number(extreme.value[number]),
+        f"{name}_km2": format_number(extreme.value[number]),
         f"{name}_date": extreme.day[number] or "",
         f"{name}_days": int(extreme.ties[number]),
-        f"{name}_of_5_days_km2": _number(extreme.value_of_five[number]),
+        f"{name}_of_5_days_km2": format_number(extreme.value_of_five[number]),
         f"{name}_of_5_days_date": extreme.day_of_five[number] or "",
         f"{name}_counts": int(extreme.counts[number]),
     }
@@ -164,14 +168,14 @@ def list_trends(record: ClimateRecord) -> Iterator[Row]:
             "first_year": int(record.years.year[0]),
             "last_year": int(record.years.year[-1]),
             "values": trend.size,
-            "trend_km2_per_decade": _number(10 * trend.slope),
-            "trend_low_km2_per_decade": _number(10 * trend.low),
-            "trend_high_km2_per_decade": _number(10 * trend.high),
-            "trend_percent_per_decade": _number(
+            "trend_km2_per_decade": format_number(10 * trend.slope),
+            "trend_low_km2_per_decade": format_number(10 * trend.low),
+            "trend_high_km2_per_decade": format_number(10 * trend.high),
+            "trend_percent_per_decade": format_number(
                 1000 * trend.slope / usual if usual > 0 else np.nan, ".2f"
             ),
-            "autocorrelation": _number(trend.autocorrelation, ".3f"),
-            "effective_values": _number(trend.effective_count, ".1f"),
+            "autocorrelation": format_number(trend.autocorrelation, ".3f"),
+            "effective_values": format_number(trend.effective_count, ".1f"),
             "climatology": record.label,
         }
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seaice.ice_index.trend import count_independent, fit_lines
+
 LEVEL = 0.95
 _LEAST_VALUES = 3
 
@@ -50,10 +52,8 @@ class Trend(NamedTuple):
 def fit_trend(time: np.ndarray, values: np.ndarray, *, step: float = 1.0) -> Trend:
     """Fit a straight line by least squares, with the interval of its slope.
 
-    Neighbouring residuals that are alike tell less than independent ones: the number of values is
-    reduced to n (1 - r) / (1 + r), both for the variance of the residuals and for the degrees of
-    freedom of Student's t (Santer et al. 2000, J. Geophys. Res. 105, 7337-7356, eq. 4 to 6,
-    doi:10.1029/1999JD901105). A negative r counts as 0.
+    The number of independent values (:mod:`seaice.ice_index.trend`) counts both for the variance of the
+    residuals and for the degrees of freedom of Student's t. A negative correlation counts as 0.
 
     Parameters
     ----------
@@ -77,30 +77,17 @@ def fit_trend(time: np.ndarray, values: np.ndarray, *, step: float = 1.0) -> Tre
     """
     from scipy.stats import t as student
 
-    has_value = ~np.isnan(values)
-    time, values = np.asarray(time, np.float64)[has_value], values[has_value]
-    count = len(values)
+    values = np.asarray(values, np.float64)
+    count = int(np.count_nonzero(~np.isnan(values)))
     if count < _LEAST_VALUES:
         absent = np.nan
         return Trend(absent, absent, absent, absent, absent, count, absent, absent)
-    middle, mean = float(time.mean()), float(values.mean())
-    spread = float(((time - middle) ** 2).sum())
-    slope = float(((time - middle) * (values - mean)).sum()) / spread
-    residual = values - mean - slope * (time - middle)
-    correlation = _correlate_neighbours(time, residual, step)
-    alike = max(correlation, 0.0)
-    effective = count * (1 - alike) / (1 + alike)
+    lines = fit_lines(np.asarray(time, np.float64), values[:, np.newaxis], step=step)
+    slope, middle, mean, _, spread, squares, correlation = (float(part[0]) for part in lines)
+    correlation = float(np.clip(correlation, -0.99, 0.99))
+    effective = float(count_independent(lines.size, np.array([max(correlation, 0.0)]))[0])
     half = np.nan
     if effective > 2:
-        error = np.sqrt((residual**2).sum() / (effective - 2) / spread)
+        error = np.sqrt(squares / (effective - 2) / spread)
         half = float(student.ppf((1 + LEVEL) / 2, effective - 2) * error)
     return Trend(slope, slope - half, slope + half, middle, mean, count, correlation, effective)
-
-
-def _correlate_neighbours(time: np.ndarray, residual: np.ndarray, step: float) -> float:
-    is_next = np.abs(np.diff(time) - step) < step / 100
-    variance = float((residual**2).mean())
-    if not is_next.any() or variance <= 0:
-        return 0.0
-    correlation = float((residual[1:] * residual[:-1])[is_next].mean()) / variance
-    return float(np.clip(correlation, -0.99, 0.99))

@@ -1,8 +1,5 @@
 """Linear trends over years, with a test that knows that years are alike.
 
-The slope is that of least squares. Its standard error uses an effective number of years, which the
-correlation of the residuals from year to year makes smaller (Santer et al. 2000,
-doi:10.1029/1999JD901105).
 The correlation of a short series is estimated too low; it is corrected to first order for a series whose
 trend was taken away (Marriott and Pope 1954, doi:10.1093/biomet/41.3-4.390).
 """
@@ -12,6 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+
+from seaice.ice_index.trend import count_independent, fit_lines
 
 # Trends of fewer years say nothing.
 LEAST_YEARS = 10
@@ -73,35 +72,16 @@ def _fit(values: np.ndarray, years: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """Slope in ten years and p-value of cells that have enough values."""
     from scipy.special import stdtr
 
-    has_value = ~np.isnan(values)
-    count = has_value.sum(axis=0)
-    time = np.where(has_value, years[:, np.newaxis].astype(np.float64), np.nan)
-    time -= np.nanmean(time, axis=0)
-    departure = values - np.nanmean(values, axis=0)
-    spread = np.nansum(time**2, axis=0)
-    slope = np.nansum(time * departure, axis=0) / spread
-    residual = np.where(has_value, departure - slope * time, 0.0)
-    squares = (residual**2).sum(axis=0)
-    correlation = _correlate_years(residual, has_value, years, squares)
-    effective = count * (1 - correlation) / (1 + correlation)
+    lines = fit_lines(years.astype(np.float64), values)
+    # To first order for a series whose trend was taken away. Years that repel each other add nothing.
+    correlation = lines.correlation + (1 + 4 * lines.correlation) / lines.size
+    correlation = np.clip(correlation, 0, _MOST_CORRELATION)
+    effective = count_independent(lines.size, correlation)
     freedom = np.maximum(effective - 2, 0.1)  # with next to none, no slope is significant
     with np.errstate(divide="ignore", invalid="ignore"):
-        score = slope / np.sqrt(squares / freedom / spread)
+        score = lines.slope / np.sqrt(lines.squares / freedom / lines.spread)
     # Rounding is no scatter: a constant has no trend, and a straight line is certain.
-    scale = np.nansum(departure**2, axis=0)
-    score[squares <= 1e-12 * scale] = np.inf
+    scale = np.nansum((values - lines.mean) ** 2, axis=0)
+    score[lines.squares <= 1e-12 * scale] = np.inf
     score[scale <= 1e-12 * np.nansum(values**2, axis=0)] = 0.0
-    return 10 * slope, 2 * stdtr(freedom, -np.abs(score))
-
-
-def _correlate_years(
-    residual: np.ndarray, has_value: np.ndarray, years: np.ndarray, squares: np.ndarray
-) -> np.ndarray:
-    """Correlation of the residuals of consecutive years, 0 or more, corrected for short series."""
-    count = has_value.sum(axis=0)
-    is_next = (np.diff(years) == 1)[:, np.newaxis] & has_value[1:] & has_value[:-1]
-    pairs = is_next.sum(axis=0)
-    products = np.where(is_next, residual[1:] * residual[:-1], 0.0).sum(axis=0)
-    variance = np.maximum(squares / count, np.finfo(float).tiny)
-    correlation = products / np.maximum(pairs, 1) / variance
-    return np.asarray(np.clip(correlation + (1 + 4 * correlation) / count, 0, _MOST_CORRELATION))
+    return 10 * lines.slope, 2 * stdtr(freedom, -np.abs(score))
