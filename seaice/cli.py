@@ -256,6 +256,9 @@ def _list_assignments(table: Mapping[str, Any]) -> list[str]:
     ['region=barents', 'region=kara', 'append=true']
     """
     pairs = [(name, x) for name, v in table.items() for x in (v if isinstance(v, list) else [v])]
+    nested = next((name for name, x in pairs if isinstance(x, dict | list)), None)
+    if nested is not None:
+        raise InputError(f"{nested}: expected a value or a list of values, found {table[nested]!r}")
     return [f"{name}={str(x).lower() if isinstance(x, bool) else x}" for name, x in pairs]
 
 

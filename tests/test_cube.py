@@ -212,7 +212,7 @@ def test_append_takes_in_a_day_that_came_late(case, tmp_path):
     assert_same_cube(path, target)
 
 
-def test_append_compares_files_as_far_back_as_it_is_told(case, tmp_path):
+def test_append_compares_files_as_far_back_as_it_is_told(case, tmp_path, capsys):
     """A file that is replaced long before the end: by default an append does not read it again."""
     folder = make_folder(tmp_path / "in")
     masked, target, now = case[1], tmp_path / "c.nc", ["--method", "temporal"]
@@ -228,6 +228,8 @@ def test_append_compares_files_as_far_back_as_it_is_told(case, tmp_path):
     assert script.main(words(folder, target, *masked, *now, "--append", *late)) == 0
     with CubeFile(target) as old, CubeFile(fresh) as new:
         assert old.texts("input_sha256")[2] != new.texts("input_sha256")[2]
+    assert script.main(words(folder, target, *masked, *now, *late)) == 1
+    assert "expected --append beside it, found none" in capsys.readouterr().err
     early = ["--compare_since", str(folder.day(2))]
     assert script.main(words(folder, target, *masked, *now, "--append", *early)) == 0
     assert_same_cube(fresh, target)

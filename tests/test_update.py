@@ -26,9 +26,10 @@ from seaice.runtime.file_lock import hold_lock
 from seaice.simulate import simulate_days
 from seaice.sources.bremen import fetch
 from seaice.sources.bremen.names import DayFile
+from seaice.update import alarm
 from seaice.update.alarm import list_alarms, run_alarm_command
-from seaice.update.stage import update
-from seaice.update.steps import StageOptions, Step
+from seaice.update.stage import DailyRun, run_step, update
+from seaice.update.steps import StageOptions, Step, StepEnd
 
 START = date(2024, 1, 1)
 DAYS = [START + timedelta(days=i) for i in range(8)]
@@ -65,9 +66,9 @@ def days(tmp_path_factory):
 def in_process(monkeypatch):
     """Steps run in this process: starting Python for each takes longer than they do."""
 
-    def call(step: Step) -> int:
+    def call(step: Step) -> StepEnd:
         main = importlib.import_module(f"seaice.commands.{step.stage}").main
-        return main([*step.words, "--quiet"])
+        return StepEnd(main([*step.words, "--quiet"]), [])
 
     monkeypatch.setattr(Step, "run", call)
     monkeypatch.setattr(Step, "check", lambda step: None)
@@ -134,6 +135,55 @@ def test_a_cube_kept_current_is_the_cube_made_at_once(days, in_process, tmp_path
     assert len(rows) == 1 + 3 * len(DAYS)
 
 
+# Runs an update with its steps in one process, which ends as by SIGKILL at the n-th file that appears.
+KILLED = """
+import os, signal, sys
+from importlib import import_module
+from seaice.commands import update
+from seaice.update.steps import Step, StepEnd
+
+def count(*words, replace=os.replace):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(*words)
+
+left, os.replace = int(sys.argv[1]), count
+Step.check = lambda step: None
+stage_of = lambda step: import_module(f"seaice.commands.{step.stage}")
+Step.run = lambda step: StepEnd(stage_of(step).main(list(step.words)), [])
+sys.exit(update.main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("appeared", [2, 4], ids=["while days come", "before the cube is replaced"])
+def test_a_killed_run_leaves_nothing_that_changes_the_cube(days, in_process, tmp_path, appeared):
+    top, observed, _ = days
+    with serve() as server:
+        config = write_config(tmp_path, top / "mask.nc", server.url)
+        words = ["--config", str(config), "--end_date"]
+        for day in DAYS[:5]:
+            server.put(url_path(day), observed[day].read_bytes())
+            if day == DAYS[1]:
+                script.main([*words, str(day)])
+        run = subprocess.run([sys.executable, "-c", KILLED, str(appeared), *words, str(DAYS[4])])
+        assert run.returncode == -signal.SIGKILL
+        assert CubeFile(tmp_path / "cube.nc").dates == DAYS[:2]
+        came = len(list((tmp_path / "data").glob("*.nc")))
+        assert came == (3 if appeared == 2 else 5), "the kill was at another moment"
+        assert script.main([*words, str(DAYS[4]), "--late_days", "0"]) == 0
+    once = tmp_path / "once.nc"
+    more = ["--land_mask_file", str(top / "mask.nc"), "--method", "temporal"]
+    period = ["--start_date", str(DAYS[0]), "--end_date", str(DAYS[4]), "--output_file", str(once)]
+    assert consolidate_data.main(["--source_dir", str(top / "in"), *period, *more]) == 0
+    with CubeFile(tmp_path / "cube.nc") as kept, CubeFile(once) as made:
+        for name in ("sea_ice_conc", "fill_flag", "days_back_forward", "day_status"):
+            np.testing.assert_array_equal(kept.variable(name), made.variable(name), err_msg=name)
+    assert not [path for path in tmp_path.rglob(".*") if not path.name.startswith(".seaice")]
+
+
 def test_without_a_look_back_a_changed_day_stays(days, in_process, tmp_path):
     """What the test above shows is seen by the comparison, and not for another reason."""
     top, *_ = days
@@ -173,6 +223,104 @@ def test_steps_run_in_processes_of_their_own(days, tmp_path, capfd):
     assert (folder / "i.png").stat().st_size > 10_000
 
 
+def test_a_dry_run_says_what_a_run_does_and_writes_nothing(days, in_process, tmp_path, capfd):
+    """It takes no lock either: another run may be at work."""
+    top, observed, _ = days
+    with serve() as server:
+        config = write_config(tmp_path, top / "mask.nc", server.url)
+        words = ["--config", str(config), "--end_date", str(DAYS[2])]
+        for day in DAYS[:2]:
+            server.put(url_path(day), observed[day].read_bytes())
+        for now in (DAYS[2], DAYS[1], DAYS[1]):  # nothing is there, a day may come, nothing changes
+            capfd.readouterr()
+            before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+            with hold_lock(tmp_path / ".cube.nc.update.lock"):
+                assert script.main([*words, "--dry_run"]) == 0
+            lines = capfd.readouterr().out.splitlines()
+            assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+            assert lines[-1].startswith(f"{now} stands for the last day that ")
+            script.main(words)
+            run = re.findall(r"INFO (seaice [a-z-]+ --.*)", capfd.readouterr().err)
+            said = [line.removeprefix("would run: ") for line in lines[:-1]]
+            assert run[0] == said[0]
+            assert run[1:] == [line.replace(str(now), str(DAYS[1])) for line in said[1:]]
+    words = ["--start_date", str(DAYS[0]), "--end_date", str(DAYS[1]), "--dry_run", "--consolidate_data"]
+    assert script.main([*words, f"output_file={tmp_path}/other.nc", f"source_dir={top}"]) == 0
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert script.main([*words, f"output_file={tmp_path}/other.nc", f"source_dir={empty}"]) == 1
+    assert "failed: nothing to append: no daily file of" in capfd.readouterr().err
+
+
+def test_a_step_is_of_this_package_wherever_it_runs(tmp_path, monkeypatch):
+    """Python puts the current folder before all others, but for -P."""
+    for name in ("seaice", "numpy", "report"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a module of somebody else')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    for name in ("PATH", "HOME"):  # as little as cron may give
+        monkeypatch.delenv(name)
+    end = Step("report", ("--input_file", "none.nc", "--output_file", "r.html")).run()
+    assert end == (1, ["error: no such cube: none.nc; make it with seaice consolidate-data"])
+
+
+def test_a_login_of_an_address_is_nowhere(tmp_path, caplog, monkeypatch):
+    step = Step("download", ("--base_url=https://me:secret@example.org/",))
+    monkeypatch.setattr(Step, "run", lambda step: StepEnd(1, ["error: no route"]))
+    with caplog.at_level("INFO", logger="seaice"):
+        problem = run_step(step)
+    assert problem == (
+        "download ended with exit status 1 (error: no route): seaice download "
+        "--base_url=https://example.org/"
+    )
+    assert "secret" not in caplog.text and "example.org" in caplog.text
+
+
+def test_nothing_is_fetched_where_the_mask_is_not(tmp_path, in_process, monkeypatch, capfd):
+    """As where a crontab has forgotten the cd, and all would be fetched to another folder."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with serve() as server:
+        config = write_config(tmp_path, Path("mask.nc"), server.url)
+        assert script.main(["--config", str(config), "--end_date", str(DAYS[0])]) == 1
+        assert not server.log
+    place = f"mask.nc (from {tmp_path}/elsewhere, where this runs)"
+    assert f"error: [consolidate_data] land_mask_file: no such file: {place}" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["source_dir", "input_dir", "input"])
+def test_days_are_looked_for_where_the_stage_reads_them(days, name):
+    """Every name of the input that consolidate_data takes."""
+    top, observed, _ = days
+    options = StageOptions.parse("consolidate_data", [f"{name}={top}/in", f"output_file={top}/c.nc"])
+    run = DailyRun(
+        options={"consolidate_data": options}, start_date=DAYS[0], today=DAYS[-1], look_back=30
+    )
+    assert run.find_last_day() == max(observed)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("look_back = 1e300", "expected a number, found '1e+300'"),
+        ("watch_days = 99999999999", "expected a number from 0 to 100000"),
+        ("start_date = 5", "expected a date as YYYYMMDD"),
+        ("download = true", "download: expected a value or a list of values, found True"),
+        ("[ice_indx]\nplot = 'i.png'", "ice_indx: no such option; did you mean ice_index?"),
+        ("[ice_index.region]\nname = 1", "ice_index: region: expected a value or a list of values"),
+        ("[ice_index]\nregion = [['kara']]", "ice_index: region: expected a value or a list of values"),
+        ("[ice_index]\nplot =", "daily.toml: Invalid value (at"),
+    ],
+)
+def test_a_bad_file_is_one_line(tmp_path, capsys, text, message):
+    config = tmp_path / "daily.toml"
+    main = f"[consolidate_data]\noutput_file = '{tmp_path}/c.nc'"
+    config.write_text(f"{main}\n\n{text}" if text.startswith("[") else f"{text}\n{main}")
+    with pytest.raises(SystemExit, match="2"):
+        script.main(["--config", str(config)])
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_what_a_stage_would_refuse_is_refused_before_anything_is_done(tmp_path, capfd):
     (tmp_path / "data").mkdir()
     words = ["--start_date", "20240101", "--consolidate_data", f"output_file={tmp_path}/cube.nc"]
@@ -191,7 +339,14 @@ def test_what_a_stage_would_refuse_is_refused_before_anything_is_done(tmp_path, 
         ({"consolidate_data": ["source_dir=x"]}, "expected output_file, the cube"),
         ({"consolidate_data": ["output_file"]}, "expected OPTION=VALUE such as output_dir=data"),
         ({"consolidate_data": ["output_file=c.nc", "append=true"]}, "the daily run sets append itself"),
+        ({"consolidate_data": ["output_file=c.nc", "start=20240101"]}, "sets start itself"),
+        (
+            {"consolidate_data": ["output_file=c.nc", "help=true"]},
+            "[consolidate_data] help is for a run",
+        ),
+        ({"ice_index": ["write_config=c.toml"]}, "[ice_index] write_config is for a run by hand"),
         ({"ice_index": ["input_file=c.nc"]}, "the daily run sets input_file itself"),
+        ({"report": ["cube_file=c.nc"]}, "the daily run sets cube_file itself"),
         ({"start_date": None}, "is not there yet: give its first day"),
         ({"start_date": date(2030, 1, 1)}, "lies in the future"),
         ({"alarm_command": "mail 'x"}, "--alarm_command: No closing quotation"),
@@ -224,6 +379,25 @@ def test_a_server_that_is_not_there_is_an_alarm(days, in_process, tmp_path, capf
     assert lines[1].startswith("nothing to append: ")
     err = capfd.readouterr().err
     assert all(f"failed: {line}" in err for line in lines)
+
+
+def test_a_run_that_cannot_begin_is_an_alarm(tmp_path, monkeypatch, capfd):
+    """But not one beside which another run is at work."""
+    note, cube = tmp_path / "alarm.txt", tmp_path / "cube.nc"
+    cube.write_bytes(b"no cube any more")
+    monkeypatch.setattr(Step, "check", lambda step: None)
+    options = {
+        "consolidate_data": [f"output_file={cube}", f"source_dir={tmp_path}"],
+        "end_date": DAYS[0],
+        "alarm_command": shlex.join(["tee", str(note)]),
+    }
+    with hold_lock(tmp_path / ".cube.nc.update.lock"), pytest.raises(InputError, match="being updated"):
+        update(**options)
+    assert not note.exists()
+    with pytest.raises(InputError, match="is no readable NetCDF file"):
+        update(**options)
+    assert note.read_text().startswith(f"the daily run ended early: {cube} is no readable NetCDF file")
+    capfd.readouterr()
 
 
 def test_a_second_run_at_the_same_time_does_nothing(days, in_process, tmp_path, capfd):
@@ -316,6 +490,18 @@ def test_alarms(days_of_cube, after, alarms):
 def test_an_alarm_command_that_fails_is_told(command, trouble):
     told = run_alarm_command(command, ["late"])
     assert told == trouble if trouble is None else told.startswith(trouble)
+
+
+def test_an_alarm_command_that_hangs_is_stopped_with_all_it_has_started(tmp_path, monkeypatch):
+    note = tmp_path / "pid"
+    monkeypatch.setattr(alarm, "_COMMAND_SECONDS", 0.5)
+    trouble = run_alarm_command(f"sh -c 'sleep 60 & echo $! > {note}; wait'", ["late"])
+    assert trouble == "the alarm command was stopped after 0.5 s"
+    process = Path(f"/proc/{int(note.read_text())}/stat")
+    deadline = time.monotonic() + 10
+    while process.exists() and process.read_text().split()[2] != "Z" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not process.exists() or process.read_text().split()[2] == "Z"
 
 
 def test_options_become_words_of_a_command_line():

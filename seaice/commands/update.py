@@ -31,6 +31,9 @@ from collections.abc import Sequence
 from seaice import cli
 from seaice.update.stage import update
 
+# Days; more than any record holds.
+_LONGEST = 100_000
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the command-line options of ``update.py``."""
@@ -54,20 +57,20 @@ def build_parser() -> argparse.ArgumentParser:
         )
     add(
         "--look_back",
-        type=cli.at_least(0),
+        type=cli.between(0, _LONGEST, int),
         metavar="DAYS",
         help="days before today that are compared with the server and taken again where they changed "
         "(default %(default)s)",
     )
     add(
         "--late_days",
-        type=cli.at_least(0),
+        type=cli.between(0, _LONGEST, int),
         metavar="DAYS",
         help="alarm if the last observed day is longer ago (default %(default)s)",
     )
     add(
         "--watch_days",
-        type=cli.at_least(0),
+        type=cli.between(0, _LONGEST, int),
         metavar="DAYS",
         help="alarm if one of so many days before today is absent, rejected or suspicious "
         "(default %(default)s)",

@@ -154,6 +154,11 @@ def consolidate(
     date_range = DateRange.parse(start_date, end_date)
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, found {batch_size}")
+    if compare_since is not None and not append:
+        raise InputError(
+            f"--compare_since {compare_since}: expected --append beside it, found none; leave it out, a "
+            "run without --append compares all days"
+        )
     mask = read_mask(land_mask_file) if land_mask_file else None
     with exclusive(output_file, kind="cube", look_first=True):
         existing = read_existing(output_file, append=append, force=force)

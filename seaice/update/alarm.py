@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -70,13 +72,18 @@ def run_alarm_command(command: str, alarms: Sequence[str]) -> str | None:
     """
     words = split_command(command)
     try:
-        run = subprocess.run(
-            words, input="\n".join(alarms) + "\n", text=True, timeout=_COMMAND_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        # A group of its own: what the command has started ends with it.
+        with subprocess.Popen(words, stdin=subprocess.PIPE, text=True, process_group=0) as process:
+            try:
+                process.communicate("\n".join(alarms) + "\n", timeout=_COMMAND_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                return f"the alarm command was stopped after {_COMMAND_SECONDS} s"
+    except OSError as error:
         return f"the alarm command cannot be run: {error}"
-    logger.info("alarm command %s: exit status %d", words[0], run.returncode)
-    return f"the alarm command ended with exit status {run.returncode}" if run.returncode else None
+    logger.info("alarm command %s: exit status %d", words[0], process.returncode)
+    status = process.returncode
+    return f"the alarm command ended with exit status {status}" if status else None
 
 
 def split_command(command: str) -> list[str]:

@@ -20,7 +20,7 @@ from seaice.runtime.atomic_write import HeldByAnother
 from seaice.runtime.file_lock import LockHeld, hold_lock, locate_lock
 from seaice.settings import data_dir
 from seaice.update.alarm import list_alarms, run_alarm_command, split_command
-from seaice.update.steps import StageOptions, Step
+from seaice.update.steps import DAYS, INPUTS, StageOptions, Step, name_place
 
 logger = logging.getLogger(__name__)
 
@@ -97,21 +97,38 @@ def update(
         today=today,
         look_back=look_back,
     )
+    if dry_run:
+        return run.describe()
+    try:
+        result, problems = _work(run, late_days=late_days, watch_days=watch_days)
+    except HeldByAnother:
+        raise
+    except (InputError, OSError) as error:
+        if alarm_command is not None:
+            trouble = run_alarm_command(alarm_command, [f"the daily run ended early: {error}"])
+            if trouble:
+                logger.error("%s", trouble)
+        raise
+    if problems and alarm_command is not None:
+        trouble = run_alarm_command(alarm_command, problems)
+        problems += [trouble] if trouble else []
+    result.failed = problems
+    return result
+
+
+def _work(run: DailyRun, *, late_days: int, watch_days: int) -> tuple[Report, list[str]]:
+    """Run all steps; returns the report, and what failed or is wrong with the last days."""
     with _hold(run.cube_file):
-        planned = run.check()
-        if dry_run:
-            return Report([f"would run: {step}" for step in planned])
+        run.check()
         result = Report(outputs=[run.cube_file])
         problems = run.execute()
         if run.cube_file.exists():
             with CubeFile(run.cube_file, only_cube=True) as cube:
-                problems += list_alarms(cube, today=today, late_days=late_days, watch_days=watch_days)
+                problems += list_alarms(
+                    cube, today=run.today, late_days=late_days, watch_days=watch_days
+                )
                 result.lines = [f"{run.cube_file}: {cube.dates[0]} to {cube.dates[-1]}"]
-        if problems and alarm_command is not None:
-            trouble = run_alarm_command(alarm_command, problems)
-            problems += [trouble] if trouble else []
-        result.failed = problems
-        return result
+        return result, problems
 
 
 @contextmanager
@@ -125,10 +142,6 @@ def _hold(cube_file: Path) -> Iterator[None]:
     except LockHeld as holder:
         raise HeldByAnother(
             f"{cube_file} is being updated by {holder}; this run has done nothing"
-        ) from None
-    except FileNotFoundError:
-        raise InputError(
-            f"no such folder: {cube_file.parent}, which consolidate_data's output_file names"
         ) from None
 
 
@@ -153,10 +166,14 @@ class DailyRun:
 
     @property
     def cube_file(self) -> Path:
-        """The cube; InputError if the options of consolidate_data do not name it."""
+        """The cube; InputError if the options of consolidate_data name none, or no folder."""
         path = self.options["consolidate_data"].path("output_file")
         if path is None:
             raise InputError("[consolidate_data] expected output_file, the cube, found no such option")
+        if not path.parent.is_dir():
+            raise InputError(
+                f"no such folder: {name_place(path.parent)}, which consolidate_data's output_file names"
+            )
         return path
 
     @cached_property
@@ -172,7 +189,9 @@ class DailyRun:
                 )
             return first
         if self.start_date is None:
-            raise InputError(f"{self.cube_file} is not there yet: give its first day, start_date")
+            raise InputError(
+                f"{name_place(self.cube_file)} is not there yet: give its first day, start_date"
+            )
         if self.start_date > self.today:
             raise InputError(f"start_date {self.start_date} lies in the future (today is {self.today})")
         return self.start_date
@@ -188,12 +207,14 @@ class DailyRun:
         Raises
         ------
         InputError
-            If a stage would refuse its options, before anything is done.
+            If a stage would refuse its options, or a file such as the land mask is not there, before
+            anything is done.
         """
         for name, options in self.options.items():
-            options.refuse("start_date", "end_date", "append", "compare_since", "update", "dry_run")
+            options.refuse(*DAYS, "append", "compare_since", "update")
             if name in _LOOKS:
-                options.refuse("input_file", "date")
+                options.refuse(*INPUTS, "date")
+            options.check_files()
         try:
             day = self.find_last_day()
         except InputError:
@@ -202,6 +223,20 @@ class DailyRun:
         for step in steps:
             step.check()
         return steps
+
+    def describe(self) -> Report:
+        """Say what a run would do."""
+        steps = self.check()
+        lines = [f"would run: {step}" for step in steps]
+        try:
+            last = self.find_last_day()
+        except InputError as error:
+            if "download" not in self.options:
+                return Report(failed=[f"nothing to append: {error}"])
+            return Report([*lines, f"{self.today} stands for the last day that comes"])
+        if "download" in self.options and last < self.today:
+            lines.append(f"{last} stands for the last day that has a file then, up to {self.today}")
+        return Report(lines)
 
     def list_fetches(self) -> list[Step]:
         """Fetch days that never came, and those of the last days again that changed upstream."""
@@ -224,7 +259,7 @@ class DailyRun:
     def find_last_day(self) -> date:
         """Last day that has a file; InputError where none is there."""
         options = self.options["consolidate_data"]
-        folder = options.path("source_dir") or data_dir()
+        folder = options.path(*INPUTS) or data_dir()
         days = DateRange(self.first_day, self.today)
         grid_id = options.values.get("grid", (None,))[-1]
         listed: list[date] = []
@@ -232,7 +267,7 @@ class DailyRun:
             with suppress(InputError):  # of several products one may have no file
                 listed += source.list_days(folder, days, grid=None, grid_id=grid_id)[0]
         if not listed:
-            raise InputError(f"no daily file of {days} in {folder}")
+            raise InputError(f"no daily file of {days} in {name_place(folder)}")
         return max(listed)
 
     def list_looks(self, day: date) -> list[Step]:
@@ -252,21 +287,22 @@ class DailyRun:
         A cube that could not be extended is not looked at again; days that could not be fetched are
         no reason not to append those that came.
         """
-        problems = [*map(_run, self.list_fetches())]
+        problems = [*map(run_step, self.list_fetches())]
         try:
             day = self.find_last_day()
         except InputError as error:  # nothing was fetched and nothing was there
             return [*filter(None, problems), f"nothing to append: {error}"]
-        problems.append(_run(self.make_append(day)))
+        problems.append(run_step(self.make_append(day)))
         if problems[-1] is None:
-            problems += [*map(_run, self.list_looks(day))]
+            problems += [*map(run_step, self.list_looks(day))]
         return [*filter(None, problems)]
 
 
-def _run(step: Step) -> str | None:
+def run_step(step: Step) -> str | None:
     """Run a step and log how it went; returns what failed."""
     logger.info("%s", step)
     begin = time.monotonic()
-    status = step.run()
+    status, troubles = step.run()
     logger.info("%s: exit status %d after %.0f s", step.stage, status, time.monotonic() - begin)
-    return f"{step.stage} ended with exit status {status}: {step}" if status else None
+    reason = f" ({troubles[-1]})" if troubles else ""
+    return f"{step.stage} ended with exit status {status}{reason}: {step}" if status else None

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import seaice
 from seaice import InputError
+from seaice.cf import hide_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +24,18 @@ logger = logging.getLogger(__name__)
 _STOP_SECONDS = 60
 # Options that are given once for each value.
 _REPEATED = ("base_url",)
+# Options by which a stage does something else than its work.
+_OTHER_WORK = ("help", "config", "write_config", "dry_run")
+# What other stages call the input and the days; a stage takes these names too.
+INPUTS = ("input_file", "input", "input_dir", "source_dir", "cube_file", "consolidated_file")
+DAYS = ("start_date", "start", "end_date", "end")
+# Options that name a file which the toolbox does not make on the way.
+_FILES = (
+    "land_mask_file", "mask_file", "weights", "error_table", "bad_days_file", "series_file",
+    "climatology_file", "scores",
+)  # fmt: skip
+# Runs a stage of this very package, whatever modules the current folder holds.
+_PROGRAM = "import sys; sys.path.append({!r}); from seaice.commands import main; sys.exit(main())"
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,9 @@ class StageOptions:
                     f"--{stage}: expected OPTION=VALUE such as output_dir=data, found {assignment!r}"
                 )
             values[name] = (*values.get(name, ()), value)
+        other = [name for name in _OTHER_WORK if name in values]
+        if other:
+            raise InputError(f"[{stage}] {other[0]} is for a run by hand; leave it out")
         return cls(stage, values)
 
     def path(self, *names: str) -> Path | None:
@@ -70,6 +90,13 @@ class StageOptions:
         own = [name for name in names if name in self.values]
         if own:
             raise InputError(f"{self.stage}: the daily run sets {own[0]} itself; leave it out")
+
+    def check_files(self) -> None:
+        """InputError if a file is not there that must be, such as the land mask."""
+        for name in _FILES:
+            for text in self.values.get(name, ()):
+                if not Path(text).exists():
+                    raise InputError(f"[{self.stage}] {name}: no such file: {name_place(Path(text))}")
 
     def step(self, *words: object) -> Step:
         """The call of the stage with these options and further words of its command line."""
@@ -103,7 +130,7 @@ class Step:
     words: tuple[str, ...]
 
     def __str__(self) -> str:
-        return shlex.join(["seaice", self.stage.replace("_", "-"), *self.words])
+        return hide_secrets(shlex.join(["seaice", self.stage.replace("_", "-"), *self.words]))
 
     def check(self) -> None:
         """Raise InputError if the stage would refuse its command line; nothing is done."""
@@ -116,21 +143,34 @@ class Step:
             reason = run.stderr.strip().rpartition("error: ")[2] or f"exit status {run.returncode}"
             raise InputError(f"[{self.stage}] {' '.join(reason.split())}")
 
-    def run(self) -> int:
-        """Run the stage in a process of its own; returns its exit status.
+    def run(self) -> StepEnd:
+        """Run the stage in a process of its own.
 
-        Its results are log lines of this run, its warnings and errors go to standard error. A daily
-        run that is stopped stops the stage and waits until that has cleared up.
+        What it prints becomes log lines of this run, its warnings and errors as warnings. A daily run
+        that is stopped stops the stage and waits until that has cleared up.
         """
-        command = [*self._command, "--quiet"]
+        troubles: list[str] = []
         with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
+            [*self._command, "--quiet"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
         ) as process:
-            assert process.stdout is not None
+            assert process.stdout is not None and process.stderr is not None
+
+            def keep(line: str) -> None:
+                line = _LOG_PREFIX.sub("", line)
+                logger.warning("  %s: %s", self.stage, line)
+                troubles.append(line)
+
+            reader = threading.Thread(target=_relay, args=(process.stderr, keep), daemon=True)
+            reader.start()
             try:
-                for line in process.stdout:
-                    logger.info("  %s", line.rstrip())
-                return process.wait()
+                _relay(process.stdout, lambda line: logger.info("  %s", line))
+                reader.join()
+                return StepEnd(process.wait(), troubles)
             except BaseException:
                 process.terminate()
                 try:
@@ -141,4 +181,35 @@ class Step:
 
     @property
     def _command(self) -> list[str]:
-        return [sys.executable, "-m", "seaice", self.stage.replace("_", "-"), *self.words]
+        program = _PROGRAM.format(str(Path(seaice.__file__).parent.parent))
+        return [sys.executable, "-P", "-c", program, self.stage.replace("_", "-"), *self.words]
+
+
+class StepEnd(NamedTuple):
+    """How a step ended.
+
+    Attributes
+    ----------
+    status : int
+        Exit status of the stage.
+    troubles : list of str
+        Its warnings and errors.
+    """
+
+    status: int
+    troubles: list[str]
+
+
+# Time and level at the beginning of a log line of a stage, which is a log line of this run.
+_LOG_PREFIX = re.compile(r"^\S+Z (?:WARNING|ERROR) ")
+
+
+def name_place(path: Path) -> str:
+    """A path for a message; of a relative one the folder too in which it begins."""
+    return str(path) if path.is_absolute() else f"{path} (from {Path.cwd()}, where this runs)"
+
+
+def _relay(lines: Iterable[str], log: Callable[[str], None]) -> None:
+    for line in lines:
+        if line.strip():
+            log(line.rstrip())
