@@ -94,6 +94,7 @@ _EXTRAS = {
     "pyarrow": "icesat2",
     "pyhdf": "hdf4",
     "pyresample": "resample",
+    "rasterio": "sentinel1",
     "shapefile": "regions",
     "segmentation_models_pytorch": "encoders",
     "s3fs": "remote",

@@ -33,6 +33,7 @@ LAZY = (
     "yaml",
     "pandas",
     "PIL",
+    "rasterio",
     "tqdm",
     "zarr",
     "earthaccess",

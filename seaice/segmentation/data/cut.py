@@ -165,6 +165,7 @@ def cut_scene(settings: PatchSettings, path: Path) -> SceneOutcome:
             "scene": scene.name,
             "service": scene.service,
             "original_id": scene.original,
+            "noise": scene.noise,
             "input": describe_input(path),
             "reference": None if scene.reference is None else describe_input(scene.reference),
         }

@@ -126,6 +126,7 @@ def _describe_scene(record: dict[str, Any]) -> dict[str, Any]:
     return {
         "service": record["service"],
         "original_id": record["original_id"],
+        "noise": record.get("noise", "nersc"),
         "region": raw_name.region if raw_name else "",
         "places": record["places"],
         "patches": len(record["patches"]),
@@ -177,3 +178,15 @@ def read_scene_notes(folder: Path) -> dict[str, dict[str, Any]]:
         return {}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error}); make it again") from None
+
+
+def describe_noise(folder: Path) -> str:
+    """Describe what was done about thermal noise in the scenes of patches, such as ``nersc``.
+
+    Raises
+    ------
+    InputError
+        If ``patches.json`` is damaged.
+    """
+    notes = read_scene_notes(folder).values()
+    return " and ".join(sorted({str(note.get("noise", "nersc")) for note in notes})) or "nersc"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -28,6 +28,13 @@ from seaice.segmentation.mapping.ice_share import (
     read_cube_grid,
     write_ice_share,
 )
+from seaice.segmentation.mapping.input_scene import (
+    ImageOptions,
+    MapInput,
+    ScaledImage,
+    list_inputs,
+    open_input,
+)
 from seaice.segmentation.mapping.predict_scene import (
     LAYERS,
     TILE_SIZE,
@@ -40,11 +47,8 @@ from seaice.segmentation.mapping.scene_map import (
     write_scene_map,
 )
 from seaice.segmentation.networks.checkpoint import TrainedModel, load_model
-from seaice.sources.ai4arctic.scene import (
-    Scene,
-    list_scenes,
-    open_scene,
-)
+from seaice.sources.sentinel1.file import Noise, digest_image
+from seaice.sources.sentinel1.geotiff_image import Unit
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +76,7 @@ class MappingSettings:
     force : bool
     checkpoint : dict of str to str
         ``file`` and ``sha256``.
+    image : ImageOptions
     """
 
     model: TrainedModel
@@ -84,6 +89,7 @@ class MappingSettings:
     output_dir: Path
     force: bool
     checkpoint: dict[str, str]
+    image: ImageOptions
 
 
 class MapFiles(NamedTuple):
@@ -105,6 +111,9 @@ def predict(
     ice_share_grid: str | None = None,
     geotiff: bool = True,
     cube_file: Path | None = None,
+    noise: Noise | None = None,
+    bands: Sequence[str] | None = None,
+    unit: Unit | None = None,
     device: str = "auto",
     force: bool = False,
 ) -> Report:
@@ -119,7 +128,8 @@ def predict(
     checkpoint : Path
         ``best.pt`` of a training.
     scene : Path
-        Scene, ``*_prep.nc``, or a folder of scenes.
+        Scene of AI4Arctic (``*_prep.nc``), Sentinel-1 product EW GRDM in SAFE format (folder or zip),
+        GeoTIFF of sigma nought, or a folder of them.
     output_dir : Path
         Made where it does not exist.
     tile : int, optional
@@ -135,6 +145,13 @@ def predict(
         Also write ``SCENE_surface_class.tif`` and one of each other layer, in percent.
     cube_file : Path, optional
         Cube of ``consolidate_data.py`` that the shares are compared with.
+    noise : {"esa", "esa_floor", "none", "nersc"}, optional
+        For a SAFE product: subtract thermal noise, subtract it and add its mean (as the scenes of
+        AI4Arctic have it; default), or keep it. For a GeoTIFF: what was done to it.
+    bands : sequence of str, optional
+        Polarisation of every band of a GeoTIFF, by default as it says.
+    unit : {"linear", "dB"}, optional
+        Unit of a GeoTIFF, by default as it says, or by its values.
     device
         See :func:`seaice.segmentation.training.train.train`.
     force : bool
@@ -155,14 +172,24 @@ def predict(
     scene, output_dir = Path(scene), Path(output_dir)
     if not scene.exists():
         raise InputError(f"no such scene or folder of scenes: {scene}")
-    paths = list_scenes(scene) if scene.is_dir() else [scene]
+    paths = list_inputs(scene)
     grid = _choose_grid(ice_share_grid, cube_file)
     model = load_model(Path(checkpoint), device)
     tile, overlap = _choose_tiles(model, tile, overlap, batch_size)
     cube_file = None if cube_file is None else Path(cube_file)
     described = {"file": Path(checkpoint).name, "sha256": digest_file(Path(checkpoint))}
     settings = MappingSettings(
-        model, tile, overlap, batch_size, grid, geotiff, cube_file, output_dir, force, described
+        model,
+        tile,
+        overlap,
+        batch_size,
+        grid,
+        geotiff,
+        cube_file,
+        output_dir,
+        force,
+        described,
+        ImageOptions(noise, None if bands is None else tuple(bands), unit),
     )
     output_dir.mkdir(parents=True, exist_ok=True)
     report = Report()
@@ -171,7 +198,7 @@ def predict(
             try:
                 _map_and_report(settings, path, report)
             except InputError as error:
-                if not scene.is_dir():
+                if paths == [scene]:
                     raise
                 report.failed.append(str(error))
             progress.unit(path.stem)
@@ -274,12 +301,13 @@ def _list_parameters(settings: MappingSettings, path: Path) -> dict[str, Any]:
         "tile": settings.tile,
         "overlap": settings.overlap,
         "ice_share_grid": None if grid is None else [grid.id, *grid.shape, grid.west, grid.south],
+        **settings.image.describe(),
     }
 
 
 def _hash_scene(path: Path) -> str:
     try:
-        return digest_file(path)
+        return digest_image(path)
     except OSError as error:
         raise InputError(f"a scene cannot be read ({error.strerror}): {path}; fetch it again") from None
 
@@ -308,7 +336,7 @@ def _make_map(
     settings: MappingSettings, path: Path, files: MapFiles, parameters: dict[str, Any]
 ) -> dict[str, Any]:
     """Predict a scene and write its files; returns the numbers that the report shows."""
-    scene = open_scene(path)
+    scene = open_input(path, settings.model.metadata, settings.image)
     scene_map = map_scene(
         scene,
         make_predictor(settings.model),
@@ -341,7 +369,7 @@ def _make_map(
 
 
 def _make_attributes(
-    settings: MappingSettings, scene: Scene, parameters: dict[str, Any]
+    settings: MappingSettings, scene: MapInput, parameters: dict[str, Any]
 ) -> dict[str, Any]:
     metadata = settings.model.metadata
     attributes = cf.describe_file(
@@ -359,4 +387,5 @@ def _make_attributes(
         "split_digest": str(metadata.get("split_digest", "")),
         "checkpoint_software": str(metadata.get("software", "")),
         "checkpoint_epoch": int(metadata["epoch"]),
+        **(scene.describe() if isinstance(scene, ScaledImage) else {}),
     }

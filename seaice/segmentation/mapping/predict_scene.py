@@ -13,6 +13,7 @@ from seaice.segmentation.data.labels import (
     WATER,
     LabelRule,
 )
+from seaice.segmentation.mapping.input_scene import MapInput
 from seaice.segmentation.mapping.scene_map import (
     LAND,
     MISSING,
@@ -23,10 +24,6 @@ from seaice.segmentation.mapping.scene_projection import expect_image
 from seaice.segmentation.mapping.tiles import (
     Predict,
     blend_tiles,
-)
-from seaice.sources.ai4arctic.scene import (
-    Scene,
-    SceneName,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +77,7 @@ def classify_surface(layers: Mapping[str, np.ndarray], rule: LabelRule) -> np.nd
 
 
 def map_scene(
-    scene: Scene,
+    scene: MapInput,
     predict: Predict,
     names: tuple[str, ...],
     rule: LabelRule,
@@ -94,7 +91,7 @@ def map_scene(
 
     Parameters
     ----------
-    scene : Scene
+    scene : Scene or ScaledImage
     predict : callable
         See :func:`seaice.segmentation.mapping.tiles.blend_tiles`; its channels are ``names``.
     names : tuple of str
@@ -109,11 +106,7 @@ def map_scene(
     InputError
         If the scene has no valid name, no pixel of water or ice, or no positions of an image.
     """
-    scene_name = SceneName.parse(scene.name)
-    if scene_name is None:
-        raise InputError(
-            f"expected a scene named YYYYMMDDThhmmss_dmi_prep.nc or ..._cis_prep.nc, found {scene.path}"
-        )
+    start = scene.start
     # Variables that a scene may lack are read before the prediction, which takes long.
     amsr2, positions = scene.read_amsr2() if with_amsr2 else None, scene.read_positions()
     expect_image(positions, scene.spacing)
@@ -128,4 +121,4 @@ def map_scene(
     layers = dict(zip(names, np.clip(fields, 0, 1, out=fields), strict=True))
     surface = classify_surface(layers, rule)
     surface[land & has_sar] = LAND
-    return SceneMap(surface, layers, positions, scene_name.start)
+    return SceneMap(surface, layers, positions, start)

@@ -23,12 +23,10 @@ from seaice.segmentation.data.labels import (
     WATER,
 )
 from seaice.segmentation.mapping.geotiff import write_geotiff
+from seaice.segmentation.mapping.input_scene import MapInput
 from seaice.segmentation.mapping.scene_projection import SceneProjection
 from seaice.sources.ai4arctic.geolocation import Geolocation
-from seaice.sources.ai4arctic.scene import (
-    Scene,
-    unscale,
-)
+from seaice.sources.ai4arctic.scene import unscale
 
 # Classes of a map, besides water and ice.
 LAND, MISSING = 2, 255
@@ -71,7 +69,7 @@ class SceneMap:
     start: datetime
 
 
-def find_land(scene: Scene) -> np.ndarray:
+def find_land(scene: MapInput) -> np.ndarray:
     """Find land by the map of distances, bool (lines, samples); zone 0 is land, NaN is not."""
     zone = unscale("distance_map", scene.read_distance())
     is_land: np.ndarray = np.abs(zone) < 0.5

@@ -20,6 +20,7 @@ from seaice.runtime.options import Count, Range, Share
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import (
     PatchRow,
+    describe_noise,
     read_manifest,
 )
 from seaice.segmentation.data.splits import SplitMode, load_split
@@ -320,6 +321,7 @@ def _prepare_setup(
     metadata |= {
         "split_digest": settings["split_digest"],
         "patch_size": data[0].size,
+        "noise": describe_noise(patch_dir),
         "settings": settings,
     }
     weights = _weigh_classes(patch_dir, parts[0], task, rule) if settings["class_weights"] else None

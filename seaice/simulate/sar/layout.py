@@ -79,9 +79,26 @@ def compute_geolocation_points(truth: SceneTruth) -> tuple[np.ndarray, np.ndarra
     down = np.linspace(-(lines - 1) / 2, (lines - 1) / 2, _GEOLOCATION_POINTS) * PIXEL_METRES
     across = np.linspace(-(samples - 1) / 2, (samples - 1) / 2, _GEOLOCATION_POINTS) * PIXEL_METRES
     forward, right = np.meshgrid(down, across, indexing="ij")
+    return locate_points(truth.centre, truth.heading, forward, right)
+
+
+def locate_points(
+    centre: tuple[float, float], heading: float, forward: np.ndarray, right: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Latitude and longitude (degrees) of points at distances (metres) from a centre, on a sphere.
+
+    Parameters
+    ----------
+    centre : (float, float)
+        Latitude and longitude, degrees.
+    heading : float
+        Direction of ``forward``, degrees clockwise from north.
+    forward, right : ndarray of float64, same shape
+        Metres.
+    """
     angle = np.hypot(forward, right) / EARTH_RADIUS_METRES
-    bearing = np.radians(truth.heading) + np.arctan2(right, forward)
-    phi, lam = np.radians(truth.centre)
+    bearing = np.radians(heading) + np.arctan2(right, forward)
+    phi, lam = np.radians(centre)
     sine = np.sin(phi) * np.cos(angle) + np.cos(phi) * np.sin(angle) * np.cos(bearing)
     east = np.sin(bearing) * np.sin(angle) * np.cos(phi)
     longitude = np.degrees(lam + np.arctan2(east, np.cos(angle) - np.sin(phi) * sine))

@@ -13,6 +13,7 @@ Buus-Hinkler et al. 2022, Ready-To-Train AI4Arctic Sea Ice Challenge Dataset, do
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -158,6 +159,30 @@ class Scene:
     def original(self) -> str:
         """Raw name, which states satellite, orbit and region; empty if the file does not hold it."""
         return str(self.attributes.get("original_id", ""))
+
+    @property
+    def start(self) -> datetime:
+        """Start of the SAR image, UTC, from the name.
+
+        Raises
+        ------
+        InputError
+            If the name is not that of a scene.
+        """
+        name = SceneName.parse(self.name)
+        if name is None:
+            raise InputError(
+                "expected a scene named YYYYMMDDThhmmss_dmi_prep.nc or ..._cis_prep.nc, found "
+                f"{self.path}"
+            )
+        return name.start
+
+    @property
+    def noise(self) -> str:
+        """What was done about thermal noise: ``nersc``, ``simulated``, or what the file states."""
+        if "noise" in self.attributes:
+            return str(self.attributes["noise"])
+        return "simulated" if "simulated" in str(self.attributes.get("comment", "")) else "nersc"
 
     def read_sar(self) -> np.ndarray:
         """Read the SAR channels HH and HV as stored.
