@@ -25,8 +25,8 @@ from seaice.ice_index.climate.periods import LEAST_DAYS
 from seaice.ice_index.climate.pictures import draw_years
 from seaice.ice_index.climate.record import describe_climate
 from seaice.ice_index.series import IndexSeries, draw_series
-from seaice.ice_index.stage import ice_index, read_divisions
-from seaice.regions import SEA_BOXES, find_region_file
+from seaice.ice_index.stage import ice_index, list_seas, read_divisions
+from seaice.regions import find_region_file
 from seaice.report import Report, format_count
 from seaice.runtime.atomic_write import atomic
 from seaice.runtime.output_checks import Output, check_outputs
@@ -83,7 +83,7 @@ def report_cube(
     )
     rows = _read_scores(Path(scores)) if scores is not None else None
     with CubeFile(input_file) as cube:
-        regions = regions or _list_seas(cube)
+        regions = regions or list_seas(cube)
         index = ice_index(
             input_file=input_file,
             series_file=series_file,
@@ -107,18 +107,6 @@ def report_cube(
     line = f"wrote {output_file}: {format_count(len(coverage.dates), 'day')}, {size:.1f} MB"
     values = {"coverage": coverage, "series": series}
     return Report([line], outputs=[output_file], values=values)
-
-
-def _list_seas(cube: CubeFile) -> list[str]:
-    """Seas by boxes of degrees that hold ocean cells of the cube."""
-    seas = []
-    for name in SEA_BOXES:
-        try:
-            read_divisions(cube, cube.ocean, [name])
-        except InputError:
-            continue
-        seas.append(name)
-    return seas
 
 
 def _add_summary(page: Page, cube: CubeFile, coverage: Coverage) -> None:

@@ -217,14 +217,14 @@ def read_cube_day(cube: CubeFile, day: date | None) -> MapDay:
         grid=cube.grid,
         date=day,
         source=describe_source(cube.attributes, origin),
-        land=land & ~_find_outside(cube) if cube.has("surface") else None,
+        land=land & ~find_outside(cube) if cube.has("surface") else None,
         hole=cube.surface == Surface.POLE_HOLE,
         missing="not filled" if cube.has("fill_flag") else "no value",
         surface=cube.surface,
     )
 
 
-def _find_outside(cube: CubeFile) -> np.ndarray:
+def find_outside(cube: CubeFile) -> np.ndarray:
     """Cells of a regridded cube that its input did not reach: they are no ocean, and no land."""
     if not cube.has("land_share"):
         return np.zeros(cube.grid.shape, bool)

@@ -137,7 +137,7 @@ def _is_month(step: TimeStep) -> bool:
 
 def is_gridded(dataset: Any) -> bool:
     """Whether an open NetCDF file holds maps with a time axis, or surface classes."""
-    names = _list_maps(dataset)
+    names = list_maps(dataset)
     has_time = any(len(dataset.variables[name].dimensions) == 3 for name in names)
     return has_time or "surface" in names or "land_mask" in names
 
@@ -147,7 +147,7 @@ def is_own_grid(path: Place, variable: str | None) -> bool:
     if isinstance(path, Address) or not path.is_file():
         return False
     with open_netcdf(path) as dataset:
-        names = _list_maps(dataset)
+        names = list_maps(dataset)
         if variable in names and "status_flag" in getattr(dataset[variable], "standard_name", ""):
             return True
         return bool(names) and hasattr(dataset, "grid_id")
@@ -185,7 +185,7 @@ def read_field(
         step: TimeStep | None = None
         index: tuple[int, ...] = ()
         if len(stored.dimensions) == 3:
-            steps = _read_steps(dataset, path, stored.dimensions[0])
+            steps = list_time_steps(dataset, path, stored.dimensions[0])
             number = _choose_step(steps, path, day)
             step, index = steps[number], (number,)
         elif day is not None:
@@ -235,8 +235,8 @@ def _find_nearest_days(packed: np.ndarray) -> np.ndarray:
     return np.fmin(np.where(back > 0, back, np.nan), np.where(forward > 0, forward, np.nan))
 
 
-def _list_maps(dataset: Any) -> list[str]:
-    """List the variables that are maps, (time, y, x) or (y, x)."""
+def list_maps(dataset: Any) -> list[str]:
+    """List the variables of an open file that are maps, (time, y, x) or (y, x)."""
     return [
         name
         for name, variable in dataset.variables.items()
@@ -249,9 +249,9 @@ def _list_maps(dataset: Any) -> list[str]:
 
 def _choose_variable(dataset: Any, path: Path, variable: str | None) -> tuple[str, bool]:
     """Choose the named variable or the main one, and tell whether it is the main one."""
-    names = _list_maps(dataset)
+    names = list_maps(dataset)
     listed_names = ", ".join(names) or "no variable (time, y, x) or (y, x)"
-    main = _find_main_variable(dataset, names)
+    main = find_main_variable(dataset, names)
     if variable is None and main is None:
         raise InputError(f"{path}: choose a variable with --variable; it holds {listed_names}")
     if variable is not None and variable not in names:
@@ -259,7 +259,8 @@ def _choose_variable(dataset: Any, path: Path, variable: str | None) -> tuple[st
     return (variable or str(main)), variable in (None, main)
 
 
-def _find_main_variable(dataset: Any, names: list[str]) -> str | None:
+def find_main_variable(dataset: Any, names: list[str]) -> str | None:
+    """Find the variable that is drawn by default; None if none stands out."""
     for standard_name in _MAIN_STANDARD_NAMES:
         for name in names:
             if getattr(dataset.variables[name], "standard_name", None) == standard_name:
@@ -271,8 +272,8 @@ def _find_main_variable(dataset: Any, names: list[str]) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def _read_steps(dataset: Any, path: Path, axis: str) -> list[TimeStep]:
-    """Read the time steps of an axis: from its bounds if it has any, else from its times."""
+def list_time_steps(dataset: Any, path: Path, axis: str) -> list[TimeStep]:
+    """List the time steps of an axis: from its bounds if it has any, else from its times."""
     import netCDF4
 
     try:

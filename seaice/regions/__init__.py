@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -266,10 +267,15 @@ def read_regions(text: str, grid: Grid) -> Regions:
     return _number_regions(names, resample(codes, source, grid))
 
 
+@lru_cache(maxsize=1)  # the seas of a grid are asked for one after another
+def _compute_degrees(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    return grid.longitude_latitude()
+
+
 def _draw_sea_box(name: str, grid: Grid) -> np.ndarray:
     """Give the cells with centres in a box of longitude and latitude the code 1."""
     west, east, south, north = SEA_BOXES[name]
-    longitude, latitude = grid.longitude_latitude()
+    longitude, latitude = _compute_degrees(grid)
     width = 360 if east - west >= 360 else (east - west) % 360
     inside = ((longitude - west) % 360 <= width) & (latitude >= south) & (latitude <= north)
     if not inside.any():
