@@ -54,6 +54,7 @@ KINDS: Mapping[str, str] = {
     "grid_swaths": "swath grid",
     "ice_dates": "ice dates",
     "ice_index": "extent series",
+    "label": "ice chart labels",
     "predict": "scene map",
     "regrid": "regridded field",
     "retrieve_concentration": "concentration grid",

@@ -5,6 +5,8 @@ Splits are by scene. Several GPUs: torchrun --nproc_per_node N segmentation.py t
 
 Examples
   python segmentation.py download --output_dir scenes --split all
+  python segmentation.py label --chart chart.zip --scene S_prep.nc --output_file S_prep_reference.nc
+  python segmentation.py label --chart chart.gpkg --against cube.nc --output_file comparison.csv
   python segmentation.py patches --input_dir scenes --output_dir patches --workers 4
   python segmentation.py split --patch_dir patches
   python segmentation.py train --patch_dir patches --output_dir unet
@@ -21,6 +23,7 @@ from collections.abc import Sequence
 
 from seaice import cli
 from seaice.runtime.options import options_of
+from seaice.segmentation.charts.label import label
 from seaice.segmentation.data.cut import make_patches
 from seaice.segmentation.data.download import download_scenes
 from seaice.segmentation.data.splits import split_scenes
@@ -32,6 +35,7 @@ from seaice.segmentation.training.train import train
 
 COMMANDS: cli.Commands = {
     "download": (download_scenes, "fetch the scenes of the AI4Arctic challenge"),
+    "label": (label, "draw an ice chart on a scene or a grid, or compare charts with a cube"),
     "patches": (make_patches, "cut scenes into patches"),
     "split": (split_scenes, "divide scenes into training, validation and test"),
     "train": (train, "train a network"),

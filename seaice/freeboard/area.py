@@ -12,7 +12,7 @@ import numpy as np
 from seaice import InputError
 from seaice.gridding import project
 from seaice.grids import Grid
-from seaice.regions.polygons import SHAPEFILE_ENDING, read_shapefile
+from seaice.regions.vector_files import GEOJSON_ENDINGS, is_vector_file, read_vector_file
 from seaice.runtime.json_files import parse_json
 
 # Name -> west, south, east, north in degrees.
@@ -127,7 +127,8 @@ def read_area(region: str | Path | None, bbox: Sequence[float] | None) -> Area |
     Parameters
     ----------
     region : str or Path, optional
-        ``arctic``, ``antarctic``, ``ross_sea``, or polygons: GeoJSON or a shapefile, in degrees.
+        ``arctic``, ``antarctic``, ``ross_sea``, or polygons in degrees: GeoJSON, a shapefile or
+        a GeoPackage.
     bbox : sequence of four float, optional
         West, south, east, north, degrees.
 
@@ -248,16 +249,17 @@ def _bring_together(polygons: Sequence[Any]) -> list[Any]:
 
 
 def _read_geometries(path: Path) -> list[Any]:
-    """Geometries of a GeoJSON file or of a shapefile in longitude and latitude."""
-    if path.suffix.lower() != SHAPEFILE_ENDING or not path.is_file():
+    """Geometries of a GeoJSON file, a shapefile or a GeoPackage in longitude and latitude."""
+    is_geojson = path.suffix.lower() in GEOJSON_ENDINGS or not is_vector_file(path)
+    if is_geojson or not path.is_file():
         return list(_list_geometries(parse_json(path.read_text(encoding="utf-8"))))
-    features, crs = read_shapefile(path)
-    if not crs.is_geographic:
+    file = read_vector_file(path)
+    if not file.crs.is_geographic:
         raise InputError(
-            f"{path}: expected polygons in longitude and latitude, found {crs.name}; transform it, for "
-            "example with ogr2ogr -t_srs EPSG:4326"
+            f"{path}: expected polygons in longitude and latitude, found {file.crs.name}; transform it, "
+            "for example with ogr2ogr -t_srs EPSG:4326"
         )
-    return [geometry for _, geometry in features]
+    return [geometry for _, geometry in file.features]
 
 
 def _list_geometries(content: Any) -> Iterator[Any]:

@@ -15,7 +15,8 @@ from seaice import InputError, grids
 from seaice.flags import SurfaceClass, classify_word
 from seaice.grids import CellLayout, Grid
 from seaice.open_file import is_netcdf, open_netcdf, read_content
-from seaice.regions.polygons import draw_polygons, is_polygon_file, read_polygons
+from seaice.regions.polygons import draw_polygons, read_polygons
+from seaice.regions.vector_files import is_vector_file
 from seaice.report import listing
 
 if TYPE_CHECKING:
@@ -222,7 +223,8 @@ def read_regions(text: str, grid: Grid) -> Regions:
         ranges; or a name of :data:`SEA_BOXES`; or the path of a region file: the 25 km mask of Meier
         et al. 2007 (or that of the Antarctic sectors), uint8 without a header, first row in the north;
         or a NetCDF file with an integer variable on (y, x), such as NSIDC-0780, doi:10.5067/CYW3O8ZUNIWC
-        (``PATH:VARIABLE`` where it has several); or polygons, GeoJSON or a shapefile
+        (``PATH:VARIABLE`` where it has several); or polygons: GeoJSON, a shapefile
+        (in an archive too) or a GeoPackage
         (``PATH:PROPERTY`` to take the names from another property, see
         :func:`seaice.regions.polygons.read_polygons`).
     grid : Grid
@@ -252,7 +254,7 @@ def read_regions(text: str, grid: Grid) -> Regions:
     if text in SEA_BOXES and not Path(text).exists():
         return Regions((text,), _draw_sea_box(text, grid))
     path, variable = _split_path_and_variable(text)
-    if is_polygon_file(path):
+    if is_vector_file(path):
         polygon_names, codes = draw_polygons(read_polygons(path, variable), grid)
         return _number_regions(polygon_names, codes)
     if is_netcdf(path):

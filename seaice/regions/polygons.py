@@ -1,4 +1,4 @@
-"""Polygons of GeoJSON files and shapefiles, and the cells of a grid whose centres lie in them.
+"""Named polygons of vector files, and the cells of a grid whose centres lie in them.
 
 Points are tested in the plane of the file, longitude and latitude or its map projection, so that an
 edge is straight there (RFC 7946, section 3.1.1) and no edge has to be cut into pieces for the grid.
@@ -8,9 +8,8 @@ longitude runs the shorter way, across the date line, and a ring round a pole en
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.grids import Grid
+from seaice.regions.vector_files import read_vector_file
 from seaice.report import listing
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-GEOJSON_ENDINGS, SHAPEFILE_ENDING = (".geojson", ".json"), ".shp"
 # Properties that usually hold a name, in order; capital letters do not matter.
 _NAME_PROPERTIES = ("name", "region", "label", "title", "id")
 _MOST_REGIONS = 254  # codes of cells are uint8
@@ -69,19 +68,13 @@ class PolygonFile:
     crs: CRS
 
 
-def is_polygon_file(path: Path) -> bool:
-    """Whether a file is read as polygons, by the ending of its name."""
-    return path.suffix.lower() in (*GEOJSON_ENDINGS, SHAPEFILE_ENDING)
-
-
 def read_polygons(path: Path, property_name: str | None = None) -> PolygonFile:
-    """Read the named polygons of a GeoJSON file or a shapefile.
+    """Read the named polygons of a GeoJSON file, a shapefile or a GeoPackage.
 
     Parameters
     ----------
     path : Path
-        GeoJSON is in longitude and latitude of WGS 84 unless its member ``crs`` names another
-        system. A shapefile needs its .prj file.
+        See :func:`seaice.regions.vector_files.read_vector_file`.
     property_name : str, optional
         Property that holds the names; polygons of one name are one region. By default the first of
         ``name``, ``region``, ``label``, ``title`` and ``id`` that the file has, else numbers.
@@ -92,11 +85,11 @@ def read_polygons(path: Path, property_name: str | None = None) -> PolygonFile:
         If the file cannot be read, holds no polygon, has none of the property, does not tell its
         reference system, or if a ring crosses itself or lies outside of all degrees.
     """
-    is_shapefile = path.suffix.lower() == SHAPEFILE_ENDING
-    features, crs = read_shapefile(path) if is_shapefile else _read_geojson(path)
+    file = read_vector_file(path)
+    crs = file.crs
     outlines = [
         (properties, geometry)
-        for properties, geometry in features
+        for properties, geometry in file.features
         if geometry["type"] in ("Polygon", "MultiPolygon") and geometry["coordinates"]
     ]
     if not outlines:
@@ -106,7 +99,7 @@ def read_polygons(path: Path, property_name: str | None = None) -> PolygonFile:
     for name, (_, geometry) in zip(names, outlines, strict=True):
         parts = geometry["coordinates"]
         parts = [parts] if geometry["type"] == "Polygon" else parts
-        polygons.setdefault(name, []).extend(_read_rings(part, path, name) for part in parts)
+        polygons.setdefault(name, []).extend(read_rings(part, path, name) for part in parts)
     if len(polygons) > _MOST_REGIONS:
         raise InputError(
             f"{path}: expected at most {_MOST_REGIONS} names of regions, found {len(polygons)}; "
@@ -114,7 +107,7 @@ def read_polygons(path: Path, property_name: str | None = None) -> PolygonFile:
         )
     if crs.is_geographic:
         polygons = {
-            name: [[_unroll_ring(ring, path, name) for ring in rings] for rings in parts]
+            name: [[unroll_ring(ring, path, name) for ring in rings] for rings in parts]
             for name, parts in polygons.items()
         }
     _check_rings(polygons, path)
@@ -221,7 +214,7 @@ def _lie_within_ring(ring: Ring, x: np.ndarray, y: np.ndarray, *, wraps: bool) -
     return within
 
 
-def _unroll_ring(ring: Ring, path: Path, name: str) -> Ring:
+def unroll_ring(ring: Ring, path: Path, name: str) -> Ring:
     """Let the longitudes of a ring go on beyond 180, and close a ring round a pole over the pole."""
     longitude, latitude = ring.points.T
     if np.abs(longitude).max() > 540 or np.abs(latitude).max() > 90 + _ROUND:
@@ -259,7 +252,8 @@ def _check_rings(polygons: Mapping[str, list[list[Ring]]], path: Path) -> None:
                 )
 
 
-def _read_rings(lines: Any, path: Path, name: str) -> list[Ring]:
+def read_rings(lines: Any, path: Path, name: str) -> list[Ring]:
+    """Read the rings of a polygon, its outer one first; InputError where they are none."""
     rings: list[Ring] = []
     with suppress(TypeError, ValueError, IndexError):
         for line in lines:
@@ -294,76 +288,3 @@ def _name_features(features: list[dict[str, Any]], path: Path, property_name: st
 
 def _describe_value(value: Any) -> str:
     return "" if value is None else " ".join(str(value).split())
-
-
-Feature = tuple[dict[str, Any], dict[str, Any]]
-
-
-def _read_geojson(path: Path) -> tuple[list[Feature], CRS]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-        features = [
-            ({"id": feature.get("id"), **(feature.get("properties") or {})}, feature["geometry"])
-            for feature in _list_features(content)
-            if feature["geometry"]
-        ]
-        for properties, geometry in features:
-            if not isinstance(geometry["type"], str) or geometry.get("coordinates", ()) is None:
-                raise ValueError(f"no coordinates in {properties}")
-        named = (content.get("crs") or {}).get("properties", {}).get("name", "OGC:CRS84")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{path}: expected GeoJSON with polygons, found something else "
-            f"({' '.join(str(error).split())[:120]})"
-        ) from None
-    return features, _read_crs(str(named), path)
-
-
-def _list_features(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if content["type"] == "FeatureCollection":
-        yield from content["features"]
-    else:
-        yield content if content["type"] == "Feature" else {"geometry": content}
-
-
-def read_shapefile(path: Path) -> tuple[list[Feature], CRS]:
-    """Read properties and geometry (as GeoJSON has it) of all shapes, and their reference system.
-
-    Raises
-    ------
-    InputError
-        If the .prj is missing, or a file cannot be read.
-    """
-    import shapefile
-
-    projection = next((p for p in map(path.with_suffix, (".prj", ".PRJ")) if p.is_file()), None)
-    if projection is None:
-        raise InputError(
-            f"{path}: expected its reference system in {path.with_suffix('.prj').name}, found no such "
-            "file; copy it to the shapefile, or make one in a GIS"
-        )
-    try:
-        with shapefile.Reader(str(path), encodingErrors="replace") as reader:
-            features = [
-                (record.record.as_dict(), dict(record.shape.__geo_interface__))
-                for record in reader.iterShapeRecords()
-                if record.shape.shapeType
-            ]
-    except Exception as error:  # pyshp has exceptions of its own, and others for damage
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: expected a shapefile with its .shx and .dbf, found {text}") from None
-    return features, _read_crs(projection.read_text(encoding="utf-8", errors="replace"), projection)
-
-
-def _read_crs(text: str, path: Path) -> CRS:
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
-    with suppress(CRSError):
-        crs = CRS.from_user_input(text)
-        if crs.is_geographic or crs.is_projected:
-            return crs
-    raise InputError(
-        f"{path}: expected a coordinate reference system of degrees or a map projection, found "
-        f"{' '.join(text.split())[:80] or 'nothing'!r}; name an EPSG code or repair its text"
-    )

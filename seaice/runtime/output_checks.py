@@ -11,18 +11,20 @@ from typing import Literal, NamedTuple
 from seaice import InputError
 from seaice.runtime.output_kinds import FileKind, check_replaceable, name_kind
 
-Kind = Literal["table", "series", "dates", "picture", "animation", "page"]
+Kind = Literal["table", "series", "dates", "labels", "picture", "animation", "page"]
 
 ENDINGS: dict[Kind, tuple[str, ...]] = {
     "table": (".csv", ".txt"),
     "series": (".nc",),
     "dates": (".nc",),
+    "labels": (".nc",),
     "picture": (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"),
     "animation": (".gif", ".mp4"),
     "page": (".html",),
 }
 
-# The kinds of file that may be replaced, by their endings.
+# The kinds of file that may be replaced: of NetCDF files by the kind of output, else by their endings.
+_NETCDF_KINDS = {"series": "extent series", "dates": "ice dates", "labels": "ice chart labels"}
 _KINDS_BY_ENDING = {
     ".gif": "a GIF picture",
     ".html": "a report of a cube",
@@ -47,7 +49,7 @@ class Output(NamedTuple):
         Name of the parameter, for messages.
     path : Path or None
         None if it was not asked for.
-    kind : {"table", "series", "dates", "picture", "animation", "page"}
+    kind : {"table", "series", "dates", "labels", "picture", "animation", "page"}
         Decides the endings it may have (see :data:`ENDINGS`).
     columns : tuple of str
         Some columns of a table, by which an earlier one is recognised.
@@ -171,10 +173,8 @@ def _is_same_file(first: Path | None, second: Path | None) -> bool:
 
 def _expect_kind(output: Output) -> FileKind:
     """The kind of file that an output replaces."""
-    if output.kind == "series":
-        return name_kind("extent series")
-    if output.kind == "dates":
-        return name_kind("ice dates")
+    if output.kind in _NETCDF_KINDS:
+        return name_kind(_NETCDF_KINDS[output.kind])
     if output.kind == "table":
         return FileKind("a table", frozenset(output.columns))
     assert output.path is not None

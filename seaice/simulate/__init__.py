@@ -4,7 +4,8 @@ Daily files of the University of Bremen, small, realistic and free of rights: a 
 and drifts between the coasts of the Earth (:mod:`seaice.simulate.sea`), and gaps as a real orbit makes
 them (:mod:`seaice.swaths.orbit`). Granules of AMSR2 level 1 come from :mod:`seaice.simulate.amsr2`,
 the ice that they see from :mod:`seaice.simulate.globe.ice_cover`; those of ICESat-2 from
-:mod:`seaice.simulate.atl10`, SAR scenes with ice charts from :mod:`seaice.simulate.sar`.
+:mod:`seaice.simulate.atl10`, SAR scenes from :mod:`seaice.simulate.sar`, ice charts from
+:mod:`seaice.simulate.ice_chart`.
 No value in these files was measured, and each says so.
 """
 

@@ -266,7 +266,9 @@ class EdgeDistances(NamedTuple):
     one_sided: int = 0
 
 
-def compute_edge_kilometres(sums: np.ndarray) -> dict[str, np.ndarray]:
+def compute_edge_kilometres(
+    sums: np.ndarray, pixel_kilometres: float = PIXEL_KILOMETRES
+) -> dict[str, np.ndarray]:
     """Compute the distance of the ice edges in kilometres from many :class:`EdgeDistances` (n, 6).
 
     Returns
@@ -278,7 +280,7 @@ def compute_edge_kilometres(sums: np.ndarray) -> dict[str, np.ndarray]:
     to_truth, predicted_pixels, to_predicted, true_pixels = np.asarray(sums, np.float64).T[:4]
     with np.errstate(invalid="ignore", divide="ignore"):
         pixels = (to_truth / predicted_pixels + to_predicted / true_pixels) / 2
-    return {"ice_edge_km": PIXEL_KILOMETRES * pixels}
+    return {"ice_edge_km": pixel_kilometres * pixels}
 
 
 def find_edge_pixels(labels: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,8 @@ from seaice.sources.ai4arctic.scene import unscale
 LAND, MISSING = 2, 255
 SURFACE_CLASSES = {"water": WATER, "ice": ICE, "land": LAND, "missing": MISSING}
 _BAND = 256  # lines at a time
-_PACKING = {"scale_factor": cf.CONCENTRATION_SCALE, "valid_range": np.array([0, 10000], np.int16)}
+FRACTION_FILL = cf.CONCENTRATION_FILL
+PACKING = {"scale_factor": cf.CONCENTRATION_SCALE, "valid_range": np.array([0, 10000], np.int16)}
 _LAYER_ATTRIBUTES: Mapping[str, dict[str, Any]] = {
     "ice_probability": {
         "long_name": "probability of ice as the network gives it, not calibrated",
@@ -95,33 +96,79 @@ def write_scene_map(
     OSError
         If the file cannot be written.
     """
+    surface_attributes = {
+        "standard_name": "status_flag",
+        "long_name": "water or ice",
+        "flag_values": np.array(list(SURFACE_CLASSES.values()), np.uint8),
+        "flag_meanings": " ".join(SURFACE_CLASSES),
+    }
+    layers = {"surface_class": Layer(scene_map.surface, surface_attributes)}
+    for name, values in scene_map.layers.items():
+        layers[name] = Layer(pack_fractions(values), _LAYER_ATTRIBUTES[name] | PACKING, FRACTION_FILL)
+    write_layers(path, layers, scene_map.positions, scene_map.start, attributes, locked=locked)
+
+
+class Layer(NamedTuple):
+    """Stored numbers of the pixels of a scene, with the attributes of their variable.
+
+    Attributes
+    ----------
+    stored : ndarray, shape (lines, samples)
+    attributes : dict
+    fill : int or None
+        ``_FillValue``.
+    """
+
+    stored: np.ndarray
+    attributes: dict[str, Any]
+    fill: int | None = None
+
+
+def write_layers(
+    path: Path,
+    layers: Mapping[str, Layer],
+    positions: Geolocation,
+    start: datetime | None,
+    attributes: Mapping[str, Any],
+    *,
+    locked: bool = False,
+) -> None:
+    """Write layers on the lines and samples of a scene, with latitude and longitude of every pixel.
+
+    Parameters
+    ----------
+    path : Path
+    layers : mapping of str to Layer
+    positions : Geolocation
+    start : datetime or None
+        UTC, of the scene; None if it is not known.
+    attributes : mapping
+        Global.
+    locked : bool
+        As in :func:`write_scene_map`.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
     import netCDF4
 
+    shared = {"coordinates": "lat lon" if start is None else "time lat lon", "grid_mapping": "crs"}
     with atomic(path, locked=locked, checksum=True) as part, netCDF4.Dataset(part, "w") as dataset:
         dataset.setncatts(dict(attributes))
-        for name, count in zip(("line", "sample"), scene_map.surface.shape, strict=True):
+        for name, count in zip(("line", "sample"), positions.shape, strict=True):
             dataset.createDimension(name, count)
             axis = dataset.createVariable(name, "i4", (name,))
             axis.setncatts({"long_name": f"number of the {name} of the SAR scene", "units": "1"})
             axis[:] = np.arange(count)
-        _write_time(dataset, scene_map.start)
-        _write_positions(dataset, scene_map.positions)
-        shared = {"coordinates": "time lat lon", "grid_mapping": "crs"}
-        surface = _define_variable(dataset, "surface_class", "u1", None)
-        surface.setncatts(
-            {
-                "standard_name": "status_flag",
-                "long_name": "water or ice",
-                "flag_values": np.array(list(SURFACE_CLASSES.values()), np.uint8),
-                "flag_meanings": " ".join(SURFACE_CLASSES),
-                **shared,
-            }
-        )
-        surface[:] = scene_map.surface
-        for name, layer in scene_map.layers.items():
-            variable = _define_variable(dataset, name, "i2", cf.CONCENTRATION_FILL)
-            variable.setncatts(_LAYER_ATTRIBUTES[name] | _PACKING | shared)
-            variable[:] = _pack(layer)
+        if start is not None:
+            _write_time(dataset, start)
+        _write_positions(dataset, positions)
+        for name, layer in layers.items():
+            variable = _define_variable(dataset, name, layer.stored.dtype.str[1:], layer.fill)
+            variable.setncatts({**layer.attributes, **shared})
+            variable[:] = layer.stored
 
 
 def _define_variable(dataset: Any, name: str, kind: str, fill: int | None) -> Any:
@@ -140,7 +187,7 @@ def _define_variable(dataset: Any, name: str, kind: str, fill: int | None) -> An
     return variable
 
 
-def _pack(layer: np.ndarray) -> np.ndarray:
+def pack_fractions(layer: np.ndarray) -> np.ndarray:
     """Fractions as whole numbers of 1/10000, int16; the fill value for NaN."""
     steps = np.rint(np.nan_to_num(layer, nan=0.0) / cf.CONCENTRATION_SCALE)
     return np.where(np.isnan(layer), cf.CONCENTRATION_FILL, steps).astype(np.int16)

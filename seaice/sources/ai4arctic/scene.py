@@ -184,6 +184,11 @@ class Scene:
             return str(self.attributes["noise"])
         return "simulated" if "simulated" in str(self.attributes.get("comment", "")) else "nersc"
 
+    @property
+    def has_own_chart(self) -> bool:
+        """Whether the file of the scene itself holds a chart of concentration."""
+        return "SIC" in self._shapes
+
     def read_sar(self) -> np.ndarray:
         """Read the SAR channels HH and HV as stored.
 
