@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--region",
         metavar="NAME",
-        help="only segments in arctic, antarctic, ross_sea or polygons (GeoJSON, shapefile)",
+        help="only segments in arctic, antarctic, ross_sea or polygons (GeoJSON, shapefile, GeoPackage)",
     )
     parser.add_argument("--cloud", action="store_true", help="read granules on S3 (AWS us-west-2)")
     parser.add_argument(
