@@ -436,7 +436,8 @@ def test_maps_of_scenes_have_their_own_lines_and_no_series(tmp_path):
     ["", "meta/", "tile/0/0/0/0/0", "tile/0/0/0/0/0/0/0", "tile/9/0/0/0/0/0", "tile/0/99/0/0/0/0",
      "tile/0/0/5/0/0/0", "tile/0/0/0/9/0/0", "tile/0/0/0/0/1/0", "tile/0/0/-1/0/0/0",
      "tile/0/0/0/0/0/0\n", "tile/0/0/0/0/0/٣", "cell/0/0/1e3/2", "box/0/0/3/2/0/1",
-     "region/0/99", "../../etc/passwd", "positions/1", "tile/" + "9" * 200, "coast/0/../0", "block/0/0/0/0"],
+     "region/0/99", "../../etc/passwd", "positions/1", "tile/" + "9" * 200,
+     "coast/0/../0", "block/0/0/0/0"],
 )  # fmt: skip
 def test_keys_that_the_page_never_asks_have_no_answer(cube, tmp_path, key):
     with opened(cube, tmp_path) as file, pytest.raises(NoSuchAnswer):
