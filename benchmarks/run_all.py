@@ -157,6 +157,14 @@ CLAIMS = (
         takes_folder=False,
     ),
     Claim(
+        "browsing",
+        "Browsing: a click on a cell within 0.2 s for a year of days, against xarray",
+        "browsing.py",
+        "--grid n12500 --days 60",
+        "--grid n6250 --days 365",
+        takes_folder=False,
+    ),
+    Claim(
         "dates",
         "Dates by cell: intervals hold the date without gaps in 90 to 99 percent",
         "ice_dates.py",

@@ -118,6 +118,7 @@ class MapFile {
     this.number = number;
     this.meta = meta;
     this.styles = meta.layers.map((layer) => new LayerStyle(layer, meta.special));
+    this.flagLayer = meta.layers.findIndex((layer) => layer.name === "fill_flag");
     this.tiles = new Map();
     this.coast = null;
     this.nodes = null;
@@ -298,6 +299,8 @@ class MapCanvas {
     const tiles = this.listTiles();
     if (before[0]) [this.shown, this.beside] = before;
     const maps = [shown, beside].filter(Boolean);
+    // How a value came about is told under the pointer, whichever layer is shown.
+    if (shown.file.flagLayer >= 0) maps.push({ ...shown, layer: shown.file.flagLayer });
     const loads = maps.flatMap(({ file, layer, step }) =>
       tiles.map(([r, c]) => file.loadTile(layer, step, level, r, c)));
     const results = await Promise.allSettled(loads);

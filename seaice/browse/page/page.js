@@ -164,6 +164,10 @@ function writeReadout(cell) {
   const [latitude, longitude] = file.locate(row, column);
   const parts = [`${formatDegrees(latitude, "NS")} ${formatDegrees(longitude, "EW")}`,
     `row ${row}, column ${column}`];
+  if (file.flagLayer >= 0 && layer !== file.flagLayer) {
+    const flag = file.getStored(file.flagLayer, step, level, ...cell);
+    if (flag !== null) parts.unshift(file.styles[file.flagLayer].describe(flag));
+  }
   if (stored !== null) parts.unshift(file.styles[layer].describe(stored));
   if (beside) {
     const other = beside.file.getStored(beside.layer, beside.step, level, ...cell);
