@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _DPI = 110
 _WIDTH = 9.0  # inches
+# So many days have a mark each.
+_FEW_DAYS = 8
 # Longer side of a thumbnail, dots.
 _THUMBNAIL = 260
 _MISSING = "#3a3a3a"
@@ -43,14 +45,19 @@ def draw_flags(coverage: Coverage) -> bytes | None:
         return None
     figure, ax = _make_figure(2.9)
     shares = [100 * coverage.shares[:, 0, coverage.flags.index(name)] for name in names]
-    spare = iter(palette.SPARE * 4)
-    swatches = [
-        palette.FILL.get(name) or palette.Swatch(name.replace("_", " "), next(spare)) for name in names
-    ]
+    swatches = name_flags(names)
     colours = [_MISSING if swatch.hatched else swatch.colour for swatch in swatches]
     _stack(ax, coverage, shares, colours, [swatch.label for swatch in swatches])
     ax.set_ylabel("% of the ocean")
     return _save(figure)
+
+
+def name_flags(names: Sequence[str]) -> list[palette.Swatch]:
+    """Label and colour of flags by their meanings."""
+    spare = iter(palette.SPARE * 4)
+    return [
+        palette.FILL.get(name) or palette.Swatch(name.replace("_", " "), next(spare)) for name in names
+    ]
 
 
 def draw_regions(coverage: Coverage) -> bytes:
@@ -93,7 +100,7 @@ def draw_observed_days(cube: CubeFile, coverage: Coverage) -> bytes:
     image = draw.draw_ratio(ax, np.where(cube.ocean, missing, np.nan).astype(np.float32), cube.grid)
     draw.draw_land(ax, ~cube.ocean, cube.grid)
     draw.draw_colorbar(ax, image, label="share of days without an observation")
-    return _save(figure)
+    return _save(figure, dpi=150, bbox_inches="tight")
 
 
 def draw_thumbnails(cube: CubeFile, days: Sequence[int]) -> bytes:
@@ -131,7 +138,8 @@ def _stack(
 def _style_dates(ax: Axes, coverage: Coverage) -> None:
     import matplotlib.dates as mdates
 
-    locator = mdates.AutoDateLocator(minticks=2, maxticks=9)
+    is_short = len(coverage.dates) <= _FEW_DAYS  # an automatic locator would mark hours
+    locator = mdates.DayLocator() if is_short else mdates.AutoDateLocator(minticks=2, maxticks=9)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
     ax.margins(x=0)
@@ -147,7 +155,7 @@ def _make_figure(height: float, columns: int = 1) -> tuple[Figure, Any]:
     return figure, figure.subplots(1, columns)
 
 
-def _save(figure: Figure) -> bytes:
+def _save(figure: Figure, **options: Any) -> bytes:
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=_DPI)
+    figure.savefig(stream, format="png", **({"dpi": _DPI} | options))
     return stream.getvalue()

@@ -19,12 +19,13 @@ from seaice.cube.file import CubeFile
 from seaice.cube_report import figures
 from seaice.cube_report.coverage import Coverage, measure_coverage
 from seaice.cube_report.page import Page
+from seaice.drawing.decorations import write_plain_text
 from seaice.flags import DayStatus
 from seaice.ice_index.climate.climatology import LEAST_YEARS
 from seaice.ice_index.climate.periods import LEAST_DAYS
 from seaice.ice_index.climate.pictures import draw_years
 from seaice.ice_index.climate.record import describe_climate
-from seaice.ice_index.series import IndexSeries, draw_series
+from seaice.ice_index.series import MILLION, IndexSeries, draw_series
 from seaice.ice_index.stage import ice_index, list_seas, read_divisions
 from seaice.regions import find_region_file
 from seaice.report import Report, format_count
@@ -33,11 +34,14 @@ from seaice.runtime.output_checks import Output, check_outputs
 
 logger = logging.getLogger(__name__)
 
+# Command lines that are shown, and further ones that are folded.
+_HISTORY_LINES, _LONGEST_HISTORY = 5, 1000
 # Rows of scores, and suspicious days with pictures, at most.
 _SCORE_ROWS, _THUMBNAIL_DAYS = 60, 12
 _TOOLBOX = "seaice toolbox, CITATION.cff"
 
 
+@write_plain_text()
 def report_cube(
     *,
     input_file: Path,
@@ -134,15 +138,17 @@ def _add_coverage(page: Page, cube: CubeFile, coverage: Coverage) -> None:
     means = [100 * coverage.share_of(kind).mean(axis=0) for kind in kinds]
     lowest = coverage.share_of("observed").argmin(axis=0)
     for i, name in enumerate(coverage.regions):
-        worst = (
-            f"{100 * coverage.share_of('observed')[lowest[i], i]:.1f} % on {coverage.dates[lowest[i]]}"
-        )
+        share = 100 * coverage.share_of("observed")[:, i]
+        days = "every day" if np.ptp(share) < 1e-9 else str(coverage.dates[lowest[i]])
+        worst = f"{share.min():.1f} % on {days}"
         area = coverage.area[0, i].sum() / 1e6
         rows.append([name.replace("_", " "), f"{area:.3f}", *(f"{m[i]:.2f} %" for m in means), worst])
     header = ["region", "ocean, million km²", *kinds, "least observed"]
     page.add_table(header, rows)
     page.add_picture(
-        figures.draw_observed_days(cube, coverage), "Share of days on which a cell was not observed"
+        figures.draw_observed_days(cube, coverage),
+        "Share of days on which a cell was not observed",
+        is_wide=False,
     )
 
 
@@ -154,15 +160,23 @@ def _add_filling(page: Page, coverage: Coverage) -> None:
     total = coverage.cells.sum()
     has_error = ~np.isnan(coverage.error)
     rows = []
-    for i, name in enumerate(coverage.flags):
+    swatches = figures.name_flags(coverage.flags)
+    for i, (name, swatch) in enumerate(zip(coverage.flags, swatches, strict=True)):
         cells = coverage.cells[:, i]
         weights = np.where(has_error[:, i], cells, 0)
         errors = (np.nan_to_num(coverage.error[:, i]) * weights).sum()
         error = f"{100 * errors / weights.sum():.2f}" if weights.sum() else ""
         rows.append(
-            [name.replace("_", " "), f"{cells.sum()}", f"{100 * cells.sum() / total:.3f} %", error]
+            [
+                name.replace("_", " "),
+                swatch.label,
+                f"{cells.sum()}",
+                f"{100 * cells.sum() / total:.3f} %",
+                error,
+            ]
         )
-    page.add_table(["flag", "cells", "share", "mean expected error, percentage points"], rows)
+    header = ["flag", "in pictures", "cells", "share", "mean expected error, percentage points"]
+    page.add_table(header, rows)
     errors_picture = figures.draw_errors(coverage)
     if errors_picture is None:
         page.add_text("The cube has no expected errors.", kind="note")
@@ -194,13 +208,42 @@ def _add_days(page: Page, cube: CubeFile, coverage: Coverage) -> None:
 
 def _add_extent(page: Page, series: IndexSeries) -> None:
     page.add_heading("Extent and area")
-    picture = _draw_in_memory(partial(draw_series, series))
+    picture = _draw_in_memory(partial(draw_series, series, most_columns=3))
     page.add_picture(picture, "Daily sea ice extent and area by region")
     if series.dates[-1].year - series.dates[0].year >= LEAST_YEARS:
         whole, *_ = describe_climate(series, least_days=LEAST_DAYS)
         picture = _draw_in_memory(partial(draw_years, whole, note=series.source))
         page.add_picture(picture, "Extent of the years over each other")
-    page.add_list(series.summarise())
+    page.add_text(f"In million km², {series.describe_convention()}:")
+    header = ["region", "lowest extent", "on", "highest extent", "on", "mean area", "missing at most",
+              "share of filled values", "widest 95 % interval", "on"]  # fmt: skip
+    rows = [_describe_region(series, number) for number in range(len(series.regions))]
+    page.add_table(header, rows)
+
+
+def _describe_region(series: IndexSeries, number: int) -> list[str]:
+    """Lowest and highest extent, mean area and the share and interval of filled values of a region."""
+    name = series.regions[number].replace("_", " ")
+    extent, area, missing, low, high = (
+        getattr(series, column)[:, number] / MILLION
+        for column in ("extent", "area", "missing_area", "extent_low", "extent_high")
+    )
+    if np.isnan(extent).all():
+        return [name, "no value on any day"]
+    row = [name]
+    for day in (np.nanargmin(extent), np.nanargmax(extent)):
+        row += [f"{extent[day]:.3f}", str(series.dates[day])]
+    row += [_average(area, "{:.3f}"), "" if np.isnan(missing).all() else f"{np.nanmax(missing):.3f}"]
+    row.append(_average(100 * series.filled_share[:, number], "{:.1f} %"))
+    width = np.nan_to_num(high - low)
+    widest = int(width.argmax())
+    if width[widest] > 0:
+        row += [f"{low[widest]:.3f} to {high[widest]:.3f}", str(series.dates[widest])]
+    return row
+
+
+def _average(values: np.ndarray, form: str) -> str:
+    return "" if np.isnan(values).all() else form.format(np.nanmean(values))
 
 
 def _draw_in_memory(draw: Callable[[Path], None]) -> bytes:
@@ -242,8 +285,13 @@ def _add_provenance(page: Page, cube: CubeFile) -> None:
     page.add_table(
         ["attribute", "value"], [[name, attributes[name]] for name in names if attributes.get(name)]
     )
+    lines = attributes.get("history", "the file has no history").splitlines()
     page.add_text("Command lines and parameters of the cube:")
-    page.add_list(attributes.get("history", "the file has no history").splitlines())
+    page.add_list(lines[-_HISTORY_LINES:])
+    if len(lines) > _HISTORY_LINES:
+        text = format_count(len(lines) - _HISTORY_LINES, "earlier command line")
+        earlier = [[line] for line in lines[-_LONGEST_HISTORY:-_HISTORY_LINES]]
+        page.add_table(["command line"], earlier, folded=text)
     if cube.is_cube:
         parameters = [[name, _write(value)] for name, value in sorted(cube.parameters.items())]
         page.add_table(["parameter", "value"], parameters, folded="Parameters")

@@ -6,7 +6,8 @@ texts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
 # Height of a map with a text scale of 1, inches.
 REFERENCE_HEIGHT = 7.5
 _TEXT_ORDER = 6  # order of drawing, above everything on the map
+
+
+@contextmanager
+def write_plain_text() -> Iterator[None]:
+    """Let texts of pictures be as they are: names of files and regions with two $ are no formulas.
+
+    It serves as a decorator too.
+    """
+    from matplotlib import rc_context
+
+    with rc_context({"text.parse_math": False}):
+        yield
 
 
 def compute_text_scale(size: float, maps: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +14,7 @@ import numpy as np
 
 from seaice import cf
 from seaice.dates import day_number
+from seaice.drawing.decorations import write_plain_text
 from seaice.ice_index.interval import LEVEL
 from seaice.report import format_count
 from seaice.runtime.atomic_write import atomic
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MILLION = 1e6
+# Characters of the note below a picture on an inch of its width.
+_NOTE_CHARACTERS = 17
 
 # Name, units and attributes of each series; the order is that of the columns of the CSV.
 COLUMNS: dict[str, tuple[str, dict[str, str]]] = {
@@ -264,13 +268,14 @@ def _describe_file(series: IndexSeries) -> dict[str, Any]:
     return {**described, "surface_rule": series.surface_rule}
 
 
-def draw_series(series: IndexSeries, path: Path) -> None:
+@write_plain_text()
+def draw_series(series: IndexSeries, path: Path, *, most_columns: int = 4) -> None:
     """Draw extent and area of every region against time, and save the picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     count = len(series.regions)
-    columns = 1 if count == 1 else 2 if count < 5 else 3 if count < 10 else 4
+    columns = min(most_columns, 1 if count == 1 else 2 if count < 5 else 3 if count < 10 else 4)
     rows = -(-count // columns)
     size = (8.5, 4.8) if count == 1 else (3.4 * columns + 0.6, 2.2 * rows + 1.3)
     figure = Figure(figsize=size, facecolor="white", layout="constrained")
@@ -290,6 +295,7 @@ def draw_series(series: IndexSeries, path: Path) -> None:
     handles, labels = panels.flat[0].get_legend_handles_labels()
     note = f"ice-covered from {100 * series.threshold:g} %; {series.pole_hole_rule}; {series.source}"
     note += "; simulated data" * series.is_simulated
+    note = textwrap.fill(note, int(_NOTE_CHARACTERS * size[0]))
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8,
                   frameon=False, title=note, title_fontsize=7)  # fmt: skip
     with atomic(path) as temporary:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seaice.drawing.decorations import write_plain_text
 from seaice.ice_index.climate.climatology import PERCENTILES
 from seaice.ice_index.climate.days import DAYS_OF_YEAR, arrange_by_year
 from seaice.ice_index.climate.record import ALL_MONTHS, MONTH_NAMES, ClimateRecord, locate_months
@@ -27,6 +28,7 @@ _MANY_YEARS = 8  # so many have lines of their own in the legend
 _COMMON_YEAR = 2023  # of which the axis takes days and months
 
 
+@write_plain_text()
 def draw_years(record: ClimateRecord, path: Path, *, note: str) -> None:
     """Draw all years over each other by day of the year, the last one highlighted.
 
