@@ -2,10 +2,11 @@
 
 import csv
 import re
-from datetime import date
+from datetime import date, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pytest
 from cubes import small_grid, write_cube
@@ -16,9 +17,12 @@ from seaice.commands import consolidate_data, create_mask
 from seaice.commands import ice_index as index_script
 from seaice.commands import report as script
 from seaice.cube.file import CubeFile
+from seaice.cube_report import figures
+from seaice.cube_report.coverage import measure_coverage
 from seaice.cube_report.page import Page
 from seaice.cube_report.stage import report_cube
 from seaice.flags import DayStatus, Surface
+from seaice.ice_index.stage import read_divisions
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +246,139 @@ def test_a_page_of_others_is_not_replaced(cube_file, tmp_path, capsys):
     assert script.main(["--input_file", str(cube_file), "--output_file", str(page)]) == 2
     assert "is not replaced" in capsys.readouterr().err
     assert "mine" in page.read_text()
+
+
+HOSTILE = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+
+
+def small_cube(path: Path, *, days: int = 2, **attributes: object) -> Path:
+    """Ice in the north of a few cells, with global attributes of somebody else."""
+    rows = np.linspace(0, 1, 20)[:, None] * np.ones(12)
+    cube = write_cube(
+        path,
+        dates=[date(2024, 1, 1) + timedelta(days=n) for n in range(days)],
+        concentration=np.stack([rows] * days),
+        surface=np.zeros((20, 12), np.uint8),
+        grid=small_grid(20, 12),
+    )
+    with netCDF4.Dataset(path, "a") as dataset:
+        dataset.setncatts(attributes)
+    return cube
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (HOSTILE, HOSTILE),
+        ("red\x1b[31m \u202eturned\x07", r"red\x1b[31m \u202eturned\x07"),
+        ("A" * 1_000_000, "A" * 2000 + " ... and 998000 characters more"),
+        (np.arange(3), "[0 1 2]"),
+    ],
+    ids=["elements", "control characters", "endless", "numbers"],
+)
+def test_texts_of_a_file_are_nothing_but_text(tmp_path, text, shown):
+    names = ("title", "source", "institution", "software_version", "history", "references")
+    cube = small_cube(tmp_path / "c.nc", **dict.fromkeys(names, text))
+    page = tmp_path / "r.html"
+    report_cube(input_file=cube, output_file=page, region=["<script>=0,20,0,12"])
+    elements = parse(page)
+    assert {"script", "iframe"}.isdisjoint(elements.tags)
+    assert all(address.startswith("data:image/png;base64,") for address in elements.addresses)
+    assert elements.row("title")[1] == shown
+    characters = set(page.read_text(encoding="utf-8")) - {"\n"}
+    assert all(character.isprintable() for character in characters)
+    assert page.stat().st_size < 1e6
+
+
+def test_many_command_lines_are_folded(tmp_path):
+    """A cube that is kept current has one for every day."""
+    lines = [f"command {n}" for n in range(2000)]
+    cube = small_cube(tmp_path / "c.nc", history="\n".join(lines))
+    report_cube(input_file=cube, output_file=tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert re.findall(r"<li>(command \d+)</li>", text) == lines[-5:]
+    assert "<summary>1995 earlier command lines</summary>" in text
+    assert re.findall(r">(command \d+)</td>", text) == lines[-1000:-5]
+
+
+def test_names_with_two_dollars_are_no_formulas(tmp_path):
+    cube = small_cube(tmp_path / "a$x_{$b.nc", days=1)
+    page = tmp_path / "r.html"
+    report_cube(input_file=cube, output_file=page, region=[r"r$\bad{$=0,20,0,12"])
+    assert parse(page).row(r"r$\bad{$")
+    words = ["--input_file", str(cube), "--plot", str(tmp_path / "i.png")]
+    assert index_script.main([*words, "--region", r"r$\bad{$=0,20,0,12"]) == 0
+
+
+@pytest.mark.parametrize("days", [1, 2, 8])
+def test_no_picture_marks_hours(tmp_path, days):
+    with CubeFile(small_cube(tmp_path / "c.nc", days=days)) as cube:
+        coverage = measure_coverage(cube, read_divisions(cube, cube.ocean, []))
+    figure, ax = figures._make_figure(2.0)
+    ones = np.ones(days)
+    figures._stack(ax, coverage, [ones], ["#000000"], ["observed"])
+    figure.canvas.draw()
+    ticks = ax.get_xticks()
+    assert len(ticks) == days + 1 and np.array_equal(ticks, np.round(ticks))
+
+
+def test_tables_align_numbers_and_leave_out_empty_columns():
+    page = Page("")
+    page.add_table(["a", "b", "c", "d"], [["1", "", "word", ""], ["", "", "3.5 %"], ["-2.5"]])
+    assert re.findall(r"<t([hd]\b[^>]*)>([^<]*)", page.parts[0]) == [
+        ('h scope="col" class="number"', "a"),
+        ('h scope="col"', "c"),
+        ('d class="number"', "1"),
+        ('d class="short"', "word"),
+        ('d class="short"', ""),
+        ('d class="number"', "3.5 %"),
+        ('d class="number"', "-2.5"),
+        ('d class="short"', ""),
+    ]
+
+
+def test_numbers_of_real_days_are_those_of_the_cube_and_of_ice_index(real_data, tmp_path):
+    """90 days of NSIDC's Sea Ice Index with their own gaps, as the files that NSIDC publishes."""
+    from PIL import Image
+
+    (path,) = (real_data / "sea_ice_index").glob("*.nc")
+    with netCDF4.Dataset(path) as dataset:
+        dataset.set_auto_maskandscale(False)
+        codes = np.asarray(dataset["code"][:]).astype(np.uint16)
+    days = [date(2025, 1, 1) + timedelta(days=n) for n in range(len(codes))]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for day, values in zip(days, codes, strict=True):
+        name = f"N_{day:%Y%m%d}_concentration_v3.0.tif"
+        Image.fromarray(np.ascontiguousarray(values[::-1])).save(folder / name)
+    cube, page, table = tmp_path / "c.nc", tmp_path / "r.html", tmp_path / "i.csv"
+    words = ["--source_dir", str(folder), "--start_date", str(days[0]), "--end_date", str(days[-1])]
+    words += ["--method", "temporal", "--output_file", str(cube)]
+    assert consolidate_data.main(words) == 0
+    coverage = report_cube(input_file=cube, output_file=page).values["coverage"]
+    regions = [name for name in coverage.regions if name != "whole grid"]
+    words = ["--input_file", str(cube), "--output_csv", str(table), "--region", *regions]
+    assert index_script.main(words) == 0
+    elements = parse(page)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for region in coverage.regions:
+        extent = {r["date"]: float(r["extent_km2"]) / 1e6 for r in rows if r["region"] == region}
+        cells = elements.row(region.replace("_", " "), last=True)
+        for number, extreme in ((1, min(extent.values())), (3, max(extent.values()))):
+            assert cells[number] == f"{extreme:.3f}" == f"{extent[cells[number + 1]]:.3f}"
+    with netCDF4.Dataset(cube) as dataset:
+        flags, surface = np.asarray(dataset["fill_flag"][:]), np.asarray(dataset["surface"][:])
+        meanings = dataset["fill_flag"].flag_meanings.split()
+        values = np.atleast_1d(dataset["fill_flag"].flag_values)
+    for meaning, value in zip(meanings, values, strict=True):
+        count = (flags == value).sum()
+        if meaning != "land" and count:
+            assert elements.row(meaning.replace("_", " "))[2] == str(count)
+    ocean = np.isin(codes[0], (2530, 2540), invert=True)
+    assert (surface != Surface.LAND).sum() == ocean.sum()
+    observed = (codes[:, ocean] <= 1000).sum()
+    assert elements.row("observed")[2] == str(observed), "as many as the files hold"
 
 
 def test_every_text_of_a_page_is_escaped():

@@ -127,7 +127,8 @@ def _is_number(text: str) -> bool:
 
 def _head(text: str, column: Sequence[str]) -> str:
     is_number = any(column) and all(_is_number(cell) for cell in column if cell)
-    return f'<th scope="col"{" class=number" if is_number else ""}>{_write(text)}</th>'
+    kind = ' class="number"' if is_number else ""
+    return f'<th scope="col"{kind}>{_write(text)}</th>'
 
 
 def _cell(text: str) -> str:
