@@ -43,9 +43,14 @@ def one_patch(rng: np.random.Generator, size: int, kind: str) -> dict[str, np.nd
     cells = [(k + size - 1) // 25 - k // 25 + 1 for k in (row, column)]
     share = float(ice.mean())
     amsr2 = (rng.normal(share, 0.1, (14, *cells))).astype(np.float32)
+    # Young and old ice above and below the middle; small floes near the left, big ones at the right.
+    down, across = np.mgrid[:size, :size] >= size // 2
+    types = {"sod": np.where(down, 5, 2), "floe": np.where(across, 4, 2)}
+    labels = {name: np.where(sic % 255 == 0, sic, kind) for name, kind in types.items()}
     return {
         "sar": sar.astype(np.float32),
         "sic": sic,
+        **{name: label.astype(np.uint8) for name, label in labels.items()},
         "distance": np.zeros((size, size), np.float32),
         "amsr2": amsr2,
         "row": np.int64(row),

@@ -21,6 +21,7 @@ from seaice.flags import (
 from seaice.grids import get_grid
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.mapping.geotiff import write_geotiff
+from seaice.segmentation.mapping.head_layers import LayerPlan
 from seaice.segmentation.mapping.ice_share import (
     compare_with_cube,
     compute_fields,
@@ -77,7 +78,7 @@ def as_probability(images):
 
 def mapped(path, **options):
     return map_scene(
-        open_scene(path), as_probability, ("ice_probability",), LabelRule(), **TILES | options
+        open_scene(path), as_probability, LayerPlan("classes"), LabelRule(), **TILES | options
     )
 
 

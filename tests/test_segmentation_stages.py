@@ -24,7 +24,6 @@ from seaice.segmentation.data.splits import (
     Split,
     load_split,
 )
-from seaice.segmentation.data.targets import make_label_table
 from seaice.segmentation.evaluation.baselines import (
     FEATURES,
     Baselines,
@@ -35,6 +34,7 @@ from seaice.segmentation.evaluation.metrics import (
     compute_scores,
     count_confusion,
 )
+from seaice.segmentation.heads.targets import make_label_table
 from seaice.segmentation.networks.checkpoint import (
     load_model,
     read_checkpoint,
@@ -72,7 +72,7 @@ def test_scores_of_a_checkpoint_equal_a_plain_loop(folder, trained, tmp_path):
     model, rule = load_model(trained / "best.pt"), LabelRule(0.2)
     rows = load_split(folder).select_rows("test", read_manifest(folder))
     tables = []
-    for image, sic in PatchDataset(folder, rows):
+    for image, (sic,) in PatchDataset(folder, rows):
         with torch.no_grad():
             made = model.network(image[None])[0].argmax(0).numpy()
         tables.append(count_confusion(make_label_table("classes", rule)[sic.numpy()], made))
@@ -130,9 +130,9 @@ def test_threshold_is_the_best_of_the_training_patches(folder, name):
     rule, table = LabelRule(0.2), make_label_table("classes", LabelRule(0.2))
     rows = load_split(folder).select_rows("train", read_manifest(folder))
     found, feature = learn_baselines(folder, rows, rule), FEATURES[name]
-    pairs = [read_patch(folder / row.file, row.size, with_amsr2=False) for row in rows]
+    pairs = [read_patch(folder / row.file, row.size) for row in rows]
     values = np.stack([feature.compute(image) for image, _ in pairs])
-    labels = table[np.stack([sic for _, sic in pairs])]
+    labels = table[np.stack([sic for _, (sic,) in pairs])]
     assert found.ice_share == pytest.approx((labels == 1).sum() / (labels < 2).sum())
 
     def score(edge):
@@ -161,7 +161,7 @@ def test_thresholds_are_learnt_from_training_patches_and_used_as_they_are(folder
     table = make_label_table("classes", rule)
     for name, threshold in content["thresholds"].items():
         for row, counted in zip(test, made[name][0], strict=True):
-            image, sic = read_patch(folder / row.file, row.size, with_amsr2=False)
+            image, (sic,) = read_patch(folder / row.file, row.size)
             is_ice = FEATURES[name].compute(image) > threshold
             assert np.array_equal(counted, count_confusion(table[sic], is_ice.astype(int)))
 
@@ -414,10 +414,10 @@ def test_class_weights_balance_the_classes(folder, tmp_path):
     from seaice.segmentation.training.train import _weigh_classes
 
     rows = load_split(folder).select_rows("train", read_manifest(folder))
-    made = _weigh_classes(folder, rows, "classes", LabelRule(0.2))
+    (made,) = _weigh_classes(folder, rows, "classes", LabelRule(0.2))
     share = learn_baselines(folder, rows, LabelRule(0.2)).ice_share
     assert made.mean() == pytest.approx(1) and made[1] * share == pytest.approx(made[0] * (1 - share))
-    by_level = _weigh_classes(folder, rows, "sic", LabelRule(0.2))
+    (by_level,) = _weigh_classes(folder, rows, "sic", LabelRule(0.2))
     assert by_level.shape == (11,) and by_level[5] == 0 and by_level[8] > 0
     train(patch_dir=folder, output_dir=tmp_path, class_weights=True, **SMALL | {"epochs": 1})
 

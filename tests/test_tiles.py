@@ -155,7 +155,7 @@ def test_amsr2_lies_where_the_pixels_are():
     amsr2 = RNG.random((14, 4, 3)).astype(np.float32)
     amsr2[3, 1, 1] = np.nan
     sar = field(108, 80)  # 108: the last line of cells is cut; 80: pixels beyond the last cell
-    made = blend_tiles(sar, lambda images: images[:, 2:], amsr2=amsr2, size=40, overlap=11)
+    made = blend_tiles(sar, lambda images: images[:, 2:], coarse=amsr2, size=40, overlap=11)
     rows = np.minimum(np.arange(108) // 25, 3)
     columns = np.minimum(np.arange(80) // 25, 2)
     expected = np.nan_to_num(amsr2)[:, rows[:, None], columns]
@@ -169,7 +169,7 @@ def test_amsr2_lies_where_the_pixels_are():
         ({"overlap": -1}, "overlap of 0 to half"),
         ({"size": 0, "overlap": 0}, "tile 0"),
         ({"batch_size": 0}, "batch 0"),
-        ({"amsr2": np.zeros((14, 0, 2), np.float32)}, "AMSR2 of shape"),
+        ({"coarse": np.zeros((14, 0, 2), np.float32)}, "cells of 2 km of shape"),
     ],
 )
 def test_numbers_out_of_range(options, text):
@@ -180,7 +180,7 @@ def test_numbers_out_of_range(options, text):
 def test_nothing_to_predict():
     with pytest.raises(InputError, match="found none in the scene"):
         blend_tiles(np.zeros((2, 9, 9), np.float32), identity, size=8, overlap=2)
-    with pytest.raises(InputError, match="expected SAR of shape"):
+    with pytest.raises(InputError, match="expected channels of one shape"):
         blend_tiles(np.zeros((9, 9), np.float32), identity)
     with pytest.raises(InputError, match="expected a prediction of shape"):
         blend_tiles(field(9, 9), lambda images: images[0], size=8, overlap=2)

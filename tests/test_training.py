@@ -18,7 +18,7 @@ from patch_folders import SMALL, make_folder
 from seaice import InputError
 from seaice.runtime.networks.precision import choose_precision
 from seaice.segmentation.data.labels import LabelRule
-from seaice.segmentation.data.targets import (
+from seaice.segmentation.heads.targets import (
     compute_concentration,
     convert_logits,
     decide_classes,

@@ -17,6 +17,9 @@ ICE = (
     "#0f2347", "#0c3b6c", "#035590", "#1471ae", "#388dc4", "#60aad6", "#91c5e1", "#c2e0ed", "#f5fafc",
 )  # fmt: skip
 
+# Types of ice by age or size, the first is open water: tell them apart at a glance and in grey.
+ICE_TYPES = ("#0f2347", "#7b4fa3", "#2f7fc1", "#2fa58c", "#a9c93f", "#f4d35e", "#c8553d")
+
 # Never missing to always missing, white through ochre to dark brown.
 RATIO = (
     "#fdfbf7", "#f3deb8", "#e6bb78", "#cf944b", "#ae6c33", "#844a29", "#55301f", "#2a1a12",

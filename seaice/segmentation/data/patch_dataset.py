@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -14,35 +14,30 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from seaice import InputError
 from seaice.runtime.digests import sort_by_digest
 from seaice.segmentation.data.coarse_cells import expand_coarse
+from seaice.segmentation.data.inputs import (
+    CELL_CHANNELS,
+    DISTANCE,
+    INCIDENCE,
+    PIXEL_CHANNELS,
+    list_channels,
+)
 from seaice.segmentation.data.labels import IGNORED
 from seaice.segmentation.data.patch_manifest import PatchRow
 from seaice.segmentation.data.splits import SplitMode
-from seaice.segmentation.data.targets import Inputs
 from seaice.sources.ai4arctic.tables import (
     AMSR2_CHANNELS,
+    CLASS_COUNTS,
+    ERA5_FIELDS,
+    SAR_CHANNELS,
     SAR_COUNT,
-    SIC_PERCENT,
 )
-
-
-def count_channels(inputs: str) -> int:
-    """Number of channels of the images: 2 of SAR, and 14 of AMSR2 where they are used.
-
-    Raises
-    ------
-    InputError
-        If ``inputs`` is not one of :data:`Inputs`.
-    """
-    if inputs not in get_args(Inputs):
-        raise InputError(f"expected inputs among {', '.join(get_args(Inputs))}, found {inputs!r}")
-    return SAR_COUNT + (len(AMSR2_CHANNELS) if inputs == "sar+amsr2" else 0)
 
 
 class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Images and ice charts of patches.
 
-    An item is ``(image, sic)``: float32 (2 or 16, size, size) as stored, and uint8 (size, size) of
-    classes 0..10, with 255 where the chart or the SAR (0 in both channels) is missing. Which classes
+    An item is ``(image, charts)``: float32 (channels, size, size) as stored, and uint8 (charts, size,
+    size) of classes, with 255 where the chart or the SAR (0 in both channels) is missing. Which classes
     are ice depends on the label rule and is not decided here.
 
     Parameters
@@ -50,7 +45,9 @@ class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     patch_dir : Path
     rows : sequence of PatchRow
         Lines of the manifest.
-    inputs : {"sar", "sar+amsr2"}
+    inputs : str
+        Channels of the images, see :func:`seaice.segmentation.data.inputs.list_channels`.
+    charts : sequence of {"SIC", "SOD", "FLOE"}
     augment : bool
         Turn and mirror at random (8 orientations); the orientation depends on seed, pass and item
         alone, not on the process that reads the item.
@@ -67,6 +64,7 @@ class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         rows: Sequence[PatchRow],
         *,
         inputs: str = "sar",
+        charts: Sequence[str] = ("SIC",),
         augment: bool = False,
         seed: int = 42,
     ) -> None:
@@ -78,7 +76,8 @@ class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
                 f"expected patches of one size, found {sizes} in {patch_dir}; cut them again"
             )
         self.patch_dir, self.rows = Path(patch_dir), tuple(rows)
-        self.channels = count_channels(inputs)
+        self.inputs, self.charts = inputs, tuple(charts)
+        self.channels = len(list_channels(inputs))
         self.augment, self.seed, self.size = augment, seed, sizes[0]
 
     def __len__(self) -> int:
@@ -87,13 +86,14 @@ class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def __getitem__(self, key: int | tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
         pass_number, index = key if isinstance(key, tuple) else (0, key)
         row = self.rows[index]
-        image, sic = read_patch(
-            self.patch_dir / row.file, row.size, with_amsr2=self.channels > SAR_COUNT
+        image, charts = read_patch(
+            self.patch_dir / row.file, row.size, inputs=self.inputs, charts=self.charts
         )
         if self.augment:
             turn = int(np.random.default_rng([self.seed, pass_number, index]).integers(8))
-            image, sic = turn_image(image, turn), turn_image(sic, turn)
-        return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(sic))
+            image, charts = turn_image(image, turn), turn_image(charts, turn)
+        pair = np.ascontiguousarray(image), np.ascontiguousarray(charts)
+        return torch.from_numpy(pair[0]), torch.from_numpy(pair[1])
 
 
 def turn_image(image: np.ndarray, turn: int) -> np.ndarray:
@@ -102,42 +102,91 @@ def turn_image(image: np.ndarray, turn: int) -> np.ndarray:
     return rotated[..., ::-1] if turn >= 4 else rotated
 
 
-def read_patch(path: Path, size: int, *, with_amsr2: bool) -> tuple[np.ndarray, np.ndarray]:
+def read_patch(
+    path: Path, size: int, *, inputs: str = "sar", charts: Sequence[str] = ("SIC",)
+) -> tuple[np.ndarray, np.ndarray]:
     """Read image and classes of a patch file; see :class:`PatchDataset`.
+
+    Missing values of ERA5, incidence angle and distance become 0, the mean of the channel.
 
     Raises
     ------
     InputError
-        If the file is missing or damaged, or an array has another type, shape or range.
+        If the file is missing or damaged, lacks an array that is asked for, or an array has another
+        type, shape or range.
     """
-    names = ["sar", "sic", *(["amsr2", "row", "column"] if with_amsr2 else [])]
+    channels = list_channels(inputs)
+    arrays = _read_arrays(path, _list_arrays(channels, charts))
+    _check_arrays(arrays, size, path)
+    image = _stack_channels(arrays, channels, size)
+    if not np.isfinite(image).all():
+        raise InputError(f"expected numbers in a patch, found NaN or infinity: {path}; cut it again")
+    classes = np.stack([arrays[name.lower()] for name in charts])
+    for name, chart in zip(charts, classes, strict=True):
+        if bool(((chart >= CLASS_COUNTS[name]) & (chart != IGNORED)).any()):
+            raise InputError(
+                f"expected classes 0 to {CLASS_COUNTS[name] - 1} or 255, found others in {name}: "
+                f"{path}; cut it again"
+            )
+    no_sar = (arrays["sar"] == 0).all(axis=0)
+    return image, np.where(no_sar, np.uint8(IGNORED), classes)
+
+
+# Arrays of a patch that hold one channel, and those that hold several on the grid of 2 km.
+_PIXEL_ARRAYS = {INCIDENCE: "incidence", DISTANCE: "distance"}
+_CELL_ARRAYS = {"amsr2": AMSR2_CHANNELS, "era5": ERA5_FIELDS}
+
+
+def _list_arrays(channels: Sequence[str], charts: Sequence[str]) -> list[str]:
+    """Names of the arrays in a patch that hold these channels and charts."""
+    names = ["sar", *(chart.lower() for chart in charts)]
+    names += [array for channel, array in _PIXEL_ARRAYS.items() if channel in channels]
+    names += [array for array, held in _CELL_ARRAYS.items() if set(held) & set(channels)]
+    return [*names, *(["row", "column"] if set(channels) & set(CELL_CHANNELS) else [])]
+
+
+def _read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in names}
+            held = set(file.files)
+            arrays = {name: file[name] for name in names if name in held}
     except FileNotFoundError:
         raise InputError(f"expected a patch of the manifest, found none: {path}; cut it again") from None
     except Exception as error:  # a flipped bit raises any error of zip files and NumPy's headers
         reason = " ".join(str(error).split())
         raise InputError(f"a patch is damaged ({reason}): {path}; cut it again") from None
-    image, sic = arrays["sar"], arrays["sic"]
-    _check_arrays(arrays, size, path)
-    if with_amsr2:
-        corner = int(arrays["row"]), int(arrays["column"])
-        image = np.concatenate([image, expand_coarse(arrays["amsr2"], corner, size)])
-    if not np.isfinite(image).all():
-        raise InputError(f"expected numbers in a patch, found NaN or infinity: {path}; cut it again")
-    if bool(((sic >= len(SIC_PERCENT)) & (sic != IGNORED)).any()):
-        raise InputError(f"expected classes 0 to 10 or 255, found others: {path}; cut it again")
-    no_sar = (arrays["sar"] == 0).all(axis=0)
-    return image, np.where(no_sar, np.uint8(IGNORED), sic)
+    lacking = [name for name in names if name not in held]
+    if lacking:
+        raise InputError(
+            f"expected {lacking[0]} in a patch, found {', '.join(sorted(held)) or 'nothing'}: {path}; "
+            "cut the scenes again, or leave this input or chart out"
+        )
+    return arrays
+
+
+def _stack_channels(arrays: Mapping[str, np.ndarray], channels: Sequence[str], size: int) -> np.ndarray:
+    """Channels of a patch in their order, (channels, size, size) float32."""
+    layers = [arrays["sar"][[name in channels for name in SAR_CHANNELS]]]
+    for name in PIXEL_CHANNELS[SAR_COUNT:]:
+        if name in channels:
+            layers.append(np.nan_to_num(arrays[_PIXEL_ARRAYS[name]], nan=0.0)[None])
+    for array, names in _CELL_ARRAYS.items():
+        chosen = [name in channels for name in names]
+        if any(chosen):
+            corner = int(arrays["row"]), int(arrays["column"])
+            cells = expand_coarse(arrays[array][chosen], corner, size)
+            layers.append(np.nan_to_num(cells, nan=0.0) if array == "era5" else cells)
+    return np.concatenate(layers)
 
 
 def _check_arrays(arrays: dict[str, np.ndarray], size: int, path: Path) -> None:
     """Refuse arrays of another type or shape; None stands for any length."""
+    square = (size, size)
     expected: dict[str, tuple[tuple[int | None, ...], str]] = {
-        "sar": ((SAR_COUNT, size, size), "float32"),
-        "sic": ((size, size), "uint8"),
-        "amsr2": ((len(AMSR2_CHANNELS), None, None), "float32"),
+        "sar": ((SAR_COUNT, *square), "float32"),
+        **{name.lower(): (square, "uint8") for name in CLASS_COUNTS},
+        **dict.fromkeys(_PIXEL_ARRAYS.values(), (square, "float32")),
+        **{name: ((len(held), None, None), "float32") for name, held in _CELL_ARRAYS.items()},
         "row": ((), "int64"),
         "column": ((), "int64"),
     }

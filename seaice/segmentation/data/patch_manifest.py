@@ -23,6 +23,10 @@ from seaice.segmentation.data.patch_positions import (
 )
 from seaice.sources.ai4arctic.scene import SceneName
 
+# Version of the arrays in a patch; patches of another one are made again. 2: all three charts, the
+# incidence angle and ERA5 besides.
+LAYOUT = 2
+
 
 @dataclass(frozen=True)
 class PatchSettings:
@@ -57,6 +61,7 @@ class PatchSettings:
             "mixed_share": self.draw.mixed_share,
             "max_overlap": self.draw.max_overlap,
             "sampling": self.draw.sampling,
+            "arrays": LAYOUT,
         }
 
 

@@ -15,6 +15,7 @@ from seaice import InputError
 from seaice.runtime.atomic_write import explain_full_disk
 from seaice.runtime.digests import digest_parts
 from seaice.segmentation.data.coarse_cells import find_coarse_bounds, find_coarse_window
+from seaice.segmentation.data.inputs import INCIDENCE
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import PatchSettings
 from seaice.segmentation.data.patch_positions import (
@@ -26,6 +27,7 @@ from seaice.segmentation.data.patch_positions import (
 )
 from seaice.segmentation.data.scene_journal import list_patch_files
 from seaice.sources.ai4arctic.scene import (
+    ERA5_FIELDS,
     NO_CLASS,
     Scene,
 )
@@ -99,27 +101,18 @@ def _write_files(
     distance: np.ndarray,
 ) -> Iterator[dict[str, Any]]:
     """Write a file for every position; yields the row of the manifest of each."""
-    sar, amsr2 = scene.read_sar(), scene.read_amsr2()
+    full, coarse = _read_full_arrays(scene, sic, distance), _read_coarse_arrays(scene)
     kinds, ice_share, valid_share = positions.kinds, positions.ice_share, positions.valid_share
     corners = zip(positions.rows.tolist(), positions.columns.tolist(), strict=True)
     for number, (row, column) in enumerate(corners):
         window = slice(row, row + settings.size), slice(column, column + settings.size)
-        coarse_window = tuple(
-            find_coarse_window(start, settings.size, cells)
-            for start, cells in zip((row, column), amsr2.shape[1:], strict=True)
-        )
         content = io.BytesIO()
-        np.savez(
-            content,
-            sar=sar[:, *window],
-            sic=sic[window],
-            distance=distance[window],
-            amsr2=amsr2[:, *coarse_window],
-            row=np.int64(row),
-            column=np.int64(column),
-            scene=np.str_(scene.name),
-            service=np.str_(scene.service),
-        )
+        arrays: dict[str, Any] = {key: array[..., *window] for key, array in full.items()}
+        for key, array in coarse.items():
+            arrays[key] = _cut_cells(array, (row, column), settings.size)
+        arrays |= {"row": np.int64(row), "column": np.int64(column)}
+        arrays |= {"scene": np.str_(scene.name), "service": np.str_(scene.service)}
+        np.savez(content, **arrays)
         name = f"{scene.name}_patch{number:03d}.npz"
         yield {
             "file": name,
@@ -129,6 +122,35 @@ def _write_files(
             "valid_share": round(float(valid_share[number]), 6),
             "kind": KINDS[kinds[number]],
         } | _write_file(settings.output_dir / name, content.getbuffer())
+
+
+def _read_full_arrays(scene: Scene, sic: np.ndarray, distance: np.ndarray) -> dict[str, np.ndarray]:
+    """Arrays on the pixels of a scene; those that it may lack only where it has them."""
+    arrays = {"sar": scene.read_sar(), "sic": sic, "distance": distance}
+    for name in ("SOD", "FLOE"):
+        chart = scene.read_chart(name)
+        if chart is not None:
+            arrays[name.lower()] = np.where(sic == NO_CLASS, np.uint8(NO_CLASS), chart)
+    if scene.has_variable(INCIDENCE):
+        arrays["incidence"] = scene.read_incidence()
+    return arrays
+
+
+def _read_coarse_arrays(scene: Scene) -> dict[str, np.ndarray]:
+    """Arrays on the cells of 2 km; ERA5 only where a scene has all of its fields."""
+    arrays = {"amsr2": scene.read_amsr2()}
+    if all(scene.has_variable(name) for name in ERA5_FIELDS):
+        arrays["era5"] = scene.read_era5()
+    return arrays
+
+
+def _cut_cells(cells: np.ndarray, corner: tuple[int, int], size: int) -> np.ndarray:
+    """Cells under a patch, of an array (channels, h, w)."""
+    rows, columns = (
+        find_coarse_window(start, size, count)
+        for start, count in zip(corner, cells.shape[1:], strict=True)
+    )
+    return cells[:, rows, columns]
 
 
 def _write_file(path: Path, content: memoryview) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from seaice.segmentation.data.labels import (
     LabelRule,
 )
 from seaice.segmentation.data.patch_manifest import PatchRow
-from seaice.segmentation.data.targets import make_label_table
 from seaice.segmentation.evaluation.metrics import (
     EdgeDistances,
     compute_score_arrays,
     count_confusion,
     measure_edge_distances,
 )
+from seaice.segmentation.heads.targets import make_label_table
 
 # Pixels along a side of the square in which texture is measured.
 TEXTURE_PIXELS = 25
@@ -114,7 +114,7 @@ class Baselines:
         label_counts = []
         table = make_label_table("classes", rule)
         for row in rows:
-            image, sic = read_patch(patch_dir / row.file, row.size, with_amsr2=False)
+            image, (sic,) = read_patch(patch_dir / row.file, row.size)
             truth = table[sic]
             label_counts.append([(truth == label).sum() for label in (WATER, ICE)])
             for name, threshold in self.thresholds.items():
@@ -148,7 +148,7 @@ def learn_baselines(patch_dir: Path, rows: Sequence[PatchRow], rule: LabelRule) 
     table = make_label_table("classes", rule)
     counts = {name: np.zeros((2, f.edges.size + 1), np.int64) for name, f in FEATURES.items()}
     for row in rows:
-        image, sic = read_patch(patch_dir / row.file, row.size, with_amsr2=False)
+        image, (sic,) = read_patch(patch_dir / row.file, row.size)
         labels = table[sic]
         for name, feature in FEATURES.items():
             bins = np.searchsorted(feature.edges, feature.compute(image), side="left")

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seaice.segmentation.data.labels import LabelRule
-from seaice.segmentation.data.targets import (
-    convert_logits,
-    count_classes,
-    decide_classes,
-    make_label_table,
-    sum_losses,
-)
 from seaice.segmentation.evaluation.metrics import (
     EdgeDistances,
-    compute_r2,
-    compute_scores,
     count_confusion,
     measure_edge_distances,
-    merge_classes,
+)
+from seaice.segmentation.evaluation.reliability import Reliability
+from seaice.segmentation.heads.head import Head, list_heads, split_outputs
+from seaice.segmentation.heads.targets import (
+    convert_logits,
+    decide_classes,
+    look_up_labels,
+    make_label_table,
+    make_label_tables,
+    sum_losses,
 )
 
 if TYPE_CHECKING:
@@ -39,34 +39,21 @@ class PatchCounts:
     Attributes
     ----------
     tables : list of ndarray of int64
-        (2, 2), or (11, 11) for concentration: rows the chart, columns the prediction.
-    edges : list of EdgeSums
+        For each patch the tables (k, k) of all heads one after the other as one vector, see
+        :func:`seaice.segmentation.evaluation.head_scores.split_counts`.
+    edges : list of EdgeDistances
         Empty if the edges were not measured.
-    loss, weight : float
-        Sums over all pixels, by :func:`seaice.segmentation.data.targets.sum_losses`.
+    loss, weight : ndarray of float64, shape (heads,)
+        Sums over all pixels, by :func:`seaice.segmentation.heads.targets.sum_losses`.
+    reliability : dict of str to Reliability
+        By head; empty if it was not measured.
     """
 
+    loss: np.ndarray
+    weight: np.ndarray
     tables: list[np.ndarray] = field(default_factory=list)
     edges: list[EdgeDistances] = field(default_factory=list)
-    loss: float = 0.0
-    weight: float = 0.0
-
-    def add(self, truth: np.ndarray, predicted: np.ndarray, rule: LabelRule | None, size: int) -> None:
-        """Count one patch; with a rule, measure its ice edges too.
-
-        Parameters
-        ----------
-        truth, predicted : ndarray of uint8, shape (rows, columns)
-            Labels by :func:`make_label_table`, 255: ignored; predicted classes.
-        rule : LabelRule or None
-        size : int
-            Number of classes.
-        """
-        self.tables.append(count_confusion(truth, predicted, size))
-        if rule is not None:
-            is_ice = predicted >= (rule.first_ice_class if size > 2 else 1)
-            labels = truth if size == 2 else make_label_table("classes", rule)[truth]
-            self.edges.append(measure_edge_distances(labels, is_ice))
+    reliability: dict[str, Reliability] = field(default_factory=dict)
 
 
 def count_predictions(
@@ -77,6 +64,8 @@ def count_predictions(
     rule: LabelRule,
     device: torch.device,
     with_edges: bool = False,
+    temperatures: Mapping[str, float] | None = None,
+    with_reliability: bool = False,
 ) -> PatchCounts:
     """Run a network over patches in evaluation mode and count its predictions.
 
@@ -84,45 +73,75 @@ def count_predictions(
     ----------
     network : nn.Module
         Left in the mode in which it was.
-    batches : iterable of (images, sic)
-        As :class:`seaice.segmentation.data.patch_dataset.PatchDataset` gives them.
+    batches : iterable of (images, charts)
+        As :class:`seaice.segmentation.data.patch_dataset.PatchDataset` gives them, a chart for each
+        head.
     task : str
     rule : LabelRule
     device : torch.device
     with_edges : bool
         Measure ice edges, which takes longer.
+    temperatures : mapping of str to float, optional
+        See :func:`seaice.segmentation.heads.targets.convert_logits`.
+    with_reliability : bool
+        Count how often each degree of confidence is right, with and without the temperatures.
     """
     import torch
 
     from seaice.segmentation.networks.backbone import run_network
 
-    table, size = torch.from_numpy(make_label_table(task, rule)), count_classes(task)
-    counts = PatchCounts()
+    heads, tables = list_heads(task), torch.from_numpy(make_label_tables(task, rule))
+    counts = PatchCounts(np.zeros(len(heads)), np.zeros(len(heads)))
+    if with_reliability:
+        counts.reliability = {head.name: Reliability() for head in heads if head.has_probabilities}
     was_training = network.training
     network.eval()
     try:
         with torch.inference_mode():
-            for images, sic in batches:
-                truth = table[sic.long()]
+            for images, charts in batches:
+                truths = look_up_labels(tables, charts)
                 logits = run_network(network, images.to(device, non_blocking=True))
-                loss, weight = sum_losses(logits, truth.to(device), task)
-                counts.loss += float(loss)
-                counts.weight += float(weight)
-                classes = decide_classes(convert_logits(logits, task), task).cpu().numpy()
-                for true_patch, predicted in zip(truth.numpy(), classes, strict=True):
-                    counts.add(true_patch, predicted, rule if with_edges else None, size)
+                predicted = []
+                for number, part in enumerate(split_outputs(logits, task)):
+                    name, truth = heads[number].name, truths[:, number]
+                    loss, weight = sum_losses(part, truth.to(device), name)
+                    counts.loss[number] += float(loss)
+                    counts.weight[number] += float(weight)
+                    classes = decide_classes(convert_logits(part, name, temperatures), name)
+                    predicted.append(classes.cpu().numpy())
+                    if name in counts.reliability:
+                        temperature = (temperatures or {}).get(name, 1.0)
+                        counts.reliability[name].add(part.cpu(), truth, temperature)
+                for patch, true_patch in enumerate(truths.numpy()):
+                    _count_patch(
+                        counts, heads, true_patch, [p[patch] for p in predicted], rule, with_edges
+                    )
     finally:
         network.train(was_training)
     return counts
 
 
-def summarise_table(table: np.ndarray, rule: LabelRule) -> dict[str, float]:
-    """Compute all scores of a table (2, 2) or (11, 11); R2, exact, of the latter only."""
-    if table.shape[0] == 2:
-        return compute_scores(table)
-    return compute_scores(merge_classes(table, rule)) | {"r2": compute_r2(table)}
-
-
-def choose_leading_score(task: str) -> str:
-    """Name of the score by which the best epoch is chosen."""
-    return "iou_mean" if task == "classes" else "r2"
+def _count_patch(
+    counts: PatchCounts,
+    heads: tuple[Head, ...],
+    truths: np.ndarray,
+    predicted: list[np.ndarray],
+    rule: LabelRule,
+    with_edges: bool,
+) -> None:
+    tables = [
+        count_confusion(truth, classes, head.classes).ravel()
+        for head, truth, classes in zip(heads, truths, predicted, strict=True)
+    ]
+    counts.tables.append(np.concatenate(tables))
+    if not with_edges:
+        return
+    # The first head is that of concentration, where there is one.
+    head, truth, is_ice = heads[0], truths[0], predicted[0] > 0
+    if head.is_type:
+        counts.edges.append(EdgeDistances())
+        return
+    if head.name != "classes":
+        is_ice = predicted[0] >= rule.first_ice_class
+        truth = make_label_table("classes", rule)[truth]
+    counts.edges.append(measure_edge_distances(truth, is_ice))

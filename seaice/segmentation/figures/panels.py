@@ -16,6 +16,7 @@ from seaice.segmentation.data.labels import (
     IGNORED,
     WATER,
 )
+from seaice.segmentation.mapping import head_layers
 from seaice.segmentation.mapping.scene_map import (
     LAND,
     MISSING,
@@ -47,6 +48,8 @@ AGREEMENT: Mapping[int, Swatch] = {
     3: Swatch("false ice", "#b0489f"),
     4: Swatch("not in the chart", palette.NO_VALUE),
 }
+# Names of the classes of layers of types of ice.
+TYPES: Mapping[str, tuple[str, ...]] = dict(head_layers.TYPES.values())
 # Range of the grey scale, dB.
 DECIBELS = {"HH": (-26.0, -4.0), "HV": (-34.0, -16.0)}
 _FONT_SIZE = 8
@@ -268,9 +271,15 @@ def draw_chart(ax: Axes, sic: np.ndarray) -> AxesImage:
     return _draw_ice_percent(ax, percent)
 
 
-def draw_percent(ax: Axes, values: np.ndarray, *, land: np.ndarray | None = None) -> AxesImage:
-    """Draw probability or concentration 0..1 (lines, samples) in percent; NaN is no value, or land."""
-    image = _draw_ice_percent(ax, 100 * np.ma.masked_invalid(values))
+def draw_percent(
+    ax: Axes,
+    values: np.ndarray,
+    *,
+    land: np.ndarray | None = None,
+    colours: Sequence[str] = palette.ICE,
+) -> AxesImage:
+    """Draw shares 0..1 (lines, samples) in percent, in the colours of ice; NaN is no value, or land."""
+    image = _draw_ice_percent(ax, 100 * np.ma.masked_invalid(values), colours)
     if land is not None and land.any():
         from matplotlib.colors import ListedColormap
 
@@ -279,10 +288,12 @@ def draw_percent(ax: Axes, values: np.ndarray, *, land: np.ndarray | None = None
     return image
 
 
-def _draw_ice_percent(ax: Axes, percent: np.ma.MaskedArray) -> AxesImage:
+def _draw_ice_percent(
+    ax: Axes, percent: np.ma.MaskedArray, colours: Sequence[str] = palette.ICE
+) -> AxesImage:
     from matplotlib.colors import LinearSegmentedColormap
 
-    ramp = LinearSegmentedColormap.from_list("seaice_chart", palette.ICE, N=256)
+    ramp = LinearSegmentedColormap.from_list("seaice_chart", colours, N=256)
     ax.set_facecolor(palette.NO_VALUE)
     return _draw_image(ax, percent, cmap=ramp, vmin=0, vmax=100)
 
@@ -296,6 +307,24 @@ def draw_codes(ax: Axes, codes: np.ndarray, classes: Mapping[int, Swatch]) -> Ax
         table[code] = number
     colours = ListedColormap([swatch.colour for swatch in classes.values()])
     return _draw_image(ax, table[codes], cmap=colours, vmin=-0.5, vmax=len(classes) - 0.5)
+
+
+def draw_types(figure: Figure, ax: Axes, codes: np.ndarray, name: str, *, land: np.ndarray) -> None:
+    """Draw classes of a type of ice of uint8 (lines, samples), with their names beside."""
+    labels = TYPES[name]
+    classes = {
+        code: Swatch(label, colour)
+        for code, (label, colour) in enumerate(zip(labels, palette.ICE_TYPES, strict=False))
+    }
+    land_code = len(labels)
+    classes |= {land_code: SURFACE[LAND], MISSING: SURFACE[MISSING]}
+    image = draw_codes(ax, np.where(land, np.uint8(land_code), codes), classes)
+    bar = figure.colorbar(
+        image, ax=ax, shrink=0.9, pad=0.02, boundaries=np.arange(len(labels) + 1) - 0.5
+    )
+    bar.set_ticks(range(len(labels)), labels=list(labels))
+    bar.ax.tick_params(labelsize=7, length=0)
+    bar.outline.set_linewidth(0.5)
 
 
 def compare_labels(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:

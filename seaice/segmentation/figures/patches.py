@@ -117,26 +117,31 @@ def _draw_patch(
     import torch
 
     from seaice.segmentation.data.patch_dataset import PatchDataset
-    from seaice.segmentation.data.targets import decide_classes
     from seaice.segmentation.evaluation.metrics import (
         compute_scores,
         count_confusion,
     )
+    from seaice.segmentation.heads.head import list_heads, split_outputs
+    from seaice.segmentation.heads.targets import decide_classes
 
-    image, sic = PatchDataset(patch_dir, [row], inputs=model.inputs)[0]
+    image = PatchDataset(patch_dir, [row], inputs=model.inputs)[0][0]
+    stored, (sic,) = PatchDataset(patch_dir, [row])[0]
     device = next(model.network.parameters()).device
-    predicted = decide_classes(model.predict(image[None].to(device)), model.task)[0].cpu().numpy()
-    if model.task != "classes":
-        predicted = (predicted >= model.rule.first_ice_class).astype(np.uint8)
+    head = list_heads(model.task)[0]
+    output = split_outputs(model.predict(image[None].to(device)), model.task)[0]
+    predicted = decide_classes(output, head.name)[0].cpu().numpy()
+    if head.name != "classes":
+        first = 1 if head.is_type else model.rule.first_ice_class
+        predicted = (predicted >= first).astype(np.uint8)
     assert isinstance(sic, torch.Tensor)
     truth = model.rule.label(sic.numpy())
-    sar = image[:2].numpy()
+    sar = stored.numpy()
     has_sar = (sar != 0).any(axis=0)
     images = []
-    for ax, name, channel, stored in zip(
+    for ax, name, channel, values in zip(
         axes, panels.name_polarisations(), SAR_CHANNELS, sar, strict=False
     ):
-        decibels = np.where(has_sar, unscale(channel, stored), np.nan)
+        decibels = np.where(has_sar, unscale(channel, values), np.nan)
         images.append(panels.draw_sar(ax, decibels, name))
     images.append(panels.draw_chart(axes[2], sic.numpy()))
     # Pixels without a class, such as land, are neither learned nor scored, and not drawn.

@@ -25,15 +25,16 @@ from seaice.segmentation.figures.patches import (
     draw_embedding_figure,
     draw_panels_figure,
 )
-from seaice.segmentation.mapping.scene_map import LAND, read_scene_map
+from seaice.segmentation.figures.reliability import draw_reliability_figure
+from seaice.segmentation.mapping.scene_map import LAND, SceneMap, read_scene_map
 from seaice.segmentation.training.log import LOG_FILE, read_log
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Kind = Literal["curves", "panels", "scene", "efficiency", "embedding"]
+Kind = Literal["curves", "panels", "scene", "efficiency", "embedding", "reliability"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-ScoreName = Literal["iou_mean", "iou_water", "iou_ice", "r2", "accuracy", "f1_mean"]
+ScoreName = Literal["iou_mean", "iou_water", "iou_ice", "r2", "accuracy", "f1_mean", "f1", "combined"]
 SCORES: Mapping[str, str] = {
     "iou_mean": "mean IoU",
     "iou_water": "IoU of water",
@@ -41,10 +42,22 @@ SCORES: Mapping[str, str] = {
     "r2": "R2 of concentration",
     "accuracy": "accuracy",
     "f1_mean": "mean F1",
+    "f1": "F1 of types of ice",
+    "combined": "combined score",
 }
-_CURVES = ("iou_mean", "iou_water", "iou_ice", "r2")
+# Scores that may choose the best epoch; those that are drawn by epoch, of one head and of several.
+_LEADING = ("combined", "r2", "iou_mean", "f1")
+_CURVES = {name: SCORES[name] for name in ("iou_mean", "iou_water", "iou_ice", "r2", "f1")}
+_CURVES_OF_HEADS = {
+    "combined": SCORES["combined"],
+    "classes_iou_mean": SCORES["iou_mean"],
+    "sic_r2": "R2 of concentration",
+    "sod_f1": "F1 of stage of development",
+    "floe_f1": "F1 of floe size",
+}
 _COUNTS = {"panels": 6, "embedding": 300}
 _TITLE = 10
+_MOST_COLUMNS = 4
 
 
 def plot(
@@ -65,16 +78,16 @@ def plot(
 
     Parameters
     ----------
-    kind : {"curves", "panels", "scene", "efficiency", "embedding"}
+    kind : {"curves", "panels", "scene", "efficiency", "embedding", "reliability"}
         curves: losses and validation scores by epoch; panels: mixed patches with chart, prediction and
         difference; scene: the map of a scene; efficiency: scores by the share of the training scenes;
         embedding: patches by their features, and how often their nearest neighbours in other scenes
-        are of the same kind.
+        are of the same kind; reliability: how often each degree of confidence is right.
     output_file : Path
         Figure; for an embedding its numbers too, in a .json file of the same name.
     input_files : sequence of Path
         curves: log.csv or folders of trainings; efficiency: efficiency.json or their folders;
-        scene: one map of predict.
+        scene: one map of predict; reliability: scores of evaluate as .json.
     labels : sequence of str
         Labels of the input files; by default the names of their folders.
     checkpoint, patch_dir : Path, optional
@@ -131,10 +144,11 @@ def plot(
 def _draw_files(
     kind: Kind, files: Sequence[Path], labels: Sequence[str], score: str, report: Report
 ) -> Figure:
-    if kind == "scene":
+    if kind in ("scene", "reliability"):
         if len(files) != 1 or labels:
-            raise InputError(f"scene: expected one map of predict and no labels, found {len(files)}")
-        return _draw_scene(files[0], report)
+            source = "map of predict" if kind == "scene" else "file of evaluate"
+            raise InputError(f"{kind}: expected one {source} and no labels, found {len(files)}")
+        return (_draw_scene if kind == "scene" else draw_reliability_figure)(files[0], report)
     draw: dict[str, Callable[[Mapping[str, Path]], Figure]] = {
         "curves": lambda named: _draw_curves(named, report),
         "efficiency": lambda named: _draw_efficiency(named, score, report),
@@ -155,10 +169,11 @@ def _draw_curves(named: Mapping[str, Path], report: Report) -> Figure:
     figure = panels.make_figure(9.2, 3.6)
     left, right = figure.subplots(1, 2)
     panels.draw_losses(left, logs)
-    # R2 is drawn first where it chooses the best epoch.
-    has_r2 = all("r2" in log for log in logs.values())
-    order = sorted(_CURVES, key=lambda name: name != "r2") if has_r2 else _CURVES
-    panels.draw_validation(right, logs, {name: SCORES[name] for name in order})
+    # The score that chooses the best epoch is drawn first.
+    leading = [name for name in _LEADING if all(name in log for log in logs.values())]
+    curves = _CURVES_OF_HEADS if leading[:1] == ["combined"] else _CURVES
+    order = sorted(curves, key=lambda name: name not in leading[:1])
+    panels.draw_validation(right, logs, {name: curves[name] for name in order})
     for label, log in logs.items():
         report.values[label] = {"epochs": len(log["epoch"])}
     return figure
@@ -213,10 +228,13 @@ def _draw_efficiency(named: Mapping[str, Path], score: str, report: Report) -> F
 def _draw_scene(path: Path, report: Report) -> Figure:
     scene_map, attributes = read_scene_map(path)
     lines, samples = scene_map.surface.shape
-    names = list(scene_map.layers)
-    width = 4.3
-    figure = panels.make_figure((1 + len(names)) * width, width * lines / samples + 0.75)
-    axes = figure.subplots(1, 1 + len(names))
+    names = _choose_layers(scene_map)
+    width, rows = 4.3, -(-(1 + len(names)) // _MOST_COLUMNS)
+    columns = -(-(1 + len(names)) // rows)
+    figure = panels.make_figure(columns * width, rows * (width * lines / samples + 0.35) + 0.4)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[1 + len(names) :]:
+        ax.set_axis_off()
     codes = panels.thin_image(scene_map.surface)
     thinning = -(-samples // codes.shape[1])
     panels.draw_codes(axes[0], codes, panels.SURFACE)
@@ -225,10 +243,15 @@ def _draw_scene(path: Path, report: Report) -> Figure:
     }
     axes[0].set_title("water and ice", fontsize=_TITLE - 1)
     panels.draw_legend(figure, present)
-    for ax, name in zip(axes[1:], names, strict=True):
+    for ax, name in zip(axes[1:], names, strict=False):
         values = panels.thin_image(scene_map.layers[name])
-        image = panels.draw_percent(ax, values, land=codes == LAND)
         ax.set_title(name.replace("_", " "), fontsize=_TITLE - 1)
+        if name in panels.TYPES:
+            panels.draw_types(figure, ax, values, name, land=codes == LAND)
+            continue
+        is_doubt = name.endswith(("_uncertainty", "_disagreement"))
+        colours = palette.RATIO if is_doubt else palette.ICE
+        image = panels.draw_percent(ax, values, land=codes == LAND, colours=colours)
         panels.draw_colour_bar(figure, image, "percent", ax=ax, shrink=0.9, pad=0.02)
     panels.draw_compass(axes[0], scene_map.positions)
     panels.draw_scale_bar(axes[0], codes.shape[1], thinning)
@@ -241,6 +264,15 @@ def _draw_scene(path: Path, report: Report) -> Figure:
     )
     report.values["shape"] = [lines, samples]
     return figure
+
+
+def _choose_layers(scene_map: SceneMap) -> list[str]:
+    """Layers of a map that are drawn: of many the concentration and classes, then uncertainties."""
+    names = list(scene_map.layers)
+    if len(names) < _MOST_COLUMNS:
+        return names
+    shown = [name for name in names if name in panels.TYPES or name == "ice_concentration"]
+    return shown + [name for name in names if name.endswith("_uncertainty")]
 
 
 def _average_longitude(longitude: np.ndarray) -> float:

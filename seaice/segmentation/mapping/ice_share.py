@@ -23,7 +23,7 @@ from seaice.gridding.file import (
 )
 from seaice.grids import Grid
 from seaice.open_file import open_netcdf
-from seaice.segmentation.data.labels import ICE
+from seaice.segmentation.data.labels import ICE, WATER
 from seaice.segmentation.mapping.scene_map import SceneMap
 from seaice.sources.ai4arctic.tables import PIXEL_METRES
 
@@ -31,8 +31,9 @@ _BAND = 128  # lines at a time
 _DIMENSIONS = ("time", "y", "x")
 
 
-def define_variables(names: tuple[str, ...]) -> tuple[Variable, ...]:
-    """Define the variables of a file of ice shares; ``names`` are the layers of the map."""
+def define_variables(scene_map: SceneMap) -> tuple[Variable, ...]:
+    """Define the variables of a file of ice shares by the layers of the map."""
+    names = tuple(scene_map.layers)
     if "ice_concentration" in names:
         text = "sea ice concentration, mean of what is expected of an ice chart"
     else:
@@ -64,7 +65,8 @@ def define_variables(names: tuple[str, ...]) -> tuple[Variable, ...]:
     ]
     if "ice_probability" in names:
         attributes = {
-            "long_name": "mean probability of ice of the pixels, not calibrated",
+            "long_name": "mean probability of ice of the pixels, "
+            + ("calibrated on validation scenes" if scene_map.calibrated else "not calibrated"),
             "units": "1",
             "cell_methods": "area: mean",
             "ancillary_variables": "pixel_count",
@@ -85,7 +87,7 @@ def compute_fields(scene_map: SceneMap, grid: Grid) -> dict[str, np.ndarray]:
     # The mean of concentrations is the share of ice; without them pixels of ice are counted.
     is_ice = scene_map.surface == ICE
     shares = is_ice.astype(np.float32) if concentration is None else concentration
-    has_value = np.isfinite(next(iter(scene_map.layers.values())))
+    has_value = (scene_map.surface == WATER) | is_ice
     sums = {"sea_ice_conc": (BucketAccumulator(grid), shares)}
     if "ice_probability" in scene_map.layers:
         sums["probability_mean"] = (BucketAccumulator(grid), scene_map.layers["ice_probability"])
@@ -125,7 +127,7 @@ def write_ice_share(path: Path, scene_map: SceneMap, grid: Grid, attributes: Map
         path,
         grid=grid,
         steps=[TimeStep(day, day)],
-        variables=define_variables(tuple(scene_map.layers)),
+        variables=define_variables(scene_map),
         fields=lambda number: fields,
         attributes={**attributes, "time_coverage_start": format_timestamp(scene_map.start)},
     )

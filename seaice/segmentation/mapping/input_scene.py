@@ -182,6 +182,10 @@ class ScaledImage:
         """Refuse brightness temperatures, which an image does not hold."""
         raise InputError(f"expected AMSR2, which the network was trained with, found none: {self.path}")
 
+    def read_era5(self) -> np.ndarray:
+        """Refuse fields of ERA5, which an image does not hold."""
+        raise InputError(f"expected ERA5, which the network was trained with, found none: {self.path}")
+
     def read_positions(self) -> Geolocation:
         """Positions of the pixels."""
         return self.image.positions

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -23,6 +23,8 @@ from seaice.segmentation.data.labels import (
     ICE,
     WATER,
 )
+from seaice.segmentation.heads.head import list_heads
+from seaice.segmentation.mapping.head_layers import LayerPlan, list_all_layers, make_predictor
 from seaice.segmentation.mapping.ice_share import (
     compare_with_cube,
     read_cube_grid,
@@ -35,12 +37,7 @@ from seaice.segmentation.mapping.input_scene import (
     list_inputs,
     open_input,
 )
-from seaice.segmentation.mapping.predict_scene import (
-    LAYERS,
-    TILE_SIZE,
-    make_predictor,
-    map_scene,
-)
+from seaice.segmentation.mapping.predict_scene import TILE_SIZE, map_scene
 from seaice.segmentation.mapping.scene_map import (
     read_parameters,
     write_rasters,
@@ -63,7 +60,11 @@ class MappingSettings:
 
     Attributes
     ----------
-    model : TrainedModel
+    models : tuple of TrainedModel
+        Of one task; their predictions are averaged.
+    plan : LayerPlan
+    flips : bool
+        Predict tiles also mirrored.
     tile, overlap : int
         Pixels.
     batch_size : int
@@ -79,7 +80,9 @@ class MappingSettings:
     image : ImageOptions
     """
 
-    model: TrainedModel
+    models: tuple[TrainedModel, ...]
+    plan: LayerPlan
+    flips: bool
     tile: int
     overlap: int
     batch_size: int
@@ -90,6 +93,11 @@ class MappingSettings:
     force: bool
     checkpoint: dict[str, str]
     image: ImageOptions
+
+    @property
+    def model(self) -> TrainedModel:
+        """The first model; the others have the same task, inputs and rule."""
+        return self.models[0]
 
 
 class MapFiles(NamedTuple):
@@ -102,11 +110,12 @@ class MapFiles(NamedTuple):
 
 def predict(
     *,
-    checkpoint: Path,
+    checkpoint: Sequence[Path],
     scene: Path,
     output_dir: Path,
     tile: Count | None = None,
     overlap: Annotated[int, Range(0, unit="N")] | None = None,
+    flips: bool = False,
     batch_size: Count = 8,
     ice_share_grid: str | None = None,
     geotiff: bool = True,
@@ -119,14 +128,18 @@ def predict(
 ) -> Report:
     """Map water and ice in whole scenes, by overlapping tiles that are blended into each other.
 
+    Heads of stage of development and floe size give layers of their classes. Beside them, and beside
+    everything where several checkpoints or mirrored tiles are averaged, stand layers of uncertainty
+    and of the disagreement of the members.
+
     For each scene: ``SCENE_ice.nc`` on its own lines and samples, ``SCENE_ice_share.nc`` with the
     share of ice in the cells of a grid, and GeoTIFFs of 80 m in a polar stereographic projection. Maps
     that exist and were made of the same scene by the same model are kept.
 
     Parameters
     ----------
-    checkpoint : Path
-        ``best.pt`` of a training.
+    checkpoint : sequence of Path
+        ``best.pt`` of a training; of several with the same task and inputs predictions are averaged.
     scene : Path
         Scene of AI4Arctic (``*_prep.nc``), Sentinel-1 product EW GRDM in SAFE format (folder or zip),
         GeoTIFF of sigma nought, or a folder of them.
@@ -136,6 +149,8 @@ def predict(
         Pixels along a side; by default those of the patches the model was trained on.
     overlap : int, optional
         Pixels that neighbouring tiles share, at most half a tile; by default a quarter of one.
+    flips : bool
+        Predict each tile also mirrored, four times in all, and average.
     batch_size : int
         Tiles at a time on a GPU, where the last digits depend on it. A processor takes one.
     ice_share_grid : str, optional
@@ -174,22 +189,28 @@ def predict(
         raise InputError(f"no such scene or folder of scenes: {scene}")
     paths = list_inputs(scene)
     grid = _choose_grid(ice_share_grid, cube_file)
-    model = load_model(Path(checkpoint), device)
-    tile, overlap = _choose_tiles(model, tile, overlap, batch_size)
+    checkpoints = [checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint)
+    models = _load_models([Path(path) for path in checkpoints], device)
+    tile, overlap = _choose_tiles(models[0], tile, overlap, batch_size)
     cube_file = None if cube_file is None else Path(cube_file)
-    described = {"file": Path(checkpoint).name, "sha256": digest_file(Path(checkpoint))}
+    has_types = any(head.is_type for head in list_heads(models[0].task))
     settings = MappingSettings(
-        model,
-        tile,
-        overlap,
-        batch_size,
-        grid,
-        geotiff,
-        cube_file,
-        output_dir,
-        force,
-        described,
-        ImageOptions(noise, None if bands is None else tuple(bands), unit),
+        models=models,
+        plan=LayerPlan(models[0].task, with_uncertainty=has_types or flips or len(models) > 1),
+        flips=flips,
+        tile=tile,
+        overlap=overlap,
+        batch_size=batch_size,
+        grid=grid,
+        geotiff=geotiff,
+        cube_file=cube_file,
+        output_dir=output_dir,
+        force=force,
+        checkpoint={
+            "file": " ".join(Path(path).name for path in checkpoints),
+            "sha256": " ".join(digest_file(Path(path)) for path in checkpoints),
+        },
+        image=ImageOptions(noise, None if bands is None else tuple(bands), unit),
     )
     output_dir.mkdir(parents=True, exist_ok=True)
     report = Report()
@@ -203,6 +224,21 @@ def predict(
                 report.failed.append(str(error))
             progress.unit(path.stem)
     return report
+
+
+def _load_models(checkpoints: Sequence[Path], device: str) -> tuple[TrainedModel, ...]:
+    """Load the models whose predictions are averaged, which must predict the same of the same."""
+    models = tuple(load_model(path, device) for path in checkpoints)
+    if not models:
+        raise InputError("expected a checkpoint, found none; give best.pt of a training")
+    for path, model in zip(checkpoints, models, strict=True):
+        for name in ("task", "inputs", "rule"):
+            if getattr(model, name) != getattr(models[0], name):
+                raise InputError(
+                    f"expected checkpoints of one {name}, found {getattr(models[0], name)} in "
+                    f"{checkpoints[0]} and {getattr(model, name)} in {path}; map with each alone"
+                )
+    return models
 
 
 def _choose_grid(name: str | None, cube_file: Path | None) -> Grid | None:
@@ -275,7 +311,7 @@ def _format_comparison(comparison: Mapping[str, Any]) -> str:
 
 
 def _name_files(settings: MappingSettings, stem: str) -> MapFiles:
-    layers = ("surface_class", *LAYERS[settings.model.task])
+    layers = ("surface_class", *settings.plan.names)
     folder = settings.output_dir
     rasters = {name: _name_raster(settings, stem, name) for name in layers} if settings.geotiff else {}
     return MapFiles(folder / f"{stem}_ice.nc", folder / f"{stem}_ice_share.nc", rasters)
@@ -289,7 +325,9 @@ def _list_parameters(settings: MappingSettings, path: Path) -> dict[str, Any]:
     """All that the map depends on; the size of batches is not among it."""
     metadata = settings.model.metadata
     grid = settings.grid
-    return {
+    # A map without mirrored tiles has the parameters of maps made before there were any.
+    flips = {"flips": True} if settings.flips else {}
+    return flips | {
         "scene": path.stem,
         "scene_sha256": _hash_scene(path),
         "checkpoint": settings.checkpoint["file"],
@@ -324,7 +362,7 @@ def _read_existing(
         are_complete = all(file.is_file() for file in (files.share, *files.rasters.values()))
         return numbers if are_complete else None
     if not settings.force:
-        changed = [key for key in parameters if earlier.get(key) != parameters[key]]
+        changed = [key for key in parameters | earlier if earlier.get(key) != parameters.get(key)]
         raise InputError(
             f"expected no map or one with the same settings, found {files.scene} with another "
             f"{', '.join(changed)}; choose another --output_dir, or --force to replace it"
@@ -339,14 +377,15 @@ def _make_map(
     scene = open_input(path, settings.model.metadata, settings.image)
     scene_map = map_scene(
         scene,
-        make_predictor(settings.model),
-        LAYERS[settings.model.task],
+        make_predictor(settings.models, settings.plan, flips=settings.flips),
+        settings.plan,
         settings.model.rule,
-        with_amsr2=settings.model.inputs == "sar+amsr2",
+        inputs=settings.model.inputs,
         tile=settings.tile,
         overlap=settings.overlap,
         batch_size=settings.batch_size,
     )
+    scene_map = replace(scene_map, calibrated=all(model.temperatures for model in settings.models))
     attributes = _make_attributes(settings, scene, parameters)
     grid = settings.grid
     if grid is None:
@@ -354,7 +393,7 @@ def _make_map(
     # Files of an earlier map are removed first, so that an interrupted run does not leave them beside
     # new ones as if they belonged together.
     files.scene.unlink(missing_ok=True)
-    for name in {"surface_class"}.union(*LAYERS.values()):
+    for name in ("surface_class", *list_all_layers()):
         _name_raster(settings, path.stem, name).unlink(missing_ok=True)
     title = {"title": "Share of ice in a SAR scene by cell"}
     write_ice_share(files.share, scene_map, grid, attributes | title)

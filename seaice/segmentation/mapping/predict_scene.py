@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from seaice import InputError
+from seaice.segmentation.data.inputs import DISTANCE, INCIDENCE, list_channels
 from seaice.segmentation.data.labels import (
     ICE,
     WATER,
     LabelRule,
 )
+from seaice.segmentation.mapping.head_layers import LayerPlan
 from seaice.segmentation.mapping.input_scene import MapInput
 from seaice.segmentation.mapping.scene_map import (
     LAND,
@@ -21,68 +22,42 @@ from seaice.segmentation.mapping.scene_map import (
     find_land,
 )
 from seaice.segmentation.mapping.scene_projection import expect_image
-from seaice.segmentation.mapping.tiles import (
-    Predict,
-    blend_tiles,
+from seaice.segmentation.mapping.tiles import Predict, iterate_bands
+from seaice.sources.ai4arctic.scene import (
+    AMSR2_CHANNELS,
+    ERA5_FIELDS,
+    SAR_CHANNELS,
 )
 
-if TYPE_CHECKING:
-    from seaice.segmentation.networks.checkpoint import TrainedModel
-
-# Layers of the map, by the task of the network.
-LAYERS: Mapping[str, tuple[str, ...]] = {
-    "classes": ("ice_probability",),
-    "sic": ("ice_probability", "ice_concentration"),
-    "sic-regression": ("ice_concentration",),
-}
 # Pixels along a side.
 TILE_SIZE = 224
 
 
-def make_predictor(model: TrainedModel) -> Predict:
-    """Make a function of arrays from a model; its output channels are the layers of the task."""
-    import torch
-
-    from seaice.segmentation.data.targets import compute_concentration
-
-    device = next(model.network.parameters()).device
-
-    def predict_batch(images: np.ndarray) -> np.ndarray:
-        predictions = model.predict(torch.from_numpy(images).to(device))
-        layers = {"ice_concentration": compute_concentration(predictions, model.task)}
-        if model.task == "classes":
-            layers["ice_probability"] = layers["ice_concentration"]
-        elif model.task == "sic":
-            layers["ice_probability"] = predictions[:, model.rule.first_ice_class :].sum(dim=1)
-        return torch.stack([layers[name] for name in LAYERS[model.task]], dim=1).cpu().numpy()
-
-    def predict_singly(images: np.ndarray) -> np.ndarray:
-        return np.concatenate([predict_batch(images[k : k + 1]) for k in range(len(images))])
-
-    # The last bits of a convolution depend on the batch. A processor gains nothing from large ones.
-    return predict_singly if device.type == "cpu" else predict_batch
-
-
 def classify_surface(layers: Mapping[str, np.ndarray], rule: LabelRule) -> np.ndarray:
-    """Classify pixels as water or ice, as scores count them, uint8; missing where layers are NaN."""
+    """Classify pixels as water or ice, as scores count them, uint8; missing where layers are NaN.
+
+    Without a layer of concentration or probability ice is what has a type of ice.
+    """
     level = layers.get("ice_concentration")
     with np.errstate(invalid="ignore"):
-        if level is None:
+        if level is not None:
+            is_ice = np.rint(level * 10) >= rule.first_ice_class
+        elif "ice_probability" in layers:
             is_ice = layers["ice_probability"] > 0.5
         else:
-            is_ice = np.rint(level * 10) >= rule.first_ice_class
-    has_value = np.isfinite(next(iter(layers.values())))
-    surface: np.ndarray = np.where(has_value, np.where(is_ice, ICE, WATER), MISSING).astype(np.uint8)
-    return surface
+            is_ice = next(layer for layer in layers.values() if layer.dtype == np.uint8) > 0
+    first = next(layer for layer in layers.values() if layer.dtype != np.uint8)
+    surface: np.ndarray = np.where(np.isfinite(first), np.where(is_ice, ICE, WATER), MISSING)
+    return surface.astype(np.uint8)
 
 
 def map_scene(
     scene: MapInput,
     predict: Predict,
-    names: tuple[str, ...],
+    plan: LayerPlan,
     rule: LabelRule,
     *,
-    with_amsr2: bool = False,
+    inputs: str = "sar",
     tile: int = TILE_SIZE,
     overlap: int = TILE_SIZE // 4,
     batch_size: int = 8,
@@ -93,12 +68,12 @@ def map_scene(
     ----------
     scene : Scene or ScaledImage
     predict : callable
-        See :func:`seaice.segmentation.mapping.tiles.blend_tiles`; its channels are ``names``.
-    names : tuple of str
-        Names of the layers.
+        See :func:`seaice.segmentation.mapping.tiles.iterate_bands`; its channels are the numbers that
+        the plan averages.
+    plan : LayerPlan
     rule : LabelRule
-    with_amsr2 : bool
-        Whether the images have the brightness temperatures too.
+    inputs : str
+        Channels of the images, see :func:`seaice.segmentation.data.inputs.list_channels`.
     tile, overlap, batch_size : int
 
     Raises
@@ -108,17 +83,46 @@ def map_scene(
     """
     start = scene.start
     # Variables that a scene may lack are read before the prediction, which takes long.
-    amsr2, positions = scene.read_amsr2() if with_amsr2 else None, scene.read_positions()
+    channels = list_channels(inputs)
+    pixels, cells, positions = *_read_channels(scene, channels), scene.read_positions()
     expect_image(positions, scene.spacing)
     land, has_sar = find_land(scene), (scene.read_sar() != 0).any(axis=0)
     if not (has_sar & ~land).any():
         raise InputError("expected pixels of water or ice, found all land or without SAR; give another")
-    fields = blend_tiles(
-        scene.read_sar(), predict, amsr2=amsr2, size=tile, overlap=overlap, batch_size=batch_size
+    bands = iterate_bands(
+        pixels,
+        predict,
+        coarse=cells,
+        has_sar=has_sar,
+        size=tile,
+        overlap=overlap,
+        batch_size=batch_size,
     )
-    fields[:, land] = np.nan
-    # Rounding of the weights may lead a little out of 0 to 1.
-    layers = dict(zip(names, np.clip(fields, 0, 1, out=fields), strict=True))
+    layers: dict[str, np.ndarray] = {}
+    for first, band in bands:
+        lines = slice(first, first + band.shape[1])
+        band[:, land[lines]] = np.nan
+        for name, layer in plan.finish(band).items():
+            layers.setdefault(name, np.empty(land.shape, layer.dtype))[lines] = layer
     surface = classify_surface(layers, rule)
     surface[land & has_sar] = LAND
     return SceneMap(surface, layers, positions, start)
+
+
+def _read_channels(
+    scene: MapInput, channels: Sequence[str]
+) -> tuple[list[np.ndarray], np.ndarray | None]:
+    """Read the channels of a scene: those of every pixel, and those of the cells of 2 km."""
+    read = dict(zip(SAR_CHANNELS, scene.read_sar(), strict=True))
+    if INCIDENCE in channels:
+        read[INCIDENCE] = np.nan_to_num(scene.read_incidence(), nan=0.0)
+    if DISTANCE in channels:
+        read[DISTANCE] = np.nan_to_num(scene.read_distance(), nan=0.0)
+    cells = [
+        coarse[[name in channels for name in names]]
+        for names, read_cells in ((AMSR2_CHANNELS, scene.read_amsr2), (ERA5_FIELDS, scene.read_era5))
+        if set(names) & set(channels)
+        for coarse in (read_cells(),)
+    ]
+    pixels = [read[name] for name in channels if name in read]
+    return pixels, np.concatenate(cells) if cells else None

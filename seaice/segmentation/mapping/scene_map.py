@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from seaice.segmentation.data.labels import (
     WATER,
 )
 from seaice.segmentation.mapping.geotiff import write_geotiff
+from seaice.segmentation.mapping.head_layers import TYPES
 from seaice.segmentation.mapping.input_scene import MapInput
 from seaice.segmentation.mapping.scene_projection import SceneProjection
 from seaice.sources.ai4arctic.geolocation import Geolocation
@@ -34,18 +36,14 @@ SURFACE_CLASSES = {"water": WATER, "ice": ICE, "land": LAND, "missing": MISSING}
 _BAND = 256  # lines at a time
 FRACTION_FILL = cf.CONCENTRATION_FILL
 PACKING = {"scale_factor": cf.CONCENTRATION_SCALE, "valid_range": np.array([0, 10000], np.int16)}
-_LAYER_ATTRIBUTES: Mapping[str, dict[str, Any]] = {
-    "ice_probability": {
-        "long_name": "probability of ice as the network gives it, not calibrated",
-        "units": "1",
-        "ancillary_variables": "surface_class",
-    },
-    "ice_concentration": {
-        "standard_name": "sea_ice_area_fraction",
-        "long_name": "sea ice concentration that is expected of an ice chart",
-        "units": "1",
-        "ancillary_variables": "surface_class",
-    },
+_TYPE_NAMES: Mapping[str, tuple[str, ...]] = dict(TYPES.values())
+_FIRST_WORDS = ("ice_probability", "ice_concentration", *_TYPE_NAMES)
+_LONG_NAMES: Mapping[str, str] = {
+    "ice_probability": "probability of ice as the network gives it",
+    "ice_concentration": "sea ice concentration that is expected of an ice chart",
+    "stage_of_development": "stage of development of sea ice, most probable class of an ice chart",
+    "floe_size": "floe size of sea ice, most probable class of an ice chart",
+    "ice_concentration_uncertainty": "standard deviation of the sea ice concentration that is expected",
 }
 
 
@@ -57,17 +55,51 @@ class SceneMap:
     ----------
     surface : ndarray of uint8, shape (lines, samples)
         Values of :data:`SURFACE_CLASSES`.
-    layers : dict of str to ndarray of float32, shape (lines, samples)
-        ``ice_probability``, ``ice_concentration``, 0..1; NaN on land and without SAR.
+    layers : dict of str to ndarray, shape (lines, samples)
+        By the names of :class:`seaice.segmentation.mapping.head_layers.LayerPlan`: float32 from 0 to 1,
+        NaN on land and without SAR, or types of ice as uint8, 255 on land and without SAR.
     positions : Geolocation
     start : datetime
         UTC, of the scene.
+    calibrated : bool
+        Whether a temperature was fitted to the probabilities.
     """
 
     surface: np.ndarray
     layers: dict[str, np.ndarray]
     positions: Geolocation
     start: datetime
+    calibrated: bool = False
+
+
+def describe_layer(name: str, scene_map: SceneMap) -> dict[str, Any]:
+    """Attributes of a layer in a file."""
+    trust = "calibrated on validation scenes" if scene_map.calibrated else "not calibrated"
+    further = [other for other in scene_map.layers if other.startswith(f"{name}_")]
+    attributes: dict[str, Any] = {"ancillary_variables": " ".join(["surface_class", *further])}
+    if name in _TYPE_NAMES:
+        kinds = [re.sub("[- ]", "_", kind) for kind in _TYPE_NAMES[name]]
+        flags = {"flag_values": np.arange(len(kinds), dtype=np.uint8), "flag_meanings": " ".join(kinds)}
+        return {"long_name": _LONG_NAMES[name], **flags, **attributes}
+    base, _, end = name.rpartition("_")
+    spoken = base.replace("_", " ")
+    if end == "disagreement":
+        text = "tiles, mirrored images and checkpoints about "
+        text = (
+            f"disagreement of {text}{spoken}"
+            if base in _TYPE_NAMES
+            else (f"standard deviation of {spoken} between tiles, mirrored images and checkpoints")
+        )
+    elif name in _LONG_NAMES:
+        text = _LONG_NAMES[name] + (f", {trust}" if name == "ice_probability" else "")
+    elif end == "uncertainty":
+        text = f"entropy of the probabilities of {spoken}, as a share of the largest, {trust}"
+    else:
+        text = f"probability of the class of {spoken}, {trust}"
+    attributes = {"long_name": text, "units": "1", **attributes, **PACKING}
+    if name == "ice_concentration":
+        attributes = {"standard_name": "sea_ice_area_fraction", **attributes}
+    return attributes
 
 
 def find_land(scene: MapInput) -> np.ndarray:
@@ -104,7 +136,9 @@ def write_scene_map(
     }
     layers = {"surface_class": Layer(scene_map.surface, surface_attributes)}
     for name, values in scene_map.layers.items():
-        layers[name] = Layer(pack_fractions(values), _LAYER_ATTRIBUTES[name] | PACKING, FRACTION_FILL)
+        is_type = name in _TYPE_NAMES
+        stored, fill = (values, MISSING) if is_type else (pack_fractions(values), FRACTION_FILL)
+        layers[name] = Layer(stored, describe_layer(name, scene_map), fill)
     write_layers(path, layers, scene_map.positions, scene_map.start, attributes, locked=locked)
 
 
@@ -244,9 +278,9 @@ def read_scene_map(path: Path) -> tuple[SceneMap, dict[str, Any]]:
     """
     try:
         with open_netcdf(path) as dataset:
-            names = [name for name in _LAYER_ATTRIBUTES if name in dataset.variables]
+            names = [name for name in dataset.variables if name.startswith(_FIRST_WORDS)]
             surface = np.asarray(dataset["surface_class"][:].filled(MISSING))
-            layers = {name: np.ma.filled(dataset[name][:].astype(np.float32), np.nan) for name in names}
+            layers = {name: _read_layer(dataset[name]) for name in names}
             lat, lon = (_read_corners(dataset[name], surface.shape) for name in ("lat", "lon"))
             start = datetime.fromtimestamp(float(dataset["time"][...]), UTC)
             attributes = {name: dataset.getncattr(name) for name in dataset.ncattrs()}
@@ -261,6 +295,12 @@ def read_scene_map(path: Path) -> tuple[SceneMap, dict[str, Any]]:
     ends = np.array([0.0, lines - 1.0]), np.array([0.0, samples - 1.0])
     positions = Geolocation(ends[0], ends[1], lat, lon, (lines, samples))
     return SceneMap(surface, layers, positions, start), attributes
+
+
+def _read_layer(variable: Any) -> np.ndarray:
+    if variable.name in _TYPE_NAMES:
+        return np.asarray(variable[:].filled(MISSING))
+    return np.asarray(np.ma.filled(variable[:].astype(np.float32), np.nan))
 
 
 def _read_corners(variable: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -296,14 +336,19 @@ def write_rasters(paths: Mapping[str, Path], scene_map: SceneMap, step: float) -
     projection = SceneProjection(scene_map.positions, step)
     layers = {"surface_class": scene_map.surface}
     for name, layer in scene_map.layers.items():
+        if name in _TYPE_NAMES:
+            layers[name] = layer
+            continue
         # 2.55 becomes 255, no data.
         percent = np.rint(100 * np.nan_to_num(layer, nan=2.55))
         layers[name] = percent.astype(np.uint8)
     texts = {"surface_class": ", ".join(f"{code} {name}" for name, code in SURFACE_CLASSES.items())}
+    for name, kinds in _TYPE_NAMES.items():
+        texts[name] = ", ".join(f"{code} {kind}" for code, kind in enumerate(kinds)) + ", 255 no value"
     fields = projection.resample([layers[name] for name in paths])
     for (name, path), field in zip(paths.items(), fields, strict=True):
         text = f"{name}: {texts.get(name, 'percent, 255 no value')}"
-        colours = list_surface_colours() if name == "surface_class" else None
+        colours = list_colours(name)
         write_geotiff(
             path,
             field,
@@ -314,13 +359,13 @@ def write_rasters(paths: Mapping[str, Path], scene_map: SceneMap, step: float) -
         )
 
 
-def list_surface_colours() -> list[tuple[int, int, int]]:
-    """Red, green and blue of every class, for all 256 values of a byte."""
-    colours = {
-        WATER: palette.ICE[2],
-        ICE: palette.ICE[-1],
-        LAND: palette.LAND,
-        MISSING: palette.NO_VALUE,
-    }
+def list_colours(name: str) -> list[tuple[int, int, int]] | None:
+    """Red, green and blue of every class of a layer, for all 256 values of a byte; None for percent."""
+    if name == "surface_class":
+        colours = {WATER: palette.ICE[2], ICE: palette.ICE[-1], LAND: palette.LAND}
+    elif name in _TYPE_NAMES:
+        colours = dict(enumerate(palette.ICE_TYPES[: len(_TYPE_NAMES[name])]))
+    else:
+        return None
     codes = [colours.get(value, palette.NO_VALUE).lstrip("#") for value in range(256)]
     return [(int(code[:2], 16), int(code[2:4], 16), int(code[4:], 16)) for code in codes]

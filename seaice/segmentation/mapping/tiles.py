@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -61,32 +61,16 @@ def compute_tile_weights(length: int, size: int, overlap: int) -> np.ndarray:
 
 
 def blend_tiles(
-    sar: np.ndarray,
+    pixels: Sequence[np.ndarray] | np.ndarray,
     predict: Predict,
     *,
-    amsr2: np.ndarray | None = None,
+    coarse: np.ndarray | None = None,
+    has_sar: np.ndarray | None = None,
     size: int = 224,
     overlap: int = 56,
     batch_size: int = 8,
 ) -> np.ndarray:
-    """Predict a whole scene by overlapping tiles.
-
-    Tiles without any SAR are not predicted. Memory is needed for input, output and one batch. Tiles are
-    added in the same order for every batch size, so that sums are rounded alike.
-
-    Parameters
-    ----------
-    sar : ndarray of float32, shape (2, lines, samples)
-        As stored; 0 in both: no SAR. A scene smaller than a tile is continued without SAR.
-    predict : callable
-        Given images (B, C, size, size) float32, returns (B, K, size, size): numbers that can be
-        averaged, such as probabilities.
-    amsr2 : ndarray of float32, shape (14, h, w), optional
-        Cells of 25 x 25 pixels, appended to the channels of the images; NaN becomes 0, the mean of
-        the channel.
-    size, overlap : int
-        Pixels; the overlap is at most half of the size.
-    batch_size : int
+    """Predict a whole scene by overlapping tiles, and join the bands of :func:`iterate_bands`.
 
     Returns
     -------
@@ -96,7 +80,7 @@ def blend_tiles(
     Raises
     ------
     InputError
-        If a number is out of range, no pixel has SAR, or ``predict`` returns another shape.
+        As :func:`iterate_bands`.
 
     Examples
     --------
@@ -105,45 +89,122 @@ def blend_tiles(
     >>> blended.shape, bool(np.allclose(blended, 1))
     ((1, 5, 9), True)
     """
-    _check(sar, amsr2, size, overlap, batch_size)
-    has_sar = (sar[0] != 0) | (sar[1] != 0)
+    bands = iterate_bands(
+        pixels,
+        predict,
+        coarse=coarse,
+        has_sar=has_sar,
+        size=size,
+        overlap=overlap,
+        batch_size=batch_size,
+    )
+    return np.concatenate([band for _, band in bands], axis=1)
+
+
+def iterate_bands(
+    pixels: Sequence[np.ndarray] | np.ndarray,
+    predict: Predict,
+    *,
+    coarse: np.ndarray | None = None,
+    has_sar: np.ndarray | None = None,
+    size: int = 224,
+    overlap: int = 56,
+    batch_size: int = 8,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Predict a whole scene by overlapping tiles; lines that no later tile covers come out at once.
+
+    Tiles without any SAR are not predicted. Memory is needed for the input, one batch and the lines of
+    one tile. Tiles are added in the same order for every batch size, so that sums are rounded alike.
+
+    Parameters
+    ----------
+    pixels : sequence of ndarray of float32, shape (lines, samples), or one array of them
+        Channels as stored. A scene smaller than a tile is continued without SAR.
+    predict : callable
+        Given images (B, C, size, size) float32, returns (B, K, size, size): numbers that can be
+        averaged, such as probabilities.
+    coarse : ndarray of float32, shape (channels, h, w), optional
+        Cells of 25 x 25 pixels, appended to the channels of the images; NaN becomes 0, the mean of
+        the channel.
+    has_sar : ndarray of bool, shape (lines, samples), optional
+        By default where one of the channels is not 0.
+    size, overlap : int
+        Pixels; the overlap is at most half of the size.
+    batch_size : int
+
+    Yields
+    ------
+    first : int
+        First line of the band.
+    band : ndarray of float32, shape (K, n, samples)
+        NaN where there is no SAR.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range, no pixel has SAR, or ``predict`` returns another shape.
+    """
+    _check(pixels, coarse, size, overlap, batch_size)
+    if has_sar is None:
+        has_sar = np.logical_or.reduce([channel != 0 for channel in pixels])
     lines, samples = has_sar.shape
     weights = [compute_tile_weights(length, size, overlap) for length in (lines, samples)]
-    starts = [find_tile_starts(length, size, overlap) for length in (lines, samples)]
-    # Number of the tile along both axes, and its upper left pixel.
-    tiles = (
-        (i, j, int(row), int(column))
-        for i, row in enumerate(starts[0])
-        for j, column in enumerate(starts[1])
-        if has_sar[row : row + size, column : column + size].any()
-    )
-    blended: np.ndarray | None = None
-    for batch in _group_tiles(tiles, batch_size):
-        images = np.stack([_cut_image(sar, amsr2, row, column, size) for _, _, row, column in batch])
+    sums: np.ndarray | None = None
+    first = 0
+    for batch in _group_tiles(_list_tiles(has_sar, size, overlap), batch_size):
+        images = np.stack([_cut_image(pixels, coarse, tile[2], tile[3], size) for tile in batch])
         predictions = _predict_batch(predict, images)
-        if blended is None:
-            blended = np.zeros((predictions.shape[1], lines, samples), np.float32)
+        if sums is None:
+            sums = np.zeros((predictions.shape[1], min(size, lines), samples), np.float32)
         for (i, j, row, column), prediction in zip(batch, predictions, strict=True):
-            part = blended[:, row : row + size, column : column + size]
+            while first < row:
+                count = min(row - first, sums.shape[1])
+                yield first, _blank(sums[:, :count], has_sar[first : first + count])
+                sums = np.concatenate([sums[:, count:], np.zeros_like(sums[:, :count])], axis=1)
+                first += count
+            part = sums[:, :, column : column + size]
             height, width = part.shape[1:]
             weight = weights[0][i, :height, None] * weights[1][j, None, :width]
             part += prediction[:, :height, :width] * weight.astype(np.float32)
-    if blended is None:
+    if sums is None:
         raise InputError("expected pixels with SAR, found none in the scene; give another")
-    blended[:, ~has_sar] = np.nan
-    return blended
+    for start in range(first, lines, sums.shape[1]):
+        band = sums[:, : lines - start] if start == first else np.zeros_like(sums[:, : lines - start])
+        yield start, _blank(band, has_sar[start : start + band.shape[1]])
 
 
-def _check(sar: np.ndarray, amsr2: np.ndarray | None, size: int, overlap: int, batch_size: int) -> None:
-    if sar.ndim != 3 or sar.shape[0] != 2:
-        raise InputError(f"expected SAR of shape (2, lines, samples), found {sar.shape}")
+def _blank(band: np.ndarray, has_sar: np.ndarray) -> np.ndarray:
+    return np.where(has_sar, band, np.float32(np.nan))
+
+
+def _list_tiles(has_sar: np.ndarray, size: int, overlap: int) -> Iterator[tuple[int, int, int, int]]:
+    """Number of every tile with SAR along both axes, and its upper left pixel."""
+    starts = [find_tile_starts(length, size, overlap) for length in has_sar.shape]
+    for i, row in enumerate(starts[0].tolist()):
+        for j, column in enumerate(starts[1].tolist()):
+            if has_sar[row : row + size, column : column + size].any():
+                yield i, j, row, column
+
+
+def _check(
+    pixels: Sequence[np.ndarray] | np.ndarray,
+    coarse: np.ndarray | None,
+    size: int,
+    overlap: int,
+    batch_size: int,
+) -> None:
+    shapes = {channel.shape for channel in pixels}
+    if len(shapes) != 1 or len(min(shapes)) != 2:
+        raise InputError(f"expected channels of one shape (lines, samples), found {sorted(shapes)}")
     if size < 1 or not 0 <= overlap <= size // 2 or batch_size < 1:
         raise InputError(
             f"expected a tile and a batch of at least 1 and an overlap of 0 to half of the tile, found "
             f"tile {size}, overlap {overlap}, batch {batch_size}"
         )
-    if amsr2 is not None and (amsr2.ndim != 3 or 0 in amsr2.shape):
-        raise InputError(f"expected AMSR2 of shape (channels, lines, samples), found {amsr2.shape}")
+    if coarse is not None and (coarse.ndim != 3 or 0 in coarse.shape):
+        raise InputError(
+            f"expected cells of 2 km of shape (channels, lines, samples), found {coarse.shape}"
+        )
 
 
 def _group_tiles(
@@ -154,18 +215,23 @@ def _group_tiles(
 
 
 def _cut_image(
-    sar: np.ndarray, amsr2: np.ndarray | None, row: int, column: int, size: int
+    pixels: Sequence[np.ndarray] | np.ndarray,
+    coarse: np.ndarray | None,
+    row: int,
+    column: int,
+    size: int,
 ) -> np.ndarray:
     """Channels of one tile, (C, size, size) float32."""
-    channels = 2 + (0 if amsr2 is None else amsr2.shape[0])
-    image = np.zeros((channels, size, size), np.float32)
-    part = sar[:, row : row + size, column : column + size]
-    image[:2, : part.shape[1], : part.shape[2]] = part
-    if amsr2 is not None:
-        rows = find_coarse_window(row, size, amsr2.shape[1])
-        columns = find_coarse_window(column, size, amsr2.shape[2])
-        cells = expand_coarse(amsr2[:, rows, columns], (row, column), size)
-        image[2:] = np.nan_to_num(cells, nan=0.0)
+    count = len(pixels)
+    image = np.zeros((count + (0 if coarse is None else len(coarse)), size, size), np.float32)
+    for layer, channel in zip(image, pixels, strict=False):
+        part = channel[row : row + size, column : column + size]
+        layer[: part.shape[0], : part.shape[1]] = part
+    if coarse is not None:
+        rows = find_coarse_window(row, size, coarse.shape[1])
+        columns = find_coarse_window(column, size, coarse.shape[2])
+        cells = expand_coarse(coarse[:, rows, columns], (row, column), size)
+        image[count:] = np.nan_to_num(cells, nan=0.0)
     return image
 
 

@@ -12,15 +12,13 @@ from seaice import InputError
 from seaice.runtime.networks import checkpoint_file
 from seaice.runtime.networks.checkpoint_file import TRAIN_AGAIN, load_state
 from seaice.runtime.networks.device import choose_device
+from seaice.segmentation.data.inputs import count_channels, list_channels
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.splits import Split
-from seaice.segmentation.data.targets import convert_logits, count_outputs
+from seaice.segmentation.heads.head import count_outputs
+from seaice.segmentation.heads.targets import convert_logits
 from seaice.segmentation.networks.registry import build_network
-from seaice.sources.ai4arctic.tables import (
-    AMSR2_CHANNELS,
-    SAR_CHANNELS,
-    SCALING,
-)
+from seaice.sources.ai4arctic.tables import SCALING
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +43,6 @@ def describe_model(
     *, model: str, options: Mapping[str, Any], inputs: str, channels: int, task: str, rule: LabelRule
 ) -> dict[str, Any]:
     """Describe a model for its checkpoints: all they hold of it besides the weights."""
-    names = (*SAR_CHANNELS, *AMSR2_CHANNELS)[:channels]
     return {
         "format": FORMAT,
         "software": seaice.__version__,
@@ -57,7 +54,7 @@ def describe_model(
         "ice_threshold": float(rule.ice_threshold),
         "label_rule": rule.describe(),
         # Mean and standard deviation of every channel: stored = (value - mean) / deviation.
-        "scaling": {name: list(SCALING[name]) for name in names},
+        "scaling": {name: list(SCALING[name]) for name in list_channels(inputs)},
     }
 
 
@@ -78,6 +75,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     )
 
 
+def get_temperatures(content: Mapping[str, Any]) -> dict[str, float]:
+    """Temperatures of a checkpoint by head; empty if it was not calibrated."""
+    return {str(name): float(value) for name, value in (content.get("temperatures") or {}).items()}
+
+
 @dataclass(frozen=True)
 class TrainedModel:
     """A network with its weights, in evaluation mode.
@@ -86,7 +88,8 @@ class TrainedModel:
     ----------
     network : nn.Module
     rule : LabelRule
-    inputs : {"sar", "sar+amsr2"}
+    inputs : str
+        See :func:`seaice.segmentation.data.inputs.list_channels`.
     task : str
     metadata : dict
         All else that the checkpoint holds: model, options, split_digest, epoch, metrics, settings.
@@ -98,6 +101,11 @@ class TrainedModel:
     task: str
     metadata: dict[str, Any]
 
+    @property
+    def temperatures(self) -> dict[str, float]:
+        """Temperature of each head that is calibrated, by its name."""
+        return get_temperatures(self.metadata)
+
     def predict(self, images: torch.Tensor) -> torch.Tensor:
         """Predict images (B, channels, H, W); returns (B, K, H, W), see :func:`convert_logits`."""
         import torch
@@ -105,7 +113,7 @@ class TrainedModel:
         from seaice.segmentation.networks.backbone import run_network
 
         with torch.inference_mode():
-            return convert_logits(run_network(self.network, images), self.task)
+            return convert_logits(run_network(self.network, images), self.task, self.temperatures)
 
 
 def load_model(path: Path, device: str = "cpu") -> TrainedModel:
@@ -122,8 +130,6 @@ def load_model(path: Path, device: str = "cpu") -> TrainedModel:
     InputError
         If the device does not exist, the file is no checkpoint, or the weights do not fit its network.
     """
-    from seaice.segmentation.data.patch_dataset import count_channels
-
     chosen_device = choose_device(device)
     content = read_checkpoint(path)
     channels = count_channels(content["inputs"])

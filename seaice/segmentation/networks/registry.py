@@ -86,9 +86,10 @@ def build_network(name: str, *, channels: int, classes: int, **options: Any) -> 
         If there is no such network or option, or its library is not installed.
     """
     family = find_family(name)
-    if channels < SAR_COUNT or classes < 1:
+    least = SAR_COUNT if has_backbone(name) else 1
+    if channels < least or classes < 1:
         raise InputError(
-            f"expected at least {SAR_COUNT} channels and 1 class, found {channels} and {classes}"
+            f"expected at least {least} channels and 1 class for {name}, found {channels} and {classes}"
         )
     try:
         if family == "unet":

@@ -22,14 +22,15 @@ from seaice.runtime.atomic_write import (
 from seaice.runtime.digests import digest_file
 from seaice.runtime.json_files import parse_json, write_json
 from seaice.runtime.options import Count, Range, Share
+from seaice.segmentation.data.inputs import list_channels
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import read_manifest
 from seaice.segmentation.data.splits import SCORED_PARTS, ScoredPart, SplitMode, load_split
-from seaice.segmentation.data.targets import Inputs, Task
 from seaice.segmentation.evaluation.metrics import (
     compute_seed_interval,
     round_for_json,
 )
+from seaice.segmentation.heads.head import Task, join_tasks
 from seaice.segmentation.study.evaluate import (
     evaluate,
     format_score,
@@ -54,8 +55,8 @@ def data_efficiency(
     mode: Mode = "scratch",
     options: Sequence[str] = (),
     weights: str | None = None,
-    inputs: Sequence[Inputs] = ("sar",),
-    task: Task = "classes",
+    inputs: Sequence[str] = ("sar",),
+    task: Sequence[Task] = ("classes",),
     ice_threshold: Share = 0.20,
     epochs: Count = 20,
     updates: Count | None = None,
@@ -96,8 +97,8 @@ def data_efficiency(
         Number of epochs; each ends with a validation.
     updates : int, optional
         Number of updates for ``equal="updates"``.
-    inputs : sequence of {"sar", "sar+amsr2"}
-        Channels that the models get as input.
+    inputs : sequence of str
+        Channels that the models get as input, such as sar and sar+amsr2.
     model, mode, options, weights, task, ice_threshold, learning_rate, batch_size, patience, \
     augment, seed, device, workers, precision
         See :func:`seaice.segmentation.training.train.train`.
@@ -128,7 +129,7 @@ def data_efficiency(
         "mode": mode,
         "options": tuple(options),
         "weights": weights,
-        "task": task,
+        "task": join_tasks(task),
         "ice_threshold": ice_threshold,
         "epochs": epochs,
         "updates": updates if equal == "updates" else None,
@@ -166,12 +167,10 @@ def _check(
     epochs: int,
     updates: int | None,
 ) -> None:
-    from seaice.segmentation.data.patch_dataset import count_channels
-
     if not inputs or len(set(inputs)) < len(inputs):
         raise InputError(f"expected inputs, each once, found {', '.join(inputs) or 'none'}")
     for run_inputs in inputs:
-        count_channels(run_inputs)
+        list_channels(run_inputs)
     if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
         raise InputError(f"expected fractions above 0, up to 1, found {list(fractions)}")
     if seeds < 1 or epochs < 1:

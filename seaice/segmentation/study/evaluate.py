@@ -31,19 +31,23 @@ from seaice.segmentation.evaluation.baselines import (
     Baselines,
     learn_baselines,
 )
+from seaice.segmentation.evaluation.head_scores import (
+    compute_challenge_scores,
+    compute_head_score_arrays,
+    split_counts,
+)
 from seaice.segmentation.evaluation.metrics import (
     EdgeDistances,
     Interval,
     average_over_batches,
     compute_edge_kilometres,
     compute_intervals,
-    compute_r2_arrays,
-    compute_score_arrays,
     merge_classes,
     pool_by_key,
     round_for_json,
 )
-from seaice.segmentation.evaluation.patch_counts import count_predictions
+from seaice.segmentation.evaluation.patch_counts import PatchCounts, count_predictions
+from seaice.segmentation.heads.head import list_heads
 from seaice.segmentation.networks.checkpoint import (
     TrainedModel,
     load_model_of_split,
@@ -53,7 +57,10 @@ from seaice.segmentation.training.distributed import expect_one_process
 logger = logging.getLogger(__name__)
 
 # Scores that the report shows.
-_REPORTED_SCORES = ("iou_mean", "r2", "ice_edge_km")
+_REPORTED_SCORES = (
+    *("combined", "iou_mean", "r2", "f1"),
+    *("classes_iou_mean", "sic_r2", "sic-regression_r2", "sod_f1", "floe_f1", "ice_edge_km"),
+)
 
 
 class MethodCounts(NamedTuple):
@@ -62,13 +69,16 @@ class MethodCounts(NamedTuple):
     Attributes
     ----------
     method : str
-    tables : ndarray, shape (patches, k, k)
-        True and predicted classes.
+    task : str
+    tables : ndarray, shape (patches, n)
+        Pixels by true and predicted class, see
+        :func:`seaice.segmentation.evaluation.head_scores.split_counts`.
     edges : ndarray, shape (patches, 6)
         :class:`EdgeDistances`.
     """
 
     method: str
+    task: str
     tables: np.ndarray
     edges: np.ndarray
 
@@ -140,35 +150,48 @@ def evaluate(
     parts = load_split(patch_dir)
     rows = parts.select_rows(split, read_manifest(patch_dir))
     model = load_model_of_split(checkpoint, parts, patch_dir, device)
-    counts = [_count_model(model, patch_dir, rows, batch_size, workers)]
-    if not counts[0].tables.sum():
+    method, patch_counts = _count_model(model, patch_dir, rows, batch_size, workers)
+    counts = [method]
+    if not method.tables.sum():
         raise InputError(f"expected pixels with a class in {split}, found none: {patch_dir}; cut others")
-    if baselines:
+    with_thresholds = baselines and not list_heads(model.task)[0].is_type
+    if with_thresholds:
         learned, baseline_counts = _count_baselines(patch_dir, parts, rows, model.rule)
         counts += baseline_counts
+    if baselines and model.task != "classes":
+        counts.append(_count_majority(model, method, patch_dir, parts))
     content = _describe_evaluation(model, checkpoint, split, parts, rows)
-    if baselines:
+    if with_thresholds:
         content["thresholds"], content["train_ice_share"] = learned.thresholds, learned.ice_share
     content["results"] = [
         line
         for method_counts in counts
         for line in _score_subsets(method_counts, rows, model.rule, repeats=repeats, seed=seed)
     ]
-    content["scenes"] = _score_scenes(counts[0], rows, model.rule)
+    content["scenes"] = _score_scenes(method, rows, model.rule)
+    content["reliability"] = {
+        name: counted.describe(model.temperatures.get(name, 1.0))
+        for name, counted in patch_counts.reliability.items()
+    }
+    charts = [head.chart for head in list_heads(model.task)]
+    if set(charts) == {"SIC", "SOD", "FLOE"} and not model.task.startswith("classes"):
+        tables = split_counts(method.tables.sum(axis=0), model.task)
+        content["challenge"] = compute_challenge_scores(dict(zip(charts, tables, strict=True)))
     if batch_mean_iou:
-        content["batch_mean_iou"] = _score_batches(counts[0], model.rule, batch_size)
+        content["batch_mean_iou"] = _score_batches(method, model.rule, batch_size)
     _write_results(output_file, content)
     return _make_report(output_file, content)
 
 
 def _count_model(
     model: TrainedModel, patch_dir: Path, rows: Sequence[PatchRow], batch_size: int, workers: int
-) -> MethodCounts:
+) -> tuple[MethodCounts, PatchCounts]:
     from torch.utils.data import DataLoader
 
     from seaice.segmentation.data.patch_dataset import PatchDataset, iterate_batches
 
-    data = PatchDataset(patch_dir, rows, inputs=model.inputs)
+    charts = [head.chart for head in list_heads(model.task)]
+    data = PatchDataset(patch_dir, rows, inputs=model.inputs, charts=charts)
     loader = DataLoader(data, batch_size=batch_size, num_workers=workers)
     counts = count_predictions(
         model.network,
@@ -177,9 +200,33 @@ def _count_model(
         rule=model.rule,
         device=next(model.network.parameters()).device,
         with_edges=True,
+        temperatures=model.temperatures,
+        with_reliability=True,
     )
     method = model.metadata["model"] + (f" {model.inputs}" if model.inputs != "sar" else "")
-    return MethodCounts(method, np.stack(counts.tables), np.array(counts.edges, np.float64))
+    edges = np.array(counts.edges, np.float64)
+    return MethodCounts(method, model.task, np.stack(counts.tables), edges), counts
+
+
+def _count_majority(
+    model: TrainedModel, counts: MethodCounts, patch_dir: Path, parts: Split
+) -> MethodCounts:
+    """Predict the most frequent class of the training patches everywhere, for every head."""
+    from seaice.segmentation.data.patch_dataset import read_patch
+    from seaice.segmentation.heads.targets import make_label_tables
+
+    heads, tables = list_heads(model.task), make_label_tables(model.task, model.rule)
+    charts, labels = [head.chart for head in heads], np.zeros((len(heads), 256), np.int64)
+    for row in parts.select_rows("train", read_manifest(patch_dir)):
+        for number, chart in enumerate(read_patch(patch_dir / row.file, row.size, charts=charts)[1]):
+            labels[number] += np.bincount(tables[number][chart].ravel(), minlength=256)
+    predicted = []
+    for head, table, label in zip(heads, split_counts(counts.tables, model.task), labels, strict=True):
+        majority = np.zeros_like(table)
+        majority[..., int(label[: head.classes].argmax())] = table.sum(axis=-1)
+        predicted.append(majority.reshape(len(table), -1))
+    edges = np.zeros_like(counts.edges)
+    return MethodCounts("majority class", model.task, np.concatenate(predicted, axis=1), edges)
 
 
 def _count_baselines(
@@ -189,7 +236,10 @@ def _count_baselines(
     train_rows = parts.select_rows("train", read_manifest(patch_dir))
     learned = learn_baselines(patch_dir, train_rows, rule)
     by_method = learned.count_patches(patch_dir, rows, rule)
-    return learned, [MethodCounts(name, *counts) for name, counts in by_method.items()]
+    return learned, [
+        MethodCounts(name, "classes", tables.reshape(len(tables), -1), edges)
+        for name, (tables, edges) in by_method.items()
+    ]
 
 
 def score_baselines(
@@ -205,15 +255,9 @@ def score_baselines(
     ]
 
 
-def choose_measure(size: int, rule: LabelRule) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
-    """Choose the function that scores tables (n, size, size): with R2 where classes are counted."""
-    if size == 2:
-        return compute_score_arrays
-
-    def measure(tables: np.ndarray) -> Mapping[str, np.ndarray]:
-        return {**compute_score_arrays(merge_classes(tables, rule)), "r2": compute_r2_arrays(tables)}
-
-    return measure
+def choose_measure(task: str, rule: LabelRule) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
+    """Choose the function that scores vectors of counts (n, m) of a task."""
+    return lambda counts: compute_head_score_arrays(counts, task, rule)
 
 
 def _score_subsets(
@@ -228,7 +272,7 @@ def _score_subsets(
             continue
         tables = np.stack(list(pool_by_key(counts.tables[index], scenes).values()))
         edges = np.stack(list(pool_by_key(counts.edges[index], scenes).values()))
-        measure = choose_measure(tables.shape[-1], rule)
+        measure = choose_measure(counts.task, rule)
         intervals = compute_intervals(tables, measure, repeats=repeats, seed=seed)
         intervals |= compute_intervals(edges, compute_edge_kilometres, repeats=repeats, seed=seed)
         distances = EdgeDistances(*edges.sum(axis=0))
@@ -238,7 +282,7 @@ def _score_subsets(
                 "subset": subset,
                 "patches": len(index),
                 "scenes": len(tables),
-                "pixels": round(float(tables.sum())),
+                "pixels": round(float(split_counts(tables, counts.task)[0].sum())),
                 "scores": {name: _round_interval(interval) for name, interval in intervals.items()},
                 "patches_with_both_edges": round(distances.compared),
                 "patches_with_one_edge": round(distances.one_sided),
@@ -253,7 +297,7 @@ def _round_interval(interval: Interval) -> dict[str, float | None]:
 
 def _score_scenes(counts: MethodCounts, rows: Sequence[PatchRow], rule: LabelRule) -> dict[str, Any]:
     pooled = pool_by_key(counts.tables, [row.scene for row in rows])
-    measure = choose_measure(counts.tables.shape[-1], rule)
+    measure = choose_measure(counts.task, rule)
     return {
         scene: {name: round_for_json(value[0]) for name, value in measure(table[None]).items()}
         for scene, table in pooled.items()
@@ -261,8 +305,13 @@ def _score_scenes(counts: MethodCounts, rows: Sequence[PatchRow], rule: LabelRul
 
 
 def _score_batches(counts: MethodCounts, rule: LabelRule, batch_size: int) -> dict[str, Any]:
-    tables = counts.tables
-    if tables.shape[-1] > 2:
+    head, tables = list_heads(counts.task)[0], split_counts(counts.tables, counts.task)[0]
+    if head.is_type:
+        raise InputError(
+            f"expected a model of water and ice or concentration for --batch_mean_iou, found one of "
+            f"{counts.task}; leave it out"
+        )
+    if head.classes > 2:
         tables = merge_classes(tables, rule)
     means = average_over_batches(tables, batch_size)
     return {"batch_size": batch_size} | {name: round_for_json(value) for name, value in means.items()}

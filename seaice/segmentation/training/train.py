@@ -17,6 +17,7 @@ from seaice.runtime.digests import digest_file
 from seaice.runtime.json_files import write_json
 from seaice.runtime.networks.model_options import parse_options
 from seaice.runtime.options import Count, Range, Share
+from seaice.segmentation.data.inputs import list_channels
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import (
     PatchRow,
@@ -24,8 +25,8 @@ from seaice.segmentation.data.patch_manifest import (
     read_manifest,
 )
 from seaice.segmentation.data.splits import SplitMode, load_split
-from seaice.segmentation.data.targets import Inputs, Task, count_outputs
-from seaice.segmentation.evaluation.patch_counts import choose_leading_score
+from seaice.segmentation.evaluation.head_scores import choose_leading_score
+from seaice.segmentation.heads.head import Task, count_outputs, join_tasks, list_heads
 from seaice.segmentation.networks.registry import (
     build_network,
     find_family,
@@ -63,8 +64,8 @@ def train(
     mode: Mode = "scratch",
     options: Sequence[str] = (),
     weights: str | None = None,
-    inputs: Inputs = "sar",
-    task: Task = "classes",
+    inputs: str = "sar",
+    task: Sequence[Task] = ("classes",),
     ice_threshold: Share = 0.20,
     epochs: Count | None = None,
     updates: Count | None = None,
@@ -73,6 +74,7 @@ def train(
     patience: Annotated[int, Range(0, unit="N")] = 10,
     augment: bool = False,
     class_weights: bool = False,
+    calibrate: bool = False,
     fraction: Share = 1.0,
     fraction_by: SplitMode = "scene",
     seed: Annotated[int, Range(0, unit="N")] = 42,
@@ -103,10 +105,12 @@ def train(
     weights : str, optional
         For probing and finetune: a local file of weights of the backbone, or "random". By default the
         weights are fetched.
-    inputs : {"sar", "sar+amsr2"}
-        Channels that the model gets as input.
-    task : {"classes", "sic", "sic-regression"}
-        Predict water and ice, eleven classes of concentration, or concentration as a number.
+    inputs : str
+        Channels that the model gets as input, joined by +: sar (HH and HV), hh, hv, incidence,
+        distance, amsr2, era5, or one channel such as t2m.
+    task : sequence of {"classes", "sic", "sic-regression", "sod", "floe"}
+        Predict water and ice, eleven classes of concentration, or concentration as a number; stage of
+        development; floe size. Several are heads of one network, each of a chart of its own.
     ice_threshold : float
         Concentration from which on a pixel is ice, a fraction; charts are in tenths, so that 0.15
         is the same as 0.20.
@@ -125,6 +129,9 @@ def train(
         Turn and mirror the training patches.
     class_weights : bool
         Weigh classes by the inverse of their share.
+    calibrate : bool
+        Fit a temperature to the validation scenes, so that probabilities can be believed, and store
+        it in ``best.pt``; also of a training that is finished already.
     fraction : float
         Share of the training scenes (or patches) that is used, for studies of data efficiency.
     fraction_by : {"scene", "patch"}
@@ -156,7 +163,7 @@ def train(
         "options": parse_options(options),
         "weights": weights,
         "inputs": inputs,
-        "task": task,
+        "task": join_tasks(task),
         "ice_threshold": float(ice_threshold),
         "epochs": _EPOCHS.get(mode, 50) if epochs is None else epochs,
         "updates": updates,
@@ -179,7 +186,7 @@ def train(
     output_dir.mkdir(parents=True, exist_ok=True)
     with join_processes(device) as processes, _lock_folder(output_dir, processes):
         plan = _make_plan(settings, processes, precision, workers)
-        return _train(settings, plan, parts, processes, patch_dir, output_dir, resume)
+        return _train(settings, plan, parts, processes, patch_dir, output_dir, resume, calibrate)
 
 
 def _lock_folder(output_dir: Path, processes: ProcessGroup) -> AbstractContextManager[None]:
@@ -207,6 +214,7 @@ def _check(settings: dict[str, Any]) -> None:
                 f"expected no option {', '.join(reserved)}, found it in --options; it follows from "
                 f"{parameters}"
             )
+    list_channels(settings["inputs"])
     count_outputs(settings["task"])
     LabelRule(settings["ice_threshold"])
     for name in ("epochs", "batch_size"):
@@ -225,7 +233,7 @@ def _check(settings: dict[str, Any]) -> None:
     # Seeds of the epochs are computed from it and must fit into 64 bits.
     if not 0 <= settings["seed"] < 2**32:
         raise InputError(f"expected a seed from 0 to {2**32 - 1}, found {settings['seed']}")
-    if settings["class_weights"] and settings["task"] == "sic-regression":
+    if settings["class_weights"] and "sic-regression" in settings["task"].split("+"):
         raise InputError("class_weights are for classes; leave them out for sic-regression")
 
 
@@ -276,6 +284,7 @@ def _train(
     patch_dir: Path,
     output_dir: Path,
     resume: bool,
+    calibrate: bool,
 ) -> Report:
     """Train in this process; the first process reports."""
     import torch
@@ -296,7 +305,31 @@ def _train(
         trainer.run()
     if not processes.is_first:
         return Report()
+    if calibrate:
+        _calibrate(trainer)
     return _make_report(settings, parts[0], trainer, earlier_epochs)
+
+
+def _calibrate(trainer: Trainer) -> None:
+    """Add the temperatures of the best model to its checkpoint; the trainer then holds that model."""
+    from seaice.runtime.networks.checkpoint_file import load_state, save_checkpoint
+    from seaice.segmentation.data.patch_dataset import iterate_batches
+    from seaice.segmentation.evaluation.calibration import fit_temperatures
+    from seaice.segmentation.networks.checkpoint import read_checkpoint
+    from seaice.segmentation.training.trainer import BEST_FILE
+
+    path, setup = trainer.folder / BEST_FILE, trainer.setup
+    content = read_checkpoint(path)
+    load_state(trainer.network, content["state"], path)
+    temperatures = fit_temperatures(
+        trainer.network,
+        iterate_batches(trainer.make_loader(setup.validation, batch_size=trainer.plan.batch_size)),
+        task=setup.task,
+        rule=setup.rule,
+        device=trainer.device,
+        pixels=len(setup.validation) * setup.validation.size**2,
+    )
+    save_checkpoint(path, content | {"temperatures": temperatures})
 
 
 def _prepare_setup(
@@ -309,8 +342,11 @@ def _prepare_setup(
 
     options, rule = resolve_options(settings), LabelRule(settings["ice_threshold"])
     inputs, task = settings["inputs"], settings["task"]
+    charts = [head.chart for head in list_heads(task)]
     data = [
-        PatchDataset(patch_dir, rows, inputs=inputs, augment=augment, seed=settings["seed"])
+        PatchDataset(
+            patch_dir, rows, inputs=inputs, charts=charts, augment=augment, seed=settings["seed"]
+        )
         for rows, augment in zip(parts, (settings["augment"], False), strict=True)
     ]
     channels = data[0].channels
@@ -328,19 +364,27 @@ def _prepare_setup(
     return TrainingSetup(network, data[0], data[1], task, rule, weights, metadata)
 
 
-def _weigh_classes(patch_dir: Path, rows: list[PatchRow], task: str, rule: LabelRule) -> np.ndarray:
-    """Weigh every class by the inverse of its share; the mean weight is 1, an absent class has 0."""
-    from seaice.segmentation.data.patch_dataset import read_patch
-    from seaice.segmentation.data.targets import (
-        count_classes,
-        make_label_table,
-    )
+def _weigh_classes(
+    patch_dir: Path, rows: list[PatchRow], task: str, rule: LabelRule
+) -> list[np.ndarray]:
+    """Weigh the classes of every head by the inverse of their share.
 
-    table, counts = make_label_table(task, rule), np.zeros(256, np.int64)
+    The mean weight is 1, an absent class has 0.
+    """
+    from seaice.segmentation.data.patch_dataset import read_patch
+    from seaice.segmentation.heads.targets import make_label_tables
+
+    heads, tables = list_heads(task), make_label_tables(task, rule)
+    counts, names = np.zeros((len(heads), 256), np.int64), [head.chart for head in heads]
     for row in rows:
-        sic = read_patch(patch_dir / row.file, row.size, with_amsr2=False)[1]
-        counts += np.bincount(table[sic].ravel(), minlength=256)
-    pixels = counts[: count_classes(task)].astype(np.float64)
+        charts = read_patch(patch_dir / row.file, row.size, charts=names)[1]
+        for table, chart, count in zip(tables, charts, counts, strict=True):
+            count += np.bincount(table[chart].ravel(), minlength=256)
+    return [_invert_shares(count[: head.classes]) for head, count in zip(heads, counts, strict=True)]
+
+
+def _invert_shares(counts: np.ndarray) -> np.ndarray:
+    pixels = counts.astype(np.float64)
     weights = np.divide(pixels.sum(), pixels, out=np.zeros_like(pixels), where=pixels > 0)
     return weights / max(weights[pixels > 0].mean(), 1e-12) if pixels.any() else weights
 
@@ -356,7 +400,7 @@ def _write_settings(
 def _make_report(
     settings: dict[str, Any], rows: list[PatchRow], trainer: Trainer, earlier_epochs: int
 ) -> Report:
-    from seaice.segmentation.networks.checkpoint import read_checkpoint
+    from seaice.segmentation.networks.checkpoint import get_temperatures, read_checkpoint
     from seaice.segmentation.training.log import LOG_FILE
     from seaice.segmentation.training.trainer import (
         BEST_FILE,
@@ -365,7 +409,8 @@ def _make_report(
 
     folder, history = trainer.folder, trainer.history
     score = choose_leading_score(settings["task"])
-    best = read_checkpoint(folder / BEST_FILE)["metrics"]
+    checkpoint = read_checkpoint(folder / BEST_FILE)
+    best = checkpoint["metrics"]
     trained = sum(parameter.numel() for parameter in trainer.trained)
     total = sum(parameter.numel() for parameter in trainer.network.parameters())
     ending = "all epochs done" if len(history) >= trainer.plan.epochs else "no better score any more"
@@ -381,7 +426,12 @@ def _make_report(
         + (f", {earlier_epochs} of them before" if earlier_epochs else ""),
         f"{folder / BEST_FILE}: epoch {best['epoch']:.0f}, validation {score} {best[score]:.4f}",
     ]
+    temperatures = get_temperatures(checkpoint)
+    if temperatures:
+        texts = [f"{name} {value:.3f}" for name, value in temperatures.items()]
+        report.lines.append(f"temperatures fitted to the validation scenes: {', '.join(texts)}")
     report.values = {
+        "temperatures": temperatures,
         "best_epoch": int(best["epoch"]),
         "epochs": len(history),
         "updates": int(history[-1]["updates"]),

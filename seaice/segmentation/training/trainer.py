@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,16 +30,14 @@ from seaice.segmentation.data.patch_dataset import (
     UpdateSampler,
     iterate_batches,
 )
-from seaice.segmentation.data.targets import (
-    count_classes,
-    make_label_table,
-    sum_losses,
-)
-from seaice.segmentation.evaluation.patch_counts import (
+from seaice.segmentation.evaluation.head_scores import (
     choose_leading_score,
-    count_predictions,
-    summarise_table,
+    split_counts,
+    summarise_counts,
 )
+from seaice.segmentation.evaluation.patch_counts import count_predictions
+from seaice.segmentation.heads.head import list_heads, split_outputs, weigh_heads
+from seaice.segmentation.heads.targets import look_up_labels, make_label_tables, sum_losses
 from seaice.segmentation.networks.backbone import run_network
 from seaice.segmentation.networks.checkpoint import read_checkpoint
 from seaice.segmentation.training.distributed import ProcessGroup
@@ -116,8 +114,8 @@ class TrainingSetup:
     train, validation : PatchDataset
     task : str
     rule : LabelRule
-    class_weights : ndarray of float64, shape (classes,), or None
-        Weight of each class in the loss; None: all 1.
+    class_weights : list of ndarray of float64, shape (classes,), or None
+        Weight of each class in the loss, by head; None: all 1.
     metadata : mapping
         All that every checkpoint holds besides the weights. A training is continued only if its
         ``settings`` are the same.
@@ -128,7 +126,7 @@ class TrainingSetup:
     validation: PatchDataset
     task: str
     rule: LabelRule
-    class_weights: np.ndarray | None
+    class_weights: Sequence[np.ndarray] | None
     metadata: Mapping[str, Any]
 
 
@@ -180,7 +178,12 @@ class Trainer:
         part = (processes.number, processes.count)
         self.updates = UpdateSampler(len(setup.train), plan.batch_size, seed=plan.seed, part=part)
         self.history: list[dict[str, float]] = []
-        self.label_table = torch.from_numpy(make_label_table(setup.task, setup.rule))
+        self.heads, self.head_weights = list_heads(setup.task), weigh_heads(setup.task)
+        self.class_weights = [
+            None if weights is None else torch.from_numpy(weights).float().to(self.device)
+            for weights in setup.class_weights or (None,) * len(self.heads)
+        ]
+        self.label_tables = torch.from_numpy(make_label_tables(setup.task, setup.rule))
         if resume and (folder / LAST_FILE).is_file():
             self._resume(folder / LAST_FILE)
 
@@ -211,10 +214,10 @@ class Trainer:
             If no pixel has a class, or the loss is no longer finite.
         """
         forward = self._wrap_network()
-        train = self._make_loader(self.setup.train, batch_sampler=self.updates)
+        train = self.make_loader(self.setup.train, batch_sampler=self.updates)
         count = len(self.setup.validation)
         own_patches = range(self.processes.number, count, self.processes.count)
-        validation = self._make_loader(
+        validation = self.make_loader(
             self.setup.validation, sampler=own_patches, batch_size=self.plan.batch_size
         )
         with Progress(total=self.plan.epochs, label="epochs", logger=logger) as progress:
@@ -249,7 +252,8 @@ class Trainer:
             find_unused_parameters=hasattr(self.network, "backbone"),
         )
 
-    def _make_loader(self, patches: PatchDataset, **options: Any) -> DataLoader:
+    def make_loader(self, patches: PatchDataset, **options: Any) -> DataLoader:
+        """Make a loader of patches; the options go to torch."""
         workers = self.plan.workers
         return DataLoader(
             patches,
@@ -271,42 +275,53 @@ class Trainer:
         rate = float(self.optimizer.param_groups[0]["lr"])
         self.updates.start, self.updates.stop = self.plan.find_updates(epoch, self.updates.per_pass)
         forward.train()
-        sums = np.zeros(2)
-        for images, sic in iterate_batches(train):
-            sums += self._update(forward, images, sic)
-        if not sums[1]:
-            raise InputError(
-                "expected pixels with a class in the patches of train, found none; cut others"
-            )
+        sums = np.zeros((len(self.heads), 2))
+        for images, charts in iterate_batches(train):
+            sums += self._update(forward, images, charts)
+        self._expect_labels(sums[:, 1], "in the patches of train, found none; cut others")
         self.scheduler.step()
         scores, loss = self._validate(validation)
         return {
             "epoch": epoch + 1,
             "updates": self.updates.stop,
             "learning_rate": rate,
-            "train_loss": float(sums[0] / sums[1]),
+            "train_loss": self._average_losses(sums),
             "validation_loss": loss,
             **scores,
             "seconds": round(time.perf_counter() - began, 3),
         }
 
-    def _update(self, forward: nn.Module, images: torch.Tensor, sic: torch.Tensor) -> np.ndarray:
-        """Make one update; returns the sums of losses and weights over all processes."""
-        truth = self.label_table[sic.long()].to(self.device, non_blocking=True)
-        weights = self.setup.class_weights
-        weights_on_device = (
-            None if weights is None else torch.from_numpy(weights).float().to(self.device)
-        )
+    def _average_losses(self, sums: np.ndarray) -> float:
+        """Mean loss of all heads, from the sums of losses and weights (heads, 2)."""
+        means = sums[:, 0] / sums[:, 1]
+        return float(sum(weight * mean for weight, mean in zip(self.head_weights, means, strict=True)))
+
+    def _expect_labels(self, pixels: np.ndarray, message: str) -> None:
+        """Refuse patches without a labelled pixel for one of the heads; ``pixels`` are by head."""
+        for head, count in zip(self.heads, pixels, strict=True):
+            if not count:
+                chart = "" if head.chart == "SIC" else f" of {head.chart}"
+                raise InputError(f"expected pixels with a class{chart} {message}")
+
+    def _update(self, forward: nn.Module, images: torch.Tensor, charts: torch.Tensor) -> np.ndarray:
+        """Make one update; returns the sums of losses and weights by head over all processes."""
+        truths = look_up_labels(self.label_tables, charts).to(self.device, non_blocking=True)
         with set_precision(self.plan.precision, self.device):
             logits = run_network(forward, images.to(self.device, non_blocking=True))
-        loss, weight = sum_losses(logits, truth, self.setup.task, weights_on_device)
-        sums = np.array([float(loss.detach()), float(weight)])
+        losses = [
+            sum_losses(part, truths[:, number], self.heads[number].name, self.class_weights[number])
+            for number, part in enumerate(split_outputs(logits, self.setup.task))
+        ]
+        sums = np.array([[float(loss.detach()), float(weight)] for loss, weight in losses])
         sums = self.processes.sum_over_processes(sums)
-        self._expect_finite(sums[0], "loss")
+        self._expect_finite(float(sums[:, 0].sum()), "loss")
         self.optimizer.zero_grad(set_to_none=True)
         # The mean over the pixels of all processes. DistributedDataParallel averages gradients over the
         # processes, which divides by their number; the factor undoes that.
-        mean = loss * self.processes.count / max(sums[1], 1.0)
+        mean = sum(
+            head_weight * (loss * self.processes.count / max(weight, 1.0))
+            for head_weight, (loss, _), weight in zip(self.head_weights, losses, sums[:, 1], strict=True)
+        )
         self.scaler.scale(mean).backward()
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.trained, LARGEST_GRADIENT)
@@ -335,25 +350,24 @@ class Trainer:
                 rule=self.setup.rule,
                 device=self.device,
             )
-        size = count_classes(self.setup.task)
-        table = sum(counts.tables, np.zeros((size, size), np.int64))
-        table = self.processes.sum_over_processes(table)
-        loss, weight = self.processes.sum_over_processes(np.array([counts.loss, counts.weight]))
-        if not table.sum():
-            raise InputError(
-                "expected pixels with a class for validation, found none; cut other patches"
-            )
+        total = sum(counts.tables, np.zeros(sum(head.classes**2 for head in self.heads), np.int64))
+        total = self.processes.sum_over_processes(total)
+        sums = self.processes.sum_over_processes(np.stack([counts.loss, counts.weight], axis=1))
+        tables = split_counts(total, self.setup.task)
+        pixels = np.array([table.sum() for table in tables])
+        self._expect_labels(pixels, "for validation, found none; cut other patches")
         # The last update of an epoch may have made the weights infinite, which no later update shows.
-        self._expect_finite(loss, "loss of validation")
-        scores = summarise_table(table, self.setup.rule)
+        self._expect_finite(float(sums[:, 0].sum()), "loss of validation")
+        scores = summarise_counts(total, self.setup.task, self.setup.rule)
         if not math.isfinite(scores[choose_leading_score(self.setup.task)]):
             raise InputError(
                 "expected several classes of concentration in the patches of validation, found one, so "
                 "that there is no R2; cut more scenes, or make the split again"
             )
-        if self.epoch == 0 and self.processes.is_first and (table.sum(axis=1) > 0).sum() == 1:
+        has_one_class = any((table.sum(axis=1) > 0).sum() == 1 for table in tables)
+        if self.epoch == 0 and self.processes.is_first and has_one_class:
             logger.warning("the patches of validation have one class only: the best epoch means little")
-        return scores, float(loss / weight)
+        return scores, self._average_losses(sums)
 
     def _save_epoch(self, line: dict[str, float]) -> None:
         """Write the checkpoints and the log of an epoch, the best model first."""

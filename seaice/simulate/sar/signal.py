@@ -18,6 +18,14 @@ _LOOKS = 14.0
 _NOISE_DB = -28.5  # of HV
 _POLYGON_PIXELS = 55.0
 _SUMMER = (6, 7, 8, 9)
+# Steps of brightness between the stages of ice: new, young, thin and thick first-year, old; in summer
+# the first two have melted.
+_WINTER_STEPS, _SUMMER_STEPS = (-0.9, -0.3, 0.3, 0.9), (-0.5, 0.5)
+_THIN_FIRST_YEAR = 3
+# Distance to open water (less than a tenth of ice) in km from which floes are small, medium, big, vast.
+_FLOE_KILOMETRES, _OPEN = (1.5, 4.0, 8.0, 14.0), 0.1
+_LARGEST_TYPE = 5
+_DOMINANT = 0.5
 
 # Brightness temperature of calm open water and of cold first-year ice, K, by AMSR2 channel.
 _WATER = (80, 160, 81, 161, 86, 166, 105, 185, 125, 200, 150, 215, 205, 245)
@@ -81,14 +89,12 @@ def simulate_scene(
     """Simulate a scene of a size around a centre; all random numbers come from ``rng``."""
     sea = _simulate_sea(rng, shape, melt=float(rng.uniform(0.5, 0.9)) if month in _SUMMER else 0.0)
     incidence = np.broadcast_to(np.linspace(19, 47, shape[1], dtype=np.float32), shape).copy()
-    backscatter = _compute_backscatter(rng, sea, incidence)
+    backscatter, kinds = _compute_backscatter(rng, sea, incidence)
     margin = _draw_margin(rng, shape)
     backscatter[:, margin] = np.nan
     no_class = sea.land | margin
-    sic = _draw_chart(rng, sea)
-    old = 4 if month in (1, 2, 3, 4, 5) else 2
-    sod = np.where(sic > 0, np.where(sic >= 8, old, 3), 0).astype(np.uint8)
-    floe = np.where(sic > 0, np.clip(sic // 2, 1, 5), 0).astype(np.uint8)
+    sic, polygons = _draw_chart(rng, sea)
+    sod, floe = _draw_types(sea, kinds, sic, polygons, is_summer=month in _SUMMER)
     for chart in (sic, sod, floe):
         chart[no_class] = NO_CLASS
     heading = float(rng.choice([-18.0, 198.0]) + rng.uniform(-6, 6))
@@ -158,8 +164,10 @@ def _rank(field: np.ndarray) -> np.ndarray:
     return rank.reshape(field.shape)
 
 
-def _compute_backscatter(rng: np.random.Generator, sea: _SeaState, incidence: np.ndarray) -> np.ndarray:
-    """HH and HV with speckle, dB, float32 (2, lines, samples)."""
+def _compute_backscatter(
+    rng: np.random.Generator, sea: _SeaState, incidence: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """HH and HV with speckle, dB, float32 (2, lines, samples), and how old ice looks, -1.5..1.5."""
     shape, slant = incidence.shape, incidence - 33
     gusts = 20 * np.log10(sea.wind / 7)
     # Water falls off faster with incidence angle than ice: bright near, dark far.
@@ -180,7 +188,7 @@ def _compute_backscatter(rng: np.random.Generator, sea: _SeaState, incidence: np
         if k == 1:
             power += 10 ** (_NOISE_DB / 10) * rng.gamma(_LOOKS, 1 / _LOOKS, shape)
         decibels[k] = 10 * np.log10(power)
-    return decibels
+    return decibels, kinds
 
 
 def _draw_margin(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -192,8 +200,11 @@ def _draw_margin(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray
     return strip if rng.random() < 0.5 else strip[:, ::-1]
 
 
-def _draw_chart(rng: np.random.Generator, sea: _SeaState) -> np.ndarray:
-    """Draw a chart: classes of concentration in polygons, which do not follow single floes, uint8."""
+def _draw_chart(rng: np.random.Generator, sea: _SeaState) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a chart: classes of concentration in polygons, which do not follow single floes, uint8.
+
+    The number of the polygon of every pixel is returned too.
+    """
     from scipy.ndimage import mean
     from scipy.spatial import cKDTree
 
@@ -212,7 +223,36 @@ def _draw_chart(rng: np.random.Generator, sea: _SeaState) -> np.ndarray:
     share = np.nan_to_num(mean(sea.ice, polygon, np.arange(count)))
     classes = np.clip(np.rint(share * 10 + rng.normal(0, 0.35, count)), 0, 10)
     classes[share < 0.02] = 0
-    return np.asarray(classes.astype(np.uint8)[polygon])
+    return np.asarray(classes.astype(np.uint8)[polygon]), polygon
+
+
+def _draw_types(
+    sea: _SeaState, kinds: np.ndarray, sic: np.ndarray, polygons: np.ndarray, *, is_summer: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw stage of development and floe size in the polygons of a chart, uint8.
+
+    Older ice is brighter, above all in HV. Floes are larger the farther waves have to go through ice to
+    reach them. A polygon whose most frequent type has less than half of the ice is ambiguous, 255.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    stages = np.searchsorted(_SUMMER_STEPS if is_summer else _WINTER_STEPS, kinds)
+    stages = stages + (_THIN_FIRST_YEAR if is_summer else 1)
+    kilometres = distance_transform_edt(sea.concentration > _OPEN, sampling=PIXEL_METRES / 1000)
+    sizes = np.searchsorted(_FLOE_KILOMETRES, kilometres) + 1
+    return tuple(  # type: ignore[return-value]
+        np.where(sic == 0, np.uint8(0), _find_frequent_types(types, sea.ice, polygons)[polygons])
+        for types in (stages, sizes)
+    )
+
+
+def _find_frequent_types(types: np.ndarray, ice: np.ndarray, polygons: np.ndarray) -> np.ndarray:
+    """Most frequent type in the ice of every polygon, uint8 (polygons,); 255 where it is ambiguous."""
+    shape = int(polygons.max()) + 1, _LARGEST_TYPE + 1
+    pairs = polygons[ice] * shape[1] + types[ice]
+    counts = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
+    is_clear = counts.max(axis=1) >= _DOMINANT * np.maximum(counts.sum(axis=1), 1)
+    return np.where(is_clear, counts.argmax(axis=1), NO_CLASS).astype(np.uint8)
 
 
 def _find_zones(land: np.ndarray) -> np.ndarray:

@@ -189,6 +189,10 @@ class Scene:
         """Whether the file of the scene itself holds a chart of concentration."""
         return "SIC" in self._shapes
 
+    def has_variable(self, name: str) -> bool:
+        """Whether the file of the scene holds a variable; its charts may lie in the reference."""
+        return name in self._shapes
+
     def read_sar(self) -> np.ndarray:
         """Read the SAR channels HH and HV as stored.
 

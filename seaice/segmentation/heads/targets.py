@@ -1,50 +1,28 @@
-"""What a network predicts: water and ice, or the concentration of the ice chart.
+"""What a head predicts: water and ice, concentration, stage of development or floe size.
 
 ``classes``: two logits, cross entropy. ``sic``: eleven logits, one for each class of concentration,
 cross entropy; predicted is the expected class. ``sic-regression``: one number whose logistic function
-is the concentration, squared error.
+is the concentration, squared error. ``sod`` and ``floe``: a logit for each class, cross entropy.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seaice import InputError
 from seaice.segmentation.data.labels import (
     IGNORED,
     LabelRule,
 )
+from seaice.segmentation.heads.head import HEADS, list_heads, split_outputs
 from seaice.sources.ai4arctic.tables import SIC_PERCENT
 
 if TYPE_CHECKING:
     import torch
 
-# What a network sees, and what it predicts.
-Inputs = Literal["sar", "sar+amsr2"]
-Task = Literal["classes", "sic", "sic-regression"]
-TASKS: tuple[Task, ...] = get_args(Task)
 LEVELS = len(SIC_PERCENT)
-
-
-def count_outputs(task: str) -> int:
-    """Number of channels that the output of a network has.
-
-    Raises
-    ------
-    InputError
-        If there is no such task.
-    """
-    counts = {"classes": 2, "sic": LEVELS, "sic-regression": 1}
-    if task not in counts:
-        raise InputError(f"expected a task among {', '.join(TASKS)}, found {task!r}")
-    return counts[task]
-
-
-def count_classes(task: str) -> int:
-    """Number of classes that scores count: 2, or the 11 of concentration."""
-    return 2 if task == "classes" else LEVELS
 
 
 def make_label_table(task: str, rule: LabelRule) -> np.ndarray:
@@ -53,9 +31,24 @@ def make_label_table(task: str, rule: LabelRule) -> np.ndarray:
     A value that is no class becomes 255, which is ignored.
     """
     table = np.full(256, IGNORED, np.uint8)
-    levels = np.arange(LEVELS, dtype=np.uint8)
-    table[:LEVELS] = rule.label(levels) if task == "classes" else levels
+    if task == "classes":
+        table[:LEVELS] = rule.label(np.arange(LEVELS, dtype=np.uint8))
+    else:
+        count = HEADS[task].classes
+        table[:count] = np.arange(count)
     return table
+
+
+def make_label_tables(task: str, rule: LabelRule) -> np.ndarray:
+    """Tables of all heads of a task, uint8 (heads, 256)."""
+    return np.stack([make_label_table(head.name, rule) for head in list_heads(task)])
+
+
+def look_up_labels(tables: torch.Tensor, charts: torch.Tensor) -> torch.Tensor:
+    """Labels of charts (B, heads, H, W) by the tables (heads, 256), uint8 as both."""
+    import torch
+
+    return torch.stack([table[charts[:, k].long()] for k, table in enumerate(tables)], dim=1)
 
 
 def sum_losses(
@@ -71,6 +64,7 @@ def sum_losses(
     truth : Tensor of uint8, shape (B, H, W)
         Labels of :func:`make_label_table`; 255: ignored.
     task : str
+        Name of one head.
     weights : Tensor of float, shape (K,), optional
         Weight of each class; not for sic-regression.
     """
@@ -90,12 +84,30 @@ def sum_losses(
     return total, weights[classes[is_labelled]].sum()
 
 
-def convert_logits(logits: torch.Tensor, task: str) -> torch.Tensor:
+def convert_logits(
+    logits: torch.Tensor, task: str, temperatures: Mapping[str, float] | None = None
+) -> torch.Tensor:
     """Predictions that can be averaged over overlapping tiles, float32 (B, K, H, W).
 
     They are probabilities of the classes; for sic-regression the concentration as a fraction.
+
+    Parameters
+    ----------
+    logits : Tensor of float, shape (B, K, H, W)
+    task : str
+        One head, or several.
+    temperatures : mapping of str to float, optional
+        Number by which the logits of a head are divided, by its name.
     """
-    return logits.float().sigmoid() if task == "sic-regression" else logits.float().softmax(dim=1)
+    import torch
+
+    parts = []
+    for head, part in zip(list_heads(task), split_outputs(logits, task), strict=True):
+        part = part.float()
+        if temperatures and head.name in temperatures:
+            part = part / temperatures[head.name]
+        parts.append(part.softmax(dim=1) if head.has_probabilities else part.sigmoid())
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def compute_concentration(predictions: torch.Tensor, task: str) -> torch.Tensor:
@@ -104,7 +116,7 @@ def compute_concentration(predictions: torch.Tensor, task: str) -> torch.Tensor:
     Parameters
     ----------
     predictions : Tensor of float32, shape (B, K, H, W)
-        Predictions of :func:`convert_logits`.
+        Predictions of :func:`convert_logits`, of one head of concentration.
     task : str
     """
     import torch
@@ -118,10 +130,13 @@ def compute_concentration(predictions: torch.Tensor, task: str) -> torch.Tensor:
 
 
 def decide_classes(predictions: torch.Tensor, task: str) -> torch.Tensor:
-    """Predicted class of every pixel, uint8 (B, H, W): 0 or 1, or the nearest class of concentration."""
+    """Predicted class of every pixel by one head, uint8 (B, H, W).
+
+    For sic it is the class nearest to the expected concentration, else the most probable one.
+    """
     import torch
 
-    if task == "classes":
+    if task == "classes" or HEADS[task].is_type:
         return predictions.argmax(dim=1).to(torch.uint8)
     levels = (compute_concentration(predictions, task) * (LEVELS - 1)).round()
     return levels.clamp(0, LEVELS - 1).to(torch.uint8)

@@ -1,0 +1,1 @@
+"""What a network predicts: its heads, their labels, losses and probabilities."""
