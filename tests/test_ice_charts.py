@@ -24,6 +24,8 @@ from seaice.commands import segmentation
 from seaice.cube.file import CubeFile
 from seaice.gridding.cover import CellOutline
 from seaice.grids import Grid, get_grid
+from seaice.open_file import open_netcdf
+from seaice.pictures.read_field import read_field
 from seaice.regions import read_regions
 from seaice.segmentation.charts.cells import GridCells, read_scene_pixels
 from seaice.segmentation.charts.comparison import compare_with_cube
@@ -331,7 +333,8 @@ def test_file_of_labels_describes_itself(chart_file, chart, tmp_path):
         assert dataset.attrs["chart_time"] == "2018-03-04T18:00:00Z"
         names = dataset.SOD.flag_meanings.split()
         values = dict(zip(names, np.atleast_1d(dataset.SOD.flag_values).tolist(), strict=True))
-        assert values["old_ice"] == 5 and values["no_class"] == 255
+        assert values["old_ice"] == 5 and len(values) == 6
+        assert np.nanmax(dataset.SOD) <= 5 and np.isnan(dataset.SOD).any()
         without = json.loads(dataset.FLOE.without_class)
         areas = json.loads(dataset.SIC.area_of_classes_km2)
     expected = chart.count_without_class()["FLOE"]
@@ -343,6 +346,16 @@ def test_file_of_labels_describes_itself(chart_file, chart, tmp_path):
     )
     with CubeFile(path) as cube:
         assert cube.dates == [DAY] and cube.grid.same_cells(get_grid("n25000"))
+
+
+def test_cells_without_a_class_are_drawn_without_a_value(chart_file, tmp_path):
+    path = tmp_path / "labels.nc"
+    label(chart=[chart_file], grid="n25000", output_file=path)
+    with open_netcdf(path) as dataset:
+        field = read_field(path, "SOD", None)
+        stored = np.asarray(dataset["SOD"][0].filled(255))
+    np.testing.assert_array_equal(np.isnan(field.values), stored == 255)
+    assert set(field.flags) == set(range(6))
 
 
 def test_a_cube_beside_a_chart_by_hand(tmp_path):

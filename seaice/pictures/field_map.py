@@ -253,8 +253,12 @@ def draw_field_classes(ax: GeoAxes, view: MapView) -> tuple[list[Swatch], list[s
         name = meanings.get(code, f"code {code}")
         swatch = palette.SURFACE.get(name) or palette.FILL.get(name)
         swatches[code] = swatch or Swatch(name.replace("_", " "), next(spare_colours))
-    draw.draw_classes(ax, field.values.astype(np.uint8), view.grid, swatches)
-    return list(swatches.values()), [f"{field.name}: {', '.join(s.label for s in swatches.values())}"]
+    unused = next(code for code in range(255, -2, -1) if code not in codes)
+    drawn = np.where(field.has_value, field.values, unused).astype(np.uint8)
+    draw.draw_classes(ax, drawn, view.grid, swatches)
+    labels = ", ".join(swatch.label for swatch in swatches.values())
+    empty = [] if field.has_value.all() else [palette.make_no_value_swatch(field.missing)]
+    return [*swatches.values(), *empty], [f"{field.name}: {labels}"]
 
 
 def widen(values: np.ndarray, distance: int) -> np.ndarray:

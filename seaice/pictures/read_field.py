@@ -325,6 +325,10 @@ def _read_values(
         ) from None
     values = np.ma.filled(stored.astype(np.float32), np.nan)
     values[~np.isfinite(values)] = np.nan
+    if raw and hasattr(variable, "_FillValue"):
+        # A code with a meaning is a value, whatever else the file says of it.
+        is_code = np.isin(variable._FillValue, getattr(variable, "flag_values", ()))
+        values[(stored == variable._FillValue).filled(False) & ~is_code] = np.nan
     if values.shape != grid.shape:
         raise InputError(f"{path}: expected {variable.name} on {grid}, found shape {values.shape}")
     return values

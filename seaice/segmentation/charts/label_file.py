@@ -83,15 +83,13 @@ def _rank_row(name: str, text: str) -> tuple[int, str]:
 
 def describe_labels(name: str, areas: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     """Describe the variable of a chart: its classes, and what has no class and why."""
-    values = np.array([*range(len(CLASS_NAMES[name])), NO_CLASS], np.uint8)
-    meanings = [text.replace(" ", "_") for text in (*CLASS_NAMES[name], "no class")]
+    meanings = [text.replace(" ", "_") for text in CLASS_NAMES[name]]
     without = {text: row for text, row in areas.items() if text not in CLASS_NAMES[name]}
     with_class = {text: row["km2"] for text, row in areas.items() if text in CLASS_NAMES[name]}
     return {
         "long_name": _LONG_NAMES[name],
-        "flag_values": values,
+        "flag_values": np.arange(len(meanings), dtype=np.uint8),
         "flag_meanings": " ".join(meanings),
-        "chart_fill_value": np.uint8(NO_CLASS),
         "area_of_classes_km2": json.dumps(with_class),
         "without_class": json.dumps(without),
         "comment": "without_class: number and area (km2) of polygons of water and ice without a class, "
@@ -143,7 +141,11 @@ def write_scene_labels(
         If the file cannot be written.
     """
     areas = measure_labels(chart, raster)
-    layers = {name: Layer(raster.classes[name], describe_labels(name, areas[name])) for name in LABELS}
+    layers = {}
+    for name in LABELS:
+        # Without a _FillValue, as in AI4Arctic files, so that programs read whole numbers.
+        described = describe_labels(name, areas[name]) | {"chart_fill_value": np.uint8(NO_CLASS)}
+        layers[name] = Layer(raster.classes[name], described)
     layers["sea_ice_conc"] = Layer(
         pack_fractions(raster.concentration), _CONCENTRATION | PACKING, FRACTION_FILL
     )
@@ -184,7 +186,7 @@ def write_grid_labels(
         cf.Variable("sea_ice_conc", DIMENSIONS, "f4", concentration, FILL),
         cf.Variable("chart_share", DIMENSIONS, "f4", share, FILL),
         cf.Variable("polygon_type", DIMENSIONS, "u1", _describe_kind()),
-        *(cf.Variable(n, DIMENSIONS, "u1", describe_labels(n, areas[n])) for n in LABELS),
+        *(cf.Variable(n, DIMENSIONS, "u1", describe_labels(n, areas[n]), NO_CLASS) for n in LABELS),
     ]
     fields = {
         "sea_ice_conc": raster.concentration,
