@@ -1,6 +1,7 @@
 """report: the numbers of the page are those of the cube and of ice_index, and the page is one file."""
 
 import csv
+import io
 import re
 from datetime import date, timedelta
 from html.parser import HTMLParser
@@ -156,7 +157,7 @@ def test_the_page_names_days_flags_inputs_and_references(cube_file, outcome):
     page, values = outcome
     text = page.read_text()
     assert "12 days, 2024-01-01 to 2024-01-12" in text
-    assert "10 present, 2 absent, 0 rejected, 0 suspicious" in text
+    assert "10 present, 0 of them suspicious, 2 absent, 0 rejected" in text
     assert parse(page).row("2024-01-06")[1] == "absent"
     with CubeFile(cube_file) as cube:
         assert all(digest in text for digest in cube.texts("input_sha256") if digest)
@@ -205,7 +206,8 @@ def test_suspicious_days_are_drawn_between_their_neighbours(cube_file, tmp_path,
     report = report_cube(input_file=cube_file, output_file=page)
     assert report.values["coverage"].suspicious == [0, 3]
     alternatives = parse(page).alternatives
-    assert "2024-01-01 between the days beside it: suspicious: <b>shifted</b>" in alternatives
+    caption = "2024-01-01 between the days beside it, cells that were not observed in orange: "
+    assert f"{caption}suspicious: <b>shifted</b>" in alternatives
     assert "<b>" not in page.read_text()
 
 
@@ -308,6 +310,20 @@ def test_names_with_two_dollars_are_no_formulas(tmp_path):
     assert parse(page).row(r"r$\bad{$")
     words = ["--input_file", str(cube), "--plot", str(tmp_path / "i.png")]
     assert index_script.main([*words, "--region", r"r$\bad{$=0,20,0,12"]) == 0
+
+
+def test_a_small_map_shows_what_was_observed(cube_file):
+    """A day of which a part is missing looks so, although its gaps are filled."""
+    from PIL import Image
+
+    orange, cells = [], []
+    with CubeFile(cube_file) as cube:
+        for day in (1, 5):  # a day with gaps, an absent one
+            pixels = np.asarray(Image.open(io.BytesIO(figures.draw_thumbnails(cube, [day]))))
+            orange.append((pixels[..., :3] == (0xE8, 0x92, 0x1F)).all(axis=2).sum())
+            cells.append((cube.ocean & (cube.flags(day) != cube.flag_value("observed"))).sum())
+    assert cells[1] == cube.ocean.sum() > cells[0] > 0
+    np.testing.assert_allclose(orange[0] / orange[1], cells[0] / cells[1], rtol=0.05)
 
 
 @pytest.mark.parametrize("days", [1, 2, 8])

@@ -23,14 +23,14 @@ _WIDTH = 9.0  # inches
 _FEW_DAYS = 8
 # Longer side of a thumbnail, dots.
 _THUMBNAIL = 260
-_MISSING = "#3a3a3a"
+_FILLED, _MISSING = "#e8921f", "#3a3a3a"
 
 
 def draw_coverage(coverage: Coverage) -> bytes:
     """Draw which share of the ocean was observed, filled and missing on every day."""
     figure, ax = _make_figure(2.9)
     parts = [100 * coverage.share_of(kind)[:, 0] for kind in ("observed", "filled", "missing")]
-    colours = ("#3f8fc5", "#e8921f", _MISSING)
+    colours = ("#3f8fc5", _FILLED, _MISSING)
     labels = ("observed", "filled", "missing")
     _stack(ax, coverage, parts, colours, labels)
     ax.set_ylabel("% of the ocean")
@@ -104,14 +104,19 @@ def draw_observed_days(cube: CubeFile, coverage: Coverage) -> bytes:
 
 
 def draw_thumbnails(cube: CubeFile, days: Sequence[int]) -> bytes:
-    """Draw the concentration of some days side by side, small."""
+    """Draw the concentration that was observed on some days side by side, small; the rest is orange."""
+    from matplotlib.colors import ListedColormap
+
     figure, axes = _make_figure(2.7, len(days))
     step = max(1, max(cube.grid.shape) // _THUMBNAIL)
     for ax, day in zip(np.atleast_1d(axes), days, strict=True):
         values = 100 * cube.concentration(day)[::step, ::step]
+        is_observed = cube.flags(day)[::step, ::step] == cube.flag_value(FillFlag.OBSERVED.meaning)
         ocean = cube.ocean[::step, ::step]
         ax.imshow(np.where(ocean, np.nan, 1), cmap="Greys", vmin=0, vmax=3, origin="lower")
         ax.imshow(values, cmap=palette.make_ice_colormap(), vmin=0, vmax=100, origin="lower")
+        rest = np.where(ocean & ~is_observed, 1, np.nan)
+        ax.imshow(rest, cmap=ListedColormap([_FILLED]), origin="lower")
         ax.set_title(str(cube.dates[day]), fontsize=9)
         ax.set_axis_off()
     return _save(figure)

@@ -119,8 +119,8 @@ def _add_summary(page: Page, cube: CubeFile, coverage: Coverage) -> None:
     shares = [100 * coverage.share_of(kind)[:, 0].mean() for kind in ("observed", "filled", "missing")]
     page.add_text(
         f"{format_count(len(days), 'day')}, {days[0]} to {days[-1]}, on {cube.grid}. "
-        f"{status[DayStatus.PRESENT]} present, {status[DayStatus.ABSENT]} absent, "
-        f"{status[DayStatus.REJECTED]} rejected, {len(coverage.suspicious)} suspicious. Of the ocean "
+        f"{status[DayStatus.PRESENT]} present, {len(coverage.suspicious)} of them suspicious, "
+        f"{status[DayStatus.ABSENT]} absent, {status[DayStatus.REJECTED]} rejected. Of the ocean "
         f"{shares[0]:.2f} % was observed, {shares[1]:.2f} % was filled and {shares[2]:.2f} % is missing."
     )
     if cf.is_simulated(cube.attributes):
@@ -200,7 +200,10 @@ def _add_days(page: Page, cube: CubeFile, coverage: Coverage) -> None:
     suspicious = coverage.suspicious
     for day in suspicious[:_THUMBNAIL_DAYS]:
         around = [i for i in (day - 1, day, day + 1) if 0 <= i < len(coverage.dates)]
-        caption = f"{coverage.dates[day]} between the days beside it: {coverage.reasons[day]}"
+        caption = (
+            f"{coverage.dates[day]} between the days beside it, cells that were not observed in orange: "
+            f"{coverage.reasons[day]}"
+        )
         page.add_picture(figures.draw_thumbnails(cube, around), caption)
     if len(suspicious) > _THUMBNAIL_DAYS:
         page.add_text(f"Pictures of the first {_THUMBNAIL_DAYS} of {len(suspicious)}.", kind="note")
