@@ -35,6 +35,7 @@ from seaice.simulate import (
     write_atl10,
     write_granule,
 )
+from seaice.simulate.ice_chart import simulate_chart, write_chart
 from seaice.simulate.nasa_team import write_nasa_team_day
 from seaice.simulate.sar import write_scenes
 from seaice.simulate.sst import write_sst
@@ -206,6 +207,15 @@ def sar(out: Path) -> None:
     run("visualization.py", "--input_file", share, "--dpi", 150, "--output_file", out / "sar_share.png")
 
 
+def charts(cube: Path, out: Path) -> None:
+    """Draw a simulated ice chart on a grid, and compare the cube of its day with it."""
+    sketch = simulate_chart(np.random.default_rng(7), latitude=80.5, longitude=-150, kilometres=900)
+    chart = write_chart(out / "ice_chart.zip", sketch, datetime(2024, 3, 21, 18, tzinfo=UTC))
+    script = ["segmentation.py", "label", "--chart", chart]
+    run(*script, "--grid", "n3125", "--output_file", out / "ice_chart.nc")
+    run(*script, "--against", cube, "--output_file", out / "ice_chart.csv")
+
+
 def gappiest_day(cube_path: Path) -> date:
     """The day with a file of which most had to be filled."""
     with CubeFile(cube_path) as cube:
@@ -275,6 +285,7 @@ def main() -> None:
     freeboard(out)
     gaps(out)
     sar(out)
+    charts(cube, out)
     print(f"\nmade in {out} ({time.perf_counter() - begin:.0f} s):")
     for path in sorted(out.iterdir()):
         print(f"  {path.name}")

@@ -16,7 +16,7 @@ import shapely
 import xarray as xr
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from pyproj import CRS, Transformer
+from pyproj import CRS, Geod, Transformer
 from sar_scenes import scenes_in
 
 from seaice import InputError
@@ -31,11 +31,15 @@ from seaice.segmentation.charts.cells import GridCells, read_scene_pixels
 from seaice.segmentation.charts.comparison import compare_with_cube
 from seaice.segmentation.charts.label import label
 from seaice.segmentation.charts.raster import draw_chart
+from seaice.segmentation.data.patch_dataset import read_patch
+from seaice.segmentation.mapping.input_scene import ScaledImage
 from seaice.simulate.ice_chart import SimulatedChart, simulate_chart, write_chart
-from seaice.sources.ai4arctic.scene import open_scene
+from seaice.simulate.sar.safe import SafeSettings, write_safe
+from seaice.sources.ai4arctic.scene import SAR_CHANNELS, SCALING, open_scene
 from seaice.sources.ice_chart.chart import LABELS, IceChart, read_chart
 from seaice.sources.ice_chart.codes import COLUMNS, PolygonType
 from seaice.sources.ice_chart.egg import Reason, label_polygon
+from seaice.sources.sentinel1.file import open_image
 
 TIME = datetime(2018, 3, 4, 18, tzinfo=UTC)
 DAY = date(2018, 3, 4)
@@ -323,6 +327,64 @@ def test_labels_of_a_scene_become_patches(scene, tmp_path):
         assert has_class.any()
         expected = raster.classes["SIC"][rows, columns]
         np.testing.assert_array_equal(patch["sic"][has_class], expected[has_class])
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """A product of Sentinel-1, and the chart of its surroundings."""
+    folder = tmp_path_factory.mktemp("image")
+    settings = SafeSettings(start=datetime(2018, 3, 4, 17, 30, 5, tzinfo=UTC))
+    noise = np.random.default_rng(0).normal(0, 0.5, (2, 500, 700))
+    sigma = 10 ** (np.array([-1.3, -2.2])[:, None, None] + noise)
+    chart = simulate_chart(
+        np.random.default_rng(1),
+        latitude=settings.centre[0],
+        longitude=settings.centre[1],
+        kilometres=40,
+    )
+    return write_safe(folder, sigma, settings), write_chart(folder, chart, TIME)
+
+
+def test_an_image_and_a_chart_become_a_scene_and_patches(image, tmp_path):
+    product, chart = image
+    path = tmp_path / "20180304T173005_cis_prep.nc"
+    with pytest.raises(InputError, match=r"expected the name 20180304T173005_cis_prep.nc"):
+        label(chart=[chart], scene=product, output_file=tmp_path / "20180304T173006_cis_prep.nc")
+    assert label(chart=[chart], scene=product, output_file=path).exit_status() == 0
+    scene, opened = open_scene(path), open_image(product)
+    expected = ScaledImage(opened, {name: SCALING[name] for name in SAR_CHANNELS}, "esa_floor")
+    np.testing.assert_allclose(scene.read_sar(), expected.read_sar(), atol=1e-6)
+    assert scene.noise == "esa_floor" and scene.service == "cis" and scene.spacing == 80
+    assert scene.original.startswith("S1A_EW_GRDM_1SDH_") and "icechart_cis_SGRDSIM" in scene.original
+    # Positions by points that lie evenly are those of the image, within a metre.
+    rows, columns = np.indices(scene.shape)[:, ::13, ::17]
+    here = scene.read_positions().interpolate(rows, columns)
+    there = opened.positions.interpolate(rows, columns)
+    distance = Geod(ellps="WGS84").inv(here[1], here[0], there[1], there[0])[2]
+    assert distance.max() < 1
+    raster = draw_chart(read_chart(chart), read_scene_pixels(path))
+    agrees = scene.read_sic() == raster.classes["SIC"]
+    assert agrees.mean() > 0.995 and len(np.unique(scene.read_sic())) > 2
+    # Without AMSR2 and distance to land, which an image does not hold.
+    arguments = ["--size", "64", "--per_scene", "4", "--output_dir", str(tmp_path / "patches")]
+    assert segmentation.main(["patches", "--input_dir", str(tmp_path), *arguments]) == 0
+    patches = sorted((tmp_path / "patches").glob("*.npz"))
+    image, charts = read_patch(patches[0], 64, inputs="sar+incidence", charts=LABELS)
+    assert image.shape == (3, 64, 64) and charts.shape == (3, 64, 64)
+    with pytest.raises(InputError, match="amsr2"):
+        read_patch(patches[0], 64, inputs="sar+amsr2")
+
+
+def test_options_of_images(image, scene, tmp_path):
+    with pytest.raises(InputError, match="expected --noise with an image of Sentinel-1"):
+        label(chart=[scene[1]], scene=scene[0], output_file=tmp_path / "a.nc", noise="esa")
+    path = tmp_path / "20180304T173005_cis_prep.nc"
+    label(chart=[image[1]], scene=image[0], output_file=path, noise="none")
+    assert open_scene(path).noise == "none"
+    single = SafeSettings(start=datetime(2018, 3, 4, 17, 30, 5, tzinfo=UTC), polarisations=("HH",))
+    product = write_safe(tmp_path, np.full((1, 300, 400), 0.05), single)
+    with pytest.raises(InputError, match=r"HV|polarisation"):
+        label(chart=[image[1]], scene=product, output_file=path)
 
 
 def test_file_of_labels_describes_itself(chart_file, chart, tmp_path):

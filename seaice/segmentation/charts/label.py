@@ -24,6 +24,12 @@ from seaice.segmentation.charts.comparison import (
     format_rows,
     write_comparison,
 )
+from seaice.segmentation.charts.image_scene import (
+    check_scene_name,
+    describe_image,
+    make_image_layers,
+    open_image_pixels,
+)
 from seaice.segmentation.charts.label_file import (
     measure_labels,
     write_grid_labels,
@@ -31,6 +37,7 @@ from seaice.segmentation.charts.label_file import (
 )
 from seaice.segmentation.charts.raster import ChartRaster, draw_chart
 from seaice.sources.ice_chart.chart import IceChart, read_chart
+from seaice.sources.sentinel1.file import Noise, is_image
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +54,7 @@ def label(
     cube: Path | None = None,
     against: Path | None = None,
     date: str | None = None,
+    noise: Noise | None = None,
 ) -> Report:
     """Draw an ice chart on a scene, a grid or the grid of a cube; or compare charts with a cube.
 
@@ -60,10 +68,11 @@ def label(
         Ice chart in SIGRID-3: a shapefile (.shp, .zip, .tar) or a GeoPackage (.gpkg); several with
         ``against``.
     output_file : Path
-        NetCDF file; beside a scene as ``SCENE_reference.nc``, ``patches`` reads it. With ``against`` a
-        table (.csv).
+        NetCDF file; beside a scene as ``SCENE_reference.nc``, ``patches`` reads it. Of an image of
+        Sentinel-1 the whole scene, ``YYYYMMDDThhmmss_cis_prep.nc``. With ``against`` a table (.csv).
     scene : Path, optional
-        Scene, ``*_prep.nc``, on whose pixels the chart is drawn.
+        Scene, ``*_prep.nc``, on whose pixels the chart is drawn, or an image of Sentinel-1 (SAFE folder,
+        its zip, or GeoTIFF), which becomes a scene with its chart.
     grid : str, optional
         Grid instead: n3125, ``EPSG:CODE:STEP:WEST,SOUTH,EAST,NORTH`` or a file to take it from.
     cube : Path, optional
@@ -73,6 +82,9 @@ def label(
         the wrong side of 15 percent and distance of the edges, by class.
     date : str, optional
         Day or time of the chart (UTC), where its name does not say it.
+    noise : {"esa", "esa_floor", "none", "nersc"}, optional
+        Of an image, what is done about thermal noise: see
+        :func:`seaice.sources.sentinel1.file.open_image`; by default esa_floor.
 
     Returns
     -------
@@ -102,6 +114,10 @@ def label(
     if len(charts) != 1:
         raise InputError(f"expected one --chart, found {len(charts)}; several go with --against")
     drawn = read_chart(charts[0], time)
+    if scene is not None and is_image(Path(scene)):
+        return _label_image(drawn, Path(scene), output_file, noise)
+    if noise is not None:
+        raise InputError(f"expected --noise with an image of Sentinel-1, found {scene}; leave it out")
     if scene is not None:
         return _label_scene(drawn, read_scene_pixels(Path(scene)), output_file)
     return _label_grid(drawn, _choose_grid(grid, cube), output_file)
@@ -118,6 +134,27 @@ def _choose_grid(grid: str | None, cube: Path | None) -> Grid:
 def _label_scene(chart: IceChart, scene: ScenePixels, output_file: Path) -> Report:
     raster = draw_chart(chart, scene)
     write_scene_labels(output_file, chart, raster, scene, _list_parameters(chart, scene=scene.name))
+    return _report_scene(chart, raster, scene, output_file)
+
+
+def _label_image(chart: IceChart, path: Path, output_file: Path, noise: Noise | None) -> Report:
+    """Write an image of Sentinel-1 with its chart as a scene."""
+    image, pixels = open_image_pixels(path, noise)
+    name = check_scene_name(output_file, image)
+    raster = draw_chart(chart, pixels)
+    write_scene_labels(
+        output_file,
+        chart,
+        raster,
+        pixels,
+        _list_parameters(chart, scene=image.name, noise=image.noise),
+        image_layers=make_image_layers(image),
+        image_attributes=describe_image(image, chart, name),
+    )
+    return _report_scene(chart, raster, pixels, output_file)
+
+
+def _report_scene(chart: IceChart, raster: ChartRaster, scene: ScenePixels, output_file: Path) -> Report:
     report = _report_labels(chart, raster, output_file, f"the scene {scene.name}")
     share = float((raster.share > 0).mean())
     report.lines.append(f"{100 * share:.1f} percent of the pixels have a concentration")

@@ -131,9 +131,26 @@ def _describe_kind() -> dict[str, Any]:
 
 
 def write_scene_labels(
-    path: Path, chart: IceChart, raster: ChartRaster, scene: ScenePixels, parameters: Mapping[str, Any]
+    path: Path,
+    chart: IceChart,
+    raster: ChartRaster,
+    scene: ScenePixels,
+    parameters: Mapping[str, Any],
+    *,
+    image_layers: Mapping[str, Layer] | None = None,
+    image_attributes: Mapping[str, Any] | None = None,
 ) -> None:
     """Write labels on the pixels of a scene: ``SIC``, ``SOD``, ``FLOE`` as AI4Arctic files have them.
+
+    Parameters
+    ----------
+    path : Path
+    chart : IceChart
+    raster : ChartRaster
+    scene : ScenePixels
+    parameters : mapping
+    image_layers, image_attributes : mapping, optional
+        SAR and its attributes, where the file is to be a whole scene.
 
     Raises
     ------
@@ -141,7 +158,7 @@ def write_scene_labels(
         If the file cannot be written.
     """
     areas = measure_labels(chart, raster)
-    layers = {}
+    layers = dict(image_layers or {})
     for name in LABELS:
         # Without a _FillValue, as in AI4Arctic files, so that programs read whole numbers.
         described = describe_labels(name, areas[name]) | {"chart_fill_value": np.uint8(NO_CLASS)}
@@ -151,9 +168,11 @@ def write_scene_labels(
     )
     layers["polygon_type"] = Layer(raster.kind, _describe_kind())
     attributes = describe_chart(chart, raster, parameters, None) | {"scene_id": scene.name}
+    attributes |= image_attributes or {}
     if chart.time is not None and scene.start is not None:
         attributes["hours_from_scene_to_chart"] = (chart.time - scene.start).total_seconds() / 3600
-    write_layers(path, layers, scene.positions, scene.start, attributes)
+    has_points = image_layers is not None
+    write_layers(path, layers, scene.positions, scene.start, attributes, with_points=has_points)
 
 
 def write_grid_labels(

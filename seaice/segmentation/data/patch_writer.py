@@ -58,17 +58,20 @@ def write_patches(settings: PatchSettings, scene: Scene) -> dict[str, Any]:
             f"expected a scene of at least {settings.size} x {settings.size} pixels, found "
             f"{scene.shape[0]} x {scene.shape[1]}: {scene.path}; give a smaller --size"
         )
-    distance = scene.read_distance()
-    valid, finite = scene.find_valid(), np.isfinite(distance)
-    if not finite.all():
-        # A pixel of unknown distance gets no class, so that any number can stand for the distance.
-        valid, distance = valid & finite, np.where(finite, distance, np.float32(0))
+    valid, distance = scene.find_valid(), None
+    if not scene.is_of_image:
+        distance = scene.read_distance()
+        finite = np.isfinite(distance)
+        if not finite.all():
+            # A pixel of unknown distance gets no class, so that any number can stand for the distance.
+            valid, distance = valid & finite, np.where(finite, distance, np.float32(0))
     sic = np.where(valid, sic, np.uint8(NO_CLASS))
     rng = make_scene_generator(settings.seed, scene.name)
     offset = (int(rng.integers(settings.size)), int(rng.integers(settings.size)))
     ice = sic >= LabelRule().first_ice_class
     positions = find_positions(valid, ice, size=settings.size, offset=offset)
-    positions = positions.select(_find_allowed(positions, scene.read_amsr2(), settings.max_invalid))
+    amsr2 = None if scene.is_of_image else scene.read_amsr2()
+    positions = positions.select(_find_allowed(positions, amsr2, settings.max_invalid))
     drawn = draw_positions(positions, settings.draw, rng)
     for path in list_patch_files(settings.output_dir, scene.name):
         path.unlink()
@@ -79,11 +82,11 @@ def write_patches(settings: PatchSettings, scene: Scene) -> dict[str, Any]:
     }
 
 
-def _find_allowed(positions: PatchPositions, amsr2: np.ndarray, max_invalid: float) -> np.ndarray:
+def _find_allowed(positions: PatchPositions, amsr2: np.ndarray | None, max_invalid: float) -> np.ndarray:
     """Positions with enough valid pixels and no missing brightness temperature, bool (n,)."""
     allowed = positions.valid_pixels >= (1 - max_invalid) * positions.size**2 - 1e-6
-    missing = ~np.isfinite(amsr2).all(axis=0)
-    if missing.any():
+    missing = None if amsr2 is None else ~np.isfinite(amsr2).all(axis=0)
+    if missing is not None and missing.any():
         # Number of missing cells above and to the left of each corner of a cell (summed-area table).
         table = np.pad(missing.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
         top, bottom = find_coarse_bounds(positions.rows, positions.size, missing.shape[0])
@@ -98,7 +101,7 @@ def _write_files(
     scene: Scene,
     positions: PatchPositions,
     sic: np.ndarray,
-    distance: np.ndarray,
+    distance: np.ndarray | None,
 ) -> Iterator[dict[str, Any]]:
     """Write a file for every position; yields the row of the manifest of each."""
     full, coarse = _read_full_arrays(scene, sic, distance), _read_coarse_arrays(scene)
@@ -124,9 +127,13 @@ def _write_files(
         } | _write_file(settings.output_dir / name, content.getbuffer())
 
 
-def _read_full_arrays(scene: Scene, sic: np.ndarray, distance: np.ndarray) -> dict[str, np.ndarray]:
+def _read_full_arrays(
+    scene: Scene, sic: np.ndarray, distance: np.ndarray | None
+) -> dict[str, np.ndarray]:
     """Arrays on the pixels of a scene; those that it may lack only where it has them."""
-    arrays = {"sar": scene.read_sar(), "sic": sic, "distance": distance}
+    arrays = {"sar": scene.read_sar(), "sic": sic}
+    if distance is not None:
+        arrays["distance"] = distance
     for name in ("SOD", "FLOE"):
         chart = scene.read_chart(name)
         if chart is not None:
@@ -137,8 +144,8 @@ def _read_full_arrays(scene: Scene, sic: np.ndarray, distance: np.ndarray) -> di
 
 
 def _read_coarse_arrays(scene: Scene) -> dict[str, np.ndarray]:
-    """Arrays on the cells of 2 km; ERA5 only where a scene has all of its fields."""
-    arrays = {"amsr2": scene.read_amsr2()}
+    """Arrays on the cells of 2 km; of AMSR2 and of ERA5, where a scene has them."""
+    arrays = {} if scene.is_of_image else {"amsr2": scene.read_amsr2()}
     if all(scene.has_variable(name) for name in ERA5_FIELDS):
         arrays["era5"] = scene.read_era5()
     return arrays

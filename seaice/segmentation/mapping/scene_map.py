@@ -34,6 +34,7 @@ from seaice.sources.ai4arctic.scene import unscale
 LAND, MISSING = 2, 255
 SURFACE_CLASSES = {"water": WATER, "ice": ICE, "land": LAND, "missing": MISSING}
 _BAND = 256  # lines at a time
+_POINT_PIXELS, _POINT_AXES = 100, ("sar_line_2dgrid_points", "sar_sample_2dgrid_points")
 FRACTION_FILL = cf.CONCENTRATION_FILL
 PACKING = {"scale_factor": cf.CONCENTRATION_SCALE, "valid_range": np.array([0, 10000], np.int16)}
 _TYPE_NAMES: Mapping[str, tuple[str, ...]] = dict(TYPES.values())
@@ -166,6 +167,7 @@ def write_layers(
     attributes: Mapping[str, Any],
     *,
     locked: bool = False,
+    with_points: bool = False,
 ) -> None:
     """Write layers on the lines and samples of a scene, with latitude and longitude of every pixel.
 
@@ -180,6 +182,8 @@ def write_layers(
         Global.
     locked : bool
         As in :func:`write_scene_map`.
+    with_points : bool
+        Whether the file also has geolocation points as the scenes of AI4Arctic have them.
 
     Raises
     ------
@@ -199,6 +203,8 @@ def write_layers(
         if start is not None:
             _write_time(dataset, start)
         _write_positions(dataset, positions)
+        if with_points:
+            _write_points(dataset, positions)
         for name, layer in layers.items():
             variable = _define_variable(dataset, name, layer.stored.dtype.str[1:], layer.fill)
             variable.setncatts({**layer.attributes, **shared})
@@ -266,6 +272,22 @@ def _write_positions(dataset: Any, positions: Geolocation) -> None:
         rows = np.arange(first, min(first + _BAND, positions.shape[0]))
         for variable, degrees in zip(axes, positions.interpolate(rows[:, None], columns), strict=True):
             variable[rows[0] : rows[-1] + 1] = degrees
+
+
+def _write_points(dataset: Any, positions: Geolocation) -> None:
+    """Write points that lie evenly from the first to the last pixel, about 100 pixels apart."""
+    counts = [max(4, round(count / _POINT_PIXELS) + 1) for count in positions.shape]
+    rows, columns = (
+        np.linspace(0, count - 1, number) for count, number in zip(positions.shape, counts, strict=True)
+    )
+    degrees = positions.interpolate(rows[:, None], columns[None])
+    for name, count in zip(_POINT_AXES, counts, strict=True):
+        dataset.createDimension(name, count)
+    for attributes, values in zip((cf.LATITUDE, cf.LONGITUDE), degrees, strict=True):
+        name = f"sar_grid2d_{attributes['standard_name']}"
+        variable = dataset.createVariable(name, "f8", _POINT_AXES)
+        variable.setncatts({**attributes, "long_name": f"{attributes['standard_name']} of points"})
+        variable[:] = values
 
 
 def read_scene_map(path: Path) -> tuple[SceneMap, dict[str, Any]]:

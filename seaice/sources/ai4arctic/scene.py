@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seaice import InputError
+from seaice import InputError, cf
 from seaice.sources.ai4arctic.file import (
     read_contents,
     read_variable,
@@ -183,6 +183,11 @@ class Scene:
         if "noise" in self.attributes:
             return str(self.attributes["noise"])
         return "simulated" if "simulated" in str(self.attributes.get("comment", "")) else "nersc"
+
+    @property
+    def is_of_image(self) -> bool:
+        """Whether ``label`` made the file of an image, which holds SAR and charts alone."""
+        return self.attributes.get(cf.KIND_ATTRIBUTE) == cf.KINDS["label"]
 
     @property
     def has_own_chart(self) -> bool:
