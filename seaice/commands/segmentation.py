@@ -14,6 +14,7 @@ Examples
   python segmentation.py evaluate --checkpoint unet/best.pt --patch_dir patches --output_file unet.json
   python segmentation.py data-efficiency --patch_dir patches --output_dir study --inputs sar sar+amsr2
   python segmentation.py predict --checkpoint unet/best.pt --scene scenes/test --output_dir maps
+  python segmentation.py predict --checkpoint unet/best.pt --scene S1A_EW_GRDM.SAFE --output_dir maps
   python segmentation.py plot --kind curves --input_files unet probing --output_file curves.png
 """
 
