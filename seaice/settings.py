@@ -36,6 +36,11 @@ def gportal_host_key() -> str | None:
     return os.environ.get("GPORTAL_HOST_KEY") or None
 
 
+def catalogue_token() -> str | None:
+    """Token of the account of a STAC catalogue: ``SEAICE_STAC_TOKEN``."""
+    return os.environ.get("SEAICE_STAC_TOKEN") or None
+
+
 # Packages without which nothing runs, by the names that are imported.
 REQUIRED = (
     "google_crc32c",
@@ -91,9 +96,11 @@ _EXTRAS = {
     "healpy": "sphere",
     "huggingface_hub": "segmentation",
     "paramiko": "amsr2",
+    "plotly": "browse",
     "pyarrow": "icesat2",
     "pyhdf": "hdf4",
     "pyresample": "resample",
+    "pystac_client": "sentinel2",
     "rasterio": "sentinel1",
     "shapefile": "regions",
     "segmentation_models_pytorch": "encoders",

@@ -7,6 +7,7 @@ Examples
   python segmentation.py download --output_dir scenes --split all
   python segmentation.py label --chart chart.zip --scene S_prep.nc --output_file S_prep_reference.nc
   python segmentation.py label --chart chart.gpkg --against cube.nc --output_file comparison.csv
+  python segmentation.py sentinel2 --scene scenes --output_dir optical --hours 6
   python segmentation.py patches --input_dir scenes --output_dir patches --workers 4
   python segmentation.py split --patch_dir patches
   python segmentation.py train --patch_dir patches --output_dir unet
@@ -30,6 +31,7 @@ from seaice.segmentation.data.download import download_scenes
 from seaice.segmentation.data.splits import split_scenes
 from seaice.segmentation.figures.plot import plot
 from seaice.segmentation.mapping.predict import predict
+from seaice.segmentation.optical.stage import fetch_sentinel2
 from seaice.segmentation.study.data_efficiency import data_efficiency
 from seaice.segmentation.study.evaluate import evaluate
 from seaice.segmentation.training.train import train
@@ -37,6 +39,7 @@ from seaice.segmentation.training.train import train
 COMMANDS: cli.Commands = {
     "download": (download_scenes, "fetch the scenes of the AI4Arctic challenge"),
     "label": (label, "draw an ice chart on a scene or a grid, or compare charts with a cube"),
+    "sentinel2": (fetch_sentinel2, "fetch cloud-poor optical images on the pixels of scenes"),
     "patches": (make_patches, "cut scenes into patches"),
     "split": (split_scenes, "divide scenes into training, validation and test"),
     "train": (train, "train a network"),

@@ -1,0 +1,1 @@
+"""Optical images on the pixels of SAR scenes."""
