@@ -101,6 +101,14 @@ CLAIMS = (
         takes_folder=False,
     ),
     Claim(
+        "segmentation_speed",
+        "Segmentation: steps a second and scenes an hour, and equal maps for any batch of tiles",
+        "segmentation_speed.py",
+        "--updates 1 --side 400",
+        "",
+        takes_folder=False,
+    ),
+    Claim(
         "archive",
         "Swath archives: one swath opens 100 times faster than the classic archive loads",
         "archive.py",

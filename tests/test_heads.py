@@ -284,3 +284,12 @@ def test_class_weights_of_every_head(folder, tmp_path):
     )
     assert set(report.values["metrics"]) >= {"sod_f1", "floe_f1", "combined"}
     assert read_checkpoint(tmp_path / "best.pt")["task"] == "sod+floe"
+
+
+@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"channels_last": True}])
+def test_faster_training_ends_near_the_usual_one(folder, trained, tmp_path, options):
+    train(patch_dir=folder, output_dir=tmp_path, task=THREE, **options, **SMALL)
+    usual, faster = (read_checkpoint(path / "best.pt") for path in (trained, tmp_path))
+    assert faster["metrics"]["train_loss"] == pytest.approx(usual["metrics"]["train_loss"], rel=0.02)
+    weights = (content["state"]["head.weight"] for content in (usual, faster))
+    assert not torch.equal(*weights)

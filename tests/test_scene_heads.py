@@ -235,3 +235,29 @@ def test_bands_come_out_whole_where_rows_of_tiles_have_no_sar():
     np.testing.assert_allclose(
         blend_tiles(sar, lambda images: images, size=16, overlap=4)[:, :20], sar[:, :20], rtol=1e-6
     )
+
+
+# Speed
+
+
+def test_mixed_precision_maps_alike_for_any_batch(scenes, models, tmp_path):
+    """Not the bits of fp32, but near; and the same bits for any number of tiles in a batch."""
+    common = {"checkpoint": models[0], "scene": scenes[0], "device": "cpu", "geotiff": False, **TILES}
+    name = f"{scenes[0].stem}_ice.nc"
+    for folder, options in {
+        "fp32": {},
+        "one": {"precision": "bf16", "batch_size": 1},
+        "five": {"precision": "bf16", "batch_size": 5},
+    }.items():
+        predict(output_dir=tmp_path / folder, **common, **options)
+    full, one, five = (
+        read_scene_map(tmp_path / folder / name)[0].layers for folder in ("fp32", "one", "five")
+    )
+    for layer, values in one.items():
+        np.testing.assert_array_equal(values, five[layer])
+    level, other = full["ice_concentration"], one["ice_concentration"]
+    assert 0 < np.nanmax(np.abs(level - other)) < 0.02
+    with pytest.raises(InputError, match=r"with another precision; choose"):
+        predict(output_dir=tmp_path / "fp32", precision="bf16", **common)
+    with pytest.raises(InputError, match="expected a GPU for fp16"):
+        predict(output_dir=tmp_path / "half", precision="fp16", **common)

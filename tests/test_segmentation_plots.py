@@ -294,3 +294,53 @@ def test_a_model_of_another_split_and_a_map(trained, tmp_path):
     )
     assert report.values["shape"] == [160, 190]
     assert (dots(picture) == 0x22).all(axis=1).any()
+
+
+def test_reliability_of_every_head(tmp_path):
+    curve = {"calibration_error": 0.1, "confidence": [0.5, 0.9], "accuracy": [0.4, 0.9]}
+    curve["pixels"] = [10, 30]
+    head = {"temperature": 1.5, "before": curve, "after": curve | {"calibration_error": 0.05}}
+    scores, output = tmp_path / "e.json", tmp_path / "r.png"
+    scores.write_text(json.dumps({"reliability": {"sic": head, "floe": head}}))
+    report = plot(kind="reliability", input_files=[scores], output_file=output, dpi=40)
+    assert report.values["floe"] == {"before": 0.1, "after": 0.05, "temperature": 1.5}
+    assert output.stat().st_size > 1000
+    for content in ('{"results": []}', "[]", json.dumps({"reliability": {"sic": {"before": 1}}})):
+        scores.write_text(content)
+        with pytest.raises(InputError, match=r"expected the scores of segmentation\.py evaluate"):
+            plot(kind="reliability", input_files=[scores], output_file=output)
+    scores.write_text('{"reliability": {}}')
+    with pytest.raises(InputError, match="expected heads with probabilities"):
+        plot(kind="reliability", input_files=[scores], output_file=output)
+
+
+def test_the_map_of_three_heads_shows_classes_and_doubt(tmp_path, monkeypatch):
+    from datetime import UTC, datetime
+
+    from seaice.segmentation.figures import plot as plot_module
+    from seaice.segmentation.mapping.head_layers import TYPES, LayerPlan
+    from seaice.segmentation.mapping.scene_map import SceneMap, write_scene_map
+
+    ends = np.array([0.0, 19.0])
+    lat, lon = np.array([[70.0, 70.0], [70.1, 70.1]]), np.array([[5.0, 5.1], [5.0, 5.1]])
+    layers = {
+        name: np.full((20, 20), 2, np.uint8)
+        if name in dict(TYPES.values())
+        else np.full((20, 20), 0.25, np.float32)
+        for name in LayerPlan("sic+sod+floe", with_uncertainty=True).names
+    }
+    made = SceneMap(
+        np.zeros((20, 20), np.uint8),
+        layers,
+        Geolocation(ends, ends, lat, lon, (20, 20)),
+        datetime(2020, 1, 1, tzinfo=UTC),
+    )
+    write_scene_map(tmp_path / "m.nc", made, {})
+    titles = []
+    monkeypatch.setattr(
+        plot_module.panels, "draw_types", lambda *given, **named: titles.append(given[3])
+    )
+    plot(kind="scene", input_files=[tmp_path / "m.nc"], output_file=tmp_path / "m.png", dpi=40)
+    assert titles == ["stage_of_development", "floe_size"]
+    shown = plot_module._choose_layers(made)
+    assert shown[:3] == ["ice_concentration", *titles] and len(shown) == 6

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from seaice import InputError
 
 if TYPE_CHECKING:
     import torch
+
+
+# Of the numbers in a network; see :mod:`seaice.runtime.networks.precision`.
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 def choose_device(name: str, number: int = 0) -> torch.device:

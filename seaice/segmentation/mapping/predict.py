@@ -18,6 +18,7 @@ from seaice.grids import Grid, get_grid, parse_grid
 from seaice.report import Progress, Report
 from seaice.runtime.atomic_write import exclusive
 from seaice.runtime.digests import digest_file
+from seaice.runtime.networks.device import Precision
 from seaice.runtime.options import Count, Range
 from seaice.segmentation.data.labels import (
     ICE,
@@ -123,6 +124,7 @@ def predict(
     noise: Noise | None = None,
     bands: Sequence[str] | None = None,
     unit: Unit | None = None,
+    precision: Precision = "fp32",
     device: str = "auto",
     force: bool = False,
 ) -> Report:
@@ -167,6 +169,9 @@ def predict(
         Polarisation of every band of a GeoTIFF, by default as it says.
     unit : {"linear", "dB"}, optional
         Unit of a GeoTIFF, by default as it says, or by its values.
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        Precision of numbers in the network; bf16 is two to three times faster on GPUs and on
+        processors with instructions for it, and moves probabilities by about a thousandth.
     device
         See :func:`seaice.segmentation.training.train.train`.
     force : bool
@@ -190,7 +195,7 @@ def predict(
     paths = list_inputs(scene)
     grid = _choose_grid(ice_share_grid, cube_file)
     checkpoints = [checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint)
-    models = _load_models([Path(path) for path in checkpoints], device)
+    models = _load_models([Path(path) for path in checkpoints], device, precision)
     tile, overlap = _choose_tiles(models[0], tile, overlap, batch_size)
     cube_file = None if cube_file is None else Path(cube_file)
     has_types = any(head.is_type for head in list_heads(models[0].task))
@@ -226,9 +231,9 @@ def predict(
     return report
 
 
-def _load_models(checkpoints: Sequence[Path], device: str) -> tuple[TrainedModel, ...]:
+def _load_models(checkpoints: Sequence[Path], device: str, precision: str) -> tuple[TrainedModel, ...]:
     """Load the models whose predictions are averaged, which must predict the same of the same."""
-    models = tuple(load_model(path, device) for path in checkpoints)
+    models = tuple(load_model(path, device, precision) for path in checkpoints)
     if not models:
         raise InputError("expected a checkpoint, found none; give best.pt of a training")
     for path, model in zip(checkpoints, models, strict=True):
@@ -325,9 +330,11 @@ def _list_parameters(settings: MappingSettings, path: Path) -> dict[str, Any]:
     """All that the map depends on; the size of batches is not among it."""
     metadata = settings.model.metadata
     grid = settings.grid
-    # A map without mirrored tiles has the parameters of maps made before there were any.
-    flips = {"flips": True} if settings.flips else {}
-    return flips | {
+    # What is as it always was is not among them, so that earlier maps are kept.
+    further: dict[str, Any] = {"flips": True} if settings.flips else {}
+    if settings.model.precision != "fp32":
+        further["precision"] = settings.model.precision
+    return further | {
         "scene": path.stem,
         "scene_sha256": _hash_scene(path),
         "checkpoint": settings.checkpoint["file"],

@@ -93,6 +93,8 @@ class TrainedModel:
     task : str
     metadata : dict
         All else that the checkpoint holds: model, options, split_digest, epoch, metrics, settings.
+    precision : str
+        "fp32", "bf16" or "fp16"; mixed precision runs with channels last in memory.
     """
 
     network: nn.Module
@@ -100,6 +102,7 @@ class TrainedModel:
     inputs: str
     task: str
     metadata: dict[str, Any]
+    precision: str = "fp32"
 
     @property
     def temperatures(self) -> dict[str, float]:
@@ -110,13 +113,15 @@ class TrainedModel:
         """Predict images (B, channels, H, W); returns (B, K, H, W), see :func:`convert_logits`."""
         import torch
 
+        from seaice.runtime.networks.precision import choose_memory_format, set_precision
         from seaice.segmentation.networks.backbone import run_network
 
-        with torch.inference_mode():
+        images = images.contiguous(memory_format=choose_memory_format(self.precision))
+        with torch.inference_mode(), set_precision(self.precision, images.device):
             return convert_logits(run_network(self.network, images), self.task, self.temperatures)
 
 
-def load_model(path: Path, device: str = "cpu") -> TrainedModel:
+def load_model(path: Path, device: str = "cpu", precision: str = "fp32") -> TrainedModel:
     """Load the model of a checkpoint, ready to be used.
 
     Parameters
@@ -124,13 +129,18 @@ def load_model(path: Path, device: str = "cpu") -> TrainedModel:
     path : Path
     device : str
         See :func:`seaice.runtime.networks.device.choose_device`.
+    precision : str
+        See :func:`seaice.runtime.networks.precision.choose_precision`.
 
     Raises
     ------
     InputError
         If the device does not exist, the file is no checkpoint, or the weights do not fit its network.
     """
+    from seaice.runtime.networks.precision import choose_memory_format, choose_precision
+
     chosen_device = choose_device(device)
+    used = choose_precision(precision, chosen_device, on_processor=("fp32", "bf16"))
     content = read_checkpoint(path)
     channels = count_channels(content["inputs"])
     if content["channels"] != channels:
@@ -146,8 +156,8 @@ def load_model(path: Path, device: str = "cpu") -> TrainedModel:
     load_state(network, content["state"], path)
     metadata = {key: value for key, value in content.items() if key not in ("state", "optimizer")}
     rule = LabelRule(content["ice_threshold"])
-    network = network.to(chosen_device).eval()
-    return TrainedModel(network, rule, content["inputs"], content["task"], metadata)
+    network = network.to(chosen_device).to(memory_format=choose_memory_format(used))  # type: ignore[call-overload]
+    return TrainedModel(network.eval(), rule, content["inputs"], content["task"], metadata, used)
 
 
 def load_model_of_split(

@@ -21,6 +21,7 @@ from seaice.runtime.atomic_write import (
 )
 from seaice.runtime.digests import digest_file
 from seaice.runtime.json_files import parse_json, write_json
+from seaice.runtime.networks.device import Precision
 from seaice.runtime.options import Count, Range, Share
 from seaice.segmentation.data.inputs import list_channels
 from seaice.segmentation.data.labels import LabelRule
@@ -37,7 +38,7 @@ from seaice.segmentation.study.evaluate import (
     score_baselines,
 )
 from seaice.segmentation.training.distributed import expect_one_process
-from seaice.segmentation.training.train import Mode, Precision, train
+from seaice.segmentation.training.train import Mode, train
 
 logger = logging.getLogger(__name__)
 

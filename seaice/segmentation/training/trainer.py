@@ -78,6 +78,8 @@ class TrainingPlan:
         "fp32", "bf16" or "fp16".
     workers : int
         Processes that read patches.
+    memory_format : torch.memory_format
+        Order of batches in memory.
     """
 
     epochs: int
@@ -88,6 +90,7 @@ class TrainingPlan:
     seed: int
     precision: str
     workers: int
+    memory_format: torch.memory_format = torch.contiguous_format
 
     def find_updates(self, epoch: int, per_pass: int) -> tuple[int, int]:
         """Find the first update of an epoch (from 0), and the one after its last.
@@ -166,7 +169,7 @@ class Trainer:
     ) -> None:
         self.setup, self.plan, self.processes, self.folder = setup, plan, processes, folder
         self.device = processes.device
-        self.network = setup.network.to(self.device)
+        self.network = setup.network.to(self.device).to(memory_format=plan.memory_format)  # type: ignore[call-overload]
         self.trained = [p for p in self.network.parameters() if p.requires_grad]
         rate = plan.learning_rate
         self.optimizer = torch.optim.AdamW(self.trained, lr=rate, weight_decay=WEIGHT_DECAY)
@@ -291,6 +294,11 @@ class Trainer:
             "seconds": round(time.perf_counter() - began, 3),
         }
 
+    def _send(self, images: torch.Tensor) -> torch.Tensor:
+        """Images on the device, in the order of memory of the plan."""
+        moved = images.to(self.device, non_blocking=True)
+        return moved.contiguous(memory_format=self.plan.memory_format)
+
     def _average_losses(self, sums: np.ndarray) -> float:
         """Mean loss of all heads, from the sums of losses and weights (heads, 2)."""
         means = sums[:, 0] / sums[:, 1]
@@ -307,7 +315,7 @@ class Trainer:
         """Make one update; returns the sums of losses and weights by head over all processes."""
         truths = look_up_labels(self.label_tables, charts).to(self.device, non_blocking=True)
         with set_precision(self.plan.precision, self.device):
-            logits = run_network(forward, images.to(self.device, non_blocking=True))
+            logits = run_network(forward, self._send(images))
         losses = [
             sum_losses(part, truths[:, number], self.heads[number].name, self.class_weights[number])
             for number, part in enumerate(split_outputs(logits, self.setup.task))
@@ -345,7 +353,7 @@ class Trainer:
         with set_precision(self.plan.precision, self.device):
             counts = count_predictions(
                 self.network,
-                iterate_batches(validation),
+                ((self._send(images), charts) for images, charts in iterate_batches(validation)),
                 task=self.setup.task,
                 rule=self.setup.rule,
                 device=self.device,
