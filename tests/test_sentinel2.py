@@ -14,8 +14,15 @@ from pyproj import Transformer
 from sar_scenes import scenes_in
 
 import segmentation as script
+from seaice import InputError
 from seaice.segmentation.charts.cells import read_scene_pixels
+from seaice.segmentation.data.inputs import count_channels, list_channels
+from seaice.segmentation.data.optical import locate_optical, read_optical
+from seaice.segmentation.data.patch_dataset import read_patch
+from seaice.segmentation.data.patch_manifest import read_manifest
+from seaice.segmentation.mapping.predict_scene import _read_channels
 from seaice.segmentation.optical.pixels import CLEAR, CLOUDED, MISSING
+from seaice.sources.ai4arctic.scene import open_scene
 from seaice.sources.sentinel2.catalogue import Image, _find_scale, hide_query
 
 rasterio = pytest.importorskip("rasterio")
@@ -345,3 +352,72 @@ def test_unknown_bands_are_named(scene, tmp_path, capsys):
 
 def test_addresses_are_written_without_signature_and_account():
     assert hide_query("https://user:word@a.org/b.tif?sig=x#y") == "https://a.org/b.tif"
+
+
+def test_patches_have_the_bands_and_the_mask_of_their_scene(tmp_path, centre, scene):
+    folder = tmp_path / "scenes"
+    scenes = scenes_in(folder, scenes=2, test_scenes=0)
+    write_image(tmp_path, "one", centre)
+    start = read_scene_pixels(scene).start
+    bands = {"green": "blue", "red": "nir"}
+    item = make_item("one", start, url=str(tmp_path) + "/")
+    item["assets"] |= {band: item["assets"][other] for band, other in bands.items()}
+    optical, patches = tmp_path / "optical", tmp_path / "patches"
+    given = ["--scene", str(scenes[0].path), "--output_dir", str(optical), "--quiet"]
+    with catalogue([item], tmp_path) as (url, _):
+        assert script.main(["sentinel2", *given, "--catalogue", url]) == 0
+    cut = ["patches", "--input_dir", str(folder), "--output_dir", str(patches), "--size", "64"]
+    cut += ["--per_scene", "4", "--max_invalid", "0.9", "--quiet"]
+    assert script.main([*cut, "--sentinel2", str(optical)]) == 0
+    data = read(scenes[0].path, optical)
+    rows = read_manifest(patches)
+    assert {row.scene for row in rows} == {written.name for written in scenes}
+    for row in rows:
+        image, _ = read_patch(patches / row.file, 64, inputs="sar+sentinel2")
+        assert image.shape == (7, 64, 64)
+        if row.scene != scenes[0].name:
+            assert not image[2:].any()
+            continue
+        window = np.s_[row.row : row.row + 64, row.column : row.column + 64]
+        clear = data["sentinel2_mask"].values[window] == CLEAR
+        assert ((image[6] == 1) == clear).all() and not image[2:6, ~clear].any()
+        blue = data["sentinel2_blue"].values[window]
+        np.testing.assert_allclose(image[2][clear] * 0.35 + 0.5, blue[clear], atol=1e-5)
+    assert count_channels("sar+sentinel2") == 7
+    # A scene is cut again when its image has changed, and only then.
+    before = {path.name: path.stat().st_mtime_ns for path in patches.glob("*.npz")}
+    assert script.main([*cut, "--sentinel2", str(optical)]) == 0
+    assert before == {path.name: path.stat().st_mtime_ns for path in patches.glob("*.npz")}
+    locate_optical(optical, scenes[0].name).unlink()
+    assert script.main([*cut, "--sentinel2", str(optical)]) == 0
+    row = next(row for row in rows if row.scene == scenes[0].name)
+    image, _ = read_patch(patches / row.file, 64, inputs="sar+sentinel2_mask")
+    assert image.shape == (3, 64, 64) and not image[2].any()
+    # Patches without optical images lack the array.
+    assert script.main([*cut, "--force"]) == 0
+    with pytest.raises(InputError, match="expected sentinel2 in a patch"):
+        read_patch(patches / row.file, 64, inputs="sar+sentinel2")
+
+
+def test_prediction_sees_the_bands_of_the_scene(tmp_path, scene, centre):
+    write_image(tmp_path, "one", centre)
+    start = read_scene_pixels(scene).start
+    item = make_item("one", start, url=str(tmp_path) + "/")
+    item["assets"] |= {"green": item["assets"]["blue"], "red": item["assets"]["blue"]}
+    with catalogue([item], tmp_path) as (url, _):
+        given = ["--scene", str(scene), "--output_dir", str(tmp_path), "--quiet", "--catalogue", url]
+        assert script.main(["sentinel2", *given]) == 0
+    path = locate_optical(tmp_path, scene.stem)
+    pixels, cells = _read_channels(open_scene(scene), list_channels("hh+sentinel2"), path)
+    assert cells is None and len(pixels) == 6
+    mask = read(scene, tmp_path)["sentinel2_mask"].values == CLEAR
+    np.testing.assert_array_equal(pixels[5], mask)
+    pixels, _ = _read_channels(open_scene(scene), list_channels("hh+sentinel2"), None)
+    assert not np.any(pixels[1:])
+
+
+def test_an_optical_file_of_another_scene_or_kind_is_refused(tmp_path, scene):
+    path = tmp_path / "a_sentinel2.nc"
+    path.write_bytes(scene.read_bytes())
+    with pytest.raises(InputError, match="a mask of segmentation.py sentinel2"):
+        read_optical(path, (10, 10))

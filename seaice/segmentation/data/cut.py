@@ -28,6 +28,7 @@ from seaice.segmentation.data.patch_writer import write_patches
 from seaice.segmentation.data.scene_journal import (
     SceneJournal,
     describe_input,
+    describe_optical,
     is_up_to_date,
     open_journal,
 )
@@ -60,6 +61,7 @@ def make_patches(
     mixed_share: Share = 0.5,
     max_overlap: Share = 0.25,
     sampling: Sampling = "stratified",
+    sentinel2: Path | None = None,
     force: bool = False,
 ) -> Report:
     """Cut every scene into patches for training, validation and test.
@@ -91,6 +93,8 @@ def make_patches(
         Largest common share of the area of two patches; 0: none.
     sampling : {"stratified", "random"}
         Draw positions by the ice in their patches, or without regard to it.
+    sentinel2 : Path, optional
+        Folder of ``segmentation.py sentinel2``: patches get the optical bands and their mask too.
     force : bool
         Replace patches that were made with other parameters or of other scenes.
 
@@ -113,7 +117,10 @@ def make_patches(
     paths = list_scenes(input_dir)
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
-    settings = PatchSettings(output_dir, size, seed, max_invalid, draw)
+    if sentinel2 is not None and not Path(sentinel2).is_dir():
+        raise InputError(f"--sentinel2: expected a folder, found {sentinel2}; make it with sentinel2")
+    optical = None if sentinel2 is None else Path(sentinel2)
+    settings = PatchSettings(output_dir, size, seed, max_invalid, draw, optical)
     report = Report()
     with exclusive(output_dir / "patches.csv"):
         journal = open_journal(settings, [path.stem for path in paths], force=force)
@@ -168,6 +175,7 @@ def cut_scene(settings: PatchSettings, path: Path) -> SceneOutcome:
             "noise": scene.noise,
             "input": describe_input(path),
             "reference": None if scene.reference is None else describe_input(scene.reference),
+            "sentinel2": describe_optical(settings, scene.name),
         }
         return SceneOutcome(record | write_patches(settings, scene), "")
     except InputError as error:

@@ -7,6 +7,15 @@ from collections.abc import Mapping
 from seaice import InputError
 from seaice.sources.ai4arctic.tables import AMSR2_CHANNELS, ERA5_FIELDS, SAR_CHANNELS, SCALING
 
+# Bands of Sentinel-2, and whether a pixel is seen without cloud.
+OPTICAL_BANDS, OPTICAL_MASK = ("blue", "green", "red", "nir"), "sentinel2_mask"
+OPTICAL = (*(f"sentinel2_{band}" for band in OPTICAL_BANDS), OPTICAL_MASK)
+# Mean and deviation by which channels are scaled; open water and snow lie at both ends of reflectance.
+CHANNEL_SCALING: Mapping[str, tuple[float, float]] = {
+    **SCALING,
+    **dict.fromkeys(OPTICAL, (0.5, 0.35)),
+    OPTICAL_MASK: (0.0, 1.0),
+}
 INCIDENCE, DISTANCE = "sar_incidenceangle", "distance_map"
 # Names that stand for several channels, or for one with a long name.
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -17,9 +26,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "distance": (DISTANCE,),
     "amsr2": AMSR2_CHANNELS,
     "era5": ERA5_FIELDS,
+    "sentinel2": OPTICAL,
 }
 # Channels with a value for every pixel, and those with one for every cell of 2 km.
-PIXEL_CHANNELS = (*SAR_CHANNELS, INCIDENCE, DISTANCE)
+PIXEL_CHANNELS = (*SAR_CHANNELS, INCIDENCE, DISTANCE, *OPTICAL)
 CELL_CHANNELS = (*AMSR2_CHANNELS, *ERA5_FIELDS)
 _ORDER = (*PIXEL_CHANNELS, *CELL_CHANNELS)
 
@@ -30,14 +40,14 @@ def list_channels(inputs: str) -> tuple[str, ...]:
     Parameters
     ----------
     inputs : str
-        Names between plus signs: sar (HH and HV), hh, hv, incidence, distance, amsr2, era5, or one
-        channel such as t2m. At least one is of the SAR.
+        Names between plus signs: sar (HH and HV), hh, hv, incidence, distance, amsr2, era5,
+        sentinel2, or one channel such as t2m. At least one is of the SAR.
 
     Returns
     -------
     tuple of str
-        Names of variables: SAR, incidence angle, distance to land, AMSR2, ERA5, whatever the order
-        of the names.
+        Names of variables: SAR, incidence angle, distance to land, Sentinel-2 and its mask, AMSR2,
+        ERA5, whatever the order of the names.
 
     Raises
     ------
@@ -51,7 +61,7 @@ def list_channels(inputs: str) -> tuple[str, ...]:
     """
     chosen: set[str] = set()
     for name in inputs.split("+"):
-        if name not in GROUPS and name not in SCALING:
+        if name not in GROUPS and name not in CHANNEL_SCALING:
             raise InputError(
                 f"expected inputs among {', '.join(GROUPS)} or channels such as t2m, joined by +, found "
                 f"{name!r} in {inputs!r}"

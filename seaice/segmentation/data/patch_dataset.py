@@ -18,7 +18,7 @@ from seaice.segmentation.data.inputs import (
     CELL_CHANNELS,
     DISTANCE,
     INCIDENCE,
-    PIXEL_CHANNELS,
+    OPTICAL,
     list_channels,
 )
 from seaice.segmentation.data.labels import IGNORED
@@ -141,6 +141,7 @@ def _list_arrays(channels: Sequence[str], charts: Sequence[str]) -> list[str]:
     """Names of the arrays in a patch that hold these channels and charts."""
     names = ["sar", *(chart.lower() for chart in charts)]
     names += [array for channel, array in _PIXEL_ARRAYS.items() if channel in channels]
+    names += ["sentinel2"] if set(OPTICAL) & set(channels) else []
     names += [array for array, held in _CELL_ARRAYS.items() if set(held) & set(channels)]
     return [*names, *(["row", "column"] if set(channels) & set(CELL_CHANNELS) else [])]
 
@@ -167,9 +168,11 @@ def _read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 def _stack_channels(arrays: Mapping[str, np.ndarray], channels: Sequence[str], size: int) -> np.ndarray:
     """Channels of a patch in their order, (channels, size, size) float32."""
     layers = [arrays["sar"][[name in channels for name in SAR_CHANNELS]]]
-    for name in PIXEL_CHANNELS[SAR_COUNT:]:
+    for name, array in _PIXEL_ARRAYS.items():
         if name in channels:
-            layers.append(np.nan_to_num(arrays[_PIXEL_ARRAYS[name]], nan=0.0)[None])
+            layers.append(np.nan_to_num(arrays[array], nan=0.0)[None])
+    if "sentinel2" in arrays:
+        layers.append(arrays["sentinel2"][[name in channels for name in OPTICAL]])
     for array, names in _CELL_ARRAYS.items():
         chosen = [name in channels for name in names]
         if any(chosen):
@@ -186,6 +189,7 @@ def _check_arrays(arrays: dict[str, np.ndarray], size: int, path: Path) -> None:
         "sar": ((SAR_COUNT, *square), "float32"),
         **{name.lower(): (square, "uint8") for name in CLASS_COUNTS},
         **dict.fromkeys(_PIXEL_ARRAYS.values(), (square, "float32")),
+        "sentinel2": ((len(OPTICAL), *square), "float32"),
         **{name: ((len(held), None, None), "float32") for name, held in _CELL_ARRAYS.items()},
         "row": ((), "int64"),
         "column": ((), "int64"),

@@ -42,6 +42,8 @@ class PatchSettings:
     max_invalid : float
         Largest share of pixels without SAR or class.
     draw : DrawSettings
+    sentinel2 : Path or None
+        Folder of optical images on the pixels of the scenes.
     """
 
     output_dir: Path
@@ -49,6 +51,7 @@ class PatchSettings:
     seed: int
     max_invalid: float
     draw: DrawSettings
+    sentinel2: Path | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -62,7 +65,7 @@ class PatchSettings:
             "max_overlap": self.draw.max_overlap,
             "sampling": self.draw.sampling,
             "arrays": LAYOUT,
-        }
+        } | ({} if self.sentinel2 is None else {"sentinel2": True})
 
 
 class PatchRow(NamedTuple):

@@ -17,6 +17,7 @@ from seaice.runtime.digests import digest_parts
 from seaice.segmentation.data.coarse_cells import find_coarse_bounds, find_coarse_window
 from seaice.segmentation.data.inputs import INCIDENCE
 from seaice.segmentation.data.labels import LabelRule
+from seaice.segmentation.data.optical import locate_optical, read_optical
 from seaice.segmentation.data.patch_manifest import PatchSettings
 from seaice.segmentation.data.patch_positions import (
     KINDS,
@@ -105,6 +106,9 @@ def _write_files(
 ) -> Iterator[dict[str, Any]]:
     """Write a file for every position; yields the row of the manifest of each."""
     full, coarse = _read_full_arrays(scene, sic, distance), _read_coarse_arrays(scene)
+    if settings.sentinel2 is not None:
+        path = locate_optical(settings.sentinel2, scene.name)
+        full["sentinel2"] = read_optical(path, scene.shape)
     kinds, ice_share, valid_share = positions.kinds, positions.ice_share, positions.valid_share
     corners = zip(positions.rows.tolist(), positions.columns.tolist(), strict=True)
     for number, (row, column) in enumerate(corners):

@@ -19,6 +19,7 @@ from seaice.runtime.json_files import (
     append_line,
     parse_lines,
 )
+from seaice.segmentation.data.optical import locate_optical
 from seaice.segmentation.data.patch_manifest import (
     PatchSettings,
     list_manifest_files,
@@ -46,6 +47,12 @@ def describe_input(path: Path) -> dict[str, Any]:
     }
 
 
+def describe_optical(settings: PatchSettings, scene: str) -> dict[str, Any] | None:
+    """The optical image that belongs to a scene, as :func:`describe_input`; None without one."""
+    path = None if settings.sentinel2 is None else locate_optical(settings.sentinel2, scene)
+    return None if path is None or not path.is_file() else describe_input(path)
+
+
 def is_up_to_date(settings: PatchSettings, path: Path, record: dict[str, Any]) -> bool:
     """Whether all patches of a scene exist undamaged, made with these settings of these inputs.
 
@@ -64,6 +71,8 @@ def is_up_to_date(settings: PatchSettings, path: Path, record: dict[str, Any]) -
         return False
     if record["reference"] is not None and not _is_unchanged(reference, record["reference"]):
         return False
+    if not _has_same_optical(settings, record):
+        return False
     for row in record["patches"]:
         file = settings.output_dir / row["file"]
         if not file.is_file() or file.stat().st_size != row["bytes"]:
@@ -71,6 +80,14 @@ def is_up_to_date(settings: PatchSettings, path: Path, record: dict[str, Any]) -
         if digest_file(file) != row["sha256"]:
             return False
     return True
+
+
+def _has_same_optical(settings: PatchSettings, record: dict[str, Any]) -> bool:
+    recorded = record.get("sentinel2")
+    path = None if settings.sentinel2 is None else locate_optical(settings.sentinel2, record["scene"])
+    if path is None or not path.is_file():
+        return recorded is None
+    return recorded is not None and _is_unchanged(path, recorded)
 
 
 def _is_unchanged(path: Path, recorded: dict[str, Any]) -> bool:

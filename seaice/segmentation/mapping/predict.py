@@ -20,10 +20,12 @@ from seaice.runtime.atomic_write import exclusive
 from seaice.runtime.digests import digest_file
 from seaice.runtime.networks.device import Precision
 from seaice.runtime.options import Count, Range
+from seaice.segmentation.data.inputs import OPTICAL, list_channels
 from seaice.segmentation.data.labels import (
     ICE,
     WATER,
 )
+from seaice.segmentation.data.optical import locate_optical
 from seaice.segmentation.heads.head import list_heads
 from seaice.segmentation.mapping.head_layers import LayerPlan, list_all_layers, make_predictor
 from seaice.segmentation.mapping.ice_share import (
@@ -79,6 +81,8 @@ class MappingSettings:
     checkpoint : dict of str to str
         ``file`` and ``sha256``.
     image : ImageOptions
+    sentinel2 : Path or None
+        Folder of optical images on the pixels of the scenes.
     """
 
     models: tuple[TrainedModel, ...]
@@ -94,6 +98,7 @@ class MappingSettings:
     force: bool
     checkpoint: dict[str, str]
     image: ImageOptions
+    sentinel2: Path | None = None
 
     @property
     def model(self) -> TrainedModel:
@@ -125,6 +130,7 @@ def predict(
     bands: Sequence[str] | None = None,
     unit: Unit | None = None,
     precision: Precision = "fp32",
+    sentinel2: Path | None = None,
     device: str = "auto",
     force: bool = False,
 ) -> Report:
@@ -172,6 +178,9 @@ def predict(
     precision : {"auto", "fp32", "bf16", "fp16"}
         Precision of numbers in the network; bf16 is two to three times faster on GPUs and on
         processors with instructions for it, and moves probabilities by about a thousandth.
+    sentinel2 : Path, optional
+        Folder of ``segmentation.py sentinel2``, for models with these inputs; a scene without a file
+        there is mapped as one that no optical image shows.
     device
         See :func:`seaice.segmentation.training.train.train`.
     force : bool
@@ -216,6 +225,7 @@ def predict(
             "sha256": " ".join(digest_file(Path(path)) for path in checkpoints),
         },
         image=ImageOptions(noise, None if bands is None else tuple(bands), unit),
+        sentinel2=None if sentinel2 is None else Path(sentinel2),
     )
     output_dir.mkdir(parents=True, exist_ok=True)
     report = Report()
@@ -326,6 +336,14 @@ def _name_raster(settings: MappingSettings, stem: str, layer: str) -> Path:
     return settings.output_dir / f"{stem}_{layer}.tif"
 
 
+def _find_optical(settings: MappingSettings, scene: str) -> Path | None:
+    """The optical images of a scene, where the models see any and there are some."""
+    if settings.sentinel2 is None or not set(OPTICAL) & set(list_channels(settings.model.inputs)):
+        return None
+    path = locate_optical(settings.sentinel2, scene)
+    return path if path.is_file() else None
+
+
 def _list_parameters(settings: MappingSettings, path: Path) -> dict[str, Any]:
     """All that the map depends on; the size of batches is not among it."""
     metadata = settings.model.metadata
@@ -334,6 +352,9 @@ def _list_parameters(settings: MappingSettings, path: Path) -> dict[str, Any]:
     further: dict[str, Any] = {"flips": True} if settings.flips else {}
     if settings.model.precision != "fp32":
         further["precision"] = settings.model.precision
+    optical = _find_optical(settings, path.stem)
+    if optical is not None:
+        further["sentinel2_sha256"] = digest_file(optical)
     return further | {
         "scene": path.stem,
         "scene_sha256": _hash_scene(path),
@@ -391,6 +412,7 @@ def _make_map(
         tile=settings.tile,
         overlap=settings.overlap,
         batch_size=settings.batch_size,
+        sentinel2=_find_optical(settings, path.stem),
     )
     scene_map = replace(scene_map, calibrated=all(model.temperatures for model in settings.models))
     attributes = _make_attributes(settings, scene, parameters)

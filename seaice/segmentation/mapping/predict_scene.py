@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from seaice import InputError
-from seaice.segmentation.data.inputs import DISTANCE, INCIDENCE, list_channels
+from seaice.segmentation.data.inputs import DISTANCE, INCIDENCE, OPTICAL, list_channels
 from seaice.segmentation.data.labels import (
     ICE,
     WATER,
     LabelRule,
 )
+from seaice.segmentation.data.optical import read_optical
 from seaice.segmentation.mapping.head_layers import LayerPlan
 from seaice.segmentation.mapping.input_scene import MapInput
 from seaice.segmentation.mapping.scene_map import (
@@ -61,6 +63,7 @@ def map_scene(
     tile: int = TILE_SIZE,
     overlap: int = TILE_SIZE // 4,
     batch_size: int = 8,
+    sentinel2: Path | None = None,
 ) -> SceneMap:
     """Predict a scene; land and pixels without SAR are missing in all layers.
 
@@ -75,6 +78,8 @@ def map_scene(
     inputs : str
         Channels of the images, see :func:`seaice.segmentation.data.inputs.list_channels`.
     tile, overlap, batch_size : int
+    sentinel2 : Path, optional
+        File of optical images on the pixels of the scene; without it no pixel is seen by them.
 
     Raises
     ------
@@ -84,7 +89,8 @@ def map_scene(
     start = scene.start
     # Variables that a scene may lack are read before the prediction, which takes long.
     channels = list_channels(inputs)
-    pixels, cells, positions = *_read_channels(scene, channels), scene.read_positions()
+    pixels, cells = _read_channels(scene, channels, sentinel2)
+    positions = scene.read_positions()
     expect_image(positions, scene.spacing)
     land, has_sar = find_land(scene), (scene.read_sar() != 0).any(axis=0)
     if not (has_sar & ~land).any():
@@ -110,7 +116,7 @@ def map_scene(
 
 
 def _read_channels(
-    scene: MapInput, channels: Sequence[str]
+    scene: MapInput, channels: Sequence[str], sentinel2: Path | None
 ) -> tuple[list[np.ndarray], np.ndarray | None]:
     """Read the channels of a scene: those of every pixel, and those of the cells of 2 km."""
     read = dict(zip(SAR_CHANNELS, scene.read_sar(), strict=True))
@@ -118,6 +124,11 @@ def _read_channels(
         read[INCIDENCE] = np.nan_to_num(scene.read_incidence(), nan=0.0)
     if DISTANCE in channels:
         read[DISTANCE] = np.nan_to_num(scene.read_distance(), nan=0.0)
+    if set(OPTICAL) & set(channels):
+        optical = np.zeros((len(OPTICAL), *scene.shape), np.float32)
+        if sentinel2 is not None:
+            optical = read_optical(sentinel2, scene.shape)
+        read |= dict(zip(OPTICAL, optical, strict=True))
     cells = [
         coarse[[name in channels for name in names]]
         for names, read_cells in ((AMSR2_CHANNELS, scene.read_amsr2), (ERA5_FIELDS, scene.read_era5))

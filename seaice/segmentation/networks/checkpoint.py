@@ -12,13 +12,12 @@ from seaice import InputError
 from seaice.runtime.networks import checkpoint_file
 from seaice.runtime.networks.checkpoint_file import TRAIN_AGAIN, load_state
 from seaice.runtime.networks.device import choose_device
-from seaice.segmentation.data.inputs import count_channels, list_channels
+from seaice.segmentation.data.inputs import CHANNEL_SCALING, count_channels, list_channels
 from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.splits import Split
 from seaice.segmentation.heads.head import count_outputs
 from seaice.segmentation.heads.targets import convert_logits
 from seaice.segmentation.networks.registry import build_network
-from seaice.sources.ai4arctic.tables import SCALING
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +53,7 @@ def describe_model(
         "ice_threshold": float(rule.ice_threshold),
         "label_rule": rule.describe(),
         # Mean and standard deviation of every channel: stored = (value - mean) / deviation.
-        "scaling": {name: list(SCALING[name]) for name in list_channels(inputs)},
+        "scaling": {name: list(CHANNEL_SCALING[name]) for name in list_channels(inputs)},
     }
 
 

@@ -15,6 +15,8 @@ from seaice.dates import format_timestamp
 from seaice.report import Progress, Report, format_count
 from seaice.runtime.options import Count, Range
 from seaice.segmentation.charts.cells import ScenePixels, read_scene_pixels
+from seaice.segmentation.data.inputs import OPTICAL_BANDS
+from seaice.segmentation.data.optical import locate_optical
 from seaice.segmentation.mapping.scene_map import Layer, write_layers
 from seaice.segmentation.optical.pixels import CLEAR, MASK_CLASSES, MISSING, OpticalPixels
 from seaice.sources.ai4arctic.scene import list_scenes
@@ -23,7 +25,6 @@ from seaice.sources.sentinel2.catalogue import BANDS, Image, hide_query, search_
 logger = logging.getLogger(__name__)
 
 EARTH_SEARCH = "https://earth-search.aws.element84.com/v1"
-_DEFAULT_BANDS = ("blue", "green", "red", "nir")
 # Points along a side of a scene that are searched for: an image is 110 km wide.
 _POINTS = 9
 _FILL = -32768
@@ -37,7 +38,7 @@ def fetch_sentinel2(
     output_dir: Path,
     catalogue: str = EARTH_SEARCH,
     collection: str = "sentinel-2-l2a",
-    bands: Sequence[str] = _DEFAULT_BANDS,
+    bands: Sequence[str] = OPTICAL_BANDS,
     hours: Annotated[float, Range(0, unit="H")] = 12.0,
     cloud: Annotated[float, Range(0, 100, unit="PERCENT")] = 40.0,
     most_images: Count = 12,
@@ -96,7 +97,7 @@ def fetch_sentinel2(
     with Progress(total=len(paths), label="scenes", logger=logger) as progress:
         for path in paths:
             pixels = read_scene_pixels(path)
-            target = output_dir / f"{pixels.name}_sentinel2.nc"
+            target = locate_optical(output_dir, pixels.name)
             if target.exists() and not force and not dry_run:
                 report.outputs.append(target)
                 progress.unit(f"{pixels.name}: already there")
