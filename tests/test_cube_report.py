@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import shutil
 from datetime import date, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -351,6 +352,32 @@ def test_tables_align_numbers_and_leave_out_empty_columns():
         ('d class="number"', "-2.5"),
         ('d class="short"', ""),
     ]
+
+
+@pytest.mark.slow
+def test_the_page_in_a_browser(outcome):
+    """Contrast, labels and order by the rules of axe-core; nothing is asked for, nothing overflows."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("there is no Chromium on this machine")
+    troubles, addresses = [], []
+    with playwright.sync_playwright() as api:
+        browser = api.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for width in (1200, 390):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            page.on("console", lambda message: troubles.append(message.text))
+            page.on("pageerror", lambda error: troubles.append(str(error)))
+            page.on("request", lambda request: addresses.append(request.url))
+            page.goto(outcome[0].as_uri())
+            page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+            violations = axe.Axe().run(page).response["violations"]
+            assert [rule["id"] for rule in violations] == []
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+        browser.close()
+    assert troubles == []
+    assert addresses and all(address.startswith(("file:", "data:")) for address in addresses)
 
 
 def test_numbers_of_real_days_are_those_of_the_cube_and_of_ice_index(real_data, tmp_path):

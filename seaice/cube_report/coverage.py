@@ -93,11 +93,13 @@ def measure_coverage(cube: CubeFile, divisions: Sequence[Regions]) -> Coverage:
     """
     cells = np.flatnonzero(cube.ocean)
     codes = [division.codes.ravel()[cells].astype(np.int64) for division in divisions]
-    counts = [len(division.names) + 1 for division in divisions]
+    insides = [np.flatnonzero(code) for code in codes]
+    codes = [256 * (code[inside] - 1) for code, inside in zip(codes, insides, strict=True)]
+    counts = [len(division.names) for division in divisions]
     cell_area = cube.grid.cell_area().ravel()[cells]
     meanings = _name_codes(cube)
     observed = meanings[0][1]
-    area = np.zeros((len(cube.dates), sum(counts) - len(counts), 256))
+    area = np.zeros((len(cube.dates), sum(counts), 256))
     numbers = np.zeros((len(cube.dates), 256), np.int64)
     error = np.full((len(cube.dates), 256), np.nan)
     observed_days = np.zeros(cube.grid.shape, np.int32)
@@ -106,8 +108,8 @@ def measure_coverage(cube: CubeFile, divisions: Sequence[Regions]) -> Coverage:
             flags = cube.flags(i).ravel()[cells]
             flags[np.isnan(cube.concentration(i).ravel()[cells])] = FillFlag.NOT_FILLED
             parts = [
-                np.bincount(code * 256 + flags, cell_area, count * 256).reshape(count, 256)[1:]
-                for code, count in zip(codes, counts, strict=True)
+                np.bincount(code + flags[inside], cell_area[inside], count * 256).reshape(count, 256)
+                for code, inside, count in zip(codes, insides, counts, strict=True)
             ]
             area[i], numbers[i] = np.concatenate(parts), np.bincount(flags, minlength=256)
             error[i] = _average_error(cube, i, flags, cells)

@@ -575,13 +575,14 @@ class _DaySums:
         is_valid = self.valid_ice.get(self.cube.dates[number].month)
         for all_codes, count in regions:
             code = all_codes if is_valid is None else np.where(is_valid, all_codes, 0)
+            inside = np.flatnonzero(code)
             sums = extent_and_area(
-                concentration,
-                self.cell_area,
-                region=code,
+                concentration[inside],
+                self.cell_area[inside],
+                region=code[inside],
                 count=count,
-                observed=observed,
-                pole_hole=self.hole,
+                observed=observed[inside],
+                pole_hole=self.hole[inside],
                 threshold=self.threshold,
                 pole_hole_rule=self.pole_hole_rule,
             )
