@@ -244,18 +244,20 @@ def test_areas_on_grids_are_those_of_the_polygons(chart, grid):
 
 
 def test_cells_by_hand(tmp_path):
-    """A square of 3 x 2 cells, cut in the middle of its second column: 90 percent left, water right."""
+    """Two rows of cells: 90 percent on 1.5 columns, water on 1.5, 50 percent on 0.3 of the fourth."""
     grid = Grid("small", 4, 4, 25_000.0, 0.0, -2_000_000.0, "EPSG:3413")
-    x, y = grid.west + 25_000 * np.array([0, 1.5, 3]), grid.south + 25_000 * np.array([1, 3])
-    boxes = [shapely.box(x[k], y[0], x[k + 1], y[1]) for k in range(2)]
-    eggs = [egg("90 -9 87 05"), egg("00", "W")]
+    x, y = grid.west + 25_000 * np.array([0, 1.5, 3, 3.3]), grid.south + 25_000 * np.array([1, 3])
+    boxes = [shapely.box(x[k], y[0], x[k + 1], y[1]) for k in range(3)]
+    eggs = [egg("90 -9 87 05"), egg("00", "W"), egg("50 -9 84 03")]
     chart = read_chart(write_eggs(tmp_path / "a.gpkg", boxes, eggs))
     raster = draw_chart(chart, GridCells(grid))
     none = [np.nan] * 4
-    row = [0.9, 0.45, 0, np.nan]
+    row = [0.9, 0.45, 0, 0.5]
     np.testing.assert_allclose(raster.concentration, [none, row, row, none], atol=1e-6)
-    np.testing.assert_allclose(raster.share, [[0] * 4, [1, 1, 1, 0], [1, 1, 1, 0], [0] * 4], atol=1e-6)
-    # Of two equal parts the smaller class.
+    np.testing.assert_allclose(
+        raster.share, [[0] * 4, [1, 1, 1, 0.3], [1, 1, 1, 0.3], [0] * 4], atol=1e-6
+    )
+    # Of two equal parts the smaller class; of a chart that covers less than half of a cell none.
     assert raster.classes["SIC"][1].tolist() == [9, 0, 0, 255]
     assert raster.classes["SOD"][1].tolist() == [3, 0, 0, 255]
     assert raster.kind[1].tolist() == [2, 1, 1, 0]
@@ -421,12 +423,12 @@ def test_cells_without_a_class_are_drawn_without_a_value(chart_file, tmp_path):
 
 
 def test_a_cube_beside_a_chart_by_hand(tmp_path):
-    """Ice of 90 percent on 2 x 4 cells beside water; the cube has 80 percent, one column further."""
+    """90 percent on four columns beside water on 3.4; the cube has 80 percent, one column further."""
     grid = Grid("small", 6, 8, 25_000.0, 0.0, -2_000_000.0, "EPSG:3413")
     corner = np.array([grid.west, grid.south])
     boxes = [
         shapely.box(*(corner + 25_000 * np.array(low)), *(corner + 25_000 * np.array(high)))
-        for low, high in (((0, 0), (4, 6)), ((4, 0), (8, 6)))
+        for low, high in (((0, 0), (4, 6)), ((4, 0), (7.4, 6)))
     ]
     chart = read_chart(write_eggs(tmp_path / "a.gpkg", boxes, [egg("90 -9 87 05"), egg("00", "W")]))
     values = np.zeros((1, *grid.shape), np.float32)
@@ -445,15 +447,15 @@ def test_a_cube_beside_a_chart_by_hand(tmp_path):
     area = grid.cell_area()
     with CubeFile(path) as cube:
         rows = compare_with_cube(chart, cube, DAY)
-    ice, water = area[:, :4].ravel()[1:], area[:, 4:].ravel()
+    ice, water = area[:, :4].ravel()[1:], area[:, 4:7].ravel()
     wrong = area[:, 4]
     overall = rows[0]
-    assert (overall.label, overall.cells, overall.filled_cells) == ("all", 47, 0)
+    assert (overall.label, overall.cells, overall.filled_cells) == ("all", 41, 0)
     assert overall.area_km2 == pytest.approx(ice.sum() + water.sum())
     expected = (-10 * ice.sum() + 80 * wrong.sum()) / (ice.sum() + water.sum())
     assert overall.bias_percent == pytest.approx(expected, abs=1e-4)
     assert overall.over_km2 == pytest.approx(wrong.sum()) and overall.under_km2 == 0
-    assert overall.edge_km == pytest.approx(np.sqrt((ice.sum() + water.sum()) / 47), rel=1e-6)
+    assert overall.edge_km == pytest.approx(np.sqrt((ice.sum() + water.sum()) / 41), rel=1e-6)
     by_class = {(row.label, row.class_name): row for row in rows[1:]}
     assert set(by_class) == {
         *(("SIC", "0 percent"), ("SIC", "90 percent")),
