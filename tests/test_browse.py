@@ -38,6 +38,8 @@ from seaice.grids import get_grid
 from seaice.ice_index.stage import ice_index
 from seaice.segmentation.mapping.scene_map import SceneMap, write_scene_map
 from seaice.sources.ai4arctic.geolocation import Geolocation
+from seaice.sources.bremen.names import VERSION, DayFile
+from seaice.sources.bremen.writer import write_day
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST = date(2024, 2, 27)
@@ -400,6 +402,43 @@ def test_freeboard_is_shown_step_by_step_and_its_boxes_are_means(tmp_path):
         answer = file.read_box(0, 0, 719, 0, 719)
         assert answer["mean"][1] == pytest.approx(float(np.nanmean(values)), abs=1e-3)
         assert "extent" not in answer
+
+
+def test_a_daily_file_is_shown_as_it_was_observed(tmp_path):
+    grid = get_grid("n25000")
+    values = np.full(grid.shape, np.nan, np.float32)
+    values[200:210, 100:120] = np.linspace(0, 100, 20)
+    path = tmp_path / DayFile("AMSR2", "n25000", date(2024, 3, 1), VERSION, "nc").name
+    write_day(path, values, grid)
+    with opened(path, tmp_path) as file:
+        assert (file.maps.steps, file.maps.series) == (["2024-03-01"], ())
+        tile = np.frombuffer(file.read_tile(0, 0, 0, 0, 0), "<i2").reshape(grid.shape)
+        np.testing.assert_allclose(tile[205, 100:120] * 0.01, values[205, 100:120], atol=0.0051)
+        assert (tile[0] == NO_VALUE).all()
+        assert file.describe()["regions"] == []
+
+
+def test_fields_of_another_program_are_layers_on_their_days(tmp_path):
+    time = np.array(["2024-06-01", "2024-06-02"], "datetime64[ns]")
+    lat, lon = np.arange(60, 62, 0.25), np.arange(0, 3, 0.25)
+    sst = np.random.default_rng(0).uniform(270, 280, (2, lat.size, lon.size)).astype(np.float32)
+    attributes = {"units": "kelvin", "standard_name": "sea_surface_temperature"}
+    dataset = xr.Dataset(
+        {"sst": (("time", "lat", "lon"), sst, attributes),
+         "wind": (("time", "lat", "lon"), sst - 270, {"units": "m s-1"})},
+        {"time": time, "lat": ("lat", lat, {"units": "degrees_north"}),
+         "lon": ("lon", lon, {"units": "degrees_east"})},
+    )  # fmt: skip
+    dataset.to_netcdf(tmp_path / "sst.nc")
+    with opened(tmp_path / "sst.nc", tmp_path) as file:
+        assert [layer.name for layer in file.maps.layers] == ["sst", "wind"]
+        assert file.maps.steps == ["2024-06-01", "2024-06-02"]
+        for number, name in enumerate(("sst", "wind")):
+            values = np.frombuffer(file.read_tile(number, 1, 0, 0, 0), "<f4").reshape(sst.shape[1:])
+            np.testing.assert_allclose(values, dataset[name].values[1], rtol=1e-6)
+        file.open_store("wind")
+        file.wait()
+        np.testing.assert_allclose(file.read_cell(1, 2, 3)["values"], sst[:, 2, 3] - 270, atol=1e-4)
 
 
 def test_maps_of_scenes_have_their_own_lines_and_no_series(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from itertools import cycle
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seaice import InputError
-from seaice.browse.layers import Layer, Surroundings
+from seaice.browse.layers import CONCENTRATION, Layer, Surroundings
+from seaice.browse.map_file import locate_cells
 from seaice.cube.file import WHOLE, CubeFile
 from seaice.drawing import palette
 from seaice.flags import DayStatus, FillFlag, Surface
@@ -22,24 +24,7 @@ if TYPE_CHECKING:
     from seaice.forecast.baselines.climatology import Climatology
 
 _PERCENT = 100.0
-_CONCENTRATION = Layer(
-    name="concentration",
-    label="sea ice concentration",
-    units="%",
-    scale=0.01,
-    digits=2,
-    colours=palette.ICE,
-    edges=(0.0, 100.0),
-)
-_OBSERVED = Layer(
-    name="observed",
-    label="sea ice concentration, observed values only",
-    units="%",
-    scale=0.01,
-    digits=2,
-    colours=palette.ICE,
-    edges=(0.0, 100.0),
-)
+_OBSERVED = replace(CONCENTRATION, name="observed", label="sea ice concentration, observed values only")
 _ERROR = Layer(
     name="error",
     label="expected error of filled values",
@@ -120,7 +105,7 @@ class CubeMaps:
         return notes
 
     def _list_layers(self) -> list[Layer]:
-        layers = [_CONCENTRATION]
+        layers = [CONCENTRATION]
         if self.cube.has("fill_flag"):
             layers += [_OBSERVED, self.flags]
         if self.cube.has("sea_ice_conc_error"):
@@ -217,10 +202,7 @@ class CubeMaps:
 
     def locate(self, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`MapFile`."""
-        longitude, latitude = self.grid.transform_to_degrees(
-            *np.meshgrid(self.grid.x[columns], self.grid.y[rows])
-        )
-        return latitude, longitude
+        return locate_cells(self.grid, rows, columns)
 
     def close(self) -> None:
         """See :class:`MapFile`."""

@@ -13,10 +13,13 @@ import numpy as np
 
 from seaice import InputError
 from seaice.browse.layers import Layer, Surroundings
-from seaice.browse.map_file import WHOLE
+from seaice.browse.map_file import WHOLE, locate_cells
 from seaice.dates import from_day_number
 from seaice.drawing import palette
 from seaice.drawing.palette import Swatch
+from seaice.fields.open import open_field
+from seaice.fields.options import ReadOptions
+from seaice.fields.read import can_be_field
 from seaice.fields.stack import FieldStack
 from seaice.gridding.file import TimeStep
 from seaice.grids import Grid
@@ -38,6 +41,8 @@ from seaice.report import listing
 _LOOKED_AT = 3
 # Maps kept in memory.
 _KEPT = 8
+# Fields of a file of another program that are offered.
+_MOST_FIELDS = 12
 # Part of the extent of the values that is shown around them.
 _MARGIN = 0.08
 
@@ -64,7 +69,7 @@ class FieldMaps:
             self.attributes: Mapping[str, Any] = {k: dataset.getncattr(k) for k in dataset.ncattrs()}
             self._is_static, steps = _list_own_maps(dataset, self.path)
         if not self._is_static:
-            self._is_static, steps = _find_foreign_map(self.path)
+            self._is_static, steps = _list_foreign_maps(self.path)
         self.dates: list[date] = [step.start for step in steps]
         self.steps = [describe_step(step) for step in steps] or ["without time"]
         self.notes = [""] * len(self.steps)
@@ -139,9 +144,7 @@ class FieldMaps:
 
     def locate(self, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`seaice.browse.map_file.MapFile`."""
-        x, y = np.meshgrid(self.grid.x[columns], self.grid.y[rows])
-        longitude, latitude = self.grid.transform_to_degrees(x, y)
-        return latitude, longitude
+        return locate_cells(self.grid, rows, columns)
 
     def close(self) -> None:
         """See :class:`seaice.browse.map_file.MapFile`."""
@@ -160,12 +163,29 @@ def _list_own_maps(dataset: Any, path: Path) -> tuple[dict[str, bool], list[Time
     return {name: dataset[name].ndim == 2 for name in names}, steps
 
 
-def _find_foreign_map(path: Path) -> tuple[dict[str, bool], list[TimeStep]]:
-    """The field of a file of another program, and its steps."""
-    with FieldStack(path) as stack:
-        periods = [] if stack.periods is None else stack.periods.tolist()
-        steps = [TimeStep(from_day_number(first), from_day_number(last)) for first, last in periods]
-        return {stack.variable: not steps}, steps
+def _list_foreign_maps(path: Path) -> tuple[dict[str, bool], list[TimeStep]]:
+    """The fields of a file of another program that lie on the axes of the first, and its steps."""
+    with open_field(path) as dataset:
+        candidates = [str(name) for name, array in dataset.data_vars.items() if can_be_field(array)]
+    # None is the field that stands out, if one does.
+    steps: list[TimeStep] | None = None
+    is_static: dict[str, bool] = {}
+    reason: InputError | None = None
+    for name in (None, *candidates[:_MOST_FIELDS]):
+        try:
+            with FieldStack(path, ReadOptions(variable=name)) as stack:
+                periods = [] if stack.periods is None else stack.periods.tolist()
+                variable = stack.variable
+        except InputError as error:
+            reason = reason or error
+            continue
+        own = [TimeStep(from_day_number(first), from_day_number(last)) for first, last in periods]
+        steps = own if steps is None else steps
+        if own == steps:
+            is_static.setdefault(variable, not own)
+    if steps is None:
+        raise reason or InputError(f"{path} holds no map that can be drawn")
+    return is_static, steps
 
 
 def _frame_values(has_value: np.ndarray) -> tuple[int, int, int, int]:

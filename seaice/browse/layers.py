@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from seaice.drawing.palette import Swatch
+from seaice.drawing.palette import ICE, Swatch
 
 # Cells without a number: packed in int16, and as float32.
 NO_VALUE, LAND, WATER = -32768, -32767, -32766
@@ -138,3 +138,14 @@ class Layer:
             "classes": classes,
             "isStatic": self.is_static,
         }
+
+
+CONCENTRATION = Layer(
+    name="concentration",
+    label="sea ice concentration",
+    units="%",
+    scale=0.01,
+    digits=2,
+    colours=ICE,
+    edges=(0.0, 100.0),
+)

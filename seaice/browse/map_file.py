@@ -69,3 +69,9 @@ class MapFile(Protocol):
 
     def close(self) -> None:
         """Close the file."""
+
+
+def locate_cells(grid: Grid, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Latitude and longitude of the cells of some rows (m,) and columns (n,), degrees, (m, n) each."""
+    longitude, latitude = grid.transform_to_degrees(*np.meshgrid(grid.x[columns], grid.y[rows]))
+    return latitude, longitude

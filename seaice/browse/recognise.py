@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seaice.browse.cube_maps import CubeMaps
+from seaice.browse.day_maps import DayMaps
 from seaice.browse.field_maps import FieldMaps
 from seaice.browse.map_file import MapFile
 from seaice.browse.scene_maps import SceneMaps, is_scene_map
@@ -25,8 +26,11 @@ def open_map_file(path: Path, *, climatology_file: Path | None = None) -> MapFil
     InputError
         If it is none of these, or unreadable.
     """
-    if recognise_kind(path) == "cube":
+    kind = recognise_kind(path)
+    if kind == "cube":
         return CubeMaps(path, climatology_file=climatology_file)
+    if kind == "daily":
+        return DayMaps(path)
     if is_scene_map(path):
         return SceneMaps(path)
     return FieldMaps(path)

@@ -226,7 +226,7 @@ def choose_variable(dataset: xr.Dataset, path: Place, name: str | None) -> str:
     ancillary = {
         word for n in maps for word in str(dataset[n].attrs.get("ancillary_variables", "")).split()
     }
-    candidates = preferred or [n for n in maps if n not in ancillary and _can_be_field(dataset[n])]
+    candidates = preferred or [n for n in maps if n not in ancillary and can_be_field(dataset[n])]
     # An error or a count of observations has the standard name of the field and a second word.
     plain = [n for n in candidates if " " not in str(dataset[n].attrs.get("standard_name", ""))]
     candidates = plain or candidates
@@ -237,7 +237,7 @@ def choose_variable(dataset: xr.Dataset, path: Place, name: str | None) -> str:
     return candidates[0]
 
 
-def _can_be_field(array: xr.DataArray) -> bool:
+def can_be_field(array: xr.DataArray) -> bool:
     """Whether a variable may be a field: no flags, mask, grid mapping, positions or bounds."""
     attributes = array.attrs
     name = str(attributes.get("standard_name", ""))
