@@ -6,7 +6,7 @@ LOCK := .venv-lock/bin/python -m pip --disable-pip-version-check -q
 LOWEST := .venv-lowest/bin/python -m pip --disable-pip-version-check -q
 TORCH := 2.13.0
 
-.PHONY: demo test quick check docs bench lock lowest clean
+.PHONY: demo test test-browser quick check docs bench lock lowest clean
 
 demo: .venv/installed
 	$(BIN)/python demo.py --output_dir demo_output
@@ -16,6 +16,11 @@ test: .venv/installed-dev
 
 quick: .venv/installed-dev
 	MPLBACKEND=agg $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# The page of browse.py in the system's Chromium.
+test-browser: .venv/installed-dev
+	$(INSTALL) -e ".[browser-tests]"
+	MPLBACKEND=agg $(BIN)/python -m pytest tests/browser
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

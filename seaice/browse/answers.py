@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import seaice
-from seaice import cf
+from seaice import InputError, cf
 from seaice.browse.cube_maps import CubeMaps
 from seaice.browse.frames import make_frames
 from seaice.browse.geometry import PositionNodes, list_graticule, project_coast
@@ -36,6 +36,10 @@ TILE = 512
 _CACHE_BYTES = 128 << 20
 JSON, BYTES = "application/json", "application/octet-stream"
 _WATER = palette.Swatch("lake, or ocean without ice", "#b9d3e6")
+
+
+# Characters of a text of a file that are shown.
+_MOST_TEXT = 500
 
 
 class NoSuchAnswer(Exception):
@@ -100,6 +104,14 @@ class FileAnswers:
         self._stores: dict[str, SeriesStore] = {}
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._stamp = _read_stamp(maps.path)
+
+    def check_unchanged(self) -> None:
+        """Raise InputError if the file is no longer the one that was opened."""
+        if _read_stamp(self.maps.path) != self._stamp:
+            raise InputError(
+                f"{self.maps.path.name} has changed since browse.py opened it; start browse.py again"
+            )
 
     @cached_property
     def _nodes(self) -> PositionNodes:
@@ -265,6 +277,15 @@ class FileAnswers:
         self.maps.close()
 
 
+def _read_stamp(path: Path) -> tuple[int, int, int] | None:
+    """What tells a file from a later one; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def _describe_special(missing: palette.Swatch) -> list[dict[str, Any]]:
     """Legend entries of cells without a number, for JSON: without a value, land, water."""
     swatches = {NO_VALUE: missing, LAND: palette.LAND_SWATCH, WATER: _WATER}
@@ -296,6 +317,7 @@ class Answers:
     def _get(self, number: int) -> FileAnswers:
         if number >= len(self.files):
             raise NoSuchAnswer
+        self.files[number].check_unchanged()
         return self.files[number]
 
     def describe(self) -> dict[str, Any]:
@@ -309,7 +331,7 @@ class Answers:
             "version": seaice.__version__,
             "isExported": self._is_exported,
             "colours": colours,
-            "files": [file.describe() for file in self.files],
+            "files": [clean_texts(file.describe()) for file in self.files],
         }
 
     def answer(self, key: str) -> Answer:
@@ -337,6 +359,25 @@ class Answers:
         """Close all files."""
         for file in self.files:
             file.close()
+
+
+def clean_texts(content: Any) -> Any:
+    r"""JSON content without what a text may do to a page.
+
+    Examples
+    --------
+    >>> clean_texts({"title": "ice \u202e\n1"})
+    {'title': 'ice 1'}
+    """
+    if isinstance(content, dict):
+        return {name: clean_texts(part) for name, part in content.items()}
+    if isinstance(content, list):
+        return [clean_texts(part) for part in content]
+    if not isinstance(content, str):
+        return content
+    printable = (letter if letter.isprintable() else " " for letter in content[: 4 * _MOST_TEXT])
+    shown = " ".join("".join(printable).split())
+    return shown if len(shown) <= _MOST_TEXT else f"{shown[:_MOST_TEXT]} ..."
 
 
 def write_json(content: Any) -> bytes:

@@ -46,26 +46,29 @@ def export_page(answers: Answers, folder: Path) -> int:
         Bytes written.
     """
     written = 0
-    for name, (content, _) in load_page_files().items():
+    for name, (page_file, _) in load_page_files().items():
         path = folder / (name if name == "index.html" else f"page/{name}")
         path.parent.mkdir(parents=True, exist_ok=True)
         if name == "index.html":
-            content = content.replace(b'<html lang="en">', b'<html lang="en" data-exported="true">')
-        path.write_bytes(content)
-        written += len(content)
+            page_file = page_file.replace(b'<html lang="en">', b'<html lang="en" data-exported="true">')
+        path.write_bytes(page_file)
+        written += len(page_file)
     (folder / MARK).write_text(_MARK_TEXT, encoding="utf-8")
     for key, content in _list_answers(answers):
         path = folder / "data" / f"{key}.js"
         path.parent.mkdir(parents=True, exist_ok=True)
-        packed = base64.b64encode(zlib.compress(content, 6)).decode("ascii")
-        text = f'seaiceReceive("{key}","{packed}");\n'
+        if isinstance(content, InputError):
+            text = f'seaiceRefuse("{key}",{write_json(str(content)).decode("ascii")});\n'
+        else:
+            packed = base64.b64encode(zlib.compress(content, 6)).decode("ascii")
+            text = f'seaiceReceive("{key}","{packed}");\n'
         path.write_text(text, encoding="ascii")
         written += len(text)
     return written
 
 
-def _list_answers(answers: Answers) -> Iterator[tuple[str, bytes]]:
-    """All that the page may ask, with keys and contents."""
+def _list_answers(answers: Answers) -> Iterator[tuple[str, bytes | InputError]]:
+    """All that the page may ask, with keys and contents, or why they cannot be read."""
     yield "meta", write_json(answers.describe())
     for number, file in enumerate(answers.files):
         file.wait()
@@ -147,18 +150,19 @@ def _divide(above: np.ndarray, below: np.ndarray, step: float) -> np.ndarray:
     return np.where(np.isnan(steps), NO_VALUE, steps).astype("<i2")
 
 
-def _list_tiles(number: int, file: FileAnswers) -> Iterator[tuple[str, bytes]]:
+def _list_tiles(number: int, file: FileAnswers) -> Iterator[tuple[str, bytes | InputError]]:
     layers, count = file.maps.layers, len(file.maps.steps)
     (level,) = file.view.levels
     total = sum(1 if layer.is_static else count for layer in layers)
     with Progress(total=total, label="maps", logger=logger) as progress:
         for place, layer in enumerate(layers):
             for step in range(1 if layer.is_static else count):
+                content: bytes | InputError
                 try:
                     content = file.read_tile(place, step, level, 0, 0)
                 except InputError as error:
                     logger.warning("%s", error)
-                    continue
+                    content = error
                 progress.unit(f"{layer.name} {file.maps.steps[step]}")
                 yield f"tile/{number}/{place}/{step}/{level}/0/0", content
 

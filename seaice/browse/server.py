@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import logging
+import socket
 import threading
+import time
+from contextlib import suppress
 from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +21,8 @@ logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_TIMEOUT = 20.0  # seconds that a client may keep a connection without a word
+_TIMEOUT = 20.0  # seconds that a client may take to say what it asks, or to take the answer
+_MOST_CONNECTIONS = 64
 _MOST_REQUESTS = 16  # that are answered at once
 _WORTH_PACKING = 20_000  # bytes
 _HEADERS = {
@@ -54,12 +58,16 @@ class PageServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    patience = _TIMEOUT
     request_queue_size = 64
 
     def __init__(self, answers: Answers, *, host: str = LOOPBACK, port: int = 0) -> None:
         load_page_files()
         self.answers = answers
         self.slots = threading.BoundedSemaphore(_MOST_REQUESTS)
+        # When each connection began to wait for a request; one that is answered does not wait.
+        self.waiting: dict[socket.socket, float] = {}
+        self._places = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         try:
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError) as error:
@@ -82,7 +90,29 @@ class PageServer(ThreadingHTTPServer):
         """
         if self._host in ("0.0.0.0", "::", ""):
             return None
-        return _LOCAL_NAMES | {self._host}
+        return _LOCAL_NAMES | {self._host.lower()}
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Take a connection if there is a place for one."""
+        return self._places.acquire(blocking=False)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer what a connection asks, and give its place back."""
+        self.waiting[request] = time.monotonic()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.waiting.pop(request, None)
+            self._places.release()
+
+    def service_actions(self) -> None:
+        """End connections whose client does not come to the end of a request."""
+        latest = time.monotonic() - self.patience
+        for connection, since in list(self.waiting.items()):
+            if since < latest:
+                self.waiting.pop(connection, None)
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log a connection that broke off."""
@@ -106,7 +136,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Send the headers alone."""
         self._reply(with_body=False)
 
+    def handle_one_request(self) -> None:
+        """Read a request and answer it."""
+        self.server.waiting[self.connection] = time.monotonic()
+        super().handle_one_request()
+
     def _reply(self, *, with_body: bool) -> None:
+        self.server.waiting.pop(self.connection, None)
+        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
+            self.close_connection = True  # what follows is no request
         with self.server.slots:
             status, answer = self._find_answer()
         content, is_packed = answer.content, False

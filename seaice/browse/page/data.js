@@ -30,9 +30,14 @@ const answers = (() => {
     waiting.delete(key);
   };
 
+  window.seaiceRefuse = (key, reason) => {
+    waiting.get(key)?.reject(new Error(reason));
+    waiting.delete(key);
+  };
+
   function loadScript(key) {
     return new Promise((resolve, reject) => {
-      waiting.set(key, { resolve });
+      waiting.set(key, { resolve, reject });
       const script = document.createElement("script");
       script.src = `data/${key}.js`;
       script.onload = () => script.remove();
@@ -42,7 +47,7 @@ const answers = (() => {
   }
 
   // The bytes of an answer; the latest ones are kept.
-  function load(key) {
+  function load(key, { keep = true } = {}) {
     if (kept.has(key)) {
       const answer = kept.get(key);
       kept.delete(key);
@@ -51,14 +56,14 @@ const answers = (() => {
     }
     const answer = isExported ? loadScript(key) : fetchAnswer(key);
     kept.set(key, answer);
-    answer.catch(() => kept.delete(key));
+    const forget = () => kept.delete(key);
+    answer.then(keep ? () => {} : forget, forget);
     while (kept.size > mostKept) kept.delete(kept.keys().next().value);
     return answer;
   }
 
   async function loadJson(key, { keep = true } = {}) {
-    const bytes = await load(key);
-    if (!keep) kept.delete(key);
+    const bytes = await load(key, { keep });
     return JSON.parse(new TextDecoder().decode(bytes));
   }
 

@@ -4,6 +4,9 @@
 // Marks dots that get stripes, and the colour of the stripes.
 const HATCHED_ALPHA = 254;
 const HATCH_DOT = 0xff858585;
+// Dots of a cell along a side, at most; and cells of all tiles of a file that are kept.
+const MOST_DOTS = 40;
+const MOST_CELLS = 40e6;
 const CELL_ARRAYS = { int16: Int16Array, uint8: Uint8Array, float32: Float32Array };
 
 function parseColour(text) {
@@ -120,6 +123,7 @@ class MapFile {
     this.styles = meta.layers.map((layer) => new LayerStyle(layer, meta.special));
     this.flagLayer = meta.layers.findIndex((layer) => layer.name === "fill_flag");
     this.tiles = new Map();
+    this.cellCount = 0;
     this.coast = null;
     this.nodes = null;
   }
@@ -151,16 +155,25 @@ class MapFile {
     const { meta } = this;
     const shown = meta.layers[layer].isStatic ? 0 : step;
     const key = `tile/${this.number}/${layer}/${shown}/${level}/${row}/${column}`;
-    if (!this.tiles.has(key)) {
-      const bytes = await answers.load(key);
+    let tile = this.tiles.get(key);
+    if (!tile) {
+      const bytes = await answers.load(key, { keep: false });
       const cells = new CELL_ARRAYS[meta.layers[layer].store](bytes);
       const [rows, columns] = this.measureTile(level, row, column);
       const picture = this.styles[layer].paint(cells, rows, columns, meta.firstRow === "bottom");
       const codes = new Set(meta.layers[layer].classes.length ? cells : []);
-      this.tiles.set(key, { cells, rows, columns, picture, codes });
-      while (this.tiles.size > 160) this.tiles.delete(this.tiles.keys().next().value);
+      tile = { cells, rows, columns, picture, codes };
+      this.cellCount += cells.length;
     }
-    return this.tiles.get(key);
+    // The tiles that were used last stay.
+    this.tiles.delete(key);
+    this.tiles.set(key, tile);
+    for (const [oldKey, { cells }] of this.tiles) {
+      if (this.cellCount <= MOST_CELLS) break;
+      this.tiles.delete(oldKey);
+      this.cellCount -= cells.length;
+    }
+    return tile;
   }
 
   getTile(layer, step, level, row, column) {
@@ -240,7 +253,15 @@ class MapCanvas {
     const [row0, row1, column0, column1] = this.shown.file.meta.bounds;
     const [width, height] = this.size;
     const scale = Math.min(width / (column1 - column0), height / (row1 - row0));
-    this.view = { x: (column0 + column1) / 2, y: (row0 + row1) / 2, scale };
+    this.setView({ x: (column0 + column1) / 2, y: (row0 + row1) / 2, scale });
+  }
+
+  // Centre and dots per cell, kept within what makes sense.
+  setView({ x, y, scale }) {
+    const { rows, columns } = this.shown.file.meta;
+    const limit = (value, least, most) => Math.max(least, Math.min(most, value));
+    const least = 0.5 * Math.min(this.size[0] / columns, this.size[1] / rows);
+    this.view = { x: limit(x, 0, columns), y: limit(y, 0, rows), scale: limit(scale, least, MOST_DOTS) };
   }
 
   // Position in cells of a point of the canvas, and back.
@@ -260,11 +281,10 @@ class MapCanvas {
 
   zoom(factor, px = this.size[0] / 2, py = this.size[1] / 2) {
     const [x, y] = this.toCells(px, py);
-    const { rows, columns } = this.shown.file.meta;
-    const least = 0.5 * Math.min(this.size[0] / columns, this.size[1] / rows);
-    const scale = Math.max(least, Math.min(40, this.view.scale * factor));
-    const ratio = this.view.scale / scale;
-    this.view = { x: x + (this.view.x - x) * ratio, y: y + (this.view.y - y) * ratio, scale };
+    const before = this.view;
+    this.setView({ ...before, scale: before.scale * factor });
+    const ratio = before.scale / this.view.scale;
+    this.setView({ ...this.view, x: x + (before.x - x) * ratio, y: y + (before.y - y) * ratio });
   }
 
   // The level whose cells are about as large as a dot.

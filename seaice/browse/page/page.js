@@ -2,16 +2,19 @@
 /* The page: its state, its controls, and the address by which a view can be shared. */
 
 const find = (id) => document.getElementById(id);
-// Milliseconds between two days that are played, and between two looks at a growing series.
+// Milliseconds between two days that are played, between two looks at a growing series, and before a
+// change is written to the address.
 const PLAY_PAUSE = 150;
 const LOOK_PAUSE = 700;
+const ADDRESS_PAUSE = 250;
 
 const state = { file: 0, layer: 0, step: 0, beside: null, swipe: 0.5, cell: null, box: null, region: null,
   quantity: "extent" };
 let files = [];
 let canvas = null;
 let summary = { done: 0, observed: [], damaged: {} };
-let timer = null;
+let summaryTimer = null;
+let playedRun = null;
 let isDrawingBox = false;
 let boxCorner = null;
 let cellAnswer = null;
@@ -48,7 +51,14 @@ function setOptions(select, entries) {
   }));
 }
 
-/* The address. */
+/* The address. Browsers allow it to be changed a few times a second only. */
+let addressTimer = null;
+
+function writeAddressSoon() {
+  clearTimeout(addressTimer);
+  addressTimer = setTimeout(writeAddress, ADDRESS_PAUSE);
+}
+
 function writeAddress() {
   const { meta } = getFile();
   const { view } = canvas;
@@ -56,8 +66,8 @@ function writeAddress() {
     file: state.file,
     layer: getLayer().name,
     step: meta.days.length ? meta.days[state.step] : state.step,
-    centre: `${view.x.toFixed(1)},${view.y.toFixed(1)}`,
-    zoom: view.scale.toPrecision(4),
+    centre: `${view.x.toFixed(3)},${view.y.toFixed(3)}`,
+    zoom: view.scale.toPrecision(7),
   });
   if (state.beside) {
     parts.set("beside", `${state.beside.file}.${files[state.beside.file].meta.layers[state.beside.layer].name}`);
@@ -83,6 +93,7 @@ function findLayer(fileNumber, name) {
 }
 
 function readAddress() {
+  clearTimeout(addressTimer);
   const parts = new URLSearchParams(location.hash.slice(1));
   state.file = parseNumbers(parts.get("file"), [files.length])?.[0] ?? 0;
   const { meta } = getFile();
@@ -92,7 +103,8 @@ function readAddress() {
   state.step = day >= 0 ? day : parseNumbers(step, [meta.steps.length])?.[0] ?? meta.steps.length - 1;
   state.cell = parseNumbers(parts.get("cell"), [meta.rows, meta.columns]);
   const [rows, columns] = meta.coarseShape ?? [0, 0];
-  state.box = parseNumbers(parts.get("box"), [rows, rows, columns, columns]);
+  const box = parseNumbers(parts.get("box"), [rows, rows, columns, columns]);
+  state.box = box && box[0] <= box[1] && box[2] <= box[3] ? box : null;
   const region = meta.regions.indexOf(parts.get("region"));
   state.region = state.box ? null : Math.max(0, region);
   if (!meta.regions.length) state.region = null;
@@ -104,7 +116,7 @@ function readAddress() {
   state.swipe = swipe >= 0 && swipe <= 100 ? swipe / 100 : 0.5;
   const [x, y] = (parts.get("centre") ?? "").split(",").map(Number);
   const zoom = Number(parts.get("zoom"));
-  return [x, y, zoom].every(Number.isFinite) && zoom > 0 ? { x, y, scale: Math.min(zoom, 40) } : null;
+  return [x, y, zoom].every(Number.isFinite) && zoom > 0 ? { x, y, scale: zoom } : null;
 }
 
 // Whether the cells of a file are those of the one that is shown.
@@ -114,7 +126,23 @@ function isComparable(other) {
 }
 
 /* The map. */
-const showMap = guard(async () => {
+let isMapStale = false;
+let mapWork = null;
+
+// Show the map of the state. Days that pass faster than they load are left out.
+function showMap() {
+  isMapStale = true;
+  mapWork ??= (async () => {
+    while (isMapStale) {
+      isMapStale = false;
+      await loadMap();
+    }
+    mapWork = null;
+  })();
+  return mapWork;
+}
+
+const loadMap = guard(async () => {
   const file = getFile();
   const shown = { file, layer: state.layer, step: state.step };
   let beside = null;
@@ -131,7 +159,7 @@ const showMap = guard(async () => {
   find("step-name").textContent = file.meta.steps[state.step];
   find("note").textContent = file.meta.notes[state.step] || summary.damaged[state.step] || "";
   markDay();
-  writeAddress();
+  writeAddressSoon();
   await canvas.show(shown, beside);
   if (!state.beside || beside) tell(null);
   drawLegend();
@@ -168,7 +196,8 @@ function writeReadout(cell) {
     const flag = file.getStored(file.flagLayer, step, level, ...cell);
     if (flag !== null) parts.unshift(file.styles[file.flagLayer].describe(flag));
   }
-  if (stored !== null) parts.unshift(file.styles[layer].describe(stored));
+  const value = stored === null ? null : file.styles[layer].describe(stored);
+  if (value !== null && value !== parts[0]) parts.unshift(value);
   if (beside) {
     const other = beside.file.getStored(beside.layer, beside.step, level, ...cell);
     if (other !== null) parts.push(`beside: ${beside.file.styles[beside.layer].describe(other)}`);
@@ -232,24 +261,24 @@ function makeSwatch({ label, colour, hatched }) {
 function setStep(step) {
   const { steps } = getFile().meta;
   state.step = Math.max(0, Math.min(steps.length - 1, step));
+  followYear();
   return showMap();
 }
 
-function play() {
+// Play the days, or stop; a run ends when another one has begun.
+function play(isOn = playedRun === null) {
+  const run = isOn ? {} : null;
+  playedRun = run;
   const button = find("play");
-  const isPlaying = timer !== null;
-  clearTimeout(timer);
-  timer = null;
-  button.setAttribute("aria-pressed", String(!isPlaying));
-  button.textContent = isPlaying ? "Play" : "Pause";
-  if (isPlaying) return;
-  const { steps } = getFile().meta;
-  const next = async () => {
+  button.setAttribute("aria-pressed", String(isOn));
+  button.textContent = isOn ? "Pause" : "Play";
+  const showNext = async () => {
+    if (run === null || run !== playedRun) return;
     const start = performance.now();
-    await setStep((state.step + 1) % steps.length);
-    if (timer !== null) timer = setTimeout(next, Math.max(0, PLAY_PAUSE - (performance.now() - start)));
+    await setStep((state.step + 1) % getFile().meta.steps.length);
+    setTimeout(showNext, Math.max(0, PLAY_PAUSE - (performance.now() - start)));
   };
-  timer = setTimeout(next, 0);
+  showNext();
 }
 
 /* Days of a year, coloured by the share that was observed. */
@@ -310,14 +339,16 @@ function colourCalendar() {
   }
 }
 
-function markDay() {
-  const { meta } = getFile();
-  const year = meta.days[state.step]?.slice(0, 4);
-  if (year && find("year").value !== year && !find("calendar-section").hidden) {
+// Turn the calendar to the year of the day that is shown.
+function followYear() {
+  const year = getFile().meta.days[state.step]?.slice(0, 4);
+  if (year && find("year").value !== year) {
     find("year").value = year;
     drawCalendar();
-    return;
   }
+}
+
+function markDay() {
   for (const button of find("calendar").querySelectorAll("button")) {
     const isShown = Number(button.dataset.step) === state.step;
     if (isShown) button.setAttribute("aria-current", "date");
@@ -340,7 +371,10 @@ const watchSummary = guard(async () => {
     colourCalendar();
     await Promise.all([showCell(), showArea()]);
   }
-  if (answer.done < total && !answer.trouble && !answers.isExported) setTimeout(watchSummary, LOOK_PAUSE);
+  if (answer.done < total && !answer.trouble && !answers.isExported) {
+    clearTimeout(summaryTimer);
+    summaryTimer = setTimeout(watchSummary, LOOK_PAUSE);
+  }
 });
 
 /* Series. */
@@ -420,7 +454,7 @@ function setBox([rowA, columnA], [rowB, columnB]) {
   find("region").value = "box";
   markBox();
   canvas.paint();
-  writeAddress();
+  writeAddressSoon();
   return showArea();
 }
 
@@ -428,7 +462,7 @@ function setCell(cell) {
   state.cell = cell;
   canvas.marks.cell = cell;
   canvas.paint();
-  writeAddress();
+  writeAddressSoon();
   return showCell();
 }
 
@@ -490,8 +524,9 @@ function listenToPointer() {
       canvas.marks.box = [rows[0], rows[1] + 1, columns[0], columns[1] + 1];
     } else if (start.isMoved) {
       const up = canvas.isTurned ? 1 : -1;
-      canvas.view.x = start.view.x - (point[0] - start.point[0]) / canvas.view.scale;
-      canvas.view.y = start.view.y + (up * (point[1] - start.point[1])) / canvas.view.scale;
+      canvas.setView({ scale: canvas.view.scale,
+        x: start.view.x - (point[0] - start.point[0]) / canvas.view.scale,
+        y: start.view.y + (up * (point[1] - start.point[1])) / canvas.view.scale });
     }
     canvas.paint();
     refreshSoon();
@@ -546,7 +581,7 @@ function useMapKey(event) {
   const moves = { ArrowUp: [steps, 0], ArrowDown: [-steps, 0], ArrowLeft: [0, -steps], ArrowRight: [0, steps] };
   if (moves[event.key]) moveCursor(...moves[event.key]);
   else if (event.key === "Enter" && canvas.marks.cursor) setCell([...canvas.marks.cursor]);
-  else if (event.key === "b" && getFile().meta.coarse !== null) {
+  else if (event.key.toLowerCase() === "b" && getFile().meta.coarse !== null) {
     const corner = canvas.marks.cursor ?? clampToMap([canvas.view.x, canvas.view.y]);
     if (boxCorner) setBox(boxCorner, corner);
     boxCorner = boxCorner ? null : corner;
@@ -585,6 +620,7 @@ function listenToKeys() {
 
 /* Controls. */
 async function useFile(view = null) {
+  play(false);
   const file = getFile();
   const { meta } = file;
   if (!file.coast) await file.prepare();
@@ -624,7 +660,7 @@ async function useFile(view = null) {
   canvas.beside = null;
   canvas.marks = { cursor: null, cell: state.cell, box: null };
   if (meta.coarse !== null) markBox();
-  if (view) canvas.view = view;
+  if (view) canvas.setView(view);
   else canvas.showAll();
   if (years.length) {
     find("year").value = (meta.days[state.step] ?? meta.days[0]).slice(0, 4);
@@ -659,12 +695,12 @@ function listenToControls() {
     state.swipe = find("swipe").value / 100;
     canvas.swipe = state.swipe;
     canvas.paint();
-    writeAddress();
+    writeAddressSoon();
   });
   on("step", "input", () => setStep(Number(find("step").value)));
   on("previous", "click", () => setStep(state.step - 1));
   on("next", "click", () => setStep(state.step + 1));
-  on("play", "click", play);
+  on("play", "click", () => play());
   on("zoom-in", "click", () => zoomBy(1.5));
   on("zoom-out", "click", () => zoomBy(1 / 1.5));
   on("zoom-all", "click", () => zoomBy(null));
@@ -681,16 +717,18 @@ function listenToControls() {
     else toggleBox(true);
     markBox();
     canvas.paint();
-    writeAddress();
+    writeAddressSoon();
     return showArea();
   });
   on("quantity", "change", () => {
     state.quantity = find("quantity").value;
-    writeAddress();
+    writeAddressSoon();
     return showArea();
   });
   on("link", "click", async () => {
     writeAddress();
+    // Browsers give the clipboard to pages of this machine and to encrypted ones alone.
+    if (!navigator.clipboard) throw new Error("this browser copies no link here: copy the address itself");
     await navigator.clipboard.writeText(location.href);
     find("link").textContent = "Copied";
     setTimeout(() => { find("link").textContent = "Copy link"; }, 1500);
@@ -711,6 +749,10 @@ function listenToControls() {
     nameFor(state.box ? `box_${state.box.join("_")}` : getFile().meta.regions[state.region], ending);
   on("area-csv", "click", () => saveTable(areaName("csv"), makeAreaTable(getFile(), areaAnswer)));
   on("area-png", "click", () => savePicture(find("area-chart"), areaName("png")));
+  on("skip", "click", (event) => {
+    event.preventDefault();  // the address holds the view, and no place on the page
+    canvas.canvas.focus();
+  });
   new ResizeObserver(() => { if (canvas.shown) refreshMap(); }).observe(find("frame"));
   window.addEventListener("hashchange", guard(async () => useFile(readAddress())));
 }

@@ -4,6 +4,9 @@
 const CHART_SETTINGS = { displayModeBar: false, responsive: true };
 const YEAR_COLOURS = ["#0b5c93", "#b3541e", "#2f7d4f", "#7b3f98", "#8a6d00", "#0f7c80", "#a3245b", "#4a5564"];
 
+// Charts read some marks of HTML in their texts, and what a file says may hold such marks.
+const escapeText = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+
 function makeLayout(ySettings, xSettings = {}) {
   return {
     margin: { l: 56, r: 12, t: 8, b: 38 },
@@ -39,8 +42,8 @@ function drawCell(target, file, layer, answer) {
   if (meta.isIce) {
     traces.push(points(pick(true), "observed", "#0b5c93", "circle"));
     traces.push(points(pick(false), "filled", "#b3541e", "diamond"));
-  } else traces.push(points(answer.values, layer.label, "#0b5c93", "circle"));
-  const title = { text: layer.units || layer.label, standoff: 6 };
+  } else traces.push(points(answer.values, escapeText(layer.label), "#0b5c93", "circle"));
+  const title = { text: escapeText(layer.units || layer.label), standoff: 6 };
   const y = meta.isIce ? { title, range: [-3, 103] } : { title };
   const x = meta.days.length ? { type: "date" } : {};
   Plotly.react(target, traces, makeLayout(y, x), CHART_SETTINGS);
@@ -94,7 +97,7 @@ function drawYears(target, file, values, label) {
         dash: age > YEAR_COLOURS.length ? "dot" : "solid" } };
   });
   const x = meta.days.length ? { type: "date", tickformat: names.length > 1 ? "%b" : "%b %d", hoverformat: "%b %d" } : {};
-  const layout = makeLayout({ title: { text: label, standoff: 6 } }, x);
+  const layout = makeLayout({ title: { text: escapeText(label), standoff: 6 } }, x);
   Plotly.react(target, traces, { ...layout, showlegend: true }, CHART_SETTINGS);
 }
 
