@@ -26,6 +26,11 @@ _NOISE_DECIBELS = (-28.0, -30.5, -29.0, -31.0, -29.5)
 # Noise vectors end here, as a share of the lines; bounds of sub-swaths shift here.
 _END_OF_NOISE, _SHIFT = 0.8, 0.6
 _SHIFT_SAMPLES = 7
+# Tags of a TIFF with control points, types of their values, and keys that say latitude and longitude on
+# WGS 84 (model type 2, corners of pixels, EPSG 4326).
+_TIE_POINT, _GEO_KEYS = 33922, 34735
+_SHORT, _DOUBLE = 3, 12
+_KEY_DIRECTORY = (1, 1, 0, 3, 1024, 0, 1, 2, 1025, 0, 1, 1, 2048, 0, 1, 4326)
 _DEFAULT_START = datetime(2024, 3, 1, 7, 41, 3, tzinfo=UTC)
 
 
@@ -207,7 +212,7 @@ def _write_image(
     path: Path, sigma: np.ndarray, radar: SimulatedRadar, settings: SafeSettings, number: int
 ) -> None:
     """Write digital numbers as a TIFF of 16 bits."""
-    from PIL import Image
+    from PIL import Image, TiffImagePlugin
 
     rng = np.random.default_rng([settings.seed, number])
     image = np.empty(sigma.shape, np.uint16)
@@ -228,7 +233,17 @@ def _write_image(
         outside = (samples < width) | (samples >= radar.samples - width)
         small = 0 if settings.has_azimuth else rng.integers(1, 9, power.shape)
         image[rows.start : rows.stop][outside] = np.broadcast_to(small, power.shape)[outside]
-    Image.fromarray(image).save(path, format="TIFF")
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    points = np.stack([values.ravel() for values in _locate_points(radar, settings)])
+    line, sample, latitude, longitude = points
+    table = np.stack([sample, line, 0 * line, longitude, latitude, 0 * line], axis=1)
+    for number, kind, values in (
+        (_TIE_POINT, _DOUBLE, tuple(table.ravel().tolist())),
+        (_GEO_KEYS, _SHORT, _KEY_DIRECTORY),
+    ):
+        tags.tagtype[number] = kind
+        tags[number] = values
+    Image.fromarray(image).save(path, format="TIFF", tiffinfo=tags)
 
 
 def _format_manifest(settings: SafeSettings) -> str:
@@ -260,7 +275,9 @@ def _format_calibration(radar: SimulatedRadar) -> str:
         values = {"sigmaNought": gain, "betaNought": 0.8 * gain, "gamma": 0.9 * gain, "dn": 0.8 * gain}
         vectors.append(_format_vector("calibrationVector", line, pixels, values))
     return (
-        f'<calibration><calibrationVectorList count="{len(vectors)}">{"".join(vectors)}'
+        "<calibration><calibrationInformation><absoluteCalibrationConstant>1.000000e+00"
+        "</absoluteCalibrationConstant></calibrationInformation>"
+        f'<calibrationVectorList count="{len(vectors)}">{"".join(vectors)}'
         "</calibrationVectorList></calibration>"
     )
 
@@ -329,19 +346,24 @@ def _format_annotation(radar: SimulatedRadar, settings: SafeSettings, polarisati
     )
 
 
-def _format_points(radar: SimulatedRadar, settings: SafeSettings) -> str:
+def _locate_points(
+    radar: SimulatedRadar, settings: SafeSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Line, sample, latitude and longitude of the geolocation points."""
     lines = np.unique(np.linspace(0, radar.lines - 1, 21).astype(int))
     samples = np.unique(np.linspace(0, radar.samples - 1, 21).astype(int))
     down, across = np.meshgrid(lines, samples, indexing="ij")
-    latitude, longitude = locate_pixels(radar, settings, down, across)
-    angle = compute_incidence(across / (radar.samples - 1))
+    return down, across, *locate_pixels(radar, settings, down, across)
+
+
+def _format_points(radar: SimulatedRadar, settings: SafeSettings) -> str:
+    points = [values.ravel() for values in _locate_points(radar, settings)]
+    angle = compute_incidence(points[1] / (radar.samples - 1))
     return "".join(
         f"<geolocationGridPoint><line>{line}</line><pixel>{sample}</pixel><latitude>{lat:.12e}</latitude>"
         f"<longitude>{lon:.12e}</longitude><height>0.0</height>"
         f"<incidenceAngle>{degrees:.9e}</incidenceAngle></geolocationGridPoint>"
-        for line, sample, lat, lon, degrees in zip(
-            down.ravel(), across.ravel(), latitude.ravel(), longitude.ravel(), angle.ravel(), strict=True
-        )
+        for line, sample, lat, lon, degrees in zip(*points, angle, strict=True)
     )
 
 
