@@ -27,6 +27,8 @@ from seaice.grids import Grid, get_grid
 from seaice.open_file import open_netcdf
 from seaice.pictures.read_field import read_field
 from seaice.regions import read_regions
+from seaice.runtime.threads import use_threads
+from seaice.segmentation.charts import raster as raster_module
 from seaice.segmentation.charts.cells import GridCells, read_scene_pixels
 from seaice.segmentation.charts.comparison import compare_with_cube
 from seaice.segmentation.charts.label import label
@@ -271,6 +273,22 @@ def write_eggs(path, polygons, eggs, crs=3413, time=TIME):
     return write_chart(path, SimulatedChart(CRS.from_user_input(crs), polygons, codes), time)
 
 
+def test_result_depends_on_neither_threads_nor_bands(chart, monkeypatch):
+    cells = GridCells(get_grid("ease2n12500"))
+    rasters = []
+    for threads, band_cells in ((1, 1 << 19), (2, 1 << 14)):
+        use_threads(threads)
+        monkeypatch.setattr(raster_module, "_BAND_CELLS", band_cells)
+        rasters.append(draw_chart(chart, cells))
+    use_threads(None)
+    first, second = rasters
+    for name in ("kind", "concentration", "share"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    for name in LABELS:
+        np.testing.assert_array_equal(first.classes[name], second.classes[name])
+    np.testing.assert_allclose(first.covered, second.covered, rtol=1e-12)
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
     """A scene without a chart, and the chart of its surroundings."""
@@ -378,7 +396,7 @@ def test_an_image_and_a_chart_become_a_scene_and_patches(image, tmp_path):
 
 
 def test_options_of_images(image, scene, tmp_path):
-    with pytest.raises(InputError, match="expected --noise with an image of Sentinel-1"):
+    with pytest.raises(InputError, match="expected --noise, --bands and --unit with an image"):
         label(chart=[scene[1]], scene=scene[0], output_file=tmp_path / "a.nc", noise="esa")
     path = tmp_path / "20180304T173005_cis_prep.nc"
     label(chart=[image[1]], scene=image[0], output_file=path, noise="none")

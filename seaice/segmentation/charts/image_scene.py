@@ -12,11 +12,12 @@ import numpy as np
 
 from seaice import InputError
 from seaice.segmentation.charts.cells import ScenePixels
+from seaice.segmentation.mapping.input_scene import ImageOptions
 from seaice.segmentation.mapping.scene_map import Layer
 from seaice.sources.ai4arctic.names import SceneName
 from seaice.sources.ai4arctic.tables import SAR_CHANNELS, SCALING
 from seaice.sources.ice_chart.chart import IceChart
-from seaice.sources.sentinel1.file import Noise, open_image
+from seaice.sources.sentinel1.file import open_image
 from seaice.sources.sentinel1.image import PIXEL_METRES, Sentinel1Image
 
 _POLARISATIONS = ("HH", "HV")
@@ -44,7 +45,7 @@ def check_scene_name(path: Path, image: Sentinel1Image) -> SceneName:
     return name
 
 
-def open_image_pixels(path: Path, noise: Noise | None) -> tuple[Sentinel1Image, ScenePixels]:
+def open_image_pixels(path: Path, options: ImageOptions) -> tuple[Sentinel1Image, ScenePixels]:
     """Open an image and its pixels.
 
     Raises
@@ -52,7 +53,7 @@ def open_image_pixels(path: Path, noise: Noise | None) -> tuple[Sentinel1Image, 
     InputError
         If the image cannot be used, or lacks HH or HV.
     """
-    image = open_image(path, noise=noise)
+    image = open_image(path, noise=options.noise, bands=options.bands, unit=options.unit)
     missing = [name for name in _POLARISATIONS if name not in image.decibels]
     if missing:
         raise InputError(

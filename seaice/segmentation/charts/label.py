@@ -36,8 +36,10 @@ from seaice.segmentation.charts.label_file import (
     write_scene_labels,
 )
 from seaice.segmentation.charts.raster import ChartRaster, draw_chart
+from seaice.segmentation.mapping.input_scene import ImageOptions
 from seaice.sources.ice_chart.chart import IceChart, read_chart
 from seaice.sources.sentinel1.file import Noise, is_image
+from seaice.sources.sentinel1.geotiff_image import Unit
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,8 @@ def label(
     against: Path | None = None,
     date: str | None = None,
     noise: Noise | None = None,
+    bands: Sequence[str] | None = None,
+    unit: Unit | None = None,
 ) -> Report:
     """Draw an ice chart on a scene, a grid or the grid of a cube; or compare charts with a cube.
 
@@ -83,8 +87,12 @@ def label(
     date : str, optional
         Day or time of the chart (UTC), where its name does not say it.
     noise : {"esa", "esa_floor", "none", "nersc"}, optional
-        Of an image, what is done about thermal noise: see
-        :func:`seaice.sources.sentinel1.file.open_image`; by default esa_floor.
+        Of an image, what is done about thermal noise, by default esa_floor; of a GeoTIFF, what was done.
+        See :func:`seaice.sources.sentinel1.file.open_image`.
+    bands : sequence of str, optional
+        Of a GeoTIFF, the polarisations of its bands, HH and HV, where it does not name them.
+    unit : {"dB", "linear"}, optional
+        Of a GeoTIFF, where its values leave doubt.
 
     Returns
     -------
@@ -113,11 +121,15 @@ def label(
         return _compare_charts(charts, Path(against), output_file, time)
     if len(charts) != 1:
         raise InputError(f"expected one --chart, found {len(charts)}; several go with --against")
+    options = ImageOptions(noise, tuple(bands) if bands else None, unit)
     drawn = read_chart(charts[0], time)
     if scene is not None and is_image(Path(scene)):
-        return _label_image(drawn, Path(scene), output_file, noise)
-    if noise is not None:
-        raise InputError(f"expected --noise with an image of Sentinel-1, found {scene}; leave it out")
+        return _label_image(drawn, Path(scene), output_file, options)
+    if options != ImageOptions():
+        raise InputError(
+            "expected --noise, --bands and --unit with an image of Sentinel-1, found "
+            f"{scene or 'no --scene'}; leave them out"
+        )
     if scene is not None:
         return _label_scene(drawn, read_scene_pixels(Path(scene)), output_file)
     return _label_grid(drawn, _choose_grid(grid, cube), output_file)
@@ -137,9 +149,9 @@ def _label_scene(chart: IceChart, scene: ScenePixels, output_file: Path) -> Repo
     return _report_scene(chart, raster, scene, output_file)
 
 
-def _label_image(chart: IceChart, path: Path, output_file: Path, noise: Noise | None) -> Report:
+def _label_image(chart: IceChart, path: Path, output_file: Path, options: ImageOptions) -> Report:
     """Write an image of Sentinel-1 with its chart as a scene."""
-    image, pixels = open_image_pixels(path, noise)
+    image, pixels = open_image_pixels(path, options)
     name = check_scene_name(output_file, image)
     raster = draw_chart(chart, pixels)
     write_scene_labels(
