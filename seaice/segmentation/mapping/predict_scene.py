@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from seaice import InputError
-from seaice.segmentation.data.inputs import DISTANCE, INCIDENCE, OPTICAL, list_channels
+from seaice.segmentation.data.inputs import list_channels
 from seaice.segmentation.data.labels import (
     ICE,
     WATER,
     LabelRule,
 )
-from seaice.segmentation.data.optical import read_optical
 from seaice.segmentation.mapping.head_layers import LayerPlan
 from seaice.segmentation.mapping.input_scene import MapInput
 from seaice.segmentation.mapping.scene_map import (
@@ -25,11 +24,7 @@ from seaice.segmentation.mapping.scene_map import (
 )
 from seaice.segmentation.mapping.scene_projection import expect_image
 from seaice.segmentation.mapping.tiles import Predict, iterate_bands
-from seaice.sources.ai4arctic.scene import (
-    AMSR2_CHANNELS,
-    ERA5_FIELDS,
-    SAR_CHANNELS,
-)
+from seaice.segmentation.samples.scene_channels import read_channels
 
 # Pixels along a side.
 TILE_SIZE = 224
@@ -89,7 +84,7 @@ def map_scene(
     start = scene.start
     # Variables that a scene may lack are read before the prediction, which takes long.
     channels = list_channels(inputs)
-    pixels, cells = _read_channels(scene, channels, sentinel2)
+    pixels, cells = read_channels(scene, channels, sentinel2=sentinel2)
     positions = scene.read_positions()
     expect_image(positions, scene.spacing)
     land, has_sar = find_land(scene), (scene.read_sar() != 0).any(axis=0)
@@ -113,27 +108,3 @@ def map_scene(
     surface = classify_surface(layers, rule)
     surface[land & has_sar] = LAND
     return SceneMap(surface, layers, positions, start)
-
-
-def _read_channels(
-    scene: MapInput, channels: Sequence[str], sentinel2: Path | None
-) -> tuple[list[np.ndarray], np.ndarray | None]:
-    """Read the channels of a scene: those of every pixel, and those of the cells of 2 km."""
-    read = dict(zip(SAR_CHANNELS, scene.read_sar(), strict=True))
-    if INCIDENCE in channels:
-        read[INCIDENCE] = np.nan_to_num(scene.read_incidence(), nan=0.0)
-    if DISTANCE in channels:
-        read[DISTANCE] = np.nan_to_num(scene.read_distance(), nan=0.0)
-    if set(OPTICAL) & set(channels):
-        optical = np.zeros((len(OPTICAL), *scene.shape), np.float32)
-        if sentinel2 is not None:
-            optical = read_optical(sentinel2, scene.shape)
-        read |= dict(zip(OPTICAL, optical, strict=True))
-    cells = [
-        coarse[[name in channels for name in names]]
-        for names, read_cells in ((AMSR2_CHANNELS, scene.read_amsr2), (ERA5_FIELDS, scene.read_era5))
-        if set(names) & set(channels)
-        for coarse in (read_cells(),)
-    ]
-    pixels = [read[name] for name in channels if name in read]
-    return pixels, np.concatenate(cells) if cells else None

@@ -8,10 +8,7 @@ from itertools import islice
 import numpy as np
 
 from seaice import InputError
-from seaice.segmentation.data.coarse_cells import (
-    expand_coarse,
-    find_coarse_window,
-)
+from seaice.segmentation.samples.scene_channels import read_window
 
 # From images (B, C, size, size) float32 to predictions that can be averaged, (B, K, size, size).
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -152,7 +149,7 @@ def iterate_bands(
     sums: np.ndarray | None = None
     first = 0
     for batch in _group_tiles(_list_tiles(has_sar, size, overlap), batch_size):
-        images = np.stack([_cut_image(pixels, coarse, tile[2], tile[3], size) for tile in batch])
+        images = np.stack([read_window(pixels, coarse, tile[2], tile[3], size) for tile in batch])
         predictions = _predict_batch(predict, images)
         if sums is None:
             sums = np.zeros((predictions.shape[1], min(size, lines), samples), np.float32)
@@ -212,27 +209,6 @@ def _group_tiles(
 ) -> Iterator[list[tuple[int, int, int, int]]]:
     while batch := list(islice(tiles, size)):
         yield batch
-
-
-def _cut_image(
-    pixels: Sequence[np.ndarray] | np.ndarray,
-    coarse: np.ndarray | None,
-    row: int,
-    column: int,
-    size: int,
-) -> np.ndarray:
-    """Channels of one tile, (C, size, size) float32."""
-    count = len(pixels)
-    image = np.zeros((count + (0 if coarse is None else len(coarse)), size, size), np.float32)
-    for layer, channel in zip(image, pixels, strict=False):
-        part = channel[row : row + size, column : column + size]
-        layer[: part.shape[0], : part.shape[1]] = part
-    if coarse is not None:
-        rows = find_coarse_window(row, size, coarse.shape[1])
-        columns = find_coarse_window(column, size, coarse.shape[2])
-        cells = expand_coarse(coarse[:, rows, columns], (row, column), size)
-        image[count:] = np.nan_to_num(cells, nan=0.0)
-    return image
 
 
 def _predict_batch(predict: Predict, images: np.ndarray) -> np.ndarray:
