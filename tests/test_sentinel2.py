@@ -20,8 +20,8 @@ from seaice.segmentation.data.inputs import count_channels, list_channels
 from seaice.segmentation.data.optical import locate_optical, read_optical
 from seaice.segmentation.data.patch_dataset import read_patch
 from seaice.segmentation.data.patch_manifest import read_manifest
-from seaice.segmentation.mapping.predict_scene import _read_channels
 from seaice.segmentation.optical.pixels import CLEAR, CLOUDED, MISSING
+from seaice.segmentation.samples.scene_channels import read_channels
 from seaice.sources.ai4arctic.scene import open_scene
 from seaice.sources.sentinel2.catalogue import Image, _find_scale, hide_query
 
@@ -408,11 +408,11 @@ def test_prediction_sees_the_bands_of_the_scene(tmp_path, scene, centre):
         given = ["--scene", str(scene), "--output_dir", str(tmp_path), "--quiet", "--catalogue", url]
         assert script.main(["sentinel2", *given]) == 0
     path = locate_optical(tmp_path, scene.stem)
-    pixels, cells = _read_channels(open_scene(scene), list_channels("hh+sentinel2"), path)
+    pixels, cells = read_channels(open_scene(scene), list_channels("hh+sentinel2"), sentinel2=path)
     assert cells is None and len(pixels) == 6
     mask = read(scene, tmp_path)["sentinel2_mask"].values == CLEAR
     np.testing.assert_array_equal(pixels[5], mask)
-    pixels, _ = _read_channels(open_scene(scene), list_channels("hh+sentinel2"), None)
+    pixels, _ = read_channels(open_scene(scene), list_channels("hh+sentinel2"), sentinel2=None)
     assert not np.any(pixels[1:])
 
 
