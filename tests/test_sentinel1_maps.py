@@ -205,6 +205,11 @@ def test_the_noise_of_patches(tmp_path):
 def test_inputs_of_a_folder(safe, tmp_path):
     assert list_inputs(safe) == [safe]
     assert list_inputs(safe.parent)[0] == safe
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("S1A_1.tif", "S1A_1_surface_class.tif", "S1B_1.zip", "other.tif"):
+        (images / name).touch()
+    assert [path.name for path in list_inputs(images)] == ["S1A_1.tif", "S1B_1.zip"]
     (tmp_path / "readme.zip").write_text("no image")
     with pytest.raises(InputError, match="expected scenes named"):
         list_inputs(tmp_path)

@@ -26,10 +26,15 @@ def is_image(path: Path) -> bool:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """List the images directly in a folder, by their names; a SAFE folder is one image."""
+    """List the images directly in a folder, by their names; a SAFE folder is one image.
+
+    Files named after an image in the folder, such as its maps, are left out.
+    """
     if is_image(folder):
         return [folder]
-    return sorted(path for path in folder.iterdir() if path.name.startswith("S1") and is_image(path))
+    images = sorted(path for path in folder.iterdir() if path.name.startswith("S1") and is_image(path))
+    stems = tuple(f"{path.stem}_" for path in images)
+    return [path for path in images if not path.name.startswith(stems)]
 
 
 def digest_image(path: Path) -> str:
