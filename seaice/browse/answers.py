@@ -77,7 +77,9 @@ class View:
     def choose_cells(self, count: int, level: int, number: int) -> np.ndarray:
         """Numbers of the rows or columns that a tile shows, of ``count``; empty beyond the map."""
         side = 1 << level
-        samples = np.arange(number * self.tile, min((number + 1) * self.tile, -(-count // side)))
+        end = -(-count // side)
+        first = min(number * self.tile, end)  # a client may ask for a number of any size
+        samples = np.arange(first, min(first + self.tile, end))
         return np.minimum(samples * side + side // 2, count - 1)
 
 

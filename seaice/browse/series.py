@@ -276,7 +276,7 @@ class SeriesStore:
                 has_value = ~np.isnan(values)
                 measured = has_value if observed is None else has_value & observed
                 sums = [float(area[part].sum()) for part in (measured, has_value)]
-                total = float(area.sum())
+                total = float(area.sum()) or np.nan  # a map without ocean has no shares
                 summary.observed[step] = sums[0] / total
                 summary.filled[step] = (sums[1] - sums[0]) / total
                 summary.missing[step] = 1 - sums[1] / total

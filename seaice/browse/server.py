@@ -107,9 +107,16 @@ class PageServer(ThreadingHTTPServer):
 
     def service_actions(self) -> None:
         """End connections whose client does not come to the end of a request."""
-        latest = time.monotonic() - self.patience
+        self._end_connections(time.monotonic() - self.patience)
+
+    def server_close(self) -> None:
+        """Listen no more, and end the connections that wait for a request."""
+        super().server_close()
+        self._end_connections(time.monotonic())
+
+    def _end_connections(self, latest: float) -> None:
         for connection, since in list(self.waiting.items()):
-            if since < latest:
+            if since <= latest:
                 self.waiting.pop(connection, None)
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
