@@ -115,7 +115,7 @@ def test_hostile_texts_are_texts(open_page, serve, tmp_path):
     assert driver.page.locator("#title *").count() == 0
     assert driver.page.locator("img[src=x]").count() == 0
     name, _ = driver.download("#cell-csv")
-    assert name == "a_b_img_src_x_onerror_alert_1_cell_30_60.csv"
+    assert name == "a_b_img_src_x_onerror_alert_1__cell_30_60.csv"
 
 
 def test_two_browsers_at_once(open_page, serve, simulated):
