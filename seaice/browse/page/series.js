@@ -12,7 +12,7 @@ function makeLayout(ySettings, xSettings = {}) {
     margin: { l: 56, r: 12, t: 8, b: 38 },
     font: { family: "system-ui, sans-serif", size: 12, color: "#1c2430" },
     hovermode: "x unified",
-    legend: { orientation: "h", y: 1.14, x: 0 },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
     paper_bgcolor: "#ffffff",
     plot_bgcolor: "#ffffff",
     xaxis: { gridcolor: "#e4e8ed", ...xSettings },
