@@ -212,7 +212,7 @@ def charts(cube: Path, out: Path) -> None:
     sketch = simulate_chart(np.random.default_rng(7), latitude=80.5, longitude=-150, kilometres=900)
     chart = write_chart(out / "ice_chart.zip", sketch, datetime(2024, 3, 21, 18, tzinfo=UTC))
     script = ["segmentation.py", "label", "--chart", chart]
-    run(*script, "--grid", "n3125", "--output_file", out / "ice_chart.nc")
+    run(*script, "--grid", "n12500", "--output_file", out / "ice_chart.nc")
     run(*script, "--against", cube, "--output_file", out / "ice_chart.csv")
 
 
