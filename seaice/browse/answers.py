@@ -21,11 +21,10 @@ import numpy as np
 import seaice
 from seaice import InputError, cf
 from seaice.browse.cube_maps import CubeMaps
-from seaice.browse.frames import make_frames
 from seaice.browse.geometry import PositionNodes, list_graticule, project_coast
 from seaice.browse.layers import LAND, NO_VALUE, WATER, describe_swatch
 from seaice.browse.map_file import MapFile
-from seaice.browse.series import SeriesStore, round_all
+from seaice.browse.series import SeriesStore, make_frames, round_all
 from seaice.drawing import palette
 from seaice.ice_index.stage import list_seas, read_divisions
 from seaice.regions import Regions
