@@ -41,7 +41,7 @@ def draw_reliability_figure(path: Path, report: Report) -> Figure:
         If the file is another one, or its network has no probabilities.
     """
     heads = _read_curves(path)
-    figure = panels.make_figure(3.4 * len(heads) + 0.6, 4.3)
+    figure = panels.make_figure(3.4 * len(heads) + 0.6, 3.9)
     axes = figure.subplots(1, len(heads), squeeze=False)[0]
     for ax, (name, head) in zip(axes, heads.items(), strict=True):
         _draw_head(ax, head)
@@ -89,5 +89,5 @@ def _draw_head(ax: Axes, head: Mapping[str, Any]) -> None:
     ax.set(xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")
     ax.set_xlabel("probability", fontsize=9)
     ax.set_ylabel("share of pixels that are right", fontsize=9)
-    ax.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    ax.legend(fontsize=7, frameon=False, loc="lower right")
     panels.style_axes(ax)
