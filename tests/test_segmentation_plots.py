@@ -260,6 +260,8 @@ def test_panels_and_embedding_of_a_model(trained, tmp_path):
     assert 1 <= len(shown) <= 2
     assert all(manifest[file].scene in test for file in shown)
     assert all(0 <= report.values[file]["iou_mean"] <= 1 for file in shown)
+    colours = plot(kind="tokens", output_file=tmp_path / "t.png", count=2, dpi=60, **given)
+    assert colours.values["tokens"] == {"width": 8, "places": [12, 12]}
     made = plot(kind="embedding", output_file=tmp_path / "e.png", dpi=60, **given)
     numbers = json.loads((tmp_path / "e.json").read_text())
     assert made.outputs == [tmp_path / "e.png", tmp_path / "e.json"]
@@ -286,8 +288,15 @@ def test_a_model_of_another_split_and_a_map(trained, tmp_path):
         plot(kind="panels", checkpoint=tmp_path / "other.pt", **given)
     scene = next((trained / "scenes" / "test").glob("*_prep.nc"))
     predict(
-        checkpoint=trained / "best.pt", scene=scene, output_dir=tmp_path, geotiff=False, device="cpu"
+        checkpoint=trained / "best.pt",
+        scene=scene,
+        output_dir=tmp_path,
+        geotiff=False,
+        ice_edge=True,
+        device="cpu",
     )
+    edge = json.loads((tmp_path / f"{scene.stem}_ice_edge.geojson").read_text())["features"][0]
+    assert edge["properties"]["scene"] == scene.stem
     picture = tmp_path / "map.png"
     report = plot(
         kind="scene", input_files=[tmp_path / f"{scene.stem}_ice.nc"], output_file=picture, dpi=60

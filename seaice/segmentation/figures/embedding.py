@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ from seaice import InputError
 from seaice.segmentation.data.patch_manifest import PatchRow
 
 if TYPE_CHECKING:
+    import torch
+
     from seaice.segmentation.networks.checkpoint import TrainedModel
 
 NEIGHBOURS = (1, 3, 5, 10)
@@ -43,6 +45,16 @@ def pick_evenly(rows: Sequence[PatchRow], count: int) -> list[PatchRow]:
     return [rows[k] for k in np.linspace(0, len(rows) - 1, count).round().astype(int)]
 
 
+def _find_extractor(model: TrainedModel) -> Callable[[torch.Tensor], torch.Tensor]:
+    extract_features = getattr(model.network, "extract_features", None)
+    if extract_features is None:
+        raise InputError(
+            f"expected a network with a method extract_features(images), found none in "
+            f"{model.metadata['model']}"
+        )
+    return extract_features  # type: ignore[no-any-return]
+
+
 def embed_patches(model: TrainedModel, patch_dir: Path, rows: Sequence[PatchRow]) -> PatchFeatures:
     """Compute features of patches: those of the deepest layer or of a backbone, averaged over each.
 
@@ -55,12 +67,7 @@ def embed_patches(model: TrainedModel, patch_dir: Path, rows: Sequence[PatchRow]
 
     from seaice.segmentation.data.patch_dataset import PatchDataset
 
-    extract_features = getattr(model.network, "extract_features", None)
-    if extract_features is None:
-        raise InputError(
-            f"expected a network with a method extract_features(images), found none in "
-            f"{model.metadata['model']}"
-        )
+    extract_features = _find_extractor(model)
     device = next(model.network.parameters()).device
     data, averaged = PatchDataset(patch_dir, rows, inputs=model.inputs), []
     with torch.inference_mode():
@@ -71,6 +78,69 @@ def embed_patches(model: TrainedModel, patch_dir: Path, rows: Sequence[PatchRow]
     features = np.stack(averaged).astype(np.float64)
     shares = np.array([row.ice_share for row in rows])
     return PatchFeatures(features, shares, tuple(row.scene for row in rows))
+
+
+def compute_tokens(model: TrainedModel, patch_dir: Path, rows: Sequence[PatchRow]) -> list[np.ndarray]:
+    """Features of every place of some patches, float64 (width, h, w) each.
+
+    Raises
+    ------
+    InputError
+        If the network has no method ``extract_features``.
+    """
+    import torch
+
+    from seaice.segmentation.data.patch_dataset import PatchDataset
+
+    extract_features = _find_extractor(model)
+    device = next(model.network.parameters()).device
+    data = PatchDataset(patch_dir, rows, inputs=model.inputs)
+    with torch.inference_mode():
+        # One patch at a time, because the last digits depend on the batch.
+        images = [data[number][0][None].to(device) for number in range(len(data))]
+        return [extract_features(image)[0].double().cpu().numpy() for image in images]
+
+
+def colour_tokens(tokens: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Colour places by the three directions in which the features of all of them differ most.
+
+    Places of one colour are alike to the network. Between the 2nd and the 98th percentile along a
+    direction a colour goes from 0 to 1.
+
+    Parameters
+    ----------
+    tokens : sequence of ndarray of float64, shape (width, h, w)
+
+    Returns
+    -------
+    list of ndarray of float64, shape (h, w, 3)
+        Red, green and blue; the largest component of each direction is positive.
+
+    Examples
+    --------
+    >>> places = np.zeros((3, 1, 2))
+    >>> places[0] = [[0.0, 4.0]]
+    >>> colour_tokens([places])[0][0, :, 0].tolist()
+    [0.0, 1.0]
+    """
+    features = np.concatenate([field.reshape(len(field), -1).T for field in tokens])
+    axes = _find_directions(features - features.mean(axis=0), 3)
+    points = (features - features.mean(axis=0)) @ axes.T
+    low, high = np.percentile(points, (2, 98), axis=0)
+    scaled = ((points - low) / np.where(high > low, high - low, 1)).clip(0, 1)
+    colours = np.zeros((len(features), 3))
+    colours[:, : scaled.shape[1]] = scaled
+    ends = np.cumsum([field[0].size for field in tokens])[:-1]
+    parts = zip(np.split(colours, ends), tokens, strict=True)
+    return [part.reshape(*field.shape[1:], 3) for part, field in parts]
+
+
+def _find_directions(centred: np.ndarray, count: int) -> np.ndarray:
+    """Directions of largest variance, (count, width)."""
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:count]
+    # The sign of a direction means nothing and differs between libraries.
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
+    return axes * np.where(largest < 0, -1, 1)
 
 
 def find_principal_components(features: np.ndarray) -> tuple[np.ndarray, list[float]]:
@@ -104,11 +174,8 @@ def find_principal_components(features: np.ndarray) -> tuple[np.ndarray, list[fl
             f"{features.shape[1]}; cut more patches"
         )
     centred = features - features.mean(axis=0)
-    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
-    axes = directions[:2]
-    # The sign of a direction means nothing and differs between libraries.
-    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
-    axes = axes * np.where(largest < 0, -1, 1)
+    sizes = np.linalg.svd(centred, compute_uv=False)
+    axes = _find_directions(centred, 2)
     total = float((sizes**2).sum())
     explained = (sizes[:2] ** 2 / total).tolist() if total else [0.0, 0.0]
     return centred @ axes.T, explained

@@ -75,15 +75,7 @@ def draw_panels_figure(
     InputError
         If there is no mixed patch, or the model was trained with another split.
     """
-    if split not in SCORED_PARTS:
-        raise InputError(f"expected split validation or test, found {split!r}")
-    parts = load_split(patch_dir)
-    model = load_model_of_split(checkpoint, parts, patch_dir, device)
-    rows = select_most_mixed(parts.select_rows(split, read_manifest(patch_dir)), count)
-    if not rows:
-        raise InputError(
-            f"expected patches with 20 to 80 percent ice in {split}, found none in {patch_dir}"
-        )
+    model, rows = _select_patches(checkpoint, patch_dir, split, count, device)
     figure = panels.make_figure(9.6, 1.75 * len(rows) + 1.35)
     heights = [1.0] * len(rows) + [0.07]
     grid = figure.subplots(len(rows) + 1, 5, squeeze=False, height_ratios=heights)
@@ -149,6 +141,61 @@ def _draw_patch(
     panels.draw_codes(axes[3], codes, panels.SURFACE)
     panels.draw_codes(axes[4], panels.compare_labels(truth, predicted), panels.AGREEMENT)
     return images, float(compute_scores(count_confusion(truth, predicted))["iou_mean"])
+
+
+def draw_tokens_figure(
+    checkpoint: Path, patch_dir: Path, split: ScoredPart, count: int, device: str, report: Report
+) -> Figure:
+    """Draw mixed patches in columns: HH, chart, and the features of the network as colours.
+
+    Parameters are those of :func:`draw_panels_figure`.
+
+    Raises
+    ------
+    InputError
+        If there is no mixed patch, the model was trained with another split, or its network has no
+        method ``extract_features``.
+    """
+    from seaice.segmentation.data.patch_dataset import PatchDataset
+
+    model, rows = _select_patches(checkpoint, patch_dir, split, count, device)
+    tokens = embedding.compute_tokens(model, patch_dir, rows)
+    figure = panels.make_figure(1.75 * len(rows) + 0.9, 5.9)
+    grid = figure.subplots(3, len(rows), squeeze=False)
+    for column, (row, colours) in enumerate(zip(rows, embedding.colour_tokens(tokens), strict=True)):
+        stored, (sic,) = PatchDataset(patch_dir, [row])[0]
+        sar = stored.numpy()
+        has_sar = (sar != 0).any(axis=0)
+        decibels = np.where(has_sar, unscale(SAR_CHANNELS[0], sar[0]), np.nan)
+        axes = grid[:, column]
+        panels.draw_sar(axes[0], decibels, panels.name_polarisations()[0])
+        panels.draw_chart(axes[1], np.asarray(sic))
+        axes[2].imshow(colours, extent=(-0.5, row.size - 0.5, row.size - 0.5, -0.5))
+        axes[2].set(xticks=[], yticks=[])
+        axes[0].set_title(f"{row.scene.split('_')[0][:8]}\n{100 * row.ice_share:.0f} % ice", fontsize=8)
+    for ax, label in zip(grid[:, 0], ("HH", "ice chart", "features"), strict=True):
+        ax.set_ylabel(label, fontsize=9)
+    shape = tokens[0].shape
+    report.values["tokens"] = {"width": shape[0], "places": list(shape[1:])}
+    title = f"{model.metadata['model']}: places of one colour are alike to the network"
+    figure.suptitle(title, fontsize=10, color=palette.TEXT)
+    return figure
+
+
+def _select_patches(
+    checkpoint: Path, patch_dir: Path, split: ScoredPart, count: int, device: str
+) -> tuple[TrainedModel, list[PatchRow]]:
+    """The model, and the most mixed patches of a part."""
+    if split not in SCORED_PARTS:
+        raise InputError(f"expected split validation or test, found {split!r}")
+    parts = load_split(patch_dir)
+    model = load_model_of_split(checkpoint, parts, patch_dir, device)
+    rows = select_most_mixed(parts.select_rows(split, read_manifest(patch_dir)), count)
+    if not rows:
+        raise InputError(
+            f"expected patches with 20 to 80 percent ice in {split}, found none in {patch_dir}"
+        )
+    return model, rows
 
 
 def draw_embedding_figure(

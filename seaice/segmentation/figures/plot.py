@@ -24,6 +24,7 @@ from seaice.segmentation.figures import panels
 from seaice.segmentation.figures.patches import (
     draw_embedding_figure,
     draw_panels_figure,
+    draw_tokens_figure,
 )
 from seaice.segmentation.figures.reliability import draw_reliability_figure
 from seaice.segmentation.mapping.scene_map import LAND, SceneMap, read_scene_map
@@ -32,7 +33,7 @@ from seaice.segmentation.training.log import LOG_FILE, read_log
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Kind = Literal["curves", "panels", "scene", "efficiency", "embedding", "reliability"]
+Kind = Literal["curves", "panels", "scene", "efficiency", "embedding", "tokens", "reliability"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ScoreName = Literal["iou_mean", "iou_water", "iou_ice", "r2", "accuracy", "f1_mean", "f1", "combined"]
 SCORES: Mapping[str, str] = {
@@ -55,7 +56,7 @@ _CURVES_OF_HEADS = {
     "sod_f1": "F1 of stage of development",
     "floe_f1": "F1 of floe size",
 }
-_COUNTS = {"panels": 6, "embedding": 300}
+_COUNTS = {"panels": 6, "tokens": 6, "embedding": 300}
 _TITLE = 10
 _MOST_COLUMNS = 4
 
@@ -78,11 +79,12 @@ def plot(
 
     Parameters
     ----------
-    kind : {"curves", "panels", "scene", "efficiency", "embedding", "reliability"}
+    kind : {"curves", "panels", "scene", "efficiency", "embedding", "tokens", "reliability"}
         curves: losses and validation scores by epoch; panels: mixed patches with chart, prediction and
         difference; scene: the map of a scene; efficiency: scores by the share of the training scenes;
         embedding: patches by their features, and how often their nearest neighbours in other scenes
-        are of the same kind; reliability: how often each degree of confidence is right.
+        are of the same kind; tokens: features of every place of mixed patches as colours;
+        reliability: how often each degree of confidence is right.
     output_file : Path
         Figure; for an embedding its numbers too, in a .json file of the same name.
     input_files : sequence of Path
@@ -91,13 +93,14 @@ def plot(
     labels : sequence of str
         Labels of the input files; by default the names of their folders.
     checkpoint, patch_dir : Path, optional
-        ``best.pt`` of a training and its patches, for panels and embedding.
+        ``best.pt`` of a training and its patches, for panels, embedding and tokens.
     split : {"validation", "test"}
-        Part whose patches are in panels. In an embedding training patches vote on those of validation.
+        Part whose patches are in panels and tokens. In an embedding training patches vote on those of
+        validation.
     score : str
         Score that efficiency shows.
     count : int, optional
-        Number of patches; by default 6 panels, 300 in an embedding.
+        Number of patches; by default 6 panels or tokens, 300 in an embedding.
     device
         See :func:`seaice.segmentation.training.train.train`.
     dpi : int
@@ -119,13 +122,14 @@ def plot(
     if (count is not None and count < 1) or not 20 <= dpi <= 1200:
         raise InputError(f"expected count of at least 1 and dpi of 20 to 1200, found {count}, {dpi}")
     report = Report(outputs=[output_file])
-    if kind in ("panels", "embedding"):
+    if kind in _COUNTS:
         if checkpoint is None or patch_dir is None or files or labels:
             raise InputError(f"{kind}: expected --checkpoint and --patch_dir, and no --input_files")
         paths = Path(checkpoint), Path(patch_dir)
         number = _COUNTS[kind] if count is None else count
-        if kind == "panels":
-            figure = draw_panels_figure(*paths, split, number, device, report)
+        if kind != "embedding":
+            draw = draw_panels_figure if kind == "panels" else draw_tokens_figure
+            figure = draw(*paths, split, number, device, report)
         else:
             numbers_file = output_file.with_suffix(".json")
             figure = draw_embedding_figure(*paths, number, device, numbers_file, report)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 import seaice
+from seaice import InputError
 from seaice.grids import Grid
 from seaice.runtime.atomic_write import atomic
+from seaice.settings import install_command
 
 # Numbers of the tags in a TIFF file: those of GeoTIFF and GDAL, description and software.
 _DESCRIPTION, _SOFTWARE, _NO_DATA = 270, 305, 42113
@@ -30,6 +33,7 @@ def write_geotiff(
     *,
     colours: Sequence[tuple[int, int, int]] | None = None,
     description: str = "",
+    cloud_optimised: bool = False,
 ) -> None:
     """Write one band of uint8 with its position on the map; 255 is no data.
 
@@ -44,9 +48,13 @@ def write_geotiff(
     colours : sequence of (int, int, int), optional
         Red, green and blue of each of the 256 values.
     description : str
+    cloud_optimised : bool
+        Write tiles and overviews in the order of a cloud-optimised GeoTIFF, by rasterio.
 
     Raises
     ------
+    InputError
+        If rasterio is not installed, which tiles and overviews need.
     OSError
         If the file cannot be written.
     """
@@ -70,3 +78,27 @@ def write_geotiff(
         tags[number] = value
     with atomic(path) as part:
         image.save(part, format="TIFF", compression="tiff_adobe_deflate", tiffinfo=tags)
+        if cloud_optimised:
+            _rearrange(part)
+
+
+def check_rasterio() -> None:
+    """InputError if rasterio is not installed, with what to type."""
+    if find_spec("rasterio") is None:
+        raise InputError(f"cloud-optimised GeoTIFFs need rasterio: {install_command('rasterio')}")
+
+
+def _rearrange(path: Path) -> None:
+    """Write a GeoTIFF anew in tiles, with overviews of every 2nd, 4th, ... cell."""
+    check_rasterio()
+    import rasterio.shutil
+
+    plain = path.with_name(f"{path.name}.plain.tif")
+    path.replace(plain)
+    try:
+        # Classes have no mean.
+        rasterio.shutil.copy(
+            plain, path, driver="COG", compress="DEFLATE", overview_resampling="NEAREST"
+        )
+    finally:
+        plain.unlink(missing_ok=True)

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import seaice
 from seaice import (
     InputError,
     cf,
 )
+from seaice.dates import format_timestamp
 from seaice.grids import Grid, get_grid, parse_grid
 from seaice.report import Progress, Report
 from seaice.runtime.atomic_write import exclusive
@@ -27,7 +29,13 @@ from seaice.segmentation.data.labels import (
 )
 from seaice.segmentation.data.optical import locate_optical
 from seaice.segmentation.heads.head import list_heads
+from seaice.segmentation.mapping.geotiff import check_rasterio
 from seaice.segmentation.mapping.head_layers import LayerPlan, list_all_layers, make_predictor
+from seaice.segmentation.mapping.ice_edge import (
+    SHORTEST_KILOMETRES,
+    trace_ice_edge,
+    write_ice_edge,
+)
 from seaice.segmentation.mapping.ice_share import (
     compare_with_cube,
     read_cube_grid,
@@ -42,6 +50,7 @@ from seaice.segmentation.mapping.input_scene import (
 )
 from seaice.segmentation.mapping.predict_scene import TILE_SIZE, map_scene
 from seaice.segmentation.mapping.scene_map import (
+    SceneMap,
     read_parameters,
     write_rasters,
     write_scene_map,
@@ -74,7 +83,7 @@ class MappingSettings:
         Tiles at a time.
     grid : Grid or None
         Grid of the ice share; None: 3.125 km of the hemisphere of each scene.
-    geotiff : bool
+    geotiff, cog, ice_edge : bool
     cube_file : Path or None
     output_dir : Path
     force : bool
@@ -93,6 +102,8 @@ class MappingSettings:
     batch_size: int
     grid: Grid | None
     geotiff: bool
+    cog: bool
+    ice_edge: bool
     cube_file: Path | None
     output_dir: Path
     force: bool
@@ -112,6 +123,12 @@ class MapFiles(NamedTuple):
     scene: Path
     share: Path
     rasters: dict[str, Path]
+    edge: Path | None
+
+    @property
+    def complete(self) -> list[Path]:
+        """All files."""
+        return [self.scene, self.share, *self.rasters.values(), *([self.edge] if self.edge else [])]
 
 
 def predict(
@@ -125,6 +142,8 @@ def predict(
     batch_size: Count = 8,
     ice_share_grid: str | None = None,
     geotiff: bool = True,
+    cog: bool = False,
+    ice_edge: bool = False,
     cube_file: Path | None = None,
     noise: Noise | None = None,
     bands: Sequence[str] | None = None,
@@ -166,6 +185,10 @@ def predict(
         default that of ``cube_file``, else 3.125 km of the hemisphere.
     geotiff : bool
         Also write ``SCENE_surface_class.tif`` and one of each other layer, in percent.
+    cog : bool
+        Write them as cloud-optimised GeoTIFFs, with tiles and overviews; needs rasterio.
+    ice_edge : bool
+        Also write ``SCENE_ice_edge.geojson``: lines between water and ice of 5 km or more.
     cube_file : Path, optional
         Cube of ``consolidate_data.py`` that the shares are compared with.
     noise : {"esa", "esa_floor", "none", "nersc"}, optional
@@ -199,6 +222,8 @@ def predict(
         the report.
     """
     scene, output_dir = Path(scene), Path(output_dir)
+    if cog:
+        check_rasterio()
     if not scene.exists():
         raise InputError(f"no such scene or folder of scenes: {scene}")
     paths = list_inputs(scene)
@@ -217,6 +242,8 @@ def predict(
         batch_size=batch_size,
         grid=grid,
         geotiff=geotiff,
+        cog=cog,
+        ice_edge=ice_edge,
         cube_file=cube_file,
         output_dir=output_dir,
         force=force,
@@ -299,7 +326,7 @@ def _map_and_report(settings: MappingSettings, path: Path, report: Report) -> No
                 raise InputError(f"{error}: {path}") from None
             value["seconds"] = round(time.perf_counter() - began, 3)
             status = f"{value['seconds']:.1f} s"
-    report.outputs += [files.scene, files.share, *files.rasters.values()]
+    report.outputs += files.complete
     report.values[path.stem] = value
     ice_share = value.get("ice_share")
     text = "" if ice_share is None else f"{100 * ice_share:.1f} percent of the pixels are ice, "
@@ -329,7 +356,8 @@ def _name_files(settings: MappingSettings, stem: str) -> MapFiles:
     layers = ("surface_class", *settings.plan.names)
     folder = settings.output_dir
     rasters = {name: _name_raster(settings, stem, name) for name in layers} if settings.geotiff else {}
-    return MapFiles(folder / f"{stem}_ice.nc", folder / f"{stem}_ice_share.nc", rasters)
+    edge = folder / f"{stem}_ice_edge.geojson" if settings.ice_edge else None
+    return MapFiles(folder / f"{stem}_ice.nc", folder / f"{stem}_ice_share.nc", rasters, edge)
 
 
 def _name_raster(settings: MappingSettings, stem: str, layer: str) -> Path:
@@ -387,7 +415,7 @@ def _read_existing(
         return None
     earlier, numbers = existing
     if earlier == parameters:
-        are_complete = all(file.is_file() for file in (files.share, *files.rasters.values()))
+        are_complete = all(file.is_file() for file in files.complete)
         return numbers if are_complete else None
     if not settings.force:
         changed = [key for key in parameters | earlier if earlier.get(key) != parameters.get(key)]
@@ -424,16 +452,30 @@ def _make_map(
     files.scene.unlink(missing_ok=True)
     for name in ("surface_class", *list_all_layers()):
         _name_raster(settings, path.stem, name).unlink(missing_ok=True)
+    (settings.output_dir / f"{path.stem}_ice_edge.geojson").unlink(missing_ok=True)
     title = {"title": "Share of ice in a SAR scene by cell"}
     write_ice_share(files.share, scene_map, grid, attributes | title)
     if files.rasters:
-        write_rasters(files.rasters, scene_map, scene.spacing)
+        write_rasters(files.rasters, scene_map, scene.spacing, cloud_optimised=settings.cog)
+    if files.edge is not None:
+        _write_edge(files.edge, scene_map, scene)
     ice_pixels = int((scene_map.surface == ICE).sum())
     pixels = int((scene_map.surface == WATER).sum()) + ice_pixels
     numbers = {"ice_share": ice_pixels / pixels if pixels else None, "pixels": pixels}
     # Written last: this file says that the others are complete.
     write_scene_map(files.scene, scene_map, attributes | {"numbers": json.dumps(numbers)}, locked=True)
     return numbers
+
+
+def _write_edge(path: Path, scene_map: SceneMap, scene: MapInput) -> None:
+    properties = {
+        "title": "Edge between water and ice in a SAR scene",
+        "scene": scene.name,
+        "time": format_timestamp(scene_map.start),
+        "shortest_line_km": SHORTEST_KILOMETRES,
+        "software": f"seaice {seaice.__version__}",
+    }
+    write_ice_edge(path, trace_ice_edge(scene_map), properties)
 
 
 def _make_attributes(

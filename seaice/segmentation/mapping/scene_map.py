@@ -343,7 +343,9 @@ def read_parameters(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     return parameters, numbers
 
 
-def write_rasters(paths: Mapping[str, Path], scene_map: SceneMap, step: float) -> None:
+def write_rasters(
+    paths: Mapping[str, Path], scene_map: SceneMap, step: float, *, cloud_optimised: bool = False
+) -> None:
     """Write layers as GeoTIFFs in a polar stereographic projection; a cell takes the nearest pixel.
 
     Parameters
@@ -354,6 +356,8 @@ def write_rasters(paths: Mapping[str, Path], scene_map: SceneMap, step: float) -
     scene_map : SceneMap
     step : float
         Cell size, metres.
+    cloud_optimised : bool
+        See :func:`seaice.segmentation.mapping.geotiff.write_geotiff`.
     """
     projection = SceneProjection(scene_map.positions, step)
     layers = {"surface_class": scene_map.surface}
@@ -378,6 +382,7 @@ def write_rasters(paths: Mapping[str, Path], scene_map: SceneMap, step: float) -
             projection.epsg_code,
             colours=colours,
             description=text,
+            cloud_optimised=cloud_optimised,
         )
 
 
