@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from cubes import damage, small_grid, write_cube
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_gridded_maps import DAYS, write_freeboard
 
@@ -325,6 +325,7 @@ def test_anomaly_is_to_the_mean_of_other_years_of_a_longer_cube(tmp_path):
             file.read_tile(layer_number(file, "anomaly"), 0, 0, 0, 0)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.data())
 def test_values_come_back_from_their_packing(data):
     values = np.array(data.draw(st.lists(st.floats(-300, 300) | st.just(float("nan")), min_size=1)))[

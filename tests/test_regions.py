@@ -11,7 +11,7 @@ from pyproj import Transformer
 
 from seaice import InputError
 from seaice.grids import get_grid
-from seaice.regions import ARCTIC_SEAS, Box, Regions, read_regions, resample
+from seaice.regions import ARCTIC_SEAS, SEA_BOXES, Box, Regions, find_seas, read_regions, resample
 
 N25 = get_grid("n25000")
 
@@ -335,3 +335,20 @@ def test_a_sea_is_a_box_of_degrees(name, grid_id, inside, outside):
 def test_a_sea_of_the_other_hemisphere_is_refused():
     with pytest.raises(InputError, match="has no cell in weddell, -60 to 20 degrees of longitude"):
         read_regions("weddell", N25)
+
+
+def test_seas_are_those_that_hold_a_cell():
+    grid = get_grid("n25000")
+    everywhere = find_seas(grid, np.ones(grid.shape, bool))
+    for name in SEA_BOXES:
+        try:
+            codes = read_regions(name, grid).codes
+        except InputError:
+            assert name not in everywhere
+            continue
+        assert name in everywhere
+        assert name in find_seas(grid, codes > 0)
+        assert name not in find_seas(grid, codes == 0)
+    fine = get_grid("n6250")
+    assert find_seas(fine, np.ones(fine.shape, bool)) == everywhere
+    assert find_seas(grid, np.zeros(grid.shape, bool)) == []

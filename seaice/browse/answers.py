@@ -26,8 +26,8 @@ from seaice.browse.layers import LAND, NO_VALUE, WATER, describe_swatch
 from seaice.browse.map_file import MapFile
 from seaice.browse.series import SeriesStore, make_frames, round_all
 from seaice.drawing import palette
-from seaice.ice_index.stage import list_seas, read_divisions
-from seaice.regions import Regions
+from seaice.ice_index.stage import WHOLE_GRID, read_divisions
+from seaice.regions import Regions, find_seas
 
 logger = logging.getLogger(__name__)
 
@@ -198,15 +198,31 @@ class FileAnswers:
             if name not in self._stores:
                 layer = next(layer for layer in maps.layers if layer.name == name)
                 path = self._folder / f"{id(self)}_{len(self._stores)}.h5"
-                divisions: list[Regions] = []
-                if isinstance(maps, CubeMaps):
-                    with self._lock:
-                        regions = self._regions or list_seas(maps.cube)
-                        divisions = read_divisions(maps.cube, maps.cube.ocean, regions)
-                store = SeriesStore(make_frames(maps, layer), path, lock=self._lock, divisions=divisions)
+                regions, read = self._plan_regions()
+                store = SeriesStore(
+                    make_frames(maps, layer),
+                    path,
+                    lock=self._lock,
+                    regions=regions,
+                    read_divisions=read,
+                )
                 self._stores[name] = store
                 self._start(store)
             return self._stores[name]
+
+    def _plan_regions(self) -> tuple[list[str], Callable[[], Sequence[Regions]]]:
+        """Names of the regions of a cube, and what reads them; that of seas takes its time."""
+        maps = self.maps
+        if not isinstance(maps, CubeMaps):
+            return [], tuple
+        cube = maps.cube
+        with self._lock:
+            ocean = cube.ocean
+        if not self._regions:
+            seas = find_seas(cube.grid, ocean)
+            return [WHOLE_GRID, *seas], lambda: read_divisions(cube, ocean, seas)
+        divisions = read_divisions(cube, ocean, self._regions)
+        return [name for division in divisions for name in division.names], lambda: divisions
 
     def _start(self, store: SeriesStore) -> None:
         def build() -> None:

@@ -181,8 +181,10 @@ class SeriesStore:
         HDF5 file to make.
     lock : threading.Lock
         Held while the file of maps is read.
-    divisions : sequence of Regions
-        Regions whose extent is summed, of ice.
+    regions : sequence of str
+        Regions whose extent is summed, of ice: the whole ocean and the others.
+    read_divisions : callable
+        Returns the divisions of the grid into these regions, in order; called by :meth:`build`.
 
     Attributes
     ----------
@@ -198,18 +200,18 @@ class SeriesStore:
         path: Path,
         *,
         lock: threading.Lock,
-        divisions: Sequence[Regions] = (),
+        regions: Sequence[str] = (),
+        read_divisions: Callable[[], Sequence[Regions]] = tuple,
     ) -> None:
         grid = source.maps.grid
         if grid is None:
             raise InputError(f"{source.maps.path}: expected maps on a grid, found none")
         self._source, self._grid, self._path, self._lock = source, grid, path, lock
-        self._divisions = divisions
+        self._read_divisions = read_divisions
         self.steps = len(source.maps.steps)
         self.coarse = max(1, round(COARSE_KILOMETRES / grid.kilometres))
         self.coarse_shape = tuple(-(-count // self.coarse) for count in grid.shape)
-        names = [name for division in divisions for name in division.names]
-        self.summary = Summary.make(self.steps, names)
+        self.summary = Summary.make(self.steps, regions)
         self._batch = int(np.clip(_BATCH_CELLS // (grid.rows * grid.columns), 1, _MOST_DAYS))
         self._file = self._create()
 
@@ -252,11 +254,10 @@ class SeriesStore:
     def _regions(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
         """Cells, their areas and codes, and the number of regions of every division."""
         area, parts = self._grid.cell_area().ravel(), []
-        for division in self._divisions:
+        for division in self._read_divisions():
             cells = np.flatnonzero(division.codes).astype(np.int32)
             codes = division.codes.ravel()[cells].astype(np.intp)
             parts.append((cells, area[cells], codes, len(division.names)))
-        self._divisions = ()  # as large as all cells
         return parts
 
     def build(self, stop: Callable[[], bool] = lambda: False) -> None:

@@ -26,8 +26,8 @@ from seaice.ice_index.climate.periods import LEAST_DAYS
 from seaice.ice_index.climate.pictures import draw_years
 from seaice.ice_index.climate.record import describe_climate
 from seaice.ice_index.series import MILLION, IndexSeries, draw_series
-from seaice.ice_index.stage import ice_index, list_seas, read_divisions
-from seaice.regions import find_region_file
+from seaice.ice_index.stage import ice_index, read_divisions
+from seaice.regions import find_region_file, find_seas
 from seaice.report import Report, format_count
 from seaice.runtime.atomic_write import atomic
 from seaice.runtime.output_checks import Output, check_outputs
@@ -87,7 +87,7 @@ def report_cube(
     )
     rows = _read_scores(Path(scores)) if scores is not None else None
     with CubeFile(input_file) as cube:
-        regions = regions or list_seas(cube)
+        regions = regions or find_seas(cube.grid, cube.ocean)
         index = ice_index(
             input_file=input_file,
             series_file=series_file,

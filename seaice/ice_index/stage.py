@@ -44,7 +44,7 @@ from seaice.pictures.animation import (
     check_animation,
     select_days,
 )
-from seaice.regions import SEA_BOXES, Regions, find_region_file, read_regions
+from seaice.regions import Regions, find_region_file, read_regions
 from seaice.report import Progress, Report, add_picture, listing
 from seaice.runtime.output_checks import (
     Output,
@@ -607,18 +607,6 @@ def _read_days(cube: CubeFile, number: int) -> np.ndarray:
     if not cube.has("days_back_forward"):
         return np.zeros(cube.grid.shape, np.uint8)
     return np.nan_to_num(cube.variable("days_back_forward", number)).astype(np.uint8)
-
-
-def list_seas(cube: CubeFile) -> list[str]:
-    """Seas by boxes of degrees that hold ocean cells of a cube."""
-    seas = []
-    for name in SEA_BOXES:
-        try:
-            read_divisions(cube, cube.ocean, [name])
-        except InputError:
-            continue
-        seas.append(name)
-    return seas
 
 
 def read_divisions(cube: CubeFile, ocean: np.ndarray, region: Sequence[str]) -> list[Regions]:

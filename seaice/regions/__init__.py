@@ -80,6 +80,8 @@ _FLAT_FILES: dict[str, tuple[dict[int, str], frozenset[int]]] = {
 }
 # Classes of cells that belong to no sea, and a word of NSIDC-0780 for such cells.
 _NO_SEA = (SurfaceClass.LAND, SurfaceClass.LAKE, SurfaceClass.OUTSIDE, SurfaceClass.MISSING)
+# Seas are much larger.
+_SEA_KILOMETRES = 25.0
 _DISCONNECTED = "ocean_disconnected"
 
 
@@ -274,13 +276,33 @@ def _compute_degrees(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     return grid.longitude_latitude()
 
 
+def find_seas(grid: Grid, cells: np.ndarray) -> list[str]:
+    """Find the seas of :data:`SEA_BOXES` that hold some cells; on fine grids one in 25 km is looked at.
+
+    Parameters
+    ----------
+    grid : Grid
+    cells : ndarray of bool, shape (rows, columns)
+        Such as ocean.
+    """
+    side = max(1, round(_SEA_KILOMETRES / grid.kilometres))
+    rows, columns = np.nonzero(cells[::side, ::side])
+    positions = grid.transform_to_degrees(grid.x[::side][columns], grid.y[::side][rows])
+    return [name for name in SEA_BOXES if _is_in_sea(name, *positions).any()]
+
+
+def _is_in_sea(name: str, longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
+    west, east, south, north = SEA_BOXES[name]
+    width = 360 if east - west >= 360 else (east - west) % 360
+    is_between = (longitude - west) % 360 <= width
+    return np.asarray(is_between & (latitude >= south) & (latitude <= north))
+
+
 def _draw_sea_box(name: str, grid: Grid) -> np.ndarray:
     """Give the cells with centres in a box of longitude and latitude the code 1."""
-    west, east, south, north = SEA_BOXES[name]
-    longitude, latitude = _compute_degrees(grid)
-    width = 360 if east - west >= 360 else (east - west) % 360
-    inside = ((longitude - west) % 360 <= width) & (latitude >= south) & (latitude <= north)
+    inside = _is_in_sea(name, *_compute_degrees(grid))
     if not inside.any():
+        west, east, south, north = SEA_BOXES[name]
         raise InputError(
             f"the grid {grid} has no cell in {name}, {west:g} to {east:g} degrees of longitude and "
             f"{south:g} to {north:g} of latitude; choose another region"
