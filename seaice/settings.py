@@ -43,6 +43,7 @@ def catalogue_token() -> str | None:
 
 # Packages without which nothing runs, by the names that are imported.
 REQUIRED = (
+    "contourpy",
     "google_crc32c",
     "h5py",
     "isal",

@@ -30,11 +30,13 @@ def load_page_files() -> dict[str, tuple[bytes, str]]:
         If plotly, which brings the plotting library of the page, is not installed.
     """
     try:
-        library = files("plotly") / "package_data" / PLOTLY
-        plotly = library.read_bytes()
-    except (ModuleNotFoundError, FileNotFoundError) as error:
+        import plotly
+
+        library = files(plotly) / "package_data" / PLOTLY
+        script = library.read_bytes()
+    except (ImportError, FileNotFoundError) as error:
         raise InputError(f"browse.py needs plotly ({error}): {install_command('plotly')}") from None
     own = files("seaice.browse") / "page"
     content = {name: (own / name).read_bytes() for name in _KINDS if name != PLOTLY}
-    content[PLOTLY] = plotly
+    content[PLOTLY] = script
     return {name: (content[name], kind) for name, kind in _KINDS.items()}

@@ -150,6 +150,12 @@ class Step:
         that is stopped stops the stage and waits until that has cleared up.
         """
         troubles: list[str] = []
+
+        def keep(line: str) -> None:
+            line = _LOG_PREFIX.sub("", line)
+            logger.warning("  %s: %s", self.stage, line)
+            troubles.append(line)
+
         with subprocess.Popen(
             [*self._command, "--quiet"],
             stdin=subprocess.DEVNULL,
@@ -158,16 +164,10 @@ class Step:
             text=True,
             errors="replace",
         ) as process:
-            assert process.stdout is not None and process.stderr is not None
-
-            def keep(line: str) -> None:
-                line = _LOG_PREFIX.sub("", line)
-                logger.warning("  %s: %s", self.stage, line)
-                troubles.append(line)
-
-            reader = threading.Thread(target=_relay, args=(process.stderr, keep), daemon=True)
-            reader.start()
             try:
+                assert process.stdout is not None and process.stderr is not None
+                reader = threading.Thread(target=_relay, args=(process.stderr, keep), daemon=True)
+                reader.start()
                 _relay(process.stdout, lambda line: logger.info("  %s", line))
                 reader.join()
                 return StepEnd(process.wait(), troubles)

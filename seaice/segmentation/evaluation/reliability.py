@@ -58,8 +58,8 @@ def count_confidences(confidence: np.ndarray, is_right: np.ndarray) -> np.ndarra
     Examples
     --------
     >>> counts = count_confidences(np.array([0.62, 0.64, 1.0]), np.array([True, False, True]))
-    >>> counts[0, 12], counts[2, 12], counts[1, 19]
-    (2.0, 1.0, 1.0)
+    >>> counts[:, 12].round(2).tolist(), counts[:, 19].tolist()
+    ([2.0, 1.26, 1.0], [1.0, 1.0, 1.0])
     """
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     return np.stack(
