@@ -6,13 +6,16 @@ LOCK := .venv-lock/bin/python -m pip --disable-pip-version-check -q
 LOWEST := .venv-lowest/bin/python -m pip --disable-pip-version-check -q
 TORCH := 2.13.0
 
-.PHONY: demo test test-browser quick check docs bench lock lowest clean
+.PHONY: demo test thorough test-browser quick check docs bench lock lowest clean
 
 demo: .venv/installed
 	$(BIN)/python demo.py --output_dir demo_output
 
 test: .venv/installed-dev
 	MPLBACKEND=agg $(BIN)/python -m pytest -n 2 --dist loadfile
+
+thorough: .venv/installed-dev
+	MPLBACKEND=agg $(BIN)/python -m pytest -n 2 --dist loadfile --thorough
 
 quick: .venv/installed-dev
 	MPLBACKEND=agg $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"

@@ -16,6 +16,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser):
+    parser.addoption("--thorough", action="store_true", help="the tests marked thorough too")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what costs many seconds and repeats another test under other conditions."""
+    if config.getoption("--thorough"):
+        return
+    left_out = [item for item in items if "thorough" in item.keywords]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if "thorough" not in item.keywords]
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real data; the test is skipped where it is not given."""

@@ -78,7 +78,7 @@ def test_fill_kernel_compares_equal_results(benchmark, folder, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wrong", [0.001, np.nan])
+@pytest.mark.parametrize("wrong", [0.001, pytest.param(np.nan, marks=pytest.mark.thorough)])
 def test_fill_kernel_refuses_other_results(benchmark, folder, capsys, monkeypatch, wrong):
     from seaice.gapfill.gaussian import Gaussian
 
@@ -153,6 +153,7 @@ def test_gridding_refuses_other_statistics(benchmark, capsys, monkeypatch):
     assert "pyproj and numpy gives other statistics" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_regridding_refuses_other_values(benchmark, capsys, monkeypatch):
     regridding = benchmark("regridding")

@@ -598,7 +598,9 @@ def test_statistics_normalise_inputs(cube, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-@pytest.mark.parametrize("context", ["none", "fork", "spawn", "forkserver"])
+@pytest.mark.parametrize(
+    "context", ["none", "fork", "spawn", pytest.param("forkserver", marks=pytest.mark.thorough)]
+)
 def test_a_loader_gives_every_sample_once(cube, context):
     dataset = dataset_of(
         cube, patch_size=4, returns=("inputs", "targets", "dates", "origin", "target_flags")

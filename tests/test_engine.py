@@ -148,7 +148,13 @@ def kill_a_worker_when(there, stop: threading.Event, killed: list[int]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [["--workers", "2"], ["--dask", "local", "--workers", "2"]])
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--workers", "2"],
+        pytest.param(["--dask", "local", "--workers", "2"], marks=pytest.mark.thorough),
+    ],
+)
 def test_a_worker_killed_on_the_way_changes_nothing(case, tmp_path, more):
     folder, masked, top = case
     target = tmp_path / "c.nc"

@@ -263,6 +263,7 @@ def test_a_fitted_method_is_judged_on_days_it_has_not_seen(monkeypatch):
     assert all(fitted[1] < days[0] or days[1] < fitted[0] for days, fitted in pairs)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_judged_days_teach_nothing():
     field = drifting()

@@ -208,7 +208,13 @@ def test_every_filter_is_counted(folder, tmp_path, capsys):
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed")
-@pytest.mark.parametrize("more", [["--workers", "2"], ["--dask", "local", "--workers", "2"]])
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--workers", "2"],
+        pytest.param(["--dask", "local", "--workers", "2"], marks=pytest.mark.thorough),
+    ],
+)
 def test_a_worker_killed_on_the_way_changes_nothing(folder, tmp_path, monkeypatch, more):
     if "--dask" in more:
         pytest.importorskip("distributed")

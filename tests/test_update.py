@@ -158,7 +158,14 @@ sys.exit(update.main(sys.argv[2:]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("appeared", [2, 4, 5], ids=["days come", "days are filled", "cube is replaced"])
+@pytest.mark.parametrize(
+    "appeared",
+    [
+        pytest.param(2, marks=pytest.mark.thorough, id="days come"),
+        pytest.param(4, marks=pytest.mark.thorough, id="days are filled"),
+        pytest.param(5, id="cube is replaced"),
+    ],
+)
 def test_a_killed_run_leaves_nothing_that_changes_the_cube(days, in_process, tmp_path, appeared):
     top, observed, _ = days
     with serve() as server:
