@@ -545,7 +545,8 @@ def test_server_tells_why_it_cannot_answer(cube, tmp_path):
     damage(path, "sea_ice_conc", 3)
     with served(path, folder=tmp_path) as url:
         status, _, content = fetch(url, "data/tile/0/0/3/0/0/0")
-        assert status == 500 and "damaged" in json.loads(content)["error"]
+        error = json.loads(content)["error"]
+        assert status == 500 and error.startswith("damaged.nc is damaged: sea_ice_conc cannot be read")
         port = int(url.rstrip("/").rpartition(":")[2])
         with opened(cube, tmp_path) as file, pytest.raises(InputError, match="expected a free address"):
             PageServer(Answers([file]), port=port)

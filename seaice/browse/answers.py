@@ -133,6 +133,7 @@ class FileAnswers:
             "columns": maps.shape[1],
             "firstRow": maps.first_row,
             "grid": "lines and samples of a scene" if grid is None else str(grid),
+            "place": maps.path.name if grid is None else grid.describe_place(),
             "kilometres": None if grid is None else grid.kilometres,
             "steps": maps.steps,
             "days": [str(day) for day in maps.dates],
@@ -371,6 +372,12 @@ class Answers:
                     return Answer(content, BYTES)
                 return Answer(write_json(content), JSON)
         raise NoSuchAnswer
+
+    def hide_folders(self, text: str) -> str:
+        """A message with the names of the files alone: where they lie is nobody else's business."""
+        for file in self.files:
+            text = text.replace(str(file.maps.path), file.maps.path.name)
+        return text
 
     def close(self) -> None:
         """Close all files."""

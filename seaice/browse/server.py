@@ -191,7 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
         except NoSuchAnswer:
             return _refuse(HTTPStatus.NOT_FOUND, "no such data")
         except InputError as error:
-            return _refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+            reason = self.server.answers.hide_folders(str(error))
+            return _refuse(HTTPStatus.INTERNAL_SERVER_ERROR, reason)
         except Exception:
             logger.exception("%s cannot be answered", path[:80])
             return _refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed; its log tells more")

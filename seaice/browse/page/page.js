@@ -122,7 +122,7 @@ function readAddress() {
 // Whether the cells of a file are those of the one that is shown.
 function isComparable(other) {
   const [a, b] = [getFile().meta, other.meta];
-  return a.grid === b.grid && a.rows === b.rows && a.columns === b.columns;
+  return a.place === b.place && a.rows === b.rows && a.columns === b.columns;
 }
 
 /* The map. */

@@ -51,7 +51,7 @@ class Event(NamedTuple):
     side : {"last", "first"}
         Whether it is the last day of ice before the minimum or the first after it.
     row : int
-        Row of its side in the arrays of :mod:`seaice.ice_index.dates._date_kernels`.
+        Row of its side in the arrays of ``_date_kernels``.
     is_closed_ice : bool
         Whether the concentration of closed ice decides, instead of that of the ice edge.
     needs_run : bool

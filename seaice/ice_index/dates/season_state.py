@@ -69,7 +69,7 @@ class DayCounts(NamedTuple):
 class SeasonState:
     """State of the cells within an ice year: a few numbers a cell, whatever the number of days.
 
-    The arrays are those of :func:`seaice.ice_index.dates._date_kernels.follow_day`; their last axis are
+    The arrays are those of ``follow_day``; their last axis are
     the cells.
     """
 

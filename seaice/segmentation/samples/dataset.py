@@ -32,7 +32,7 @@ Sample = dict[str, Any]
 Transform = Callable[[Sample], Sample]
 
 
-class _Samples(Dataset[Sample]):
+class SampleDataset(Dataset[Sample]):
     """What both kinds of samples share: labels by task, transforms, pictures."""
 
     def __init__(
@@ -83,7 +83,7 @@ class _Samples(Dataset[Sample]):
         return figure
 
 
-class PatchSamples(_Samples):
+class PatchSamples(SampleDataset):
     """Patches of a part of the split as samples.
 
     Parameters
@@ -136,7 +136,7 @@ class PatchSamples(_Samples):
         return self._make_sample(image.numpy(), charts.numpy(), scene=row.scene, window=window)
 
 
-class SceneSamples(_Samples):
+class SceneSamples(SampleDataset):
     """Windows over whole scenes as samples, without patches cut beforehand.
 
     Parameters
