@@ -41,6 +41,11 @@ _WATER = palette.Swatch("lake, or ocean without ice", "#b9d3e6")
 _MOST_TEXT = 500
 
 
+# Held while a file is read: the library of NetCDF files is not for several threads, whichever file each
+# of them reads.
+_READING = threading.Lock()
+
+
 class NoSuchAnswer(Exception):
     """A key that the page never asks."""
 
@@ -100,7 +105,8 @@ class FileAnswers:
     ) -> None:
         self.maps, self._folder, self._regions = maps, folder, list(regions)
         self.view = view or View.of(maps.shape)
-        self._lock, self._tile_lock, self._store_lock = (threading.Lock() for _ in range(3))
+        self._lock = _READING
+        self._tile_lock, self._store_lock = threading.Lock(), threading.Lock()
         self._tiles: OrderedDict[tuple[int, ...], bytes] = OrderedDict()
         self._stores: dict[str, SeriesStore] = {}
         self._stopped = threading.Event()
@@ -219,10 +225,10 @@ class FileAnswers:
         cube = maps.cube
         with self._lock:
             ocean = cube.ocean
-        if not self._regions:
+            divisions = read_divisions(cube, ocean, self._regions) if self._regions else []
+        if not divisions:
             seas = find_seas(cube.grid, ocean)
             return [WHOLE_GRID, *seas], lambda: read_divisions(cube, ocean, seas)
-        divisions = read_divisions(cube, ocean, self._regions)
         return [name for division in divisions for name in division.names], lambda: divisions
 
     def _start(self, store: SeriesStore) -> None:
@@ -292,7 +298,8 @@ class FileAnswers:
         self.wait()
         for store in self._stores.values():
             store.close()
-        self.maps.close()
+        with self._lock:
+            self.maps.close()
 
 
 def _read_stamp(path: Path) -> tuple[int, int, int] | None:
