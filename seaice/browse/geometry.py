@@ -115,5 +115,5 @@ def list_graticule(grid: Grid | None) -> list[dict[str, Any]]:
                 piece = np.unique(np.append(piece[::8], piece[-1]))
                 x, y = (line.x[piece] - grid.west), (line.y[piece] - grid.south)
                 points = np.stack([x, y], axis=1) / grid.step
-                lines.append({"label": line.label, "points": points.round(1).tolist()})
+                lines.append({"label": line.label, "points": points.round(3).tolist()})
     return lines
