@@ -20,3 +20,23 @@ def rewrite(path: Path, name: str, values: np.ndarray | None) -> None:
         del file[name]
         if values is not None:
             file[name] = values
+
+
+def write_checkpoint(path: Path, **further) -> Path:
+    """Write a small network of random weights as a training would."""
+    import torch
+
+    from seaice.runtime.networks.checkpoint_file import save_checkpoint
+    from seaice.segmentation.data.labels import LabelRule
+    from seaice.segmentation.networks.checkpoint import describe_model
+    from seaice.segmentation.networks.registry import build_network
+
+    torch.manual_seed(4)
+    options = {"base": 2, "depth": 2}
+    network = build_network("unet", channels=2, classes=2, **options)
+    note = describe_model(
+        model="unet", options=options, inputs="sar", channels=2, task="classes", rule=LabelRule()
+    )
+    content = {"state": network.state_dict(), "epoch": 3, "metrics": {}, "patch_size": 64}
+    save_checkpoint(path, note | content | further)
+    return path

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 import zlib
@@ -27,7 +28,8 @@ import browse as script
 from seaice import InputError
 from seaice.browse import page_files
 from seaice.browse.answers import Answers, FileAnswers, NoSuchAnswer, View
-from seaice.browse.export import BLOCK, choose_view, pack_block
+from seaice.browse.cube_maps import CubeMaps
+from seaice.browse.export import BLOCK, MARK, choose_view, pack_block
 from seaice.browse.geometry import PositionNodes, list_graticule, project_coast
 from seaice.browse.layers import LAND, NO_VALUE, WATER, Layer, Surroundings
 from seaice.browse.recognise import open_map_file
@@ -36,6 +38,7 @@ from seaice.browse.stage import browse
 from seaice.flags import FillFlag, Surface
 from seaice.grids import get_grid
 from seaice.ice_index.stage import ice_index
+from seaice.runtime.atomic_write import exclusive
 from seaice.segmentation.mapping.scene_map import SceneMap, write_scene_map
 from seaice.sources.ai4arctic.geolocation import Geolocation
 from seaice.sources.bremen.names import VERSION, DayFile
@@ -55,6 +58,7 @@ def cube(tmp_path_factory):
     surface[:6, :9], surface[8, 8], surface[60:, 80:] = Surface.LAND, Surface.LAKE, Surface.NEVER_ICE
     values[:, surface != 0] = np.nan
     values[2, 30:40] = np.nan
+    values[:, 26, 3] = np.nan  # ocean that no day tells of
     flags = np.where(rng.random(values.shape) < 0.3, FillFlag.DEPARTURE_TWO_SIDED, FillFlag.OBSERVED)
     flags[np.isnan(values)] = FillFlag.NOT_FILLED
     flags[:, surface != 0] = FillFlag.LAND
@@ -571,6 +575,31 @@ def test_answers_do_not_depend_on_who_asks_at_once(cube, tmp_path):
         assert [together[key] for key in keys] == alone
 
 
+def test_two_files_are_never_read_at_once(cube, tmp_path, monkeypatch):
+    """The library of NetCDF files is not for several threads, whichever file each of them reads."""
+    readers, most = [], []
+
+    def read(self, *part):
+        readers.append(threading.current_thread())
+        most.append(len(readers))
+        time.sleep(0.02)
+        readers.pop()
+        return np.zeros(SHAPE, np.int16)
+
+    monkeypatch.setattr(CubeMaps, "read", read)
+    with opened(cube, tmp_path) as first, opened(cube, tmp_path) as second:
+        threads = [
+            threading.Thread(target=file.read_tile, args=(0, step, 0, 0, 0))
+            for step in range(5)
+            for file in (first, second)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(most) == 10 and max(most) == 1
+
+
 def receive(folder, key):
     """The bytes that a script file of an exported folder hands to the page."""
     text = (folder / "data" / f"{key}.js").read_text(encoding="ascii")
@@ -637,8 +666,10 @@ def test_export_replaces_an_export_and_no_other_folder(cube, tmp_path, monkeypat
     other = tmp_path / "photos"
     other.mkdir()
     (other / "photo.jpg").write_bytes(b"x")
-    with pytest.raises(InputError, match="expected a new or empty --output_dir"):
+    with pytest.raises(InputError, match="expected a new or empty folder"):
         browse(input_file=[cube], output_dir=other)
+    with exclusive(folder, mark=MARK), pytest.raises(InputError, match="is being written by"):
+        browse(input_file=[cube], output_dir=folder)
     assert (other / "photo.jpg").read_bytes() == b"x"
     before = sorted(path.name for path in tmp_path.iterdir())
 

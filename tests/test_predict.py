@@ -10,7 +10,7 @@ from cubes import write_cube
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
-from sar_scenes import rewrite, scenes_in
+from sar_scenes import rewrite, scenes_in, write_checkpoint
 
 import seaice
 from seaice import InputError
@@ -84,22 +84,7 @@ def mapped(path, **options):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    import torch
-
-    from seaice.runtime.networks.checkpoint_file import save_checkpoint
-    from seaice.segmentation.networks.checkpoint import describe_model
-    from seaice.segmentation.networks.registry import build_network
-
-    torch.manual_seed(4)
-    options = {"base": 2, "depth": 2}
-    network = build_network("unet", channels=2, classes=2, **options)
-    note = describe_model(
-        model="unet", options=options, inputs="sar", channels=2, task="classes", rule=LabelRule()
-    )
-    path = tmp_path_factory.mktemp("model") / "best.pt"
-    content = {"state": network.state_dict(), "epoch": 3, "metrics": {}, "patch_size": 64}
-    save_checkpoint(path, note | content)
-    return path
+    return write_checkpoint(tmp_path_factory.mktemp("model") / "best.pt")
 
 
 # What is found

@@ -5,12 +5,12 @@ import logging
 import netCDF4
 import numpy as np
 import pytest
+from sar_scenes import write_checkpoint
 
 from seaice import InputError
 from seaice.commands.segmentation import main
 from seaice.drawing import gshhg
 from seaice.runtime.json_files import write_json
-from seaice.segmentation.data.labels import LabelRule
 from seaice.segmentation.data.patch_manifest import describe_noise
 from seaice.segmentation.mapping.input_checks import (
     describe_noise_difference,
@@ -45,22 +45,7 @@ def safe(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    import torch
-
-    from seaice.runtime.networks.checkpoint_file import save_checkpoint
-    from seaice.segmentation.networks.checkpoint import describe_model
-    from seaice.segmentation.networks.registry import build_network
-
-    torch.manual_seed(4)
-    options = {"base": 2, "depth": 2}
-    network = build_network("unet", channels=2, classes=2, **options)
-    note = describe_model(
-        model="unet", options=options, inputs="sar", channels=2, task="classes", rule=LabelRule()
-    )
-    path = tmp_path_factory.mktemp("model") / "best.pt"
-    content = {"state": network.state_dict(), "epoch": 3, "metrics": {}, "patch_size": 64}
-    save_checkpoint(path, note | content | {"noise": "nersc"})
-    return path
+    return write_checkpoint(tmp_path_factory.mktemp("model") / "best.pt", noise="nersc")
 
 
 def scale(path, scaling=BOTH, **options):

@@ -41,12 +41,10 @@ _DAYS_BACK = Layer(
     colours=palette.COUNT,
     edges=(0.0, 9.0),
 )
-_DAYS_FORWARD = Layer(
+_DAYS_FORWARD = replace(
+    _DAYS_BACK,
     name="days_forward",
     label="days forward to the observation that a fill in time used",
-    units="days",
-    colours=palette.COUNT,
-    edges=(0.0, 9.0),
 )
 _ANOMALY = Layer(
     name="anomaly",
@@ -59,7 +57,6 @@ _ANOMALY = Layer(
 )
 # 10 x days back + days forward; 0 where no fill in time was done.
 _PACKED_DAYS = "days_back_forward"
-SERIES_FLAG, SERIES_ERROR = "flag", "error"
 
 
 class CubeMaps:

@@ -20,6 +20,7 @@ from seaice.browse.layers import NO_VALUE
 from seaice.browse.page_files import load_page_files
 from seaice.browse.series import SeriesStore
 from seaice.report import Progress
+from seaice.runtime.atomic_write import atomic
 
 logger = logging.getLogger(__name__)
 
@@ -169,23 +170,6 @@ def _list_tiles(number: int, file: FileAnswers) -> Iterator[tuple[str, bytes | I
 
 def write_folder(answers: Answers, output_dir: Path) -> int:
     """Write the page to a folder, whole or not at all; an earlier export is replaced."""
-    import shutil
-    import tempfile
-
-    if output_dir.exists() and any(output_dir.iterdir()) and not (output_dir / MARK).is_file():
-        raise InputError(
-            f"expected a new or empty --output_dir, or one of an earlier export, found other files in "
-            f"{output_dir}; choose another folder"
-        )
-    parent = output_dir.resolve().parent
-    part = Path(tempfile.mkdtemp(prefix=f".{output_dir.name}.", dir=parent))
-    try:
-        written = export_page(answers, part)
-        part.chmod(0o755)
-        if output_dir.exists():
-            shutil.rmtree(output_dir)
-        part.replace(output_dir)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
-    return written
+    with atomic(output_dir, mark=MARK) as part:
+        part.mkdir()
+        return export_page(answers, part)

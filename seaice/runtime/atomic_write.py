@@ -1,6 +1,6 @@
 """Writing so that an output appears whole or not at all, one writer at a time.
 
-An output is a file, or a folder where its name ends in ``.zarr``.
+An output is a file, or a folder where its name ends in ``.zarr`` or it has a mark.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class HeldByAnother(InputError):
 
 
 @contextmanager
-def exclusive(path: Path, *, kind: str = "", look_first: bool = False) -> Iterator[None]:
+def exclusive(path: Path, *, kind: str = "", look_first: bool = False, mark: str = "") -> Iterator[None]:
     """Hold the right to write ``path``; refuse while another process holds it.
 
     A killed process leaves no lock that counts (:mod:`seaice.runtime.file_lock`).
@@ -44,6 +44,8 @@ def exclusive(path: Path, *, kind: str = "", look_first: bool = False) -> Iterat
     look_first : bool
         The caller first looks whether anything is to be done: where the folder may not be
         written to there is no lock, and the first attempt to write fails.
+    mark : str, optional
+        As in :func:`atomic`.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def exclusive(path: Path, *, kind: str = "", look_first: bool = False) -> Iterat
     OSError
         If the folder may not be written to.
     """
-    path = _resolve_output(path)
+    path = _resolve_output(path, mark)
     with ExitStack() as stack:
         try:
             stack.enter_context(hold_lock(locate_lock(path)))
@@ -68,7 +70,7 @@ def exclusive(path: Path, *, kind: str = "", look_first: bool = False) -> Iterat
             if not (look_first and error.errno in _MAY_NOT_WRITE):
                 raise
         else:
-            _recover(path)
+            _recover(path, mark)
         if kind:
             check_replaceable(path, name_kind(kind))
         yield
@@ -82,6 +84,7 @@ def atomic(
     locked: bool = False,
     checksum: bool = False,
     kind: str = "",
+    mark: str = "",
 ) -> Iterator[Path]:
     """Write a file, or a folder of that ending, so that it appears whole or not at all.
 
@@ -106,6 +109,9 @@ def atomic(
         arrays of this toolbox, not for files of others.
     kind : str, optional
         As in :func:`exclusive`.
+    mark : str, optional
+        The output is a folder of any name, in which a file of this name is written: a folder that is
+        there is replaced if it is empty or has one too.
 
     Raises
     ------
@@ -116,8 +122,8 @@ def atomic(
     OSError
         If the disk is full or the output cannot be written.
     """
-    path = _resolve_output(path)
-    with nullcontext() if locked else exclusive(path, kind=kind):
+    path = _resolve_output(path, mark)
+    with nullcontext() if locked else exclusive(path, kind=kind, mark=mark):
         temporary = _locate_temporary(path)
         _remove(temporary)  # what a killed run left; nobody else can be writing it
         try:
@@ -135,7 +141,7 @@ def atomic(
             _replace(path, temporary)
         except BaseException as error:
             explanation = _explain_error(error, temporary)
-            _recover(path)
+            _recover(path, mark)
             _remove(temporary)
             if explanation is error:
                 raise
@@ -151,7 +157,7 @@ def _locate_temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.part{path.suffix}")
 
 
-def _resolve_output(path: Path) -> Path:
+def _resolve_output(path: Path, mark: str = "") -> Path:
     """Resolve the path of an output, links followed; refuse it where it could not be written."""
     path = Path(path).resolve()
     if not path.parent.is_dir():
@@ -162,6 +168,12 @@ def _resolve_output(path: Path) -> Path:
             raise InputError(
                 f"expected a Zarr group or nothing at the output, found {content}: {path}; remove it or "
                 "choose another name"
+            )
+    elif mark and path.is_dir():
+        if any(path.iterdir()) and not (path / mark).is_file():
+            raise InputError(
+                f"expected a new or empty folder for the output, or one of an earlier run, found other "
+                f"files in {path}; choose another folder"
             )
     elif path.is_dir():
         raise InputError(f"expected a file name for the output, found a folder: {path}")
@@ -188,10 +200,10 @@ def _replace(path: Path, temporary: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)  # the next run removes what is left
 
 
-def _recover(path: Path) -> None:
+def _recover(path: Path, mark: str = "") -> None:
     """Put back a folder that stands aside, or remove it where it has been replaced."""
     replaced = locate_replaced(path)
-    if path.suffix != FOLDER_ENDING or not replaced.is_dir():
+    if not (mark or path.suffix == FOLDER_ENDING) or not replaced.is_dir():
         return
     if path.exists():
         shutil.rmtree(replaced)

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from seaice.grids.sphere import compute_unit_vectors
 from seaice.runtime.atomic_write import atomic
 from seaice.segmentation.data.labels import ICE, WATER
 from seaice.segmentation.mapping.scene_map import SceneMap
-from seaice.sources.ai4arctic.geolocation import EARTH_RADIUS_METRES
+from seaice.sources.sentinel1.positions import measure_distance
 
 # Pixels over which the classes are smoothed, so that the edge has no steps; and the shortest line, km.
 _SMOOTH_PIXELS = 1.0
@@ -62,8 +61,8 @@ def measure_kilometres(latitude: np.ndarray, longitude: np.ndarray) -> float:
     >>> round(measure_kilometres(np.array([80.0, 81.0]), np.array([0.0, 0.0])), 1)
     111.2
     """
-    steps = np.diff(compute_unit_vectors(latitude, longitude), axis=1)
-    return float(np.sqrt((steps**2).sum(axis=0)).sum() * EARTH_RADIUS_METRES / 1000)
+    ends = latitude[:-1], longitude[:-1], latitude[1:], longitude[1:]
+    return float(measure_distance(*ends).sum() / 1000)
 
 
 def cut_at_date_line(line: np.ndarray) -> list[np.ndarray]:
