@@ -9,6 +9,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seaice import InputError
 from seaice.cube.file import CubeFile
 from seaice.dates import format_timestamp, parse_timestamp
@@ -239,7 +241,9 @@ def _compare_charts(
             rows += of_chart
             progress.unit(f"{path.name}: {format_count(of_chart[0].cells, 'cell')}")
             report.lines += [f"{cube.name} less {path.name}, {of_chart[0].day}:", *format_rows(of_chart)]
-            report.lines.append(f"mean distance of the ice edges: {of_chart[0].edge_km:.1f} km")
+            distance = of_chart[0].edge_km
+            text = "none, one of both has no edge" if np.isnan(distance) else f"{distance:.1f} km"
+            report.lines.append(f"mean distance of the ice edges: {text}")
     if rows:
         write_comparison(output_file, rows)
         report.outputs.append(output_file)
