@@ -357,9 +357,9 @@ def test_bands_in_any_order_and_number_give_the_same(monkeypatch):
     stack, ocean = gappy_ice(9, 140, 70, 2, 0.7), some_ocean(140, 70)
     expected = PLAIN.fill(stack, ocean)
 
-    def backwards(loop, tiles, *arguments, multiple):
-        for i in reversed(range(0, tiles, multiple)):
-            loop(i, i + multiple, *arguments)
+    def backwards(loop, rows, *arguments, multiple=11):
+        for i in reversed(range(0, rows, multiple)):
+            loop(i, min(rows, i + multiple), *arguments)
 
     monkeypatch.setattr("seaice.gapfill.increments.each_band", backwards)
     for a, b in zip(expected, PLAIN.fill(stack, ocean), strict=True):
@@ -378,6 +378,35 @@ def test_leaving_out_what_is_far_from_ice_changes_nothing(monkeypatch):
     monkeypatch.setattr("seaice.gapfill.find_beside", lambda marks: np.ones(1, bool))
     for a, b in zip(expected, PLAIN.fill(stack, ocean), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_cells_that_no_network_changes_keep_the_correction_by_neighbours():
+    """Ice in the next block, so that the cell is looked at, but none within four cells on both days."""
+    stack = np.zeros((3, 16, 32), np.float32)
+    stack[:, :, :4] = 80
+    stack[1, :, 12:17] = 20
+    stack[1, 8, 14] = NAN
+    filled, plain = (m.fill(stack, np.ones((16, 32), bool)) for m in (PLAIN, Departure()))
+    assert filled.flag[1, 8, 14] == FillFlag.DEPARTURE_TWO_SIDED and filled.values[1, 8, 14] > 15
+    for a, b in zip(filled, plain, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_spread_is_measured_where_neighbours_take_part():
+    """A cell alone in its gap lies outside the box that is measured: it must not be read there."""
+    index = np.arange(80 * 80, dtype=np.int32).reshape(80, 80)
+    values = np.random.default_rng(0).uniform(0, 100, (3, 80 * 80)).astype(np.float32)
+    state = np.full(80 * 80, kernels.ALONE_IN_GAP, np.uint8)
+    state[index[3, 3]] = kernels.IN_GAP
+    spread, cells = np.full(2, -1.0), np.array([[3, 3], [63, 63]])
+    memory = np.full(5 * (kernels.TILE + 4) ** 2, np.nan)
+    kernels._measure_spread(
+        values, np.zeros(values.shape, np.uint8), np.arange(3), 1, 1, index, state, cells, memory, spread
+    )
+    change = (values[2] - values[0].astype(np.float64)).reshape(80, 80)[1:6, 1:6] ** 2 / 2
+    smooth = np.exp(-0.5 * np.arange(-2, 3.0) ** 2)
+    expected = np.sqrt(smooth @ change @ smooth / smooth.sum() ** 2 + 0.3)
+    np.testing.assert_allclose(spread, [expected, -1.0], rtol=1e-6)
 
 
 def test_days_further_away_than_the_reach_do_not_matter():

@@ -86,7 +86,7 @@ class Frames(NamedTuple):
 
     def missing(self) -> np.ndarray:
         """Numbers of the cells of the day that are flagged NOT_FILLED, int32, in order."""
-        return self.gaps[self.day.flag[self.gaps] == FillFlag.NOT_FILLED]
+        return select_cells(self.gaps, self.day.flag, FillFlag.NOT_FILLED)
 
 
 class FillStep(NamedTuple):
@@ -386,3 +386,11 @@ def find_gaps(flag: np.ndarray) -> np.ndarray:
     # One more: the loop writes before it knows whether a cell counts.
     gaps = np.empty(len(flag) + 1, np.int32)
     return gaps[: _kernels.list_gaps(flag, gaps)].copy()
+
+
+def select_cells(cells: np.ndarray, codes: np.ndarray, code: int) -> np.ndarray:
+    """Those of the ``cells``, numbers in order, whose code in ``codes`` (cells) is this one."""
+    from seaice.gapfill import _kernels
+
+    selected = np.empty(len(cells) + 1, np.int32)
+    return selected[: _kernels.select_cells(cells, codes, int(code), selected)]

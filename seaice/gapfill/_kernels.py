@@ -104,6 +104,28 @@ def _is_open_water(ice, slot, y, x):  # type: ignore[no-untyped-def]
     return not ice[slot, y // ICE_BLOCK, x // ICE_BLOCK]
 
 
+# A cell that is missing on a day takes its nearest observation within so many days, where it is to tell
+# what was around a gap.
+NEAREST = 3
+
+
+@compile_loop
+def is_near_ice(ice, order, t, gap, y, x):  # type: ignore[no-untyped-def]
+    """Whether there is ice about a cell on a day at an end of its gap, or on one that completes it.
+
+    ``gap`` is 10 x days back + days forward; ``ice`` is that of :class:`seaice.gapfill.Frames`.
+    """
+    row, column = np.int64(y) // ICE_BLOCK, np.int64(x) // ICE_BLOCK
+    back, forward = np.int64(gap) // 10, np.int64(gap) % 10
+    is_near = False
+    for k in range(NEAREST + 1):
+        if back > 0 and t - back - k >= 0:
+            is_near |= ice[order[t - back - k], row, column]
+        if forward > 0 and t + forward + k < order.size:
+            is_near |= ice[order[t + forward + k], row, column]
+    return is_near
+
+
 @compile_loop
 def list_gaps(flag, gaps):  # type: ignore[no-untyped-def]
     """List the cells of a day that are not flagged OBSERVED; returns how many there are."""
@@ -111,6 +133,16 @@ def list_gaps(flag, gaps):  # type: ignore[no-untyped-def]
     for c in range(flag.size):
         gaps[count] = c
         count += flag[c] != OBSERVED
+    return count
+
+
+@compile_loop
+def select_cells(cells, codes, code, selected):  # type: ignore[no-untyped-def]
+    """List those of some cells that have a code; returns how many there are."""
+    count = 0
+    for c in cells:
+        selected[count] = c
+        count += codes[c] == code
     return count
 
 
@@ -232,7 +264,12 @@ def _smear(  # type: ignore[no-untyped-def]
         c, d, n = cells[i], days[i], 1
         slot, side = order[t + step * d], beside[d]
         if d == 0 or _is_open_water(ice, slot, rows[c], columns[c]):
-            pass
+            block = (rows[c] // ICE_BLOCK, columns[c] // ICE_BLOCK)
+            while (
+                i + n < cells.size and days[i + n] == d
+                and (rows[cells[i + n]] // ICE_BLOCK, columns[cells[i + n]] // ICE_BLOCK) == block
+            ):  # fmt: skip
+                n += 1
         elif side == 0.0:
             means[i] = values[slot, c]
         else:
@@ -290,7 +327,7 @@ def _has_neighbour(flag, slot, before, after, index, y, x, reach):  # type: igno
 @compile_loop
 def _departures_beside(  # type: ignore[no-untyped-def]
     cells, back, forward, values, flag, ice, order, t, index, rows, columns, observed, near, weight_s,
-    sums
+    is_refilled, sums
 ):  # fmt: skip
     """Sums over the neighbours of each cell that are observed on all three days, and their range.
 
@@ -301,30 +338,39 @@ def _departures_beside(  # type: ignore[no-untyped-def]
     """
     here, reach = order[t], weight_s.size - 1
     margin, v_here, code = -(-reach // BLOCK), values[here], flag[here]
+    last, is_later, is_open = np.int64(-1), False, False
     for i in range(cells.size):
         c, b, f = cells[i], back[i], forward[i]
         sums[i, 1] = 0.0
         y, x = np.int64(rows[c]), np.int64(columns[c])
-        row, column = y // BLOCK, x // BLOCK
         if b + f == 0:
             continue
+        # From one side alone both ends are the same day.
+        before, after = order[t - b if b > 0 else t + f], order[t + f if f > 0 else t - b]
+        key = ((y // ICE_BLOCK) * ice.shape[2] + x // ICE_BLOCK) * 256 + 10 * b + f
+        if key != last:
+            # Cells beside each other mostly have the same answers.
+            last = key
+            is_later = bool(is_refilled[10 * b + f] and is_near_ice(ice, order, t, 10 * b + f, y, x))
+            is_open = (
+                reach <= ICE_BLOCK
+                and _is_open_water(ice, here, y, x)
+                and _is_open_water(ice, before, y, x)
+                and _is_open_water(ice, after, y, x)
+            )
+        if is_later:
+            continue
+        row, column = y // BLOCK, x // BLOCK
         if near[row, column] == UNKNOWN:
             is_near = _is_block_near(flag, here, index, observed, row, column, margin)
             near[row, column] = YES if is_near else NO
         if near[row, column] == NO:
             continue
-        # From one side alone both ends are the same day.
-        before, after = order[t - b if b > 0 else t + f], order[t + f if f > 0 else t - b]
-        share = b / (b + f)
-        if (
-            reach <= ICE_BLOCK
-            and _is_open_water(ice, here, y, x)
-            and _is_open_water(ice, before, y, x)
-            and _is_open_water(ice, after, y, x)
-        ):
+        if is_open:
             is_beside = _has_neighbour(flag, here, before, after, index, y, x, reach)
             sums[i, 0], sums[i, 1], sums[i, 2], sums[i, 3] = 0.0, 1.0 if is_beside else 0.0, 0.0, 0.0
             continue
+        share = b / (b + f)
         total, weight, low, high = 0.0, 0.0, np.float32(np.inf), np.float32(-np.inf)
         left, right = max(0, x - reach), min(index.shape[1], x + reach + 1)
         v_before, v_after = values[before], values[after]
@@ -374,7 +420,7 @@ def _combine(  # type: ignore[no-untyped-def]
 @compile_loop
 def departure(  # type: ignore[no-untyped-def]
     i0, i1, todo, values, flag, ice, days, change, order, t, index, inner, rows, columns, observed,
-    near, limits, past_only, beside, weight_s, shrinkage,
+    near, limits, past_only, beside, weight_s, shrinkage, is_refilled,
 ):  # fmt: skip
     """Fill cells in time, and correct by how observed neighbours departed.
 
@@ -382,7 +428,8 @@ def departure(  # type: ignore[no-untyped-def]
     ``days`` and ``change`` (cells) are those of the day that is filled; ``beside[d]`` is the weight
     of the next row or column on a day d days away. ``ice`` is that of
     :class:`seaice.gapfill.Frames`; ``observed`` and ``near`` are those of
-    :func:`_departures_beside`, unknown at first.
+    :func:`_departures_beside`, unknown at first. Gaps (10 x days back + days forward) that
+    ``is_refilled`` are filled once more where there is ice about: no neighbours are looked at.
     """
     # Part by part: a call for each cell, with a dozen arrays, would cost more than its work.
     for first in range(i0, i1, PART):
@@ -396,7 +443,7 @@ def departure(  # type: ignore[no-untyped-def]
         if weight_s.size > 1:
             _departures_beside(
                 cells, back, forward, values, flag, ice, order, t, index, rows, columns, observed,
-                near, weight_s, sums,
+                near, weight_s, is_refilled, sums,
             )  # fmt: skip
         _combine(cells, back, forward, ends, sums, shrinkage, values, flag, order[t], days, change)
 

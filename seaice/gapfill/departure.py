@@ -92,15 +92,22 @@ class Departure(Hybrid):
         return [first._replace(needs_ice=True), *later]
 
     def _fill_in_time(self, frames: Frames, t: int) -> None:
+        self._fill_cells(frames, t, frames.missing(), self._refilled_gaps())
+
+    def _refilled_gaps(self) -> np.ndarray:
+        """Gaps that a later step fills again where there is ice about, by 10 x days back + forward."""
+        return np.zeros(256, bool)
+
+    def _fill_cells(self, frames: Frames, t: int, todo: np.ndarray, is_refilled: np.ndarray) -> None:
         from seaice.gapfill import _kernels
 
-        todo, day, cells = frames.missing(), frames.day, frames.cells
+        day, cells = frames.day, frames.cells
         observed, near = np.zeros((2, *(-(-n // _kernels.BLOCK) for n in cells.ocean.shape)), np.uint8)
         sources = (frames.values, frames.flag, frames.ice, day.days_back_forward, day.change)
         where = (frames.order, t, cells.index, cells.inner, cells.rows, cells.columns, observed, near)
         limits = (self.max_gap_days, self.one_sided_days)
         rule = (limits, self.past_only, self._smearing(), self._neighbour_weights(), SHRINKAGE)
-        each_band(_kernels.departure, len(todo), todo, *sources, *where, *rule)
+        each_band(_kernels.departure, len(todo), todo, *sources, *where, *rule, is_refilled)
 
     def _smearing(self) -> np.ndarray:
         """Weight of the next row or column on a day 0, 1, 2, ... days away (float64)."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from seaice import InputError
 from seaice.flags import FillFlag
-from seaice.gapfill import Filled
+from seaice.gapfill import Filled, select_cells
 from seaice.gapfill.ocean_cells import OceanCells
 from seaice.runtime.digests import digest_parts
 from seaice.runtime.json_files import parse_json
@@ -233,7 +233,7 @@ def _distance_of_cells(day: Filled, cells: OceanCells, gaps: np.ndarray) -> np.n
     from seaice.gapfill import _error_kernels
 
     distance = np.zeros(len(cells), np.uint8)
-    chosen = gaps[_is_asking()[day.flag[gaps]]]
+    chosen = np.sort(np.concatenate([select_cells(gaps, day.flag, code) for code in _NEEDS_DISTANCE]))
     if not len(chosen):
         return distance
     near = np.empty(len(chosen), np.uint8)
@@ -246,14 +246,6 @@ def _distance_of_cells(day: Filled, cells: OceanCells, gaps: np.ndarray) -> np.n
         _error_kernels.distance_in_time_filled(day.flag, cells.index, field)
         distance[chosen] = field[cells.rows[chosen], cells.columns[chosen]]
     return distance
-
-
-@cache
-def _is_asking() -> np.ndarray:
-    """Whether the error of a cell of a flag depends on the distance, bool (256,)."""
-    is_asking = np.zeros(256, bool)
-    is_asking[list(_NEEDS_DISTANCE)] = True
-    return is_asking
 
 
 def _flatten(day: Filled) -> tuple[Filled, OceanCells]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ def compile_loop(
     *,
     signatures: Sequence[Any] = (),
     error_model: Literal["python", "numpy"] = "python",
+    inline: bool = False,
 ) -> Any:
     """Compile a function when it is first called, without holding Python's interpreter lock.
 
@@ -36,10 +38,14 @@ def compile_loop(
         Numba types of the arguments. With them the function is compiled at once, and for no others.
     error_model : {"python", "numpy"}
         Whether a division by zero raises an error, or gives infinity or NaN.
+    inline : bool
+        Whether to put the code of the function wherever it is called. A short loop that is called with
+        a slice of an array for every row saves most of the cost of the call: the counts of references
+        to the array, which all threads share.
     """
     if function is None:
-        return lambda decorated: compile_loop(decorated, signatures=signatures, error_model=error_model)
-    loop: Any = njit(nogil=True, error_model=error_model)(function)
+        return partial(compile_loop, signatures=signatures, error_model=error_model, inline=inline)
+    loop: Any = njit(nogil=True, error_model=error_model, forceinline=inline)(function)
     try:
         loop._cache = _GuardedCache(function)
     except RuntimeError as error:  # neither the folder of the source nor the home can be written to

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from seaice import InputError
-from seaice.gapfill import FillStep, Frames, Record
+from seaice.gapfill import FillStep, Frames, Record, select_cells
 from seaice.gapfill.departure import Departure
 from seaice.gapfill.increments.fit import choose_weights
 from seaice.gapfill.increments.weights import (
@@ -146,37 +146,31 @@ class Increments(Departure):
         cells, day, gaps, is_fitted = frames.cells, frames.day, frames.gaps, weights.is_fitted
         if not is_fitted.any():
             return
-        where = (cells.rows, cells.columns)
         state = np.zeros(len(cells), np.uint8)
         limits = (self.max_gap_days, 0 if self.past_only else self.max_gap_days)
         lead = 0 if self.past_only else kernels.ACTIVITY_DAYS
         rule = (limits, is_fitted, self._smearing(), *self._networks(weights))
 
-        marked = np.zeros([-(-n // kernels.TILE) for n in cells.ocean.shape], np.int64)
-        kernels.mark_gaps(
-            gaps, day.flag, day.days_back_forward, *where, frames.ice, frames.order, t, is_fitted,
-            state, marked,
-        )  # fmt: skip
-        gaps = gaps[state[gaps] == kernels.IN_GAP]
-        if not gaps.size:
-            return
         offsets, correlation = _neighbourhood()
-        near = offsets if len(frames.gaps) < len(cells) else offsets[:0]
+        near = offsets if len(gaps) < len(cells) else offsets[:0]
         blocks = np.zeros((2, *(-(-n // kernels.BLOCK) for n in cells.ocean.shape)), np.uint8)
-        kernels.mark_neighbours(
-            gaps, frames.flag, frames.order[t], *where, cells.index, near, *blocks, state, marked
-        )
-        tiles, starts = np.argwhere(marked), np.cumsum(marked[marked > 0]) - marked[marked > 0]
-        sources = (frames.values, frames.flag, day.days_back_forward, frames.order, t, lead, cells.index)
-        positions, count = np.empty(len(cells), np.int32), marked.sum()
-        results = (state, positions, np.empty(count, np.float32), np.empty(count))
-        each_band(kernels.predict, len(tiles), tiles, starts, *sources, *rule, *results, multiple=1)
-        gaps = gaps[state[gaps] != kernels.WITHOUT_ICE]
-        marked[:] = 0
-        marked[cells.rows[gaps] // kernels.TILE, cells.columns[gaps] // kernels.TILE] = 1
-        tiles, filled = np.argwhere(marked), (day.values, day.flag, day.days_back_forward)
-        means = (*results, offsets, correlation, *filled)
-        each_band(kernels.krige, len(tiles), tiles, cells.index, *means, multiple=1)
+        marked = np.zeros([-(-n // kernels.TILE) for n in cells.ocean.shape], bool)
+        where = (frames.order[t], cells.rows, cells.columns, cells.index, frames.ice, frames.order, t)
+        sources = (frames.flag, day.days_back_forward, *where, is_fitted, near, *blocks)
+        each_band(kernels.mark_cells, len(gaps), gaps, *sources, state, marked)
+        tiles = np.argwhere(marked)
+        places = len(tiles) * kernels.TILE**2
+        results = (state, np.empty(len(cells), np.int32), np.empty(places, np.float32), np.empty(places))
+        known = (frames.values, frames.flag, day.days_back_forward, frames.order, t, lead, cells.index)
+        each_band(kernels.predict, len(tiles), tiles, *known, *rule, *results, multiple=1)
+        # What the networks leave as it is may still be corrected by neighbours.
+        left = select_cells(gaps, state, kernels.WITHOUT_ICE)
+        self._fill_cells(frames, t, left, super()._refilled_gaps())
+        filled = (offsets, correlation, day.values, day.flag, day.days_back_forward)
+        each_band(kernels.krige, len(tiles), tiles, cells.index, *results, *filled, multiple=1)
+
+    def _refilled_gaps(self) -> np.ndarray:
+        return self.weights_in_use.is_fitted
 
     @staticmethod
     def _networks(weights: IncrementWeights) -> tuple[Network, Network, np.ndarray]:

@@ -20,18 +20,18 @@ from seaice.gapfill._kernels import (
     YES,
     _is_block_near,
     has_value_in_time,
+    is_near_ice,
 )
 from seaice.gapfill.increments._patch_kernels import (
     MARGIN,
-    NEAREST,
     average,
     average_3,
     fill_patch,
     find_extremes,
+    list_runs,
     measure_tenths,
     smear,
     take_cells,
-    value_near,
 )
 from seaice.runtime.compiled_kernels import compile_loop
 
@@ -69,12 +69,13 @@ UNUSED, IN_GAP, BESIDE_GAP, WITHOUT_ICE, ALONE_IN_GAP = 0, 1, 2, 3, 4
 # Division by zero gives NaN or infinity: a check before every division would keep loops from being
 # compiled for many cells at once.
 _compile = compile_loop(error_model="numpy")
+_compile_inline = compile_loop(error_model="numpy", inline=True)
 
 
 @_compile
 def _describe_end(  # type: ignore[no-untyped-def]
-    values, flag, index, order, s, away, box, cells, members, columns, patch, is_full, means, features,
-    side
+    values, flag, index, order, s, away, box, cells, members, columns, patch, is_full, means, runs,
+    features, side
 ):  # fmt: skip
     """Features of one end of a gap: the s-th day, in ``patch``, and the days beyond it."""
     south, north, west, east = box
@@ -88,19 +89,17 @@ def _describe_end(  # type: ignore[no-untyped-def]
     )
     beyond = np.empty((2, rows + 2, east - west + 2), np.float32)
     beyond_means = np.empty((2, rows, east - west + 2), np.float32)
+    size, is_whole = list_runs(index, cells, members, box, 1, runs)
     for k in range(2):
-        is_whole = fill_patch(
-            values, flag, index, order, s + away * (k + 1), away, s, south - 1, west - 1, beyond[k]
-        )
-        average_3(beyond[k], is_whole, beyond_means[k])
+        day = s + away * (k + 1)
+        is_complete = fill_patch(values, flag, order, day, away, s, runs[:size], beyond[k])
+        average_3(beyond[k], is_whole and is_complete, beyond_means[k])
     numbers = np.empty(members.size, np.int64)
     for m in range(members.size):
         numbers[m] = index[cells[members[m], 0], cells[members[m], 1]]
-    far = np.full((FURTHER - 2, members.size), np.float32(np.nan))
+    far = np.empty((FURTHER - 2, members.size), np.float32)
     for k in range(FURTHER - 2):
-        day = s + away * (k + 3)
-        if 0 <= day < order.size:
-            take_cells(values[order[day]], flag[order[day]], numbers, far[k])
+        take_cells(values, flag, order, s + away * (k + 3), away, s, numbers, far[k])
     series = np.empty(FURTHER + 1, np.float32)
     for m in range(members.size):
         member = members[m]
@@ -118,12 +117,7 @@ def _describe_end(  # type: ignore[no-untyped-def]
             features[DISTANCES + 2 * c + side, n] = d if own >= np.float32(CONTOURS[c]) else -d
         series[0] = own
         for k in range(1, FURTHER + 1):
-            if k <= 2:
-                v = beyond[k - 1, i + 1, j + 1]
-            else:
-                v = far[k - 3, m]
-                if v != v:
-                    v = value_near(values, flag, order, s + away * k, away, s, numbers[m])
+            v = beyond[k - 1, i + 1, j + 1] if k <= 2 else far[k - 3, m]
             series[k] = v if v == v else own
         for k in range(2):
             v = beyond_means[k, i, j + 1]
@@ -148,7 +142,7 @@ def describe_cells(  # type: ignore[no-untyped-def]
     of its features, -1 where there is no ice about it. Returns the number of columns. ``beside[d]`` is
     the weight of the next row or column on a day d days away; ``scratch`` is :func:`make_scratch`.
     """
-    patches, means, smeared, members = scratch
+    patches, means, smeared, members, runs = scratch
     count = cells.shape[0]
     estimates[:count] = np.float32(0.0)
     columns[:count] = -1
@@ -166,9 +160,9 @@ def describe_cells(  # type: ignore[no-untyped-def]
                 box, patches[side, days], means[side, days], smeared[side, days]
             )
             s, away = (t - days, -1) if side == 0 else (t + days, 1)
-            is_full[side, days] = fill_patch(
-                values, flag, index, order, s, away, s, box[0] - MARGIN, box[2] - MARGIN, patch
-            )
+            number, is_whole = list_runs(index, cells, members[:size], box, MARGIN, runs)
+            is_complete = fill_patch(values, flag, order, s, away, s, runs[:number], patch)
+            is_full[side, days] = is_whole and is_complete
             average(patch, is_full[side, days], mean)
             smear(patch, is_full[side, days], np.float32(beside[days]), smear_box)
             for n in members[:size]:
@@ -202,7 +196,7 @@ def describe_cells(  # type: ignore[no-untyped-def]
             s, away = (t - days, -1) if side == 0 else (t + days, 1)
             _describe_end(
                 values, flag, index, order, s, away, box, cells, members[:icy], columns, patch,
-                is_full[side, days], mean, features, side,
+                is_full[side, days], mean, runs, features, side,
             )  # fmt: skip
     _finish_features(index, cells, gaps, estimates, columns, count, used, features)
     return used
@@ -215,7 +209,9 @@ def make_scratch():  # type: ignore[no-untyped-def]
     patches = np.empty((2, 10, width * width), np.float32)
     means = np.empty((2, 10, 3 * TILE * width), np.float32)
     smeared = np.empty((2, 10, TILE * width), np.float32)
-    return patches, means, smeared, np.empty(TILE * TILE, np.int64)
+    # Of the cells of a row no more than every second one begins a run.
+    runs = np.empty((width * (width // 2 + 1), 4), np.int32)
+    return patches, means, smeared, np.empty(TILE * TILE, np.int64), runs
 
 
 @_compile
@@ -397,83 +393,58 @@ def _find_gap(flag, order, t, limits, cell):  # type: ignore[no-untyped-def]
 
 
 @_compile
-def _is_near_ice(ice, order, s, away, row, column):  # type: ignore[no-untyped-def]
-    """Whether the s-th day, or a day that completes it, has ice in a block or in one beside it."""
-    is_near = False
-    for k in range(NEAREST + 1):
-        day = s + away * k
-        if 0 <= day < order.size:
-            is_near |= ice[order[day], row, column]
-    return is_near
+def mark_cells(  # type: ignore[no-untyped-def]
+    first, end, gaps, flag, days, slot, rows, columns, index, ice, order, t, is_fitted, offsets,
+    observed, near, state, marked
+):  # fmt: skip
+    """Mark cells that were filled in time over a gap that the networks know, and observed ones beside.
 
+    Of the cells ``gaps`` of the day in slot ``slot`` this call looks at ``first`` to ``end``. Those
+    without any ice about them on the days that fill them are left out: the networks would leave them
+    as they are. The nearest observed cells of every marked gap cell are marked too; a gap cell with
+    none within reach becomes ALONE_IN_GAP.
 
-@_compile
-def mark_gaps(  # type: ignore[no-untyped-def]
-    gaps, flag, days, rows, columns, ice, order, t, is_fitted, state, marked
-):
-    """Mark the cells of a day that were filled in time over a gap that the networks know.
-
-    ``marked`` (rows and columns of tiles) counts the marked cells. Cells without any ice about them on
-    the days that fill it are left out: the networks would leave them as they are.
+    ``marked`` (rows and columns of tiles) says where there are marked cells. ``observed`` and ``near``
+    (rows, columns of blocks), unknown at first, remember where there is an observed cell and where one
+    is near. Two threads may mark the same; both write the same.
     """
-    last, is_near = -1, False
-    for cell in gaps:
-        if not (has_value_in_time(flag[cell]) and is_fitted[days[cell]]):
-            continue
-        y, x = np.int64(rows[cell] // ICE_BLOCK), np.int64(columns[cell] // ICE_BLOCK)
-        # Cells beside each other mostly have the same answer.
-        key = (y * ice.shape[2] + x) * 256 + days[cell]
-        if key != last:
-            last = key
-            back, forward = np.int64(days[cell]) // 10, np.int64(days[cell]) % 10
-            is_near = bool(back > 0 and _is_near_ice(ice, order, t - back, -1, y, x))
-            if forward > 0 and not is_near:
-                is_near = bool(_is_near_ice(ice, order, t + forward, 1, y, x))
-        if is_near:
-            state[cell] = IN_GAP
-            marked[rows[cell] // TILE, columns[cell] // TILE] += 1
-
-
-@_compile
-def mark_neighbours(  # type: ignore[no-untyped-def]
-    gaps, flag, slot, rows, columns, index, offsets, observed, near, state, marked
-):
-    """Mark the nearest observed cells of every marked gap cell, on the day in slot ``slot``.
-
-    A gap cell with none within reach becomes ALONE_IN_GAP. ``observed`` and ``near`` (rows, columns of
-    blocks), unknown at first, remember where there is an observed cell and where one is near;
-    ``marked`` is that of :func:`mark_gaps`.
-    """
-    margin = np.int64(0)
+    margin, last, is_near_any_ice = np.int64(0), -1, False
     for n in range(offsets.shape[0]):
         margin = max(margin, -(-abs(offsets[n, 0]) // BLOCK))
-    for cell in gaps:
-        if state[cell] != IN_GAP:
+    for cell in gaps[first:end]:
+        if not (has_value_in_time(flag[slot, cell]) and is_fitted[days[cell]]):
             continue
-        size, row, column = 0, np.int64(rows[cell] // BLOCK), np.int64(columns[cell] // BLOCK)
-        if near[row, column] == UNKNOWN:
-            is_near = _is_block_near(flag, slot, index, observed, row, column, margin)
-            near[row, column] = YES if is_near else NO
-        for n in range(offsets.shape[0] if near[row, column] == YES else 0):
-            y, x = rows[cell] + offsets[n, 0], columns[cell] + offsets[n, 1]
+        row, column = np.int64(rows[cell]), np.int64(columns[cell])
+        # Cells beside each other mostly have the same answer.
+        key = (row // ICE_BLOCK * ice.shape[2] + column // ICE_BLOCK) * 256 + days[cell]
+        if key != last:
+            last = key
+            is_near_any_ice = bool(is_near_ice(ice, order, t, days[cell], row, column))
+        if not is_near_any_ice:
+            continue
+        marked[row // TILE, column // TILE] = True
+        size, block = 0, (row // BLOCK, column // BLOCK)
+        if near[block] == UNKNOWN:
+            is_near = _is_block_near(flag, slot, index, observed, block[0], block[1], margin)
+            near[block] = YES if is_near else NO
+        for n in range(offsets.shape[0] if near[block] == YES else 0):
+            y, x = row + offsets[n, 0], column + offsets[n, 1]
             if not (0 <= y < index.shape[0] and 0 <= x < index.shape[1]):
                 continue
             neighbour = index[y, x]
             if neighbour >= 0 and flag[slot, neighbour] == OBSERVED:
-                if state[neighbour] == UNUSED:
-                    state[neighbour] = BESIDE_GAP
-                    marked[y // TILE, x // TILE] += 1
+                state[neighbour] = BESIDE_GAP
+                marked[y // TILE, x // TILE] = True
                 size += 1
                 if size == NEIGHBOURS:
                     break
-        if size == 0:
-            state[cell] = ALONE_IN_GAP
+        state[cell] = IN_GAP if size > 0 else ALONE_IN_GAP
 
 
 @_compile
 def predict(  # type: ignore[no-untyped-def]
-    first, end, tiles, starts, values, flag, days, order, t, lead, index, limits, is_fitted, beside,
-    both, one, thresholds, state, positions, prediction, spread
+    first, end, tiles, values, flag, days, order, t, lead, index, limits, is_fitted, beside, both, one,
+    thresholds, state, positions, prediction, spread
 ):  # fmt: skip
     """Predict the cells of the t-th day that lie in or beside a gap from other days alone.
 
@@ -482,8 +453,8 @@ def predict(  # type: ignore[no-untyped-def]
     missing, becomes UNUSED.
 
     ``prediction`` becomes percent, and ``spread`` the change a day about a cell by which departures are
-    scaled, for which no more than ``lead`` later days are looked at. Both have the cells of the tiles
-    one after the other, those of the i-th from ``starts[i]``; ``positions`` says where a cell stands.
+    scaled, for which no more than ``lead`` later days are looked at. In both every tile has as many
+    places as cells, of which the first are used; ``positions`` says where a cell stands.
     """
     cells, gaps = np.empty((TILE * TILE, 2), np.int64), np.empty((2, TILE * TILE), np.int64)
     # Some columns more, so that the rows do not fall on the same lines of the cache.
@@ -493,7 +464,7 @@ def predict(  # type: ignore[no-untyped-def]
     scratch, boxes = make_scratch(), np.empty(5 * (TILE + 2 * _SMOOTHING) ** 2)
     for number in range(first, end):
         south, west = tiles[number, 0] * TILE, tiles[number, 1] * TILE
-        count = 0
+        count, begin = 0, number * TILE * TILE
         for y in range(south, min(index.shape[0], south + TILE)):
             for x in range(west, min(index.shape[1], west + TILE)):
                 cell = index[y, x]
@@ -507,16 +478,16 @@ def predict(  # type: ignore[no-untyped-def]
                         continue
                 cells[count, 0], cells[count, 1] = y, x
                 gaps[0, count], gaps[1, count] = back, forward
-                positions[cell] = starts[number] + count
+                positions[cell] = begin + count
                 count += 1
-        predicted = prediction[starts[number] : starts[number] + count]
+        predicted = prediction[begin : begin + count]
         used = describe_cells(
             values, flag, index, order, t, beside, cells[:count], gaps, features, estimates, columns,
             scratch,
         )  # fmt: skip
         _measure_spread(
             values, flag, order, t, lead, index, state, cells[:count], boxes,
-            spread[starts[number] : starts[number] + count],
+            spread[begin : begin + count],
         )  # fmt: skip
         outputs[:, :used] = np.float32(0.0)
         any_two = any_one = False
@@ -570,7 +541,7 @@ def move_threshold(v, threshold):  # type: ignore[no-untyped-def]
 _LANES, _ROUND = 32, 8
 
 
-@_compile
+@_compile_inline
 def _add_changes(values, flag, day, total, before, first, last):  # type: ignore[no-untyped-def]
     """Add the squared change of every observed cell of a run since it was last observed."""
     for k in range(total.size):
@@ -584,16 +555,20 @@ def _add_changes(values, flag, day, total, before, first, last):  # type: ignore
         first[k] = min(first[k], day) if flag[k] == OBSERVED else first[k]
 
 
-@_compile
-def _measure_activity(values, flag, order, t, lead, cell, total):  # type: ignore[no-untyped-def]
+@_compile_inline
+def _measure_activity(  # type: ignore[no-untyped-def]
+    values, flag, order, t, lead, cell, total, before, first, last
+):
     """Mean squared change a day between successive observations near the t-th day, that day left out.
 
-    Of cells beside each other, the first of which is ``cell``.
+    Of cells beside each other, the first of which is ``cell``; ``before``, ``first`` and ``last`` are
+    memory for as many.
     """
     size, begin = total.size, max(0, t - ACTIVITY_DAYS)
     total[:] = 0.0
-    before = np.full(size, np.float32(np.nan))
-    first, last = np.full(size, np.uint8(255)), np.zeros(size, np.uint8)
+    before[:] = np.float32(np.nan)
+    first[:] = np.uint8(255)
+    last[:] = np.uint8(0)
     for s in range(begin, min(order.size, t + lead + 1)):
         if s != t:
             v, code = values[order[s], cell : cell + size], flag[order[s], cell : cell + size]
@@ -615,6 +590,8 @@ def _find_activity(  # type: ignore[no-untyped-def]
     rows, columns = activity.shape
     activity[:] = 0.0
     is_ocean[:] = 0.0
+    before, first = np.empty(columns, np.float32), np.empty(columns, np.uint8)
+    last = np.empty(columns, np.uint8)
     for i in range(max(0, -origin[0]), min(rows, index.shape[0] - origin[0])):
         about = ends[:, max(0, i - _SMOOTHING) : i + _SMOOTHING + 1]
         j = max(0, -origin[1], about[0].min() - _SMOOTHING)
@@ -625,7 +602,10 @@ def _find_activity(  # type: ignore[no-untyped-def]
             if cell >= 0:
                 while j + n < end and numbers[origin[1] + j + n] == cell + n:
                     n += 1
-                _measure_activity(values, flag, order, t, lead, cell, activity[i, j : j + n])
+                _measure_activity(
+                    values, flag, order, t, lead, cell, activity[i, j : j + n], before[:n], first[:n],
+                    last[:n],
+                )  # fmt: skip
                 is_ocean[i, j : j + n] = 1.0
             j += n
 
@@ -677,8 +657,9 @@ def _measure_spread(  # type: ignore[no-untyped-def]
         _smooth(field, 1, along)
         _smooth(along, width, sums)
     for n in range(cells.shape[0]):
-        i = (cells[n, 0] - origin[0]) * width + cells[n, 1] - origin[1]
-        spread[n] = np.sqrt(total[i] / weight[i] + 0.3)
+        if state[index[cells[n, 0], cells[n, 1]]] != ALONE_IN_GAP:
+            i = (cells[n, 0] - origin[0]) * width + cells[n, 1] - origin[1]
+            spread[n] = np.sqrt(total[i] / weight[i] + 0.3)
 
 
 @_compile

@@ -9,39 +9,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from seaice.gapfill._kernels import OBSERVED
+from seaice.gapfill._kernels import NEAREST, OBSERVED
 from seaice.runtime.compiled_kernels import compile_loop
 
 # Cells around a box that the patches of the ends of a gap hold; longer distances to a contour are cut.
 MARGIN = 8
-# A cell that is missing on a day takes its nearest observation within so many days.
-NEAREST = 3
 
 _NAN = np.float32(np.nan)
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 # Division by zero gives NaN or infinity: a check before every division would keep loops from being
 # compiled for many cells at once.
 _compile = compile_loop(error_model="numpy")
+_compile_inline = compile_loop(error_model="numpy", inline=True)
 
 
-@_compile
-def value_near(values, flag, order, s, away, end, cell):  # type: ignore[no-untyped-def]
-    """A cell on the s-th day, or on the nearest day on which it is observed, not beyond the end."""
-    for k in range(NEAREST + 1):
-        for day in (s + away * k, s - away * k):
-            is_usable = 0 <= day < order.size and (day - end) * away >= 0
-            if is_usable and flag[order[day], cell] == OBSERVED:
-                return values[order[day], cell]
-    return _NAN
+@_compile_inline
+def _take_day(s, away, end, k):  # type: ignore[no-untyped-def]
+    """The k-th of the days that tell of the s-th, nearest first, -1 where it lies beyond the end.
+
+    Of two as near, the one that lies further from the gap comes first.
+    """
+    day = s + away * ((k + 1) // 2) if k % 2 == 1 else s - away * (k // 2)
+    return day if (day - end) * away >= 0 else -1
 
 
-@_compile
-def is_run(numbers):  # type: ignore[no-untyped-def]
-    """Whether all cells of a part of a row are ocean: their numbers are then consecutive."""
-    return numbers[0] >= 0 and np.int64(numbers[-1]) - numbers[0] == numbers.size - 1
-
-
-@_compile
+@_compile_inline
 def _copy_run(values, flag, row):  # type: ignore[no-untyped-def]
     """Copy cells beside each other; returns the bits of all flags: 0 if all are observed."""
     codes = np.uint8(0)
@@ -51,50 +43,144 @@ def _copy_run(values, flag, row):  # type: ignore[no-untyped-def]
     return codes
 
 
-@_compile
-def fill_patch(values, flag, index, order, s, away, end, south, west, patch):  # type: ignore[no-untyped-def]
-    """Values about a box on the s-th day; returns whether there is one in every cell.
+@_compile_inline
+def _complete_run(values, flag, row):  # type: ignore[no-untyped-def]
+    """Copy observed cells to where there is no value; returns whether there is one everywhere."""
+    lacking = False
+    for j in range(row.size):
+        v = values[j] if flag[j] == OBSERVED else _NAN
+        v = row[j] if row[j] == row[j] else v
+        row[j] = v
+        lacking |= v != v
+    return not lacking
 
-    ``south`` and ``west`` are the row and column in which the patch begins, maybe beyond the grid. All
-    rows are copied before any is looked at more closely, so that none waits for the memory of another.
+
+@_compile_inline
+def _fill_run(values, flag, order, s, away, end, cell, row):  # type: ignore[no-untyped-def]
+    """Values of cells beside each other, each of the nearest day on which it is observed.
+
+    Of all days but the s-th. Returns whether there is one everywhere.
     """
-    rows, columns = patch.shape
-    top, bottom = max(0, -south), min(rows, index.shape[0] - south)
-    first, last = max(0, -west), min(columns, index.shape[1] - west)
-    is_full = bottom - top == rows and last - first == columns
-    if not is_full:
-        patch[:] = _NAN
-    is_usable = 0 <= s < order.size
-    slot = order[s] if is_usable else order[end]
-    codes = np.ones(rows, np.uint8)
-    for i in range(top, bottom if is_usable else top):
-        numbers = index[south + i, west + first : west + last]
-        if is_run(numbers):
-            a, n = np.int64(numbers[0]), numbers.size
-            codes[i] = _copy_run(values[slot, a : a + n], flag[slot, a : a + n], patch[i, first:last])
-    for i in range(top, bottom):
-        if codes[i] == OBSERVED:
+    last = cell + row.size
+    row[:] = _NAN
+    for k in range(1, 2 * NEAREST + 1):
+        day = _take_day(s, away, end, k)
+        if 0 <= day < order.size:
+            slot = order[day]
+            if _complete_run(values[slot, cell:last], flag[slot, cell:last], row):
+                return True
+    return False
+
+
+@_compile
+def list_runs(index, cells, members, box, margin, runs):  # type: ignore[no-untyped-def]
+    """List the runs of ocean cells that lie about some cells, at most ``margin`` away.
+
+    Of every row everything between the first and the last of them is taken.
+
+    Parameters
+    ----------
+    index : ndarray of int32, shape (rows, columns)
+        Number of every cell of the grid, -1 on land.
+    cells, members : ndarray of int64, shape (n, 2) and (k,)
+        Rows and columns, and which of them count; all of these lie in the box.
+    box : (int, int, int, int)
+        First row and column, and those behind the last: south, north, west, east.
+    margin : int
+    runs : ndarray of int32, shape (m, 4)
+        Receives row and column in a patch of the box and its margin, first cell, and number of cells.
+
+    Returns
+    -------
+    (int, bool)
+        Number of runs, and whether they are all that was looked at: no land, nothing beyond the grid.
+    """
+    south, north, west, east = box
+    rows, columns, count, is_whole = north - south, east - west, 0, True
+    first, last = np.empty(rows, np.int64), np.empty(rows, np.int64)
+    first[:] = columns
+    last[:] = -1
+    for m in members:
+        i, j = cells[m, 0] - south, cells[m, 1] - west
+        first[i], last[i] = min(first[i], j), max(last[i], j)
+    for i in range(rows + 2 * margin):
+        begin, end = columns, np.int64(-1)
+        for k in range(max(0, i - 2 * margin), min(rows, i + 1)):
+            begin, end = min(begin, first[k]), max(end, last[k])
+        if end < 0:
             continue
-        numbers, row = index[south + i, west + first : west + last], patch[i, first:last]
-        for j in range(row.size):
-            cell = numbers[j]
-            if cell < 0:
-                row[j] = _NAN
-                is_full = False
-            elif is_usable and flag[slot, cell] == OBSERVED:
-                row[j] = values[slot, cell]
+        y, x, stop = south - margin + i, west - margin + begin, west + margin + end + 1
+        if y < 0 or y >= index.shape[0] or x < 0 or stop > index.shape[1]:
+            is_whole = False
+            if y < 0 or y >= index.shape[0]:
+                continue
+            x, stop = max(0, x), min(index.shape[1], stop)
+        numbers, j = index[y], x
+        while j < stop:
+            cell, n = np.int64(numbers[j]), 1
+            if cell >= 0:
+                # Numbers of ocean cells are consecutive: where the eighth fits, so do those before it.
+                while j + n + 7 < stop and numbers[j + n + 7] == cell + n + 7:
+                    n += 8
+                while j + n < stop and numbers[j + n] == cell + n:
+                    n += 1
+                runs[count, 0], runs[count, 1], runs[count, 2] = i, j - west + margin, cell
+                runs[count, 3] = n
+                count += 1
             else:
-                row[j] = value_near(values, flag, order, s, away, end, cell)
-                is_full &= row[j] == row[j]
+                is_whole = False
+            j += n
+    return count, is_whole
+
+
+@_compile
+def fill_patch(values, flag, order, s, away, end, runs, patch):  # type: ignore[no-untyped-def]
+    """Values of ``runs`` of cells on the s-th day, NaN elsewhere; returns whether each has one.
+
+    A cell that is missing on the day has its value of the nearest day on which it is observed, not
+    beyond the end. All runs are copied before any is looked at more closely, so that none waits for the
+    memory of another.
+    """
+    patch[:] = _NAN
+    is_usable, is_full = 0 <= s < order.size, True
+    slot = order[s] if is_usable else order[end]
+    codes = np.empty(runs.shape[0], np.uint8)
+    for r in range(runs.shape[0]):
+        i, j, cell, n = runs[r, 0], runs[r, 1], runs[r, 2], runs[r, 3]
+        code = flag[slot, cell : cell + n]
+        codes[r] = _copy_run(values[slot, cell : cell + n], code, patch[i, j : j + n])
+    for r in range(runs.shape[0]):
+        if is_usable and codes[r] == OBSERVED:
+            continue
+        code, row = flag[slot, runs[r, 2] : runs[r, 2] + runs[r, 3]], patch[runs[r, 0], runs[r, 1] :]
+        k = 0
+        while k < code.size:
+            n = 1
+            if not (is_usable and code[k] == OBSERVED):
+                while k + n < code.size and not (is_usable and code[k + n] == OBSERVED):
+                    n += 1
+                cell = np.int64(runs[r, 2]) + k
+                is_full &= _fill_run(values, flag, order, s, away, end, cell, row[k : k + n])
+            k += n
     return is_full
 
 
 @_compile
-def take_cells(values, flag, numbers, picked):  # type: ignore[no-untyped-def]
-    """The values of some cells of a day, NaN where they are not observed."""
-    for k in range(numbers.size):
-        v, code = values[numbers[k]], flag[numbers[k]]
-        picked[k] = v if code == OBSERVED else _NAN
+def take_cells(values, flag, order, s, away, end, numbers, picked):  # type: ignore[no-untyped-def]
+    """Values of some cells on the s-th day, completed as in :func:`fill_patch`, NaN where none is."""
+    picked[:] = _NAN
+    for k in range(2 * NEAREST + 1):
+        day = _take_day(s, away, end, k)
+        if not 0 <= day < order.size:
+            continue
+        lacking, frame, codes = False, values[order[day]], flag[order[day]]
+        for n in range(numbers.size):
+            if k == 0 or picked[n] != picked[n]:
+                v, code = frame[numbers[n]], codes[numbers[n]]
+                picked[n] = v if code == OBSERVED else _NAN
+                lacking |= code != OBSERVED
+        if not lacking:
+            break
 
 
 @_compile
@@ -272,12 +358,15 @@ def measure_tenths(patch, level):  # type: ignore[no-untyped-def]
     """
     rows, columns = patch.shape
     width = columns + _RIM
-    tenths = np.full((rows + 2 * _RIM, width), _FARTHEST, np.uint8)
+    tenths = np.empty((rows + 2 * _RIM, width), np.uint8)
+    tenths[:] = _FARTHEST
     result = tenths[_RIM : _RIM + rows, :columns]
-    sides = np.full((rows + 2, width), np.uint8(2), np.uint8)
+    sides = np.empty((rows + 2, width), np.uint8)
+    sides[:] = np.uint8(2)
     if not _find_sides(patch, level, sides):
         return result
-    flat, other = tenths.reshape(-1), np.full(tenths.size, _FARTHEST, np.uint8)
+    flat, other = tenths.reshape(-1), np.empty(tenths.size, np.uint8)
+    other[:] = _FARTHEST
     _find_contour(sides.reshape(-1), width, flat[_RIM * width : (_RIM + rows) * width])
     for shift in (1, width):
         _take_steps(flat, other, shift, np.uint8(10))
