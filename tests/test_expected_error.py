@@ -249,15 +249,50 @@ def test_calibration_covers_days_it_has_not_seen():
     assert by_gap == sorted(by_gap), "farther is worse"
 
 
+@pytest.mark.parametrize("parts", [1, 7])
+def test_the_cells_of_a_fit_are_an_even_sample_of_bounded_size(monkeypatch, parts):
+    monkeypatch.setattr(calibration, "_MOST_CELLS", 100)
+    lots = np.random.default_rng(1).random(4000)
+    cells = calibration._Cells()
+    for part in np.array_split(np.arange(4000), parts):
+        part = part[cells.select(lots[part])]
+        cells.add(lots[part], np.repeat(part[:, None], len(TERMS), axis=1), part * 2.0)
+        assert sum(len(kept[0]) for kept in cells._parts) <= max(200, 4000 // parts)
+    kept, terms, error = cells.gather()
+    smallest = np.sort(np.argsort(lots)[:100])
+    np.testing.assert_array_equal(error, smallest * 2.0)
+    np.testing.assert_array_equal(terms[:, 3], smallest)
+    few = calibration._Cells()
+    few.add(np.array([0.9 * kept.max(), 1.1 * kept.max()]), np.zeros((2, len(TERMS))), np.zeros(2))
+    assert len(few) == 2 and len(cells.join(few)) == 100
+    joined = np.sort(cells.join(few).gather()[0])
+    np.testing.assert_array_equal(joined, np.sort([*kept[kept < kept.max()], 0.9 * kept.max()]))
+
+
+def test_coverage_is_counted_by_hand():
+    """Mixtures alone where they are many, else all cells; no row for few cells."""
+    mixed, every = calibration._Tally(), calibration._Tally()
+    gap, error = np.repeat([2, 5], [400, 150]), np.tile([1.0, -3.0, 5.0, 0.0, 2.0], 110)
+    for tally in (mixed, every):
+        tally.add(gap, error, np.full(550, 2.0))
+    rows = calibration._coverage(FillFlag.TEMPORAL_TWO_SIDED, mixed, every)
+    assert [(r["gap_days"], r["cells"]) for r in rows] == [(None, 550), (2, 400)]
+    assert {(r["within_1"], r["within_2"], r["expected"]) for r in rows} == {(0.6, 0.8, 2.0)}
+    assert rows[1]["rmse"] == pytest.approx(np.sqrt(39 / 5), abs=1e-3)
+    few = calibration._Tally()
+    few.add(gap[:499], error[:499], np.full(499, 1e9))
+    assert calibration._coverage(FillFlag.TEMPORAL_TWO_SIDED, few, every) == rows
+
+
 def test_a_fitted_method_is_judged_on_days_it_has_not_seen(monkeypatch):
     pairs = []
 
-    def record_pairs(parts, grid, seeds, table):
+    def record_pairs(parts, grid, seeds, progress):
         pairs.extend((part.days[[0, -1]].tolist(), method) for part, method in parts)
-        return {}
+        return []
 
     monkeypatch.setattr(calibration, "_fitted_methods", lambda part: part.days[[0, -1]].tolist())
-    monkeypatch.setattr(calibration, "_samples", record_pairs)
+    monkeypatch.setattr(calibration, "_days", record_pairs)
     calibrate(drifting(), grid=None, seeds=[0], fit_share=0.6)
     assert len(pairs) == 3
     assert all(fitted[1] < days[0] or days[1] < fitted[0] for days, fitted in pairs)

@@ -7,8 +7,8 @@ the errors within one and within two expected errors, 68 and 95 percent for a no
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -17,11 +17,12 @@ import numpy as np
 from seaice import InputError
 from seaice.flags import FillFlag
 from seaice.gapfill import DailyMethod, Filled, Record
-from seaice.gapfill.expected_error import HIGH, LOW, NONE, STEP, ErrorTable, of_day, terms_of
+from seaice.gapfill.expected_error import HIGH, LOW, NONE, STEP, TERMS, ErrorTable, of_day, terms_of
 from seaice.gapfill.field import GappyField
 from seaice.gapfill.methods import daily_methods
 from seaice.gapfill.pole_hole import fill_pole_hole
 from seaice.grids import Grid
+from seaice.report import Progress
 from seaice.scoring.gaps import cut_gaps
 from seaice.scoring.shapes import GapSettings
 
@@ -57,31 +58,63 @@ _SHARES = (0.6827, 0.9545)
 _SMALLEST = 0.25
 
 
-@dataclass
-class Sample:
-    """Held-out cells of one way of filling.
+class _Cells:
+    """An even sample of held-out cells: their terms and errors, at most :data:`_MOST_CELLS` of them.
 
-    Attributes
-    ----------
-    terms : ndarray of float64, shape (n, terms)
-    estimate, error : ndarray of float64, shape (n,)
-        Percent; the error is what was held out less the estimate.
-    expected : ndarray of float64, shape (n,)
-        Error that the tested table expects; NaN while it is fitted.
-    gap : ndarray of int64, shape (n,)
-        Days from value to value of a fill in time, else 0.
+    Every cell draws a lot, and those with the smallest are kept: which ones does not depend on how many
+    come, so that memory is bounded and the sample is even.
     """
 
-    terms: np.ndarray
-    estimate: np.ndarray
-    error: np.ndarray
-    expected: np.ndarray
-    gap: np.ndarray
+    def __init__(self) -> None:
+        self._parts = [(np.empty(0), np.empty((0, len(TERMS))), np.empty(0))]
+        self._largest = 1.0
 
-    @property
-    def mixed(self) -> np.ndarray:
-        """Whether the estimate is a mixture of ice and water."""
-        return (self.estimate > LOW) & (self.estimate < HIGH)
+    def select(self, lots: np.ndarray) -> np.ndarray:
+        """Which of the cells with these lots may be kept, bool (n,); only these need be added."""
+        return lots < self._largest
+
+    def add(self, lots: np.ndarray, terms: np.ndarray, error: np.ndarray) -> None:
+        """Add cells: lots (n,) from 0 to 1, terms (n, terms) and errors (n,) in percent."""
+        self._parts.append((lots, terms, error))
+        if sum(len(part[0]) for part in self._parts) > 2 * _MOST_CELLS:
+            self.gather()
+
+    def gather(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Lots, terms and errors of the cells that are kept."""
+        lots, terms, error = map(np.concatenate, zip(*self._parts, strict=True))
+        if len(lots) > _MOST_CELLS:
+            order = np.argpartition(lots, _MOST_CELLS)
+            self._largest = float(lots[order[_MOST_CELLS]])
+            kept = np.sort(order[:_MOST_CELLS])
+            lots, terms, error = lots[kept], terms[kept], error[kept]
+        self._parts = [(lots, terms, error)]
+        return self._parts[0]
+
+    def join(self, other: _Cells) -> _Cells:
+        """An even sample of the cells of both."""
+        both, parts = _Cells(), [self.gather(), other.gather()]
+        both._largest = min(self._largest, other._largest)
+        for part in parts:
+            kept = both.select(part[0])
+            both.add(*(array[kept] for array in part))
+        return both
+
+    def __len__(self) -> int:
+        return len(self.gather()[0])
+
+
+class _Tally:
+    """Cells, those within one and two expected errors, and sums of squares, by length of gap."""
+
+    def __init__(self) -> None:
+        self.sums = np.zeros((256, 5))
+
+    def add(self, gap: np.ndarray, error: np.ndarray, expected: np.ndarray) -> None:
+        """Add cells: days from value to value, 0 without; error and expected error in percent."""
+        share = np.abs(error) / expected
+        columns = np.stack([np.ones(len(gap)), share <= 1, share <= 2, error**2, expected**2])
+        for k, column in enumerate(columns):
+            self.sums[:, k] += np.bincount(gap, column, len(self.sums))
 
 
 def calibrate(
@@ -115,15 +148,19 @@ def calibrate(
     ends = [percent.only(slice(0, judged.start)), percent.only(slice(judged.stop, None))]
     # A method that is fitted has not seen the days on which its errors are measured.
     methods = [_fitted_methods(end) for end in ends]
-    of_ends = _samples(list(zip(ends, methods[::-1], strict=True)), grid, seeds, None)
-    models = {flag: _models(sample) for flag, sample in of_ends.items()}
-    table = ErrorTable(models, {})
-    rows = []
     middle = [(percent.only(judged), methods[0])]
-    for flag, sample in _samples(middle, grid, seeds, table).items():
-        if flag in models:
-            rows += _coverage(flag, sample)
-    return table, rows
+    cells: dict[FillFlag, tuple[_Cells, _Cells]] = {flag: (_Cells(), _Cells()) for flag in FLAGS}
+    lots = np.random.default_rng(0)
+    total = 3 * len(seeds) * len(_GAPS)
+    with Progress(total=total, label="kinds of gaps", logger=logger) as progress:
+        for day, wanted, truth in _days(zip(ends, methods[::-1], strict=True), grid, seeds, progress):
+            _add_cells(day, wanted, truth, lots, cells)
+        models = {flag: _models(*both) for flag, both in cells.items() if any(map(len, both))}
+        table = ErrorTable(models, {})
+        tallies: dict[FillFlag, tuple[_Tally, _Tally]] = {f: (_Tally(), _Tally()) for f in models}
+        for day, wanted, truth in _days(middle, grid, seeds, progress):
+            _count_cells(day, wanted, truth, table, tallies)
+    return table, [row for flag, both in tallies.items() for row in _coverage(flag, *both)]
 
 
 def judged_days(days: int, fit_share: float) -> slice:
@@ -139,30 +176,45 @@ def _fitted_methods(percent: GappyField) -> list[DailyMethod]:
     return [method().fit(record) for method in daily_methods().values()]
 
 
-def _samples(
-    parts: Sequence[tuple[GappyField, Sequence[DailyMethod]]],
+def _days(
+    parts: Iterable[tuple[GappyField, Sequence[DailyMethod]]],
     grid: Grid | None,
     seeds: Sequence[int],
-    table: ErrorTable | None,
-) -> dict[FillFlag, Sample]:
-    """Held-out cells of every way of filling, from all methods, kinds of gaps and seeds."""
-    found: dict[FillFlag, list[Sample]] = {}
+    progress: Progress,
+) -> Iterator[tuple[Filled, np.ndarray, np.ndarray]]:
+    """Every day filled by all methods, for all kinds of gaps and seeds; held-out cells; the truth."""
     parts = [(_trim(part), methods) for part, methods in parts]
     for (percent, methods), seed, (kinds, lengths) in product(parts, seeds, _GAPS):
-        usable = [k for k in kinds if grid is not None or k not in ("orbits", "pole_hole")]
-        if not usable or sum(lengths) + 10 > len(percent.days):
-            continue
-        settings = GapSettings(outage_days=lengths or (1,), single_days=2, orbits=8)
+        name = f"{' and '.join(kinds)} of seed {seed}, {len(percent.days)} days"
         try:
-            held_out = cut_gaps(percent, usable, grid=grid, settings=settings, seed=seed)
+            held_out = _cut(percent, kinds, lengths, grid, seed)
         except InputError as error:
             # A short part may lack what one kind of gap needs, such as ice on its last days.
-            logger.info("%s of seed %d: left out, %s", " and ".join(usable), seed, error)
+            progress.unit(f"{name}: left out, {error}")
             continue
         for method in methods:
-            for flag, sample in _of_method(percent, held_out.mask, method, table):
-                found.setdefault(flag, []).append(sample)
-    return {flag: _joined(found[flag]) for flag in FLAGS if flag in found}
+            filled = _fill(percent, held_out, method)
+            for t in np.flatnonzero(held_out.any(axis=(1, 2))).tolist():
+                day = filled.day(t)
+                yield day, held_out[t] & ~np.isnan(day.values), percent.values[t]
+        progress.unit(name)
+
+
+def _cut(
+    percent: GappyField,
+    kinds: Sequence[str],
+    lengths: tuple[int, ...],
+    grid: Grid | None,
+    seed: int,
+) -> np.ndarray:
+    """Cells to hold out, bool (days, rows, columns); InputError if there is none of such gaps."""
+    usable = [k for k in kinds if grid is not None or k not in ("orbits", "pole_hole")]
+    if not usable:
+        raise InputError("the grid is not known")
+    if sum(lengths) + 10 > len(percent.days):
+        raise InputError("too few days")
+    settings = GapSettings(outage_days=lengths or (1,), single_days=2, orbits=8)
+    return cut_gaps(percent, usable, grid=grid, settings=settings, seed=seed).mask
 
 
 def _trim(percent: GappyField) -> GappyField:
@@ -171,60 +223,72 @@ def _trim(percent: GappyField) -> GappyField:
     return percent.only(slice(int(days[0]), int(days[-1]) + 1)) if days.size else percent
 
 
-def _of_method(
-    percent: GappyField, held_out: np.ndarray, method: DailyMethod, table: ErrorTable | None
-) -> Iterator[tuple[FillFlag, Sample]]:
+def _fill(percent: GappyField, held_out: np.ndarray, method: DailyMethod) -> Filled:
     cut = np.where(held_out, np.nan, percent.values).astype(np.float32)
     cut[:, ~percent.sea] = np.nan
     filled = method.fill(cut, percent.sea)
     hole = held_out.all(axis=0) & percent.sea
-    if hole.any():
-        filled = fill_pole_hole(filled, hole)
-    for t in range(len(cut)):
-        day = filled.day(t)
-        wanted = held_out[t] & ~np.isnan(day.values)
-        for flag in FLAGS:
-            cells = np.argwhere(wanted & (day.flag == flag))
-            if len(cells):
-                yield flag, _sample(day, percent.values[t], cells, table)
+    return fill_pole_hole(filled, hole) if hole.any() else filled
 
 
-def _sample(day: Filled, truth: np.ndarray, cells: np.ndarray, table: ErrorTable | None) -> Sample:
-    rows, columns = cells.T
-    estimate = day.values[rows, columns].astype(np.float64)
-    expected = np.full(len(cells), np.nan)
-    if table is not None:
-        code = of_day(day, table)[rows, columns]
-        expected = np.where(code == NONE, np.nan, code * STEP)
-    back, forward = np.divmod(day.days_back_forward[rows, columns].astype(np.int64), 10)
-    return Sample(
-        terms_of(day, cells), estimate, truth[rows, columns] - estimate, expected, back + forward
-    )
+def _add_cells(
+    day: Filled,
+    wanted: np.ndarray,
+    truth: np.ndarray,
+    random: np.random.Generator,
+    cells: Mapping[FillFlag, tuple[_Cells, _Cells]],
+) -> None:
+    """Add cells of a day to the samples of mixtures and of the rest of every way of filling."""
+    for flag, both in cells.items():
+        chosen = np.argwhere(wanted & (day.flag == flag))
+        lots = random.random(len(chosen))
+        is_mixed = _is_mixed(day.values[*chosen.T])
+        for sample, of_kind in zip(both, (is_mixed, ~is_mixed), strict=True):
+            few = of_kind & sample.select(lots)
+            if few.any():
+                error = truth[*chosen[few].T] - day.values[*chosen[few].T].astype(np.float64)
+                sample.add(lots[few], terms_of(day, chosen[few]), error)
 
 
-def _joined(samples: Sequence[Sample]) -> Sample:
-    names = ("terms", "estimate", "error", "expected", "gap")
-    return Sample(*(np.concatenate([getattr(s, name) for s in samples]) for name in names))
+def _count_cells(
+    day: Filled,
+    wanted: np.ndarray,
+    truth: np.ndarray,
+    table: ErrorTable,
+    tallies: Mapping[FillFlag, tuple[_Tally, _Tally]],
+) -> None:
+    """Count cells of a day, mixtures and all, by how far their errors are from what is expected."""
+    code = of_day(day, table)
+    for flag, (mixed, every) in tallies.items():
+        chosen = wanted & (day.flag == flag) & (code != NONE)
+        estimate = day.values[chosen].astype(np.float64)
+        error, expected = truth[chosen] - estimate, code[chosen] * STEP
+        back, forward = np.divmod(day.days_back_forward[chosen].astype(np.int64), 10)
+        every.add(back + forward, error, expected)
+        is_mixed = _is_mixed(estimate)
+        mixed.add((back + forward)[is_mixed], error[is_mixed], expected[is_mixed])
 
 
-def _models(sample: Sample) -> np.ndarray:
+def _is_mixed(estimate: np.ndarray) -> np.ndarray:
+    """Whether an estimate is a mixture of ice and water."""
+    return (estimate > LOW) & (estimate < HIGH)
+
+
+def _models(mixed: _Cells, rest: _Cells) -> np.ndarray:
     """Coefficients for mixtures and for the rest; one set for both where mixtures are few."""
-    mixed = sample.mixed
-    if mixed.sum() < _FEWEST:
-        return np.stack([_fit(sample, np.ones(len(mixed), bool), mixed=False)] * 2)
-    return np.stack([_fit(sample, mixed, mixed=True), _fit(sample, ~mixed, mixed=False)])
+    if len(mixed) < _FEWEST:
+        return np.stack([_fit(mixed.join(rest), mixed=False)] * 2)
+    return np.stack([_fit(mixed, mixed=True), _fit(rest, mixed=False)])
 
 
-def _fit(sample: Sample, cells: np.ndarray, *, mixed: bool) -> np.ndarray:
+def _fit(cells: _Cells, *, mixed: bool) -> np.ndarray:
     """Coefficients by the likelihood of Student's t, scaled to cover 68 and 95 percent.
 
     Errors have long tails: a normal likelihood would let a few of them set the scale.
     """
     from scipy.optimize import minimize
 
-    chosen = np.flatnonzero(cells)
-    chosen = np.random.default_rng(0).permutation(chosen)[:_MOST_CELLS]
-    terms, error = sample.terms[chosen], sample.error[chosen]
+    _, terms, error = cells.gather()
     error = np.sqrt(error**2 + _SMALLEST**2) if not mixed else error
     freedom = 6.0 if mixed else 30.0
 
@@ -248,19 +312,17 @@ def _fit(sample: Sample, cells: np.ndarray, *, mixed: bool) -> np.ndarray:
     return np.asarray(model)
 
 
-def _coverage(flag: FillFlag, sample: Sample) -> list[dict[str, Any]]:
+def _coverage(flag: FillFlag, mixed: _Tally, every: _Tally) -> list[dict[str, Any]]:
     rows = []
-    for gap in (None, *np.unique(sample.gap).tolist()):
-        judged = sample.mixed if sample.mixed.sum() >= _FEWEST else np.ones(len(sample.gap), bool)
-        cells = judged if gap is None else judged & (sample.gap == gap)
-        if cells.sum() < 200:
+    sums = mixed.sums if mixed.sums[:, 0].sum() >= _FEWEST else every.sums
+    for gap in (None, *np.flatnonzero(sums[:, 0]).tolist()):
+        cells, one, two, error, expected = sums.sum(axis=0) if gap is None else sums[gap]
+        if cells < 200:
             continue
-        share = np.abs(sample.error[cells]) / sample.expected[cells]
-        row: dict[str, Any] = {"fill": flag.name.lower(), "gap_days": gap, "cells": int(cells.sum())}
-        row |= {"within_1": round(float((share <= 1).mean()), 4)}
-        row |= {"within_2": round(float((share <= 2).mean()), 4)}
-        row |= {"rmse": round(float(np.sqrt((sample.error[cells] ** 2).mean())), 3)}
-        rows.append(row | {"expected": round(float(np.sqrt((sample.expected[cells] ** 2).mean())), 3)})
+        row: dict[str, Any] = {"fill": flag.name.lower(), "gap_days": gap, "cells": int(cells)}
+        row |= {"within_1": round(one / cells, 4), "within_2": round(two / cells, 4)}
+        row |= {"rmse": round(float(np.sqrt(error / cells)), 3)}
+        rows.append(row | {"expected": round(float(np.sqrt(expected / cells)), 3)})
     return rows
 
 
