@@ -85,19 +85,19 @@ class _Cells:
         if len(lots) > _MOST_CELLS:
             order = np.argpartition(lots, _MOST_CELLS)
             self._largest = float(lots[order[_MOST_CELLS]])
-            kept = np.sort(order[:_MOST_CELLS])
-            lots, terms, error = lots[kept], terms[kept], error[kept]
+            smallest = np.sort(order[:_MOST_CELLS])
+            lots, terms, error = lots[smallest], terms[smallest], error[smallest]
         self._parts = [(lots, terms, error)]
         return self._parts[0]
 
-    def join(self, other: _Cells) -> _Cells:
+    def join(self, cells: _Cells) -> _Cells:
         """An even sample of the cells of both."""
-        both, parts = _Cells(), [self.gather(), other.gather()]
-        both._largest = min(self._largest, other._largest)
+        joined, parts = _Cells(), [self.gather(), cells.gather()]
+        joined._largest = min(self._largest, cells._largest)
         for part in parts:
-            kept = both.select(part[0])
-            both.add(*(array[kept] for array in part))
-        return both
+            is_sampled = joined.select(part[0])
+            joined.add(*(array[is_sampled] for array in part))
+        return joined
 
     def __len__(self) -> int:
         return len(self.gather()[0])
@@ -153,14 +153,14 @@ def calibrate(
     lots = np.random.default_rng(0)
     total = 3 * len(seeds) * len(_GAPS)
     with Progress(total=total, label="kinds of gaps", logger=logger) as progress:
-        for day, wanted, truth in _days(zip(ends, methods[::-1], strict=True), grid, seeds, progress):
-            _add_cells(day, wanted, truth, lots, cells)
-        models = {flag: _models(*both) for flag, both in cells.items() if any(map(len, both))}
+        for day, held_out, truth in _days(zip(ends, methods[::-1], strict=True), grid, seeds, progress):
+            _add_cells(day, held_out, truth, lots, cells)
+        models = {flag: _models(*pair) for flag, pair in cells.items() if any(map(len, pair))}
         table = ErrorTable(models, {})
         tallies: dict[FillFlag, tuple[_Tally, _Tally]] = {f: (_Tally(), _Tally()) for f in models}
-        for day, wanted, truth in _days(middle, grid, seeds, progress):
-            _count_cells(day, wanted, truth, table, tallies)
-    return table, [row for flag, both in tallies.items() for row in _coverage(flag, *both)]
+        for day, held_out, truth in _days(middle, grid, seeds, progress):
+            _count_cells(day, held_out, truth, table, tallies)
+    return table, [row for flag, pair in tallies.items() for row in _coverage(flag, *pair)]
 
 
 def judged_days(days: int, fit_share: float) -> slice:
@@ -233,26 +233,27 @@ def _fill(percent: GappyField, held_out: np.ndarray, method: DailyMethod) -> Fil
 
 def _add_cells(
     day: Filled,
-    wanted: np.ndarray,
+    held_out: np.ndarray,
     truth: np.ndarray,
     random: np.random.Generator,
     cells: Mapping[FillFlag, tuple[_Cells, _Cells]],
 ) -> None:
     """Add cells of a day to the samples of mixtures and of the rest of every way of filling."""
-    for flag, both in cells.items():
-        chosen = np.argwhere(wanted & (day.flag == flag))
-        lots = random.random(len(chosen))
-        is_mixed = _is_mixed(day.values[*chosen.T])
-        for sample, of_kind in zip(both, (is_mixed, ~is_mixed), strict=True):
-            few = of_kind & sample.select(lots)
-            if few.any():
-                error = truth[*chosen[few].T] - day.values[*chosen[few].T].astype(np.float64)
-                sample.add(lots[few], terms_of(day, chosen[few]), error)
+    for flag, samples in cells.items():
+        positions = np.argwhere(held_out & (day.flag == flag))
+        lots = random.random(len(positions))
+        is_mixed = _is_mixed(day.values[*positions.T])
+        for sample, of_kind in zip(samples, (is_mixed, ~is_mixed), strict=True):
+            is_sampled = of_kind & sample.select(lots)
+            sampled = positions[is_sampled]
+            if len(sampled):
+                error = truth[*sampled.T] - day.values[*sampled.T].astype(np.float64)
+                sample.add(lots[is_sampled], terms_of(day, sampled), error)
 
 
 def _count_cells(
     day: Filled,
-    wanted: np.ndarray,
+    held_out: np.ndarray,
     truth: np.ndarray,
     table: ErrorTable,
     tallies: Mapping[FillFlag, tuple[_Tally, _Tally]],
@@ -260,10 +261,10 @@ def _count_cells(
     """Count cells of a day, mixtures and all, by how far their errors are from what is expected."""
     code = of_day(day, table)
     for flag, (mixed, every) in tallies.items():
-        chosen = wanted & (day.flag == flag) & (code != NONE)
-        estimate = day.values[chosen].astype(np.float64)
-        error, expected = truth[chosen] - estimate, code[chosen] * STEP
-        back, forward = np.divmod(day.days_back_forward[chosen].astype(np.int64), 10)
+        is_counted = held_out & (day.flag == flag) & (code != NONE)
+        estimate = day.values[is_counted].astype(np.float64)
+        error, expected = truth[is_counted] - estimate, code[is_counted] * STEP
+        back, forward = np.divmod(day.days_back_forward[is_counted].astype(np.int64), 10)
         every.add(back + forward, error, expected)
         is_mixed = _is_mixed(estimate)
         mixed.add((back + forward)[is_mixed], error[is_mixed], expected[is_mixed])
@@ -274,11 +275,11 @@ def _is_mixed(estimate: np.ndarray) -> np.ndarray:
     return (estimate > LOW) & (estimate < HIGH)
 
 
-def _models(mixed: _Cells, rest: _Cells) -> np.ndarray:
+def _models(mixed: _Cells, pure: _Cells) -> np.ndarray:
     """Coefficients for mixtures and for the rest; one set for both where mixtures are few."""
     if len(mixed) < _FEWEST:
-        return np.stack([_fit(mixed.join(rest), mixed=False)] * 2)
-    return np.stack([_fit(mixed, mixed=True), _fit(rest, mixed=False)])
+        return np.stack([_fit(mixed.join(pure), mixed=False)] * 2)
+    return np.stack([_fit(mixed, mixed=True), _fit(pure, mixed=False)])
 
 
 def _fit(cells: _Cells, *, mixed: bool) -> np.ndarray:
@@ -316,11 +317,11 @@ def _coverage(flag: FillFlag, mixed: _Tally, every: _Tally) -> list[dict[str, An
     rows = []
     sums = mixed.sums if mixed.sums[:, 0].sum() >= _FEWEST else every.sums
     for gap in (None, *np.flatnonzero(sums[:, 0]).tolist()):
-        cells, one, two, error, expected = sums.sum(axis=0) if gap is None else sums[gap]
+        cells, within_1, within_2, error, expected = sums.sum(axis=0) if gap is None else sums[gap]
         if cells < 200:
             continue
         row: dict[str, Any] = {"fill": flag.name.lower(), "gap_days": gap, "cells": int(cells)}
-        row |= {"within_1": round(one / cells, 4), "within_2": round(two / cells, 4)}
+        row |= {"within_1": round(within_1 / cells, 4), "within_2": round(within_2 / cells, 4)}
         row |= {"rmse": round(float(np.sqrt(error / cells)), 3)}
         rows.append(row | {"expected": round(float(np.sqrt(expected / cells)), 3)})
     return rows

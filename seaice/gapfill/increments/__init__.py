@@ -156,16 +156,16 @@ class Increments(Departure):
         blocks = np.zeros((2, *(-(-n // kernels.BLOCK) for n in cells.ocean.shape)), np.uint8)
         marked = np.zeros([-(-n // kernels.TILE) for n in cells.ocean.shape], bool)
         where = (frames.order[t], cells.rows, cells.columns, cells.index, frames.ice, frames.order, t)
-        sources = (frames.flag, day.days_back_forward, *where, is_fitted, near, *blocks)
-        each_band(kernels.mark_cells, len(gaps), gaps, *sources, state, marked)
+        marking = (frames.flag, day.days_back_forward, *where, is_fitted, near, *blocks)
+        each_band(kernels.mark_cells, len(gaps), gaps, *marking, state, marked)
         tiles = np.argwhere(marked)
-        places = len(tiles) * kernels.TILE**2
-        results = (state, np.empty(len(cells), np.int32), np.empty(places, np.float32), np.empty(places))
-        known = (frames.values, frames.flag, day.days_back_forward, frames.order, t, lead, cells.index)
-        each_band(kernels.predict, len(tiles), tiles, *known, *rule, *results, multiple=1)
+        size = len(tiles) * kernels.TILE**2
+        results = (state, np.empty(len(cells), np.int32), np.empty(size, np.float32), np.empty(size))
+        sources = (frames.values, frames.flag, day.days_back_forward, frames.order, t, lead, cells.index)
+        each_band(kernels.predict, len(tiles), tiles, *sources, *rule, *results, multiple=1)
         # What the networks leave as it is may still be corrected by neighbours.
-        left = select_cells(gaps, state, kernels.WITHOUT_ICE)
-        self._fill_cells(frames, t, left, super()._refilled_gaps())
+        without_ice = select_cells(gaps, state, kernels.WITHOUT_ICE)
+        self._fill_cells(frames, t, without_ice, super()._refilled_gaps())
         filled = (offsets, correlation, day.values, day.flag, day.days_back_forward)
         each_band(kernels.krige, len(tiles), tiles, cells.index, *results, *filled, multiple=1)
 
