@@ -106,7 +106,10 @@ def run(*words: object) -> None:
     print(f"\n$ python {shlex.join(map(str, words))}", flush=True)
     status = subprocess.run([sys.executable, *map(str, words)], cwd=HERE).returncode
     if status:
-        raise SystemExit(f"demo: {words[0]} ended with status {status}")
+        raise SystemExit(
+            f"demo: {words[0]} ended with status {status}; if another version made the output folder, "
+            "remove it and run the demo again"
+        )
 
 
 def swaths(out: Path) -> None:
