@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -55,6 +58,31 @@ def test_compiled_code_is_kept(source, caplog):
     module = load(source)
     assert sum(module.add_up.stats.cache_hits.values()) == 1
     assert not caplog.records
+
+
+def test_code_of_other_modules_that_changed_is_compiled_again(tmp_path):
+    """A function and a constant of another module, that in turn has them of a third."""
+    compiled = "from seaice.runtime.compiled_kernels import compile_loop\n"
+    package = tmp_path / "loops"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "outer.py").write_text(
+        f"{compiled}from loops.middle import double\n"
+        "@compile_loop\ndef run(x):\n    return double(x)\nprint(run(1))\n"
+    )
+    (package / "middle.py").write_text(
+        f"{compiled}from loops.inner import FACTOR\n"
+        "@compile_loop\ndef double(x):\n    return FACTOR * x\n"
+    )
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+    }
+    for factor in (2, 30):
+        (package / "inner.py").write_text(f"FACTOR = {factor}\n")
+        command = [sys.executable, "-c", "import loops.outer"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout == f"{factor}\n"
 
 
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,6 +72,31 @@ def _warn_once(folder: str, reason: str) -> None:
         )
 
 
+_IMPORT = re.compile(r"^(?:from|import) +([\w.]+)", re.MULTILINE)
+
+
+@lru_cache
+def _stamp_sources(source: Path, module: str) -> tuple[tuple[str, float, int], ...]:
+    """Name, time of change and size of a module and of all of its package that it imports, in order.
+
+    Numba looks at the module of a function alone; functions and constants of others are in its code too.
+    """
+    package, *inner = module.split(".")
+    root = source.parents[len(inner) - (source.name != "__init__.py")] if inner else source.parent
+    waiting, stamps = [source], dict[str, tuple[str, float, int]]()
+    while waiting:
+        path = waiting.pop()
+        if str(path) in stamps or not path.is_file():
+            continue
+        status = path.stat()
+        stamps[str(path)] = (str(path.relative_to(root)), status.st_mtime, status.st_size)
+        for name in _IMPORT.findall(path.read_text(encoding="utf-8")):
+            if name.split(".")[0] == package:
+                place = root.joinpath(*name.split(".")[1:])
+                waiting += [place.with_suffix(".py"), place / "__init__.py"]
+    return tuple(sorted(stamps.values()))
+
+
 class _CheckedFile(IndexDataCacheFile):
     """Files of the cache of one function, with a digest behind the compiled code."""
 
@@ -94,7 +120,7 @@ class _GuardedCache(FunctionCache):
         self._cache_file = _CheckedFile(
             cache_path=self._cache_path,
             filename_base=self._impl.filename_base,
-            source_stamp=self._impl.locator.get_source_stamp(),
+            source_stamp=_stamp_sources(Path(function.__code__.co_filename), function.__module__),
         )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:

@@ -92,11 +92,9 @@ class _Cells:
 
     def join(self, cells: _Cells) -> _Cells:
         """An even sample of the cells of both."""
-        joined, parts = _Cells(), [self.gather(), cells.gather()]
-        joined._largest = min(self._largest, cells._largest)
-        for part in parts:
-            is_sampled = joined.select(part[0])
-            joined.add(*(array[is_sampled] for array in part))
+        joined = _Cells()
+        for part in (self.gather(), cells.gather()):
+            joined.add(*part)
         return joined
 
     def __len__(self) -> int:
@@ -151,7 +149,7 @@ def calibrate(
     middle = [(percent.only(judged), methods[0])]
     cells: dict[FillFlag, tuple[_Cells, _Cells]] = {flag: (_Cells(), _Cells()) for flag in FLAGS}
     lots = np.random.default_rng(0)
-    total = 3 * len(seeds) * len(_GAPS)
+    total = (len(ends) + len(middle)) * len(seeds) * len(_GAPS)
     with Progress(total=total, label="kinds of gaps", logger=logger) as progress:
         for day, held_out, truth in _days(zip(ends, methods[::-1], strict=True), grid, seeds, progress):
             _add_cells(day, held_out, truth, lots, cells)
