@@ -654,6 +654,25 @@ def test_a_granule_goes_only_after_its_swath_is_safe(served, master, granules, t
     assert server.bytes_read(name) == (master / f"{name}.h5").stat().st_size, "fetched once"
 
 
+def test_answers_that_overtake_the_requests_fetch_nothing_twice(
+    served, master, granules, tmp_path, monkeypatch
+):
+    from paramiko import SFTPClient
+
+    send = SFTPClient._async_request
+
+    def send_late(client, *arguments):
+        time.sleep(0.02)  # every request so far is answered before the next goes out
+        return send(client, *arguments)
+
+    server, name = served(), granules[0].granule_id
+    monkeypatch.setattr(SFTPClient, "_async_request", send_late)
+    assert amsr2_processor.main(words(tmp_path, "--threads", "1", end=granules[0].start)) == 0
+    size = (master / f"{name}.h5").stat().st_size
+    assert size > 4 * 2**15, "several requests"
+    assert server.bytes_read(name) == size
+
+
 @pytest.mark.slow
 def test_what_a_kill_left_beside_a_finished_archive_goes(served, tmp_path):
     served()

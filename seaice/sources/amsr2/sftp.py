@@ -306,17 +306,26 @@ def _open_sftp(transport: Any, timeout: float) -> Any:
 
 
 def _request_rest(file: Any, size: int) -> None:
-    """Ask for the rest of a file at once; without it every 32 kB cost a round trip."""
+    """Ask for the rest of a file at once; without it every 32 kB cost a round trip.
+
+    paramiko takes its reading ahead for complete when every request so far is answered, though
+    more are to go out, and then fetches what it asks for ahead a second time, block by block.
+    A request that no answer closes stands in its list until all the others are sent.
+    """
     import paramiko
 
-    asking = file._prefetch_thread
+    send_requests, unanswered = file._prefetch_thread, file._prefetch_extents
+    unanswered[-1] = (size, 0)
 
-    def ask(*arguments: Any) -> None:
+    def send_all(*arguments: Any) -> None:
         # The reader meets the same error and says it; here it would only be printed.
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-            asking(*arguments)
+            send_requests(*arguments)
+        with file._prefetch_lock:
+            del unanswered[-1]
+            file._prefetch_done = not unanswered
 
-    file._prefetch_thread = ask
+    file._prefetch_thread = send_all
     file.prefetch(size)
 
 
