@@ -164,6 +164,7 @@ class CatalogueServer(ThreadingHTTPServer):
 class Catalogue(BaseHTTPRequestHandler):
     server: "CatalogueServer"
     timeout = 1.0  # of a client that connects and asks nothing
+    disable_nagle_algorithm = True
 
     def log_message(self, *args):
         pass

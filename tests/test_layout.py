@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -197,41 +198,57 @@ def test_options_are_the_parameters_of_the_stage(path):
             assert action.help, f"{action.dest} has no help"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("form", ["script", "command"])
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
-def test_help_is_light(path, form, tmp_path):
-    stage = path.stem.replace("_", "-")
-    words, run = {
-        "script": ([path.name, "--help"], f"runpy.run_path({str(path)!r}, run_name='__main__')"),
-        "command": (["seaice", stage, "--help"], "runpy.run_module('seaice', run_name='__main__')"),
-    }[form]
-    code = (
-        "import sys, runpy\n"
-        f"sys.path.insert(0, {str(ROOT)!r})\n"
-        f"sys.argv = {words!r}\n"
-        "try:\n"
-        f"    {run}\n"
-        "except SystemExit as stop:\n"
-        "    assert stop.code == 0, stop.code\n"
-        f"heavy = [m for m in {HEAVY!r} if m in sys.modules]\n"
-        "assert not heavy, heavy\n"
-    )
+# One process prints the help of all stages; a library that one of them loads is loaded for those after it.
+PRINT_ALL_HELP = """
+import contextlib, io, json, runpy, sys
+for name, words in json.loads(sys.argv[1]).items():
+    sys.argv, said = words, io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            run = runpy.run_path if words[0].endswith(".py") else runpy.run_module
+            run(words[0], run_name="__main__")
+    except SystemExit as stop:
+        assert stop.code == 0, stop.code
+    print(json.dumps([name, said.getvalue(), sorted(set(HEAVY) & set(sys.modules))]))
+""".replace("HEAVY", repr(HEAVY))
+
+
+@pytest.fixture(scope="module", params=["script", "command"])
+def helps(request, tmp_path_factory):
+    """Which form of a command is asked, and by script its help and the heavy libraries in memory."""
+    words = {
+        path.name: {
+            "script": [str(path), "--help"],
+            "command": ["seaice", path.stem.replace("_", "-"), "--help"],
+        }[request.param]
+        for path in SCRIPTS
+    }
+    folder = tmp_path_factory.mktemp("help")
     done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
+        [sys.executable, "-c", PRINT_ALL_HELP, json.dumps(words)],
+        cwd=folder,
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
-    own, strange = f"python {path.name} ", f"seaice {stage} "
+    assert list(folder.iterdir()) == [], "--help made a file"
+    answers = map(json.loads, done.stdout.splitlines())
+    return request.param, {name: (said, heavy) for name, said, heavy in answers}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
+def test_help_is_light(path, helps):
+    form, answers = helps
+    said, heavy = answers[path.name]
+    assert heavy == []
+    own, strange = f"python {path.name} ", f"seaice {path.stem.replace('_', '-')} "
     if form == "command":
         own, strange = strange, own
-    assert own in done.stdout and done.stdout.startswith(f"usage: {own.removeprefix('python ')}")
-    assert strange not in done.stdout
-    assert form == "script" or ".py " not in done.stdout.replace("torchrun", "")
-    assert list(tmp_path.iterdir()) == [], "--help made a file"
+    assert own in said and said.startswith(f"usage: {own.removeprefix('python ')}")
+    assert strange not in said
+    assert form == "script" or ".py " not in said.replace("torchrun", "")
 
 
 # Loads the libraries first: what they do at import is theirs.

@@ -98,6 +98,8 @@ def catalogue(items, folder, *, status=200, page=50):
     requests = []
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
+
         def send_json(self, content, code=200):
             body = json.dumps(content).encode()
             self.send_response(code)

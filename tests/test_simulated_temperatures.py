@@ -79,10 +79,15 @@ def test_temperatures_follow_the_packaged_distributions(hemisphere, season, surf
     assert_alike(simulate_class(hemisphere, season, surface, passes=80), drawn, kelvin=3)
 
 
+@lru_cache(maxsize=1)
+def read_real_samples(path):
+    return read_samples(path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("hemisphere", "season", "surface"), CLASSES)
 def test_temperatures_follow_real_samples(real_data, hemisphere, season, surface):
-    samples = read_samples(real_data / "rrdp" / f"rrdp_developers_{hemisphere}.csv.gz")
+    samples = read_real_samples(real_data / "rrdp" / f"rrdp_developers_{hemisphere}.csv.gz")
     samples = samples.select((samples.sensor == "AMSR2") & (samples.day % 4 == 3))
     masks = {(name, time): mask for name, time, mask in list_classes(samples, hemisphere)}
     kelvin = samples.select(masks[surface, season]).stack(CHANNELS)

@@ -134,6 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "seaice"
     sys_version = ""
     timeout = _TIMEOUT
+    # Else the system keeps an answer back, up to 40 ms, until the browser has confirmed its headers.
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         """Send a file of the page, or an answer."""
