@@ -26,6 +26,7 @@ from seaice.gapfill.increments._patch_kernels import (
     MARGIN,
     average,
     average_3,
+    cut_runs,
     fill_patch,
     find_extremes,
     list_runs,
@@ -72,24 +73,31 @@ _compile = compile_loop(error_model="numpy")
 _compile_inline = compile_loop(error_model="numpy", inline=True)
 
 
+@_compile_inline
+def _sign_distance(tenths, value, level):  # type: ignore[no-untyped-def]
+    """Distance to a contour in cells, negative where the value is below the level."""
+    d = np.float32(tenths) * np.float32(0.1)
+    return d if value >= np.float32(level) else -d
+
+
 @_compile
 def _describe_end(  # type: ignore[no-untyped-def]
-    values, flag, index, order, s, away, box, cells, members, columns, patch, is_full, means, runs,
-    features, side
-):  # fmt: skip
-    """Features of one end of a gap: the s-th day, in ``patch``, and the days beyond it."""
+    values, flag, index, order, s, away, box, cells, members, patch, means, ocean, runs, features, side
+):
+    """Features of one end of a gap: the s-th day, in ``patch``, and the days beyond it.
+
+    Those of every member go to the column of its number.
+    """
     south, north, west, east = box
     rows, width = north - south, patch.shape[1]
     lowest, highest = np.empty((rows, width), np.float32), np.empty((rows, width), np.float32)
     find_extremes(patch, lowest, highest)
-    tenths = (
-        measure_tenths(patch, np.float32(CONTOURS[0])),
-        measure_tenths(patch, np.float32(CONTOURS[1])),
-        measure_tenths(patch, np.float32(CONTOURS[2])),
-    )
+    near_15 = measure_tenths(patch, np.float32(CONTOURS[0]))
+    near_50 = measure_tenths(patch, np.float32(CONTOURS[1]))
+    near_80 = measure_tenths(patch, np.float32(CONTOURS[2]))
     beyond = np.empty((2, rows + 2, east - west + 2), np.float32)
     beyond_means = np.empty((2, rows, east - west + 2), np.float32)
-    size, is_whole = list_runs(index, cells, members, box, 1, runs)
+    size, is_whole = cut_runs(*ocean, cells, members, box, 1, runs)
     for k in range(2):
         day = s + away * (k + 1)
         is_complete = fill_patch(values, flag, order, day, away, s, runs[:size], beyond[k])
@@ -102,9 +110,8 @@ def _describe_end(  # type: ignore[no-untyped-def]
         take_cells(values, flag, order, s + away * (k + 3), away, s, numbers, far[k])
     series = np.empty(FURTHER + 1, np.float32)
     for m in range(members.size):
-        member = members[m]
-        n = columns[member]
-        i, j = cells[member, 0] - south, cells[member, 1] - west
+        n = members[m]
+        i, j = cells[n, 0] - south, cells[n, 1] - west
         own = patch[i + MARGIN, j + MARGIN]
         features[VALUE + side, n] = own
         features[MEAN_3 + side, n] = means[0, i, j + MARGIN]
@@ -112,9 +119,11 @@ def _describe_end(  # type: ignore[no-untyped-def]
         features[MEAN_9 + side, n] = means[2, i, j + MARGIN]
         features[LOWEST + side, n] = lowest[i, j + MARGIN]
         features[HIGHEST + side, n] = highest[i, j + MARGIN]
-        for c in range(3):
-            d = np.float32(tenths[c][i + MARGIN, j + MARGIN]) * np.float32(0.1)
-            features[DISTANCES + 2 * c + side, n] = d if own >= np.float32(CONTOURS[c]) else -d
+        q, r = i + MARGIN, j + MARGIN
+        # Not in a loop: every look at an array of a tuple counts references to it.
+        features[DISTANCES + side, n] = _sign_distance(near_15[q, r], own, CONTOURS[0])
+        features[DISTANCES + 2 + side, n] = _sign_distance(near_50[q, r], own, CONTOURS[1])
+        features[DISTANCES + 4 + side, n] = _sign_distance(near_80[q, r], own, CONTOURS[2])
         series[0] = own
         for k in range(1, FURTHER + 1):
             v = beyond[k - 1, i + 1, j + 1] if k <= 2 else far[k - 3, m]
@@ -142,76 +151,103 @@ def describe_cells(  # type: ignore[no-untyped-def]
     of its features, -1 where there is no ice about it. Returns the number of columns. ``beside[d]`` is
     the weight of the next row or column on a day d days away; ``scratch`` is :func:`make_scratch`.
     """
-    patches, means, smeared, members, runs = scratch
+    patch_memory, mean_memory, smeared_memory, members, runs, all_runs, ends = scratch
     count = cells.shape[0]
+    if count == 0:
+        return 0
+    south, north, west, east = _box_of(cells, np.arange(count))
+    origin = (south - MARGIN, west - MARGIN)
+    list_runs(index, origin, (north + MARGIN - origin[0], east + MARGIN - origin[1]), all_runs, ends)
+    ocean = (all_runs, ends, origin)
     estimates[:count] = np.float32(0.0)
     columns[:count] = -1
-    is_full = np.zeros((2, beside.size), np.bool_)
     occurs = np.zeros((2, beside.size), np.bool_)
     for n in range(count):
         occurs[0, gaps[0, n]] = occurs[1, gaps[1, n]] = True
-    for side in range(2):
-        for days in range(1, beside.size):
-            if not occurs[side, days]:
-                continue
-            size = _list_members(gaps[side], days, count, members)
-            box = _box_of(cells, members[:size])
-            patch, mean, smear_box = _cut(
-                box, patches[side, days], means[side, days], smeared[side, days]
-            )
-            s, away = (t - days, -1) if side == 0 else (t + days, 1)
-            number, is_whole = list_runs(index, cells, members[:size], box, MARGIN, runs)
-            is_complete = fill_patch(values, flag, order, s, away, s, runs[:number], patch)
-            is_full[side, days] = is_whole and is_complete
-            average(patch, is_full[side, days], mean)
-            smear(patch, is_full[side, days], np.float32(beside[days]), smear_box)
-            for n in members[:size]:
-                i, j = cells[n, 0] - box[0], cells[n, 1] - box[2] + MARGIN
-                opposite = gaps[1 - side, n]
-                share = np.float32(opposite / (days + opposite)) if opposite > 0 else np.float32(1.0)
-                estimates[n] += share * smear_box[i, j]
-                if mean[2, i, j] >= OPEN_WATER:
-                    columns[n] = 0
+    # Once more for ends without ice about them whose other end has some.
+    for sweep in range(2):
+        for side in range(2):
+            for days in range(1, beside.size):
+                if not occurs[side, days]:
+                    continue
+                size = _list_members(gaps[side], days, count, members)
+                if sweep == 1 and not _any_has_ice(columns, members[:size]):
+                    continue
+                box = _box_of(cells, members[:size])
+                patch, mean, smeared = _cut(box, patch_memory, mean_memory, smeared_memory)
+                s, away = (t - days, -1) if side == 0 else (t + days, 1)
+                number, is_whole = cut_runs(*ocean, cells, members[:size], box, MARGIN, runs)
+                is_complete = fill_patch(values, flag, order, s, away, s, runs[:number], patch)
+                is_full = is_whole and is_complete
+                average(patch, is_full, mean)
+                if sweep == 0:
+                    smear(patch, is_full, np.float32(beside[days]), smeared)
+                    _estimate(cells, gaps, side, box, members[:size], mean, smeared, estimates, columns)
+                if _any_has_ice(columns, members[:size]):
+                    _describe_end(
+                        values, flag, index, order, s, away, box, cells, members[:size], patch, mean,
+                        ocean, runs, features, side,
+                    )  # fmt: skip
+                    occurs[side, days] = False
+    used = _compact(columns, count, features)
+    if used > 0:
+        _finish_features(index, cells, gaps, estimates, columns, count, used, features)
+    return used
+
+
+@_compile
+def _estimate(  # type: ignore[no-untyped-def]
+    cells, gaps, side, box, members, mean, smeared, estimates, columns
+):
+    """Add the share of one end to the fill in time; cells with ice about them get their own column."""
+    for n in members:
+        i, j = cells[n, 0] - box[0], cells[n, 1] - box[2] + MARGIN
+        days, opposite = gaps[side, n], gaps[1 - side, n]
+        share = np.float32(opposite / (days + opposite)) if opposite > 0 else np.float32(1.0)
+        estimates[n] += share * smeared[i, j]
+        if mean[2, i, j] >= OPEN_WATER:
+            columns[n] = n
+
+
+@_compile
+def _any_has_ice(columns, members):  # type: ignore[no-untyped-def]
+    for n in members:
+        if columns[n] >= 0:
+            return True
+    return False
+
+
+@_compile
+def _compact(columns, count, features):  # type: ignore[no-untyped-def]
+    """Close the gaps between the columns in use; returns their number."""
     used = 0
     for n in range(count):
-        if columns[n] == 0:
+        if columns[n] >= 0:
             columns[n] = used
             used += 1
-    if used == 0:
-        return 0
-    for side in range(2):
-        for days in range(1, beside.size):
-            if not occurs[side, days]:
-                continue
-            size = _list_members(gaps[side], days, count, members)
-            box = _box_of(cells, members[:size])
-            icy = 0
-            for n in members[:size]:
+    if used < count:
+        for row in range(DAYS):
+            feature = features[row]
+            for n in range(count):
                 if columns[n] >= 0:
-                    members[icy] = n
-                    icy += 1
-            if icy == 0:
-                continue
-            patch, mean, _ = _cut(box, patches[side, days], means[side, days], smeared[side, days])
-            s, away = (t - days, -1) if side == 0 else (t + days, 1)
-            _describe_end(
-                values, flag, index, order, s, away, box, cells, members[:icy], columns, patch,
-                is_full[side, days], mean, runs, features, side,
-            )  # fmt: skip
-    _finish_features(index, cells, gaps, estimates, columns, count, used, features)
+                    feature[columns[n]] = feature[n]
     return used
 
 
 @_compile
 def make_scratch():  # type: ignore[no-untyped-def]
-    """Memory for :func:`describe_cells`, by side and days to the end of a gap."""
+    """Memory for :func:`describe_cells`."""
     width = TILE + 2 * MARGIN
-    patches = np.empty((2, 10, width * width), np.float32)
-    means = np.empty((2, 10, 3 * TILE * width), np.float32)
-    smeared = np.empty((2, 10, TILE * width), np.float32)
+    patch, mean = np.empty(width * width, np.float32), np.empty(3 * TILE * width, np.float32)
     # Of the cells of a row no more than every second one begins a run.
-    runs = np.empty((width * (width // 2 + 1), 4), np.int32)
-    return patches, means, smeared, np.empty(TILE * TILE, np.int64), runs
+    most = width * (width // 2 + 1)
+    runs, all_runs, ends = (
+        np.empty((most, 4), np.int32),
+        np.empty((most, 3), np.int32),
+        np.empty(width + 1, np.int32),
+    )
+    smeared, members = np.empty(TILE * width, np.float32), np.empty(TILE * TILE, np.int64)
+    return patch, mean, smeared, members, runs, all_runs, ends
 
 
 @_compile
@@ -308,34 +344,33 @@ _BLOCK = 64
 
 
 @_compile
-def _add_inputs(weights, k, j, inputs, of_k, of_j):  # type: ignore[no-untyped-def]
-    """Add the weighted inputs of the k-th unit to ``of_k`` and of the j-th to ``of_j``.
+def _add_inputs(weights, k, j, inputs, units):  # type: ignore[no-untyped-def]
+    """Add the weighted inputs of the k-th and the j-th unit to their rows of ``units``.
 
     In their order, four inputs at a time: each is taken from memory once for both.
     """
-    count = inputs.shape[0]
+    count, second = inputs.shape[0], k + 1
     for f in range(0, count - 3, 4):
         w0, w1, w2, w3 = weights[f, k], weights[f + 1, k], weights[f + 2, k], weights[f + 3, k]
         u0, u1, u2, u3 = weights[f, j], weights[f + 1, j], weights[f + 2, j], weights[f + 3, j]
-        x0, x1, x2, x3 = inputs[f], inputs[f + 1], inputs[f + 2], inputs[f + 3]
         for n in range(_BLOCK):
-            a, b, c, d = x0[n], x1[n], x2[n], x3[n]
-            v = of_k[n] + w0 * a
+            a, b, c, d = inputs[f, n], inputs[f + 1, n], inputs[f + 2, n], inputs[f + 3, n]
+            v = units[k, n] + w0 * a
             v = v + w1 * b
             v = v + w2 * c
-            u = of_j[n] + u0 * a
+            u = units[second, n] + u0 * a
             u = u + u1 * b
             u = u + u2 * c
-            of_k[n] = v + w3 * d
-            of_j[n] = u + u3 * d
+            units[k, n] = v + w3 * d
+            units[second, n] = u + u3 * d
     for f in range(count - count % 4, count):
-        w, u, x = weights[f, k], weights[f, j], inputs[f]
+        w, u = weights[f, k], weights[f, j]
         for n in range(_BLOCK):
-            of_k[n] += w * x[n]
-            of_j[n] += u * x[n]
+            units[k, n] += w * inputs[f, n]
+            units[second, n] += u * inputs[f, n]
     for n in range(_BLOCK):
-        of_k[n] = _activate(of_k[n])
-        of_j[n] = _activate(of_j[n])
+        units[k, n] = _activate(units[k, n])
+        units[second, n] = _activate(units[second, n])
 
 
 @_compile
@@ -343,9 +378,9 @@ def _compute_layer(weights, bias, inputs, units):  # type: ignore[no-untyped-def
     """The units of a layer, two at a time; where their number is odd, ``units`` has one row more."""
     for k in range(0, bias.size, 2):
         j = min(k + 1, bias.size - 1)
-        units[k, :] = bias[k]
-        units[k + 1, :] = bias[j]
-        _add_inputs(weights, k, j, inputs, units[k], units[k + 1])
+        for n in range(_BLOCK):
+            units[k, n], units[k + 1, n] = bias[k], bias[j]
+        _add_inputs(weights, k, j, inputs, units)
 
 
 @_compile
@@ -364,32 +399,18 @@ def evaluate(network, features, count, is_mirrored, increments):  # type: ignore
     for begin in range(0, count, _BLOCK):
         size = min(_BLOCK, count - begin)
         for f in range(w1.shape[0]):
-            feature = features[f ^ 1 if is_mirrored and f < PAIRED else f, begin : begin + size]
-            inputs[f, :size] = feature
+            row = f ^ 1 if is_mirrored and f < PAIRED else f
+            for n in range(size):
+                inputs[f, n] = features[row, begin + n]
         _compute_layer(w1, b1, inputs, first)
         _compute_layer(w2, b2, first[: b1.size], second)
         output[0, :] = b3[0]
         for k in range(w3.size):
-            w, unit = w3[k], second[k]
+            w = w3[k]
             for n in range(_BLOCK):
-                output[0, n] += w * unit[n]
+                output[0, n] += w * second[k, n]
         for n in range(size):
             increments[begin + n] += output[0, n]
-
-
-@_compile
-def _find_gap(flag, order, t, limits, cell):  # type: ignore[no-untyped-def]
-    """Days from the t-th to the nearest observed one before and after; 0 where none is."""
-    back = forward = 0
-    for k in range(1, min(limits[0], t) + 1):
-        if flag[order[t - k], cell] == OBSERVED:
-            back = k
-            break
-    for k in range(1, min(limits[1], order.size - 1 - t) + 1):
-        if flag[order[t + k], cell] == OBSERVED:
-            forward = k
-            break
-    return back, forward
 
 
 @_compile
@@ -442,6 +463,41 @@ def mark_cells(  # type: ignore[no-untyped-def]
 
 
 @_compile
+def _list_cells(  # type: ignore[no-untyped-def]
+    flag, days, order, t, limits, is_fitted, index, tile, state, cells, gaps, positions, begin
+):
+    """List the cells in use of a tile and their gaps; returns how many there are.
+
+    The gap of an observed cell is that which it had, were it missing: days to the nearest observed one
+    before and after, 0 where none is. See :func:`predict`.
+    """
+    south, west, count = tile[0] * TILE, tile[1] * TILE, 0
+    most_back, most_forward = min(limits[0], t), min(limits[1], order.size - 1 - t)
+    for y in range(south, min(index.shape[0], south + TILE)):
+        for x in range(west, min(index.shape[1], west + TILE)):
+            cell = index[y, x]
+            if cell < 0 or state[cell] == UNUSED:
+                continue
+            back, forward = np.int64(days[cell]) // 10, np.int64(days[cell]) % 10
+            if state[cell] == BESIDE_GAP:
+                back = forward = 1
+                while back <= most_back and flag[order[t - back], cell] != OBSERVED:
+                    back += 1
+                while forward <= most_forward and flag[order[t + forward], cell] != OBSERVED:
+                    forward += 1
+                back = back if back <= most_back else 0
+                forward = forward if forward <= most_forward else 0
+                if not is_fitted[10 * back + forward]:
+                    state[cell] = UNUSED
+                    continue
+            cells[count, 0], cells[count, 1] = y, x
+            gaps[0, count], gaps[1, count] = back, forward
+            positions[cell] = begin + count
+            count += 1
+    return count
+
+
+@_compile
 def predict(  # type: ignore[no-untyped-def]
     first, end, tiles, values, flag, days, order, t, lead, index, limits, is_fitted, beside, both, one,
     thresholds, state, positions, prediction, spread
@@ -463,23 +519,11 @@ def predict(  # type: ignore[no-untyped-def]
     outputs = np.empty((2, TILE * TILE), np.float32)
     scratch, boxes = make_scratch(), np.empty(5 * (TILE + 2 * _SMOOTHING) ** 2)
     for number in range(first, end):
-        south, west = tiles[number, 0] * TILE, tiles[number, 1] * TILE
-        count, begin = 0, number * TILE * TILE
-        for y in range(south, min(index.shape[0], south + TILE)):
-            for x in range(west, min(index.shape[1], west + TILE)):
-                cell = index[y, x]
-                if cell < 0 or state[cell] == UNUSED:
-                    continue
-                back, forward = np.int64(days[cell]) // 10, np.int64(days[cell]) % 10
-                if state[cell] == BESIDE_GAP:
-                    back, forward = _find_gap(flag, order, t, limits, cell)
-                    if not is_fitted[10 * back + forward]:
-                        state[cell] = UNUSED
-                        continue
-                cells[count, 0], cells[count, 1] = y, x
-                gaps[0, count], gaps[1, count] = back, forward
-                positions[cell] = begin + count
-                count += 1
+        begin = number * TILE * TILE
+        count = _list_cells(
+            flag, days, order, t, limits, is_fitted, index, tiles[number], state, cells, gaps, positions,
+            begin,
+        )  # fmt: skip
         predicted = prediction[begin : begin + count]
         used = describe_cells(
             values, flag, index, order, t, beside, cells[:count], gaps, features, estimates, columns,
@@ -542,40 +586,36 @@ _LANES, _ROUND = 32, 8
 
 
 @_compile_inline
-def _add_changes(values, flag, day, total, before, first, last):  # type: ignore[no-untyped-def]
-    """Add the squared change of every observed cell of a run since it was last observed."""
-    for k in range(total.size):
-        is_observed = flag[k] == OBSERVED
-        # NaN, which nothing is equal to, before the first observation.
-        step = np.float64(values[k]) - np.float64(before[k])
-        total[k] += step * step if is_observed & (step == step) else 0.0
-        before[k] = values[k] if is_observed else before[k]
-    for k in range(total.size):
-        last[k] = day if flag[k] == OBSERVED else last[k]
-        first[k] = min(first[k], day) if flag[k] == OBSERVED else first[k]
-
-
-@_compile_inline
 def _measure_activity(  # type: ignore[no-untyped-def]
-    values, flag, order, t, lead, cell, total, before, first, last
+    values, flag, order, t, lead, cell, total, place, size, before, first, last
 ):
     """Mean squared change a day between successive observations near the t-th day, that day left out.
 
-    Of cells beside each other, the first of which is ``cell``; ``before``, ``first`` and ``last`` are
-    memory for as many.
+    Of ``size`` cells beside each other, from ``cell`` on, into ``total`` from ``place`` on; ``before``,
+    ``first`` and ``last`` are memory for as many.
     """
-    size, begin = total.size, max(0, t - ACTIVITY_DAYS)
-    total[:] = 0.0
-    before[:] = np.float32(np.nan)
-    first[:] = np.uint8(255)
-    last[:] = np.uint8(0)
+    # Unsigned, and no slices: see :func:`fill_patch`.
+    begin, cell, place, size = max(0, t - ACTIVITY_DAYS), np.uintp(cell), np.uintp(place), np.uintp(size)
+    for k in range(size):
+        total[place + k] = 0.0
+        before[k] = np.float32(np.nan)  # which nothing is equal to, before the first observation
+        first[k], last[k] = np.uint8(255), np.uint8(0)
     for s in range(begin, min(order.size, t + lead + 1)):
-        if s != t:
-            v, code = values[order[s], cell : cell + size], flag[order[s], cell : cell + size]
-            _add_changes(v, code, np.uint8(s - begin), total, before, first, last)
+        if s == t:
+            continue
+        slot, day = np.uintp(order[s]), np.uint8(s - begin)
+        for k in range(size):
+            is_observed = flag[slot, cell + k] == OBSERVED
+            step = np.float64(values[slot, cell + k]) - np.float64(before[k])
+            total[place + k] += step * step if is_observed & (step == step) else 0.0
+            before[k] = values[slot, cell + k] if is_observed else before[k]
+        for k in range(size):
+            is_observed = flag[slot, cell + k] == OBSERVED
+            last[k] = day if is_observed else last[k]
+            first[k] = min(first[k], day) if is_observed else first[k]
     for k in range(size):
         days = np.int64(last[k]) - np.int64(first[k])
-        total[k] = total[k] / days if days > 0 else 0.0
+        total[place + k] = total[place + k] / days if days > 0 else 0.0
 
 
 @_compile
@@ -603,8 +643,8 @@ def _find_activity(  # type: ignore[no-untyped-def]
                 while j + n < end and numbers[origin[1] + j + n] == cell + n:
                     n += 1
                 _measure_activity(
-                    values, flag, order, t, lead, cell, activity[i, j : j + n], before[:n], first[:n],
-                    last[:n],
+                    values, flag, order, t, lead, cell, activity.reshape(-1), i * columns + j, n, before,
+                    first, last,
                 )  # fmt: skip
                 is_ocean[i, j : j + n] = 1.0
             j += n

@@ -33,55 +33,49 @@ def _take_day(s, away, end, k):  # type: ignore[no-untyped-def]
     return day if (day - end) * away >= 0 else -1
 
 
-@_compile_inline
-def _copy_run(values, flag, row):  # type: ignore[no-untyped-def]
-    """Copy cells beside each other; returns the bits of all flags: 0 if all are observed."""
-    codes = np.uint8(0)
-    for j in range(row.size):
-        row[j] = values[j]
-        codes |= flag[j]
-    return codes
-
-
-@_compile_inline
-def _complete_run(values, flag, row):  # type: ignore[no-untyped-def]
-    """Copy observed cells to where there is no value; returns whether there is one everywhere."""
-    lacking = False
-    for j in range(row.size):
-        v = values[j] if flag[j] == OBSERVED else _NAN
-        v = row[j] if row[j] == row[j] else v
-        row[j] = v
-        lacking |= v != v
-    return not lacking
-
-
-@_compile_inline
-def _fill_run(values, flag, order, s, away, end, cell, row):  # type: ignore[no-untyped-def]
-    """Values of cells beside each other, each of the nearest day on which it is observed.
-
-    Of all days but the s-th. Returns whether there is one everywhere.
-    """
-    last = cell + row.size
-    row[:] = _NAN
-    for k in range(1, 2 * NEAREST + 1):
-        day = _take_day(s, away, end, k)
-        if 0 <= day < order.size:
-            slot = order[day]
-            if _complete_run(values[slot, cell:last], flag[slot, cell:last], row):
-                return True
-    return False
-
-
 @_compile
-def list_runs(index, cells, members, box, margin, runs):  # type: ignore[no-untyped-def]
-    """List the runs of ocean cells that lie about some cells, at most ``margin`` away.
-
-    Of every row everything between the first and the last of them is taken.
+def list_runs(index, origin, shape, runs, ends):  # type: ignore[no-untyped-def]
+    """List the runs of ocean cells of a part of the grid.
 
     Parameters
     ----------
     index : ndarray of int32, shape (rows, columns)
         Number of every cell of the grid, -1 on land.
+    origin, shape : (int, int)
+        First row and column of the part, which may lie beyond the grid, and its rows and columns.
+    runs : ndarray of int32, shape (m, 3)
+        Receives the first column in the part, the first cell, and the number of cells, row by row.
+    ends : ndarray of int32, shape (n,)
+        Receives the number of runs of all rows before each, and at last of all of them.
+    """
+    count, (south, west) = 0, origin
+    for i in range(shape[0]):
+        ends[i] = count
+        if not 0 <= south + i < index.shape[0]:
+            continue
+        j, stop = max(0, -west), min(shape[1], index.shape[1] - west)
+        while j < stop:
+            cell, n = np.int64(index[south + i, west + j]), 1
+            if cell >= 0:
+                # Numbers of ocean cells are consecutive.
+                while j + n < stop and index[south + i, west + j + n] == cell + n:
+                    n += 1
+                runs[count, 0], runs[count, 1], runs[count, 2] = j, cell, n
+                count += 1
+            j += n
+    ends[shape[0]] = count
+
+
+@_compile
+def cut_runs(all_runs, ends, origin, cells, members, box, margin, runs):  # type: ignore[no-untyped-def]
+    """Cut out of runs what lies about some cells, at most ``margin`` away.
+
+    Of every row everything between the first and the last of them is taken.
+
+    Parameters
+    ----------
+    all_runs, ends, origin
+        As of :func:`list_runs`, of a part that holds the box and its margin.
     cells, members : ndarray of int64, shape (n, 2) and (k,)
         Rows and columns, and which of them count; all of these lie in the box.
     box : (int, int, int, int)
@@ -96,41 +90,31 @@ def list_runs(index, cells, members, box, margin, runs):  # type: ignore[no-unty
         Number of runs, and whether they are all that was looked at: no land, nothing beyond the grid.
     """
     south, north, west, east = box
-    rows, columns, count, is_whole = north - south, east - west, 0, True
+    rows, columns, count, lacking = north - south, east - west, 0, 0
     first, last = np.empty(rows, np.int64), np.empty(rows, np.int64)
     first[:] = columns
     last[:] = -1
     for m in members:
         i, j = cells[m, 0] - south, cells[m, 1] - west
         first[i], last[i] = min(first[i], j), max(last[i], j)
+    down, across = south - margin - origin[0], west - margin - origin[1]
     for i in range(rows + 2 * margin):
         begin, end = columns, np.int64(-1)
         for k in range(max(0, i - 2 * margin), min(rows, i + 1)):
             begin, end = min(begin, first[k]), max(end, last[k])
         if end < 0:
             continue
-        y, x, stop = south - margin + i, west - margin + begin, west + margin + end + 1
-        if y < 0 or y >= index.shape[0] or x < 0 or stop > index.shape[1]:
-            is_whole = False
-            if y < 0 or y >= index.shape[0]:
-                continue
-            x, stop = max(0, x), min(index.shape[1], stop)
-        numbers, j = index[y], x
-        while j < stop:
-            cell, n = np.int64(numbers[j]), 1
-            if cell >= 0:
-                # Numbers of ocean cells are consecutive: where the eighth fits, so do those before it.
-                while j + n + 7 < stop and numbers[j + n + 7] == cell + n + 7:
-                    n += 8
-                while j + n < stop and numbers[j + n] == cell + n:
-                    n += 1
-                runs[count, 0], runs[count, 1], runs[count, 2] = i, j - west + margin, cell
-                runs[count, 3] = n
+        begin, end = begin + across, end + 2 * margin + 1 + across
+        lacking += end - begin
+        for r in range(ends[down + i], ends[down + i + 1]):
+            j = max(begin, np.int64(all_runs[r, 0]))
+            n = min(end, np.int64(all_runs[r, 0]) + all_runs[r, 2]) - j
+            if n > 0:
+                runs[count, 0], runs[count, 1] = i, j - across
+                runs[count, 2], runs[count, 3] = all_runs[r, 1] + j - all_runs[r, 0], n
                 count += 1
-            else:
-                is_whole = False
-            j += n
-    return count, is_whole
+                lacking -= n
+    return count, lacking == 0
 
 
 @_compile
@@ -138,31 +122,34 @@ def fill_patch(values, flag, order, s, away, end, runs, patch):  # type: ignore[
     """Values of ``runs`` of cells on the s-th day, NaN elsewhere; returns whether each has one.
 
     A cell that is missing on the day has its value of the nearest day on which it is observed, not
-    beyond the end. All runs are copied before any is looked at more closely, so that none waits for the
-    memory of another.
+    beyond the end.
     """
     patch[:] = _NAN
-    is_usable, is_full = 0 <= s < order.size, True
-    slot = order[s] if is_usable else order[end]
-    codes = np.empty(runs.shape[0], np.uint8)
-    for r in range(runs.shape[0]):
-        i, j, cell, n = runs[r, 0], runs[r, 1], runs[r, 2], runs[r, 3]
-        code = flag[slot, cell : cell + n]
-        codes[r] = _copy_run(values[slot, cell : cell + n], code, patch[i, j : j + n])
-    for r in range(runs.shape[0]):
-        if is_usable and codes[r] == OBSERVED:
+    # Not one slice a run: each would count references, and that costs more than to copy few cells.
+    cells, width = patch.reshape(-1), patch.shape[1]
+    is_lacking, count = np.ones(runs.shape[0], np.bool_), runs.shape[0]
+    for k in range(2 * NEAREST + 1):
+        day = _take_day(s, away, end, k)
+        if not 0 <= day < order.size:
             continue
-        code, row = flag[slot, runs[r, 2] : runs[r, 2] + runs[r, 3]], patch[runs[r, 0], runs[r, 1] :]
-        k = 0
-        while k < code.size:
-            n = 1
-            if not (is_usable and code[k] == OBSERVED):
-                while k + n < code.size and not (is_usable and code[k + n] == OBSERVED):
-                    n += 1
-                cell = np.int64(runs[r, 2]) + k
-                is_full &= _fill_run(values, flag, order, s, away, end, cell, row[k : k + n])
-            k += n
-    return is_full
+        frame, codes, count = values[order[day]], flag[order[day]], 0
+        for r in range(runs.shape[0]):
+            if not is_lacking[r]:
+                continue
+            # Unsigned: no check for negative numbers keeps the loop from taking many cells at once.
+            place, cell = np.uintp(runs[r, 0] * width + runs[r, 1]), np.uintp(runs[r, 2])
+            lacking = False
+            for n in range(np.uintp(runs[r, 3])):
+                v = frame[cell + n] if codes[cell + n] == OBSERVED else _NAN
+                before = cells[place + n]
+                v = before if before == before else v
+                cells[place + n] = v
+                lacking |= v != v
+            is_lacking[r] = lacking
+            count += lacking
+        if count == 0:
+            break
+    return count == 0
 
 
 @_compile
