@@ -587,17 +587,17 @@ _LANES, _ROUND = 32, 8
 
 @_compile_inline
 def _measure_activity(  # type: ignore[no-untyped-def]
-    values, flag, order, t, lead, cell, total, place, size, before, first, last
+    values, flag, order, t, lead, cell, size, total, before, first, last
 ):
     """Mean squared change a day between successive observations near the t-th day, that day left out.
 
-    Of ``size`` cells beside each other, from ``cell`` on, into ``total`` from ``place`` on; ``before``,
-    ``first`` and ``last`` are memory for as many.
+    Of ``size`` cells beside each other, from ``cell`` on; ``before``, ``first`` and ``last`` are memory
+    for as many.
     """
     # Unsigned, and no slices: see :func:`fill_patch`.
-    begin, cell, place, size = max(0, t - ACTIVITY_DAYS), np.uintp(cell), np.uintp(place), np.uintp(size)
+    begin, cell, size = max(0, t - ACTIVITY_DAYS), np.uintp(cell), np.uintp(size)
     for k in range(size):
-        total[place + k] = 0.0
+        total[k] = np.float32(0.0)
         before[k] = np.float32(np.nan)  # which nothing is equal to, before the first observation
         first[k], last[k] = np.uint8(255), np.uint8(0)
     for s in range(begin, min(order.size, t + lead + 1)):
@@ -606,16 +606,16 @@ def _measure_activity(  # type: ignore[no-untyped-def]
         slot, day = np.uintp(order[s]), np.uint8(s - begin)
         for k in range(size):
             is_observed = flag[slot, cell + k] == OBSERVED
-            step = np.float64(values[slot, cell + k]) - np.float64(before[k])
-            total[place + k] += step * step if is_observed & (step == step) else 0.0
+            step = values[slot, cell + k] - before[k]
+            total[k] += step * step if is_observed & (step == step) else np.float32(0.0)
             before[k] = values[slot, cell + k] if is_observed else before[k]
         for k in range(size):
             is_observed = flag[slot, cell + k] == OBSERVED
             last[k] = day if is_observed else last[k]
             first[k] = min(first[k], day) if is_observed else first[k]
     for k in range(size):
-        days = np.int64(last[k]) - np.int64(first[k])
-        total[place + k] = total[place + k] / days if days > 0 else 0.0
+        days = np.float32(last[k]) - np.float32(first[k])
+        total[k] = total[k] / days if days > np.float32(0.0) else np.float32(0.0)
 
 
 @_compile
@@ -630,23 +630,23 @@ def _find_activity(  # type: ignore[no-untyped-def]
     rows, columns = activity.shape
     activity[:] = 0.0
     is_ocean[:] = 0.0
-    before, first = np.empty(columns, np.float32), np.empty(columns, np.uint8)
-    last = np.empty(columns, np.uint8)
+    total, before = np.empty(columns, np.float32), np.empty(columns, np.float32)
+    first, last = np.empty(columns, np.uint8), np.empty(columns, np.uint8)
     for i in range(max(0, -origin[0]), min(rows, index.shape[0] - origin[0])):
-        about = ends[:, max(0, i - _SMOOTHING) : i + _SMOOTHING + 1]
-        j = max(0, -origin[1], about[0].min() - _SMOOTHING)
-        end = min(columns, index.shape[1] - origin[1], about[1].max() + _SMOOTHING)
-        numbers = index[origin[0] + i]
+        begin, end = columns, np.int64(0)
+        for k in range(max(0, i - _SMOOTHING), min(rows, i + _SMOOTHING + 1)):
+            begin, end = min(begin, ends[0, k]), max(end, ends[1, k])
+        j = max(0, -origin[1], begin - _SMOOTHING)
+        end = min(columns, index.shape[1] - origin[1], end + _SMOOTHING)
+        y = origin[0] + i
         while j < end:
-            cell, n = np.int64(numbers[origin[1] + j]), 1
+            cell, n = np.int64(index[y, origin[1] + j]), 1
             if cell >= 0:
-                while j + n < end and numbers[origin[1] + j + n] == cell + n:
+                while j + n < end and index[y, origin[1] + j + n] == cell + n:
                     n += 1
-                _measure_activity(
-                    values, flag, order, t, lead, cell, activity.reshape(-1), i * columns + j, n, before,
-                    first, last,
-                )  # fmt: skip
-                is_ocean[i, j : j + n] = 1.0
+                _measure_activity(values, flag, order, t, lead, cell, n, total, before, first, last)
+                for k in range(n):
+                    activity[i, j + k], is_ocean[i, j + k] = total[k], 1.0
             j += n
 
 
