@@ -161,16 +161,21 @@ class Described:
         return [*rows, *(d / 2 - 1 for d in days), estimate / 50 - 1, land / 4], estimate
 
 
-@pytest.mark.parametrize(("back", "forward"), [(2, 3), (1, 1), (3, 0), (0, 2)])
-def test_features_are_those_of_a_slow_reference(back, forward):
+@pytest.mark.parametrize(
+    ("back", "forward", "ice_before"),
+    [(2, 3, True), (1, 1, True), (3, 0, True), (0, 2, True), (2, 3, False)],
+)
+def test_features_are_those_of_a_slow_reference(back, forward, ice_before):
     """Means of what is observed, further days, at most three days off, never from inside the gap."""
     rng, t, beside = np.random.default_rng(4), 6, np.linspace(1, 0.2, 10)
     ocean = np.ones((3, 12), bool)
     ocean[0, 4:6] = ocean[2, 9] = False
     stack = moving_ice(13, 3, 12, 5)
+    if not ice_before:
+        stack[:t] = 0
     stack[rng.random(stack.shape) < 0.35] = NAN
     for end in ([t - back] if back else []) + ([t + forward] if forward else []):
-        stack[end, 1, 6] = 40 + end
+        stack[end, 1, 6] = 40 + end if ice_before or end > t else 0
     cells = OceanCells(ocean)
     expected, estimate = Described(stack, ocean, t, back, forward, beside).features(1, 6)
 

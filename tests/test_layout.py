@@ -198,7 +198,7 @@ def test_options_are_the_parameters_of_the_stage(path):
             assert action.help, f"{action.dest} has no help"
 
 
-# One process prints the help of all stages; a library that one of them loads is loaded for those after it.
+# One process for all stages: a library that one of them loads is in memory for those after it.
 PRINT_ALL_HELP = """
 import contextlib, io, json, runpy, sys
 for name, words in json.loads(sys.argv[1]).items():

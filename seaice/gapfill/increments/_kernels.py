@@ -211,10 +211,10 @@ def _estimate(  # type: ignore[no-untyped-def]
 
 @_compile
 def _any_has_ice(columns, members):  # type: ignore[no-untyped-def]
+    has_ice = False
     for n in members:
-        if columns[n] >= 0:
-            return True
-    return False
+        has_ice |= columns[n] >= 0
+    return has_ice
 
 
 @_compile
@@ -480,13 +480,13 @@ def _list_cells(  # type: ignore[no-untyped-def]
                 continue
             back, forward = np.int64(days[cell]) // 10, np.int64(days[cell]) % 10
             if state[cell] == BESIDE_GAP:
-                back = forward = 1
+                back = forward = np.int64(1)
                 while back <= most_back and flag[order[t - back], cell] != OBSERVED:
                     back += 1
                 while forward <= most_forward and flag[order[t + forward], cell] != OBSERVED:
                     forward += 1
-                back = back if back <= most_back else 0
-                forward = forward if forward <= most_forward else 0
+                back = back if back <= most_back else np.int64(0)
+                forward = forward if forward <= most_forward else np.int64(0)
                 if not is_fitted[10 * back + forward]:
                     state[cell] = UNUSED
                     continue
