@@ -348,10 +348,11 @@ def measure_tenths(patch, level):  # type: ignore[no-untyped-def]
     tenths = np.empty((rows + 2 * _RIM, width), np.uint8)
     tenths[:] = _FARTHEST
     result = tenths[_RIM : _RIM + rows, :columns]
+    if not _has_contour(patch.reshape(-1), level):
+        return result
     sides = np.empty((rows + 2, width), np.uint8)
     sides[:] = np.uint8(2)
-    if not _find_sides(patch, level, sides):
-        return result
+    _find_sides(patch, level, sides)
     flat, other = tenths.reshape(-1), np.empty(tenths.size, np.uint8)
     other[:] = _FARTHEST
     _find_contour(sides.reshape(-1), width, flat[_RIM * width : (_RIM + rows) * width])
@@ -369,18 +370,22 @@ def measure_tenths(patch, level):  # type: ignore[no-untyped-def]
 
 
 @_compile
+def _has_contour(cells, level):  # type: ignore[no-untyped-def]
+    """Whether there are cells on both sides of a level."""
+    any_above = any_below = False
+    for k in range(cells.size):
+        any_above |= cells[k] >= level
+        any_below |= cells[k] < level
+    return any_above and any_below
+
+
+@_compile
 def _find_sides(patch, level, sides):  # type: ignore[no-untyped-def]
-    """Mark cells above a level by 1, below by 0; returns whether there are both."""
-    low = high = np.uint8(0)
+    """Mark cells above a level by 1, below by 0."""
     for i in range(patch.shape[0]):
-        row, cells = sides[i + 1], patch[i]
-        for j in range(cells.size):
-            v = cells[j]
-            is_above, is_below = np.uint8(v >= level), np.uint8(v < level)
-            high |= is_above
-            low |= is_below
-            row[j] = np.uint8(2 - is_above - 2 * is_below)
-    return low != 0 and high != 0
+        for j in range(patch.shape[1]):
+            v = patch[i, j]
+            sides[i + 1, j] = np.uint8(2 - np.uint8(v >= level) - 2 * np.uint8(v < level))
 
 
 @_compile
