@@ -2,7 +2,7 @@
 
 Claim: with `departure` a day with its expected errors costs two thirds of what netCDF4 takes to read its
 file and to write the same four variables with the same chunks and filters, nothing filled; with
-`increments` as much, a day without a file twice as much. Both are run in turn
+`increments` nine tenths, a day without a file three times as much as another. Both are run in turn
 in one process, after a warm-up; the cost of a day is the slope between 36 and 72 days, both longer
 than the time until the ring of days in memory is full. A day without a file has a figure of its own:
 the same run with some files taken away. Peak memory is that of a process of its own; for several
