@@ -381,13 +381,13 @@ def test_the_page_in_a_browser(outcome):
 
 
 def test_numbers_of_real_days_are_those_of_the_cube_and_of_ice_index(real_data, tmp_path):
-    """90 days of NSIDC's Sea Ice Index with their own gaps, as the files that NSIDC publishes."""
+    """A month of NSIDC's Sea Ice Index with its own gaps, as the files that NSIDC publishes."""
     from PIL import Image
 
     (path,) = (real_data / "sea_ice_index").glob("*.nc")
     with netCDF4.Dataset(path) as dataset:
         dataset.set_auto_maskandscale(False)
-        codes = np.asarray(dataset["code"][:]).astype(np.uint16)
+        codes = np.asarray(dataset["code"][:31]).astype(np.uint16)
     days = [date(2025, 1, 1) + timedelta(days=n) for n in range(len(codes))]
     folder = tmp_path / "in"
     folder.mkdir()

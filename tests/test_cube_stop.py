@@ -83,7 +83,7 @@ def test_a_kill_costs_at_most_one_batch(case, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", ["1", "7", "100"])
+@pytest.mark.parametrize("batch", ["1", "7", pytest.param("100", marks=pytest.mark.thorough)])
 def test_another_batch_size_goes_on_too(case, tmp_path, batch):
     folder, masked, whole = case
     target = tmp_path / "c.nc"
@@ -103,7 +103,9 @@ def kill_after(arguments: list[str], seconds: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in (2, 3))]
+)
 def test_kills_at_random_moments(case, tmp_path, seed):
     """Two kills, then the same command to its end. Some kills come too late: that is a moment too."""
     folder, masked, whole = case
