@@ -248,3 +248,16 @@ def test_a_file_that_changes_is_named(cube, tmp_path):
         assert status == 500 and "cube.nc has changed since" in json.loads(content)["error"]
         path.unlink()
         assert fetch(server, "data/summary/0")[0] == 500
+
+
+def test_the_system_keeps_no_answer_back(cube):
+    """Headers and body are sent apart: with Nagle's algorithm the body has to wait."""
+    with serve(cube, cube.parent) as server, socket.create_connection(server.server_address) as client:
+        client.sendall(
+            b"GET /data/meta HTTP/1.1\r\nHost: localhost\r\n"
+        )  # the server waits for the rest
+        deadline = time.monotonic() + 10
+        while not server.waiting and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (connection,) = server.waiting
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
