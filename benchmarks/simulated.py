@@ -53,7 +53,7 @@ class Days:
 
     @property
     def mask_file(self) -> Path:
-        """FinishedDay of the days."""
+        """The land mask of the days."""
         return self.folder / "mask.nc"
 
     def ocean(self) -> np.ndarray:

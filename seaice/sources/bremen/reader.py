@@ -244,7 +244,8 @@ def _check_values(concentration: np.ndarray, grid: Grid) -> None:
         raise RejectedDay("every observed cell is exactly 0 percent")
     if highest <= 1 + _TOLERANCE and np.count_nonzero(concentration > 0) >= _MANY_CELLS:
         raise RejectedDay(f"no value above {highest:.3g} percent: fractions 0 to 1, not percent")
-    if grid.id in grids.list_grid_ids() and not np.isnan(concentration.min()):
+    is_whole = grid.id in grids.list_grid_ids()
+    if is_whole and not any(np.isnan(row).any() for row in concentration):
         zeros = np.count_nonzero(concentration <= 0) / concentration.size
         if zeros > _LARGEST_ZERO_SHARE:
             raise RejectedDay(f"no cell is missing and {zeros:.0%} are 0 percent: 0 stands for missing")
